@@ -1,0 +1,213 @@
+/**
+ * What a user defines: the state, the events that change it and the commands that decide on it, in one place.
+ * Everything else (payload types, replies, rejections, queries) is inferred from this definition. Pure: nothing here
+ * touches a file, a thread, the clock or chance.
+ */
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { definitionError } from './error.ts'
+
+/** An event as a handler emits it, before it is recorded. */
+export interface EmittedEvent<Type extends string = string, Data = unknown> {
+  readonly type: Type
+  readonly data: Data
+}
+
+/** A business refusal, made by `reject` in a command handler. */
+export interface Rejection<Code extends string = string, Details = unknown> {
+  readonly kind: 'rejection'
+  readonly code: Code
+  readonly details: Details
+}
+
+/** What a command handler may return. `undefined` and an empty list accept the command without an event. */
+export type Decision = EmittedEvent | readonly EmittedEvent[] | Rejection | undefined
+
+/** The data type of each event, taken from its evolve function. */
+export type EventData<E, K extends keyof E> = E[K] extends (state: never, data: infer D) => unknown ? D : never
+
+/** One constructor for each event of the aggregate: `emit.MoneyDeposited({ amount })`. */
+export type Emit<E> = { readonly [K in keyof E & string]: (data: EventData<E, K>) => EmittedEvent<K, EventData<E, K>> }
+
+/**
+ * What a command handler gets beside state and payload. Time, ids and chance come from here and from nowhere else, so
+ * that the handler stays a pure function and can be run again in a test.
+ */
+export interface CommandContext<E> {
+  readonly emit: Emit<E>
+  readonly reject: <const Code extends string, Details = undefined>(
+    code: Code,
+    details?: Details,
+  ) => Rejection<Code, Details>
+  /** The id of the aggregate that decides. */
+  readonly id: string
+  readonly commandId: string
+  /** The caller's own metadata, with correlation and causation id where it gave them. */
+  readonly metadata: Readonly<Record<string, unknown>>
+  /** The time of the decision in milliseconds since 1970; also the time recorded with its events. */
+  readonly now: number
+  /** A new UUIDv7. */
+  readonly newId: () => string
+  /** A number from 0 up to, not including, 1. */
+  readonly random: () => number
+}
+
+// Declared as methods, because method parameters are compared bivariantly: a handler that annotates its payload fits,
+// and one that does not gets `unknown` and is stopped by the compiler at the first use.
+type EvolveShape<S, D> = { evolve(state: S, data: D): S }['evolve']
+type DecideShape<S, P, E> = { decide(state: S, payload: P, context: CommandContext<E>): Decision }['decide']
+type SchemaOutput<X, K> = K extends keyof X
+  ? X[K] extends StandardSchemaV1
+    ? StandardSchemaV1.InferOutput<X[K]>
+    : unknown
+  : unknown
+
+/** A chain of functions from the oldest stored shape of an event to today's: the last one returns today's data. */
+export type UpcasterChain<D> = readonly [
+  ...(readonly ((data: any, stored: StoredEventShape) => unknown)[]),
+  (data: any, stored: StoredEventShape) => D,
+]
+
+/** Under which name and version an event stands in the log. */
+export interface StoredEventShape {
+  readonly type: string
+  readonly version: number
+}
+
+export interface AggregateDefinition<T extends string, S, E, C, Q, X> {
+  /** Names the aggregate in streams (`type/id`) and in the log. Letters, digits, `-` and `_`; never change it. */
+  readonly type: T
+  readonly initialState: () => S
+  /** An evolve function for each event: the state after it. Pure; it must not change the state it is given. */
+  readonly events: { readonly [K in keyof E]: E[K] & EvolveShape<NoInfer<S>, SchemaOutput<X, K>> }
+  /** A decide function for each command. Pure and synchronous. */
+  readonly commands: { readonly [K in keyof C]: C[K] & DecideShape<NoInfer<S>, SchemaOutput<X, K>, E> }
+  readonly queries?: { readonly [K in keyof Q]: Q[K] & { query(state: NoInfer<S>, argument: unknown): unknown }['query'] }
+  /** A Standard Schema for any command or event, by its name: its type becomes the payload's, checked at run time. */
+  readonly schemas?: X
+  /**
+   * How older stored data of an event becomes today's: one function a step. An event with n upcasters has version
+   * n + 1, so no old version can be without a path. Append to the list; never remove from it.
+   */
+  readonly upcasters?: { readonly [K in keyof E]?: UpcasterChain<EventData<E, K>> }
+  /** Former names of events: `{ Deposited: 'MoneyDeposited' }`. The old name's data goes through the new one's upcasters. */
+  readonly renamedEvents?: { readonly [former: string]: keyof E & string }
+  /** Raise it when the state's shape or an evolve function changes: older snapshots are then passed over. Default 1. */
+  readonly stateVersion?: number
+  /** A snapshot is written every so many events of a stream; `false` for never. Default 200. */
+  readonly snapshotEvery?: number | false
+}
+
+/** An aggregate's definition with its types, made by `defineAggregate`. */
+export interface Aggregate<T extends string = string, S = any, E = any, C = any, Q = any, X = any> {
+  readonly type: T
+  readonly initialState: () => S
+  readonly events: E
+  readonly commands: C
+  readonly queries: Q
+  readonly schemas: X
+  readonly upcasters: Readonly<Record<string, readonly ((data: unknown, stored: StoredEventShape) => unknown)[]>>
+  readonly renamedEvents: Readonly<Record<string, string>>
+  readonly stateVersion: number
+  readonly snapshotEvery: number | false
+}
+
+export type StateOf<A> = A extends Aggregate<string, infer S> ? S : never
+export type CommandName<A extends Aggregate> = keyof A['commands'] & string
+export type QueryName<A extends Aggregate> = keyof A['queries'] & string
+export type EventName<A extends Aggregate> = keyof A['events'] & string
+
+/** What a caller passes with a command: the schema's input where there is one, else the handler's own parameter. */
+export type PayloadOf<A extends Aggregate, K extends CommandName<A>> = K extends keyof A['schemas']
+  ? StandardSchemaV1.InferInput<A['schemas'][K]>
+  : ParameterOrNone<A['commands'][K]>
+
+export type QueryArgumentOf<A extends Aggregate, K extends QueryName<A>> = ParameterOrNone<A['queries'][K]>
+export type QueryResultOf<A extends Aggregate, K extends QueryName<A>> = A['queries'][K] extends (
+  ...parameters: any
+) => infer R
+  ? R
+  : never
+
+/** The second parameter of a handler; a handler that declares none, or uses none, takes `undefined`. */
+type ParameterOrNone<F> = F extends (state: any, parameter: infer P, ...rest: any) => unknown
+  ? unknown extends P
+    ? undefined
+    : P
+  : never
+
+type Returned<F> = F extends (...parameters: any) => infer R ? R : never
+type Items<R> = R extends readonly (infer I)[] ? I : R
+
+/** The events that a command's handler can emit, as a union. */
+export type EventsOf<A extends Aggregate, K extends CommandName<A>> = Extract<
+  Items<Returned<A['commands'][K]>>,
+  EmittedEvent
+>
+/** The rejections that a command's handler can return, as a union of `{ code, details }`. */
+export type RejectionsOf<A extends Aggregate, K extends CommandName<A>> = Extract<Returned<A['commands'][K]>, Rejection>
+/** Every event of the aggregate, as a union of `{ type, data }`. */
+export type AnyEventOf<A extends Aggregate> = {
+  [K in EventName<A>]: EmittedEvent<K, EventData<A['events'], K>>
+}[EventName<A>]
+
+const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
+
+/**
+ * Defines an aggregate. The types of payloads, events, rejections, replies and queries are inferred from the handlers.
+ *
+ * @throws PenholdError `BadDefinition` where a name is unusable, or a schema, upcaster or renaming names nothing.
+ */
+export function defineAggregate<
+  const T extends string,
+  S,
+  E,
+  C,
+  Q = {},
+  X extends { readonly [name: string]: StandardSchemaV1 } = {},
+>(definition: AggregateDefinition<T, S, E, C, Q, X>): Aggregate<T, S, E, C, Q, X> {
+  checkNames(definition)
+  const snapshotEvery = definition.snapshotEvery ?? 200
+  const stateVersion = definition.stateVersion ?? 1
+  if (snapshotEvery !== false && !(Number.isInteger(snapshotEvery) && snapshotEvery > 0)) {
+    throw definitionError(`${definition.type}: snapshotEvery is ${snapshotEvery}; give a whole number above 0, or false`)
+  }
+  if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 2 ** 32)) {
+    throw definitionError(`${definition.type}: stateVersion is ${stateVersion}; give a whole number from 1 on`)
+  }
+  return {
+    type: definition.type,
+    initialState: definition.initialState,
+    events: definition.events as E,
+    commands: definition.commands as C,
+    queries: (definition.queries ?? {}) as Q,
+    schemas: (definition.schemas ?? {}) as X,
+    upcasters: (definition.upcasters ?? {}) as Aggregate['upcasters'],
+    renamedEvents: definition.renamedEvents ?? {},
+    stateVersion,
+    snapshotEvery,
+  }
+}
+
+function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any>): void {
+  const { type, events, commands, queries = {}, schemas = {}, upcasters = {}, renamedEvents = {} } = definition
+  for (const name of [type, ...Object.keys({ ...events, ...commands, ...queries, ...renamedEvents })]) {
+    if (!NAME.test(name)) {
+      throw definitionError(
+        `${type}: '${name}' cannot be a name; use 1 to 64 letters, digits, '-' and '_', a letter first`,
+      )
+    }
+  }
+  const known = (name: string, ...maps: object[]): boolean => maps.some((map) => Object.hasOwn(map, name))
+  for (const name of Object.keys(schemas)) {
+    if (!known(name, events, commands)) {
+      throw definitionError(`${type}: the schema '${name}' belongs to no command and no event`)
+    }
+  }
+  for (const name of Object.keys(upcasters)) {
+    if (!known(name, events)) throw definitionError(`${type}: the upcasters of '${name}' belong to no event`)
+  }
+  for (const [former, name] of Object.entries(renamedEvents)) {
+    if (known(former, events)) throw definitionError(`${type}: '${former}' is an event and a former name at once`)
+    if (!known(name, events)) throw definitionError(`${type}: '${former}' was renamed to '${name}', which is no event`)
+  }
+}

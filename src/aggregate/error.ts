@@ -1,0 +1,53 @@
+/**
+ * Whether a failed command may have taken effect: `none` means that nothing happened and nothing will; `unknown`
+ * means that it cannot be known here. Asking again with the same command id is safe either way (I7).
+ */
+export type Outcome = 'none' | 'unknown'
+
+export interface PenholdErrorOptions {
+  readonly outcome: Outcome
+  readonly retryable: boolean
+  readonly details?: unknown
+  readonly cause?: unknown
+}
+
+/**
+ * Every operating error of Penhold. Compare by `code`, never by class: errors cross threads and sockets.
+ * The codes, with what to do about each, are listed in docs/errors.md.
+ */
+export class PenholdError extends Error {
+  override readonly name: string = 'PenholdError'
+  readonly code: string
+  readonly outcome: Outcome
+  /** Whether the same call can succeed later without anything being changed. */
+  readonly retryable: boolean
+  readonly details: unknown
+
+  constructor(code: string, message: string, options: PenholdErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.outcome = options.outcome
+    this.retryable = options.retryable
+    this.details = options.details
+  }
+}
+
+/**
+ * The aggregate refused the command for a business reason. `code` and `details` are the ones its handler gave to
+ * `reject`; nothing happened, and the decision was made on durable state.
+ */
+export class Rejected<Code extends string = string, Details = unknown> extends PenholdError {
+  override readonly name: string = 'Rejected'
+  declare readonly code: Code
+  declare readonly details: Details
+
+  constructor(code: Code, details: Details, command?: { readonly stream: string; readonly name: string }) {
+    const where = command === undefined ? '' : ` by ${command.stream} for the command '${command.name}'`
+    super(code, `rejected${where}: ${code}`, { outcome: 'none', retryable: false, details })
+  }
+}
+
+/** A definition that cannot work: thrown while the program starts, by `defineAggregate` and `defineCluster`. */
+export function definitionError(message: string): PenholdError {
+  return new PenholdError('BadDefinition', message, { outcome: 'none', retryable: false })
+}

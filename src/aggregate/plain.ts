@@ -1,0 +1,115 @@
+/**
+ * Plain data: what a payload or an event's data may be made of, so that it reads back from the log just as it was
+ * written: null, booleans, numbers, well-formed strings, 64-bit bigints, byte arrays, arrays and plain objects.
+ * Keys whose value is undefined count as absent.
+ *
+ * The same walk makes the payload's hash, which tells a repeated command id with another payload from a real retry.
+ * It does not depend on the order of keys.
+ */
+
+/** Deeper data is refused: it would endanger the stack of whoever reads it. */
+const DEPTH_MAX = 64
+
+/** A value that is not plain data, with the path that leads to it. */
+export class NotPlain extends Error {
+  override readonly name = 'NotPlain'
+}
+
+const float = new Float64Array(1)
+const words = new Uint32Array(float.buffer)
+
+/** The hash of plain data, an unsigned 32-bit integer. @throws NotPlain */
+export function hashPlain(value: unknown, seed: number): number {
+  return finish(value === undefined ? mix(seed, 1) : hashValue(value, seed, 0)) >>> 0
+}
+
+/** Whether a string is free of lone surrogates, and so survives UTF-8. Returns its hash. @throws NotPlain */
+function hashString(text: string, seed: number): number {
+  if (!text.isWellFormed()) throw new NotPlain(': a string with a lone surrogate')
+  let hash = mix(seed, text.length)
+  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash
+}
+
+function hashValue(value: unknown, seed: number, depth: number): number {
+  switch (typeof value) {
+    case 'string':
+      return hashString(value, seed ^ 0x51)
+    case 'number':
+      float[0] = value
+      return mix(mix(seed ^ 0x52, words[0]!), words[1]!)
+    case 'boolean':
+      return mix(seed ^ 0x53, value ? 1 : 0)
+    case 'bigint':
+      return hashBigint(value, seed)
+    case 'object':
+      return value === null ? mix(seed, 0x54) : hashObject(value, seed, depth)
+    default:
+      throw new NotPlain(`: ${typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`}`)
+  }
+}
+
+function hashBigint(value: bigint, seed: number): number {
+  if (value < -(2n ** 63n) || value >= 2n ** 64n) throw new NotPlain(': a bigint of more than 64 bits')
+  return mix(mix(seed ^ 0x55, Number(value & 0xffffffffn)), Number((value >> 32n) & 0xffffffffn))
+}
+
+function hashObject(value: object, seed: number, depth: number): number {
+  if (depth === DEPTH_MAX) throw new NotPlain(`: nested deeper than ${DEPTH_MAX}`)
+  if (Array.isArray(value)) return hashArray(value, seed, depth)
+  if (value instanceof Uint8Array) return value.reduce(mix, seed ^ 0x56)
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new NotPlain(`: an instance of ${value.constructor?.name ?? 'a class'}${hint(value)}`)
+  }
+  // Keys are combined by addition, so that their order does not matter.
+  let sum = seed ^ 0x57
+  for (const key of Object.keys(value)) {
+    const item = (value as Record<string, unknown>)[key]
+    if (item === undefined) continue
+    if (key === '__proto__') throw new NotPlain(`: the key '__proto__'`)
+    try {
+      sum = (sum + finish(hashValue(item, hashString(key, 0x811c9dc5), depth + 1))) | 0
+    } catch (error) {
+      throw at(`.${key}`, error)
+    }
+  }
+  return sum
+}
+
+function hashArray(values: readonly unknown[], seed: number, depth: number): number {
+  let hash = mix(seed ^ 0x58, values.length)
+  for (let i = 0; i < values.length; i += 1) {
+    try {
+      hash = hashValue(values[i], hash, depth + 1)
+    } catch (error) {
+      throw at(`[${i}]`, error)
+    }
+  }
+  return hash
+}
+
+function hint(value: object): string {
+  if (value instanceof Date) return '; give an ISO string or milliseconds'
+  return value instanceof Map || value instanceof Set ? '; give an array or a plain object' : ''
+}
+
+function at(step: string, error: unknown): unknown {
+  return error instanceof NotPlain ? new NotPlain(`${step}${error.message}`) : error
+}
+
+function mix(hash: number, word: number): number {
+  let h = Math.imul(hash ^ word, 0xcc9e2d51)
+  h = (h << 15) | (h >>> 17)
+  return (Math.imul(h, 5) + 0xe6546b64) | 0
+}
+
+/** MurmurHash3's finalizer (Austin Appleby, public domain): every bit of the input moves every bit of the result. */
+function finish(hash: number): number {
+  let h = hash ^ (hash >>> 16)
+  h = Math.imul(h, 0x85ebca6b)
+  h ^= h >>> 13
+  h = Math.imul(h, 0xc2b2ae35)
+  return h ^ (h >>> 16)
+}
+

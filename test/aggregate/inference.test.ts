@@ -1,0 +1,80 @@
+import { expect, expectTypeOf, test } from 'vitest'
+import { z } from 'zod'
+import {
+  defineAggregate,
+  type AnyEventOf,
+  type EventsOf,
+  type PayloadOf,
+  type QueryResultOf,
+  type RejectionsOf,
+  type StateOf,
+} from '../../src/aggregate/aggregate.ts'
+import { Account } from '../account.ts'
+
+type A = typeof Account
+
+test('payloads, events, rejections, states and queries are inferred from the handlers', () => {
+  expectTypeOf<PayloadOf<A, 'open'>>().toEqualTypeOf<{ owner: string }>()
+  expectTypeOf<EventsOf<A, 'withdraw'>['data']>().toEqualTypeOf<{ amount: number }>()
+  expectTypeOf<RejectionsOf<A, 'withdraw'>['code']>().toEqualTypeOf<'insufficient-funds'>()
+  expectTypeOf<RejectionsOf<A, 'withdraw'>['details']>().toEqualTypeOf<{ balance: number }>()
+  expectTypeOf<QueryResultOf<A, 'balance'>>().toEqualTypeOf<number>()
+  expectTypeOf<StateOf<A>>().toEqualTypeOf<{ opened: boolean; balance: number }>()
+  expectTypeOf<AnyEventOf<A>['type']>().toEqualTypeOf<'AccountOpened' | 'MoneyDeposited' | 'MoneyWithdrawn'>()
+})
+
+test('a schema gives the payload and the event their type', () => {
+  const Counter = defineAggregate({
+    type: 'counter',
+    initialState: () => 0,
+    schemas: { add: z.object({ by: z.number().default(1) }), Added: z.object({ by: z.number() }) },
+    events: { Added: (state, { by }) => state + by, Reset: () => 0 },
+    commands: {
+      add: (_state, { by }, { emit }) => emit.Added({ by }),
+      reset: (state, _payload, { emit }) => (state === 0 ? [] : [emit.Reset(undefined)]),
+    },
+  })
+  type C = typeof Counter
+  expectTypeOf<PayloadOf<C, 'add'>>().toEqualTypeOf<{ by?: number | undefined }>()
+  expectTypeOf<PayloadOf<C, 'reset'>>().toEqualTypeOf<undefined>()
+  expectTypeOf<EventsOf<C, 'add'>>().toExtend<{ type: 'Added'; data: { by: number } }>()
+  expectTypeOf<EventsOf<C, 'reset'>['type']>().toEqualTypeOf<'Reset'>()
+})
+
+test('what cannot work does not compile', () => {
+  const definition = { type: 'wrong', initialState: () => ({ n: 0 }) } as const
+  const check = (): void => {
+    defineAggregate({
+      ...definition,
+      events: { Added: (state, { by }: { by: number }) => ({ n: state.n + by }) },
+      // @ts-expect-error an event that has no evolve function cannot be emitted
+      commands: { add: (_state, _payload: undefined, { emit }) => emit.Subtracted({ by: 1 }) },
+    })
+    defineAggregate({
+      ...definition,
+      events: { Added: (state, { by }: { by: number }) => ({ n: state.n + by }) },
+      // @ts-expect-error an event's data must be what its evolve function takes
+      commands: { add: (_state, _payload: undefined, { emit }) => emit.Added({ by: 'one' }) },
+    })
+    defineAggregate({
+      ...definition,
+      events: { Added: (state, { by }: { by: number }) => ({ n: state.n + by }) },
+      // @ts-expect-error a payload without a type and without a schema cannot be used
+      commands: { add: (_state, { by }, { emit }) => emit.Added({ by }) },
+    })
+    defineAggregate({
+      ...definition,
+      // @ts-expect-error an evolve function returns the state
+      events: { Added: (_state, { by }: { by: number }) => by },
+      commands: {},
+    })
+    defineAggregate({
+      ...definition,
+      events: { Added: (state, { by }: { by: number }) => ({ n: state.n + by }) },
+      commands: {},
+      // @ts-expect-error the last upcaster returns what the evolve function takes
+      upcasters: { Added: [(old: { amount: number }) => ({ amount: old.amount })] },
+    })
+  }
+  expect(check).toBeTypeOf('function')
+})
