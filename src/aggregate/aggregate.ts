@@ -58,8 +58,10 @@ type DecideShape<S, P, E> = { decide(state: S, payload: P, context: CommandConte
 type SchemaOutput<X, K> = K extends keyof X
   ? X[K] extends StandardSchemaV1
     ? StandardSchemaV1.InferOutput<X[K]>
-    : unknown
-  : unknown
+    : Unannotated
+  : Unannotated
+/** Like `unknown`, but taking a property out of it without an annotation is an error too. */
+type Unannotated = {} | null | undefined
 
 /** A chain of functions from the oldest stored shape of an event to today's: the last one returns today's data. */
 export type UpcasterChain<D> = readonly [
@@ -78,10 +80,10 @@ export interface AggregateDefinition<T extends string, S, E, C, Q, X> {
   readonly type: T
   readonly initialState: () => S
   /** An evolve function for each event: the state after it. Pure; it must not change the state it is given. */
-  readonly events: { readonly [K in keyof E]: E[K] & EvolveShape<NoInfer<S>, SchemaOutput<X, K>> }
+  readonly events: { readonly [K in keyof E]: E[K] & EvolveShape<S, SchemaOutput<X, K>> }
   /** A decide function for each command. Pure and synchronous. */
-  readonly commands: { readonly [K in keyof C]: C[K] & DecideShape<NoInfer<S>, SchemaOutput<X, K>, E> }
-  readonly queries?: { readonly [K in keyof Q]: Q[K] & { query(state: NoInfer<S>, argument: unknown): unknown }['query'] }
+  readonly commands: { readonly [K in keyof C]: C[K] & DecideShape<S, SchemaOutput<X, K>, E> }
+  readonly queries?: { readonly [K in keyof Q]: Q[K] & { query(state: S, argument: unknown): unknown }['query'] }
   /** A Standard Schema for any command or event, by its name: its type becomes the payload's, checked at run time. */
   readonly schemas?: X
   /**
@@ -130,7 +132,7 @@ export type QueryResultOf<A extends Aggregate, K extends QueryName<A>> = A['quer
 
 /** The second parameter of a handler; a handler that declares none, or uses none, takes `undefined`. */
 type ParameterOrNone<F> = F extends (state: any, parameter: infer P, ...rest: any) => unknown
-  ? unknown extends P
+  ? [Unannotated] extends [P]
     ? undefined
     : P
   : never

@@ -63,7 +63,8 @@ test('what cannot work does not compile', () => {
       commands: { add: (_state, { by }, { emit }) => emit.Added({ by }) },
     })
     defineAggregate({
-      ...definition,
+      type: 'wrong',
+      initialState: () => ({ n: 0 }),
       // @ts-expect-error an evolve function returns the state
       events: { Added: (_state, { by }: { by: number }) => by },
       commands: {},
