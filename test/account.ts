@@ -10,8 +10,7 @@ export const Account = defineAggregate({
     MoneyWithdrawn: (state, { amount }: { amount: number }) => ({ ...state, balance: state.balance - amount }),
   },
   commands: {
-    open: (state, { owner }: { owner: string }, { emit }) =>
-      state.opened ? undefined : emit.AccountOpened({ owner }),
+    open: (state, { owner }: { owner: string }, { emit }) => (state.opened ? undefined : emit.AccountOpened({ owner })),
     deposit: (_state, { amount }: { amount: number }, { emit }) => emit.MoneyDeposited({ amount }),
     withdraw: (state, { amount }: { amount: number }, { emit, reject }) =>
       amount > state.balance

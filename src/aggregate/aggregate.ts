@@ -171,10 +171,12 @@ export function defineAggregate<
   const snapshotEvery = definition.snapshotEvery ?? 200
   const stateVersion = definition.stateVersion ?? 1
   if (snapshotEvery !== false && !(Number.isInteger(snapshotEvery) && snapshotEvery > 0)) {
-    throw definitionError(`${definition.type}: snapshotEvery is ${snapshotEvery}; give a whole number above 0, or false`)
+    throw definitionError(
+      `${definition.type}: snapshotEvery is ${snapshotEvery}; give a whole number above 0, or false`,
+    )
   }
-  if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 2 ** 32)) {
-    throw definitionError(`${definition.type}: stateVersion is ${stateVersion}; give a whole number from 1 on`)
+  if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 65_536)) {
+    throw definitionError(`${definition.type}: stateVersion is ${stateVersion}; give a whole number from 1 to 65535`)
   }
   return {
     type: definition.type,

@@ -23,6 +23,17 @@ export function hashPlain(value: unknown, seed: number): number {
   return finish(value === undefined ? mix(seed, 1) : hashValue(value, seed, 0)) >>> 0
 }
 
+/** About how many bytes plain data takes when it is encoded: never less than two thirds of it. */
+export function plainBytes(value: unknown): number {
+  if (typeof value === 'string') return value.length + 3
+  if (typeof value !== 'object' || value === null) return 5
+  if (value instanceof Uint8Array) return value.length + 3
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + plainBytes(item), 3)
+  let sum = 3
+  for (const key in value) sum += key.length + 1 + plainBytes((value as Record<string, unknown>)[key])
+  return sum
+}
+
 /** Whether a string is free of lone surrogates, and so survives UTF-8. Returns its hash. @throws NotPlain */
 function hashString(text: string, seed: number): number {
   if (!text.isWellFormed()) throw new NotPlain(': a string with a lone surrogate')
@@ -112,4 +123,3 @@ function finish(hash: number): number {
   h = Math.imul(h, 0xc2b2ae35)
   return h ^ (h >>> 16)
 }
-

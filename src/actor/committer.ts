@@ -1,0 +1,176 @@
+/**
+ * The committer: one loop that takes what has accumulated for all of a worker's shards, makes it durable with one sync,
+ * looks at the fence, and then lets the replies go. While one group is written the next accumulates; there is no timer.
+ *
+ * It owns the replies from the moment they are decided to the moment they are sent, and so holds I2 and I3: a reply
+ * waits for the newest group that its decision stood on, and for a look at the fence after that.
+ */
+import { PenholdError } from '../aggregate/error.ts'
+import type { Clock } from '../log/clock.ts'
+import { ownershipLost } from '../log/error.ts'
+import type { Log } from '../log/log.ts'
+import type { Actor } from './actor.ts'
+import { toFailure } from './error.ts'
+import type { Reply, Sender } from './message.ts'
+
+/** A reply that waits for durability and the look. */
+export interface HeldReply {
+  readonly actor: Actor
+  readonly sender: Sender
+  readonly request: number
+  readonly reply: Reply
+}
+
+/** What one sync makes durable. */
+export class Group {
+  readonly replies: HeldReply[] = []
+  readonly actors: Set<Actor> = new Set()
+  isDurable = false
+  /** Called once the group is durable, or has failed. */
+  readonly waiters: (() => void)[] = []
+}
+
+export interface CommitterOptions {
+  readonly log: Log
+  readonly clock: Clock
+  /** A reply was sent or given up. */
+  readonly onReplied: (actor: Actor) => void
+  /** The actor's pending state is void, or its shard lost. */
+  readonly onVoid: (actor: Actor) => void
+  readonly onShardsLost: (shards: readonly number[]) => void
+  /** There is room in the batch again. */
+  readonly onRoom: () => void
+  /** The log has ended; nothing that is held will ever be answered from here. */
+  readonly onBroken: (error: unknown) => void
+}
+
+export class Committer {
+  readonly #options: CommitterOptions
+  #accumulating = new Group()
+  #writing: Group | undefined
+  /** Replies that stand on durable state already and need the look alone. */
+  #ready: HeldReply[] = []
+  #state: 'idle' | 'scheduled' | 'running' | 'broken' = 'idle'
+  #idleWaiters: (() => void)[] = []
+
+  constructor(options: CommitterOptions) {
+    this.#options = options
+  }
+
+  /** The batch under construction takes no more until it is cut. */
+  get isFull(): boolean {
+    return this.#options.log.isBatchFull
+  }
+
+  /** The actor has written into the batch under construction. */
+  wrote(actor: Actor): void {
+    actor.group = this.#accumulating
+    this.#accumulating.actors.add(actor)
+  }
+
+  /** Sends the reply once everything that its actor has written is durable and the fence was looked at. */
+  hold(held: HeldReply): void {
+    const { group } = held.actor
+    if (group === undefined || group.isDurable) this.#ready.push(held)
+    else group.replies.push(held)
+  }
+
+  /** Sees to it that what has accumulated is committed. */
+  kick(): void {
+    if (this.#state !== 'idle') return
+    this.#state = 'scheduled'
+    this.#options.clock.defer(() => void this.#run())
+  }
+
+  /** Resolves once nothing that the actor has written is under way any more. */
+  async written(actor: Actor): Promise<void> {
+    const { group } = actor
+    if (group === undefined || group.isDurable || this.#state === 'broken') return
+    this.kick()
+    await new Promise<void>((resolve) => group.waiters.push(resolve))
+  }
+
+  /** Resolves when nothing is left to commit or to reply. */
+  async settled(): Promise<void> {
+    this.kick()
+    while (this.#state === 'scheduled' || this.#state === 'running') {
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#state = 'running'
+    try {
+      while (this.#ready.length > 0 || !this.#options.log.isBatchEmpty) {
+        // Those that need no sync go first: it may hold up the thread.
+        if (this.#ready.length > 0) await this.#release(this.#ready.splice(0))
+        if (!this.#options.log.isBatchEmpty) await this.#commit()
+      }
+      this.#state = 'idle'
+    } catch (error) {
+      this.#state = 'broken'
+      this.#options.onBroken(error)
+    }
+    for (const resolve of this.#idleWaiters.splice(0)) resolve()
+  }
+
+  async #commit(): Promise<void> {
+    const group = this.#accumulating
+    this.#writing = group
+    this.#accumulating = new Group()
+    const cut = this.#options.log.cut()
+    this.#options.onRoom()
+    try {
+      await this.#options.log.append(cut)
+    } catch (error) {
+      if (!(error instanceof PenholdError && error.code === 'StorageFull')) throw error
+      await this.#fail(error)
+      return
+    }
+    group.isDurable = true
+    this.#writing = undefined
+    await this.#release(group.replies)
+    for (const resolve of group.waiters) resolve()
+  }
+
+  /** The look, and after it the replies. */
+  async #release(replies: readonly HeldReply[]): Promise<void> {
+    const { log, onReplied, onShardsLost } = this.#options
+    const lost = log.isFenceRaised() ? await log.lostShards() : []
+    if (lost.length > 0) onShardsLost(lost)
+    const senders = new Set<Sender>()
+    for (const { actor, sender, request, reply } of replies) {
+      const { shard } = actor.stream
+      const isLost = !log.owns(shard)
+      sender.reply(request, isLost ? { kind: 'failed', failure: toFailure(ownershipLost(shard)) } : reply)
+      senders.add(sender)
+      onReplied(actor)
+    }
+    for (const sender of senders) sender.flush()
+  }
+
+  /**
+   * Nothing of the group was written. What accumulated since was decided on it, so it fails as well, and the actors of
+   * both go back to what the log has of them.
+   */
+  async #fail(error: PenholdError): Promise<void> {
+    const { log, onVoid, onReplied } = this.#options
+    const groups = [this.#writing, this.#accumulating].filter((group) => group !== undefined)
+    this.#writing = undefined
+    this.#accumulating = new Group()
+    log.rollBack()
+    const failure = toFailure(error)
+    const senders = new Set<Sender>()
+    for (const group of groups) {
+      for (const actor of group.actors) onVoid(actor)
+      for (const { actor, sender, request } of group.replies) {
+        sender.reply(request, { kind: 'failed', failure })
+        senders.add(sender)
+        onReplied(actor)
+      }
+      for (const resolve of group.waiters) resolve()
+    }
+    for (const sender of senders) sender.flush()
+    this.#options.onRoom()
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Running a user's handlers: decide and evolve, and the checks on what they return. Pure but for the context's clock
+ * and chance; the actor that is passed in is not touched.
+ */
+import {
+  type Aggregate,
+  type CommandContext,
+  type EmittedEvent,
+  type Emit,
+  type Rejection,
+} from '../aggregate/aggregate.ts'
+import { hashPlain, NotPlain } from '../aggregate/plain.ts'
+import { validate } from '../aggregate/schema.ts'
+import { upcast } from '../aggregate/upcaster.ts'
+import { formatId, type IdSource } from '../log/identity.ts'
+import type { LogRecord } from '../log/record.ts'
+import { handlerFailed, tooLarge, unknownCommand } from './error.ts'
+import type { CommandMessage, QueryMessage } from './message.ts'
+
+type Decide = (state: unknown, payload: unknown, context: CommandContext<unknown>) => unknown
+type Evolve = (state: unknown, data: unknown) => unknown
+type Query = (state: unknown, argument: unknown) => unknown
+
+export interface DecisionLimits {
+  /** Events of one command. */
+  readonly eventsPerCommandMax: number
+}
+
+export type Decided =
+  | { readonly kind: 'events'; readonly events: readonly EmittedEvent[]; readonly state: unknown }
+  | { readonly kind: 'rejected'; readonly rejection: Rejection }
+
+/** One for each aggregate type and worker, pointed at each command in turn: making one a command would cost more. */
+export class DecisionContext implements CommandContext<unknown> {
+  readonly emit: Emit<unknown>
+  readonly reject: CommandContext<unknown>['reject'] = reject
+  readonly newId: () => string
+  readonly random: () => number
+  now = 0
+  id = ''
+  #message: CommandMessage | undefined
+
+  constructor(aggregate: Aggregate, ids: IdSource) {
+    this.emit = Object.fromEntries(
+      Object.keys(aggregate.events as object).map((type) => [type, (data: unknown) => ({ type, data })]),
+    ) as Emit<unknown>
+    this.newId = () => ids.next()
+    this.random = () => ids.fraction()
+  }
+
+  get commandId(): string {
+    return this.#message === undefined ? '' : formatId(this.#message.commandId, 0)
+  }
+  get metadata(): Readonly<Record<string, unknown>> {
+    return this.#message?.metadata ?? {}
+  }
+
+  enter(message: CommandMessage, now: number): void {
+    this.#message = message
+    this.now = now
+    this.id = message.id
+  }
+}
+
+function reject<const Code extends string, Details = undefined>(
+  code: Code,
+  details?: Details,
+): Rejection<Code, Details> {
+  return { kind: 'rejection', code, details: details as Details }
+}
+
+/**
+ * Decides on a state. The state is not changed; the one after the events is returned with them.
+ * @throws PenholdError `HandlerFailed`, `TooLarge` or `UnknownCommand`, all with outcome `none`
+ */
+export function decide(
+  aggregate: Aggregate,
+  state: unknown,
+  command: { readonly message: CommandMessage; readonly context: DecisionContext; readonly limits: DecisionLimits },
+): Decided {
+  const { message, context, limits } = command
+  const handlers = aggregate.commands as Readonly<Record<string, Decide>>
+  if (!Object.hasOwn(handlers, message.name)) throw unknownCommand(aggregate.type, 'command', message.name)
+  const what = `the command '${message.name}' of ${aggregate.type}/${message.id}`
+  let returned: unknown
+  try {
+    returned = handlers[message.name]!(state, message.payload, context as CommandContext<unknown>)
+  } catch (error) {
+    throw handlerFailed(what, error)
+  }
+  if (isRejection(returned)) return { kind: 'rejected', rejection: checkedRejection(what, returned) }
+  const events = returned === undefined ? [] : Array.isArray(returned) ? returned : [returned]
+  if (events.length > limits.eventsPerCommandMax) {
+    throw tooLarge(`${what}, by its number of events,`, events.length, limits.eventsPerCommandMax)
+  }
+  let next = state
+  const checked = (events as readonly unknown[]).map((event) => {
+    const emitted = checkedEvent(aggregate, what, event)
+    next = evolve(aggregate, next, emitted)
+    return emitted
+  })
+  return { kind: 'events', events: checked, state: next }
+}
+
+/** The state after an event in today's shape. @throws PenholdError `HandlerFailed` */
+export function evolve(aggregate: Aggregate, state: unknown, event: EmittedEvent): unknown {
+  const evolves = aggregate.events as Readonly<Record<string, Evolve>>
+  try {
+    return evolves[event.type]!(state, event.data)
+  } catch (error) {
+    throw handlerFailed(`the evolve function '${event.type}' of ${aggregate.type}`, error)
+  }
+}
+
+/** The state after a recorded event. @throws PenholdError `HandlerFailed` */
+export function evolveRecord(aggregate: Aggregate, state: unknown, record: LogRecord): unknown {
+  const stored = { type: record.type, version: record.typeVersion }
+  try {
+    return evolve(aggregate, state, upcast(aggregate, stored, record.data))
+  } catch (error) {
+    throw handlerFailed(`reading event ${record.version} ('${stored.type}') of ${record.stream}`, error)
+  }
+}
+
+/** The answer to a query, checked to be plain data. @throws PenholdError `HandlerFailed` or `UnknownCommand` */
+export function answer(aggregate: Aggregate, state: unknown, message: QueryMessage): unknown {
+  const queries = aggregate.queries as Readonly<Record<string, Query>>
+  if (!Object.hasOwn(queries, message.name)) throw unknownCommand(aggregate.type, 'query', message.name)
+  try {
+    const value = queries[message.name]!(state, message.payload)
+    hashPlain(value, 0)
+    return value
+  } catch (error) {
+    throw handlerFailed(`the query '${message.name}' of ${aggregate.type}/${message.id}`, error)
+  }
+}
+
+function isRejection(returned: unknown): returned is Rejection {
+  return typeof returned === 'object' && returned !== null && (returned as Rejection).kind === 'rejection'
+}
+
+function checkedRejection(what: string, rejection: Rejection): Rejection {
+  try {
+    hashPlain(rejection.details, 0)
+    return rejection
+  } catch (error) {
+    throw handlerFailed(`${what}, in the details of its rejection,`, error)
+  }
+}
+
+function checkedEvent(aggregate: Aggregate, what: string, event: unknown): EmittedEvent {
+  const { type, data } = (event ?? {}) as Partial<EmittedEvent>
+  if (type === undefined || !Object.hasOwn(aggregate.events as object, type)) {
+    throw handlerFailed(what, new Error(`it returned ${describe(event)}; return events made by emit, or reject(…)`))
+  }
+  const schema = aggregate.schemas[type]
+  if (schema === undefined) return plainEvent(what, type, data)
+  const validated = validate(schema, data)
+  if (validated.kind === 'invalid') throw handlerFailed(what, new Error(`the event '${type}': ${validated.problem}`))
+  return plainEvent(what, type, validated.value)
+}
+
+function plainEvent(what: string, type: string, data: unknown): EmittedEvent {
+  try {
+    hashPlain(data, 0)
+  } catch (error) {
+    const problem = error instanceof NotPlain ? error.message : String(error)
+    throw handlerFailed(what, new Error(`the event '${type}' has data that cannot be stored: data${problem}`))
+  }
+  return { type, data }
+}
+
+function describe(value: unknown): string {
+  if (value instanceof Promise) return 'a promise (handlers are synchronous)'
+  return value === null ? 'null' : `a ${typeof value}`
+}

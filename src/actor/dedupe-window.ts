@@ -1,0 +1,62 @@
+/**
+ * The commands that an aggregate remembers by id, so that each takes effect at most once (I5).
+ *
+ * The log is what remembers them: each event carries its command's id and the hash of its payload. A window is read
+ * from it only when a command arrives whose id may have been seen, and kept while its actor lives
+ * (docs/decisions/dedupe-from-the-log.md). Commands without events are remembered by a living actor alone: they had no
+ * effect, so deciding them again is safe.
+ */
+import type { LogRecord } from '../log/record.ts'
+import type { Reply } from './message.ts'
+
+export interface Remembered {
+  readonly payloadHash: number
+  /** The outcome of a command without events; undefined where events stand in the log for it. */
+  readonly reply: Reply | undefined
+  readonly firstVersion: number
+  readonly lastVersion: number
+}
+
+export class DedupeWindow {
+  readonly #commandsMax: number
+  /** By id, oldest first. */
+  readonly #commands = new Map<string, Remembered>()
+
+  constructor(commandsMax: number) {
+    this.#commandsMax = commandsMax
+  }
+
+  find(commandId: Uint8Array): Remembered | undefined {
+    return this.#commands.get(key(commandId))
+  }
+
+  add(commandId: Uint8Array, remembered: Remembered): void {
+    this.#commands.set(key(commandId), remembered)
+    if (this.#commands.size > this.#commandsMax) {
+      const [oldest] = this.#commands.keys()
+      this.#commands.delete(oldest!)
+    }
+  }
+}
+
+/** Reads the window from the stream's events, newest first. */
+export async function readWindow(events: AsyncIterable<LogRecord>, commandsMax: number): Promise<DedupeWindow> {
+  const newestFirst: { commandId: Uint8Array; remembered: Remembered }[] = []
+  for await (const { commandId, payloadHash, version } of events) {
+    const last = newestFirst.at(-1)
+    if (last !== undefined && Buffer.compare(last.commandId, commandId) === 0) {
+      last.remembered = { ...last.remembered, firstVersion: version }
+      continue
+    }
+    if (newestFirst.length === commandsMax) break
+    const remembered = { payloadHash, reply: undefined, firstVersion: version, lastVersion: version }
+    newestFirst.push({ commandId: Uint8Array.from(commandId), remembered })
+  }
+  const window = new DedupeWindow(commandsMax)
+  for (const { commandId, remembered } of newestFirst.toReversed()) window.add(commandId, remembered)
+  return window
+}
+
+function key(commandId: Uint8Array): string {
+  return Buffer.from(commandId.buffer, commandId.byteOffset, 16).toString('latin1')
+}

@@ -1,0 +1,105 @@
+/** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
+import { PenholdError } from '../aggregate/error.ts'
+import type { Failure } from './message.ts'
+
+export function handlerFailed(what: string, cause: unknown): PenholdError {
+  const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  return new PenholdError('HandlerFailed', `${what} failed: ${reason}. Nothing happened; mend the handler.`, {
+    outcome: 'none',
+    retryable: false,
+    details: cause instanceof Error ? { stack: cause.stack?.split('\n').slice(0, 6).join('\n') } : undefined,
+    cause,
+  })
+}
+
+export function mailboxFull(stream: string, mailboxMax: number): PenholdError {
+  return new PenholdError(
+    'MailboxFull',
+    `${stream} has ${mailboxMax} commands under way, which is its limit. Send the command again later, or raise limits.mailboxMax.`,
+    { outcome: 'none', retryable: true, details: { stream, mailboxMax } },
+  )
+}
+
+export function expectedVersion(stream: string, expected: number, actual: number): PenholdError {
+  return new PenholdError(
+    'ExpectedVersion',
+    `${stream} is at version ${actual}, not ${expected}: it changed since it was read. Read it again and decide anew.`,
+    { outcome: 'none', retryable: false, details: { stream, expected, actual } },
+  )
+}
+
+export function commandIdReused(stream: string, commandId: string): PenholdError {
+  return new PenholdError(
+    'CommandIdReused',
+    `the command id ${commandId} was used on ${stream} with another command or payload. An id belongs to one command for ever; make a new one.`,
+    { outcome: 'none', retryable: false, details: { stream, commandId } },
+  )
+}
+
+export function timedOutBefore(stream: string, name: string): PenholdError {
+  return new PenholdError('Timeout', `the time for '${name}' on ${stream} was over before it was taken up`, {
+    outcome: 'none',
+    retryable: true,
+    details: { stream, name },
+  })
+}
+
+export function unknownCommand(type: string, what: 'command' | 'query', name: string): PenholdError {
+  return new PenholdError('UnknownCommand', `${type} has no ${what} '${name}'`, {
+    outcome: 'none',
+    retryable: false,
+    details: { type, name },
+  })
+}
+
+export function unknownAggregate(type: string): PenholdError {
+  return new PenholdError('UnknownCommand', `no aggregate '${type}' is defined here; add it to cluster.config.ts`, {
+    outcome: 'none',
+    retryable: false,
+    details: { type },
+  })
+}
+
+export function tooLarge(what: string, bytes: number, limit: number): PenholdError {
+  return new PenholdError('TooLarge', `${what} takes ${bytes}, and ${limit} is the limit. Nothing happened.`, {
+    outcome: 'none',
+    retryable: false,
+    details: { bytes, limit },
+  })
+}
+
+export function unknownEvent(stream: string, problem: string): PenholdError {
+  return new PenholdError('UnknownEvent', `${stream} cannot be read by this code: ${problem}`, {
+    outcome: 'none',
+    retryable: false,
+    details: { stream },
+  })
+}
+
+export function noSuchEvent(stream: string, at: unknown): PenholdError {
+  return new PenholdError('NoSuchEvent', `${stream} was never at ${JSON.stringify(at)}`, {
+    outcome: 'none',
+    retryable: false,
+    details: { stream, at },
+  })
+}
+
+export function shardUnavailable(shard: number, why: string): PenholdError {
+  return new PenholdError('ShardUnavailable', `shard ${shard} has no owner at the moment: ${why}. Try again later.`, {
+    outcome: 'none',
+    retryable: true,
+    details: { shard },
+  })
+}
+
+export function toFailure(error: unknown): Failure {
+  if (error instanceof PenholdError) {
+    const { code, message, outcome, retryable, details } = error
+    return { code, message, outcome, retryable, details }
+  }
+  return toFailure(handlerFailed('the actor', error))
+}
+
+export function fromFailure({ code, message, ...options }: Failure): PenholdError {
+  return new PenholdError(code, message, options)
+}

@@ -1,0 +1,75 @@
+/**
+ * What is said to a worker and what it answers. Plain data: it crosses threads now and machines later (cluster/wire.ts).
+ */
+import type { Outcome } from '../aggregate/error.ts'
+
+interface ToAggregate {
+  /** The sender's number for this request; the answer carries it. Increasing with each sender. */
+  readonly request: number
+  readonly type: string
+  readonly id: string
+}
+
+export interface CommandMessage extends ToAggregate {
+  readonly kind: 'command'
+  readonly name: string
+  readonly payload: unknown
+  readonly commandId: Uint8Array
+  readonly payloadHash: number
+  /**
+   * Whether the id may have been seen before: the caller gave it, or the router sends the command once more. A fresh
+   * id was made for this very message and needs no looking up.
+   */
+  readonly isFresh: boolean
+  /** -1 where any version will do. */
+  readonly expectedVersion: number
+  /** On the monotonic clock. What is taken up later is not decided any more. */
+  readonly deadline: number
+  readonly metadata: Readonly<Record<string, unknown>> | undefined
+}
+
+export interface QueryMessage extends ToAggregate {
+  readonly kind: 'query'
+  readonly name: string
+  readonly payload: unknown
+}
+
+/** A moment in a stream's past. */
+export type StateAt =
+  { readonly atVersion: number } | { readonly atEvent: string } | { readonly atTime: number } | Record<string, never>
+
+export interface StateMessage extends ToAggregate {
+  readonly kind: 'state'
+  readonly at: StateAt
+}
+
+export type Message = CommandMessage | QueryMessage | StateMessage
+
+export type Reply =
+  | {
+      readonly kind: 'accepted'
+      readonly version: number
+      /** The position of the last event; 0 where the command emitted none. */
+      readonly position: number
+      /** The command's events as they stand in the log, one record after the other. */
+      readonly records: Uint8Array
+    }
+  | { readonly kind: 'rejected'; readonly code: string; readonly details: unknown }
+  | { readonly kind: 'answered'; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly failure: Failure }
+
+/** A `PenholdError` in plain data. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly outcome: Outcome
+  readonly retryable: boolean
+  readonly details: unknown
+}
+
+/** Whoever sends messages to a worker and takes its replies. */
+export interface Sender {
+  reply(request: number, reply: Reply): void
+  /** Sends what has been replied on its way. */
+  flush(): void
+}

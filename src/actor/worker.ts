@@ -1,0 +1,397 @@
+/**
+ * A worker: the actors of the shards it owns, and what they share. Takes messages in, finds or recovers the actor,
+ * decides, and hands the reply to the committer. Knows no thread, socket or file: messages come from `Sender`s, bytes go
+ * through the log.
+ *
+ * Invariants held here: I3 together with the committer; I5 through the dedupe window; I8, as every message that fails
+ * is answered by itself.
+ */
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import type { PenholdError } from '../aggregate/error.ts'
+import { hashPlain } from '../aggregate/plain.ts'
+import { missingPath } from '../aggregate/upcaster.ts'
+import type { Cancel, Clock } from '../log/clock.ts'
+import { ownershipLost } from '../log/error.ts'
+import { formatId, IdSource } from '../log/identity.ts'
+import type { Log } from '../log/log.ts'
+import type { Random } from '../log/random.ts'
+import { RecordKind, type LogRecord } from '../log/record.ts'
+import { streamName } from '../log/stream.ts'
+import { ActiveActors } from './active-actors.ts'
+import { Actor, type Envelope } from './actor.ts'
+import { Committer } from './committer.ts'
+import { answer, decide, type Decided } from './decide.ts'
+import { readWindow, type Remembered } from './dedupe-window.ts'
+import * as errors from './error.ts'
+import { createKind, type Kind } from './kind.ts'
+import type { ActorLimits } from './limits.ts'
+import type { CommandMessage, Message, Reply, Sender, StateMessage } from './message.ts'
+import { stateInThePast } from './past-state.ts'
+import { Recorder } from './recorder.ts'
+import { fold, readTail } from './recovery.ts'
+
+export interface WorkerOptions {
+  readonly log: Log
+  readonly clock: Clock
+  readonly random: Random
+  readonly aggregates: readonly Aggregate[]
+  readonly limits: ActorLimits
+  /** Told before and after users' code runs, so that a watchdog can say what a stuck thread is at. */
+  readonly progress: Progress
+  /** Something an operator should know and nobody else is told. */
+  readonly onWarning: (message: string) => void
+  /** The log has ended: the worker answers nothing any more and must be replaced. */
+  readonly onBroken: (error: unknown) => void
+}
+
+export interface Progress {
+  enter(sender: Sender, request: number): void
+  leave(): void
+}
+
+/** Idle actors are looked for so many times in the time after which they are passivated. */
+const PASSIVATION_CHECKS = 4
+
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #log: Log
+  readonly #recorder: Recorder
+  readonly #kinds = new Map<string, Kind>()
+  readonly #actors = new ActiveActors()
+  readonly #committer: Committer
+  /** Messages that came while the batch was full, in order. Bounded by the senders' windows. */
+  #backlog: Envelope[] = []
+  #stopIdleCheck: Cancel = () => undefined
+  #isEnded = false
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+    this.#log = options.log
+    const { log, onWarning } = options
+    const ids = new IdSource(options.clock, options.random)
+    this.#recorder = new Recorder({ log, ids, commandBytesMax: options.limits.commandBytesMax, onWarning })
+    for (const aggregate of options.aggregates) this.#kinds.set(aggregate.type, createKind(aggregate, ids))
+    this.#committer = new Committer({
+      log: options.log,
+      clock: options.clock,
+      onReplied: (actor) => (actor.underWay -= 1),
+      onVoid: (actor) => this.#dropVoid(actor),
+      onShardsLost: (shards) => this.#dropShards(shards),
+      onRoom: () => this.#drainBacklog(),
+      onBroken: (error) => {
+        this.#isEnded = true
+        options.onBroken(error)
+      },
+    })
+    this.#scheduleIdleCheck()
+  }
+
+  /** The event types in the log that today's definitions have no path for, each with the reason. */
+  async missingPaths(): Promise<string[]> {
+    const problems: string[] = []
+    for (const key of await this.#log.eventTypes()) {
+      const [, type = '', event = '', version = ''] = /^([^/]+)\/(.+)@(\d+)$/.exec(key) ?? []
+      const kind = this.#kinds.get(type)
+      // The events of a type that is no longer defined belong to nobody here.
+      const problem = kind && missingPath(kind.aggregate, { type: event, version: Number(version) })
+      if (problem !== undefined) problems.push(problem)
+    }
+    return problems
+  }
+
+  get activeActors(): number {
+    return this.#actors.size
+  }
+
+  /** Takes in messages, in order. Each is answered through its sender, unless the worker breaks first. */
+  receive(sender: Sender, messages: readonly Message[]): void {
+    if (this.#isEnded) return
+    for (const message of messages) this.#take({ sender, message })
+    sender.flush()
+    this.#committer.kick()
+  }
+
+  /** Resolves when everything taken in has been answered. */
+  async settle(): Promise<void> {
+    do await this.#committer.settled()
+    while (!this.#isEnded && [...this.#actors.all()].some((actor) => actor.underWay > 0))
+  }
+
+  /** Ends the worker on purpose. No message may come after this. */
+  async close(): Promise<void> {
+    await this.settle()
+    this.#stopIdleCheck()
+    if (this.#isEnded) return
+    this.#isEnded = true
+    await this.#log.close()
+  }
+
+  #take(envelope: Envelope): void {
+    if (this.#committer.isFull || this.#backlog.length > 0) {
+      this.#backlog.push(envelope)
+      return
+    }
+    const { message, sender } = envelope
+    const kind = this.#kinds.get(message.type)
+    if (kind === undefined) {
+      sender.reply(message.request, failed(errors.unknownAggregate(message.type)))
+      return
+    }
+    const actor = this.#actors.get(streamName(message.type, message.id)) ?? this.#activate(kind, message)
+    if (actor instanceof Actor) this.#deliver(kind, actor, envelope)
+    else sender.reply(message.request, failed(actor))
+  }
+
+  #deliver(kind: Kind, actor: Actor, envelope: Envelope): void {
+    const { mailboxMax } = this.#options.limits
+    if (actor.underWay >= mailboxMax) {
+      envelope.sender.reply(envelope.message.request, failed(errors.mailboxFull(actor.stream.name, mailboxMax)))
+      return
+    }
+    actor.underWay += 1
+    this.#actors.touch(actor, this.#options.clock.monotonic())
+    if (actor.phase === 'recovering') actor.mailbox.push(envelope)
+    else this.#handle(kind, actor, envelope)
+  }
+
+  #handle(kind: Kind, actor: Actor, envelope: Envelope): void {
+    const { message } = envelope
+    if (message.kind === 'state') {
+      void this.#answerState(kind, actor, { ...envelope, message })
+      return
+    }
+    if (message.kind === 'command' && !message.isFresh && actor.window === undefined) {
+      actor.phase = 'recovering'
+      actor.mailbox.push(envelope)
+      void this.#recoverWindow(kind, actor)
+      return
+    }
+    this.#options.progress.enter(envelope.sender, message.request)
+    let reply: Reply | undefined
+    try {
+      reply =
+        message.kind === 'query'
+          ? { kind: 'answered', value: answer(kind.aggregate, actor.state, message) }
+          : this.#command(kind, actor, { ...envelope, message })
+    } catch (error) {
+      reply = failed(error)
+    }
+    this.#options.progress.leave()
+    if (reply !== undefined) this.#hold(actor, envelope, reply)
+  }
+
+  /** The reply to a command; undefined where it comes later. */
+  #command(kind: Kind, actor: Actor, envelope: Envelope & { readonly message: CommandMessage }): Reply | undefined {
+    const { message } = envelope
+    const { name: stream } = actor.stream
+    const remembered = message.isFresh ? undefined : actor.window?.find(message.commandId)
+    if (remembered !== undefined) return this.#answerAgain(actor, envelope, remembered)
+    if (message.deadline < this.#options.clock.monotonic()) throw errors.timedOutBefore(stream, message.name)
+    if (message.expectedVersion >= 0 && message.expectedVersion !== actor.version) {
+      throw errors.expectedVersion(stream, message.expectedVersion, actor.version)
+    }
+    const now = this.#options.clock.now()
+    kind.context.enter(message, now)
+    const decided = decide(kind.aggregate, actor.state, {
+      message,
+      context: kind.context,
+      limits: this.#options.limits,
+    })
+    const firstVersion = actor.version + 1
+    const reply = this.#conclude(kind, actor, { message, now, decided })
+    actor.window?.add(message.commandId, {
+      payloadHash: message.payloadHash,
+      reply: actor.version < firstVersion ? reply : undefined,
+      firstVersion,
+      lastVersion: actor.version,
+    })
+    return reply
+  }
+
+  #conclude(kind: Kind, actor: Actor, outcome: { message: CommandMessage; now: number; decided: Decided }): Reply {
+    const { message, now, decided } = outcome
+    if (decided.kind === 'rejected') {
+      const { code, details } = decided.rejection
+      return { kind: 'rejected', code, details }
+    }
+    const reply = this.#recorder.record(kind, actor, { message, now, events: decided.events, state: decided.state })
+    if (decided.events.length > 0) this.#committer.wrote(actor)
+    return reply
+  }
+
+  #hold(actor: Actor, { sender, message }: Envelope, reply: Reply): void {
+    this.#committer.hold({ actor, sender, request: message.request, reply })
+  }
+
+  /** A command id that is known: the first outcome again, from memory or from the log once it is durable there. */
+  #answerAgain(
+    actor: Actor,
+    envelope: Envelope & { readonly message: CommandMessage },
+    remembered: Remembered,
+  ): Reply | undefined {
+    const { message } = envelope
+    if (remembered.payloadHash !== message.payloadHash) {
+      throw errors.commandIdReused(actor.stream.name, formatId(message.commandId, 0))
+    }
+    if (remembered.reply !== undefined) return remembered.reply
+    void this.#outcomeFromLog(actor, envelope, remembered)
+    return undefined
+  }
+
+  async #outcomeFromLog(actor: Actor, envelope: Envelope, remembered: Remembered): Promise<void> {
+    await this.#committer.written(actor)
+    await this.#replyWith(actor, envelope, async () => {
+      const events: LogRecord[] = []
+      for await (const record of this.#log.back(actor.stream)) {
+        if (record.kind !== RecordKind.event || record.version > remembered.lastVersion) continue
+        if (record.version < remembered.firstVersion) break
+        events.push(record)
+      }
+      const records = Buffer.concat(events.toReversed().map(({ bytes }) => bytes))
+      return { kind: 'accepted', version: remembered.lastVersion, position: events[0]?.position ?? 0, records }
+    })
+  }
+
+  async #answerState(kind: Kind, actor: Actor, envelope: Envelope & { readonly message: StateMessage }): Promise<void> {
+    await this.#replyWith(actor, envelope, async () => {
+      const value = await stateInThePast(this.#log, actor.stream, {
+        aggregate: kind.aggregate,
+        at: envelope.message.at,
+      })
+      return { kind: 'answered', value }
+    })
+  }
+
+  /** A reply that is read from the log beside the mailbox. It takes the look like every other. */
+  async #replyWith(actor: Actor, envelope: Envelope, read: () => Promise<Reply>): Promise<void> {
+    let reply: Reply
+    try {
+      reply = await read()
+      if (reply.kind === 'answered') hashPlain(reply.value, 0)
+    } catch (error) {
+      reply = failed(error)
+    }
+    if (this.#isEnded) return
+    this.#hold(actor, envelope, reply)
+    this.#committer.kick()
+  }
+
+  // Recovery
+
+  #activate(kind: Kind, { type, id }: Message): Actor | PenholdError {
+    const stream = this.#log.placement.stream(streamName(type, id))
+    if (!this.#log.owns(stream.shard)) {
+      return (
+        this.#log.refusedShards.get(stream.shard) ??
+        errors.shardUnavailable(stream.shard, 'it is not owned by this worker')
+      )
+    }
+    const actor = new Actor(stream, kind.aggregate)
+    this.#actors.add(actor)
+    void this.#recover(kind, actor)
+    return actor
+  }
+
+  async #recover(kind: Kind, actor: Actor): Promise<void> {
+    try {
+      const tail = await readTail(this.#log, kind.aggregate, actor.stream)
+      this.#enterFor(actor)
+      Object.assign(actor, fold(kind.aggregate, actor.stream, tail))
+      this.#options.progress.leave()
+      this.#run(kind, actor)
+    } catch (error) {
+      this.#options.progress.leave()
+      this.#refuse(actor, error)
+    }
+  }
+
+  async #recoverWindow(kind: Kind, actor: Actor): Promise<void> {
+    try {
+      // What is not durable yet is not in the log yet.
+      await this.#committer.written(actor)
+      const { dedupeWindow } = this.#options.limits
+      actor.window = await readWindow(eventsOf(this.#log.back(actor.stream)), dedupeWindow)
+      this.#run(kind, actor)
+    } catch (error) {
+      this.#refuse(actor, error)
+    }
+  }
+
+  #run(kind: Kind, actor: Actor): void {
+    if (this.#isEnded) return
+    actor.phase = 'running'
+    const waiting = actor.mailbox
+    actor.mailbox = []
+    for (const envelope of waiting) {
+      // The first may have sent the actor back to recover its window.
+      if ((actor.phase as Actor['phase']) === 'recovering') actor.mailbox.push(envelope)
+      else this.#handle(kind, actor, envelope)
+    }
+    this.#passivateOverflow()
+    this.#committer.kick()
+  }
+
+  /** The actor cannot be brought to life: whoever waits for it is told why, and the next message tries anew. */
+  #refuse(actor: Actor, error: unknown): void {
+    this.#actors.remove(actor)
+    for (const { sender, message } of actor.mailbox) {
+      sender.reply(message.request, failed(error))
+      sender.flush()
+      actor.underWay -= 1
+    }
+    actor.mailbox = []
+  }
+
+  #enterFor(actor: Actor): void {
+    const [first] = actor.mailbox
+    if (first !== undefined) this.#options.progress.enter(first.sender, first.message.request)
+  }
+
+  // What leaves memory
+
+  #dropVoid(actor: Actor): void {
+    this.#refuse(actor, errors.shardUnavailable(actor.stream.shard, 'its pending state was rolled back'))
+  }
+
+  #dropShards(shards: readonly number[]): void {
+    for (const actor of [...this.#actors.all()]) {
+      const { shard } = actor.stream
+      // Those that run have their replies in the committer, which knows what became of them.
+      if (shards.includes(shard)) this.#refuse(actor, ownershipLost(shard))
+    }
+  }
+
+  #drainBacklog(): void {
+    const waiting = this.#backlog
+    this.#backlog = []
+    for (const [i, envelope] of waiting.entries()) {
+      if (this.#committer.isFull) {
+        this.#backlog.push(...waiting.slice(i))
+        return
+      }
+      this.#take(envelope)
+    }
+  }
+
+  #passivateOverflow(): void {
+    let excess = this.#actors.size - this.#options.limits.activeActorsMax
+    if (excess > 0) this.#actors.passivate(() => excess-- > 0)
+  }
+
+  #scheduleIdleCheck(): void {
+    const { passivateAfterMs } = this.#options.limits
+    this.#stopIdleCheck = this.#options.clock.after(passivateAfterMs / PASSIVATION_CHECKS, () => {
+      const before = this.#options.clock.monotonic() - passivateAfterMs
+      this.#actors.passivate((actor) => actor.lastUsed < before)
+      this.#scheduleIdleCheck()
+    })
+  }
+}
+
+function failed(error: unknown): Reply {
+  return { kind: 'failed', failure: errors.toFailure(error) }
+}
+
+async function* eventsOf(records: AsyncIterable<LogRecord>): AsyncGenerator<LogRecord> {
+  for await (const record of records) if (record.kind === RecordKind.event) yield record
+}

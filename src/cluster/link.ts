@@ -1,0 +1,53 @@
+/**
+ * The port between a router and a worker: frames, in order, each delivered once while both ends live.
+ * Over threads it is platform/port-link.ts; within one thread, the pair below.
+ */
+import type { Clock } from '../log/clock.ts'
+
+export interface Link {
+  /** The frame's memory goes with it and must not be touched afterwards. */
+  send(frame: Uint8Array<ArrayBuffer>): void
+  /** Takes every frame from now on. Called once. */
+  onFrame(receive: (frame: Uint8Array) => void): void
+  close(): void
+}
+
+/** Two ends of a link within one thread. Frames arrive at the end of the turn in which they were sent. */
+export function createLinkPair(clock: Clock): [Link, Link] {
+  const a = new LocalLink(clock)
+  const b = new LocalLink(clock)
+  a.connect(b)
+  b.connect(a)
+  return [a, b]
+}
+
+class LocalLink implements Link {
+  readonly #clock: Clock
+  #other: LocalLink | undefined
+  #receive: ((frame: Uint8Array) => void) | undefined
+  #isClosed = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  connect(other: LocalLink): void {
+    this.#other = other
+  }
+
+  send(frame: Uint8Array<ArrayBuffer>): void {
+    this.#clock.defer(() => this.#other?.deliver(frame))
+  }
+
+  onFrame(receive: (frame: Uint8Array) => void): void {
+    this.#receive = receive
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+
+  deliver(frame: Uint8Array): void {
+    if (!this.#isClosed) this.#receive?.(frame)
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * Refs: the addresses of aggregates, typed by their definition. A ref checks what its caller gives it, makes the
+ * message, and turns the reply into a value or an error.
+ */
+import type {
+  Aggregate,
+  CommandName,
+  EventsOf,
+  PayloadOf,
+  QueryArgumentOf,
+  QueryName,
+  QueryResultOf,
+  RejectionsOf,
+  StateOf,
+} from '../aggregate/aggregate.ts'
+import { PenholdError, Rejected } from '../aggregate/error.ts'
+import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
+import { validate } from '../aggregate/schema.ts'
+import { upcast } from '../aggregate/upcaster.ts'
+import { fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
+import type { CommandMessage, Reply, StateAt } from '../actor/message.ts'
+import { isId, parseId, type IdSource } from '../log/identity.ts'
+import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
+import { hash64, idProblem, streamName } from '../log/stream.ts'
+import { badAddress, badPayload } from './error.ts'
+import type { Outcome, RequestOptions, Unnumbered } from './router.ts'
+
+export interface AskOptions {
+  /**
+   * A UUID that stands for this command and no other: asked again with it, the command takes effect at most once.
+   * Derive it with `deriveId` where the caller may forget that it asked. Default: a new one.
+   */
+  readonly commandId?: string
+  /** The command is refused with `ExpectedVersion` unless the aggregate is at this version. */
+  readonly expectedVersion?: number
+  /** Kept with every event of the command; `correlationId` and `causationId` have a meaning, the rest is the caller's. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+  /** How long to wait for the reply. Default: `timeouts.askMs` of the config. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+export type QueryOptions = Pick<AskOptions, 'timeoutMs' | 'signal'>
+
+/** The reply to an accepted command. Its events are durable. */
+export interface Accepted<Event extends { readonly type: string; readonly data: unknown }> {
+  /** The aggregate's version after the command. */
+  readonly version: number
+  /** The position of the last event; 0 where there is none. */
+  readonly position: number
+  readonly events: readonly RecordedEvent<Event>[]
+}
+
+/** A moment in an aggregate's past. */
+export type Moment = { readonly atVersion: number } | { readonly atEvent: string } | { readonly atTime: Date }
+
+type Arguments<P, O> = undefined extends P ? [payload?: P, options?: O] : [payload: P, options?: O]
+
+/** The address of one aggregate. Cheap to make; valid for as long as its node. */
+export interface Ref<A extends Aggregate> {
+  /** `type/id`. */
+  readonly stream: string
+  /**
+   * Sends a command and awaits its outcome. When it resolves, the events are durable.
+   * @throws Rejected where the aggregate refuses for a business reason
+   * @throws PenholdError for everything else; `outcome` says whether the command may have taken effect
+   */
+  ask<K extends CommandName<A>>(
+    name: K,
+    ...args: Arguments<PayloadOf<A, K>, AskOptions>
+  ): Promise<Accepted<EventsOf<A, K>>>
+  /** Sends a command without waiting. A failure is told to the config's `onTellFailed`. */
+  tell<K extends CommandName<A>>(name: K, ...args: Arguments<PayloadOf<A, K>, AskOptions>): void
+  /** Asks a query of the aggregate's newest durable state; linearizable. */
+  query<K extends QueryName<A>>(
+    name: K,
+    ...args: Arguments<QueryArgumentOf<A, K>, QueryOptions>
+  ): Promise<QueryResultOf<A, K>>
+  /** The aggregate's durable state, now or at a moment of its past. @throws PenholdError `NoSuchEvent` */
+  state(moment?: Moment, options?: QueryOptions): Promise<StateOf<A>>
+}
+
+/** Whether an error is the rejection of this command by this aggregate; its code and details are typed then. */
+export function isRejection<A extends Aggregate, K extends CommandName<A>>(
+  error: unknown,
+  _aggregate: A,
+  _command: K,
+): error is RejectionsOf<A, K> extends { readonly code: infer C extends string; readonly details: infer D }
+  ? Rejected<C, D>
+  : never {
+  return error instanceof Rejected
+}
+
+/** What a ref needs of its node. */
+export interface RefHost {
+  readonly ids: IdSource
+  readonly commandBytesMax: number
+  send(message: Unnumbered, outcome: Outcome, options: RequestOptions): void
+  onTellFailed(error: PenholdError, stream: string, name: string): void
+}
+
+/** @throws PenholdError `BadAddress` where the id cannot be one */
+export function createRef<A extends Aggregate>(host: RefHost, aggregate: A, id: string): Ref<A> {
+  const problem = idProblem(id)
+  if (problem !== undefined) throw badAddress(problem)
+  return new AggregateRef(host, aggregate, id) as unknown as Ref<A>
+}
+
+class AggregateRef {
+  readonly stream: string
+  readonly #host: RefHost
+  readonly #aggregate: Aggregate
+  readonly #id: string
+
+  constructor(host: RefHost, aggregate: Aggregate, id: string) {
+    this.#host = host
+    this.#aggregate = aggregate
+    this.#id = id
+    this.stream = streamName(aggregate.type, id)
+  }
+
+  ask(name: string, payload?: unknown, options: AskOptions = {}): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const message = this.#command(name, payload, options)
+      this.#host.send(message, { resolve: (reply) => this.#settle(name, reply, resolve, reject), reject }, options)
+    })
+  }
+
+  tell(name: string, payload?: unknown, options: AskOptions = {}): void {
+    const onFailed = (error: PenholdError): void => this.#host.onTellFailed(error, this.stream, name)
+    const message = this.#command(name, payload, options)
+    const resolve = (reply: Reply): void => {
+      const error = this.#errorOf(name, reply)
+      if (error !== undefined) onFailed(error)
+    }
+    this.#host.send(message, { resolve, reject: onFailed }, options)
+  }
+
+  query(name: string, argument?: unknown, options: QueryOptions = {}): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (!Object.hasOwn(this.#aggregate.queries as object, name))
+        throw unknownCommand(this.#aggregate.type, 'query', name)
+      this.#hash(`the query '${name}' of ${this.stream}`, argument)
+      const message = { kind: 'query', type: this.#aggregate.type, id: this.#id, name, payload: argument } as const
+      this.#host.send(message, { resolve: (reply) => this.#settle(name, reply, resolve, reject), reject }, options)
+    })
+  }
+
+  state(moment?: Moment, options: QueryOptions = {}): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const at = checkedMoment(moment)
+      const message = { kind: 'state', type: this.#aggregate.type, id: this.#id, at } as const
+      this.#host.send(message, { resolve: (reply) => this.#settle('state', reply, resolve, reject), reject }, options)
+    })
+  }
+
+  #command(name: string, given: unknown, options: AskOptions): Unnumbered<CommandMessage> {
+    const { type, schemas, commands } = this.#aggregate
+    if (!Object.hasOwn(commands as object, name)) throw unknownCommand(type, 'command', name)
+    const what = `the command '${name}' of ${this.stream}`
+    const payload = checkedPayload(what, schemas[name], given)
+    const { commandId, expectedVersion = -1, metadata } = options
+    if (commandId !== undefined && !isId(commandId)) {
+      throw badPayload(what, `the command id '${commandId}' is not a UUID; derive one from your key with deriveId`)
+    }
+    if (metadata !== undefined) this.#hash(`the metadata of ${what}`, metadata)
+    return {
+      kind: 'command',
+      type,
+      id: this.#id,
+      name,
+      payload,
+      commandId: commandId === undefined ? this.#newId() : parseId(commandId),
+      payloadHash: this.#hash(what, payload, name),
+      isFresh: commandId === undefined,
+      expectedVersion: checkedVersion(what, expectedVersion),
+      deadline: 0,
+      metadata,
+    }
+  }
+
+  #newId(): Uint8Array {
+    const id = new Uint8Array(16)
+    this.#host.ids.write(id, 0)
+    return id
+  }
+
+  #hash(what: string, value: unknown, name = ''): number {
+    try {
+      const hash = hashPlain(value, hash64(name, 0).low)
+      const bytes = plainBytes(value)
+      if (bytes > this.#host.commandBytesMax) throw tooLarge(`${what}, in bytes,`, bytes, this.#host.commandBytesMax)
+      return hash
+    } catch (error) {
+      if (error instanceof NotPlain) throw badPayload(what, `it cannot be sent (payload${error.message})`)
+      throw error
+    }
+  }
+
+  #settle(name: string, reply: Reply, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+    const error = this.#errorOf(name, reply)
+    if (error !== undefined) reject(error)
+    else if (reply.kind === 'accepted') resolve(new AcceptedReply(this.#aggregate, reply))
+    else resolve(reply.kind === 'answered' ? reply.value : undefined)
+  }
+
+  #errorOf(name: string, reply: Reply): PenholdError | undefined {
+    if (reply.kind === 'rejected') return new Rejected(reply.code, reply.details, { stream: this.stream, name })
+    return reply.kind === 'failed' ? fromFailure(reply.failure) : undefined
+  }
+}
+
+/** Decodes its events when they are asked for, because most callers never look at them. */
+class AcceptedReply {
+  readonly version: number
+  readonly position: number
+  readonly #aggregate: Aggregate
+  readonly #records: Uint8Array
+  #events: readonly RecordedEvent[] | undefined
+
+  constructor(aggregate: Aggregate, reply: Reply & { readonly kind: 'accepted' }) {
+    this.version = reply.version
+    this.position = reply.position
+    this.#aggregate = aggregate
+    this.#records = reply.records
+  }
+
+  get events(): readonly RecordedEvent[] {
+    this.#events ??= [...splitRecords(this.#records)].map((record) => {
+      const stored = { type: record.type, version: record.typeVersion }
+      const { type, data } = upcast(this.#aggregate, stored, record.data)
+      return toRecordedEvent(record, type, data)
+    })
+    return this.#events
+  }
+}
+
+function checkedPayload(what: string, schema: Aggregate['schemas'][string], given: unknown): unknown {
+  if (schema === undefined) return given
+  const validated = validate(schema, given)
+  if (validated.kind === 'invalid') throw badPayload(what, validated.problem)
+  return validated.value
+}
+
+function checkedVersion(what: string, version: number): number {
+  if (Number.isInteger(version) && version >= -1) return version
+  throw badPayload(what, `expectedVersion is ${version}, which is no version`)
+}
+
+function checkedMoment(moment: Moment | undefined): StateAt {
+  if (moment === undefined) return {}
+  if ('atVersion' in moment && Number.isInteger(moment.atVersion) && moment.atVersion >= 0) return moment
+  if ('atEvent' in moment && isId(moment.atEvent)) return moment
+  if ('atTime' in moment && moment.atTime instanceof Date && !Number.isNaN(moment.atTime.getTime())) {
+    return { atTime: moment.atTime.getTime() }
+  }
+  throw badPayload('the moment', 'give atVersion (from 0), atEvent (an event id) or atTime (a Date)')
+}

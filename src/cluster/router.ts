@@ -1,0 +1,251 @@
+/**
+ * The router: from a shard to the worker that owns it, and from a request to its reply.
+ *
+ * It owns each request until it is answered. While a worker is away its requests are kept, in order, and sent again to
+ * its successor with their ids, so that the caller sees a pause and no error; the owner knows from the log what took
+ * effect (I5). It bounds what is under way to each worker.
+ */
+import type { CommandMessage, Message, Reply } from '../actor/message.ts'
+import type { PenholdError } from '../aggregate/error.ts'
+import type { Cancel, Clock } from '../log/clock.ts'
+import { streamName } from '../log/stream.ts'
+import { aborted, nodeClosed, timeout, windowFull } from './error.ts'
+import type { Link } from './link.ts'
+import { decodeReplies, encodeMessages } from './wire.ts'
+
+export interface RouterOptions {
+  readonly clock: Clock
+  /** Requests under way to one worker. */
+  readonly underWayMax: number
+  /** How long a request waits that names no time of its own. */
+  readonly timeoutMs: number
+}
+
+/** What becomes of a request, told once. */
+export interface Outcome {
+  resolve(reply: Reply): void
+  reject(error: PenholdError): void
+}
+
+export interface RequestOptions {
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A message without its number, which the router gives. */
+export type Unnumbered<M extends Message = Message> = M extends Message ? Omit<M, 'request'> : never
+
+interface Pending {
+  message: Message
+  readonly lane: Lane
+  readonly outcome: Outcome
+  /** On the monotonic clock. */
+  readonly deadline: number
+  readonly timeoutMs: number
+  /** Whether a timer of its own watches it. */
+  readonly isTimed: boolean
+  isSent: boolean
+  stopWatching: Cancel
+}
+
+/** One worker's side of the router. */
+interface Lane {
+  readonly worker: number
+  link: Link | undefined
+  outgoing: Message[]
+  underWay: number
+  isFlushing: boolean
+}
+
+const SWEEP_MS = 100
+const MESSAGES_PER_FRAME = 1024
+
+export class Router {
+  readonly #options: RouterOptions
+  readonly #lanes: readonly Lane[]
+  /** In the order of their numbers, which is the order in which they were made. */
+  readonly #pending = new Map<number, Pending>()
+  #lastRequest = 0
+  #isSweeping = false
+  #isClosed = false
+  #onDrained: () => void = NEVER
+
+  constructor(workers: number, options: RouterOptions) {
+    this.#options = options
+    this.#lanes = Array.from({ length: workers }, (_, worker) => createLane(worker))
+  }
+
+  get underWay(): number {
+    return this.#pending.size
+  }
+
+  /** Sends a message to a worker. Never throws: all outcomes are told through `outcome`. */
+  send(worker: number, unnumbered: Unnumbered, outcome: Outcome, options: RequestOptions = {}): void {
+    const lane = this.#lanes[worker]!
+    if (this.#isClosed) return outcome.reject(nodeClosed('none'))
+    if (lane.underWay >= this.#options.underWayMax) return outcome.reject(windowFull(this.#options.underWayMax))
+    if (options.signal?.aborted === true) {
+      return outcome.reject(aborted(nameOf(unnumbered), 'none', options.signal.reason))
+    }
+    const request = (this.#lastRequest += 1)
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
+    const deadline = this.#options.clock.monotonic() + timeoutMs
+    const message = { ...unnumbered, request, deadline } as Message
+    const isTimed = options.timeoutMs !== undefined
+    const pending: Pending = {
+      message,
+      lane,
+      outcome,
+      deadline,
+      timeoutMs,
+      isTimed,
+      isSent: false,
+      stopWatching: NEVER,
+    }
+    this.#pending.set(request, pending)
+    lane.underWay += 1
+    if (isTimed || options.signal !== undefined) this.#watch(request, pending, options)
+    this.#sweepLater()
+    if (lane.link !== undefined) this.#enqueue(lane, pending)
+  }
+
+  /** The worker can be reached through this link from now on. What waits for it is sent, in order. */
+  attach(worker: number, link: Link): void {
+    const lane = this.#lanes[worker]!
+    lane.link = link
+    lane.outgoing = []
+    link.onFrame((frame) => {
+      if (lane.link === link) this.#receive(frame)
+    })
+    for (const pending of this.#pending.values()) {
+      if (pending.lane !== lane) continue
+      if (pending.isSent) pending.message = again(pending.message)
+      this.#enqueue(lane, pending)
+    }
+  }
+
+  /** The worker is away. What is under way to it is kept. */
+  detach(worker: number): void {
+    const lane = this.#lanes[worker]!
+    lane.link?.close()
+    lane.link = undefined
+    lane.outgoing = []
+  }
+
+  /** The message of a request that is under way. */
+  message(request: number): Message | undefined {
+    return this.#pending.get(request)?.message
+  }
+
+  /** Answers a request with an error, whatever its worker may still say. */
+  fail(request: number, error: PenholdError): void {
+    const pending = this.#take(request)
+    pending?.outcome.reject(error)
+  }
+
+  /** Takes no more requests; resolves when those under way are answered, or after `ms`. */
+  async drain(ms: number): Promise<void> {
+    this.#isClosed = true
+    if (this.#pending.size === 0) return
+    let cancel: Cancel = NEVER
+    await new Promise<void>((resolve) => {
+      this.#onDrained = resolve
+      cancel = this.#options.clock.after(ms, resolve)
+    })
+    cancel()
+  }
+
+  /** Fails everything that is under way. */
+  close(): void {
+    this.#isClosed = true
+    for (const [request, { isSent }] of this.#pending) this.fail(request, nodeClosed(isSent ? 'unknown' : 'none'))
+    for (const { worker } of this.#lanes) this.detach(worker)
+  }
+
+  #enqueue(lane: Lane, pending: Pending): void {
+    lane.outgoing.push(pending.message)
+    pending.isSent = true
+    if (lane.isFlushing) return
+    lane.isFlushing = true
+    this.#options.clock.defer(() => this.#flush(lane))
+  }
+
+  #flush(lane: Lane): void {
+    lane.isFlushing = false
+    const { outgoing, link } = lane
+    lane.outgoing = []
+    for (let from = 0; link !== undefined && from < outgoing.length; from += MESSAGES_PER_FRAME) {
+      link.send(encodeMessages(outgoing.slice(from, from + MESSAGES_PER_FRAME)))
+    }
+  }
+
+  #receive(frame: Uint8Array): void {
+    for (const { request, reply } of decodeReplies(frame)) {
+      // One that was given up in the meantime is nobody's any more.
+      this.#take(request)?.outcome.resolve(reply)
+    }
+  }
+
+  #take(request: number): Pending | undefined {
+    const pending = this.#pending.get(request)
+    if (pending === undefined) return undefined
+    this.#pending.delete(request)
+    pending.lane.underWay -= 1
+    pending.stopWatching()
+    if (this.#pending.size === 0) this.#onDrained()
+    return pending
+  }
+
+  #watch(request: number, pending: Pending, { signal }: RequestOptions): void {
+    const stopTimer = pending.isTimed
+      ? this.#options.clock.after(pending.timeoutMs, () => this.#expire(request, pending))
+      : NEVER
+    const onAbort = (): void => {
+      this.fail(request, aborted(nameOf(pending.message), pending.isSent ? 'unknown' : 'none', signal?.reason))
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    pending.stopWatching = () => {
+      stopTimer()
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #expire(request: number, { message, timeoutMs }: Pending): void {
+    const what = message.kind === 'state' ? 'a look at its state' : `'${message.name}'`
+    this.fail(request, timeout(nameOf(message), what, timeoutMs))
+  }
+
+  /**
+   * Requests without a time of their own all wait equally long, so that the oldest is the first to expire: one timer
+   * that looks at the front serves them all.
+   */
+  #sweepLater(): void {
+    if (this.#isSweeping) return
+    this.#isSweeping = true
+    this.#options.clock.after(SWEEP_MS, () => {
+      this.#isSweeping = false
+      const now = this.#options.clock.monotonic()
+      for (const [request, pending] of this.#pending) {
+        if (pending.isTimed) continue
+        if (pending.deadline > now) break
+        this.#expire(request, pending)
+      }
+      if (this.#pending.size > 0) this.#sweepLater()
+    })
+  }
+}
+
+const NEVER: Cancel = () => undefined
+
+function createLane(worker: number): Lane {
+  return { worker, link: undefined, outgoing: [], underWay: 0, isFlushing: false }
+}
+
+/** The same message for another try: its id may have been seen. */
+function again(message: Message): Message {
+  return message.kind === 'command' ? ({ ...message, isFresh: false } satisfies CommandMessage) : message
+}
+
+function nameOf({ type, id }: { readonly type: string; readonly id: string }): string {
+  return streamName(type, id)
+}

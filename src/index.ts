@@ -1,0 +1,36 @@
+/** Penhold's public face: everything that a program imports from `penhold`. */
+export { defineAggregate } from './aggregate/aggregate.ts'
+export type {
+  Aggregate,
+  AggregateDefinition,
+  AnyEventOf,
+  CommandContext,
+  CommandName,
+  Decision,
+  Emit,
+  EmittedEvent,
+  EventData,
+  EventName,
+  EventsOf,
+  PayloadOf,
+  QueryArgumentOf,
+  QueryName,
+  QueryResultOf,
+  Rejection,
+  RejectionsOf,
+  StateOf,
+  StoredEventShape,
+  UpcasterChain,
+} from './aggregate/aggregate.ts'
+export { PenholdError, Rejected } from './aggregate/error.ts'
+export type { Outcome, PenholdErrorOptions } from './aggregate/error.ts'
+export type { ActorLimits } from './actor/limits.ts'
+export { isRejection } from './cluster/ref.ts'
+export type { Accepted, AskOptions, Moment, QueryOptions, Ref } from './cluster/ref.ts'
+export { deriveId } from './log/identity.ts'
+export type { EventMetadata, RecordedEvent } from './log/recorded-event.ts'
+export { defineCluster } from './node/config.ts'
+export type { ClusterConfig, ClusterDefinition, Limits, Overrides, Timeouts } from './node/config.ts'
+export { startNode } from './node/node.ts'
+export type { Node, NodeStatus } from './node/node.ts'
+export type { WorkerStatus } from './node/worker-host.ts'

@@ -1,0 +1,202 @@
+/**
+ * The batch: what one group commit writes, whole or not at all. A header of 48 bytes, then records.
+ *
+ *      0 magic u32   4 length u32   8 CRC-32 of everything after it   12 format version u16   14 header bytes u16
+ *     16 journal u32   20 segment u32   24 offset u32   28 record count u32   32 number u64   40 cluster u64
+ *
+ * The CRC covers where the batch stands and whose it is, so that zeroes, misplaced blocks and another cluster's files
+ * never parse. `number` counts the journal's batches 1, 2, 3 …: a writer appends a batch only once the one before it is
+ * synced, so whoever finds a batch knows that all before it are durable.
+ */
+import assert from 'node:assert/strict'
+import { crc32 } from 'node:zlib'
+import { Block, isRecord, lengthAt, LogRecord, recordLength, setSafe, getSafe, writeRecord } from './record.ts'
+import type { Address, RecordParts } from './record.ts'
+import type { StreamHash } from './stream.ts'
+
+export const BATCH_HEADER_BYTES: number = 48
+/** A batch is committed when it has reached this size; it exceeds it by one command's records at most. */
+export const BATCH_BYTES_MAX: number = 4 * 1024 * 1024
+/** What claims to be longer than this is no batch. */
+export const BATCH_BYTES_LIMIT: number = 64 * 1024 * 1024
+export const FORMAT_VERSION = 1
+
+const MAGIC = 0x31484e50 // 'PNH1'
+const FIRST_CAPACITY = 64 * 1024
+
+/** Where the next batch of a journal will stand. */
+export interface BatchPlace extends Address {
+  readonly number: number
+}
+
+/** A batch under construction: records are written straight to where they will stand. */
+export class BatchBuilder {
+  readonly #cluster: StreamHash
+  #block = new Block(new Uint8Array(FIRST_CAPACITY))
+  #place: BatchPlace = { journal: 0, segment: 0, offset: 0, number: 0 }
+  #length = BATCH_HEADER_BYTES
+  #count = 0
+
+  constructor(cluster: StreamHash) {
+    this.#cluster = cluster
+  }
+
+  /** Starts over, for a batch at this place. The bytes of the batch before are overwritten. */
+  begin(place: BatchPlace): void {
+    assert(place.offset % 8 === 0, 'batches stand on 8-byte boundaries')
+    this.#place = place
+    this.#length = BATCH_HEADER_BYTES
+    this.#count = 0
+  }
+
+  get place(): BatchPlace {
+    return this.#place
+  }
+  get isEmpty(): boolean {
+    return this.#count === 0
+  }
+  get length(): number {
+    return this.#length
+  }
+  get isFull(): boolean {
+    return this.#length >= BATCH_BYTES_MAX
+  }
+
+  /** Adds a record and returns where it will stand. */
+  add(parts: RecordParts): Address {
+    const at = this.#length
+    this.#ensure(at + recordLength(parts))
+    const { journal, segment, offset } = this.#place
+    const address = { journal, segment, offset: offset + at }
+    this.#length += writeRecord(this.#block, at, address, parts)
+    this.#count += 1
+    return address
+  }
+
+  /** The records that have been added, in order; valid until the next `begin`. */
+  *records(): Generator<LogRecord> {
+    const { journal, segment, offset } = this.#place
+    for (let at = BATCH_HEADER_BYTES; at < this.#length;) {
+      const record = new LogRecord(this.#block, at, { journal, segment, offset: offset + at })
+      yield record
+      at += record.length
+    }
+  }
+
+  /** A copy of the bytes from a record's address to the end of what has been added so far. */
+  bytesFrom(address: Address): Uint8Array {
+    return Uint8Array.prototype.slice.call(this.#block.bytes, address.offset - this.#place.offset, this.#length)
+  }
+
+  /** Completes the header and returns the whole batch; valid until the next `begin`. */
+  finish(): Uint8Array {
+    const { bytes, view } = this.#block
+    view.setUint32(0, MAGIC, true)
+    view.setUint32(4, this.#length, true)
+    view.setUint16(12, FORMAT_VERSION, true)
+    view.setUint16(14, BATCH_HEADER_BYTES, true)
+    view.setUint32(16, this.#place.journal, true)
+    view.setUint32(20, this.#place.segment, true)
+    view.setUint32(24, this.#place.offset, true)
+    view.setUint32(28, this.#count, true)
+    setSafe(view, 32, this.#place.number)
+    view.setUint32(40, this.#cluster.low, true)
+    view.setUint32(44, this.#cluster.high, true)
+    view.setUint32(8, crc32(bytes.subarray(12, this.#length)), true)
+    return bytes.subarray(0, this.#length)
+  }
+
+  /** Forgets memory that only an unusually large batch needed. */
+  shrink(): void {
+    if (this.#block.bytes.length > 4 * BATCH_BYTES_MAX) this.#block = new Block(new Uint8Array(FIRST_CAPACITY))
+  }
+
+  #ensure(length: number): void {
+    let capacity = this.#block.bytes.length
+    if (length <= capacity) return
+    while (capacity < length) capacity *= 2
+    const grown = new Uint8Array(capacity)
+    grown.set(this.#block.bytes.subarray(0, this.#length))
+    this.#block = new Block(grown)
+  }
+}
+
+/** A batch that was read. */
+export interface Batch extends BatchPlace {
+  readonly length: number
+  readonly records: readonly LogRecord[]
+}
+
+/** What is needed to tell a segment's own batches from anything else. */
+export interface SegmentIdentity {
+  readonly journal: number
+  readonly segment: number
+  readonly cluster: StreamHash
+}
+
+export type BatchReading =
+  | { readonly kind: 'batch'; readonly batch: Batch }
+  /** Nothing, or not a whole batch, stands here. `needs` is set where more bytes might tell. */
+  | { readonly kind: 'none'; readonly needs?: number }
+  /** Written by a later Penhold. */
+  | { readonly kind: 'format'; readonly version: number }
+
+/** Reads the batch that should stand at `offset` of a segment, found at `at` in the block. */
+export function readBatch(
+  block: Block,
+  at: number,
+  identity: SegmentIdentity & { readonly offset: number },
+): BatchReading {
+  const { view, bytes } = block
+  if (at + BATCH_HEADER_BYTES > bytes.length) return { kind: 'none', needs: BATCH_HEADER_BYTES }
+  const length = view.getUint32(at + 4, true)
+  if (view.getUint32(at, true) !== MAGIC || length < BATCH_HEADER_BYTES || length % 8 !== 0) return { kind: 'none' }
+  if (length > BATCH_BYTES_LIMIT) return { kind: 'none' }
+  if (at + length > bytes.length) return { kind: 'none', needs: length }
+  if (view.getUint32(at + 8, true) !== crc32(bytes.subarray(at + 12, at + length))) return { kind: 'none' }
+  const version = view.getUint16(at + 12, true)
+  if (version !== FORMAT_VERSION) return { kind: 'format', version }
+  if (!belongs(view, at, identity)) return { kind: 'none' }
+  const { journal, segment, offset } = identity
+  const number = getSafe(view, at + 32)
+  const records = splitRecords(block, at, length, { journal, segment, offset })
+  if (records?.length !== view.getUint32(at + 28, true)) return { kind: 'none' }
+  return { kind: 'batch', batch: { journal, segment, offset, number, length, records } }
+}
+
+/** The next place from `from` on where a batch's magic stands; -1 where there is none. */
+export function findMagic(block: Block, from: number): number {
+  const magic = Buffer.alloc(4)
+  magic.writeUInt32LE(MAGIC)
+  let at = block.bytes.indexOf(magic, from)
+  while (at !== -1 && at % 8 !== 0) at = block.bytes.indexOf(magic, at + 1)
+  return at
+}
+
+function belongs(view: DataView, at: number, identity: SegmentIdentity & { readonly offset: number }): boolean {
+  return (
+    view.getUint16(at + 14, true) === BATCH_HEADER_BYTES &&
+    view.getUint32(at + 16, true) === identity.journal &&
+    view.getUint32(at + 20, true) === identity.segment &&
+    view.getUint32(at + 24, true) === identity.offset &&
+    view.getUint32(at + 40, true) === identity.cluster.low &&
+    view.getUint32(at + 44, true) === identity.cluster.high
+  )
+}
+
+function splitRecords(block: Block, at: number, length: number, place: Address): LogRecord[] | undefined {
+  const records: LogRecord[] = []
+  let offset = BATCH_HEADER_BYTES
+  while (offset < length) {
+    const size = lengthAt(block, at + offset)
+    if (size === 0 || offset + size > length) return undefined
+    records.push(new LogRecord(block, at + offset, { ...place, offset: place.offset + offset }))
+    offset += size
+  }
+  return records
+}
+
+/** The record at `at`, verified; undefined where no unharmed record of that address stands. */
+export function recordAt(block: Block, at: number, address: Address): LogRecord | undefined {
+  return isRecord(block, at, address) ? new LogRecord(block, at, address) : undefined
+}

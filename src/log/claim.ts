@@ -1,0 +1,97 @@
+/**
+ * Claims and fences: the log's word on who owns a shard (I1).
+ *
+ * A claim is the file `shards/<shard>/<epoch>.claim`. Creating it exclusively begins the epoch; its content names the
+ * journal that the new owner writes. A fence is a file in a journal's own folder, which a claimer creates after its
+ * claims and before it reads that journal. So the journal's writer needs one look, at the next fence, to know after a
+ * sync that nobody has claimed a shard of it: if it sees none, its batch was there before the claimer read, and will be
+ * found by it.
+ */
+import { crc32 } from 'node:zlib'
+import { logCorrupt } from './error.ts'
+import { claimPath, fencePath, journalPath, numbersOf, shardPath } from './path.ts'
+import { readWhole, type Storage } from './storage.ts'
+
+export interface Claim {
+  readonly shard: number
+  readonly epoch: number
+  readonly journal: number
+  /** The process and machine that claimed, for humans. */
+  readonly node: string
+}
+
+/** Claims the shard's next epoch. Several may try at once: each gets an epoch of its own, and the greatest counts. */
+export async function createClaim(storage: Storage, claim: Omit<Claim, 'epoch'>): Promise<Claim> {
+  await storage.createFolder(shardPath(claim.shard))
+  let epoch = (await newestEpoch(storage, claim.shard)) + 1
+  while (!(await storage.createExclusive(claimPath(claim.shard, epoch), encodeClaim({ ...claim, epoch })))) epoch += 1
+  return { ...claim, epoch }
+}
+
+/** The greatest epoch that anyone has claimed; 0 where nobody has. */
+export async function newestEpoch(storage: Storage, shard: number): Promise<number> {
+  return numbersOf(await storage.list(shardPath(shard)), '.claim').at(-1) ?? 0
+}
+
+/** Reads a claim. @throws PenholdError `LogCorrupt` where it is missing or not what was written: it is never torn. */
+export async function readClaim(storage: Storage, shard: number, epoch: number): Promise<Claim> {
+  const content = await readWhole(storage, claimPath(shard, epoch))
+  if (content === undefined) throw logCorrupt(claimPath(shard, epoch), 0, 'the claim is missing')
+  const claim = decodeClaim(content, shard, epoch)
+  if (claim === undefined) throw logCorrupt(claimPath(shard, epoch), 0, 'this is not the claim that was written')
+  return claim
+}
+
+/** Claims that no reader and no fence needs any more: those before the epoch at which the shard was last opened. */
+export async function removeClaimsBefore(storage: Storage, shard: number, epoch: number): Promise<void> {
+  for (const old of numbersOf(await storage.list(shardPath(shard)), '.claim')) {
+    if (old < epoch) await storage.remove(claimPath(shard, old))
+  }
+}
+
+function encodeClaim(claim: Claim): Uint8Array {
+  const text = JSON.stringify(claim)
+  return Buffer.from(`${text}\n${checkOf(text)}\n`)
+}
+
+function decodeClaim(content: Uint8Array, shard: number, epoch: number): Claim | undefined {
+  const [text = '', check] = Buffer.from(content).toString('utf8').split('\n')
+  if (check !== checkOf(text)) return undefined
+  const claim = JSON.parse(text) as Claim
+  return claim.shard === shard && claim.epoch === epoch ? claim : undefined
+}
+
+function checkOf(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0')
+}
+
+/** Tells a journal's writer that shards of it were claimed. */
+export async function raiseFence(storage: Storage, journal: number): Promise<void> {
+  let fence = (numbersOf(await storage.list(journalPath(journal)), '.fence').at(-1) ?? 0) + 1
+  while (!(await storage.createMark(fencePath(journal, fence)))) fence += 1
+}
+
+/** The writer's side: looks whether a fence was raised in its journal since it last looked. */
+export class FenceWatch {
+  readonly #storage: Storage
+  readonly #journal: number
+  #next: string
+  #seen = 0
+
+  constructor(storage: Storage, journal: number) {
+    this.#storage = storage
+    this.#journal = journal
+    this.#next = fencePath(journal, 1)
+  }
+
+  /** About a microsecond where there is none. Each fence is reported once. */
+  isRaised(): boolean {
+    let isNew = false
+    while (this.#storage.exists(this.#next)) {
+      isNew = true
+      this.#seen += 1
+      this.#next = fencePath(this.#journal, this.#seen + 1)
+    }
+    return isNew
+  }
+}

@@ -1,0 +1,15 @@
+/** The port to time and timers. */
+export interface Clock {
+  /** Milliseconds since 1970, as the machine believes. May jump; nothing safe may depend on it. */
+  now(): number
+  /** Milliseconds since some fixed moment, the same for all threads of a process; never goes back. */
+  monotonic(): number
+  /** Runs the callback once after so many milliseconds. A pending timer does not keep the process alive. */
+  after(ms: number, callback: () => void): Cancel
+  /** Runs the callback once this turn's work is done, before anything new from outside is taken in. */
+  defer(callback: () => void): void
+  /** Resolves once others have had their turn: for long work that must not hold up the thread. */
+  yield(): Promise<void>
+}
+
+export type Cancel = () => void

@@ -1,0 +1,41 @@
+/**
+ * MessagePack through msgpackr, bounded: no shared structures, no records, no extension types. Reads and writes plain
+ * data (aggregate/plain.ts) and nothing else.
+ */
+import { createRequire } from 'node:module'
+import type * as Msgpackr from 'msgpackr'
+
+// The variant without `new Function` and without the native add-on: what peers send never becomes code.
+const { Packr } = createRequire(import.meta.url)('msgpackr/index-no-eval') as typeof Msgpackr
+
+const settings = {
+  useRecords: false,
+  mapsAsObjects: true,
+  encodeUndefinedAsNil: true,
+  moreTypes: false,
+  int64AsType: 'bigint',
+} as const
+const packr = new Packr(settings)
+// Leaving out keys without a value costs twice the time, so only values that have such keys pay for it.
+const skipping: object = { ...settings, skipValues: [undefined] }
+const skippingPackr = new Packr(skipping)
+
+/** The encoded value. Keys whose value is undefined are left out. */
+export function encode(value: unknown): Uint8Array {
+  return (hasUndefinedKey(value) ? skippingPackr : packr).pack(value)
+}
+
+function hasUndefinedKey(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false
+  if (Array.isArray(value)) return value.some(hasUndefinedKey)
+  for (const key in value) {
+    const item = (value as Record<string, unknown>)[key]
+    if (item === undefined || (typeof item === 'object' && hasUndefinedKey(item))) return true
+  }
+  return false
+}
+
+/** The value encoded in a part of a buffer. Throws on anything that is not one whole value. */
+export function decode(bytes: Uint8Array, start = 0, end: number = bytes.length): unknown {
+  return packr.unpack(bytes, { start, end })
+}

@@ -1,0 +1,39 @@
+/** The log's operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
+import { PenholdError } from '../aggregate/error.ts'
+
+/** Stored bytes are not what was written. Those that depend on them get this; everyone else goes on. */
+export function logCorrupt(path: string, offset: number, problem: string): PenholdError {
+  return new PenholdError(
+    'LogCorrupt',
+    `${path} at byte ${offset}: ${problem}. Restore the file from a backup; nothing of it was changed or skipped.`,
+    { outcome: 'none', retryable: false, details: { path, offset } },
+  )
+}
+
+export function storageFull(cause: unknown): PenholdError {
+  return new PenholdError(
+    'StorageFull',
+    'the disk of the data directory is full: nothing was written. Make room; writing resumes by itself.',
+    { outcome: 'none', retryable: true, cause },
+  )
+}
+
+export function ownershipLost(shard: number): PenholdError {
+  return new PenholdError(
+    'OwnershipLost',
+    `shard ${shard} has a newer owner, so it cannot be known here whether the command took effect. Send it again with the same command id.`,
+    { outcome: 'unknown', retryable: true, details: { shard } },
+  )
+}
+
+export function dataFormat(message: string, details: unknown): PenholdError {
+  return new PenholdError('DataFormat', message, { outcome: 'none', retryable: false, details })
+}
+
+/**
+ * A write or a sync failed, so the fate of what was written last is unknown. The journal is never touched again: its
+ * worker ends, and the next owner of its shards reads from the log what took effect.
+ */
+export class JournalBroken extends Error {
+  override readonly name = 'JournalBroken'
+}

@@ -1,0 +1,160 @@
+/**
+ * Finding and reading streams: the newest record of a stream, and its chain back from there. Reads what counts and
+ * nothing else: records past a seal are passed over (I1).
+ */
+import type { Catalog } from './catalog.ts'
+import type { IndexFile } from './index-file.ts'
+import { recordAt } from './batch.ts'
+import { segmentPath } from './path.ts'
+import { Block, lengthAt, NOWHERE, RecordKind, type Address, type LogRecord } from './record.ts'
+import { isWithin, type Reign } from './reign.ts'
+import type { OpenIndex } from './segment-index.ts'
+import type { Stream } from './stream.ts'
+
+/** What of a stream leads to its state: the events after the snapshot, or all of them, oldest first. */
+export interface StreamTail {
+  readonly snapshot: LogRecord | undefined
+  readonly events: readonly LogRecord[]
+  /** To which the stream's next record is chained: its newest, or that of another stream with the same hash. */
+  readonly newest: Address
+}
+
+export class History {
+  readonly #catalog: Catalog
+  readonly #ownIndex: () => OpenIndex
+
+  /** `ownIndex` gives the index of the segment that this worker is writing. */
+  constructor(catalog: Catalog, ownIndex: () => OpenIndex) {
+    this.#catalog = catalog
+    this.#ownIndex = ownIndex
+  }
+
+  /** The newest durable record of the stream, or of another with the same hash. */
+  async newest(reigns: readonly Reign[], stream: Stream): Promise<LogRecord | undefined> {
+    for (const reign of reigns.toReversed()) {
+      for await (const index of this.#indexes(reign)) {
+        const offset = await this.#catalog.find(index, stream.shard, stream.hash)
+        if (offset === undefined) continue
+        const record = await this.#counted(reigns, { journal: index.journal, segment: index.segment, offset })
+        if (record !== undefined) return record
+      }
+    }
+    return undefined
+  }
+
+  /**
+   * The stream's records from the newest back, until `isEnough` says so of one or the stream begins.
+   * Those of other streams with the same hash are left out.
+   */
+  async *back(reigns: readonly Reign[], stream: Stream): AsyncGenerator<LogRecord> {
+    yield* this.#backFrom(await this.newest(reigns, stream), stream)
+  }
+
+  async *#backFrom(newest: LogRecord | undefined, stream: Stream): AsyncGenerator<LogRecord> {
+    const chain = new Chain(this.#catalog)
+    let record = newest
+    while (record !== undefined) {
+      if (isOf(record, stream)) yield record
+      const { previous }: LogRecord = record
+      record = previous.journal === 0 ? undefined : await chain.at(previous)
+    }
+  }
+
+  /** What leads to the stream's newest durable state. `fits` says whether a snapshot can be used. */
+  async tail(reigns: readonly Reign[], stream: Stream, fits: (snapshot: LogRecord) => boolean): Promise<StreamTail> {
+    const newest = await this.newest(reigns, stream)
+    const events: LogRecord[] = []
+    let snapshot: LogRecord | undefined
+    for await (const record of this.#backFrom(newest, stream)) {
+      if (record.kind === RecordKind.event) {
+        events.push(record)
+      } else if (fits(record)) {
+        snapshot = record
+        break
+      }
+    }
+    return { snapshot, events: events.reverse(), newest: newest?.address ?? NOWHERE }
+  }
+
+  /** Every event type and version in the segments that these reigns reach. */
+  async eventTypes(reigns: readonly Reign[]): Promise<Set<string>> {
+    const types = new Set<string>()
+    for (const reign of reigns) {
+      for await (const index of this.#indexes(reign)) for (const type of index.eventTypes) types.add(type)
+    }
+    return types
+  }
+
+  /** The indexes of a reign's segments, newest first. */
+  async *#indexes(reign: Reign): AsyncGenerator<IndexFile | OpenIndex> {
+    const own = this.#ownIndex()
+    const last = reign.until?.segment ?? own.segment
+    for (let segment = last; segment >= reign.from.segment; segment -= 1) {
+      if (reign.journal === own.journal && segment === own.segment) yield own
+      else yield await this.#catalog.index(reign.journal, segment, segment === last ? (reign.until?.offset ?? 0) : 0)
+    }
+  }
+
+  /** From a record that may stand past a seal back to the newest that counts. */
+  async #counted(reigns: readonly Reign[], address: Address): Promise<LogRecord | undefined> {
+    let record = await this.#catalog.record(address)
+    while (!reigns.some((reign) => isWithin(reign, record.epoch, record.address))) {
+      if (record.previous.journal === 0) return undefined
+      record = await this.#catalog.record(record.previous)
+    }
+    return record
+  }
+}
+
+function isOf(record: LogRecord, stream: Stream): boolean {
+  return record.streamBytes.length === stream.bytes.length && Buffer.compare(record.streamBytes, stream.bytes) === 0
+}
+
+const WINDOW_BYTES_MIN = 4 * 1024
+const WINDOW_BYTES_MAX = 512 * 1024
+/** So much is read behind a record's beginning: most records are shorter. */
+const AHEAD_BYTES = 1024
+
+/**
+ * Walks back along a chain. Records of one stream often stand close together, so a run of the segment is read at once;
+ * the run doubles while that pays and starts over where it does not.
+ */
+class Chain {
+  readonly #catalog: Catalog
+  #block = new Block(new Uint8Array())
+  #journal = 0
+  #segment = 0
+  #start = 0
+  #windowBytes = WINDOW_BYTES_MIN
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog
+  }
+
+  async at(address: Address): Promise<LogRecord> {
+    const inWindow = this.#find(address)
+    if (inWindow !== undefined) return inWindow
+    await this.#load(address)
+    // A record that is longer than the window, or damaged, is read alone; the catalog says which.
+    return this.#find(address) ?? this.#catalog.record(address)
+  }
+
+  #find({ journal, segment, offset }: Address): LogRecord | undefined {
+    if (journal !== this.#journal || segment !== this.#segment || offset < this.#start) return undefined
+    const at = offset - this.#start
+    const length = lengthAt(this.#block, at)
+    if (length === 0 || at + length > this.#block.bytes.length) return undefined
+    return recordAt(this.#block, at, { journal, segment, offset })
+  }
+
+  async #load({ journal, segment, offset }: Address): Promise<void> {
+    const isNear = journal === this.#journal && segment === this.#segment && this.#start - offset < this.#windowBytes
+    this.#windowBytes = isNear ? Math.min(this.#windowBytes * 4, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
+    const start = Math.max(0, offset - (this.#windowBytes - AHEAD_BYTES))
+    const bytes = await this.#catalog.files.read(segmentPath(journal, segment), start, offset - start + AHEAD_BYTES)
+    this.#block = new Block(bytes ?? new Uint8Array())
+    this.#journal = journal
+    this.#segment = segment
+    this.#start = start
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * The `.idx` file of a closed segment.
+ *
+ *     0 magic u32   4 CRC-32 of the head u32   8 length of the head u32   12 zero u32   16 head (MessagePack)
+ *     then, for each shard in the head, its section: filter, then 12-byte entries (hash high, low, offset)
+ *     sorted by hash
+ *
+ * Opening reads the head alone; a shard's section is checked against its CRC when it is first needed, and from then on
+ * its filter stays in memory and its entries on disk.
+ */
+import { crc32 } from 'node:zlib'
+import { decode, encode } from './codec.ts'
+import { addToFilter, createFilter, mayContain } from './filter.ts'
+import { indexPath } from './path.ts'
+import type { OpenIndex, ShardExtent } from './segment-index.ts'
+import type { FilePool } from './file-pool.ts'
+import type { StreamHash } from './stream.ts'
+
+const MAGIC = 0x31585850 // 'PXX1'
+const PREFIX_BYTES = 16
+const ENTRY_BYTES = 12
+/** So many entries are read around the place where a hash is expected. */
+const WINDOW_ENTRIES = 128
+const HEAD_BYTES_MAX = 64 * 1024 * 1024
+
+interface Section extends ShardExtent {
+  readonly offset: number
+  readonly filterBytes: number
+  readonly entries: number
+  readonly crc: number
+}
+
+interface Head {
+  readonly journal: number
+  readonly segment: number
+  readonly end: number
+  readonly lastBatchOffset: number
+  readonly lastBatchNumber: number
+  readonly firstBatchNumber: number
+  readonly eventTypes: readonly string[]
+  readonly sections: readonly Section[]
+}
+
+interface Entry extends StreamHash {
+  readonly offset: number
+}
+
+/** Writes an index down. Yields between shards, because sorting a full segment's streams takes a tenth of a second. */
+export async function encodeIndex(
+  index: OpenIndex,
+  shardOf: (low: number) => number,
+  pause: () => Promise<void>,
+): Promise<Uint8Array> {
+  const byShard = new Map<number, Entry[]>()
+  for (const entry of index.streams.entries()) {
+    const shard = shardOf(entry.low)
+    const entries = byShard.get(shard)
+    if (entries === undefined) byShard.set(shard, [entry])
+    else entries.push(entry)
+  }
+  const sections: Section[] = []
+  const bodies: Uint8Array[] = []
+  let offset = 0
+  for (const extent of [...index.extents.values()].toSorted((a, b) => a.shard - b.shard)) {
+    const entries = byShard.get(extent.shard) ?? []
+    const { filterBytes, body } = encodeSection(entries)
+    sections.push({ ...extent, offset, filterBytes, entries: entries.length, crc: crc32(body) })
+    bodies.push(body)
+    offset += body.length
+    await pause()
+  }
+  const { journal, segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber } = index
+  const eventTypes = [...index.eventTypes].toSorted()
+  const batches = { end, lastBatchOffset, lastBatchNumber, firstBatchNumber }
+  const head = encode({ journal, segment, ...batches, eventTypes, sections } satisfies Head)
+  const prefix = Buffer.alloc(PREFIX_BYTES)
+  prefix.writeUInt32LE(MAGIC, 0)
+  prefix.writeUInt32LE(crc32(head), 4)
+  prefix.writeUInt32LE(head.length, 8)
+  return Buffer.concat([prefix, head, ...bodies])
+}
+
+function encodeSection(entries: Entry[]): { filterBytes: number; body: Uint8Array } {
+  entries.sort((a, b) => a.high - b.high || a.low - b.low)
+  const filter = createFilter(entries.length)
+  const body = Buffer.alloc(filter.length + entries.length * ENTRY_BYTES)
+  entries.forEach((entry, i) => {
+    addToFilter(filter, entry.high, entry.low)
+    const at = filter.length + i * ENTRY_BYTES
+    body.writeUInt32LE(entry.high, at)
+    body.writeUInt32LE(entry.low, at + 4)
+    body.writeUInt32LE(entry.offset, at + 8)
+  })
+  body.set(filter, 0)
+  return { filterBytes: filter.length, body }
+}
+
+/** A closed segment's index, on disk. */
+export class IndexFile {
+  readonly journal: number
+  readonly segment: number
+  readonly end: number
+  readonly lastBatchOffset: number
+  readonly lastBatchNumber: number
+  readonly firstBatchNumber: number
+  readonly eventTypes: readonly string[]
+  readonly extents: ReadonlyMap<number, Section>
+  readonly #files: FilePool
+  readonly #sectionsAt: number
+  readonly #filters = new Map<number, Uint8Array>()
+
+  private constructor(files: FilePool, head: Head, sectionsAt: number) {
+    this.#files = files
+    this.#sectionsAt = sectionsAt
+    this.journal = head.journal
+    this.segment = head.segment
+    this.end = head.end
+    this.lastBatchOffset = head.lastBatchOffset
+    this.lastBatchNumber = head.lastBatchNumber
+    this.firstBatchNumber = head.firstBatchNumber
+    this.eventTypes = head.eventTypes
+    this.extents = new Map(head.sections.map((section) => [section.shard, section]))
+  }
+
+  /** Opens a segment's index; undefined where it is missing or not whole, so that it must be made again. */
+  static async open(files: FilePool, journal: number, segment: number): Promise<IndexFile | undefined> {
+    const path = indexPath(journal, segment)
+    const prefix = Buffer.from((await files.read(path, 0, PREFIX_BYTES)) ?? [])
+    if (prefix.length < PREFIX_BYTES || prefix.readUInt32LE(0) !== MAGIC) return undefined
+    const length = prefix.readUInt32LE(8)
+    if (length > HEAD_BYTES_MAX || PREFIX_BYTES + length > ((await files.size(path)) ?? 0)) return undefined
+    const bytes = await files.read(path, PREFIX_BYTES, length)
+    if (bytes?.length !== length || crc32(bytes) !== prefix.readUInt32LE(4)) return undefined
+    const head = decode(bytes) as Head
+    if (head.journal !== journal || head.segment !== segment) return undefined
+    return new IndexFile(files, head, PREFIX_BYTES + length)
+  }
+
+  /** The offset of the stream's newest record in the segment. `'damaged'` where the section does not match its CRC. */
+  async find(shard: number, hash: StreamHash): Promise<number | undefined | 'damaged'> {
+    const section = this.extents.get(shard)
+    if (section === undefined || section.entries === 0) return undefined
+    const filter = this.#filters.get(shard) ?? (await this.#loadFilter(section))
+    if (filter === undefined) return 'damaged'
+    return mayContain(filter, hash.high, hash.low) ? this.#search(section, hash) : undefined
+  }
+
+  async #loadFilter(section: Section): Promise<Uint8Array | undefined> {
+    const length = section.filterBytes + section.entries * ENTRY_BYTES
+    const body = await this.#files.read(this.#path, this.#sectionsAt + section.offset, length)
+    if (body?.length !== length || crc32(body) !== section.crc) return undefined
+    const filter = body.slice(0, section.filterBytes)
+    this.#filters.set(section.shard, filter)
+    return filter
+  }
+
+  /** Interpolation search: hashes are spread evenly, so that the first window nearly always has the entry. */
+  async #search(section: Section, hash: StreamHash): Promise<number | undefined> {
+    let low = 0
+    let high = section.entries
+    let guess = Math.floor((hash.high / 2 ** 32) * section.entries)
+    while (low < high) {
+      const first = Math.max(low, Math.min(guess - WINDOW_ENTRIES / 2, high - WINDOW_ENTRIES))
+      const count = Math.min(WINDOW_ENTRIES, high - first)
+      const window = await this.#entries(section, first, count)
+      const found = searchWindow(window, hash)
+      if (found.kind === 'found') return found.offset
+      if (found.kind === 'between') return undefined
+      if (found.kind === 'before') high = first
+      else low = first + count
+      guess = (low + high) >>> 1
+    }
+    return undefined
+  }
+
+  async #entries(section: Section, first: number, count: number): Promise<DataView> {
+    const offset = this.#sectionsAt + section.offset + section.filterBytes + first * ENTRY_BYTES
+    const bytes = await this.#files.read(this.#path, offset, count * ENTRY_BYTES)
+    if (bytes === undefined) throw new Error(`${this.#path} vanished`)
+    return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  }
+
+  get #path(): string {
+    return indexPath(this.journal, this.segment)
+  }
+}
+
+type WindowResult =
+  { readonly kind: 'found'; readonly offset: number } | { readonly kind: 'before' | 'between' | 'after' }
+
+function searchWindow(window: DataView, hash: StreamHash): WindowResult {
+  let low = 0
+  let high = window.byteLength / ENTRY_BYTES
+  const count = high
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const order =
+      window.getUint32(middle * ENTRY_BYTES, true) - hash.high ||
+      window.getUint32(middle * ENTRY_BYTES + 4, true) - hash.low
+    if (order === 0) return { kind: 'found', offset: window.getUint32(middle * ENTRY_BYTES + 8, true) }
+    if (order < 0) low = middle + 1
+    else high = middle
+  }
+  if (low === 0) return { kind: 'before' }
+  return { kind: low === count ? 'after' : 'between' }
+}

@@ -1,0 +1,150 @@
+/**
+ * The journal: all that one worker writes in its life, as a row of segments in a folder of its own.
+ *
+ * It owns the files and the place of the next batch; what is in a batch is its caller's. Its promises: `append` has
+ * resolved only when the batch is durable (I2); a batch is never written before the one before it is; after a failed
+ * write or sync the journal is broken for good.
+ *
+ * Segments are filled with zeroes ahead of the batches: writing into allocated blocks takes a third off a sync. This
+ * also tells a full disk before a batch is touched.
+ */
+import assert from 'node:assert/strict'
+import type { BatchPlace } from './batch.ts'
+import { JournalBroken, storageFull } from './error.ts'
+import { journalPath, JOURNALS_PATH, numbersOf, segmentPath } from './path.ts'
+import { isStorageFull, type LogFile, type Storage } from './storage.ts'
+import type { StreamHash } from './stream.ts'
+
+/** Zeroes are written so many bytes at a time. */
+const ALLOCATION_BYTES = 1024 * 1024
+/** Offsets are 32 bits in the log. */
+const SEGMENT_BYTES_LIMIT = 2 ** 31
+
+export interface JournalOptions {
+  readonly cluster: StreamHash
+  /** A new segment is begun when the current one has reached this size. */
+  readonly segmentBytes: number
+}
+
+interface OpenSegment {
+  readonly number: number
+  readonly file: LogFile
+  offset: number
+  allocated: number
+}
+
+export class Journal {
+  readonly number: number
+  readonly cluster: StreamHash
+  readonly #storage: Storage
+  readonly #segmentBytes: number
+  #segment: OpenSegment
+  #batchNumber = 1
+  #state: 'open' | 'broken' | 'closed' = 'open'
+
+  private constructor(storage: Storage, number: number, options: JournalOptions, segment: OpenSegment) {
+    this.#storage = storage
+    this.number = number
+    this.cluster = options.cluster
+    this.#segmentBytes = options.segmentBytes
+    this.#segment = segment
+  }
+
+  /** Begins a new journal, with the lowest number that nobody has had. */
+  static async create(storage: Storage, options: JournalOptions): Promise<Journal> {
+    let number = (numbersOf(await storage.list(JOURNALS_PATH), '').at(-1) ?? 0) + 1
+    // Whoever creates the folder has the number; a loser takes the next.
+    while (!(await storage.createFolder(journalPath(number)))) number += 1
+    const file = await storage.createLog(segmentPath(number, 1))
+    return new Journal(storage, number, options, { number: 1, file, offset: 0, allocated: 0 })
+  }
+
+  /** Where the next batch will stand. */
+  get place(): BatchPlace {
+    return this.#placeAfter(this.#segment.number, this.#segment.offset, this.#batchNumber)
+  }
+
+  /** Where the batch after the one of this place and length will stand. */
+  placeAfter(place: BatchPlace, length: number): BatchPlace {
+    return this.#placeAfter(place.segment, place.offset + length, place.number + 1)
+  }
+
+  /**
+   * Appends a batch that was built for `place`, and makes it durable. Begins the next segment where it is its time.
+   * @throws PenholdError `StorageFull`: nothing was written, and `place` is as it was.
+   * @throws JournalBroken: the batch's fate is unknown, and nothing more can be appended.
+   */
+  async append(batch: Uint8Array): Promise<void> {
+    assert.equal(this.#state, 'open', 'a journal that is broken or closed takes no more batches')
+    if (this.#segment.offset >= this.#segmentBytes) await this.#nextSegment()
+    const segment = this.#segment
+    await this.#allocate(segment.offset + batch.length)
+    await this.#breaking('batch', async () => {
+      await segment.file.write(segment.offset, batch)
+      await segment.file.sync()
+    })
+    segment.offset += batch.length
+    this.#batchNumber += 1
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    const isWhole = this.#state === 'open'
+    this.#state = 'closed'
+    if (isWhole) await this.#segment.file.truncate(this.#segment.offset)
+    await this.#segment.file.close()
+  }
+
+  #placeAfter(segment: number, offset: number, number: number): BatchPlace {
+    if (offset < this.#segmentBytes) return { journal: this.number, segment, offset, number }
+    return { journal: this.number, segment: segment + 1, offset: 0, number }
+  }
+
+  async #nextSegment(): Promise<void> {
+    const before = this.#segment
+    const number = before.number + 1
+    let file: LogFile
+    try {
+      file = await this.#storage.createLog(segmentPath(this.number, number))
+    } catch (error) {
+      if (isStorageFull(error)) throw storageFull(error)
+      this.#state = 'broken'
+      throw new JournalBroken(`the next segment of journal ${this.number} could not be made`, { cause: error })
+    }
+    this.#segment = { number, file, offset: 0, allocated: 0 }
+    await this.#breaking('end of a segment', async () => {
+      await before.file.truncate(before.offset)
+      await before.file.close()
+    })
+  }
+
+  /** Makes sure that there are blocks for everything up to `end`. */
+  async #allocate(end: number): Promise<void> {
+    const segment = this.#segment
+    if (end > SEGMENT_BYTES_LIMIT) throw storageFull(new Error('the segment has reached its limit'))
+    while (segment.allocated < end) {
+      // The batch's own bytes need no zeroes under them; what lies behind them does.
+      const from = Math.max(segment.allocated, segment.offset)
+      const length = Math.max(ALLOCATION_BYTES, Math.ceil((end - from) / ALLOCATION_BYTES) * ALLOCATION_BYTES)
+      try {
+        await segment.file.write(from, new Uint8Array(length))
+      } catch (error) {
+        // Zeroes past the end are nobody's: the journal is whole, and the next batch tries again.
+        if (isStorageFull(error)) throw storageFull(error)
+        this.#state = 'broken'
+        throw new JournalBroken(`allocating in journal ${this.number} failed`, { cause: error })
+      }
+      segment.allocated = from + length
+    }
+  }
+
+  async #breaking(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      // What the operating system holds now may differ from the disk, and a second sync would succeed and lie.
+      this.#state = 'broken'
+      throw new JournalBroken(`writing the ${what} of journal ${this.number} failed`, { cause: error })
+    }
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * One worker's log: its journal, the shards it owns in it, and the history behind them. This is what the actors see.
+ *
+ * It owns a shard's `seq` and the batch under construction. Records are added to the batch as commands are decided; the
+ * committer cuts it, appends it, and looks at the fence before it tells anyone (actor/committer.ts).
+ */
+import assert from 'node:assert/strict'
+import { PenholdError } from '../aggregate/error.ts'
+import { BatchBuilder, type BatchPlace } from './batch.ts'
+import { Catalog } from './catalog.ts'
+import { FenceWatch, newestEpoch } from './claim.ts'
+import type { Clock } from './clock.ts'
+import { History, type StreamTail } from './history.ts'
+import { Journal } from './journal.ts'
+import { PositionClock } from './position.ts'
+import { RecordKind, type Address, type LogRecord, type RecordParts } from './record.ts'
+import type { Reign } from './reign.ts'
+import { OpenIndex } from './segment-index.ts'
+import type { Storage } from './storage.ts'
+import { hash64, StreamPlacement, type Stream } from './stream.ts'
+import { addOpening, closingParts, Heir, refusal, type Inheritance } from './take-over.ts'
+
+export interface LogOptions {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly clusterId: string
+  /** How many shards the data has, in all. */
+  readonly shards: number
+  /** The shards to own. */
+  readonly own: readonly number[]
+  readonly segmentBytes: number
+  /** Names this process in claims, for humans. */
+  readonly node: string
+}
+
+/** A shard that this worker owns. */
+interface OwnedShard {
+  readonly shard: number
+  readonly epoch: number
+  readonly reigns: readonly Reign[]
+  /** The seq of the newest event, decided or durable, and of the newest durable one. */
+  seq: number
+  durableSeq: number
+}
+
+/** A record as the actors write it; the log adds epoch, seq and hash. */
+export type NewRecord = Omit<RecordParts, 'epoch' | 'seq' | 'hash' | 'shard' | 'stream'>
+
+/** A batch that is complete and waits to be appended. */
+export interface CutBatch {
+  readonly place: BatchPlace
+  readonly length: number
+  readonly builder: BatchBuilder
+  readonly seqs: ReadonlyMap<number, number>
+}
+
+export class Log {
+  readonly positions: PositionClock
+  readonly placement: StreamPlacement
+  readonly #storage: Storage
+  readonly #clock: Clock
+  readonly #catalog: Catalog
+  readonly #journal: Journal
+  readonly #history: History
+  readonly #fence: FenceWatch
+  readonly #owned = new Map<number, OwnedShard>()
+  /** Shards that cannot be opened, with what keeps them closed. */
+  readonly #refused = new Map<number, PenholdError>()
+  /** Two builders in turn: one is being written while the next accumulates. */
+  #batch: BatchBuilder
+  #spare: BatchBuilder
+  #index: OpenIndex
+  #touched = new Set<OwnedShard>()
+
+  private constructor(options: LogOptions, catalog: Catalog, journal: Journal) {
+    this.#storage = options.storage
+    this.#clock = options.clock
+    this.#catalog = catalog
+    this.#journal = journal
+    this.placement = new StreamPlacement(options.clusterId, options.shards)
+    this.positions = new PositionClock(options.clock)
+    this.#index = new OpenIndex(journal.number, 1)
+    this.#history = new History(catalog, () => this.#index)
+    this.#fence = new FenceWatch(options.storage, journal.number)
+    this.#batch = new BatchBuilder(journal.cluster)
+    this.#spare = new BatchBuilder(journal.cluster)
+    this.#batch.begin(journal.place)
+  }
+
+  /** Begins a journal and takes over the shards. @throws JournalBroken, and whatever the storage throws. */
+  static async open(options: LogOptions): Promise<Log> {
+    const { storage, clock, clusterId, shards, segmentBytes } = options
+    const cluster = hash64(clusterId, 0)
+    const journal = await Journal.create(storage, { cluster, segmentBytes })
+    const catalog = new Catalog({ storage, clock, cluster, shards })
+    const log = new Log(options, catalog, journal)
+    await log.#takeOver(options.own, options.node)
+    return log
+  }
+
+  get journal(): number {
+    return this.#journal.number
+  }
+  get ownedShards(): readonly { readonly shard: number; readonly epoch: number; readonly seq: number }[] {
+    return [...this.#owned.values()].map(({ shard, epoch, durableSeq }) => ({ shard, epoch, seq: durableSeq }))
+  }
+  get refusedShards(): ReadonlyMap<number, PenholdError> {
+    return this.#refused
+  }
+  owns(shard: number): boolean {
+    return this.#owned.has(shard)
+  }
+
+  get isBatchEmpty(): boolean {
+    return this.#batch.isEmpty
+  }
+  get isBatchFull(): boolean {
+    return this.#batch.isFull
+  }
+  get batchBytes(): number {
+    return this.#batch.length
+  }
+
+  /** Adds a record of a stream to the batch under construction and returns where it will stand. */
+  add(stream: Stream, record: NewRecord): Address {
+    const owned = this.#owned.get(stream.shard)
+    assert(owned !== undefined, 'records are written for owned shards only')
+    if (record.kind === RecordKind.event) owned.seq += 1
+    this.#touched.add(owned)
+    return this.#batch.add({
+      ...record,
+      hash: stream.hash,
+      shard: stream.shard,
+      stream: stream.bytes,
+      epoch: owned.epoch,
+      seq: owned.seq,
+    })
+  }
+
+  /** The bytes of the records added to the batch under construction since, and with, the one at this address. */
+  addedBytes(from: Address): Uint8Array {
+    return this.#batch.bytesFrom(from)
+  }
+
+  /** Completes the batch under construction; the next one accumulates from here on. */
+  cut(): CutBatch {
+    const builder = this.#batch
+    const place = builder.place
+    const seqs = new Map([...this.#touched].map(({ shard, seq }) => [shard, seq]))
+    this.#touched = new Set()
+    this.#batch = this.#spare
+    this.#spare = builder
+    this.#batch.begin(this.#journal.placeAfter(place, builder.length))
+    return { place, length: builder.length, builder, seqs }
+  }
+
+  /**
+   * Makes a cut batch durable. Its records are found from here on.
+   * @throws PenholdError `StorageFull`: nothing was written; call `rollBack`.
+   * @throws JournalBroken: this log is at its end.
+   */
+  async append(cut: CutBatch): Promise<void> {
+    await this.#journal.append(cut.builder.finish())
+    if (cut.place.segment !== this.#index.segment) {
+      const closed = this.#index
+      this.#index = new OpenIndex(this.journal, cut.place.segment)
+      void this.#catalog.adopt(closed)
+    }
+    this.#index.add({ offset: cut.place.offset, number: cut.place.number, length: cut.length })
+    for (const record of cut.builder.records()) this.#index.addRecord(record)
+    for (const [shard, seq] of cut.seqs) {
+      const owned = this.#owned.get(shard)
+      if (owned !== undefined) owned.durableSeq = seq
+    }
+    cut.builder.shrink()
+  }
+
+  /** Forgets everything that was added and is not durable, after `StorageFull`. */
+  rollBack(): void {
+    for (const owned of this.#owned.values()) owned.seq = owned.durableSeq
+    this.#touched = new Set()
+    this.#batch.begin(this.#journal.place)
+  }
+
+  /**
+   * The look that comes after a batch is durable, or after a read was computed, and before anyone is told: the shards
+   * that turn out to have a newer owner. They are no longer owned here.
+   */
+  async lostShards(): Promise<readonly number[]> {
+    const lost: number[] = []
+    for (const { shard, epoch } of this.#owned.values()) {
+      if ((await newestEpoch(this.#storage, shard)) > epoch) lost.push(shard)
+    }
+    for (const shard of lost) this.#owned.delete(shard)
+    return lost
+  }
+
+  /** About a microsecond. Where it is true, `lostShards` must be awaited before anyone is told anything. */
+  isFenceRaised(): boolean {
+    return this.#fence.isRaised()
+  }
+
+  /** What leads to a stream's newest durable state. */
+  tail(stream: Stream, fits: (snapshot: LogRecord) => boolean): Promise<StreamTail> {
+    return this.#history.tail(this.#reigns(stream.shard), stream, fits)
+  }
+
+  /** A stream's durable records from the newest back. */
+  back(stream: Stream): AsyncGenerator<LogRecord> {
+    return this.#history.back(this.#reigns(stream.shard), stream)
+  }
+
+  /** Every event type and version that the owned shards' segments hold, as `account/MoneyDeposited@1`. */
+  async eventTypes(): Promise<Set<string>> {
+    const types = new Set<string>()
+    for (const { reigns } of this.#owned.values()) {
+      for (const type of await this.#history.eventTypes(reigns)) types.add(type)
+    }
+    return types
+  }
+
+  /** Ends the journal on purpose: whoever comes next finds nothing in doubt. */
+  async close(): Promise<void> {
+    assert(this.#batch.isEmpty, 'a log is closed when its last batch is durable')
+    this.#batch.add(closingParts(this.#clock.now()))
+    await this.append(this.cut())
+    await this.#catalog.adopt(this.#index)
+    await this.abandon()
+  }
+
+  /** Lets go of the files, after a failure. */
+  async abandon(): Promise<void> {
+    await this.#journal.close().catch(() => undefined)
+    await this.#catalog.close()
+  }
+
+  async #takeOver(shards: readonly number[], node: string): Promise<void> {
+    const heir = new Heir(this.#storage, this.#catalog)
+    const claims = await heir.claim(shards, this.journal, node)
+    const opened: { inheritance: Inheritance; from: Address }[] = []
+    for (const claim of claims) {
+      try {
+        const inheritance = await heir.inherit(claim)
+        this.positions.observe(inheritance.position)
+        opened.push({ inheritance, from: addOpening(this.#batch, inheritance, this.#clock.now()) })
+      } catch (error) {
+        this.#refused.set(claim.shard, refusal(error))
+      }
+      if (this.#batch.isFull) await this.append(this.cut())
+    }
+    if (!this.#batch.isEmpty) await this.append(this.cut())
+    for (const { inheritance, from } of opened) {
+      if (await heir.confirm(inheritance)) this.#own(inheritance, from)
+    }
+  }
+
+  #own({ claim, reigns, seq }: Inheritance, from: Address): void {
+    const reign: Reign = { epoch: claim.epoch, journal: this.journal, from, until: undefined }
+    const { shard, epoch } = claim
+    this.#owned.set(shard, { shard, epoch, reigns: [...reigns, reign], seq, durableSeq: seq })
+  }
+
+  #reigns(shard: number): readonly Reign[] {
+    return this.#owned.get(shard)?.reigns ?? []
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Where things stand in the data directory. Every name is made of numbers that the log gave out itself: nothing that a
+ * user chose ever becomes part of a path.
+ */
+export const CLUSTER_PATH = 'cluster.json'
+export const LOCK_PATH = 'lock'
+export const JOURNALS_PATH = 'journals'
+
+const JOURNAL_DIGITS = 8
+const SEGMENT_DIGITS = 6
+
+export function journalPath(journal: number): string {
+  return `${JOURNALS_PATH}/${pad(journal, JOURNAL_DIGITS)}`
+}
+
+export function segmentPath(journal: number, segment: number): string {
+  return `${journalPath(journal)}/${pad(segment, SEGMENT_DIGITS)}.log`
+}
+
+export function indexPath(journal: number, segment: number): string {
+  return `${journalPath(journal)}/${pad(segment, SEGMENT_DIGITS)}.idx`
+}
+
+export function fencePath(journal: number, fence: number): string {
+  return `${journalPath(journal)}/${pad(fence, SEGMENT_DIGITS)}.fence`
+}
+
+export function shardPath(shard: number): string {
+  return `shards/${pad(shard, 5)}`
+}
+
+export function claimPath(shard: number, epoch: number): string {
+  return `${shardPath(shard)}/${pad(epoch, 10)}.claim`
+}
+
+/** The numbers of the entries whose name is digits and this ending, increasing. */
+export function numbersOf(names: readonly string[], ending: string): number[] {
+  return names
+    .filter((name) => name.endsWith(ending) && /^\d+$/.test(name.slice(0, name.length - ending.length)))
+    .map((name) => Number.parseInt(name, 10))
+    .toSorted((a, b) => a - b)
+}
+
+function pad(value: number, digits: number): string {
+  return String(value).padStart(digits, '0')
+}

@@ -1,0 +1,339 @@
+/**
+ * The record: the log's unit. Fixed binary header, then the stream's name, the event's type, MessagePack data and
+ * metadata, zero bytes up to a multiple of 8. Little-endian; the offsets below are the format (docs/format.md).
+ *
+ * Each record can be read alone: its check covers all its words and is seeded with the place it stands at, so that
+ * bytes that were misplaced, zeroed or flipped never pass for a record. Batches have a CRC of their own (batch.ts).
+ */
+import assert from 'node:assert/strict'
+import type { StreamHash } from './stream.ts'
+import { decode } from './codec.ts'
+
+export const RecordKind = {
+  /** A fact of a stream. Counts in `seq` and in the stream's versions. */
+  event: 1,
+  /** A stream's state at a version: data is the state, typeVersion the aggregate's state version. */
+  snapshot: 2,
+  /** A shard's new owner has begun; data is its `Opening` (ownership.ts). Has no stream. */
+  opened: 3,
+  /** The journal's writer has ended on purpose: everything before it is durable. Has no stream. */
+  closed: 4,
+} as const
+export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
+
+/** Where a record stands. `journal` 0 is nowhere: the chain ends. */
+export interface Address {
+  readonly journal: number
+  readonly segment: number
+  readonly offset: number
+}
+
+export const NOWHERE: Address = { journal: 0, segment: 0, offset: 0 }
+export const RECORD_HEADER_BYTES = 116
+/** One record may take so many bytes at most; what claims to be longer is no record. */
+export const RECORD_BYTES_MAX: number = 16 * 1024 * 1024
+
+const AT = {
+  length: 0,
+  check: 4,
+  kind: 8,
+  typeBytes: 9,
+  shard: 10,
+  epoch: 12,
+  hashHigh: 16,
+  hashLow: 20,
+  version: 24,
+  payloadHash: 28,
+  seq: 32,
+  position: 40,
+  previousJournal: 48,
+  previousSegment: 52,
+  previousOffset: 56,
+  streamBytes: 60,
+  typeVersion: 62,
+  time: 64,
+  eventId: 72,
+  commandId: 88,
+  dataBytes: 104,
+  metadataBytes: 108,
+  reserved: 112,
+} as const
+
+/** What a record is written from. Ids are 16 bytes each. */
+export interface RecordParts {
+  readonly kind: RecordKind
+  readonly shard: number
+  readonly epoch: number
+  readonly hash: StreamHash
+  readonly version: number
+  readonly payloadHash: number
+  readonly seq: number
+  readonly position: number
+  readonly previous: Address
+  readonly time: number
+  readonly eventId: Uint8Array
+  readonly commandId: Uint8Array
+  readonly typeVersion: number
+  readonly stream: Uint8Array
+  readonly type: Uint8Array
+  readonly data: Uint8Array
+  readonly metadata: Uint8Array
+}
+
+/** The bytes that a record of these parts takes. */
+export function recordLength(parts: RecordParts): number {
+  const body = parts.stream.length + parts.type.length + parts.data.length + parts.metadata.length
+  return align(RECORD_HEADER_BYTES + body)
+}
+
+/** Writes the record that will stand at `address` into the block at `at`, and returns its length. */
+export function writeRecord(block: Block, at: number, address: Address, parts: RecordParts): number {
+  const length = recordLength(parts)
+  assert(length <= RECORD_BYTES_MAX && at % 8 === 0, 'a record keeps within its bounds')
+  const { view, bytes } = block
+  view.setUint32(at + AT.length, length, true)
+  view.setUint8(at + AT.kind, parts.kind)
+  view.setUint8(at + AT.typeBytes, parts.type.length)
+  view.setUint16(at + AT.shard, parts.shard, true)
+  view.setUint32(at + AT.epoch, parts.epoch, true)
+  view.setUint32(at + AT.hashHigh, parts.hash.high, true)
+  view.setUint32(at + AT.hashLow, parts.hash.low, true)
+  view.setUint32(at + AT.version, parts.version, true)
+  view.setUint32(at + AT.payloadHash, parts.payloadHash, true)
+  setSafe(view, at + AT.seq, parts.seq)
+  setSafe(view, at + AT.position, parts.position)
+  view.setUint32(at + AT.previousJournal, parts.previous.journal, true)
+  view.setUint32(at + AT.previousSegment, parts.previous.segment, true)
+  view.setUint32(at + AT.previousOffset, parts.previous.offset, true)
+  view.setUint16(at + AT.streamBytes, parts.stream.length, true)
+  view.setUint16(at + AT.typeVersion, parts.typeVersion, true)
+  setSafe(view, at + AT.time, parts.time)
+  copyId(bytes, at + AT.eventId, parts.eventId)
+  copyId(bytes, at + AT.commandId, parts.commandId)
+  view.setUint32(at + AT.dataBytes, parts.data.length, true)
+  view.setUint32(at + AT.metadataBytes, parts.metadata.length, true)
+  view.setUint32(at + AT.reserved, 0, true)
+  writeBody(bytes, at + RECORD_HEADER_BYTES, at + length, parts)
+  sealRecord(block, at, address)
+  return length
+}
+
+function writeBody(bytes: Uint8Array, from: number, end: number, parts: RecordParts): void {
+  let at = from
+  for (const part of [parts.stream, parts.type, parts.data, parts.metadata]) {
+    copy(bytes, at, part)
+    at += part.length
+  }
+  for (; at < end; at += 1) bytes[at] = 0
+}
+
+/** Short runs are copied faster by a loop than by a call out of JavaScript. */
+function copy(into: Uint8Array, at: number, from: Uint8Array): void {
+  if (from.length > 64) into.set(from, at)
+  else for (let i = 0; i < from.length; i += 1) into[at + i] = from[i]!
+}
+
+function copyId(into: Uint8Array, at: number, id: Uint8Array): void {
+  for (let i = 0; i < 16; i += 1) into[at + i] = id[i]!
+}
+
+/** Puts the check into a record that is otherwise complete. */
+function sealRecord(block: Block, at: number, address: Address): void {
+  const length = block.view.getUint32(at + AT.length, true)
+  block.view.setUint32(at + AT.check, checksum(block.words, at, at + length, address), true)
+}
+
+/**
+ * A run of the log in memory, with the views that reading it takes. `bytes` starts on an 8-byte boundary.
+ */
+export class Block {
+  readonly bytes: Buffer
+  readonly view: DataView
+  readonly words: Int32Array
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2)
+  }
+}
+
+/** One record in a block: getters over its header, the body decoded when asked for. */
+export class LogRecord {
+  readonly block: Block
+  readonly at: number
+  readonly address: Address
+
+  constructor(block: Block, at: number, address: Address) {
+    this.block = block
+    this.at = at
+    this.address = address
+  }
+
+  get length(): number {
+    return this.#u32(AT.length)
+  }
+  get kind(): RecordKind {
+    return this.block.view.getUint8(this.at + AT.kind) as RecordKind
+  }
+  get shard(): number {
+    return this.block.view.getUint16(this.at + AT.shard, true)
+  }
+  get epoch(): number {
+    return this.#u32(AT.epoch)
+  }
+  get hash(): StreamHash {
+    return { high: this.#u32(AT.hashHigh), low: this.#u32(AT.hashLow) }
+  }
+  get hashHigh(): number {
+    return this.#u32(AT.hashHigh)
+  }
+  get hashLow(): number {
+    return this.#u32(AT.hashLow)
+  }
+  get version(): number {
+    return this.#u32(AT.version)
+  }
+  get payloadHash(): number {
+    return this.#u32(AT.payloadHash)
+  }
+  get seq(): number {
+    return getSafe(this.block.view, this.at + AT.seq)
+  }
+  get position(): number {
+    return getSafe(this.block.view, this.at + AT.position)
+  }
+  get previous(): Address {
+    return {
+      journal: this.#u32(AT.previousJournal),
+      segment: this.#u32(AT.previousSegment),
+      offset: this.#u32(AT.previousOffset),
+    }
+  }
+  get time(): number {
+    return getSafe(this.block.view, this.at + AT.time)
+  }
+  /** Version of the event's shape, or of the state's in a snapshot. */
+  get typeVersion(): number {
+    return this.block.view.getUint16(this.at + AT.typeVersion, true)
+  }
+  get eventId(): Uint8Array {
+    return this.#bytes(AT.eventId, 16)
+  }
+  get commandId(): Uint8Array {
+    return this.#bytes(AT.commandId, 16)
+  }
+  get streamBytes(): Uint8Array {
+    return this.#bytes(RECORD_HEADER_BYTES, this.#streamLength)
+  }
+  get stream(): string {
+    return text(this.block, this.at + RECORD_HEADER_BYTES, this.#streamLength)
+  }
+  get type(): string {
+    return text(this.block, this.at + RECORD_HEADER_BYTES + this.#streamLength, this.#typeLength)
+  }
+  get typeBytes(): Uint8Array {
+    return this.#bytes(RECORD_HEADER_BYTES + this.#streamLength, this.#typeLength)
+  }
+  get dataBytes(): Uint8Array {
+    return this.#bytes(RECORD_HEADER_BYTES + this.#streamLength + this.#typeLength, this.#u32(AT.dataBytes))
+  }
+  get metadataBytes(): Uint8Array {
+    return this.#bytes(this.#metadataAt, this.#u32(AT.metadataBytes))
+  }
+  /** The decoded data: an event's payload, a snapshot's state. */
+  get data(): unknown {
+    const start = this.at + RECORD_HEADER_BYTES + this.#streamLength + this.#typeLength
+    return decode(this.block.bytes, start, start + this.#u32(AT.dataBytes))
+  }
+  /** The caller's own metadata; undefined where there is none. */
+  get metadata(): Readonly<Record<string, unknown>> | undefined {
+    const length = this.#u32(AT.metadataBytes)
+    if (length === 0) return undefined
+    const start = this.at + this.#metadataAt
+    return decode(this.block.bytes, start, start + length) as Readonly<Record<string, unknown>>
+  }
+  /** The record's own bytes, as they stand in the log. */
+  get bytes(): Uint8Array {
+    return this.block.bytes.subarray(this.at, this.at + this.length)
+  }
+
+  get #streamLength(): number {
+    return this.block.view.getUint16(this.at + AT.streamBytes, true)
+  }
+  get #typeLength(): number {
+    return this.block.view.getUint8(this.at + AT.typeBytes)
+  }
+  get #metadataAt(): number {
+    return RECORD_HEADER_BYTES + this.#streamLength + this.#typeLength + this.#u32(AT.dataBytes)
+  }
+  #u32(at: number): number {
+    return this.block.view.getUint32(this.at + at, true)
+  }
+  #bytes(at: number, length: number): Uint8Array {
+    return this.block.bytes.subarray(this.at + at, this.at + at + length)
+  }
+}
+
+/** The length that stands at `at`, where a record could begin; 0 where none could. */
+export function lengthAt(block: Block, at: number): number {
+  if (at + RECORD_HEADER_BYTES > block.bytes.length) return 0
+  const length = block.view.getUint32(at, true)
+  return length < RECORD_HEADER_BYTES || length % 8 !== 0 || length > RECORD_BYTES_MAX ? 0 : length
+}
+
+/** Whether a whole, unharmed record stands at `at`, for a record that should stand at `address` in the log. */
+export function isRecord(block: Block, at: number, address: Address): boolean {
+  const length = lengthAt(block, at)
+  if (length === 0 || at + length > block.bytes.length) return false
+  const { view } = block
+  if (view.getUint32(at + AT.check, true) !== checksum(block.words, at, at + length, address)) return false
+  const body =
+    view.getUint16(at + AT.streamBytes, true) +
+    view.getUint8(at + AT.typeBytes) +
+    view.getUint32(at + AT.dataBytes, true) +
+    view.getUint32(at + AT.metadataBytes, true)
+  return align(RECORD_HEADER_BYTES + body) === length
+}
+
+/**
+ * MurmurHash3 x86_32 (Austin Appleby, public domain) over the record's words but the check, seeded with its address.
+ * Each step is a bijection, so that a change within one word is always found, any other but once in 2^32. It costs a
+ * quarter of a call to zlib's CRC for records of this size (docs/decisions/record-check.md).
+ */
+function checksum(words: Int32Array, start: number, end: number, address: Address): number {
+  let hash = step(step(step(0x50656e68, address.journal), address.segment), address.offset)
+  hash = step(hash, words[start >>> 2]!)
+  const last = end >>> 2
+  for (let i = (start >>> 2) + 2; i < last; i += 1) hash = step(hash, words[i]!)
+  hash ^= hash >>> 16
+  hash = Math.imul(hash, 0x85ebca6b)
+  hash ^= hash >>> 13
+  hash = Math.imul(hash, 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
+
+function step(hash: number, word: number): number {
+  let k = Math.imul(word, 0xcc9e2d51)
+  k = (k << 15) | (k >>> 17)
+  const h = hash ^ Math.imul(k, 0x1b873593)
+  return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0
+}
+
+export function align(length: number): number {
+  return (length + 7) & ~7
+}
+
+function text(block: Block, at: number, length: number): string {
+  return block.bytes.toString('utf8', at, at + length)
+}
+
+/** A safe integer as 8 bytes. */
+export function setSafe(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value >>> 0, true)
+  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true)
+}
+
+export function getSafe(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true)
+}

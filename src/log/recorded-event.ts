@@ -1,0 +1,53 @@
+/** Recorded events as users see them. */
+import type { EmittedEvent } from '../aggregate/aggregate.ts'
+import { formatId } from './identity.ts'
+import { Block, LogRecord, NOWHERE } from './record.ts'
+
+/** What is known about an event beside its data. The caller's own keys stand here too. */
+export interface EventMetadata {
+  readonly commandId: string
+  /** Shared by everything that one outside request set in motion; the command's id where the caller gave none. */
+  readonly correlationId: string
+  /** What caused the event; the command's id where the caller gave nothing else. */
+  readonly causationId: string
+  readonly [key: string]: unknown
+}
+
+/** An event with its place in the log. */
+export type RecordedEvent<E extends EmittedEvent = EmittedEvent> = E & {
+  readonly id: string
+  /** `type/id` of the aggregate. */
+  readonly stream: string
+  /** The event's number in its stream: 1, 2, 3 … */
+  readonly version: number
+  /** Its place in the order of all events. */
+  readonly position: number
+  readonly time: Date
+  readonly metadata: EventMetadata
+}
+
+/** The records that stand one after the other in these bytes. They come from a log that has verified them. */
+export function* splitRecords(bytes: Uint8Array): Generator<LogRecord> {
+  const isAligned = bytes.byteOffset % 8 === 0
+  const block = new Block(isAligned ? bytes : Uint8Array.from(bytes))
+  for (let at = 0; at < bytes.length;) {
+    const record = new LogRecord(block, at, NOWHERE)
+    yield record
+    at += record.length
+  }
+}
+
+/** A record as an event of the given type and data, which the caller has brought to today's shape. */
+export function toRecordedEvent(record: LogRecord, type: string, data: unknown): RecordedEvent {
+  const commandId = formatId(record.commandId, 0)
+  return {
+    id: formatId(record.eventId, 0),
+    type,
+    data,
+    stream: record.stream,
+    version: record.version,
+    position: record.position,
+    time: new Date(record.time),
+    metadata: { commandId, correlationId: commandId, causationId: commandId, ...record.metadata },
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * A reign: one owner's time at a shard, from where it opened the shard in its journal to where its successor sealed it.
+ * The shard's history is its row of reigns; a record counts if it stands within the reign it names (I1).
+ */
+import { decode, encode } from './codec.ts'
+import type { Address } from './record.ts'
+
+export interface Reign {
+  readonly epoch: number
+  readonly journal: number
+  readonly from: Place
+  /** The seal: the first place that no longer counts. The living owner's reign has none. */
+  readonly until: Place | undefined
+}
+
+/** A place in a journal. */
+export interface Place {
+  readonly segment: number
+  readonly offset: number
+}
+
+/** What a shard's owner writes down when it opens the shard: the reigns before its own, oldest first. */
+export interface Opening {
+  readonly shard: number
+  readonly epoch: number
+  readonly reigns: readonly Reign[]
+}
+
+export function isBefore(a: Place, b: Place): boolean {
+  return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset)
+}
+
+/** Whether a record of this epoch at this address counts. */
+export function isWithin(reign: Reign, epoch: number, address: Address): boolean {
+  return (
+    reign.epoch === epoch &&
+    reign.journal === address.journal &&
+    !isBefore(address, reign.from) &&
+    (reign.until === undefined || isBefore(address, reign.until))
+  )
+}
+
+export function encodeOpening(opening: Opening): Uint8Array {
+  const reigns = opening.reigns.map(({ epoch, journal, from, until }) => {
+    const end = until ?? from
+    return [epoch, journal, from.segment, from.offset, end.segment, end.offset]
+  })
+  return encode({ shard: opening.shard, epoch: opening.epoch, reigns })
+}
+
+export function decodeOpening(data: unknown): Opening {
+  const { shard, epoch, reigns } = data as { shard: number; epoch: number; reigns: number[][] }
+  return {
+    shard,
+    epoch,
+    reigns: reigns.map((numbers) => {
+      const [reignEpoch, journal, fromSegment, fromOffset, untilSegment, untilOffset] = numbers as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ]
+      return {
+        epoch: reignEpoch,
+        journal,
+        from: { segment: fromSegment, offset: fromOffset },
+        until: { segment: untilSegment, offset: untilOffset },
+      }
+    }),
+  }
+}

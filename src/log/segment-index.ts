@@ -1,0 +1,110 @@
+/**
+ * What a segment holds: for each stream its newest record, for each shard its extent, and the event types present.
+ * `OpenIndex` is the one in memory of a segment being written or scanned; index-file.ts writes it down when the segment
+ * is closed and reads it there. Derived from the segment and from nothing else: lost or damaged, it is made again.
+ */
+import { RecordKind, type LogRecord } from './record.ts'
+import { StreamTable } from './stream-table.ts'
+import type { StreamHash } from './stream.ts'
+
+/** What a segment holds of one shard. */
+export interface ShardExtent {
+  readonly shard: number
+  /** The seq of the shard's last record in the segment, and the positions of its first and last event. */
+  seqLast: number
+  positionFirst: number
+  positionLast: number
+  /** The offset of the shard's last event or snapshot; -1 where there is none. */
+  lastRecord: number
+  /** Where owners opened the shard in this segment: [epoch, offset]. */
+  readonly opened: [number, number][]
+}
+
+export class OpenIndex {
+  readonly journal: number
+  readonly segment: number
+  readonly streams: StreamTable = new StreamTable()
+  readonly extents: Map<number, ShardExtent> = new Map()
+  /** `account/MoneyDeposited@1` for each event type and version in the segment. */
+  readonly eventTypes: Set<string> = new Set()
+  /** Where the last whole batch begins and ends, and its number; 0 for an empty segment. */
+  lastBatchOffset = 0
+  lastBatchNumber = 0
+  firstBatchNumber = 0
+  end = 0
+  /** What in the segment contradicts the log's rules; undefined where nothing does. */
+  problem: string | undefined
+  #typesSeen = new Set<number>()
+
+  constructor(journal: number, segment: number) {
+    this.journal = journal
+    this.segment = segment
+  }
+
+  /** Takes in a batch that is whole and, for a journal's own writer, durable. */
+  add(batch: { readonly offset: number; readonly number: number; readonly length: number }): void {
+    if (this.firstBatchNumber === 0) this.firstBatchNumber = batch.number
+    else if (batch.number !== this.lastBatchNumber + 1) this.problem ??= `batch ${this.lastBatchNumber + 1} is missing`
+    this.lastBatchOffset = batch.offset
+    this.lastBatchNumber = batch.number
+    this.end = batch.offset + batch.length
+  }
+
+  /** Takes in one record of the batch. */
+  addRecord(record: LogRecord): void {
+    const { kind } = record
+    if (kind === RecordKind.closed) return
+    const isFirst = !this.extents.has(record.shard)
+    const extent = this.#extent(record.shard)
+    // No gaps (I4): whatever a shard's seq jumps over was written and is gone.
+    if (!isFirst && kind !== RecordKind.opened && record.seq !== extent.seqLast + (kind === RecordKind.event ? 1 : 0)) {
+      this.problem ??= `shard ${record.shard} goes from seq ${extent.seqLast} to ${record.seq}`
+    }
+    extent.seqLast = record.seq
+    if (kind === RecordKind.opened) {
+      extent.opened.push([record.epoch, record.address.offset])
+      return
+    }
+    extent.lastRecord = record.address.offset
+    this.streams.set(record.hashHigh, record.hashLow, record.address.offset)
+    if (kind !== RecordKind.event) return
+    const { position } = record
+    if (extent.positionFirst === 0) extent.positionFirst = position
+    extent.positionLast = position
+    this.#addType(record)
+  }
+
+  /** The offset of the stream's newest record here. */
+  find(hash: StreamHash): number | undefined {
+    return this.streams.get(hash.high, hash.low)
+  }
+
+  #extent(shard: number): ShardExtent {
+    let extent = this.extents.get(shard)
+    if (extent === undefined) {
+      extent = { shard, seqLast: 0, positionFirst: 0, positionLast: 0, lastRecord: -1, opened: [] }
+      this.extents.set(shard, extent)
+    }
+    return extent
+  }
+
+  /** Making the type's text costs more than all else here, so that a 53-bit hash says whether it was seen. */
+  #addType(record: LogRecord): void {
+    let a = record.typeVersion
+    let b = 0x811c9dc5
+    const { streamBytes, typeBytes } = record
+    for (let i = 0; i < typeBytes.length; i += 1) {
+      a = Math.imul(a ^ typeBytes[i]!, 0x01000193)
+      b = Math.imul(b ^ typeBytes[i]!, 0x85ebca6b)
+    }
+    for (let i = 0; i < streamBytes.length && streamBytes[i] !== 0x2f; i += 1) {
+      a = Math.imul(a ^ streamBytes[i]!, 0x01000193)
+      b = Math.imul(b ^ streamBytes[i]!, 0x85ebca6b)
+    }
+    const seen = (a >>> 0) * 2 ** 21 + (b >>> 11)
+    if (this.#typesSeen.has(seen)) return
+    this.#typesSeen.add(seen)
+    const { stream } = record
+    this.eventTypes.add(`${stream.slice(0, stream.indexOf('/'))}/${record.type}@${record.typeVersion}`)
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Naming streams: `type/id`, its 64-bit hash and the shard the hash puts it in.
+ *
+ * The hash finds records; it never stands for the name. Two streams that share a hash share a chain in the log, and
+ * readers pass over the other's records, so a collision costs time and nothing else. It is seeded with the cluster's
+ * id, so that nobody outside can prepare ids that collide.
+ */
+
+/** A stream's name in UTF-8 may be so long at most. */
+export const STREAM_BYTES_MAX = 512
+
+export interface StreamHash {
+  readonly high: number
+  readonly low: number
+}
+
+export interface Stream {
+  /** `type/id`. */
+  readonly name: string
+  readonly bytes: Uint8Array
+  readonly hash: StreamHash
+  readonly shard: number
+}
+
+export function streamName(type: string, id: string): string {
+  return `${type}/${id}`
+}
+
+/** The aggregate's type; the id is what follows the slash. */
+export function streamType(name: string): string {
+  return name.slice(0, name.indexOf('/'))
+}
+
+/** What is wrong with an aggregate's id; undefined where nothing is. */
+export function idProblem(id: unknown): string | undefined {
+  if (typeof id !== 'string') return `an aggregate's id is a string, not ${id === null ? 'null' : typeof id}`
+  if (id === '') return "an aggregate's id is empty"
+  if (id.length > STREAM_BYTES_MAX || Buffer.byteLength(id) > STREAM_BYTES_MAX - 66) {
+    return `an aggregate's id takes up to ${STREAM_BYTES_MAX - 66} bytes of UTF-8`
+  }
+  if (!id.isWellFormed()) return "an aggregate's id has a lone surrogate and is no valid text"
+  if (id.normalize('NFC') !== id) return "an aggregate's id is not in Unicode's normal form; call .normalize() on it"
+  // oxlint-disable-next-line no-control-regex -- control characters are what this refuses
+  if (/[\u0000-\u001f\u007f]/.test(id)) return "an aggregate's id has a control character"
+  return undefined
+}
+
+/** Puts streams into shards, the same way for the life of the data. */
+export class StreamPlacement {
+  readonly shards: number
+  readonly #seed: number
+
+  /** `clusterId` seeds the hash; `shards` is fixed when the data directory is made. */
+  constructor(clusterId: string, shards: number) {
+    this.shards = shards
+    this.#seed = hash64(clusterId, 0x9e3779b9).low
+  }
+
+  shardOf(name: string): number {
+    return hash64(name, this.#seed).low % this.shards
+  }
+
+  stream(name: string): Stream {
+    const hash = hash64(name, this.#seed)
+    return { name, bytes: Buffer.from(name, 'utf8'), hash, shard: hash.low % this.shards }
+  }
+}
+
+/** Two interleaved 32-bit lanes over UTF-16 units, after cyrb53 (bryc, public domain), with all 64 bits kept. */
+export function hash64(text: string, seed: number): StreamHash {
+  let a = 0xdeadbeef ^ seed
+  let b = 0x41c6ce57 ^ seed
+  for (let i = 0; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i)
+    a = Math.imul(a ^ unit, 2654435761)
+    b = Math.imul(b ^ unit, 1597334677)
+  }
+  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909)
+  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909)
+  return { high: b >>> 0, low: a >>> 0 }
+}

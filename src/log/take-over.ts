@@ -1,0 +1,215 @@
+/**
+ * Taking over shards: from claims to reigns that may be served.
+ *
+ *   1. Claim each shard's next epoch.
+ *   2. Raise a fence in the journals of the former owners, then survey those journals.
+ *   3. For each shard find the last epoch that was really opened, and seal its reign. A batch is known to be durable
+ *      only if another stands behind it, so the journal's last batch is in doubt: it may be in the page cache alone.
+ *      The seal is set before it, and what it has of the shard is carried.
+ *   4. Write an opening with the seal, and the carried records, to the own journal. Whole in one batch: if we crash
+ *      before it is durable, the next claimer finds the same and does the same.
+ *   5. Look whether a still newer claim exists; only shards without one may be served.
+ *
+ * Why the order of 1 and 2 makes I2 hold: a former owner that looks for the fence after its sync and sees none had its
+ * batch on disk before the survey began, so that the survey finds it.
+ */
+import assert from 'node:assert/strict'
+import type { BatchBuilder } from './batch.ts'
+import type { Catalog, SegmentSurvey } from './catalog.ts'
+import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
+import { PenholdError } from '../aggregate/error.ts'
+import { logCorrupt } from './error.ts'
+import { segmentPath } from './path.ts'
+import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts } from './record.ts'
+import { decodeOpening, encodeOpening, isBefore, type Place, type Reign } from './reign.ts'
+import type { Storage } from './storage.ts'
+
+/** What a shard's new owner gets from the owners before it. */
+export interface Inheritance {
+  readonly claim: Claim
+  readonly reigns: readonly Reign[]
+  readonly carried: readonly LogRecord[]
+  readonly seq: number
+  /** The greatest position that may have been given out in the shard. */
+  readonly position: number
+  /** The epoch at which the shard was last opened; 0 where it never was. */
+  readonly openedEpoch: number
+}
+
+/** Steps 1 to 3 for one worker's shards. Surveys of journals are shared by all shards that were in them. */
+export class Heir {
+  readonly #storage: Storage
+  readonly #catalog: Catalog
+  readonly #surveys = new Map<number, Promise<readonly SegmentSurvey[]>>()
+
+  constructor(storage: Storage, catalog: Catalog) {
+    this.#storage = storage
+    this.#catalog = catalog
+  }
+
+  /** Step 1. All shards are claimed before anything is read for any. */
+  async claim(shards: readonly number[], journal: number, node: string): Promise<Claim[]> {
+    const claims: Claim[] = []
+    for (const shard of shards) claims.push(await createClaim(this.#storage, { shard, journal, node }))
+    return claims
+  }
+
+  /** Steps 2 and 3. @throws PenholdError `LogCorrupt` where what the shard would stand on is damaged. */
+  async inherit(claim: Claim): Promise<Inheritance> {
+    for (let epoch = claim.epoch - 1; epoch >= 1; epoch -= 1) {
+      const former = await readClaim(this.#storage, claim.shard, epoch)
+      const surveys = await this.#survey(former.journal)
+      const opened = findOpening(surveys, former)
+      if (opened !== undefined) return this.#inheritFrom(claim, former, surveys, opened)
+      // The former owner died before its opening was written: it has served nothing, and its epoch is empty.
+    }
+    return { claim, reigns: [], carried: [], seq: 0, position: 0, openedEpoch: 0 }
+  }
+
+  /** Step 5, and the removal of claims that nobody needs any more. Resolves to whether the shard may be served. */
+  async confirm(inheritance: Inheritance): Promise<boolean> {
+    const { claim, openedEpoch } = inheritance
+    if ((await newestEpoch(this.#storage, claim.shard)) !== claim.epoch) return false
+    await removeClaimsBefore(this.#storage, claim.shard, openedEpoch)
+    return true
+  }
+
+  #survey(journal: number): Promise<readonly SegmentSurvey[]> {
+    let survey = this.#surveys.get(journal)
+    if (survey === undefined) {
+      survey = this.#fenceAndSurvey(journal)
+      this.#surveys.set(journal, survey)
+    }
+    return survey
+  }
+
+  async #fenceAndSurvey(journal: number): Promise<readonly SegmentSurvey[]> {
+    await raiseFence(this.#storage, journal)
+    const surveys = await this.#catalog.survey(journal)
+    for (const { problem, segment, end } of surveys) {
+      if (problem !== undefined) throw logCorrupt(segmentPath(journal, segment), end, problem)
+    }
+    return surveys
+  }
+
+  async #inheritFrom(
+    claim: Claim,
+    former: Claim,
+    surveys: readonly SegmentSurvey[],
+    opened: Address,
+  ): Promise<Inheritance> {
+    const record = await this.#catalog.record(opened)
+    const opening = decodeOpening(record.data)
+    assert(record.kind === RecordKind.opened && opening.shard === claim.shard, 'an opening stands where it was found')
+    const doubtful = surveys.findLast((survey) => survey.lastBatchNumber > 0)
+    assert(doubtful !== undefined, 'a journal with an opening has a batch')
+    const ofShard = await this.#doubtful(former, doubtful)
+    const until =
+      ofShard.length > 0
+        ? { segment: doubtful.segment, offset: doubtful.lastBatchOffset }
+        : { segment: doubtful.segment, offset: doubtful.end }
+    const carried = ofShard.filter(({ kind }) => kind === RecordKind.event || kind === RecordKind.snapshot)
+    const reign: Reign = { epoch: former.epoch, journal: former.journal, from: opened, until }
+    const extents = surveys.flatMap((survey) => survey.extents.get(claim.shard) ?? [])
+    return {
+      claim,
+      reigns: isEmpty(reign, surveys, claim.shard) ? opening.reigns : [...opening.reigns, reign],
+      carried,
+      seq: extents.at(-1)?.seqLast ?? record.seq,
+      position: Math.max(record.position, ...extents.map(({ positionLast }) => positionLast)),
+      openedEpoch: former.epoch,
+    }
+  }
+
+  /** What the journal's last batch has of the shard. */
+  async #doubtful(former: Claim, survey: SegmentSurvey): Promise<readonly LogRecord[]> {
+    const { segment, lastBatchOffset, end } = survey
+    const batch = await this.#catalog.batch(former.journal, segment, lastBatchOffset, end)
+    return batch.records.filter(
+      (record) => record.shard === former.shard && record.epoch === former.epoch && record.kind !== RecordKind.closed,
+    )
+  }
+}
+
+/** Step 4: adds a shard's opening and carried records to a batch. Returns where the opening will stand. */
+export function addOpening(batch: BatchBuilder, inheritance: Inheritance, time: number): Address {
+  const { claim, reigns, carried, seq, position } = inheritance
+  const events = carried.filter(({ kind }) => kind === RecordKind.event).length
+  const from = batch.add({
+    ...BLANK,
+    kind: RecordKind.opened,
+    shard: claim.shard,
+    epoch: claim.epoch,
+    // The carried events follow it, with the seq they have.
+    seq: seq - events,
+    position,
+    time,
+    data: encodeOpening({ shard: claim.shard, epoch: claim.epoch, reigns }),
+  })
+  const moved = new Map<number, Address>()
+  for (const record of carried) {
+    const { previous } = record
+    const isCarriedToo = previous.journal === record.address.journal && previous.segment === record.address.segment
+    const address = batch.add({
+      ...partsOf(record),
+      epoch: claim.epoch,
+      previous: (isCarriedToo ? moved.get(previous.offset) : undefined) ?? previous,
+    })
+    moved.set(record.address.offset, address)
+  }
+  return from
+}
+
+const NOTHING = new Uint8Array()
+const NO_ID = new Uint8Array(16)
+const BLANK: Omit<RecordParts, 'kind' | 'shard' | 'epoch' | 'seq' | 'position' | 'time'> = {
+  hash: { high: 0, low: 0 },
+  version: 0,
+  payloadHash: 0,
+  previous: NOWHERE,
+  eventId: NO_ID,
+  commandId: NO_ID,
+  typeVersion: 1,
+  stream: NOTHING,
+  type: NOTHING,
+  data: NOTHING,
+  metadata: NOTHING,
+}
+
+/** The parts of the record that ends a journal on purpose. */
+export function closingParts(time: number): RecordParts {
+  return { ...BLANK, kind: RecordKind.closed, shard: 0, epoch: 0, seq: 0, position: 0, time }
+}
+
+function partsOf(record: LogRecord): RecordParts {
+  const { kind, shard, epoch, hash, version, payloadHash, seq, position, previous, time, typeVersion } = record
+  const { eventId, commandId, streamBytes, typeBytes, dataBytes, metadataBytes } = record
+  const header = { kind, shard, epoch, hash, version, payloadHash, seq, position, previous, time, typeVersion }
+  const body = { stream: streamBytes, type: typeBytes, data: dataBytes, metadata: metadataBytes }
+  return { ...header, ...body, eventId, commandId }
+}
+
+function findOpening(surveys: readonly SegmentSurvey[], { shard, epoch, journal }: Claim): Address | undefined {
+  for (const survey of surveys) {
+    const opened = survey.extents.get(shard)?.opened.find(([openedEpoch]) => openedEpoch === epoch)
+    if (opened !== undefined) return { journal, segment: survey.segment, offset: opened[1] }
+  }
+  return undefined
+}
+
+/** Whether nothing of the shard stands within the reign: the history need not keep it. */
+function isEmpty(reign: Reign, surveys: readonly SegmentSurvey[], shard: number): boolean {
+  return !surveys.some(({ segment, extents }) => {
+    const offset = extents.get(shard)?.lastRecord ?? -1
+    const first: Place = reign.from
+    if (offset < 0 || isBefore({ segment, offset }, first)) return false
+    // A last record past the seal hides whether there are earlier ones: keep the reign to be sure.
+    return true
+  })
+}
+
+/** The problem that keeps a shard closed, for those who ask for it. */
+export function refusal(error: unknown): PenholdError {
+  if (error instanceof PenholdError && error.code === 'LogCorrupt') return error
+  throw error
+}

@@ -1,0 +1,142 @@
+/**
+ * `cluster.config.ts`: what a deployment edits. The main thread, every worker and the tools load the same file, so it
+ * must define the same thing each time it is loaded.
+ */
+import { availableParallelism } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import { definitionError, type PenholdError } from '../aggregate/error.ts'
+import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
+
+export interface Limits extends ActorLimits {
+  /** Requests under way to one worker; one more gets `MailboxFull`. */
+  readonly underWayMax: number
+}
+
+export interface Timeouts {
+  /** How long an `ask`, `tell` or `query` waits that names no time of its own. */
+  readonly askMs: number
+  /** A handler that holds its thread for so long is given up, and its worker replaced. */
+  readonly handlerMs: number
+  /** How long stopping waits for what is under way. */
+  readonly stopMs: number
+}
+
+export interface ClusterDefinition {
+  /** Names the cluster; data belongs to the cluster that made it. */
+  readonly name: string
+  readonly aggregates: readonly Aggregate[]
+  /** Where the log is, relative to the config file. */
+  readonly dataDir: string
+  /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
+  readonly workers?: number | 'inline'
+  /** Slices that aggregates are divided into; fixed when the data directory is made. Default 64. */
+  readonly shards?: number
+  /** A new file of the log is begun when the current one has so many bytes. Default 64 MiB. */
+  readonly segmentBytes?: number
+  readonly limits?: Partial<Limits>
+  readonly timeouts?: Partial<Timeouts>
+  /** A `tell` failed: nobody else is told. Default: a warning of the process. Called on the thread that sent it. */
+  readonly onTellFailed?: (error: PenholdError, command: { readonly stream: string; readonly name: string }) => void
+  /** Something an operator should know. Default: a warning of the process. */
+  readonly onWarning?: (message: string) => void
+}
+
+/** A definition with everything filled in. */
+export interface ClusterConfig extends Required<Omit<ClusterDefinition, 'limits' | 'timeouts'>> {
+  readonly limits: Limits
+  readonly timeouts: Timeouts
+}
+
+/** Settings that a program may override for its node. */
+export type Overrides = Partial<Pick<ClusterDefinition, 'dataDir' | 'workers' | 'shards' | 'segmentBytes'>> & {
+  readonly limits?: Partial<Limits>
+  readonly timeouts?: Partial<Timeouts>
+}
+
+const SHARDS_MAX = 4096
+const WORKERS_MAX = 256
+const DEFAULT_LIMITS: Limits = { ...DEFAULT_ACTOR_LIMITS, underWayMax: 100_000 }
+const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30_000 }
+
+/**
+ * Defines a cluster. Everything but name, aggregates and data directory has a default.
+ * @throws PenholdError `BadDefinition` that says what is wrong
+ */
+export function defineCluster(definition: ClusterDefinition): ClusterConfig {
+  const { name, aggregates, dataDir } = definition
+  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name)) {
+    throw definitionError(`the cluster's name '${String(name)}' is unusable; use 1 to 64 letters, digits, '-' and '_'`)
+  }
+  if (typeof dataDir !== 'string' || dataDir === '') throw definitionError(`cluster '${name}' needs a dataDir`)
+  checkAggregates(name, aggregates)
+  const config: ClusterConfig = {
+    name,
+    aggregates,
+    dataDir,
+    workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
+    shards: definition.shards ?? 64,
+    segmentBytes: definition.segmentBytes ?? 64 * 1024 * 1024,
+    limits: { ...DEFAULT_LIMITS, ...definition.limits },
+    timeouts: { ...DEFAULT_TIMEOUTS, ...definition.timeouts },
+    onTellFailed: definition.onTellFailed ?? warnTellFailed,
+    onWarning: definition.onWarning ?? ((message) => process.emitWarning(message, 'PenholdWarning')),
+  }
+  checkNumbers(config)
+  return config
+}
+
+/** The config with a program's own settings over it. */
+export function withOverrides(config: ClusterConfig, overrides: Overrides): ClusterConfig {
+  const limits = { ...config.limits, ...overrides.limits }
+  const timeouts = { ...config.timeouts, ...overrides.timeouts }
+  return defineCluster({ ...config, ...overrides, limits, timeouts })
+}
+
+/**
+ * Loads a config file. The data directory is resolved against the file's folder.
+ * @throws PenholdError `BadDefinition` where the file has no cluster for its default export
+ */
+export async function loadConfig(url: URL, overrides: Overrides): Promise<ClusterConfig> {
+  const module = (await import(url.href)) as { readonly default?: unknown }
+  const config = module.default as ClusterConfig | undefined
+  if (!Array.isArray(config?.aggregates) || config?.limits === undefined) {
+    throw definitionError(`${url.href} must say: export default defineCluster({ … })`)
+  }
+  const resolved = withOverrides(config, overrides)
+  return { ...resolved, dataDir: resolve(dirname(fileURLToPath(url)), resolved.dataDir) }
+}
+
+function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
+  if (!Array.isArray(aggregates)) throw definitionError(`cluster '${name}' needs a list of aggregates`)
+  const types = aggregates.map(({ type }: Aggregate) => type)
+  const twice = types.find((type, i) => types.indexOf(type) !== i)
+  if (twice !== undefined) throw definitionError(`cluster '${name}' has two aggregates of the type '${twice}'`)
+}
+
+function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }: ClusterConfig): void {
+  const inRange = (what: string, value: number, min: number, max: number): void => {
+    if (Number.isInteger(value) && value >= min && value <= max) return
+    throw definitionError(`cluster '${name}': ${what} is ${String(value)}; give a whole number from ${min} to ${max}`)
+  }
+  if (workers !== 'inline') inRange('workers', workers, 1, WORKERS_MAX)
+  inRange('shards', shards, 1, SHARDS_MAX)
+  inRange('segmentBytes', segmentBytes, 64 * 1024, 1024 * 1024 * 1024)
+  for (const [limit, value] of Object.entries(limits)) inRange(`limits.${limit}`, value, 1, 2 ** 31)
+  for (const [timeout, value] of Object.entries(timeouts)) inRange(`timeouts.${timeout}`, value, 1, 2 ** 31 - 1)
+  inRange('limits.commandBytesMax', limits.commandBytesMax, 1, 8 * 1024 * 1024)
+  // A command that is sent again after its worker was replaced must still be remembered, whatever was under way with it.
+  if (limits.dedupeWindow < limits.mailboxMax) {
+    throw definitionError(
+      `cluster '${name}': limits.dedupeWindow (${limits.dedupeWindow}) is less than limits.mailboxMax (${limits.mailboxMax}); raise it`,
+    )
+  }
+}
+
+function warnTellFailed(error: PenholdError, command: { readonly stream: string; readonly name: string }): void {
+  process.emitWarning(
+    `tell '${command.name}' to ${command.stream} failed with ${error.code}: ${error.message}`,
+    'PenholdWarning',
+  )
+}

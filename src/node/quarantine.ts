@@ -1,0 +1,32 @@
+/** Aggregates whose handlers held a thread: each is left alone for a while, twice as long with every time. */
+import type { Clock } from '../log/clock.ts'
+
+const FIRST_MS = 1_000
+const LONGEST_MS = 10 * 60_000
+const STREAMS_MAX = 1_000
+
+export class Quarantine {
+  readonly #clock: Clock
+  readonly #streams = new Map<string, { readonly until: number; readonly ms: number }>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  add(stream: string): void {
+    const ms = Math.min(LONGEST_MS, (this.#streams.get(stream)?.ms ?? FIRST_MS / 2) * 2)
+    this.#streams.delete(stream)
+    this.#streams.set(stream, { until: this.#clock.monotonic() + ms, ms })
+    if (this.#streams.size > STREAMS_MAX) {
+      const [oldest] = this.#streams.keys()
+      this.#streams.delete(oldest!)
+    }
+  }
+
+  /** For how many more milliseconds the aggregate is left alone; 0 where it is not. */
+  remainingMs(stream: string): number {
+    if (this.#streams.size === 0) return 0
+    const entry = this.#streams.get(stream)
+    return entry === undefined ? 0 : Math.max(0, entry.until - this.#clock.monotonic())
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Puts a worker together: log, actors, and the link that its messages come by. The same on a thread of its own
+ * (worker-thread.ts) and inline.
+ */
+import type { Sender } from '../actor/message.ts'
+import { Worker, type Progress } from '../actor/worker.ts'
+import { definitionError } from '../aggregate/error.ts'
+import type { Link } from '../cluster/link.ts'
+import { decodeMessages, encodeReplies, type NumberedReply } from '../cluster/wire.ts'
+import type { Clock } from '../log/clock.ts'
+import { Log } from '../log/log.ts'
+import type { Random } from '../log/random.ts'
+import type { Storage } from '../log/storage.ts'
+import type { ClusterConfig } from './config.ts'
+
+export interface WorkerHostOptions {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly random: Random
+  readonly config: ClusterConfig
+  readonly clusterId: string
+  readonly shards: readonly number[]
+  readonly link: Link
+  readonly progress: Progress
+  readonly onWarning: (message: string) => void
+  readonly onBroken: (error: unknown) => void
+}
+
+export interface WorkerHost {
+  readonly status: () => WorkerStatus
+  /** Answers what is under way, and ends the journal so that nothing of it is in doubt. */
+  close(): Promise<void>
+}
+
+export interface WorkerStatus {
+  readonly journal: number
+  readonly shards: readonly { readonly shard: number; readonly epoch: number; readonly seq: number }[]
+  /** Shards that cannot be opened, with the reason. */
+  readonly refused: readonly { readonly shard: number; readonly reason: string }[]
+  readonly activeActors: number
+}
+
+/** @throws PenholdError `BadDefinition` where the log has events that the definitions have no path for */
+export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost> {
+  const { storage, clock, random, config, clusterId, shards, link, progress, onWarning, onBroken } = options
+  const log = await Log.open({
+    storage,
+    clock,
+    clusterId,
+    shards: config.shards,
+    own: shards,
+    segmentBytes: config.segmentBytes,
+    node: `${config.name}/${process.pid}`,
+  })
+  const { aggregates, limits } = config
+  const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onBroken })
+  const problems = await worker.missingPaths()
+  if (problems.length > 0) {
+    await worker.close()
+    throw definitionError(problems.join('; '))
+  }
+  for (const [, error] of log.refusedShards) onWarning(error.message)
+  const sender = createLinkSender(link)
+  link.onFrame((frame) => worker.receive(sender, decodeMessages(frame)))
+  return {
+    status: () => ({
+      journal: log.journal,
+      shards: log.ownedShards,
+      refused: [...log.refusedShards].map(([shard, { message }]) => ({ shard, reason: message })),
+      activeActors: worker.activeActors,
+    }),
+    close: () => worker.close(),
+  }
+}
+
+/** The other end of a link as the worker sees it: what is replied between two flushes travels as one frame. */
+function createLinkSender(link: Link): Sender {
+  let replies: NumberedReply[] = []
+  return {
+    reply: (request, reply) => void replies.push({ request, reply }),
+    flush() {
+      if (replies.length === 0) return
+      const frame = encodeReplies(replies)
+      replies = []
+      link.send(frame)
+    },
+  }
+}

@@ -1,0 +1,52 @@
+/** The entry of a worker's thread. Says `ready`, `warning`, `broken`, `status` and `closed`; is told `status` and `close`. */
+import { PenholdError } from '../aggregate/error.ts'
+import { toFailure } from '../actor/error.ts'
+import { blocking } from '../platform/file-calls.ts'
+import { FileStorage } from '../platform/file-storage.ts'
+import { systemClock, systemRandom } from '../platform/system.ts'
+import { insideThread } from '../platform/thread.ts'
+import { loadConfig, type Overrides } from './config.ts'
+import { writeProgress } from './progress.ts'
+import { hostWorker } from './worker-host.ts'
+import type { FromWorker, ToWorker } from './worker-handle.ts'
+
+export interface ThreadData {
+  readonly configUrl: string
+  readonly overrides: Overrides
+  readonly clusterId: string
+  readonly shards: readonly number[]
+  readonly progress: SharedArrayBuffer
+}
+
+async function run(): Promise<void> {
+  const thread = insideThread<ThreadData>()
+  const { configUrl, overrides, clusterId, shards, progress } = thread.data
+  const say = (message: FromWorker): void => thread.post(message)
+  try {
+    const config = await loadConfig(new URL(configUrl), overrides)
+    const host = await hostWorker({
+      storage: new FileStorage(config.dataDir, blocking),
+      clock: systemClock,
+      random: systemRandom,
+      config,
+      clusterId,
+      shards,
+      link: thread.link,
+      progress: writeProgress(progress),
+      onWarning: (message) => say({ kind: 'warning', message }),
+      onBroken: (error) => say({ kind: 'broken', reason: String(error) }),
+    })
+    thread.onMessage((message) => {
+      const { kind } = message as ToWorker
+      if (kind === 'status') say({ kind: 'status', status: host.status() })
+      else void host.close().then(() => (say({ kind: 'closed' }), thread.close()))
+    })
+    say({ kind: 'ready' })
+  } catch (error) {
+    if (!(error instanceof PenholdError)) throw error
+    say({ kind: 'refused', failure: toFailure(error) })
+    thread.close()
+  }
+}
+
+await run()

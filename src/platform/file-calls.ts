@@ -1,0 +1,61 @@
+/**
+ * The system calls that file storage is made of, in two kinds: `blocking`, on the calling thread, for a worker that has
+ * nothing better to do than wait for its disk (twice as fast on a fast disk, as no thread pool stands between); and
+ * `pooled`, for a thread that others need as well.
+ */
+import fs from 'node:fs'
+import { promisify } from 'node:util'
+
+export interface FileCalls {
+  open(path: string, flags: string, mode?: number): Promise<number>
+  close(file: number): Promise<void>
+  /** Returns how many bytes were written, which may be fewer. */
+  write(file: number, bytes: Uint8Array, from: number, length: number, position: number): Promise<number>
+  /** Returns how many bytes were read, which may be fewer. */
+  read(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number>
+  size(file: number): Promise<number>
+  truncate(file: number, length: number): Promise<void>
+  dataSync(file: number): Promise<void>
+  fullSync(file: number): Promise<void>
+  link(existing: string, path: string): Promise<void>
+  unlink(path: string): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  makeFolder(path: string, mode: number): Promise<void>
+  list(path: string): Promise<string[]>
+}
+
+// Each is an async function over a synchronous call, so that a failure rejects instead of being thrown.
+export const blocking: FileCalls = {
+  open: async (path, flags, mode) => fs.openSync(path, flags, mode),
+  close: async (file) => fs.closeSync(file),
+  write: async (file, bytes, from, length, position) => fs.writeSync(file, bytes, from, length, position),
+  read: async (file, into, at, length, position) => fs.readSync(file, into, at, length, position),
+  size: async (file) => fs.fstatSync(file).size,
+  truncate: async (file, length) => fs.ftruncateSync(file, length),
+  dataSync: async (file) => fs.fdatasyncSync(file),
+  fullSync: async (file) => fs.fsyncSync(file),
+  link: async (existing, path) => fs.linkSync(existing, path),
+  unlink: async (path) => fs.unlinkSync(path),
+  rename: async (from, to) => fs.renameSync(from, to),
+  makeFolder: async (path, mode) => void fs.mkdirSync(path, mode),
+  list: async (path) => fs.readdirSync(path),
+}
+
+const write = promisify(fs.write)
+const read = promisify(fs.read)
+
+export const pooled: FileCalls = {
+  open: promisify(fs.open),
+  close: promisify(fs.close),
+  write: async (file, bytes, from, length, position) => (await write(file, bytes, from, length, position)).bytesWritten,
+  read: async (file, into, at, length, position) => (await read(file, into, at, length, position)).bytesRead,
+  size: async (file) => (await promisify(fs.fstat)(file)).size,
+  truncate: promisify(fs.ftruncate),
+  dataSync: promisify(fs.fdatasync),
+  fullSync: promisify(fs.fsync),
+  link: promisify(fs.link),
+  unlink: promisify(fs.unlink),
+  rename: promisify(fs.rename),
+  makeFolder: async (path, mode) => void (await fs.promises.mkdir(path, { mode })),
+  list: (path) => fs.promises.readdir(path),
+}

@@ -1,0 +1,198 @@
+/**
+ * Storage over a local file system, or a shared one that keeps the port's promise. Owns the file descriptors and the
+ * order of syncs: a name is durable when its folder is synced, content when its file is.
+ */
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { LogFile, ReadFile, Storage } from '../log/storage.ts'
+import type { FileCalls } from './file-calls.ts'
+
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
+
+export class FileStorage implements Storage {
+  readonly #root: string
+  readonly #calls: FileCalls
+
+  /** `root` is the data directory, which exists. */
+  constructor(root: string, calls: FileCalls) {
+    this.#root = root
+    this.#calls = calls
+  }
+
+  async createExclusive(path: string, content: Uint8Array): Promise<boolean> {
+    const target = this.#path(path)
+    const temporary = `${target}.${randomUUID()}.tmp`
+    await this.#writeWhole(temporary, content, true)
+    try {
+      // A link appears whole and fails where the name is taken: there is no moment at which the file is half there.
+      await this.#calls.link(temporary, target)
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false
+      throw error
+    } finally {
+      await this.#calls.unlink(temporary)
+    }
+    await this.#syncFolder(dirname(target))
+    return true
+  }
+
+  async createMark(path: string): Promise<boolean> {
+    try {
+      await this.#calls.close(await this.#calls.open(this.#path(path), 'wx', FILE_MODE))
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false
+      throw error
+    }
+  }
+
+  async createFolder(path: string): Promise<boolean> {
+    const target = this.#path(path)
+    try {
+      await this.#calls.makeFolder(target, FOLDER_MODE)
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false
+      if (codeOf(error) !== 'ENOENT' || target === this.#root) throw error
+      await this.createFolder(dirname(path))
+      return this.createFolder(path)
+    }
+    await this.#syncFolder(dirname(target))
+    return true
+  }
+
+  async createLog(path: string): Promise<LogFile> {
+    const target = this.#path(path)
+    const file = await this.#calls.open(target, 'wx', FILE_MODE)
+    await this.#syncFolder(dirname(target))
+    return new OpenLogFile(file, this.#calls)
+  }
+
+  async replace(path: string, content: Uint8Array): Promise<void> {
+    const target = this.#path(path)
+    const temporary = `${target}.${randomUUID()}.tmp`
+    try {
+      await this.#writeWhole(temporary, content, false)
+      await this.#calls.rename(temporary, target)
+    } catch (error) {
+      await this.#calls.unlink(temporary).catch(() => undefined)
+      throw error
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#calls.unlink(this.#path(path)).catch((error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error
+    })
+  }
+
+  async openRead(path: string): Promise<ReadFile | undefined> {
+    try {
+      return new OpenReadFile(await this.#calls.open(this.#path(path), 'r'), this.#calls)
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  async list(path: string): Promise<readonly string[]> {
+    try {
+      return (await this.#calls.list(this.#path(path))).toSorted()
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return []
+      throw error
+    }
+  }
+
+  exists(path: string): boolean {
+    return existsSync(this.#path(path))
+  }
+
+  async #writeWhole(path: string, content: Uint8Array, isDurable: boolean): Promise<void> {
+    const file = await this.#calls.open(path, 'wx', FILE_MODE)
+    try {
+      await writeAll(this.#calls, file, content, 0)
+      if (isDurable) await this.#calls.fullSync(file)
+    } finally {
+      await this.#calls.close(file)
+    }
+  }
+
+  async #syncFolder(folder: string): Promise<void> {
+    const file = await this.#calls.open(folder, 'r')
+    try {
+      await this.#calls.fullSync(file)
+    } finally {
+      await this.#calls.close(file)
+    }
+  }
+
+  #path(path: string): string {
+    return join(this.#root, path)
+  }
+}
+
+class OpenLogFile implements LogFile {
+  readonly #file: number
+  readonly #calls: FileCalls
+
+  constructor(file: number, calls: FileCalls) {
+    this.#file = file
+    this.#calls = calls
+  }
+
+  write(offset: number, bytes: Uint8Array): Promise<void> {
+    return writeAll(this.#calls, this.#file, bytes, offset)
+  }
+  sync(): Promise<void> {
+    return this.#calls.dataSync(this.#file)
+  }
+  truncate(length: number): Promise<void> {
+    return this.#calls.truncate(this.#file, length)
+  }
+  close(): Promise<void> {
+    return this.#calls.close(this.#file)
+  }
+}
+
+class OpenReadFile implements ReadFile {
+  readonly #file: number
+  readonly #calls: FileCalls
+
+  constructor(file: number, calls: FileCalls) {
+    this.#file = file
+    this.#calls = calls
+  }
+
+  size(): Promise<number> {
+    return this.#calls.size(this.#file)
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length)
+    let done = 0
+    while (done < length) {
+      const count = await this.#calls.read(this.#file, bytes, done, length - done, offset + done)
+      if (count === 0) break
+      done += count
+    }
+    return done === length ? bytes : bytes.subarray(0, done)
+  }
+
+  close(): Promise<void> {
+    return this.#calls.close(this.#file)
+  }
+}
+
+async function writeAll(calls: FileCalls, file: number, bytes: Uint8Array, offset: number): Promise<void> {
+  let done = 0
+  while (done < bytes.length) {
+    // A short count comes before ENOSPC, which the next call then reports.
+    done += await calls.write(file, bytes, done, bytes.length - done, offset + done)
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { readonly code?: unknown } | undefined)?.code
+}
