@@ -84,7 +84,7 @@ export function decide(
   const what = `the command '${message.name}' of ${aggregate.type}/${message.id}`
   let returned: unknown
   try {
-    returned = handlers[message.name]!(state, message.payload, context as CommandContext<unknown>)
+    returned = handlers[message.name]!(state, message.payload, context)
   } catch (error) {
     throw handlerFailed(what, error)
   }

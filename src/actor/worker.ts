@@ -354,7 +354,7 @@ export class Worker {
   }
 
   #dropShards(shards: readonly number[]): void {
-    for (const actor of [...this.#actors.all()]) {
+    for (const actor of this.#actors.all()) {
       const { shard } = actor.stream
       // Those that run have their replies in the committer, which knows what became of them.
       if (shards.includes(shard)) this.#refuse(actor, ownershipLost(shard))

@@ -181,8 +181,8 @@ export function defineAggregate<
   return {
     type: definition.type,
     initialState: definition.initialState,
-    events: definition.events as E,
-    commands: definition.commands as C,
+    events: definition.events,
+    commands: definition.commands,
     queries: (definition.queries ?? {}) as Q,
     schemas: (definition.schemas ?? {}) as X,
     upcasters: (definition.upcasters ?? {}) as Aggregate['upcasters'],

@@ -55,8 +55,10 @@ function hashValue(value: unknown, seed: number, depth: number): number {
       return hashBigint(value, seed)
     case 'object':
       return value === null ? mix(seed, 0x54) : hashObject(value, seed, depth)
-    default:
-      throw new NotPlain(`: ${typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`}`)
+    case 'undefined':
+    case 'function':
+    case 'symbol':
+      throw new NotPlain(`: ${value === undefined ? 'undefined' : `a ${typeof value}`}`)
   }
 }
 

@@ -174,7 +174,8 @@ export class Router {
     lane.isFlushing = false
     const { outgoing, link } = lane
     lane.outgoing = []
-    for (let from = 0; link !== undefined && from < outgoing.length; from += MESSAGES_PER_FRAME) {
+    if (link === undefined) return
+    for (let from = 0; from < outgoing.length; from += MESSAGES_PER_FRAME) {
       link.send(encodeMessages(outgoing.slice(from, from + MESSAGES_PER_FRAME)))
     }
   }

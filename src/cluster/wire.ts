@@ -33,7 +33,7 @@ export function decodeReplies(frame: Uint8Array): NumberedReply[] {
 
 /** The encoder's memory is shared by many results; what crosses a thread must be alone in its own. */
 function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return Uint8Array.prototype.slice.call(bytes) as Uint8Array<ArrayBuffer>
+  return Uint8Array.from(bytes)
 }
 
 // The payload comes last and is left out where there is none: MessagePack knows null and nothing like undefined.

@@ -178,10 +178,10 @@ export class Catalog {
       )
       await this.#storage.replace(path, bytes)
       await this.files.forget(path)
+      return await IndexFile.open(this.files, index.journal, index.segment)
     } catch {
       return undefined
     }
-    return IndexFile.open(this.files, index.journal, index.segment)
   }
 }
 

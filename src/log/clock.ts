@@ -6,7 +6,7 @@ export interface Clock {
   monotonic(): number
   /** Runs the callback once after so many milliseconds. A pending timer does not keep the process alive. */
   after(ms: number, callback: () => void): Cancel
-  /** Runs the callback once this turn's work is done, before anything new from outside is taken in. */
+  /** Runs the callback once everything that has already arrived from outside was taken in, and its consequences. */
   defer(callback: () => void): void
   /** Resolves once others have had their turn: for long work that must not hold up the thread. */
   yield(): Promise<void>

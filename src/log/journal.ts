@@ -125,7 +125,8 @@ export class Journal {
     while (segment.allocated < end) {
       // The batch's own bytes need no zeroes under them; what lies behind them does.
       const from = Math.max(segment.allocated, segment.offset)
-      const length = Math.max(ALLOCATION_BYTES, Math.ceil((end - from) / ALLOCATION_BYTES) * ALLOCATION_BYTES)
+      const unit = Math.min(ALLOCATION_BYTES, this.#segmentBytes)
+      const length = Math.ceil((end - from) / unit) * unit
       try {
         await segment.file.write(from, new Uint8Array(length))
       } catch (error) {

@@ -2,7 +2,7 @@
  * A reign: one owner's time at a shard, from where it opened the shard in its journal to where its successor sealed it.
  * The shard's history is its row of reigns; a record counts if it stands within the reign it names (I1).
  */
-import { decode, encode } from './codec.ts'
+import { encode } from './codec.ts'
 import type { Address } from './record.ts'
 
 export interface Reign {

@@ -67,7 +67,7 @@ const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30
 export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   const { name, aggregates, dataDir } = definition
   if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name)) {
-    throw definitionError(`the cluster's name '${String(name)}' is unusable; use 1 to 64 letters, digits, '-' and '_'`)
+    throw definitionError(`the cluster's name '${name}' is unusable; use 1 to 64 letters, digits, '-' and '_'`)
   }
   if (typeof dataDir !== 'string' || dataDir === '') throw definitionError(`cluster '${name}' needs a dataDir`)
   checkAggregates(name, aggregates)

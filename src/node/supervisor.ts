@@ -69,14 +69,14 @@ export class Supervisor {
   }
 
   status(): Promise<(Awaited<ReturnType<WorkerHandle['status']>> | undefined)[]> {
-    return Promise.all(this.#charges.map(({ handle }) => handle?.status()))
+    return Promise.all(this.#charges.map(async ({ handle }) => handle?.status()))
   }
 
   /** Closes the workers, and ends those that take longer than `stopMs`. */
   async close(stopMs: number): Promise<void> {
     this.#isClosing = true
     this.#stopWatching()
-    await Promise.all(this.#charges.map(({ handle }) => handle && this.#closeHandle(handle, stopMs)))
+    await Promise.all(this.#charges.map(async ({ handle }) => handle && this.#closeHandle(handle, stopMs)))
   }
 
   async #closeHandle(handle: WorkerHandle, stopMs: number): Promise<void> {

@@ -12,8 +12,8 @@ export const systemClock: Clock = {
     timer.unref()
     return () => clearTimeout(timer)
   },
-  // After the promises that are settled in this turn have had their reactions.
-  defer: (callback) => process.nextTick(callback),
+  // Not process.nextTick, which would come between two messages that have both arrived.
+  defer: (callback) => void setImmediate(callback),
   yield: () => new Promise((resolve) => setImmediate(resolve)),
 }
 
