@@ -6,11 +6,11 @@
  * While it recovers, messages wait in its mailbox; while it runs, each is decided as it comes. `state` is the pending
  * state: all earlier commands applied, durable or not. What the actor wrote last is durable once `group` is.
  */
-import type { Aggregate } from '../aggregate/aggregate.ts'
 import { NOWHERE, type Address } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import type { Group } from './committer.ts'
 import type { DedupeWindow } from './dedupe-window.ts'
+import type { Kind } from './kind.ts'
 import type { Message, Sender } from './message.ts'
 
 export interface Envelope {
@@ -20,7 +20,7 @@ export interface Envelope {
 
 export class Actor {
   readonly stream: Stream
-  readonly aggregate: Aggregate
+  readonly kind: Kind
   phase: 'recovering' | 'running' = 'recovering'
   state: unknown
   version = 0
@@ -38,9 +38,9 @@ export class Actor {
   newer: Actor | undefined
   older: Actor | undefined
 
-  constructor(stream: Stream, aggregate: Aggregate) {
+  constructor(stream: Stream, kind: Kind) {
     this.stream = stream
-    this.aggregate = aggregate
+    this.kind = kind
   }
 
   /** Whether it can leave memory: nobody waits for it, and the log has all of it. */

@@ -25,10 +25,15 @@ export interface HeldReply {
 export class Group {
   readonly replies: HeldReply[] = []
   readonly actors: Set<Actor> = new Set()
+  /** When its first event was decided, on the monotonic clock; -1 before that. */
+  begun = -1
   isDurable = false
   /** Called once the group is durable, or has failed. */
   readonly waiters: (() => void)[] = []
 }
+
+/** A group is committed, although more waits, once deciding it took so many times as long as the last sync. */
+const SYNCS_PER_GROUP = 0.5
 
 export interface CommitterOptions {
   readonly log: Log
@@ -51,6 +56,7 @@ export class Committer {
   /** Replies that stand on durable state already and need the look alone. */
   #ready: HeldReply[] = []
   #state: 'idle' | 'scheduled' | 'running' | 'broken' = 'idle'
+  #lastSyncMs = 0
   #idleWaiters: (() => void)[] = []
 
   constructor(options: CommitterOptions) {
@@ -62,10 +68,23 @@ export class Committer {
     return this.#options.log.isBatchFull
   }
 
+  /**
+   * Whether the group under construction has grown for long enough that it should be committed although more waits:
+   * its callers then have their replies while the rest is decided. Measured in syncs, so that a slow disk gets large
+   * groups.
+   */
+  isDue(now: number): boolean {
+    const { begun } = this.#accumulating
+    return this.#state !== 'running' && begun >= 0 && now - begun > this.#lastSyncMs * SYNCS_PER_GROUP
+  }
+
   /** The actor has written into the batch under construction. */
-  wrote(actor: Actor): void {
-    actor.group = this.#accumulating
-    this.#accumulating.actors.add(actor)
+  wrote(actor: Actor, now: number): void {
+    const group = this.#accumulating
+    if (group.begun < 0) group.begun = now
+    if (actor.group === group) return
+    actor.group = group
+    group.actors.add(actor)
   }
 
   /** Sends the reply once everything that its actor has written is durable and the fence was looked at. */
@@ -79,7 +98,14 @@ export class Committer {
   kick(): void {
     if (this.#state !== 'idle') return
     this.#state = 'scheduled'
-    this.#options.clock.defer(() => void this.#run())
+    this.#options.clock.defer(() => {
+      if (this.#state === 'scheduled') void this.#run()
+    })
+  }
+
+  /** Commits at once, without waiting for what else may have arrived. */
+  commitNow(): void {
+    if (this.#state === 'idle' || this.#state === 'scheduled') void this.#run()
   }
 
   /** Resolves once nothing that the actor has written is under way any more. */
@@ -118,15 +144,20 @@ export class Committer {
     const group = this.#accumulating
     this.#writing = group
     this.#accumulating = new Group()
-    const cut = this.#options.log.cut()
-    this.#options.onRoom()
+    const { log, clock, onRoom } = this.#options
+    const cut = log.cut()
+    const begun = clock.monotonic()
+    const appending = log.append(cut)
+    // Where the sync leaves the thread free, the next group is decided meanwhile.
+    clock.defer(onRoom)
     try {
-      await this.#options.log.append(cut)
+      await appending
     } catch (error) {
       if (!(error instanceof PenholdError && error.code === 'StorageFull')) throw error
       await this.#fail(error)
       return
     }
+    this.#lastSyncMs = clock.monotonic() - begun
     group.isDurable = true
     this.#writing = undefined
     await this.#release(group.replies)
@@ -171,6 +202,6 @@ export class Committer {
       for (const resolve of group.waiters) resolve()
     }
     for (const sender of senders) sender.flush()
-    this.#options.onRoom()
+    this.#options.clock.defer(this.#options.onRoom)
   }
 }

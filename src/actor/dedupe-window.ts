@@ -6,7 +6,8 @@
  * (docs/decisions/dedupe-from-the-log.md). Commands without events are remembered by a living actor alone: they had no
  * effect, so deciding them again is safe.
  */
-import type { LogRecord } from '../log/record.ts'
+import assert from 'node:assert/strict'
+import { RecordKind, type LogRecord } from '../log/record.ts'
 import type { Reply } from './message.ts'
 
 export interface Remembered {
@@ -39,10 +40,11 @@ export class DedupeWindow {
   }
 }
 
-/** Reads the window from the stream's events, newest first. */
-export async function readWindow(events: AsyncIterable<LogRecord>, commandsMax: number): Promise<DedupeWindow> {
+/** Reads the window from the stream's records, newest first. */
+export async function readWindow(records: AsyncIterable<LogRecord>, commandsMax: number): Promise<DedupeWindow> {
   const newestFirst: { commandId: Uint8Array; remembered: Remembered }[] = []
-  for await (const { commandId, payloadHash, version } of events) {
+  for await (const { kind, commandId, payloadHash, version } of records) {
+    if (kind !== RecordKind.event) continue
     const last = newestFirst.at(-1)
     if (last !== undefined && Buffer.compare(last.commandId, commandId) === 0) {
       last.remembered = { ...last.remembered, firstVersion: version }
@@ -55,6 +57,20 @@ export async function readWindow(events: AsyncIterable<LogRecord>, commandsMax: 
   const window = new DedupeWindow(commandsMax)
   for (const { commandId, remembered } of newestFirst.toReversed()) window.add(commandId, remembered)
   return window
+}
+
+/** The reply to a command whose events stand in the log, from the stream's records, newest first. */
+export async function outcomeFromLog(records: AsyncIterable<LogRecord>, remembered: Remembered): Promise<Reply> {
+  const { firstVersion, lastVersion } = remembered
+  const events: LogRecord[] = []
+  for await (const record of records) {
+    if (record.kind !== RecordKind.event || record.version > lastVersion) continue
+    if (record.version < firstVersion) break
+    events.push(record)
+  }
+  assert.equal(events.length, lastVersion - firstVersion + 1, 'the events of a remembered command stand in the log')
+  const bytes = Buffer.concat(events.toReversed().map((record) => record.bytes))
+  return { kind: 'accepted', version: lastVersion, position: events[0]!.position, records: bytes }
 }
 
 function key(commandId: Uint8Array): string {

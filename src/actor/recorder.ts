@@ -2,16 +2,14 @@
  * The recorder: puts a command's events, and now and then a snapshot, into the batch under construction, and moves the
  * actor to the state after them. A command's events are written all or none.
  */
-import assert from 'node:assert/strict'
 import type { EmittedEvent } from '../aggregate/aggregate.ts'
-import { hashPlain } from '../aggregate/plain.ts'
-import { encode } from '../log/codec.ts'
+import { hashPlain, plainBytes } from '../aggregate/plain.ts'
+import { encode, encodeScratch } from '../log/codec.ts'
 import type { IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import { RECORD_BYTES_MAX, RecordKind } from '../log/record.ts'
 import type { Actor } from './actor.ts'
 import { tooLarge } from './error.ts'
-import type { Kind } from './kind.ts'
 import type { CommandMessage, Reply } from './message.ts'
 
 export interface RecorderOptions {
@@ -42,22 +40,27 @@ export class Recorder {
     this.#options = options
   }
 
-  /** @throws PenholdError `TooLarge`, with nothing written */
-  record(kind: Kind, actor: Actor, decision: Decision): Reply {
-    const { message, events, state, now } = decision
-    if (events.length === 0) return { kind: 'accepted', version: actor.version, position: 0, records: NOTHING }
+  /**
+   * Records at least one event.
+   * @throws PenholdError `TooLarge`, with nothing written
+   */
+  record(actor: Actor, { message, events, state, now }: Decision): Reply {
     const { log, ids } = this.#options
+    const versionBefore = actor.version
     // Everything that can fail comes before the first record.
-    const { data, metadata } = this.#encode(actor, message, events)
+    this.#checkSize(actor, message, events)
+    const metadata = message.metadata === undefined ? NOTHING : encode(message.metadata)
+    const from = log.batchBytes
     let position = 0
-    let first
-    for (let i = 0; i < events.length; i += 1) {
-      const { bytes: type, version: typeVersion } = kind.types.get(events[i]!.type)!
+    for (const event of events) {
+      const { bytes: type, version: typeVersion } = actor.kind.types.get(event.type)!
       position = log.positions.next()
       ids.write(this.#eventId, 0)
       actor.version += 1
       actor.newest = log.add(actor.stream, {
         kind: RecordKind.event,
+        epoch: 0,
+        seq: 0,
         version: actor.version,
         payloadHash: message.payloadHash,
         position,
@@ -67,41 +70,35 @@ export class Recorder {
         commandId: message.commandId,
         typeVersion,
         type,
-        data: data[i]!,
+        data: encodeScratch(event.data),
         metadata,
       })
-      first ??= actor.newest
     }
-    assert(first !== undefined)
     actor.state = state
-    const records = log.addedBytes(first)
-    this.#maybeSnapshot(kind, actor, { since: actor.version - events.length, now, position })
+    const records = log.addedBytes(from)
+    this.#maybeSnapshot(actor, { versionBefore, now, position })
     return { kind: 'accepted', version: actor.version, position, records }
   }
 
-  #encode(
-    actor: Actor,
-    message: CommandMessage,
-    events: readonly EmittedEvent[],
-  ): { readonly data: readonly Uint8Array[]; readonly metadata: Uint8Array } {
+  #checkSize(actor: Actor, message: CommandMessage, events: readonly EmittedEvent[]): void {
     const { commandBytesMax } = this.#options
-    const metadata = message.metadata === undefined ? NOTHING : encode(message.metadata)
-    const data = events.map((event) => encode(event.data))
-    const bytes = data.reduce((sum, { length }) => sum + length + metadata.length, 0)
+    let bytes = 0
+    for (const event of events) bytes += plainBytes(event.data) + plainBytes(message.metadata)
     if (bytes > commandBytesMax) {
       throw tooLarge(`what '${message.name}' on ${actor.stream.name} emits, in bytes,`, bytes, commandBytesMax)
     }
-    return { data, metadata }
   }
 
-  #maybeSnapshot(kind: Kind, actor: Actor, at: { since: number; now: number; position: number }): void {
-    const { snapshotEvery, stateVersion } = kind.aggregate
+  #maybeSnapshot(actor: Actor, at: { versionBefore: number; now: number; position: number }): void {
+    const { snapshotEvery, stateVersion } = actor.kind.aggregate
     if (snapshotEvery === false) return
-    if (Math.floor(actor.version / snapshotEvery) === Math.floor(at.since / snapshotEvery)) return
+    if (Math.floor(actor.version / snapshotEvery) === Math.floor(at.versionBefore / snapshotEvery)) return
     const data = this.#encodeState(actor)
     if (data === undefined) return
     actor.newest = this.#options.log.add(actor.stream, {
       kind: RecordKind.snapshot,
+      epoch: 0,
+      seq: 0,
       version: actor.version,
       payloadHash: 0,
       position: at.position,
@@ -111,13 +108,13 @@ export class Recorder {
       commandId: NO_ID,
       typeVersion: stateVersion,
       type: NOTHING,
-      data,
+      data: { bytes: data, start: 0, end: data.length },
       metadata: NOTHING,
     })
   }
 
   #encodeState(actor: Actor): Uint8Array | undefined {
-    const { type } = actor.aggregate
+    const { type } = actor.kind.aggregate
     if (this.#withoutSnapshots.has(type)) return undefined
     try {
       hashPlain(actor.state, 0)

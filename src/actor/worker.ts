@@ -15,18 +15,18 @@ import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
-import { RecordKind, type LogRecord } from '../log/record.ts'
 import { streamName } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
 import { answer, decide, type Decided } from './decide.ts'
-import { readWindow, type Remembered } from './dedupe-window.ts'
+import { outcomeFromLog, readWindow, type Remembered } from './dedupe-window.ts'
 import * as errors from './error.ts'
 import { createKind, type Kind } from './kind.ts'
 import type { ActorLimits } from './limits.ts'
 import type { CommandMessage, Message, Reply, Sender, StateMessage } from './message.ts'
 import { stateInThePast } from './past-state.ts'
+import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
 import { fold, readTail } from './recovery.ts'
 
@@ -49,6 +49,9 @@ export interface Progress {
   leave(): void
 }
 
+const NOTHING = new Uint8Array()
+/** The time is read once for so many messages. */
+const CHECK_EVERY = 16
 /** Idle actors are looked for so many times in the time after which they are passivated. */
 const PASSIVATION_CHECKS = 4
 
@@ -59,8 +62,10 @@ export class Worker {
   readonly #kinds = new Map<string, Kind>()
   readonly #actors = new ActiveActors()
   readonly #committer: Committer
-  /** Messages that came while the batch was full, in order. Bounded by the senders' windows. */
-  #backlog: Envelope[] = []
+  /** Messages that were taken in and not yet up, in order. Bounded by the senders' windows. */
+  readonly #waiting = new Queue<Envelope>()
+  /** The monotonic time, read once for a number of messages. */
+  #now = 0
   #stopIdleCheck: Cancel = () => undefined
   #isEnded = false
 
@@ -77,7 +82,7 @@ export class Worker {
       onReplied: (actor) => (actor.underWay -= 1),
       onVoid: (actor) => this.#dropVoid(actor),
       onShardsLost: (shards) => this.#dropShards(shards),
-      onRoom: () => this.#drainBacklog(),
+      onRoom: () => this.#pump(),
       onBroken: (error) => {
         this.#isEnded = true
         options.onBroken(error)
@@ -106,15 +111,16 @@ export class Worker {
   /** Takes in messages, in order. Each is answered through its sender, unless the worker breaks first. */
   receive(sender: Sender, messages: readonly Message[]): void {
     if (this.#isEnded) return
-    for (const message of messages) this.#take({ sender, message })
-    sender.flush()
-    this.#committer.kick()
+    for (const message of messages) this.#waiting.push({ sender, message })
+    this.#pump()
   }
 
   /** Resolves when everything taken in has been answered. */
   async settle(): Promise<void> {
-    do await this.#committer.settled()
-    while (!this.#isEnded && [...this.#actors.all()].some((actor) => actor.underWay > 0))
+    do {
+      await this.#committer.settled()
+      await this.#options.clock.yield()
+    } while (!this.#isEnded && [...this.#actors.all()].some((actor) => actor.underWay > 0))
   }
 
   /** Ends the worker on purpose. No message may come after this. */
@@ -126,153 +132,151 @@ export class Worker {
     await this.#log.close()
   }
 
-  #take(envelope: Envelope): void {
-    if (this.#committer.isFull || this.#backlog.length > 0) {
-      this.#backlog.push(envelope)
-      return
+  /**
+   * Takes up what waits, until nothing does or it is time to commit: the batch is full, or has grown for long enough
+   * that its callers should have their replies while the rest is decided.
+   */
+  #pump(): void {
+    this.#now = this.#options.clock.monotonic()
+    let taken = 0
+    while (!this.#waiting.isEmpty) {
+      taken += 1
+      if (taken % CHECK_EVERY === 0) this.#now = this.#options.clock.monotonic()
+      if (this.#committer.isFull || this.#committer.isDue(this.#now)) {
+        this.#committer.commitNow()
+        return
+      }
+      this.#take(this.#waiting.shift())
     }
-    const { message, sender } = envelope
+    this.#committer.kick()
+  }
+
+  #take({ sender, message }: Envelope): void {
     const kind = this.#kinds.get(message.type)
     if (kind === undefined) {
-      sender.reply(message.request, failed(errors.unknownAggregate(message.type)))
+      this.#refuseMessage(sender, message, errors.unknownAggregate(message.type))
       return
     }
     const actor = this.#actors.get(streamName(message.type, message.id)) ?? this.#activate(kind, message)
-    if (actor instanceof Actor) this.#deliver(kind, actor, envelope)
-    else sender.reply(message.request, failed(actor))
-  }
-
-  #deliver(kind: Kind, actor: Actor, envelope: Envelope): void {
+    if (!(actor instanceof Actor)) {
+      this.#refuseMessage(sender, message, actor)
+      return
+    }
     const { mailboxMax } = this.#options.limits
     if (actor.underWay >= mailboxMax) {
-      envelope.sender.reply(envelope.message.request, failed(errors.mailboxFull(actor.stream.name, mailboxMax)))
+      this.#refuseMessage(sender, message, errors.mailboxFull(actor.stream.name, mailboxMax))
       return
     }
     actor.underWay += 1
-    this.#actors.touch(actor, this.#options.clock.monotonic())
-    if (actor.phase === 'recovering') actor.mailbox.push(envelope)
-    else this.#handle(kind, actor, envelope)
+    this.#actors.touch(actor, this.#now)
+    if (actor.phase === 'recovering') actor.mailbox.push({ sender, message })
+    else this.#handle(actor, message, sender)
   }
 
-  #handle(kind: Kind, actor: Actor, envelope: Envelope): void {
-    const { message } = envelope
+  /** Answers a message that reached no actor. It stands on nothing, and so waits for nothing. */
+  #refuseMessage(sender: Sender, message: Message, error: PenholdError): void {
+    sender.reply(message.request, failed(error))
+    sender.flush()
+  }
+
+  #handle(actor: Actor, message: Message, sender: Sender): void {
     if (message.kind === 'state') {
-      void this.#answerState(kind, actor, { ...envelope, message })
+      void this.#answerState(actor, message, sender)
       return
     }
     if (message.kind === 'command' && !message.isFresh && actor.window === undefined) {
       actor.phase = 'recovering'
-      actor.mailbox.push(envelope)
-      void this.#recoverWindow(kind, actor)
+      actor.mailbox.push({ sender, message })
+      void this.#recoverWindow(actor)
       return
     }
-    this.#options.progress.enter(envelope.sender, message.request)
+    this.#options.progress.enter(sender, message.request)
     let reply: Reply | undefined
     try {
       reply =
         message.kind === 'query'
-          ? { kind: 'answered', value: answer(kind.aggregate, actor.state, message) }
-          : this.#command(kind, actor, { ...envelope, message })
+          ? { kind: 'answered', value: answer(actor.kind.aggregate, actor.state, message) }
+          : this.#command(actor, message, sender)
     } catch (error) {
       reply = failed(error)
     }
     this.#options.progress.leave()
-    if (reply !== undefined) this.#hold(actor, envelope, reply)
+    if (reply !== undefined) this.#committer.hold({ actor, sender, request: message.request, reply })
   }
 
   /** The reply to a command; undefined where it comes later. */
-  #command(kind: Kind, actor: Actor, envelope: Envelope & { readonly message: CommandMessage }): Reply | undefined {
-    const { message } = envelope
+  #command(actor: Actor, message: CommandMessage, sender: Sender): Reply | undefined {
     const { name: stream } = actor.stream
     const remembered = message.isFresh ? undefined : actor.window?.find(message.commandId)
-    if (remembered !== undefined) return this.#answerAgain(actor, envelope, remembered)
-    if (message.deadline < this.#options.clock.monotonic()) throw errors.timedOutBefore(stream, message.name)
+    if (remembered !== undefined) return this.#answerAgain(actor, message, { sender, remembered })
+    if (message.deadline < this.#now) throw errors.timedOutBefore(stream, message.name)
     if (message.expectedVersion >= 0 && message.expectedVersion !== actor.version) {
       throw errors.expectedVersion(stream, message.expectedVersion, actor.version)
     }
+    const { aggregate, context } = actor.kind
     const now = this.#options.clock.now()
-    kind.context.enter(message, now)
-    const decided = decide(kind.aggregate, actor.state, {
-      message,
-      context: kind.context,
-      limits: this.#options.limits,
-    })
-    const firstVersion = actor.version + 1
-    const reply = this.#conclude(kind, actor, { message, now, decided })
+    context.enter(message, now)
+    const decided = decide(aggregate, actor.state, { message, context, limits: this.#options.limits })
+    const versionBefore = actor.version
+    const reply = this.#conclude(actor, message, { now, decided })
     actor.window?.add(message.commandId, {
       payloadHash: message.payloadHash,
-      reply: actor.version < firstVersion ? reply : undefined,
-      firstVersion,
+      reply: actor.version === versionBefore ? reply : undefined,
+      firstVersion: versionBefore + 1,
       lastVersion: actor.version,
     })
     return reply
   }
 
-  #conclude(kind: Kind, actor: Actor, outcome: { message: CommandMessage; now: number; decided: Decided }): Reply {
-    const { message, now, decided } = outcome
+  #conclude(actor: Actor, message: CommandMessage, outcome: { now: number; decided: Decided }): Reply {
+    const { now, decided } = outcome
     if (decided.kind === 'rejected') {
       const { code, details } = decided.rejection
       return { kind: 'rejected', code, details }
     }
-    const reply = this.#recorder.record(kind, actor, { message, now, events: decided.events, state: decided.state })
-    if (decided.events.length > 0) this.#committer.wrote(actor)
+    const { events, state } = decided
+    if (events.length === 0) return { kind: 'accepted', version: actor.version, position: 0, records: NOTHING }
+    const reply = this.#recorder.record(actor, { message, now, events, state })
+    this.#committer.wrote(actor, this.#now)
     return reply
-  }
-
-  #hold(actor: Actor, { sender, message }: Envelope, reply: Reply): void {
-    this.#committer.hold({ actor, sender, request: message.request, reply })
   }
 
   /** A command id that is known: the first outcome again, from memory or from the log once it is durable there. */
   #answerAgain(
     actor: Actor,
-    envelope: Envelope & { readonly message: CommandMessage },
-    remembered: Remembered,
+    message: CommandMessage,
+    { sender, remembered }: { readonly sender: Sender; readonly remembered: Remembered },
   ): Reply | undefined {
-    const { message } = envelope
     if (remembered.payloadHash !== message.payloadHash) {
       throw errors.commandIdReused(actor.stream.name, formatId(message.commandId, 0))
     }
     if (remembered.reply !== undefined) return remembered.reply
-    void this.#outcomeFromLog(actor, envelope, remembered)
+    void this.#replyWith(actor, { sender, message }, async () => {
+      await this.#committer.written(actor)
+      return outcomeFromLog(this.#log.back(actor.stream), remembered)
+    })
     return undefined
   }
 
-  async #outcomeFromLog(actor: Actor, envelope: Envelope, remembered: Remembered): Promise<void> {
-    await this.#committer.written(actor)
-    await this.#replyWith(actor, envelope, async () => {
-      const events: LogRecord[] = []
-      for await (const record of this.#log.back(actor.stream)) {
-        if (record.kind !== RecordKind.event || record.version > remembered.lastVersion) continue
-        if (record.version < remembered.firstVersion) break
-        events.push(record)
-      }
-      const records = Buffer.concat(events.toReversed().map(({ bytes }) => bytes))
-      return { kind: 'accepted', version: remembered.lastVersion, position: events[0]?.position ?? 0, records }
-    })
-  }
-
-  async #answerState(kind: Kind, actor: Actor, envelope: Envelope & { readonly message: StateMessage }): Promise<void> {
-    await this.#replyWith(actor, envelope, async () => {
-      const value = await stateInThePast(this.#log, actor.stream, {
-        aggregate: kind.aggregate,
-        at: envelope.message.at,
-      })
+  async #answerState(actor: Actor, message: StateMessage, sender: Sender): Promise<void> {
+    await this.#replyWith(actor, { sender, message }, async () => {
+      const { aggregate } = actor.kind
+      const value = await stateInThePast(this.#log, actor.stream, { aggregate, at: message.at })
+      hashPlain(value, 0)
       return { kind: 'answered', value }
     })
   }
 
   /** A reply that is read from the log beside the mailbox. It takes the look like every other. */
-  async #replyWith(actor: Actor, envelope: Envelope, read: () => Promise<Reply>): Promise<void> {
+  async #replyWith(actor: Actor, { sender, message }: Envelope, read: () => Promise<Reply>): Promise<void> {
     let reply: Reply
     try {
       reply = await read()
-      if (reply.kind === 'answered') hashPlain(reply.value, 0)
     } catch (error) {
       reply = failed(error)
     }
     if (this.#isEnded) return
-    this.#hold(actor, envelope, reply)
+    this.#committer.hold({ actor, sender, request: message.request, reply })
     this.#committer.kick()
   }
 
@@ -286,46 +290,46 @@ export class Worker {
         errors.shardUnavailable(stream.shard, 'it is not owned by this worker')
       )
     }
-    const actor = new Actor(stream, kind.aggregate)
+    const actor = new Actor(stream, kind)
     this.#actors.add(actor)
-    void this.#recover(kind, actor)
+    void this.#recover(actor)
     return actor
   }
 
-  async #recover(kind: Kind, actor: Actor): Promise<void> {
+  async #recover(actor: Actor): Promise<void> {
+    const { aggregate } = actor.kind
     try {
-      const tail = await readTail(this.#log, kind.aggregate, actor.stream)
+      const tail = await readTail(this.#log, aggregate, actor.stream)
       this.#enterFor(actor)
-      Object.assign(actor, fold(kind.aggregate, actor.stream, tail))
+      Object.assign(actor, fold(aggregate, actor.stream, tail))
       this.#options.progress.leave()
-      this.#run(kind, actor)
+      this.#run(actor)
     } catch (error) {
       this.#options.progress.leave()
       this.#refuse(actor, error)
     }
   }
 
-  async #recoverWindow(kind: Kind, actor: Actor): Promise<void> {
+  async #recoverWindow(actor: Actor): Promise<void> {
     try {
       // What is not durable yet is not in the log yet.
       await this.#committer.written(actor)
-      const { dedupeWindow } = this.#options.limits
-      actor.window = await readWindow(eventsOf(this.#log.back(actor.stream)), dedupeWindow)
-      this.#run(kind, actor)
+      actor.window = await readWindow(this.#log.back(actor.stream), this.#options.limits.dedupeWindow)
+      this.#run(actor)
     } catch (error) {
       this.#refuse(actor, error)
     }
   }
 
-  #run(kind: Kind, actor: Actor): void {
+  #run(actor: Actor): void {
     if (this.#isEnded) return
     actor.phase = 'running'
-    const waiting = actor.mailbox
+    const mailbox = actor.mailbox
     actor.mailbox = []
-    for (const envelope of waiting) {
+    for (const envelope of mailbox) {
       // The first may have sent the actor back to recover its window.
       if ((actor.phase as Actor['phase']) === 'recovering') actor.mailbox.push(envelope)
-      else this.#handle(kind, actor, envelope)
+      else this.#handle(actor, envelope.message, envelope.sender)
     }
     this.#passivateOverflow()
     this.#committer.kick()
@@ -342,6 +346,7 @@ export class Worker {
     actor.mailbox = []
   }
 
+  /** Recovery runs users' evolve functions: what is stuck there is stuck for the first who waits. */
   #enterFor(actor: Actor): void {
     const [first] = actor.mailbox
     if (first !== undefined) this.#options.progress.enter(first.sender, first.message.request)
@@ -358,18 +363,6 @@ export class Worker {
       const { shard } = actor.stream
       // Those that run have their replies in the committer, which knows what became of them.
       if (shards.includes(shard)) this.#refuse(actor, ownershipLost(shard))
-    }
-  }
-
-  #drainBacklog(): void {
-    const waiting = this.#backlog
-    this.#backlog = []
-    for (const [i, envelope] of waiting.entries()) {
-      if (this.#committer.isFull) {
-        this.#backlog.push(...waiting.slice(i))
-        return
-      }
-      this.#take(envelope)
     }
   }
 
@@ -390,8 +383,4 @@ export class Worker {
 
 function failed(error: unknown): Reply {
   return { kind: 'failed', failure: errors.toFailure(error) }
-}
-
-async function* eventsOf(records: AsyncIterable<LogRecord>): AsyncGenerator<LogRecord> {
-  for await (const record of records) if (record.kind === RecordKind.event) yield record
 }

@@ -69,6 +69,8 @@ export type UpcasterChain<D> = readonly [
   (data: any, stored: StoredEventShape) => D,
 ]
 
+type Upcasters<E> = { readonly [K in keyof E]?: UpcasterChain<EventData<E, K>> }
+
 /** Under which name and version an event stands in the log. */
 export interface StoredEventShape {
   readonly type: string
@@ -90,9 +92,9 @@ export interface AggregateDefinition<T extends string, S, E, C, Q, X> {
    * How older stored data of an event becomes today's: one function a step. An event with n upcasters has version
    * n + 1, so no old version can be without a path. Append to the list; never remove from it.
    */
-  readonly upcasters?: { readonly [K in keyof E]?: UpcasterChain<EventData<E, K>> }
+  readonly upcasters?: Upcasters<NoInfer<E>>
   /** Former names of events: `{ Deposited: 'MoneyDeposited' }`. The old name's data goes through the new one's upcasters. */
-  readonly renamedEvents?: { readonly [former: string]: keyof E & string }
+  readonly renamedEvents?: { readonly [former: string]: keyof NoInfer<E> & string }
   /** Raise it when the state's shape or an evolve function changes: older snapshots are then passed over. Default 1. */
   readonly stateVersion?: number
   /** A snapshot is written every so many events of a stream; `false` for never. Default 200. */

@@ -21,9 +21,9 @@ import { fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
 import type { CommandMessage, Reply, StateAt } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
-import { hash64, idProblem, streamName } from '../log/stream.ts'
+import { idProblem, streamName } from '../log/stream.ts'
 import { badAddress, badPayload } from './error.ts'
-import type { Outcome, RequestOptions, Unnumbered } from './router.ts'
+import type { Outcome, RequestOptions, Unsent } from './router.ts'
 
 export interface AskOptions {
   /**
@@ -91,11 +91,19 @@ export function isRejection<A extends Aggregate, K extends CommandName<A>>(
   return error instanceof Rejected
 }
 
+/** Where a ref's messages go. */
+export interface Address {
+  readonly stream: string
+  readonly worker: number
+}
+
 /** What a ref needs of its node. */
 export interface RefHost {
   readonly ids: IdSource
   readonly commandBytesMax: number
-  send(message: Unnumbered, outcome: Outcome, options: RequestOptions): void
+  /** The worker that owns a stream's shard. */
+  workerOf(stream: string): number
+  send(to: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void
   onTellFailed(error: PenholdError, stream: string, name: string): void
 }
 
@@ -107,7 +115,7 @@ export function createRef<A extends Aggregate>(host: RefHost, aggregate: A, id: 
 }
 
 class AggregateRef {
-  readonly stream: string
+  readonly #address: Address
   readonly #host: RefHost
   readonly #aggregate: Aggregate
   readonly #id: string
@@ -116,13 +124,23 @@ class AggregateRef {
     this.#host = host
     this.#aggregate = aggregate
     this.#id = id
-    this.stream = streamName(aggregate.type, id)
+    const stream = streamName(aggregate.type, id)
+    this.#address = { stream, worker: host.workerOf(stream) }
+  }
+
+  get stream(): string {
+    return this.#address.stream
   }
 
   ask(name: string, payload?: unknown, options: AskOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const message = this.#command(name, payload, options)
-      this.#host.send(message, { resolve: (reply) => this.#settle(name, reply, resolve, reject), reject }, options)
+      this.#host.send(
+        this.#address,
+        message,
+        { resolve: (reply) => this.#settle(name, reply, resolve, reject), reject },
+        options,
+      )
     })
   }
 
@@ -133,7 +151,7 @@ class AggregateRef {
       const error = this.#errorOf(name, reply)
       if (error !== undefined) onFailed(error)
     }
-    this.#host.send(message, { resolve, reject: onFailed }, options)
+    this.#host.send(this.#address, message, { resolve, reject: onFailed }, options)
   }
 
   query(name: string, argument?: unknown, options: QueryOptions = {}): Promise<unknown> {
@@ -141,20 +159,37 @@ class AggregateRef {
       if (!Object.hasOwn(this.#aggregate.queries as object, name))
         throw unknownCommand(this.#aggregate.type, 'query', name)
       this.#hash(`the query '${name}' of ${this.stream}`, argument)
-      const message = { kind: 'query', type: this.#aggregate.type, id: this.#id, name, payload: argument } as const
-      this.#host.send(message, { resolve: (reply) => this.#settle(name, reply, resolve, reject), reject }, options)
+      const message = {
+        kind: 'query',
+        request: 0,
+        type: this.#aggregate.type,
+        id: this.#id,
+        name,
+        payload: argument,
+      } as const
+      this.#host.send(
+        this.#address,
+        message,
+        { resolve: (reply) => this.#settle(name, reply, resolve, reject), reject },
+        options,
+      )
     })
   }
 
   state(moment?: Moment, options: QueryOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const at = checkedMoment(moment)
-      const message = { kind: 'state', type: this.#aggregate.type, id: this.#id, at } as const
-      this.#host.send(message, { resolve: (reply) => this.#settle('state', reply, resolve, reject), reject }, options)
+      const message = { kind: 'state', request: 0, type: this.#aggregate.type, id: this.#id, at } as const
+      this.#host.send(
+        this.#address,
+        message,
+        { resolve: (reply) => this.#settle('state', reply, resolve, reject), reject },
+        options,
+      )
     })
   }
 
-  #command(name: string, given: unknown, options: AskOptions): Unnumbered<CommandMessage> {
+  #command(name: string, given: unknown, options: AskOptions): Unsent<CommandMessage> {
     const { type, schemas, commands } = this.#aggregate
     if (!Object.hasOwn(commands as object, name)) throw unknownCommand(type, 'command', name)
     const what = `the command '${name}' of ${this.stream}`
@@ -166,12 +201,13 @@ class AggregateRef {
     if (metadata !== undefined) this.#hash(`the metadata of ${what}`, metadata)
     return {
       kind: 'command',
+      request: 0,
       type,
       id: this.#id,
       name,
       payload,
       commandId: commandId === undefined ? this.#newId() : parseId(commandId),
-      payloadHash: this.#hash(what, payload, name),
+      payloadHash: this.#hash(what, [name, payload ?? null]),
       isFresh: commandId === undefined,
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
@@ -185,9 +221,9 @@ class AggregateRef {
     return id
   }
 
-  #hash(what: string, value: unknown, name = ''): number {
+  #hash(what: string, value: unknown): number {
     try {
-      const hash = hashPlain(value, hash64(name, 0).low)
+      const hash = hashPlain(value, 0)
       const bytes = plainBytes(value)
       if (bytes > this.#host.commandBytesMax) throw tooLarge(`${what}, in bytes,`, bytes, this.#host.commandBytesMax)
       return hash

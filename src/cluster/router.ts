@@ -32,8 +32,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** A message without its number, which the router gives. */
-export type Unnumbered<M extends Message = Message> = M extends Message ? Omit<M, 'request'> : never
+/** A message whose number, and for a command its deadline, the router will set. */
+export type Unsent<M extends Message = Message> = M extends Message ? { -readonly [K in keyof M]: M[K] } : never
 
 interface Pending {
   message: Message
@@ -80,17 +80,18 @@ export class Router {
   }
 
   /** Sends a message to a worker. Never throws: all outcomes are told through `outcome`. */
-  send(worker: number, unnumbered: Unnumbered, outcome: Outcome, options: RequestOptions = {}): void {
+  send(worker: number, message: Unsent, outcome: Outcome, options: RequestOptions = {}): void {
     const lane = this.#lanes[worker]!
     if (this.#isClosed) return outcome.reject(nodeClosed('none'))
     if (lane.underWay >= this.#options.underWayMax) return outcome.reject(windowFull(this.#options.underWayMax))
     if (options.signal?.aborted === true) {
-      return outcome.reject(aborted(nameOf(unnumbered), 'none', options.signal.reason))
+      return outcome.reject(aborted(nameOf(message), 'none', options.signal.reason))
     }
     const request = (this.#lastRequest += 1)
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
     const deadline = this.#options.clock.monotonic() + timeoutMs
-    const message = { ...unnumbered, request, deadline } as Message
+    message.request = request
+    if (message.kind === 'command') message.deadline = deadline
     const isTimed = options.timeoutMs !== undefined
     const pending: Pending = {
       message,

@@ -11,7 +11,7 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import { Block, isRecord, lengthAt, LogRecord, recordLength, setSafe, getSafe, writeRecord } from './record.ts'
-import type { Address, RecordParts } from './record.ts'
+import type { Address, RecordParts, RecordStream } from './record.ts'
 import type { StreamHash } from './stream.ts'
 
 export const BATCH_HEADER_BYTES: number = 48
@@ -63,12 +63,12 @@ export class BatchBuilder {
   }
 
   /** Adds a record and returns where it will stand. */
-  add(parts: RecordParts): Address {
+  add(stream: RecordStream, parts: RecordParts): Address {
     const at = this.#length
-    this.#ensure(at + recordLength(parts))
+    this.#ensure(at + recordLength(stream, parts))
     const { journal, segment, offset } = this.#place
     const address = { journal, segment, offset: offset + at }
-    this.#length += writeRecord(this.#block, at, address, parts)
+    this.#length += writeRecord(this.#block, { at, address }, stream, parts)
     this.#count += 1
     return address
   }
@@ -83,9 +83,10 @@ export class BatchBuilder {
     }
   }
 
-  /** A copy of the bytes from a record's address to the end of what has been added so far. */
-  bytesFrom(address: Address): Uint8Array {
-    return Uint8Array.prototype.slice.call(this.#block.bytes, address.offset - this.#place.offset, this.#length)
+  /** What has been added since the batch had this length; valid until the next `begin`. */
+  bytesSince(length: number): Uint8Array {
+    const { buffer, byteOffset } = this.#block.bytes
+    return new Uint8Array(buffer, byteOffset + length, this.#length - length)
   }
 
   /** Completes the header and returns the whole batch; valid until the next `begin`. */

@@ -6,7 +6,9 @@ import { createRequire } from 'node:module'
 import type * as Msgpackr from 'msgpackr'
 
 // The variant without `new Function` and without the native add-on: what peers send never becomes code.
-const { Packr } = createRequire(import.meta.url)('msgpackr/index-no-eval') as typeof Msgpackr
+const { Packr, REUSE_BUFFER_MODE, RESET_BUFFER_MODE } = createRequire(import.meta.url)(
+  'msgpackr/index-no-eval',
+) as typeof Msgpackr
 
 const settings = {
   useRecords: false,
@@ -23,6 +25,26 @@ const skippingPackr = new Packr(skipping)
 /** The encoded value. Keys whose value is undefined are left out. */
 export function encode(value: unknown): Uint8Array {
   return (hasUndefinedKey(value) ? skippingPackr : packr).pack(value)
+}
+
+/** The encoded value in memory that the next call uses again: for whoever copies it at once. Half the price. */
+export function encodeScratch(value: unknown): Slice {
+  if (hasUndefinedKey(value)) {
+    const bytes = skippingPackr.pack(value)
+    return { bytes, start: 0, end: bytes.length }
+  }
+  const bytes = packr.pack(value, REUSE_BUFFER_MODE | RESET_BUFFER_MODE) as unknown as Uint8Array & {
+    start: number
+    end: number
+  }
+  return { bytes, start: bytes.start, end: bytes.end }
+}
+
+/** A part of some bytes. */
+export interface Slice {
+  readonly bytes: Uint8Array
+  readonly start: number
+  readonly end: number
 }
 
 function hasUndefinedKey(value: unknown): boolean {

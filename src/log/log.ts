@@ -18,7 +18,7 @@ import type { Reign } from './reign.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Storage } from './storage.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
-import { addOpening, closingParts, Heir, refusal, type Inheritance } from './take-over.ts'
+import { addOpening, closingParts, Heir, NO_STREAM, refusal, type Inheritance } from './take-over.ts'
 
 export interface LogOptions {
   readonly storage: Storage
@@ -42,9 +42,6 @@ interface OwnedShard {
   seq: number
   durableSeq: number
 }
-
-/** A record as the actors write it; the log adds epoch, seq and hash. */
-export type NewRecord = Omit<RecordParts, 'epoch' | 'seq' | 'hash' | 'shard' | 'stream'>
 
 /** A batch that is complete and waits to be appended. */
 export interface CutBatch {
@@ -122,24 +119,19 @@ export class Log {
   }
 
   /** Adds a record of a stream to the batch under construction and returns where it will stand. */
-  add(stream: Stream, record: NewRecord): Address {
+  add(stream: Stream, parts: RecordParts): Address {
     const owned = this.#owned.get(stream.shard)
     assert(owned !== undefined, 'records are written for owned shards only')
-    if (record.kind === RecordKind.event) owned.seq += 1
+    if (parts.kind === RecordKind.event) owned.seq += 1
     this.#touched.add(owned)
-    return this.#batch.add({
-      ...record,
-      hash: stream.hash,
-      shard: stream.shard,
-      stream: stream.bytes,
-      epoch: owned.epoch,
-      seq: owned.seq,
-    })
+    parts.epoch = owned.epoch
+    parts.seq = owned.seq
+    return this.#batch.add(stream, parts)
   }
 
-  /** The bytes of the records added to the batch under construction since, and with, the one at this address. */
-  addedBytes(from: Address): Uint8Array {
-    return this.#batch.bytesFrom(from)
+  /** The records added since the batch had this length. Valid until the batch after the next one is begun. */
+  addedBytes(since: number): Uint8Array {
+    return this.#batch.bytesSince(since)
   }
 
   /** Completes the batch under construction; the next one accumulates from here on. */
@@ -222,7 +214,7 @@ export class Log {
   /** Ends the journal on purpose: whoever comes next finds nothing in doubt. */
   async close(): Promise<void> {
     assert(this.#batch.isEmpty, 'a log is closed when its last batch is durable')
-    this.#batch.add(closingParts(this.#clock.now()))
+    this.#batch.add(NO_STREAM, closingParts(this.#clock.now()))
     await this.append(this.cut())
     await this.#catalog.adopt(this.#index)
     await this.abandon()

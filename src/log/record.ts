@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict'
 import type { StreamHash } from './stream.ts'
-import { decode } from './codec.ts'
+import { decode, type Slice } from './codec.ts'
 
 export const RecordKind = {
   /** A fact of a stream. Counts in `seq` and in the stream's versions. */
@@ -59,45 +59,54 @@ const AT = {
   reserved: 112,
 } as const
 
+/** Whose record it is. Records without a stream have an empty one that names their shard. */
+export interface RecordStream {
+  readonly shard: number
+  readonly hash: StreamHash
+  readonly bytes: Uint8Array
+}
+
 /** What a record is written from. Ids are 16 bytes each. */
 export interface RecordParts {
   readonly kind: RecordKind
-  readonly shard: number
-  readonly epoch: number
-  readonly hash: StreamHash
+  /** Given by the log when the record is added. */
+  epoch: number
+  seq: number
   readonly version: number
   readonly payloadHash: number
-  readonly seq: number
   readonly position: number
   readonly previous: Address
   readonly time: number
   readonly eventId: Uint8Array
   readonly commandId: Uint8Array
   readonly typeVersion: number
-  readonly stream: Uint8Array
   readonly type: Uint8Array
-  readonly data: Uint8Array
+  readonly data: Slice
   readonly metadata: Uint8Array
 }
 
 /** The bytes that a record of these parts takes. */
-export function recordLength(parts: RecordParts): number {
-  const body = parts.stream.length + parts.type.length + parts.data.length + parts.metadata.length
-  return align(RECORD_HEADER_BYTES + body)
+export function recordLength({ bytes }: RecordStream, { type, data, metadata }: RecordParts): number {
+  return align(RECORD_HEADER_BYTES + bytes.length + type.length + (data.end - data.start) + metadata.length)
 }
 
 /** Writes the record that will stand at `address` into the block at `at`, and returns its length. */
-export function writeRecord(block: Block, at: number, address: Address, parts: RecordParts): number {
-  const length = recordLength(parts)
+export function writeRecord(
+  block: Block,
+  { at, address }: { readonly at: number; readonly address: Address },
+  stream: RecordStream,
+  parts: RecordParts,
+): number {
+  const length = recordLength(stream, parts)
   assert(length <= RECORD_BYTES_MAX && at % 8 === 0, 'a record keeps within its bounds')
-  const { view, bytes } = block
+  const { view } = block
   view.setUint32(at + AT.length, length, true)
   view.setUint8(at + AT.kind, parts.kind)
   view.setUint8(at + AT.typeBytes, parts.type.length)
-  view.setUint16(at + AT.shard, parts.shard, true)
+  view.setUint16(at + AT.shard, stream.shard, true)
   view.setUint32(at + AT.epoch, parts.epoch, true)
-  view.setUint32(at + AT.hashHigh, parts.hash.high, true)
-  view.setUint32(at + AT.hashLow, parts.hash.low, true)
+  view.setUint32(at + AT.hashHigh, stream.hash.high, true)
+  view.setUint32(at + AT.hashLow, stream.hash.low, true)
   view.setUint32(at + AT.version, parts.version, true)
   view.setUint32(at + AT.payloadHash, parts.payloadHash, true)
   setSafe(view, at + AT.seq, parts.seq)
@@ -105,36 +114,33 @@ export function writeRecord(block: Block, at: number, address: Address, parts: R
   view.setUint32(at + AT.previousJournal, parts.previous.journal, true)
   view.setUint32(at + AT.previousSegment, parts.previous.segment, true)
   view.setUint32(at + AT.previousOffset, parts.previous.offset, true)
-  view.setUint16(at + AT.streamBytes, parts.stream.length, true)
+  view.setUint16(at + AT.streamBytes, stream.bytes.length, true)
   view.setUint16(at + AT.typeVersion, parts.typeVersion, true)
   setSafe(view, at + AT.time, parts.time)
-  copyId(bytes, at + AT.eventId, parts.eventId)
-  copyId(bytes, at + AT.commandId, parts.commandId)
-  view.setUint32(at + AT.dataBytes, parts.data.length, true)
+  view.setUint32(at + AT.dataBytes, parts.data.end - parts.data.start, true)
   view.setUint32(at + AT.metadataBytes, parts.metadata.length, true)
   view.setUint32(at + AT.reserved, 0, true)
-  writeBody(bytes, at + RECORD_HEADER_BYTES, at + length, parts)
+  writeBody(block.bytes, at, stream.bytes, parts)
   sealRecord(block, at, address)
   return length
 }
 
-function writeBody(bytes: Uint8Array, from: number, end: number, parts: RecordParts): void {
-  let at = from
-  for (const part of [parts.stream, parts.type, parts.data, parts.metadata]) {
-    copy(bytes, at, part)
-    at += part.length
-  }
-  for (; at < end; at += 1) bytes[at] = 0
+function writeBody(bytes: Uint8Array, at: number, stream: Uint8Array, parts: RecordParts): void {
+  const { type, data, metadata } = parts
+  copy(bytes, at + AT.eventId, parts.eventId, 0, 16)
+  copy(bytes, at + AT.commandId, parts.commandId, 0, 16)
+  let to = copy(bytes, at + RECORD_HEADER_BYTES, stream, 0, stream.length)
+  to = copy(bytes, to, type, 0, type.length)
+  to = copy(bytes, to, data.bytes, data.start, data.end)
+  to = copy(bytes, to, metadata, 0, metadata.length)
+  for (; to % 8 !== 0; to += 1) bytes[to] = 0
 }
 
-/** Short runs are copied faster by a loop than by a call out of JavaScript. */
-function copy(into: Uint8Array, at: number, from: Uint8Array): void {
-  if (from.length > 64) into.set(from, at)
-  else for (let i = 0; i < from.length; i += 1) into[at + i] = from[i]!
-}
-
-function copyId(into: Uint8Array, at: number, id: Uint8Array): void {
-  for (let i = 0; i < 16; i += 1) into[at + i] = id[i]!
+/** Copies a part and returns where it ends. Short runs are copied faster by a loop than by a call out of JavaScript. */
+function copy(into: Uint8Array, to: number, from: Uint8Array, start: number, end: number): number {
+  if (end - start > 64) into.set(from.subarray(start, end), to)
+  else for (let i = start; i < end; i += 1) into[to + i - start] = from[i]!
+  return to + end - start
 }
 
 /** Puts the check into a record that is otherwise complete. */

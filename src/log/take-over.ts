@@ -16,11 +16,12 @@
 import assert from 'node:assert/strict'
 import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentSurvey } from './catalog.ts'
+import type { Slice } from './codec.ts'
 import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { logCorrupt } from './error.ts'
 import { segmentPath } from './path.ts'
-import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts } from './record.ts'
+import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
 import { decodeOpening, encodeOpening, isBefore, type Place, type Reign } from './reign.ts'
 import type { Storage } from './storage.ts'
 
@@ -135,26 +136,29 @@ export class Heir {
 export function addOpening(batch: BatchBuilder, inheritance: Inheritance, time: number): Address {
   const { claim, reigns, carried, seq, position } = inheritance
   const events = carried.filter(({ kind }) => kind === RecordKind.event).length
-  const from = batch.add({
-    ...BLANK,
-    kind: RecordKind.opened,
-    shard: claim.shard,
-    epoch: claim.epoch,
-    // The carried events follow it, with the seq they have.
-    seq: seq - events,
-    position,
-    time,
-    data: encodeOpening({ shard: claim.shard, epoch: claim.epoch, reigns }),
-  })
+  const from = batch.add(
+    { ...NO_STREAM, shard: claim.shard },
+    {
+      ...blank(RecordKind.opened, time),
+      epoch: claim.epoch,
+      // The carried events follow it, with the seq they have.
+      seq: seq - events,
+      position,
+      data: whole(encodeOpening({ shard: claim.shard, epoch: claim.epoch, reigns })),
+    },
+  )
   const moved = new Map<number, Address>()
   for (const record of carried) {
-    const { previous } = record
+    const { previous, shard, hash, streamBytes } = record
     const isCarriedToo = previous.journal === record.address.journal && previous.segment === record.address.segment
-    const address = batch.add({
-      ...partsOf(record),
-      epoch: claim.epoch,
-      previous: (isCarriedToo ? moved.get(previous.offset) : undefined) ?? previous,
-    })
+    const address = batch.add(
+      { shard, hash, bytes: streamBytes },
+      {
+        ...partsOf(record),
+        epoch: claim.epoch,
+        previous: (isCarriedToo ? moved.get(previous.offset) : undefined) ?? previous,
+      },
+    )
     moved.set(record.address.offset, address)
   }
   return from
@@ -162,31 +166,30 @@ export function addOpening(batch: BatchBuilder, inheritance: Inheritance, time: 
 
 const NOTHING = new Uint8Array()
 const NO_ID = new Uint8Array(16)
-const BLANK: Omit<RecordParts, 'kind' | 'shard' | 'epoch' | 'seq' | 'position' | 'time'> = {
-  hash: { high: 0, low: 0 },
-  version: 0,
-  payloadHash: 0,
-  previous: NOWHERE,
-  eventId: NO_ID,
-  commandId: NO_ID,
-  typeVersion: 1,
-  stream: NOTHING,
-  type: NOTHING,
-  data: NOTHING,
-  metadata: NOTHING,
+
+/** Of the records that belong to no stream. */
+export const NO_STREAM: RecordStream = { shard: 0, hash: { high: 0, low: 0 }, bytes: NOTHING }
+
+function blank(kind: RecordKind, time: number): RecordParts {
+  const ids = { eventId: NO_ID, commandId: NO_ID }
+  const numbers = { epoch: 0, seq: 0, version: 0, payloadHash: 0, position: 0, typeVersion: 1 }
+  return { ...numbers, ...ids, kind, time, previous: NOWHERE, type: NOTHING, data: whole(NOTHING), metadata: NOTHING }
 }
 
 /** The parts of the record that ends a journal on purpose. */
 export function closingParts(time: number): RecordParts {
-  return { ...BLANK, kind: RecordKind.closed, shard: 0, epoch: 0, seq: 0, position: 0, time }
+  return blank(RecordKind.closed, time)
+}
+
+function whole(bytes: Uint8Array): Slice {
+  return { bytes, start: 0, end: bytes.length }
 }
 
 function partsOf(record: LogRecord): RecordParts {
-  const { kind, shard, epoch, hash, version, payloadHash, seq, position, previous, time, typeVersion } = record
-  const { eventId, commandId, streamBytes, typeBytes, dataBytes, metadataBytes } = record
-  const header = { kind, shard, epoch, hash, version, payloadHash, seq, position, previous, time, typeVersion }
-  const body = { stream: streamBytes, type: typeBytes, data: dataBytes, metadata: metadataBytes }
-  return { ...header, ...body, eventId, commandId }
+  const { kind, epoch, version, payloadHash, seq, position, previous, time, typeVersion } = record
+  const { eventId, commandId, typeBytes, dataBytes, metadataBytes } = record
+  const header = { kind, epoch, version, payloadHash, seq, position, previous, time, typeVersion, eventId, commandId }
+  return { ...header, type: typeBytes, data: whole(dataBytes), metadata: metadataBytes }
 }
 
 function findOpening(surveys: readonly SegmentSurvey[], { shard, epoch, journal }: Claim): Address | undefined {

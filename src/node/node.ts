@@ -8,11 +8,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, type PenholdError } from '../aggregate/error.ts'
 import { quarantined } from '../cluster/error.ts'
-import { createRef, type Ref, type RefHost } from '../cluster/ref.ts'
+import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
-import { Router, type Outcome, type RequestOptions, type Unnumbered } from '../cluster/router.ts'
+import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
 import { IdSource } from '../log/identity.ts'
-import { StreamPlacement, streamName } from '../log/stream.ts'
+import { StreamPlacement } from '../log/stream.ts'
 import { pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
@@ -170,11 +170,14 @@ class RunningNode implements Node, RefHost {
     return this.close()
   }
 
-  send(message: Unnumbered, outcome: Outcome, options: RequestOptions): void {
-    const stream = streamName(message.type, message.id)
+  workerOf(stream: string): number {
+    return this.#workerOf[this.#placement.shardOf(stream)]!
+  }
+
+  send({ stream, worker }: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void {
     const quarantineMs = this.#quarantine.remainingMs(stream)
-    if (quarantineMs > 0) return outcome.reject(quarantined(stream, quarantineMs))
-    this.#router.send(this.#workerOf[this.#placement.shardOf(stream)]!, message, outcome, options)
+    if (quarantineMs > 0) outcome.reject(quarantined(stream, quarantineMs))
+    else this.#router.send(worker, message, outcome, options)
   }
 
   onTellFailed(error: PenholdError, stream: string, name: string): void {

@@ -15,7 +15,8 @@ export interface FileCalls {
   read(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number>
   size(file: number): Promise<number>
   truncate(file: number, length: number): Promise<void>
-  dataSync(file: number): Promise<void>
+  /** `bytes` is how much was written since the last sync. */
+  dataSync(file: number, bytes: number): Promise<void>
   fullSync(file: number): Promise<void>
   link(existing: string, path: string): Promise<void>
   unlink(path: string): Promise<void>
@@ -23,6 +24,10 @@ export interface FileCalls {
   makeFolder(path: string, mode: number): Promise<void>
   list(path: string): Promise<string[]>
 }
+
+const dataSync = promisify(fs.fdatasync)
+/** From so many bytes on, a sync leaves the thread to others. */
+const POOLED_SYNC_BYTES = 4096
 
 // Each is an async function over a synchronous call, so that a failure rejects instead of being thrown.
 export const blocking: FileCalls = {
@@ -32,7 +37,9 @@ export const blocking: FileCalls = {
   read: async (file, into, at, length, position) => fs.readSync(file, into, at, length, position),
   size: async (file) => fs.fstatSync(file).size,
   truncate: async (file, length) => fs.ftruncateSync(file, length),
-  dataSync: async (file) => fs.fdatasyncSync(file),
+  // A large write has many callers waiting behind it whose commands can be decided while the disk works; for a small
+  // one the way through the pool and back is a third of the time.
+  dataSync: async (file, bytes) => (bytes < POOLED_SYNC_BYTES ? fs.fdatasyncSync(file) : dataSync(file)),
   fullSync: async (file) => fs.fsyncSync(file),
   link: async (existing, path) => fs.linkSync(existing, path),
   unlink: async (path) => fs.unlinkSync(path),
@@ -51,7 +58,7 @@ export const pooled: FileCalls = {
   read: async (file, into, at, length, position) => (await read(file, into, at, length, position)).bytesRead,
   size: async (file) => (await promisify(fs.fstat)(file)).size,
   truncate: promisify(fs.ftruncate),
-  dataSync: promisify(fs.fdatasync),
+  dataSync: (file) => dataSync(file),
   fullSync: promisify(fs.fsync),
   link: promisify(fs.link),
   unlink: promisify(fs.unlink),

@@ -136,6 +136,7 @@ export class FileStorage implements Storage {
 class OpenLogFile implements LogFile {
   readonly #file: number
   readonly #calls: FileCalls
+  #unsynced = 0
 
   constructor(file: number, calls: FileCalls) {
     this.#file = file
@@ -143,10 +144,13 @@ class OpenLogFile implements LogFile {
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
+    this.#unsynced += bytes.length
     return writeAll(this.#calls, this.#file, bytes, offset)
   }
   sync(): Promise<void> {
-    return this.#calls.dataSync(this.#file)
+    const bytes = this.#unsynced
+    this.#unsynced = 0
+    return this.#calls.dataSync(this.#file, bytes)
   }
   truncate(length: number): Promise<void> {
     return this.#calls.truncate(this.#file, length)

@@ -45,7 +45,10 @@ export class SimulatedFile {
   truncate(length: number): void {
     this.live = this.live.slice(0, length)
     this.#durable = this.#durable.slice(0, length)
-    this.#dirty = this.#dirty.map((extent) => ({ ...extent, bytes: extent.bytes.slice(0, Math.max(0, length - extent.offset)) }))
+    this.#dirty = this.#dirty.map((extent) => ({
+      ...extent,
+      bytes: extent.bytes.slice(0, Math.max(0, length - extent.offset)),
+    }))
   }
 
   /** Flips one bit of what is durable. */
@@ -84,7 +87,7 @@ export class SimulatedDisk {
 }
 
 function* sectors({ offset, bytes }: Extent): Generator<Extent> {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const end = Math.min(bytes.length, at + SECTOR_BYTES - ((offset + at) % SECTOR_BYTES))
     yield { offset: offset + at, bytes: bytes.subarray(at, end), isGhost: false }
     at = end

@@ -27,30 +27,34 @@ function strikeAt(at: number, kind: Fault): (step: Step) => Fault {
   return ({ number }) => (number === at ? kind : 'none')
 }
 
-test('what was acknowledged survives crashes, failing disks and power loss at any step', { timeout: 120_000 }, async () => {
-  const story = fc.record({
-    commands: fc.array(command, { minLength: 1, maxLength: 40 }),
-    options,
-    chunk: fc.integer({ min: 1, max: 10 }),
-    faults: fc.array(fault, { maxLength: 5 }),
-    seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
-  })
-  await fc.assert(
-    fc.asyncProperty(story, async ({ commands, options: given, chunk, faults, seed }) => {
-      const bank = new SimulatedBank(commands, given, seed)
-      for (const { at, kind, losesPower } of faults) {
-        await bank.live(strikeAt(at, kind), chunk)
-        if (losesPower) bank.disk.losePower(bank.random)
-      }
-      for (let tries = 0; bank.replies.size < commands.length && tries < 3; tries += 1) {
-        await bank.live(() => 'none', chunk)
-      }
-      expect(bank.replies.size, 'every command is answered in the end').toBe(commands.length)
-      await checkBank(bank)
-    }),
-    parameters,
-  )
-})
+test(
+  'what was acknowledged survives crashes, failing disks and power loss at any step',
+  { timeout: 120_000 },
+  async () => {
+    const story = fc.record({
+      commands: fc.array(command, { minLength: 1, maxLength: 40 }),
+      options,
+      chunk: fc.integer({ min: 1, max: 10 }),
+      faults: fc.array(fault, { maxLength: 5 }),
+      seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
+    })
+    await fc.assert(
+      fc.asyncProperty(story, async ({ commands, options: given, chunk, faults, seed }) => {
+        const bank = new SimulatedBank(commands, given, seed)
+        for (const { at, kind, losesPower } of faults) {
+          await bank.live(strikeAt(at, kind), chunk)
+          if (losesPower) bank.disk.losePower(bank.random)
+        }
+        for (let tries = 0; bank.replies.size < commands.length && tries < 3; tries += 1) {
+          await bank.live(() => 'none', chunk)
+        }
+        expect(bank.replies.size, 'every command is answered in the end').toBe(commands.length)
+        await checkBank(bank)
+      }),
+      parameters,
+    )
+  },
+)
 
 test('a crash at each step of a life, before and after its effect, loses nothing', { timeout: 120_000 }, async () => {
   const commands = Array.from({ length: 12 }, (_, i) => ({

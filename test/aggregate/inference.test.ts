@@ -9,6 +9,7 @@ import {
   type RejectionsOf,
   type StateOf,
 } from '../../src/aggregate/aggregate.ts'
+import { eventVersion, missingPath, upcast } from '../../src/aggregate/upcaster.ts'
 import { Account } from '../account.ts'
 
 type A = typeof Account
@@ -39,6 +40,24 @@ test('a schema gives the payload and the event their type', () => {
   expectTypeOf<PayloadOf<C, 'reset'>>().toEqualTypeOf<undefined>()
   expectTypeOf<EventsOf<C, 'add'>>().toExtend<{ type: 'Added'; data: { by: number } }>()
   expectTypeOf<EventsOf<C, 'reset'>['type']>().toEqualTypeOf<'Reset'>()
+})
+
+test('upcasters lead to what the evolve function takes', () => {
+  const Versioned = defineAggregate({
+    type: 'versioned',
+    initialState: () => ({ count: 0 }),
+    events: { Created: (_state, { count }: { count: number }) => ({ count }) },
+    commands: {},
+    renamedEvents: { Made: 'Created' },
+    upcasters: { Created: [(v1: { n: string }) => ({ n: Number(v1.n) }), (v2: { n: number }) => ({ count: v2.n })] },
+    queries: { count: (state) => state.count },
+  })
+  expectTypeOf<QueryResultOf<typeof Versioned, 'count'>>().toEqualTypeOf<number>()
+  expect(eventVersion(Versioned, 'Created')).toBe(3)
+  expect(upcast(Versioned, { type: 'Made', version: 1 }, { n: '4' })).toEqual({ type: 'Created', data: { count: 4 } })
+  expect(upcast(Versioned, { type: 'Created', version: 3 }, { count: 4 })).toEqual({ type: 'Created', data: { count: 4 } })
+  expect(missingPath(Versioned, { type: 'Created', version: 4 })).toContain('up to version 3')
+  expect(missingPath(Versioned, { type: 'Lost', version: 1 })).toContain("'Lost'")
 })
 
 test('what cannot work does not compile', () => {

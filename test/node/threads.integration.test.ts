@@ -1,0 +1,78 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { deriveId, startNode, type Node, type Overrides } from '../../src/index.ts'
+import { Account } from '../account.ts'
+import { temporaryFolder } from '../temporary.ts'
+import { Troublesome } from './troublesome.ts'
+
+async function startThreadedNode(overrides: Overrides = {}): Promise<Node> {
+  const url = new URL('troublesome.config.ts', import.meta.url)
+  const node = await startNode(url, { dataDir: temporaryFolder(), ...overrides })
+  onTestFinished(() => node.close())
+  return node
+}
+
+test('commands, queries and past states work over worker threads, and survive a restart', async () => {
+  const dataDir = temporaryFolder()
+  const first = await startThreadedNode({ dataDir })
+  const ids = Array.from({ length: 50 }, (_, i) => `acc-${i}`)
+  await Promise.all(ids.map((id, i) => first.ref(Account, id).ask('deposit', { amount: i })))
+  const reply = await first
+    .ref(Account, 'acc-7')
+    .ask('withdraw', { amount: 2 }, { metadata: { user: 'u', correlationId: 'c' } })
+  expect(reply.events).toMatchObject([
+    { type: 'MoneyWithdrawn', data: { amount: 2 }, version: 2, metadata: { user: 'u', correlationId: 'c' } },
+  ])
+  await first.close()
+  const second = await startThreadedNode({ dataDir })
+  const balances = await Promise.all(ids.map((id) => second.ref(Account, id).query('balance')))
+  expect(balances).toEqual(ids.map((_, i) => (i === 7 ? 5 : i)))
+  const account = second.ref(Account, 'acc-7')
+  expect(await account.state({ atVersion: 1 })).toMatchObject({ balance: 7 })
+  expect(await account.state({ atEvent: reply.events[0]!.id })).toMatchObject({ balance: 5 })
+  expect(await account.state({ atTime: reply.events[0]!.time })).toMatchObject({ balance: 5 })
+  expect(await account.state({ atTime: new Date(0) })).toEqual(Account.initialState())
+})
+
+test('HandlerStuck: a handler that holds its thread is named, its worker replaced, and everyone else goes on', async () => {
+  const node = await startThreadedNode()
+  const others = Array.from({ length: 8 }, (_, i) => node.ref(Account, `a${i}`))
+  await Promise.all(others.map((ref) => ref.ask('deposit', { amount: 1 })))
+  const troublesome = node.ref(Troublesome, '1')
+  const stuck = troublesome.ask('hang')
+  const meanwhile = others.map((ref) => ref.ask('deposit', { amount: 1 }))
+  await expect(stuck).rejects.toMatchObject({
+    code: 'HandlerStuck',
+    outcome: 'none',
+    details: { stream: 'troublesome/1', name: 'hang' },
+  })
+  expect((await Promise.all(meanwhile)).map(({ version }) => version)).toEqual(others.map(() => 2))
+  expect((await node.status()).workerRestarts).toBe(1)
+  await expect(troublesome.ask('add', { count: 1 })).rejects.toMatchObject({ code: 'HandlerStuck', retryable: true })
+})
+
+test("a worker's crash costs its shards a pause, not the process, and no command is lost or done twice", async () => {
+  const node = await startThreadedNode()
+  const accounts = Array.from({ length: 10 }, (_, i) => node.ref(Account, `a${i}`))
+  const troublesome = node.ref(Troublesome, '1')
+  const asked: Promise<{ version: number }>[] = []
+  for (let round = 0; round < 20; round += 1) {
+    for (const account of accounts) asked.push(account.ask('deposit', { amount: 1 }))
+    // A handler that ends its thread takes a whole worker with it. It is sent again, so it is given little time.
+    if (round === 10) void troublesome.ask('exit', undefined, { timeoutMs: 1500 }).catch(() => undefined)
+  }
+  await Promise.all(asked)
+  const balances = await Promise.all(accounts.map((account) => account.query('balance')))
+  expect(balances).toEqual(accounts.map(() => 20))
+  expect((await node.status()).workerRestarts).toBeGreaterThan(0)
+})
+
+test('closing answers what is under way', async () => {
+  const node = await startThreadedNode()
+  const account = node.ref(Account, '1')
+  const asked = Array.from({ length: 100 }, () =>
+    account.ask('deposit', { amount: 1 }, { commandId: deriveId(Math.random()) }),
+  )
+  await node.close()
+  const versions = (await Promise.all(asked)).map(({ version }) => version)
+  expect(versions).toEqual(versions.map((_, i) => i + 1))
+})
