@@ -77,7 +77,7 @@ export interface StoredEventShape {
   readonly version: number
 }
 
-export interface AggregateDefinition<T extends string, S, E, C, Q, X> {
+export interface AggregateDefinition<T extends string, S, E, C, Q, X, U> {
   /** Names the aggregate in streams (`type/id`) and in the log. Letters, digits, `-` and `_`; never change it. */
   readonly type: T
   readonly initialState: () => S
@@ -92,9 +92,9 @@ export interface AggregateDefinition<T extends string, S, E, C, Q, X> {
    * How older stored data of an event becomes today's: one function a step. An event with n upcasters has version
    * n + 1, so no old version can be without a path. Append to the list; never remove from it.
    */
-  readonly upcasters?: Upcasters<NoInfer<E>>
+  readonly upcasters?: U
   /** Former names of events: `{ Deposited: 'MoneyDeposited' }`. The old name's data goes through the new one's upcasters. */
-  readonly renamedEvents?: { readonly [former: string]: keyof NoInfer<E> & string }
+  readonly renamedEvents?: { readonly [former: string]: string }
   /** Raise it when the state's shape or an evolve function changes: older snapshots are then passed over. Default 1. */
   readonly stateVersion?: number
   /** A snapshot is written every so many events of a stream; `false` for never. Default 200. */
@@ -168,7 +168,8 @@ export function defineAggregate<
   C,
   Q = {},
   X extends { readonly [name: string]: StandardSchemaV1 } = {},
->(definition: AggregateDefinition<T, S, E, C, Q, X>): Aggregate<T, S, E, C, Q, X> {
+  U extends Upcasters<E> = {},
+>(definition: AggregateDefinition<T, S, E, C, Q, X, U>): Aggregate<T, S, E, C, Q, X> {
   checkNames(definition)
   const snapshotEvery = definition.snapshotEvery ?? 200
   const stateVersion = definition.stateVersion ?? 1
@@ -194,7 +195,7 @@ export function defineAggregate<
   }
 }
 
-function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any>): void {
+function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any, any>): void {
   const { type, events, commands, queries = {}, schemas = {}, upcasters = {}, renamedEvents = {} } = definition
   for (const name of [type, ...Object.keys({ ...events, ...commands, ...queries, ...renamedEvents })]) {
     if (!NAME.test(name)) {
