@@ -37,7 +37,6 @@ export class DecisionContext implements CommandContext<unknown> {
   readonly newId: () => string
   readonly random: () => number
   now = 0
-  id = ''
   #message: CommandMessage | undefined
 
   constructor(aggregate: Aggregate, ids: IdSource) {
@@ -48,6 +47,10 @@ export class DecisionContext implements CommandContext<unknown> {
     this.random = () => ids.fraction()
   }
 
+  get id(): string {
+    const stream = this.#message?.stream ?? '/'
+    return stream.slice(stream.indexOf('/') + 1)
+  }
   get commandId(): string {
     return this.#message === undefined ? '' : formatId(this.#message.commandId, 0)
   }
@@ -58,7 +61,6 @@ export class DecisionContext implements CommandContext<unknown> {
   enter(message: CommandMessage, now: number): void {
     this.#message = message
     this.now = now
-    this.id = message.id
   }
 }
 
@@ -81,21 +83,20 @@ export function decide(
   const { message, context, limits } = command
   const handlers = aggregate.commands as Readonly<Record<string, Decide>>
   if (!Object.hasOwn(handlers, message.name)) throw unknownCommand(aggregate.type, 'command', message.name)
-  const what = `the command '${message.name}' of ${aggregate.type}/${message.id}`
   let returned: unknown
   try {
     returned = handlers[message.name]!(state, message.payload, context)
   } catch (error) {
-    throw handlerFailed(what, error)
+    throw handlerFailed(describeCommand(message), error)
   }
-  if (isRejection(returned)) return { kind: 'rejected', rejection: checkedRejection(what, returned) }
+  if (isRejection(returned)) return { kind: 'rejected', rejection: checkedRejection(message, returned) }
   const events = returned === undefined ? [] : Array.isArray(returned) ? returned : [returned]
   if (events.length > limits.eventsPerCommandMax) {
-    throw tooLarge(`${what}, by its number of events,`, events.length, limits.eventsPerCommandMax)
+    throw tooLarge(`${describeCommand(message)}, by its number of events,`, events.length, limits.eventsPerCommandMax)
   }
   let next = state
   const checked = (events as readonly unknown[]).map((event) => {
-    const emitted = checkedEvent(aggregate, what, event)
+    const emitted = checkedEvent(aggregate, message, event)
     next = evolve(aggregate, next, emitted)
     return emitted
   })
@@ -131,7 +132,7 @@ export function answer(aggregate: Aggregate, state: unknown, message: QueryMessa
     hashPlain(value, 0)
     return value
   } catch (error) {
-    throw handlerFailed(`the query '${message.name}' of ${aggregate.type}/${message.id}`, error)
+    throw handlerFailed(`the query '${message.name}' of ${message.stream}`, error)
   }
 }
 
@@ -139,35 +140,46 @@ function isRejection(returned: unknown): returned is Rejection {
   return typeof returned === 'object' && returned !== null && (returned as Rejection).kind === 'rejection'
 }
 
-function checkedRejection(what: string, rejection: Rejection): Rejection {
+function checkedRejection(message: CommandMessage, rejection: Rejection): Rejection {
   try {
     hashPlain(rejection.details, 0)
     return rejection
   } catch (error) {
-    throw handlerFailed(`${what}, in the details of its rejection,`, error)
+    throw handlerFailed(`${describeCommand(message)}, in the details of its rejection,`, error)
   }
 }
 
-function checkedEvent(aggregate: Aggregate, what: string, event: unknown): EmittedEvent {
+function checkedEvent(aggregate: Aggregate, message: CommandMessage, event: unknown): EmittedEvent {
   const { type, data } = (event ?? {}) as Partial<EmittedEvent>
   if (type === undefined || !Object.hasOwn(aggregate.events as object, type)) {
-    throw handlerFailed(what, new Error(`it returned ${describe(event)}; return events made by emit, or reject(…)`))
+    throw handlerFailed(
+      describeCommand(message),
+      new Error(`it returned ${describe(event)}; return events made by emit, or reject(…)`),
+    )
   }
   const schema = aggregate.schemas[type]
-  if (schema === undefined) return plainEvent(what, type, data)
+  if (schema === undefined) return plainEvent(message, type, data)
   const validated = validate(schema, data)
-  if (validated.kind === 'invalid') throw handlerFailed(what, new Error(`the event '${type}': ${validated.problem}`))
-  return plainEvent(what, type, validated.value)
+  if (validated.kind === 'invalid')
+    throw handlerFailed(describeCommand(message), new Error(`the event '${type}': ${validated.problem}`))
+  return plainEvent(message, type, validated.value)
 }
 
-function plainEvent(what: string, type: string, data: unknown): EmittedEvent {
+function plainEvent(message: CommandMessage, type: string, data: unknown): EmittedEvent {
   try {
     hashPlain(data, 0)
   } catch (error) {
     const problem = error instanceof NotPlain ? error.message : String(error)
-    throw handlerFailed(what, new Error(`the event '${type}' has data that cannot be stored: data${problem}`))
+    throw handlerFailed(
+      describeCommand(message),
+      new Error(`the event '${type}' has data that cannot be stored: data${problem}`),
+    )
   }
   return { type, data }
+}
+
+function describeCommand({ name, stream }: CommandMessage): string {
+  return `the command '${name}' of ${stream}`
 }
 
 function describe(value: unknown): string {

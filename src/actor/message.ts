@@ -6,8 +6,8 @@ import type { Outcome } from '../aggregate/error.ts'
 interface ToAggregate {
   /** The sender's number for this request; the answer carries it. Increasing with each sender. */
   readonly request: number
-  readonly type: string
-  readonly id: string
+  /** `type/id` of the aggregate. */
+  readonly stream: string
 }
 
 export interface CommandMessage extends ToAggregate {

@@ -54,8 +54,8 @@ export class Recorder {
     let position = 0
     for (const event of events) {
       const { bytes: type, version: typeVersion } = actor.kind.types.get(event.type)!
-      position = log.positions.next()
-      ids.write(this.#eventId, 0)
+      position = log.positions.next(now)
+      ids.write(this.#eventId, 0, now)
       actor.version += 1
       actor.newest = log.add(actor.stream, {
         kind: RecordKind.event,

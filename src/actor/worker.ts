@@ -15,7 +15,7 @@ import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
-import { streamName } from '../log/stream.ts'
+import { streamType } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
@@ -152,12 +152,7 @@ export class Worker {
   }
 
   #take({ sender, message }: Envelope): void {
-    const kind = this.#kinds.get(message.type)
-    if (kind === undefined) {
-      this.#refuseMessage(sender, message, errors.unknownAggregate(message.type))
-      return
-    }
-    const actor = this.#actors.get(streamName(message.type, message.id)) ?? this.#activate(kind, message)
+    const actor = this.#actors.get(message.stream) ?? this.#activate(message.stream)
     if (!(actor instanceof Actor)) {
       this.#refuseMessage(sender, message, actor)
       return
@@ -282,8 +277,10 @@ export class Worker {
 
   // Recovery
 
-  #activate(kind: Kind, { type, id }: Message): Actor | PenholdError {
-    const stream = this.#log.placement.stream(streamName(type, id))
+  #activate(name: string): Actor | PenholdError {
+    const kind = this.#kinds.get(streamType(name))
+    if (kind === undefined) return errors.unknownAggregate(streamType(name))
+    const stream = this.#log.placement.stream(name)
     if (!this.#log.owns(stream.shard)) {
       return (
         this.#log.refusedShards.get(stream.shard) ??

@@ -118,12 +118,10 @@ class AggregateRef {
   readonly #address: Address
   readonly #host: RefHost
   readonly #aggregate: Aggregate
-  readonly #id: string
 
   constructor(host: RefHost, aggregate: Aggregate, id: string) {
     this.#host = host
     this.#aggregate = aggregate
-    this.#id = id
     const stream = streamName(aggregate.type, id)
     this.#address = { stream, worker: host.workerOf(stream) }
   }
@@ -162,8 +160,7 @@ class AggregateRef {
       const message = {
         kind: 'query',
         request: 0,
-        type: this.#aggregate.type,
-        id: this.#id,
+        stream: this.stream,
         name,
         payload: argument,
       } as const
@@ -179,7 +176,7 @@ class AggregateRef {
   state(moment?: Moment, options: QueryOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const at = checkedMoment(moment)
-      const message = { kind: 'state', request: 0, type: this.#aggregate.type, id: this.#id, at } as const
+      const message = { kind: 'state', request: 0, stream: this.stream, at } as const
       this.#host.send(
         this.#address,
         message,
@@ -202,8 +199,7 @@ class AggregateRef {
     return {
       kind: 'command',
       request: 0,
-      type,
-      id: this.#id,
+      stream: this.stream,
       name,
       payload,
       commandId: commandId === undefined ? this.#newId() : parseId(commandId),

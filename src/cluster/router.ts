@@ -8,10 +8,10 @@
 import type { CommandMessage, Message, Reply } from '../actor/message.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
-import { streamName } from '../log/stream.ts'
 import { aborted, nodeClosed, timeout, windowFull } from './error.ts'
+import { FrameWriter } from './frame.ts'
 import type { Link } from './link.ts'
-import { decodeReplies, encodeMessages } from './wire.ts'
+import { readReplies, writeMessage } from './wire.ts'
 
 export interface RouterOptions {
   readonly clock: Clock
@@ -65,6 +65,7 @@ export class Router {
   readonly #lanes: readonly Lane[]
   /** In the order of their numbers, which is the order in which they were made. */
   readonly #pending = new Map<number, Pending>()
+  readonly #frame = new FrameWriter()
   #lastRequest = 0
   #isSweeping = false
   #isClosed = false
@@ -85,7 +86,7 @@ export class Router {
     if (this.#isClosed) return outcome.reject(nodeClosed('none'))
     if (lane.underWay >= this.#options.underWayMax) return outcome.reject(windowFull(this.#options.underWayMax))
     if (options.signal?.aborted === true) {
-      return outcome.reject(aborted(nameOf(message), 'none', options.signal.reason))
+      return outcome.reject(aborted(message.stream, 'none', options.signal.reason))
     }
     const request = (this.#lastRequest += 1)
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
@@ -176,13 +177,14 @@ export class Router {
     const { outgoing, link } = lane
     lane.outgoing = []
     if (link === undefined) return
-    for (let from = 0; from < outgoing.length; from += MESSAGES_PER_FRAME) {
-      link.send(encodeMessages(outgoing.slice(from, from + MESSAGES_PER_FRAME)))
+    for (const [i, message] of outgoing.entries()) {
+      writeMessage(this.#frame, message)
+      if ((i + 1) % MESSAGES_PER_FRAME === 0 || i === outgoing.length - 1) link.send(this.#frame.take())
     }
   }
 
   #receive(frame: Uint8Array): void {
-    for (const { request, reply } of decodeReplies(frame)) {
+    for (const { request, reply } of readReplies(frame)) {
       // One that was given up in the meantime is nobody's any more.
       this.#take(request)?.outcome.resolve(reply)
     }
@@ -203,7 +205,7 @@ export class Router {
       ? this.#options.clock.after(pending.timeoutMs, () => this.#expire(request, pending))
       : NEVER
     const onAbort = (): void => {
-      this.fail(request, aborted(nameOf(pending.message), pending.isSent ? 'unknown' : 'none', signal?.reason))
+      this.fail(request, aborted(pending.message.stream, pending.isSent ? 'unknown' : 'none', signal?.reason))
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     pending.stopWatching = () => {
@@ -214,7 +216,7 @@ export class Router {
 
   #expire(request: number, { message, timeoutMs }: Pending): void {
     const what = message.kind === 'state' ? 'a look at its state' : `'${message.name}'`
-    this.fail(request, timeout(nameOf(message), what, timeoutMs))
+    this.fail(request, timeout(message.stream, what, timeoutMs))
   }
 
   /**
@@ -246,8 +248,4 @@ function createLane(worker: number): Lane {
 /** The same message for another try: its id may have been seen. */
 function again(message: Message): Message {
   return message.kind === 'command' ? ({ ...message, isFresh: false } satisfies CommandMessage) : message
-}
-
-function nameOf({ type, id }: { readonly type: string; readonly id: string }): string {
-  return streamName(type, id)
 }

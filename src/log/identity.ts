@@ -22,9 +22,9 @@ export class IdSource {
     this.#random = random
   }
 
-  /** Writes a new id into 16 bytes. */
-  write(into: Uint8Array, offset: number): void {
-    v7({ msecs: this.#clock.now(), random: this.#take(16) }, into, offset)
+  /** Writes a new id into 16 bytes. `now` is the time where the caller has just read it. */
+  write(into: Uint8Array, offset: number, now: number = this.#clock.now()): void {
+    v7({ msecs: now, random: this.#take(16) }, into, offset)
   }
 
   next(): string {

@@ -17,8 +17,9 @@ export class PositionClock {
     this.#clock = clock
   }
 
-  next(): number {
-    const physical = (this.#clock.now() - EPOCH_MS) * TICKS_PER_MS
+  /** `now` is what the machine's clock says, where the caller has just read it. */
+  next(now: number = this.#clock.now()): number {
+    const physical = (now - EPOCH_MS) * TICKS_PER_MS
     this.#last = Math.max(Math.floor(physical), this.#last + 1)
     assert(Number.isSafeInteger(this.#last), 'positions have run out of their 53 bits')
     return this.#last

@@ -9,7 +9,6 @@ import { PenholdError } from '../aggregate/error.ts'
 import { handlerStuck } from '../cluster/error.ts'
 import type { Router } from '../cluster/router.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
-import { streamName } from '../log/stream.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
 
@@ -156,7 +155,7 @@ export class Supervisor {
     }
     if (now - seen.since < handlerMs) return
     const message = router.message(request)
-    const stream = message === undefined ? 'an aggregate' : streamName(message.type, message.id)
+    const stream = message?.stream ?? 'an aggregate'
     const name = message === undefined || message.kind === 'state' ? 'a handler' : message.name
     if (message !== undefined) quarantine.add(stream)
     router.fail(request, handlerStuck(stream, name, handlerMs))

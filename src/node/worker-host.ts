@@ -6,7 +6,8 @@ import type { Sender } from '../actor/message.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
-import { decodeMessages, encodeReplies, type NumberedReply } from '../cluster/wire.ts'
+import { FrameWriter } from '../cluster/frame.ts'
+import { readMessages, writeReply } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
@@ -61,7 +62,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   }
   for (const [, error] of log.refusedShards) onWarning(error.message)
   const sender = createLinkSender(link)
-  link.onFrame((frame) => worker.receive(sender, decodeMessages(frame)))
+  link.onFrame((frame) => worker.receive(sender, readMessages(frame)))
   return {
     status: () => ({
       journal: log.journal,
@@ -75,14 +76,16 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
 
 /** The other end of a link as the worker sees it: what is replied between two flushes travels as one frame. */
 function createLinkSender(link: Link): Sender {
-  let replies: NumberedReply[] = []
+  const frame = new FrameWriter()
+  let isEmpty = true
   return {
-    reply: (request, reply) => void replies.push({ request, reply }),
+    reply(request, reply) {
+      writeReply(frame, request, reply)
+      isEmpty = false
+    },
     flush() {
-      if (replies.length === 0) return
-      const frame = encodeReplies(replies)
-      replies = []
-      link.send(frame)
+      if (!isEmpty) link.send(frame.take())
+      isEmpty = true
     },
   }
 }

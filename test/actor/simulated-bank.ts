@@ -144,8 +144,7 @@ export class SimulatedBank {
     return {
       kind: 'command',
       request: index,
-      type: 'account',
-      id: String(account),
+      stream: `account/${account}`,
       name,
       payload: { amount },
       commandId: parseId(this.commandId(index)),
@@ -183,7 +182,7 @@ function askBalance(worker: Worker, account: number): Promise<unknown> {
       reply: (_, answer) => resolve(answer.kind === 'answered' ? answer.value : answer),
       flush: () => undefined,
     }
-    const query = { kind: 'query', request: 1, type: 'account', id: String(account), name: 'balance' } as const
+    const query = { kind: 'query', request: 1, stream: `account/${account}`, name: 'balance' } as const
     worker.receive(sender, [{ ...query, payload: undefined }])
   })
 }

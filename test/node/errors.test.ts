@@ -103,7 +103,7 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     const commandId = deriveId('late', 1)
     await expect(account.ask('deposit', { amount: 1 }, { commandId, timeoutMs: 0 })).rejects.toMatchObject({
       code: 'Timeout',
-      outcome: 'unknown',
+      retryable: true,
     })
     expect((await account.ask('deposit', { amount: 1 }, { commandId })).version).toBe(1)
     const signal = AbortSignal.abort(new Error('enough'))

@@ -1,0 +1,142 @@
+/**
+ * Writing and reading the bytes of a frame: little-endian numbers, texts and byte runs with their lengths before them.
+ * Reading checks every length against what is there.
+ */
+import type { Slice } from '../log/codec.ts'
+
+const FIRST_CAPACITY = 16 * 1024
+
+export class FrameWriter {
+  #bytes = new Uint8Array(FIRST_CAPACITY)
+  #view = new DataView(this.#bytes.buffer)
+  #length = 0
+
+  u8(value: number): void {
+    this.#ensure(1)
+    this.#bytes[this.#length] = value
+    this.#length += 1
+  }
+
+  u32(value: number): void {
+    this.#ensure(4)
+    this.#view.setUint32(this.#length, value, true)
+    this.#length += 4
+  }
+
+  f64(value: number): void {
+    this.#ensure(8)
+    this.#view.setFloat64(this.#length, value, true)
+    this.#length += 8
+  }
+
+  /** Bytes whose number the reader knows. */
+  raw(from: Uint8Array, start: number, end: number): void {
+    const length = end - start
+    this.#ensure(length)
+    // Short runs are copied faster by a loop than by a call out of JavaScript.
+    if (length > 256) this.#bytes.set(from.subarray(start, end), this.#length)
+    else for (let i = 0; i < length; i += 1) this.#bytes[this.#length + i] = from[start + i]!
+    this.#length += length
+  }
+
+  run(bytes: Uint8Array): void {
+    this.u32(bytes.length)
+    this.raw(bytes, 0, bytes.length)
+  }
+
+  slice({ bytes, start, end }: Slice): void {
+    this.u32(end - start)
+    this.raw(bytes, start, end)
+  }
+
+  /** A text of up to 65,535 bytes. */
+  text(text: string): void {
+    this.#ensure(2 + text.length * 3)
+    const at = this.#length + 2
+    const length = writeText(this.#bytes, at, text)
+    this.#view.setUint16(this.#length, length, true)
+    this.#length = at + length
+  }
+
+  /** The frame so far, in memory of its own; the writer begins anew. */
+  take(): Uint8Array<ArrayBuffer> {
+    const frame = this.#bytes.slice(0, this.#length)
+    this.#length = 0
+    return frame
+  }
+
+  #ensure(more: number): void {
+    if (this.#length + more <= this.#bytes.length) return
+    let capacity = this.#bytes.length
+    while (capacity < this.#length + more) capacity *= 2
+    const grown = new Uint8Array(capacity)
+    grown.set(this.#bytes.subarray(0, this.#length))
+    this.#bytes = grown
+    this.#view = new DataView(grown.buffer)
+  }
+}
+
+/** Most names and ids are short and plain ASCII, for which a loop is quickest. */
+function writeText(into: Uint8Array, at: number, text: string): number {
+  for (let i = 0; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i)
+    if (unit > 0x7f) return encoder.encodeInto(text, into.subarray(at)).written
+    into[at + i] = unit
+  }
+  return text.length
+}
+
+const encoder = new TextEncoder()
+
+/** The frame is not what a peer of this version writes. */
+export class BadFrame extends Error {
+  override readonly name = 'BadFrame'
+}
+
+export class FrameReader {
+  readonly #bytes: Buffer
+  readonly #view: DataView
+  #at = 0
+
+  constructor(frame: Uint8Array) {
+    this.#bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.length)
+    this.#view = new DataView(frame.buffer, frame.byteOffset, frame.length)
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length
+  }
+
+  u8(): number {
+    return this.#bytes[this.#take(1)]!
+  }
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true)
+  }
+  f64(): number {
+    return this.#view.getFloat64(this.#take(8), true)
+  }
+  text(): string {
+    const length = this.#view.getUint16(this.#take(2), true)
+    const at = this.#take(length)
+    return this.#bytes.toString('utf8', at, at + length)
+  }
+  /** A view of so many bytes of the frame. */
+  raw(length: number): Uint8Array {
+    const at = this.#take(length)
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, length)
+  }
+  slice(): Slice {
+    const length = this.u32()
+    const start = this.#take(length)
+    return { bytes: this.#bytes, start, end: start + length }
+  }
+
+  #take(length: number): number {
+    const at = this.#at
+    if (at + length > this.#bytes.length)
+      throw new BadFrame(`a frame of ${this.#bytes.length} bytes ends within a field`)
+    this.#at = at + length
+    return at
+  }
+}
