@@ -52,7 +52,7 @@ export class DecisionContext implements CommandContext<unknown> {
     return stream.slice(stream.indexOf('/') + 1)
   }
   get commandId(): string {
-    return this.#message === undefined ? '' : formatId(this.#message.commandId, 0)
+    return this.#message === undefined ? '' : formatId(this.#message.commandId)
   }
   get metadata(): Readonly<Record<string, unknown>> {
     return this.#message?.metadata ?? {}

@@ -8,6 +8,7 @@
  */
 import assert from 'node:assert/strict'
 import { RecordKind, type LogRecord } from '../log/record.ts'
+import { sliceOf, type Slice } from '../log/slice.ts'
 import type { Reply } from './message.ts'
 
 export interface Remembered {
@@ -27,12 +28,16 @@ export class DedupeWindow {
     this.#commandsMax = commandsMax
   }
 
-  find(commandId: Uint8Array): Remembered | undefined {
-    return this.#commands.get(key(commandId))
+  find(commandId: Slice): Remembered | undefined {
+    return this.#commands.get(keyOf(commandId))
   }
 
-  add(commandId: Uint8Array, remembered: Remembered): void {
-    this.#commands.set(key(commandId), remembered)
+  add(commandId: Slice, remembered: Remembered): void {
+    this.addByKey(keyOf(commandId), remembered)
+  }
+
+  addByKey(key: string, remembered: Remembered): void {
+    this.#commands.set(key, remembered)
     if (this.#commands.size > this.#commandsMax) {
       const [oldest] = this.#commands.keys()
       this.#commands.delete(oldest!)
@@ -42,20 +47,21 @@ export class DedupeWindow {
 
 /** Reads the window from the stream's records, newest first. */
 export async function readWindow(records: AsyncIterable<LogRecord>, commandsMax: number): Promise<DedupeWindow> {
-  const newestFirst: { commandId: Uint8Array; remembered: Remembered }[] = []
+  const newestFirst: { key: string; remembered: Remembered }[] = []
   for await (const { kind, commandId, payloadHash, version } of records) {
     if (kind !== RecordKind.event) continue
     const last = newestFirst.at(-1)
-    if (last !== undefined && Buffer.compare(last.commandId, commandId) === 0) {
+    const key = keyOf(commandId)
+    if (last?.key === key) {
       last.remembered = { ...last.remembered, firstVersion: version }
       continue
     }
     if (newestFirst.length === commandsMax) break
     const remembered = { payloadHash, reply: undefined, firstVersion: version, lastVersion: version }
-    newestFirst.push({ commandId: Uint8Array.from(commandId), remembered })
+    newestFirst.push({ key, remembered })
   }
   const window = new DedupeWindow(commandsMax)
-  for (const { commandId, remembered } of newestFirst.toReversed()) window.add(commandId, remembered)
+  for (const { key, remembered } of newestFirst.toReversed()) window.addByKey(key, remembered)
   return window
 }
 
@@ -70,9 +76,9 @@ export async function outcomeFromLog(records: AsyncIterable<LogRecord>, remember
   }
   assert.equal(events.length, lastVersion - firstVersion + 1, 'the events of a remembered command stand in the log')
   const bytes = Buffer.concat(events.toReversed().map((record) => record.bytes))
-  return { kind: 'accepted', version: lastVersion, position: events[0]!.position, records: bytes }
+  return { kind: 'accepted', version: lastVersion, position: events[0]!.position, records: sliceOf(bytes) }
 }
 
-function key(commandId: Uint8Array): string {
-  return Buffer.from(commandId.buffer, commandId.byteOffset, 16).toString('latin1')
+function keyOf({ bytes, start, end }: Slice): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
 }

@@ -2,6 +2,7 @@
  * What is said to a worker and what it answers. Plain data: it crosses threads now and machines later (cluster/wire.ts).
  */
 import type { Outcome } from '../aggregate/error.ts'
+import type { Slice } from '../log/slice.ts'
 
 interface ToAggregate {
   /** The sender's number for this request; the answer carries it. Increasing with each sender. */
@@ -14,7 +15,7 @@ export interface CommandMessage extends ToAggregate {
   readonly kind: 'command'
   readonly name: string
   readonly payload: unknown
-  readonly commandId: Uint8Array
+  readonly commandId: Slice
   readonly payloadHash: number
   /**
    * Whether the id may have been seen before: the caller gave it, or the router sends the command once more. A fresh
@@ -52,7 +53,7 @@ export type Reply =
       /** The position of the last event; 0 where the command emitted none. */
       readonly position: number
       /** The command's events as they stand in the log, one record after the other. */
-      readonly records: Uint8Array
+      readonly records: Slice
     }
   | { readonly kind: 'rejected'; readonly code: string; readonly details: unknown }
   | { readonly kind: 'answered'; readonly value: unknown }

@@ -8,6 +8,7 @@ import { encode, encodeScratch } from '../log/codec.ts'
 import type { IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import { RECORD_BYTES_MAX, RecordKind } from '../log/record.ts'
+import { sliceOf } from '../log/slice.ts'
 import type { Actor } from './actor.ts'
 import { tooLarge } from './error.ts'
 import type { CommandMessage, Reply } from './message.ts'
@@ -75,7 +76,7 @@ export class Recorder {
       })
     }
     actor.state = state
-    const records = log.addedBytes(from)
+    const records = log.added(from)
     this.#maybeSnapshot(actor, { versionBefore, now, position })
     return { kind: 'accepted', version: actor.version, position, records }
   }
@@ -105,10 +106,10 @@ export class Recorder {
       previous: actor.newest,
       time: at.now,
       eventId: NO_ID,
-      commandId: NO_ID,
+      commandId: sliceOf(NO_ID),
       typeVersion: stateVersion,
       type: NOTHING,
-      data: { bytes: data, start: 0, end: data.length },
+      data: sliceOf(data),
       metadata: NOTHING,
     })
   }

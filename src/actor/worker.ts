@@ -15,6 +15,7 @@ import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
+import { NO_BYTES } from '../log/slice.ts'
 import { streamType } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
@@ -49,7 +50,6 @@ export interface Progress {
   leave(): void
 }
 
-const NOTHING = new Uint8Array()
 /** The time is read once for so many messages. */
 const CHECK_EVERY = 16
 /** Idle actors are looked for so many times in the time after which they are passivated. */
@@ -230,7 +230,7 @@ export class Worker {
       return { kind: 'rejected', code, details }
     }
     const { events, state } = decided
-    if (events.length === 0) return { kind: 'accepted', version: actor.version, position: 0, records: NOTHING }
+    if (events.length === 0) return { kind: 'accepted', version: actor.version, position: 0, records: NO_BYTES }
     const reply = this.#recorder.record(actor, { message, now, events, state })
     this.#committer.wrote(actor, this.#now)
     return reply
@@ -243,7 +243,7 @@ export class Worker {
     { sender, remembered }: { readonly sender: Sender; readonly remembered: Remembered },
   ): Reply | undefined {
     if (remembered.payloadHash !== message.payloadHash) {
-      throw errors.commandIdReused(actor.stream.name, formatId(message.commandId, 0))
+      throw errors.commandIdReused(actor.stream.name, formatId(message.commandId))
     }
     if (remembered.reply !== undefined) return remembered.reply
     void this.#replyWith(actor, { sender, message }, async () => {

@@ -2,7 +2,7 @@
  * Writing and reading the bytes of a frame: little-endian numbers, texts and byte runs with their lengths before them.
  * Reading checks every length against what is there.
  */
-import type { Slice } from '../log/codec.ts'
+import type { Slice } from '../log/slice.ts'
 
 const FIRST_CAPACITY = 16 * 1024
 
@@ -30,23 +30,18 @@ export class FrameWriter {
   }
 
   /** Bytes whose number the reader knows. */
-  raw(from: Uint8Array, start: number, end: number): void {
+  raw({ bytes, start, end }: Slice): void {
     const length = end - start
     this.#ensure(length)
     // Short runs are copied faster by a loop than by a call out of JavaScript.
-    if (length > 256) this.#bytes.set(from.subarray(start, end), this.#length)
-    else for (let i = 0; i < length; i += 1) this.#bytes[this.#length + i] = from[start + i]!
+    if (length > 96) this.#bytes.set(bytes.subarray(start, end), this.#length)
+    else for (let i = 0; i < length; i += 1) this.#bytes[this.#length + i] = bytes[start + i]!
     this.#length += length
   }
 
-  run(bytes: Uint8Array): void {
-    this.u32(bytes.length)
-    this.raw(bytes, 0, bytes.length)
-  }
-
-  slice({ bytes, start, end }: Slice): void {
-    this.u32(end - start)
-    this.raw(bytes, start, end)
+  slice(slice: Slice): void {
+    this.u32(slice.end - slice.start)
+    this.raw(slice)
   }
 
   /** A text of up to 65,535 bytes. */
@@ -87,6 +82,19 @@ function writeText(into: Uint8Array, at: number, text: string): number {
 }
 
 const encoder = new TextEncoder()
+const SHORT_TEXT = 24
+const units: number[] = []
+
+/** Short ASCII texts are made twice as fast from their units as by a call out of JavaScript. */
+function shortText(bytes: Buffer, at: number, length: number): string {
+  units.length = length
+  for (let i = 0; i < length; i += 1) {
+    const unit = bytes[at + i]!
+    if (unit > 0x7f) return bytes.toString('utf8', at, at + length)
+    units[i] = unit
+  }
+  return String.fromCharCode.apply(undefined, units)
+}
 
 /** The frame is not what a peer of this version writes. */
 export class BadFrame extends Error {
@@ -119,17 +127,14 @@ export class FrameReader {
   text(): string {
     const length = this.#view.getUint16(this.#take(2), true)
     const at = this.#take(length)
-    return this.#bytes.toString('utf8', at, at + length)
+    return length <= SHORT_TEXT ? shortText(this.#bytes, at, length) : this.#bytes.toString('utf8', at, at + length)
   }
-  /** A view of so many bytes of the frame. */
-  raw(length: number): Uint8Array {
-    const at = this.#take(length)
-    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, length)
-  }
-  slice(): Slice {
-    const length = this.u32()
+  rawSlice(length: number): Slice {
     const start = this.#take(length)
     return { bytes: this.#bytes, start, end: start + length }
+  }
+  slice(): Slice {
+    return this.rawSlice(this.u32())
   }
 
   #take(length: number): number {

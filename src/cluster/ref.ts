@@ -21,6 +21,7 @@ import { fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
 import type { CommandMessage, Reply, StateAt } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
+import { sliceOf, type Slice } from '../log/slice.ts'
 import { idProblem, streamName } from '../log/stream.ts'
 import { badAddress, badPayload } from './error.ts'
 import type { Outcome, RequestOptions, Unsent } from './router.ts'
@@ -211,10 +212,10 @@ class AggregateRef {
     }
   }
 
-  #newId(): Uint8Array {
+  #newId(): Slice {
     const id = new Uint8Array(16)
     this.#host.ids.write(id, 0)
-    return id
+    return sliceOf(id)
   }
 
   #hash(what: string, value: unknown): number {
@@ -247,7 +248,7 @@ class AcceptedReply {
   readonly version: number
   readonly position: number
   readonly #aggregate: Aggregate
-  readonly #records: Uint8Array
+  readonly #records: Slice
   #events: readonly RecordedEvent[] | undefined
 
   constructor(aggregate: Aggregate, reply: Reply & { readonly kind: 'accepted' }) {

@@ -14,7 +14,8 @@
  * Texts are UTF-8 behind a u16 length, everything encoded stands behind a u32 length. Little-endian.
  */
 import type { CommandMessage, Failure, Message, QueryMessage, Reply, StateAt } from '../actor/message.ts'
-import { decode, encodeScratch, type Slice } from '../log/codec.ts'
+import { decode, encodeScratch } from '../log/codec.ts'
+import type { Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
 const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7 } as const
@@ -58,7 +59,7 @@ export function writeReply(frame: FrameWriter, request: number, reply: Reply): v
     case 'accepted':
       frame.u32(reply.version)
       frame.f64(reply.position)
-      frame.run(reply.records)
+      frame.slice(reply.records)
       break
     case 'rejected':
       frame.text(reply.code)
@@ -90,7 +91,7 @@ function writeCommand(frame: FrameWriter, message: CommandMessage): void {
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
   frame.u8((isFresh ? Flag.isFresh : 0) | hasMetadata | hasPayload)
-  frame.raw(commandId, 0, 16)
+  frame.raw(commandId)
   frame.u32(payloadHash)
   frame.f64(expectedVersion)
   frame.f64(deadline)
@@ -117,7 +118,7 @@ function readMessage(frame: FrameReader): Message {
 function readCommand(frame: FrameReader, request: number, stream: string): CommandMessage {
   const name = frame.text()
   const flags = frame.u8()
-  const commandId = frame.raw(16)
+  const commandId = frame.rawSlice(16)
   const payloadHash = frame.u32()
   const expectedVersion = frame.f64()
   const deadline = frame.f64()
@@ -141,7 +142,7 @@ function readCommand(frame: FrameReader, request: number, stream: string): Comma
 function readReply(frame: FrameReader, tag: number): Reply {
   switch (tag) {
     case Tag.accepted:
-      return { kind: 'accepted', version: frame.u32(), position: frame.f64(), records: frame.raw(frame.u32()) }
+      return { kind: 'accepted', version: frame.u32(), position: frame.f64(), records: frame.slice() }
     case Tag.rejected:
       return { kind: 'rejected', code: frame.text(), details: readOptional(frame) }
     case Tag.answered:

@@ -12,6 +12,7 @@ import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import { Block, isRecord, lengthAt, LogRecord, recordLength, setSafe, getSafe, writeRecord } from './record.ts'
 import type { Address, RecordParts, RecordStream } from './record.ts'
+import type { Slice } from './slice.ts'
 import type { StreamHash } from './stream.ts'
 
 export const BATCH_HEADER_BYTES: number = 48
@@ -84,9 +85,8 @@ export class BatchBuilder {
   }
 
   /** What has been added since the batch had this length; valid until the next `begin`. */
-  bytesSince(length: number): Uint8Array {
-    const { buffer, byteOffset } = this.#block.bytes
-    return new Uint8Array(buffer, byteOffset + length, this.#length - length)
+  since(length: number): Slice {
+    return { bytes: this.#block.bytes, start: length, end: this.#length }
   }
 
   /** Completes the header and returns the whole batch; valid until the next `begin`. */

@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import type * as Msgpackr from 'msgpackr'
+import { sliceOf, type Slice } from './slice.ts'
 
 // The variant without `new Function` and without the native add-on: what peers send never becomes code.
 const { Packr, REUSE_BUFFER_MODE, RESET_BUFFER_MODE } = createRequire(import.meta.url)(
@@ -30,21 +31,13 @@ export function encode(value: unknown): Uint8Array {
 /** The encoded value in memory that the next call uses again: for whoever copies it at once. Half the price. */
 export function encodeScratch(value: unknown): Slice {
   if (hasUndefinedKey(value)) {
-    const bytes = skippingPackr.pack(value)
-    return { bytes, start: 0, end: bytes.length }
+    return sliceOf(skippingPackr.pack(value))
   }
   const bytes = packr.pack(value, REUSE_BUFFER_MODE | RESET_BUFFER_MODE) as unknown as Uint8Array & {
     start: number
     end: number
   }
   return { bytes, start: bytes.start, end: bytes.end }
-}
-
-/** A part of some bytes. */
-export interface Slice {
-  readonly bytes: Uint8Array
-  readonly start: number
-  readonly end: number
 }
 
 function hasUndefinedKey(value: unknown): boolean {

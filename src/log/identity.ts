@@ -5,6 +5,7 @@
 import { parse, stringify, v5, v7, validate } from 'uuid'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
+import { sliceOf, type Slice } from './slice.ts'
 
 /** The name space of derived ids: the UUIDv5 of `penhold` under the DNS name space. Never change it. */
 const NAME_SPACE = '1b3c7b88-f238-5f1e-8f17-757246fc9961'
@@ -61,10 +62,11 @@ export function isId(text: string): boolean {
   return validate(text)
 }
 
-export function formatId(bytes: Uint8Array, offset: number): string {
-  return stringify(bytes, offset)
+/** The id in text; `start` is where its 16 bytes begin. */
+export function formatId({ bytes, start }: Pick<Slice, 'bytes' | 'start'>): string {
+  return stringify(bytes, start)
 }
 
-export function parseId(text: string): Uint8Array {
-  return parse(text)
+export function parseId(text: string): Slice {
+  return sliceOf(parse(text))
 }

@@ -16,6 +16,7 @@ import { PositionClock } from './position.ts'
 import { RecordKind, type Address, type LogRecord, type RecordParts } from './record.ts'
 import type { Reign } from './reign.ts'
 import { OpenIndex } from './segment-index.ts'
+import type { Slice } from './slice.ts'
 import type { Storage } from './storage.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
 import { addOpening, closingParts, Heir, NO_STREAM, refusal, type Inheritance } from './take-over.ts'
@@ -130,8 +131,8 @@ export class Log {
   }
 
   /** The records added since the batch had this length. Valid until the batch after the next one is begun. */
-  addedBytes(since: number): Uint8Array {
-    return this.#batch.bytesSince(since)
+  added(since: number): Slice {
+    return this.#batch.since(since)
   }
 
   /** Completes the batch under construction; the next one accumulates from here on. */

@@ -7,7 +7,8 @@
  */
 import assert from 'node:assert/strict'
 import type { StreamHash } from './stream.ts'
-import { decode, type Slice } from './codec.ts'
+import { decode } from './codec.ts'
+import type { Slice } from './slice.ts'
 
 export const RecordKind = {
   /** A fact of a stream. Counts in `seq` and in the stream's versions. */
@@ -78,7 +79,7 @@ export interface RecordParts {
   readonly previous: Address
   readonly time: number
   readonly eventId: Uint8Array
-  readonly commandId: Uint8Array
+  readonly commandId: Slice
   readonly typeVersion: number
   readonly type: Uint8Array
   readonly data: Slice
@@ -128,7 +129,7 @@ export function writeRecord(
 function writeBody(bytes: Uint8Array, at: number, stream: Uint8Array, parts: RecordParts): void {
   const { type, data, metadata } = parts
   copy(bytes, at + AT.eventId, parts.eventId, 0, 16)
-  copy(bytes, at + AT.commandId, parts.commandId, 0, 16)
+  copy(bytes, at + AT.commandId, parts.commandId.bytes, parts.commandId.start, parts.commandId.end)
   let to = copy(bytes, at + RECORD_HEADER_BYTES, stream, 0, stream.length)
   to = copy(bytes, to, type, 0, type.length)
   to = copy(bytes, to, data.bytes, data.start, data.end)
@@ -226,8 +227,18 @@ export class LogRecord {
   get eventId(): Uint8Array {
     return this.#bytes(AT.eventId, 16)
   }
-  get commandId(): Uint8Array {
-    return this.#bytes(AT.commandId, 16)
+  get commandId(): Slice {
+    const start = this.at + AT.commandId
+    return { bytes: this.block.bytes, start, end: start + 16 }
+  }
+  /** Where the stream's name, and behind it the event's type, stand in the block. */
+  get streamSlice(): Slice {
+    const start = this.at + RECORD_HEADER_BYTES
+    return { bytes: this.block.bytes, start, end: start + this.#streamLength }
+  }
+  get typeSlice(): Slice {
+    const start = this.at + RECORD_HEADER_BYTES + this.#streamLength
+    return { bytes: this.block.bytes, start, end: start + this.#typeLength }
   }
   get streamBytes(): Uint8Array {
     return this.#bytes(RECORD_HEADER_BYTES, this.#streamLength)

@@ -2,6 +2,7 @@
 import type { EmittedEvent } from '../aggregate/aggregate.ts'
 import { formatId } from './identity.ts'
 import { Block, LogRecord, NOWHERE } from './record.ts'
+import { copyOf, type Slice } from './slice.ts'
 
 /** What is known about an event beside its data. The caller's own keys stand here too. */
 export interface EventMetadata {
@@ -27,10 +28,10 @@ export type RecordedEvent<E extends EmittedEvent = EmittedEvent> = E & {
 }
 
 /** The records that stand one after the other in these bytes. They come from a log that has verified them. */
-export function* splitRecords(bytes: Uint8Array): Generator<LogRecord> {
-  const isAligned = bytes.byteOffset % 8 === 0
-  const block = new Block(isAligned ? bytes : Uint8Array.from(bytes))
-  for (let at = 0; at < bytes.length;) {
+export function* splitRecords({ bytes, start, end }: Slice): Generator<LogRecord> {
+  // Word for word a record must be aligned as it is in the log; frames do not see to that.
+  const block = new Block(copyOf({ bytes, start, end }))
+  for (let at = 0; at < end - start;) {
     const record = new LogRecord(block, at, NOWHERE)
     yield record
     at += record.length
@@ -39,9 +40,9 @@ export function* splitRecords(bytes: Uint8Array): Generator<LogRecord> {
 
 /** A record as an event of the given type and data, which the caller has brought to today's shape. */
 export function toRecordedEvent(record: LogRecord, type: string, data: unknown): RecordedEvent {
-  const commandId = formatId(record.commandId, 0)
+  const commandId = formatId(record.commandId)
   return {
-    id: formatId(record.eventId, 0),
+    id: formatId({ bytes: record.eventId, start: 0 }),
     type,
     data,
     stream: record.stream,

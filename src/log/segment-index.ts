@@ -5,7 +5,9 @@
  */
 import { RecordKind, type LogRecord } from './record.ts'
 import { StreamTable } from './stream-table.ts'
-import type { StreamHash } from './stream.ts'
+import { streamType, type StreamHash } from './stream.ts'
+
+const SLASH = 0x2f
 
 /** What a segment holds of one shard. */
 export interface ShardExtent {
@@ -92,19 +94,19 @@ export class OpenIndex {
   #addType(record: LogRecord): void {
     let a = record.typeVersion
     let b = 0x811c9dc5
-    const { streamBytes, typeBytes } = record
-    for (let i = 0; i < typeBytes.length; i += 1) {
-      a = Math.imul(a ^ typeBytes[i]!, 0x01000193)
-      b = Math.imul(b ^ typeBytes[i]!, 0x85ebca6b)
+    const { bytes, start, end } = record.typeSlice
+    for (let i = start; i < end; i += 1) {
+      a = Math.imul(a ^ bytes[i]!, 0x01000193)
+      b = Math.imul(b ^ bytes[i]!, 0x85ebca6b)
     }
-    for (let i = 0; i < streamBytes.length && streamBytes[i] !== 0x2f; i += 1) {
-      a = Math.imul(a ^ streamBytes[i]!, 0x01000193)
-      b = Math.imul(b ^ streamBytes[i]!, 0x85ebca6b)
+    const stream = record.streamSlice
+    for (let i = stream.start; bytes[i] !== SLASH && i < stream.end; i += 1) {
+      a = Math.imul(a ^ bytes[i]!, 0x01000193)
+      b = Math.imul(b ^ bytes[i]!, 0x85ebca6b)
     }
     const seen = (a >>> 0) * 2 ** 21 + (b >>> 11)
     if (this.#typesSeen.has(seen)) return
     this.#typesSeen.add(seen)
-    const { stream } = record
-    this.eventTypes.add(`${stream.slice(0, stream.indexOf('/'))}/${record.type}@${record.typeVersion}`)
+    this.eventTypes.add(`${streamType(record.stream)}/${record.type}@${record.typeVersion}`)
   }
 }

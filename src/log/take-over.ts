@@ -16,7 +16,7 @@
 import assert from 'node:assert/strict'
 import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentSurvey } from './catalog.ts'
-import type { Slice } from './codec.ts'
+import { sliceOf } from './slice.ts'
 import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { logCorrupt } from './error.ts'
@@ -144,7 +144,7 @@ export function addOpening(batch: BatchBuilder, inheritance: Inheritance, time: 
       // The carried events follow it, with the seq they have.
       seq: seq - events,
       position,
-      data: whole(encodeOpening({ shard: claim.shard, epoch: claim.epoch, reigns })),
+      data: sliceOf(encodeOpening({ shard: claim.shard, epoch: claim.epoch, reigns })),
     },
   )
   const moved = new Map<number, Address>()
@@ -171,9 +171,9 @@ const NO_ID = new Uint8Array(16)
 export const NO_STREAM: RecordStream = { shard: 0, hash: { high: 0, low: 0 }, bytes: NOTHING }
 
 function blank(kind: RecordKind, time: number): RecordParts {
-  const ids = { eventId: NO_ID, commandId: NO_ID }
+  const ids = { eventId: NO_ID, commandId: sliceOf(NO_ID) }
   const numbers = { epoch: 0, seq: 0, version: 0, payloadHash: 0, position: 0, typeVersion: 1 }
-  return { ...numbers, ...ids, kind, time, previous: NOWHERE, type: NOTHING, data: whole(NOTHING), metadata: NOTHING }
+  return { ...numbers, ...ids, kind, time, previous: NOWHERE, type: NOTHING, data: sliceOf(NOTHING), metadata: NOTHING }
 }
 
 /** The parts of the record that ends a journal on purpose. */
@@ -181,15 +181,11 @@ export function closingParts(time: number): RecordParts {
   return blank(RecordKind.closed, time)
 }
 
-function whole(bytes: Uint8Array): Slice {
-  return { bytes, start: 0, end: bytes.length }
-}
-
 function partsOf(record: LogRecord): RecordParts {
   const { kind, epoch, version, payloadHash, seq, position, previous, time, typeVersion } = record
   const { eventId, commandId, typeBytes, dataBytes, metadataBytes } = record
   const header = { kind, epoch, version, payloadHash, seq, position, previous, time, typeVersion, eventId, commandId }
-  return { ...header, type: typeBytes, data: whole(dataBytes), metadata: metadataBytes }
+  return { ...header, type: typeBytes, data: sliceOf(dataBytes), metadata: metadataBytes }
 }
 
 function findOpening(surveys: readonly SegmentSurvey[], { shard, epoch, journal }: Claim): Address | undefined {

@@ -171,7 +171,7 @@ async function readEvents(log: Log, account: number): Promise<LoggedEvent[]> {
   for await (const record of log.back(log.placement.stream(`account/${account}`))) {
     if (record.kind !== RecordKind.event) continue
     const { version, type, position, seq, shard } = record
-    events.unshift({ version, type, commandId: formatId(record.commandId, 0), position, seq, shard })
+    events.unshift({ version, type, commandId: formatId(record.commandId), position, seq, shard })
   }
   return events
 }
