@@ -57,6 +57,8 @@ export class Committer {
   #ready: HeldReply[] = []
   #state: 'idle' | 'scheduled' | 'running' | 'broken' = 'idle'
   #lastSyncMs = 0
+  /** Set while it is looked up which shards a fence took away. */
+  #checkingShards: Promise<void> | undefined
   #idleWaiters: (() => void)[] = []
 
   constructor(options: CommitterOptions) {
@@ -90,8 +92,17 @@ export class Committer {
   /** Sends the reply once everything that its actor has written is durable and the fence was looked at. */
   hold(held: HeldReply): void {
     const { group } = held.actor
-    if (group === undefined || group.isDurable) this.#ready.push(held)
-    else group.replies.push(held)
+    if (group !== undefined && !group.isDurable) {
+      group.replies.push(held)
+      return
+    }
+    this.#ready.push(held)
+    // What stands on durable state does not wait for a sync of others that is under way.
+    if (this.#state === 'running' && this.#ready.length === 1) {
+      this.#options.clock.defer(() => {
+        if (this.#state === 'running') this.#release(this.#ready.splice(0)).catch((error) => this.#break(error))
+      })
+    }
   }
 
   /** Sees to it that what has accumulated is committed. */
@@ -132,12 +143,17 @@ export class Committer {
         if (this.#ready.length > 0) await this.#release(this.#ready.splice(0))
         if (!this.#options.log.isBatchEmpty) await this.#commit()
       }
-      this.#state = 'idle'
+      if (this.#state === 'running') this.#state = 'idle'
     } catch (error) {
-      this.#state = 'broken'
-      this.#options.onBroken(error)
+      this.#break(error)
     }
     for (const resolve of this.#idleWaiters.splice(0)) resolve()
+  }
+
+  #break(error: unknown): void {
+    if (this.#state === 'broken') return
+    this.#state = 'broken'
+    this.#options.onBroken(error)
   }
 
   async #commit(): Promise<void> {
@@ -166,9 +182,10 @@ export class Committer {
 
   /** The look, and after it the replies. */
   async #release(replies: readonly HeldReply[]): Promise<void> {
-    const { log, onReplied, onShardsLost } = this.#options
-    const lost = log.isFenceRaised() ? await log.lostShards() : []
-    if (lost.length > 0) onShardsLost(lost)
+    const { log, onReplied } = this.#options
+    if (log.isFenceRaised()) this.#checkingShards = this.#checkShards()
+    // A fence is seen once: whoever comes while its shards are looked up must wait for that too.
+    if (this.#checkingShards !== undefined) await this.#checkingShards
     const senders = new Set<Sender>()
     for (const { actor, sender, request, reply } of replies) {
       const { shard } = actor.stream
@@ -178,6 +195,12 @@ export class Committer {
       onReplied(actor)
     }
     for (const sender of senders) sender.flush()
+  }
+
+  async #checkShards(): Promise<void> {
+    const lost = await this.#options.log.lostShards()
+    this.#checkingShards = undefined
+    if (lost.length > 0) this.#options.onShardsLost(lost)
   }
 
   /**

@@ -139,7 +139,7 @@ export class Worker {
   #pump(): void {
     this.#now = this.#options.clock.monotonic()
     let taken = 0
-    while (!this.#waiting.isEmpty) {
+    while (!this.#waiting.isEmpty && !this.#isEnded) {
       taken += 1
       if (taken % CHECK_EVERY === 0) this.#now = this.#options.clock.monotonic()
       if (this.#committer.isFull || this.#committer.isDue(this.#now)) {

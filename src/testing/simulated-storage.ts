@@ -29,6 +29,9 @@ export interface Step {
 /** What happens at a step. `before` and `after` say when the process dies, seen from the call's effect. */
 export type Fault = 'none' | 'fail' | 'full' | 'die-before' | 'die-after'
 
+/** Says what happens at a step. A promise stops the process there until it is settled. */
+export type Plan = (step: Step) => Fault | Promise<Fault>
+
 /** The process is dead: nothing it does has an effect any more. */
 export class ProcessDied extends Error {
   override readonly name = 'ProcessDied'
@@ -36,11 +39,11 @@ export class ProcessDied extends Error {
 
 export class SimulatedStorage implements Storage {
   readonly #disk: SimulatedDisk
-  readonly #plan: (step: Step) => Fault
+  readonly #plan: Plan
   #steps = 0
   #isDead = false
 
-  constructor(disk: SimulatedDisk, plan: (step: Step) => Fault = () => 'none') {
+  constructor(disk: SimulatedDisk, plan: Plan = () => 'none') {
     this.#disk = disk
     this.#plan = plan
   }
@@ -163,7 +166,8 @@ export class SimulatedStorage implements Storage {
   async #step<T>(name: StepName, path: string, effect: () => T, onFailure?: () => void): Promise<T> {
     if (this.#isDead) throw new ProcessDied()
     this.#steps += 1
-    const fault = this.#plan({ name, path, number: this.#steps })
+    const fault = await this.#plan({ name, path, number: this.#steps })
+    if (this.#isDead) throw new ProcessDied()
     switch (fault) {
       case 'die-before':
         this.#isDead = true

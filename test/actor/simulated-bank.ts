@@ -13,7 +13,7 @@ import { RecordKind } from '../../src/log/record.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { SimulatedStorage, type Fault, type Step } from '../../src/testing/simulated-storage.ts'
+import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
 
 export interface BankCommand {
   readonly account: number
@@ -57,7 +57,10 @@ export class SimulatedBank {
   readonly clock = new SimulatedClock()
   readonly random: SeededRandom
   readonly commands: readonly BankCommand[]
+  /** The first reply to each command that is an answer. */
   readonly replies = new Map<number, Reply>()
+  /** Every answer that any process gave. */
+  readonly answers: { readonly command: number; readonly reply: Reply }[] = []
   readonly #sent = new Set<number>()
   readonly #options: BankOptions
   readonly #aggregate: ReturnType<typeof bankAccount>
@@ -70,7 +73,7 @@ export class SimulatedBank {
   }
 
   /** One life of the process: sends what is unanswered, `chunk` commands at a time, until it dies or is done. */
-  async live(plan: (step: Step) => Fault, chunk: number): Promise<{ steps: number }> {
+  async live(plan: Plan, chunk: number): Promise<{ steps: number }> {
     const storage = new SimulatedStorage(this.disk, plan)
     let isBroken = false
     try {
@@ -131,7 +134,9 @@ export class SimulatedBank {
     return {
       reply: (request, reply) => {
         // What failed without an effect is asked again; everything else is an answer.
-        if (reply.kind !== 'failed') this.replies.set(request, reply)
+        if (reply.kind === 'failed') return
+        if (!this.replies.has(request)) this.replies.set(request, reply)
+        this.answers.push({ command: request, reply })
       },
       flush: () => undefined,
     }

@@ -55,7 +55,10 @@ test('upcasters lead to what the evolve function takes', () => {
   expectTypeOf<QueryResultOf<typeof Versioned, 'count'>>().toEqualTypeOf<number>()
   expect(eventVersion(Versioned, 'Created')).toBe(3)
   expect(upcast(Versioned, { type: 'Made', version: 1 }, { n: '4' })).toEqual({ type: 'Created', data: { count: 4 } })
-  expect(upcast(Versioned, { type: 'Created', version: 3 }, { count: 4 })).toEqual({ type: 'Created', data: { count: 4 } })
+  expect(upcast(Versioned, { type: 'Created', version: 3 }, { count: 4 })).toEqual({
+    type: 'Created',
+    data: { count: 4 },
+  })
   expect(missingPath(Versioned, { type: 'Created', version: 4 })).toContain('up to version 3')
   expect(missingPath(Versioned, { type: 'Lost', version: 1 })).toContain("'Lost'")
 })

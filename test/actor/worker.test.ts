@@ -1,0 +1,216 @@
+import { expect, test } from 'vitest'
+import { DEFAULT_ACTOR_LIMITS } from '../../src/actor/limits.ts'
+import type { CommandMessage, Message, Reply, Sender } from '../../src/actor/message.ts'
+import { Worker } from '../../src/actor/worker.ts'
+import { defineAggregate, type Aggregate } from '../../src/aggregate/aggregate.ts'
+import { hashPlain } from '../../src/aggregate/plain.ts'
+import { deriveId, parseId } from '../../src/log/identity.ts'
+import { Log } from '../../src/log/log.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
+import { Account } from '../account.ts'
+import { turn } from './simulated-bank.ts'
+
+interface Harness {
+  readonly worker: Worker
+  readonly warnings: string[]
+  ask(message: Omit<CommandMessage, keyof typeof DEFAULTS> & Partial<CommandMessage>): Promise<Reply>
+  query(stream: string, name: string): Promise<Reply>
+}
+
+const DEFAULTS = {
+  kind: 'command',
+  request: 0,
+  payloadHash: 0,
+  isFresh: true,
+  expectedVersion: -1,
+  deadline: Number.POSITIVE_INFINITY,
+  metadata: undefined,
+  commandId: parseId(deriveId('none')),
+} as const
+
+async function open(
+  disk: SimulatedDisk,
+  clock: SimulatedClock,
+  { aggregates = [Account], limits = {}, plan }: { aggregates?: Aggregate[]; limits?: object; plan?: Plan } = {},
+): Promise<Harness> {
+  const storage = new SimulatedStorage(disk, plan)
+  const options = { clusterId: 'test', shards: 2, own: [0, 1], segmentBytes: 4096, node: 'test' }
+  const log = await Log.open({ storage, clock, ...options })
+  const warnings: string[] = []
+  const worker = new Worker({
+    log,
+    clock,
+    random: new SeededRandom(1),
+    aggregates,
+    limits: { ...DEFAULT_ACTOR_LIMITS, ...limits },
+    progress: { enter: () => undefined, leave: () => undefined },
+    onWarning: (message) => warnings.push(message),
+    onBroken: (error) => {
+      throw error
+    },
+  })
+  let lastId = 0
+  const send = (message: Message): Promise<Reply> =>
+    new Promise((resolve) => {
+      const sender: Sender = { reply: (_, reply) => resolve(reply), flush: () => undefined }
+      worker.receive(sender, [message])
+    })
+  return {
+    worker,
+    warnings,
+    ask(message) {
+      const payloadHash = hashPlain(message.payload, 0)
+      const commandId = parseId(deriveId('auto', (lastId += 1), clock.monotonic(), Math.random()))
+      return send({ ...DEFAULTS, commandId, payloadHash, ...message } as CommandMessage)
+    },
+    query: (stream, name) => send({ kind: 'query', request: 1, stream, name, payload: undefined }),
+  }
+}
+
+const deposit = (stream: string, amount: number) => ({ stream, name: 'deposit', payload: { amount } })
+
+test('StorageFull: nothing is written, reads go on, and writing resumes by itself when there is room', async () => {
+  const disk = new SimulatedDisk()
+  const bank = await open(disk, new SimulatedClock())
+  expect(await bank.ask(deposit('account/1', 5))).toMatchObject({ kind: 'accepted', version: 1 })
+  disk.room = 0
+  const failures: Reply[] = []
+  let accepted = 1
+  for (let i = 0; i < 60; i += 1) {
+    const reply = await bank.ask(deposit('account/1', 5))
+    if (reply.kind === 'failed') failures.push(reply)
+    else accepted += 1
+  }
+  expect(failures[0]).toMatchObject({ failure: { code: 'StorageFull', outcome: 'none', retryable: true } })
+  expect(await bank.query('account/1', 'balance')).toEqual({ kind: 'answered', value: accepted * 5 })
+  disk.room = Number.POSITIVE_INFINITY
+  expect(await bank.ask(deposit('account/1', 5))).toMatchObject({ kind: 'accepted', version: accepted + 1 })
+  await bank.worker.close()
+  const after = await open(disk, new SimulatedClock())
+  expect(await after.query('account/1', 'balance')).toEqual({ kind: 'answered', value: (accepted + 1) * 5 })
+})
+
+test('OwnershipLost: a superseded worker answers no command and no query any more', async () => {
+  const disk = new SimulatedDisk()
+  const clock = new SimulatedClock()
+  const old = await open(disk, clock)
+  await old.ask(deposit('account/1', 5))
+  const heir = await open(disk, clock)
+  expect(await heir.ask(deposit('account/1', 5))).toMatchObject({ kind: 'accepted', version: 2 })
+  const lost = { kind: 'failed', failure: { code: 'OwnershipLost', outcome: 'unknown', retryable: true } }
+  expect(await old.query('account/1', 'balance')).toMatchObject(lost)
+  expect(await old.ask(deposit('account/1', 5))).toMatchObject({ kind: 'failed' })
+  expect(await heir.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 10 })
+})
+
+test('idle actors, and the least recently used beyond the limit, leave memory and come back from the log', async () => {
+  const clock = new SimulatedClock()
+  const bank = await open(new SimulatedDisk(), clock, { limits: { activeActorsMax: 3, passivateAfterMs: 1000 } })
+  for (let i = 0; i < 10; i += 1) await bank.ask(deposit(`account/${i}`, i))
+  expect(bank.worker.activeActors).toBeLessThanOrEqual(4)
+  clock.advance(2000)
+  expect(bank.worker.activeActors).toBe(0)
+  for (let i = 0; i < 10; i += 1) {
+    expect(await bank.query(`account/${i}`, 'balance')).toEqual({ kind: 'answered', value: i })
+  }
+})
+
+test('snapshots on, off, and of an older state version give the same state', async () => {
+  const disk = new SimulatedDisk()
+  const clock = new SimulatedClock()
+  const variants = [
+    { ...Account, snapshotEvery: 3 as const },
+    { ...Account, snapshotEvery: false as const },
+    { ...Account, snapshotEvery: 5 as const, stateVersion: 2 },
+    { ...Account, snapshotEvery: 1 as const },
+  ]
+  for (const [i, aggregate] of variants.entries()) {
+    const bank = await open(disk, clock, { aggregates: [aggregate] })
+    for (let n = 0; n < 17; n += 1) await bank.ask(deposit('account/1', 1))
+    await bank.worker.close()
+    for (const other of variants) {
+      const reader = await open(disk, clock, { aggregates: [other] })
+      expect(await reader.query('account/1', 'balance')).toEqual({ kind: 'answered', value: (i + 1) * 17 })
+      await reader.worker.close()
+    }
+  }
+})
+
+test('a state that is no plain data is kept without snapshots, and somebody is told', async () => {
+  const Bag = defineAggregate({
+    type: 'bag',
+    snapshotEvery: 1,
+    initialState: () => new Set<number>(),
+    events: { Put: (state, { n }: { n: number }) => new Set([...state, n]) },
+    commands: { put: (_state, { n }: { n: number }, { emit }) => emit.Put({ n }) },
+    queries: { size: (state) => state.size },
+  })
+  const disk = new SimulatedDisk()
+  const clock = new SimulatedClock()
+  const first = await open(disk, clock, { aggregates: [Bag] })
+  for (let n = 0; n < 3; n += 1) await first.ask({ stream: 'bag/1', name: 'put', payload: { n } })
+  expect(first.warnings).toEqual([expect.stringContaining('no snapshots of bag')])
+  await first.worker.close()
+  const second = await open(disk, clock, { aggregates: [Bag] })
+  expect(await second.query('bag/1', 'size')).toEqual({ kind: 'answered', value: 3 })
+})
+
+test('a repeated command id gets the first outcome, also after a restart, and after a rejection', async () => {
+  const disk = new SimulatedDisk()
+  const clock = new SimulatedClock()
+  const commandId = parseId(deriveId('mine'))
+  const asked = { ...deposit('account/1', 5), commandId, isFresh: false }
+  const first = await open(disk, clock)
+  const reply = await first.ask(asked)
+  expect(reply).toMatchObject({ kind: 'accepted', version: 1 })
+  await first.ask(deposit('account/1', 7))
+  expect(await first.ask(asked)).toMatchObject({ kind: 'accepted', version: 1 })
+  const refused = { stream: 'account/1', name: 'withdraw', payload: { amount: 99 }, isFresh: false }
+  const refusedId = parseId(deriveId('refused'))
+  expect(await first.ask({ ...refused, commandId: refusedId })).toMatchObject({
+    kind: 'rejected',
+    details: { balance: 12 },
+  })
+  await first.ask(deposit('account/1', 100))
+  expect(await first.ask({ ...refused, commandId: refusedId })).toMatchObject({
+    kind: 'rejected',
+    details: { balance: 12 },
+  })
+  await first.worker.close()
+  const second = await open(disk, clock)
+  expect(await second.ask(asked)).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await second.ask({ ...asked, payloadHash: 1 })).toMatchObject({ failure: { code: 'CommandIdReused' } })
+  expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 112 })
+})
+
+test('a reply waits for the sync, and so does a rejection or a query that was decided on what is not durable (I3)', async () => {
+  let letSync = (): void => undefined
+  let isHolding = false
+  const plan: Plan = async ({ name, path }) => {
+    if (isHolding && name === 'sync' && path.endsWith('.log')) {
+      await new Promise<void>((resolve) => {
+        letSync = resolve
+      })
+    }
+    return 'none' as const
+  }
+  const bank = await open(new SimulatedDisk(), new SimulatedClock(), { plan })
+  await bank.query('account/1', 'balance')
+  isHolding = true
+  const told: string[] = []
+  const note = (what: string, reply: Promise<Reply>): void =>
+    void reply.then(({ kind }) => told.push(`${what} ${kind}`))
+  note('deposit', bank.ask(deposit('account/1', 5)))
+  note('query', bank.query('account/1', 'balance'))
+  note('withdraw', bank.ask({ stream: 'account/1', name: 'withdraw', payload: { amount: 50 } }))
+  note('other', bank.query('account/2', 'balance'))
+  for (let i = 0; i < 20; i += 1) await turn()
+  expect(told, 'only what stands on durable state is told').toEqual(['other answered'])
+  isHolding = false
+  letSync()
+  for (let i = 0; i < 20; i += 1) await turn()
+  expect(told.slice(1).toSorted()).toEqual(['deposit accepted', 'query answered', 'withdraw rejected'])
+})

@@ -1,0 +1,91 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { CommandMessage, Message, Reply } from '../../src/actor/message.ts'
+import { BadFrame, FrameWriter } from '../../src/cluster/frame.ts'
+import { readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
+import { copyOf, sliceOf } from '../../src/log/slice.ts'
+
+const wellFormed = fc.string({ unit: 'grapheme', maxLength: 60 })
+const plain = fc.oneof(
+  fc.constant(undefined),
+  fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value).replaceAll('-0', '0')) as unknown),
+)
+const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length })
+
+const command = fc.record({
+  kind: fc.constant('command' as const),
+  request: fc.nat(),
+  stream: wellFormed,
+  name: wellFormed,
+  payload: plain,
+  commandId: bytes(16),
+  payloadHash: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  isFresh: fc.boolean(),
+  expectedVersion: fc.integer({ min: -1, max: 1000 }),
+  deadline: fc.double({ noNaN: true }),
+  metadata: fc.option(fc.dictionary(fc.constantFrom('a', 'b'), fc.string({ unit: 'grapheme' })), { nil: undefined }),
+})
+
+function messagesOf(frame: Uint8Array): unknown[] {
+  return readMessages(frame).map((message) =>
+    message.kind === 'command' ? { ...message, commandId: copyOf(message.commandId) } : message,
+  )
+}
+
+test('messages arrive as they were sent', () => {
+  fc.assert(
+    fc.property(fc.array(command, { maxLength: 5 }), (commands) => {
+      const frame = new FrameWriter()
+      for (const each of commands) {
+        writeMessage(frame, { ...each, commandId: sliceOf(each.commandId) } as unknown as CommandMessage)
+      }
+      const arrived = messagesOf(frame.take()).map((message) => {
+        const { commandId, ...rest } = message as { commandId: Uint8Array }
+        return { ...rest, commandId: Uint8Array.from(commandId) }
+      })
+      expect(arrived).toEqual(commands)
+    }),
+  )
+})
+
+test('replies arrive as they were sent', () => {
+  const replies: Reply[] = [
+    { kind: 'accepted', version: 3, position: 2 ** 52, records: sliceOf(new Uint8Array(200).fill(3)) },
+    { kind: 'rejected', code: 'nö', details: { balance: 4 } },
+    { kind: 'rejected', code: 'no', details: undefined },
+    { kind: 'answered', value: null },
+    { kind: 'answered', value: undefined },
+    {
+      kind: 'failed',
+      failure: { code: 'X', message: 'm', outcome: 'unknown', retryable: true, details: { a: [1] } },
+    },
+  ]
+  const frame = new FrameWriter()
+  for (const [i, reply] of replies.entries()) writeReply(frame, i, reply)
+  const arrived = readReplies(frame.take())
+  expect(arrived.map(({ request }) => request)).toEqual([0, 1, 2, 3, 4, 5])
+  const [first, ...rest] = arrived.map(({ reply }) => reply)
+  expect(first?.kind === 'accepted' && Uint8Array.from(copyOf(first.records))).toEqual(new Uint8Array(200).fill(3))
+  expect(rest).toEqual(replies.slice(1))
+})
+
+test('a frame that was cut or made up is refused, and nothing is allocated by its word', () => {
+  const frame = new FrameWriter()
+  const message: Message = { kind: 'query', request: 1, stream: 'account/1', name: 'balance', payload: { a: 1 } }
+  writeMessage(frame, message)
+  const whole = frame.take()
+  for (let length = 1; length < whole.length; length += 1) {
+    expect(() => readMessages(whole.subarray(0, length)), `cut at ${length}`).toThrow(BadFrame)
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), (noise) => {
+      for (const read of [readMessages, readReplies]) {
+        try {
+          read(noise)
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error)
+        }
+      }
+    }),
+  )
+})
