@@ -74,7 +74,11 @@ export class Catalog {
       const index = isLast ? undefined : await IndexFile.open(this.files, journal, segment)
       surveys.push(index === undefined ? await this.#scan(journal, segment) : { ...fields(index), ending: 'clean' })
     }
-    return surveys.map((survey, i) => ({ ...survey, problem: survey.problem ?? gapBefore(survey, surveys[i - 1]) }))
+    const seqs = new Map<number, number>()
+    return surveys.map((survey, i) => {
+      const problem = survey.problem ?? batchGap(survey, surveys[i - 1]) ?? seqGap(survey, seqs)
+      return { ...survey, problem }
+    })
   }
 
   /**
@@ -192,7 +196,19 @@ function fields(index: IndexFile | OpenIndex): Omit<SegmentSurvey, 'ending'> {
 }
 
 /** A segment that does not go on where the one before it ends: that one has lost its end, or is gone. */
-function gapBefore(survey: SegmentSurvey, before: SegmentSurvey | undefined): string | undefined {
+function batchGap(survey: SegmentSurvey, before: SegmentSurvey | undefined): string | undefined {
   if (survey.firstBatchNumber === 0 || survey.firstBatchNumber === (before?.lastBatchNumber ?? 0) + 1) return undefined
   return `it begins with batch ${survey.firstBatchNumber}, but the one before ends with ${before?.lastBatchNumber ?? 0}`
+}
+
+/** A shard that does not go on where it was in the segments before (I4). `seqs` has where each shard was. */
+function seqGap({ extents }: SegmentSurvey, seqs: Map<number, number>): string | undefined {
+  let problem: string | undefined
+  for (const { shard, seqBefore, seqLast } of extents.values()) {
+    const before = seqs.get(shard) ?? seqBefore
+    if (seqBefore >= 0 && before !== seqBefore)
+      problem = `shard ${shard} goes on after seq ${seqBefore}, but was at ${before}`
+    seqs.set(shard, seqLast)
+  }
+  return problem
 }

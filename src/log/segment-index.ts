@@ -12,6 +12,8 @@ const SLASH = 0x2f
 /** What a segment holds of one shard. */
 export interface ShardExtent {
   readonly shard: number
+  /** The seq that the shard must have had before this segment; -1 where an owner has opened it here. */
+  seqBefore: number
   /** The seq of the shard's last record in the segment, and the positions of its first and last event. */
   seqLast: number
   positionFirst: number
@@ -63,6 +65,7 @@ export class OpenIndex {
       this.problem ??= `shard ${record.shard} goes from seq ${extent.seqLast} to ${record.seq}`
     }
     extent.seqLast = record.seq
+    if (isFirst) extent.seqBefore = kind === RecordKind.opened ? -1 : record.seq - (kind === RecordKind.event ? 1 : 0)
     if (kind === RecordKind.opened) {
       extent.opened.push([record.epoch, record.address.offset])
       return
@@ -84,7 +87,7 @@ export class OpenIndex {
   #extent(shard: number): ShardExtent {
     let extent = this.extents.get(shard)
     if (extent === undefined) {
-      extent = { shard, seqLast: 0, positionFirst: 0, positionLast: 0, lastRecord: -1, opened: [] }
+      extent = { shard, seqBefore: -1, seqLast: 0, positionFirst: 0, positionLast: 0, lastRecord: -1, opened: [] }
       this.extents.set(shard, extent)
     }
     return extent

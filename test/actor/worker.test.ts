@@ -139,6 +139,25 @@ test('snapshots on, off, and of an older state version give the same state', asy
   }
 })
 
+test('a snapshot of another state version is passed over, also where it stands on top', async () => {
+  const disk = new SimulatedDisk()
+  const clock = new SimulatedClock()
+  const cents = defineAggregate({
+    type: 'account',
+    snapshotEvery: 2,
+    stateVersion: 2,
+    initialState: () => ({ cents: 0 }),
+    events: { MoneyDeposited: (state, { amount }: { amount: number }) => ({ cents: state.cents + amount * 100 }) },
+    commands: {},
+    queries: { cents: (state) => state.cents },
+  })
+  const before = await open(disk, clock, { aggregates: [{ ...Account, snapshotEvery: 2 }] })
+  for (let n = 0; n < 4; n += 1) await before.ask(deposit('account/1', 1))
+  await before.worker.close()
+  const after = await open(disk, clock, { aggregates: [cents] })
+  expect(await after.query('account/1', 'cents')).toEqual({ kind: 'answered', value: 400 })
+})
+
 test('a state that is no plain data is kept without snapshots, and somebody is told', async () => {
   const Bag = defineAggregate({
     type: 'bag',
