@@ -1,0 +1,78 @@
+/** `npm run demo`: runs the service desk on generated incidents, or on real ones. `--help` tells the options. */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PenholdError, startNode } from '../../src/index.ts'
+import { HELP, readArguments, type Arguments } from './arguments.ts'
+import { DemoError, messageOf } from './demo-error.ts'
+import { generateIncidents } from './generated.ts'
+import { showProgress } from './progress.ts'
+import { differences, toJson, toTable } from './report.ts'
+import { openCsv } from './rows.ts'
+import { run } from './runner.ts'
+
+const CONFIG = new URL('../../cluster.config.ts', import.meta.url)
+const OK = 0
+const FAILED = 1
+const BAD_ARGUMENTS = 2
+const INTERRUPTED = 130
+
+async function main(args: Arguments): Promise<number> {
+  const stop = new AbortController()
+  // A second Ctrl-C ends it at once: that is safe too.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+  const generated = args.input === undefined ? generateIncidents(args) : undefined
+  await using source = generated ?? (await openCsv(args.input!))
+  await using data = await openDataDir(args.dataDir)
+  await using node = await startNode(CONFIG, { dataDir: data.path })
+  const progress = showProgress(source, { isBar: process.stderr.isTTY && !args.isJson })
+  const outcome = await run({ node, source, signal: stop.signal, onRows: progress.update }).finally(progress.stop)
+  if (outcome.kind === 'stopped') {
+    console.error(`stopped after ${outcome.rows} rows; run it again with the same --data to go on`)
+    return INTERRUPTED
+  }
+  const { numbers } = outcome
+  console.log(args.isJson ? toJson(numbers) : `\n${source.name}\n\n${toTable(numbers)}\n`)
+  const wrong = generated === undefined ? [] : differences(numbers, generated.truth)
+  for (const difference of wrong) console.error(`wrong: ${difference}`)
+  return wrong.length === 0 ? OK : FAILED
+}
+
+/** A directory for the log: the one that was named, or one that is removed when it is disposed of. */
+async function openDataDir(named: string | undefined): Promise<AsyncDisposable & { readonly path: string }> {
+  try {
+    if (named === undefined) {
+      const path = await mkdtemp(join(tmpdir(), 'penhold-incidents-'))
+      return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+    }
+    await mkdir(named, { recursive: true })
+    return { path: named, [Symbol.asyncDispose]: () => Promise.resolve() }
+  } catch (error) {
+    throw new DemoError(`there is no place for the log: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** What the one who started it can mend is told without a stack. */
+async function start(): Promise<number> {
+  let args: Arguments
+  try {
+    args = readArguments(process.argv.slice(2))
+  } catch (error) {
+    console.error(`${messageOf(error)}\nTry --help.`)
+    return BAD_ARGUMENTS
+  }
+  if (args.isHelp) {
+    console.log(HELP)
+    return OK
+  }
+  try {
+    return await main(args)
+  } catch (error) {
+    if (error instanceof DemoError) console.error(error.message)
+    else if (error instanceof PenholdError) console.error(`${error.code}: ${error.message}`)
+    else throw error
+    return FAILED
+  }
+}
+
+process.exitCode = await start()
