@@ -7,7 +7,7 @@
  * effect, so deciding them again is safe.
  */
 import assert from 'node:assert/strict'
-import { RecordKind, type LogRecord } from '../log/record.ts'
+import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import type { Reply } from './message.ts'
 
@@ -17,6 +17,8 @@ export interface Remembered {
   readonly reply: Reply | undefined
   readonly firstVersion: number
   readonly lastVersion: number
+  /** Where the last of its records stands. */
+  readonly last: Address
 }
 
 export class DedupeWindow {
@@ -46,9 +48,12 @@ export class DedupeWindow {
 }
 
 /** Reads the window from the stream's records, newest first. */
-export async function readWindow(records: AsyncIterable<LogRecord>, commandsMax: number): Promise<DedupeWindow> {
+export async function readWindow(
+  records: AsyncIterable<LogRecord> | Iterable<LogRecord>,
+  commandsMax: number,
+): Promise<DedupeWindow> {
   const newestFirst: { key: string; remembered: Remembered }[] = []
-  for await (const { kind, commandId, payloadHash, version } of records) {
+  for await (const { kind, commandId, payloadHash, version, address } of records) {
     if (kind !== RecordKind.event) continue
     const last = newestFirst.at(-1)
     const key = keyOf(commandId)
@@ -57,7 +62,7 @@ export async function readWindow(records: AsyncIterable<LogRecord>, commandsMax:
       continue
     }
     if (newestFirst.length === commandsMax) break
-    const remembered = { payloadHash, reply: undefined, firstVersion: version, lastVersion: version }
+    const remembered = { payloadHash, reply: undefined, firstVersion: version, lastVersion: version, last: address }
     newestFirst.push({ key, remembered })
   }
   const window = new DedupeWindow(commandsMax)
@@ -65,14 +70,14 @@ export async function readWindow(records: AsyncIterable<LogRecord>, commandsMax:
   return window
 }
 
-/** The reply to a command whose events stand in the log, from the stream's records, newest first. */
+/** The reply to a command whose events stand in the log, from the stream's records at and before its last one. */
 export async function outcomeFromLog(records: AsyncIterable<LogRecord>, remembered: Remembered): Promise<Reply> {
   const { firstVersion, lastVersion } = remembered
   const events: LogRecord[] = []
   for await (const record of records) {
-    if (record.kind !== RecordKind.event || record.version > lastVersion) continue
-    if (record.version < firstVersion) break
+    if (record.kind !== RecordKind.event) continue
     events.push(record)
+    if (record.version === firstVersion) break
   }
   assert.equal(events.length, lastVersion - firstVersion + 1, 'the events of a remembered command stand in the log')
   const bytes = Buffer.concat(events.toReversed().map((record) => record.bytes))

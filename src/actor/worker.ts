@@ -219,6 +219,7 @@ export class Worker {
       reply: actor.version === versionBefore ? reply : undefined,
       firstVersion: versionBefore + 1,
       lastVersion: actor.version,
+      last: actor.newest,
     })
     return reply
   }
@@ -248,7 +249,7 @@ export class Worker {
     if (remembered.reply !== undefined) return remembered.reply
     void this.#replyWith(actor, { sender, message }, async () => {
       await this.#committer.written(actor)
-      return outcomeFromLog(this.#log.back(actor.stream), remembered)
+      return outcomeFromLog(this.#log.back(actor.stream, remembered.last), remembered)
     })
     return undefined
   }
@@ -300,6 +301,10 @@ export class Worker {
       this.#enterFor(actor)
       Object.assign(actor, fold(aggregate, actor.stream, tail))
       this.#options.progress.leave()
+      const isWhole = tail.snapshot === undefined
+      if (isWhole && actor.mailbox.some(({ message }) => message.kind === 'command' && !message.isFresh)) {
+        actor.window = await readWindow(tail.events.toReversed(), this.#options.limits.dedupeWindow)
+      }
       this.#run(actor)
     } catch (error) {
       this.#options.progress.leave()

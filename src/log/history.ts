@@ -43,11 +43,12 @@ export class History {
   }
 
   /**
-   * The stream's records from the newest back, until `isEnough` says so of one or the stream begins.
-   * Those of other streams with the same hash are left out.
+   * The stream's records from the newest, or from the one at `from`, back to its beginning. Those of other streams
+   * with the same hash are left out.
    */
-  async *back(reigns: readonly Reign[], stream: Stream): AsyncGenerator<LogRecord> {
-    yield* this.#backFrom(await this.newest(reigns, stream), stream)
+  async *back(reigns: readonly Reign[], stream: Stream, from?: Address): AsyncGenerator<LogRecord> {
+    const first = from === undefined ? await this.newest(reigns, stream) : await this.#catalog.record(from)
+    yield* this.#backFrom(first, stream)
   }
 
   async *#backFrom(newest: LogRecord | undefined, stream: Stream): AsyncGenerator<LogRecord> {

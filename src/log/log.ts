@@ -161,6 +161,7 @@ export class Log {
     }
     this.#index.add({ offset: cut.place.offset, number: cut.place.number, length: cut.length })
     for (const record of cut.builder.records()) this.#index.addRecord(record)
+    assert.equal(this.#index.problem, undefined, 'what was written keeps the rules of the log')
     for (const [shard, seq] of cut.seqs) {
       const owned = this.#owned.get(shard)
       if (owned !== undefined) owned.durableSeq = seq
@@ -198,9 +199,9 @@ export class Log {
     return this.#history.tail(this.#reigns(stream.shard), stream, fits)
   }
 
-  /** A stream's durable records from the newest back. */
-  back(stream: Stream): AsyncGenerator<LogRecord> {
-    return this.#history.back(this.#reigns(stream.shard), stream)
+  /** A stream's durable records from the newest, or from the one at `from`, back. */
+  back(stream: Stream, from?: Address): AsyncGenerator<LogRecord> {
+    return this.#history.back(this.#reigns(stream.shard), stream, from)
   }
 
   /** Every event type and version that the owned shards' segments hold, as `account/MoneyDeposited@1`. */

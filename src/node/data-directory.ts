@@ -22,6 +22,22 @@ export interface ClusterIdentity {
   readonly shards: number
 }
 
+/** Makes the directory where there is none. @throws PenholdError `DataDirectoryUnusable` */
+export function makeDirectory(dataDir: string): void {
+  try {
+    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    fs.accessSync(dataDir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
+    if (!fs.statSync(dataDir).isDirectory()) throw new Error('it is a file')
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new PenholdError(
+      'DataDirectoryUnusable',
+      `${dataDir} cannot be used as a data directory (${reason}). Use a folder that this process may write to.`,
+      { outcome: 'none', retryable: false, details: { dataDir }, cause: error },
+    )
+  }
+}
+
 /** Reads the directory's identity, or gives it one. @throws PenholdError `DataFormat` where the data is not this cluster's */
 export async function identify(storage: Storage, config: ClusterConfig): Promise<ClusterIdentity> {
   const fresh: ClusterIdentity = {

@@ -17,7 +17,7 @@ import { pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import { loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
-import { identify, lockDirectory, type ClusterIdentity } from './data-directory.ts'
+import { identify, lockDirectory, makeDirectory, type ClusterIdentity } from './data-directory.ts'
 import { Quarantine } from './quarantine.ts'
 import { Supervisor } from './supervisor.ts'
 import { startInline, startThreaded, type WorkerEvents, type WorkerHandle } from './worker-handle.ts'
@@ -56,7 +56,7 @@ export interface Node extends AsyncDisposable {
  */
 export async function startNode(config: URL | string | ClusterConfig, overrides: Overrides = {}): Promise<Node> {
   const source = await resolveConfig(config, overrides)
-  fs.mkdirSync(source.config.dataDir, { recursive: true, mode: 0o700 })
+  makeDirectory(source.config.dataDir)
   const unlock = lockDirectory(source.config.dataDir)
   try {
     const storage = new FileStorage(source.config.dataDir, pooled)

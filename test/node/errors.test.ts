@@ -178,6 +178,14 @@ describe('what is wrong with the data directory or the definitions is told at th
     await (await startInlineNode({ dataDir })).close()
   })
 
+  test('DataDirectoryUnusable: a file stands where the folder should be', async () => {
+    const file = join(temporaryFolder(), 'file')
+    fs.writeFileSync(file, '')
+    for (const dataDir of [file, join(file, 'below')]) {
+      await expect(startInlineNode({ dataDir })).rejects.toMatchObject(none('DataDirectoryUnusable'))
+    }
+  })
+
   test('a lock that a dead process left behind is taken over', async () => {
     const dataDir = temporaryFolder()
     fs.writeFileSync(join(dataDir, 'lock'), JSON.stringify({ pid: 2 ** 22 - 1, host: 'elsewhere', startedAt: '1' }))
