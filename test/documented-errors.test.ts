@@ -18,7 +18,7 @@ test('docs/errors.md lists the codes that the code has, and no others', () => {
     for (const [, code] of source.matchAll(/new PenholdError\(\s*'(\w+)'/g)) inCode.add(code!)
   }
   const inDocs = new Set<string>()
-  for (const [, code] of fs.readFileSync(join(root, 'docs/errors.md'), 'utf8').matchAll(/^\| `(\w+)` \|/gm)) {
+  for (const [, code] of fs.readFileSync(join(root, 'docs/errors.md'), 'utf8').matchAll(/^\| `(\w+)`\s*\|/gm)) {
     inDocs.add(code!)
   }
   expect([...inDocs].toSorted()).toEqual([...inCode].toSorted())

@@ -100,7 +100,7 @@ export class SimulatedBank {
   async read(): Promise<{ account: number; events: LoggedEvent[]; balance: unknown }[]> {
     // Indexes are derived: without them the same is found, and nothing that a seal shuts out.
     if (this.random.chance(0.5)) {
-      for (const path of [...this.disk.files.keys()]) if (path.endsWith('.idx')) this.disk.files.delete(path)
+      for (const path of this.disk.files.keys()) if (path.endsWith('.idx')) this.disk.files.delete(path)
     }
     const { log, worker } = await this.#start(new SimulatedStorage(this.disk), (error) => {
       throw error

@@ -64,7 +64,7 @@ async function open(
     ask(message) {
       const payloadHash = hashPlain(message.payload, 0)
       const commandId = parseId(deriveId('auto', (lastId += 1), clock.monotonic(), Math.random()))
-      return send({ ...DEFAULTS, commandId, payloadHash, ...message } as CommandMessage)
+      return send({ ...DEFAULTS, commandId, payloadHash, ...message })
     },
     query: (stream, name) => send({ kind: 'query', request: 1, stream, name, payload: undefined }),
   }

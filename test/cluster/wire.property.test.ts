@@ -37,7 +37,7 @@ test('messages arrive as they were sent', () => {
     fc.property(fc.array(command, { maxLength: 5 }), (commands) => {
       const frame = new FrameWriter()
       for (const each of commands) {
-        writeMessage(frame, { ...each, commandId: sliceOf(each.commandId) } as unknown as CommandMessage)
+        writeMessage(frame, { ...each, commandId: sliceOf(each.commandId) })
       }
       const arrived = messagesOf(frame.take()).map((message) => {
         const { commandId, ...rest } = message as { commandId: Uint8Array }
