@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { CommandMessage, Message, Reply } from '../../src/actor/message.ts'
+import type { Message, Reply } from '../../src/actor/message.ts'
 import { BadFrame, FrameWriter } from '../../src/cluster/frame.ts'
 import { readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
 import { copyOf, sliceOf } from '../../src/log/slice.ts'
