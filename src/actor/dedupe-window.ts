@@ -6,7 +6,7 @@
  * (docs/decisions/dedupe-from-the-log.md). Commands without events are remembered by a living actor alone: they had no
  * effect, so deciding them again is safe.
  */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import type { Reply } from './message.ts'
@@ -79,7 +79,7 @@ export async function outcomeFromLog(records: AsyncIterable<LogRecord>, remember
     events.push(record)
     if (record.version === firstVersion) break
   }
-  assert.equal(events.length, lastVersion - firstVersion + 1, 'the events of a remembered command stand in the log')
+  assert(events.length === lastVersion - firstVersion + 1, 'the events of a remembered command stand in the log')
   const bytes = Buffer.concat(events.toReversed().map((record) => record.bytes))
   return { kind: 'accepted', version: lastVersion, position: events[0]!.position, records: sliceOf(bytes) }
 }

@@ -1,5 +1,5 @@
 /** The recovering phase: from a stream's records to the state that its actor goes on from. */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { missingPath } from '../aggregate/upcaster.ts'
 import type { Log } from '../log/log.ts'
@@ -28,7 +28,7 @@ export function fold(aggregate: Aggregate, stream: Stream, { snapshot, events, n
   let state: unknown = snapshot === undefined ? aggregate.initialState() : snapshot.data
   let version = snapshot?.version ?? 0
   for (const event of events) {
-    assert.equal(event.version, version + 1, `${stream.name} has a gap in its versions (I4)`)
+    assert(event.version === version + 1, `${stream.name} has a gap in its versions (I4)`)
     checkPath(aggregate, stream, event)
     state = evolveRecord(aggregate, state, event)
     version = event.version

@@ -8,7 +8,7 @@
  * never parse. `number` counts the journal's batches 1, 2, 3 …: a writer appends a batch only once the one before it is
  * synced, so whoever finds a batch knows that all before it are durable.
  */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import { crc32 } from 'node:zlib'
 import { Block, isRecord, lengthAt, LogRecord, recordLength, setSafe, getSafe, writeRecord } from './record.ts'
 import type { Address, RecordParts, RecordStream } from './record.ts'

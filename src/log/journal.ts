@@ -8,7 +8,7 @@
  * Segments are filled with zeroes ahead of the batches: writing into allocated blocks takes a third off a sync. This
  * also tells a full disk before a batch is touched.
  */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import type { BatchPlace } from './batch.ts'
 import { JournalBroken, storageFull } from './error.ts'
 import { journalPath, JOURNALS_PATH, numbersOf, segmentPath } from './path.ts'
@@ -75,7 +75,7 @@ export class Journal {
    * @throws JournalBroken: the batch's fate is unknown, and nothing more can be appended.
    */
   async append(batch: Uint8Array): Promise<void> {
-    assert.equal(this.#state, 'open', 'a journal that is broken or closed takes no more batches')
+    assert(this.#state === 'open', 'a journal that is broken or closed takes no more batches')
     if (this.#segment.offset >= this.#segmentBytes) await this.#nextSegment()
     const segment = this.#segment
     await this.#allocate(segment.offset + batch.length)

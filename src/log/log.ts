@@ -4,7 +4,7 @@
  * It owns a shard's `seq` and the batch under construction. Records are added to the batch as commands are decided; the
  * committer cuts it, appends it, and looks at the fence before it tells anyone (actor/committer.ts).
  */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { BatchBuilder, type BatchPlace } from './batch.ts'
 import { Catalog } from './catalog.ts'
@@ -161,7 +161,7 @@ export class Log {
     }
     this.#index.add({ offset: cut.place.offset, number: cut.place.number, length: cut.length })
     for (const record of cut.builder.records()) this.#index.addRecord(record)
-    assert.equal(this.#index.problem, undefined, 'what was written keeps the rules of the log')
+    assert(this.#index.problem === undefined, 'what was written keeps the rules of the log')
     for (const [shard, seq] of cut.seqs) {
       const owned = this.#owned.get(shard)
       if (owned !== undefined) owned.durableSeq = seq

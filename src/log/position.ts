@@ -3,7 +3,7 @@
  * milliseconds since 2024-01-01 and 12 bits of counter. Increasing within a journal, and greater than every position
  * the writer has been shown (I6), whatever the machine's clock does.
  */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import type { Clock } from './clock.ts'
 
 const EPOCH_MS = Date.UTC(2024, 0, 1)

@@ -5,7 +5,7 @@
  * Each record can be read alone: its check covers all its words and is seeded with the place it stands at, so that
  * bytes that were misplaced, zeroed or flipped never pass for a record. Batches have a CRC of their own (batch.ts).
  */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import type { StreamHash } from './stream.ts'
 import { decode } from './codec.ts'
 import type { Slice } from './slice.ts'

@@ -13,7 +13,7 @@
  * Why the order of 1 and 2 makes I2 hold: a former owner that looks for the fence after its sync and sees none had its
  * batch on disk before the survey began, so that the survey finds it.
  */
-import assert from 'node:assert/strict'
+import { assert } from '../aggregate/assert.ts'
 import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentSurvey } from './catalog.ts'
 import { sliceOf } from './slice.ts'
