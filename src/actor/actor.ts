@@ -45,6 +45,6 @@ export class Actor {
 
   /** Whether it can leave memory: nobody waits for it, and the log has all of it. */
   get isQuiet(): boolean {
-    return this.underWay === 0 && this.phase === 'running' && (this.group === undefined || this.group.isDurable)
+    return this.underWay === 0 && this.phase === 'running' && this.group?.state !== 'open'
   }
 }

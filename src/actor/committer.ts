@@ -7,7 +7,7 @@
  */
 import { PenholdError } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
-import { ownershipLost } from '../log/error.ts'
+import { ownershipLost, storageFull } from '../log/error.ts'
 import type { Log } from '../log/log.ts'
 import type { Actor } from './actor.ts'
 import { toFailure } from './error.ts'
@@ -27,7 +27,7 @@ export class Group {
   readonly actors: Set<Actor> = new Set()
   /** When its first event was decided, on the monotonic clock; -1 before that. */
   begun = -1
-  isDurable = false
+  state: 'open' | 'durable' | 'failed' = 'open'
   /** Called once the group is durable, or has failed. */
   readonly waiters: (() => void)[] = []
 }
@@ -57,8 +57,9 @@ export class Committer {
   #ready: HeldReply[] = []
   #state: 'idle' | 'scheduled' | 'running' | 'broken' = 'idle'
   #lastSyncMs = 0
-  /** Set while it is looked up which shards a fence took away. */
-  #checkingShards: Promise<void> | undefined
+  /** The look-ups of which shards a fence took away, one after the other, and how many are not done. */
+  #checking: Promise<void> = Promise.resolve()
+  #checks = 0
   #idleWaiters: (() => void)[] = []
 
   constructor(options: CommitterOptions) {
@@ -92,7 +93,7 @@ export class Committer {
   /** Sends the reply once everything that its actor has written is durable and the fence was looked at. */
   hold(held: HeldReply): void {
     const { group } = held.actor
-    if (group !== undefined && !group.isDurable) {
+    if (group?.state === 'open') {
       group.replies.push(held)
       return
     }
@@ -100,7 +101,7 @@ export class Committer {
     // What stands on durable state does not wait for a sync of others that is under way.
     if (this.#state === 'running' && this.#ready.length === 1) {
       this.#options.clock.defer(() => {
-        if (this.#state === 'running') this.#release(this.#ready.splice(0)).catch((error) => this.#break(error))
+        if (this.#state === 'running') this.#release(this.#ready.splice(0)).catch((error) => this.break(error))
       })
     }
   }
@@ -119,12 +120,17 @@ export class Committer {
     if (this.#state === 'idle' || this.#state === 'scheduled') void this.#run()
   }
 
-  /** Resolves once nothing that the actor has written is under way any more. */
+  /**
+   * Resolves once all that the actor has written is durable.
+   * @throws PenholdError `StorageFull` where it was not written after all
+   */
   async written(actor: Actor): Promise<void> {
     const { group } = actor
-    if (group === undefined || group.isDurable || this.#state === 'broken') return
-    this.kick()
-    await new Promise<void>((resolve) => group.waiters.push(resolve))
+    if (group?.state === 'open' && this.#state !== 'broken') {
+      this.kick()
+      await new Promise<void>((resolve) => group.waiters.push(resolve))
+    }
+    if (actor.group?.state === 'failed') throw storageFull(new Error('the batch was rolled back'))
   }
 
   /** Resolves when nothing is left to commit or to reply. */
@@ -145,12 +151,13 @@ export class Committer {
       }
       if (this.#state === 'running') this.#state = 'idle'
     } catch (error) {
-      this.#break(error)
+      this.break(error)
     }
     for (const resolve of this.#idleWaiters.splice(0)) resolve()
   }
 
-  #break(error: unknown): void {
+  /** Ends the worker: a rule of the code does not hold, or its log is at its end. */
+  break(error: unknown): void {
     if (this.#state === 'broken') return
     this.#state = 'broken'
     this.#options.onBroken(error)
@@ -174,7 +181,7 @@ export class Committer {
       return
     }
     this.#lastSyncMs = clock.monotonic() - begun
-    group.isDurable = true
+    group.state = 'durable'
     this.#writing = undefined
     await this.#release(group.replies)
     for (const resolve of group.waiters) resolve()
@@ -183,9 +190,16 @@ export class Committer {
   /** The look, and after it the replies. */
   async #release(replies: readonly HeldReply[]): Promise<void> {
     const { log, onReplied } = this.#options
-    if (log.isFenceRaised()) this.#checkingShards = this.#checkShards()
-    // A fence is seen once: whoever comes while its shards are looked up must wait for that too.
-    if (this.#checkingShards !== undefined) await this.#checkingShards
+    // A fence is seen once: whoever comes while its shards are looked up must wait for that too, and for the look-up of
+    // a fence that was raised meanwhile.
+    for (;;) {
+      if (log.isFenceRaised()) {
+        this.#checks += 1
+        this.#checking = this.#checking.then(() => this.#checkShards())
+      }
+      if (this.#checks === 0) break
+      await this.#checking
+    }
     const senders = new Set<Sender>()
     for (const { actor, sender, request, reply } of replies) {
       const { shard } = actor.stream
@@ -199,7 +213,7 @@ export class Committer {
 
   async #checkShards(): Promise<void> {
     const lost = await this.#options.log.lostShards()
-    this.#checkingShards = undefined
+    this.#checks -= 1
     if (lost.length > 0) this.#options.onShardsLost(lost)
   }
 
@@ -216,6 +230,7 @@ export class Committer {
     const failure = toFailure(error)
     const senders = new Set<Sender>()
     for (const group of groups) {
+      group.state = 'failed'
       for (const actor of group.actors) onVoid(actor)
       for (const { actor, sender, request } of group.replies) {
         sender.reply(request, { kind: 'failed', failure })

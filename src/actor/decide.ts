@@ -21,6 +21,8 @@ type Decide = (state: unknown, payload: unknown, context: CommandContext<unknown
 type Evolve = (state: unknown, data: unknown) => unknown
 type Query = (state: unknown, argument: unknown) => unknown
 
+const REJECTION_CODE_MAX = 200
+
 export interface DecisionLimits {
   /** Events of one command. */
   readonly eventsPerCommandMax: number
@@ -141,11 +143,15 @@ function isRejection(returned: unknown): returned is Rejection {
 }
 
 function checkedRejection(message: CommandMessage, rejection: Rejection): Rejection {
+  const code: unknown = rejection.code
   try {
+    if (typeof code !== 'string' || code === '' || !code.isWellFormed() || code.length > REJECTION_CODE_MAX) {
+      throw new Error(`a rejection's code is a text of 1 to ${REJECTION_CODE_MAX} characters`)
+    }
     hashPlain(rejection.details, 0)
     return rejection
   } catch (error) {
-    throw handlerFailed(`${describeCommand(message)}, in the details of its rejection,`, error)
+    throw handlerFailed(`${describeCommand(message)}, in its rejection,`, error)
   }
 }
 

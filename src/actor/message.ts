@@ -26,6 +26,8 @@ export interface CommandMessage extends ToAggregate {
   readonly expectedVersion: number
   /** On the monotonic clock. What is taken up later is not decided any more. */
   readonly deadline: number
+  /** The greatest position its sender has seen: the command's events come after it (I6). */
+  readonly after: number
   readonly metadata: Readonly<Record<string, unknown>> | undefined
 }
 

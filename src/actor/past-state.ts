@@ -1,22 +1,22 @@
 /** Travelling in time: a stream's state at a version, at an event, or at a moment. Reads the log beside the mailbox. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { formatId } from '../log/identity.ts'
+import type { StreamTail } from '../log/history.ts'
 import type { Log } from '../log/log.ts'
 import { NOWHERE, RecordKind, type LogRecord } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import { noSuchEvent } from './error.ts'
 import type { StateAt } from './message.ts'
-import { fold } from './recovery.ts'
 
 /**
- * The durable state at a moment of the stream's past; the newest where `at` names none.
+ * What leads to the durable state at a moment of the stream's past; to the newest where `at` names none.
  * @throws PenholdError `NoSuchEvent` where the stream was never there
  */
-export async function stateInThePast(
+export async function readPast(
   log: Log,
   stream: Stream,
   { aggregate, at }: { readonly aggregate: Aggregate; readonly at: StateAt },
-): Promise<unknown> {
+): Promise<StreamTail> {
   const events: LogRecord[] = []
   let snapshot: LogRecord | undefined
   let isReached = false
@@ -31,7 +31,7 @@ export async function stateInThePast(
     }
   }
   if (!isReached && !isBeginning(at)) throw noSuchEvent(stream.name, at)
-  return fold(aggregate, stream, { snapshot, events: events.reverse(), newest: NOWHERE }).state
+  return { snapshot, events: events.reverse(), newest: NOWHERE }
 }
 
 /**

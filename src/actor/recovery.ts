@@ -1,8 +1,9 @@
 /** The recovering phase: from a stream's records to the state that its actor goes on from. */
-import { assert } from '../aggregate/assert.ts'
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { missingPath } from '../aggregate/upcaster.ts'
+import { logCorrupt } from '../log/error.ts'
 import type { Log } from '../log/log.ts'
+import { segmentPath } from '../log/path.ts'
 import type { Address, LogRecord } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import type { StreamTail } from '../log/history.ts'
@@ -15,20 +16,36 @@ export interface Recovered {
   readonly newest: Address
 }
 
+/** A fold gives a sign of life every so many events. */
+const EVENTS_PER_SIGN = 256
+
 /** Reads what leads to the stream's state. A snapshot of another state version is passed over. */
 export function readTail(log: Log, aggregate: Aggregate, stream: Stream): Promise<StreamTail> {
   return log.tail(stream, (snapshot) => snapshot.typeVersion === aggregate.stateVersion)
 }
 
 /**
- * Folds what was read into the state. Runs users' evolve functions.
+ * Folds what was read into the state. Runs users' evolve functions, and gives a sign of life now and then.
  * @throws PenholdError `UnknownEvent` or `HandlerFailed`
  */
-export function fold(aggregate: Aggregate, stream: Stream, { snapshot, events, newest }: StreamTail): Recovered {
+export function fold(
+  aggregate: Aggregate,
+  stream: Stream,
+  { snapshot, events, newest }: StreamTail,
+  onProgress: () => void = () => undefined,
+): Recovered {
   let state: unknown = snapshot === undefined ? aggregate.initialState() : snapshot.data
   let version = snapshot?.version ?? 0
   for (const event of events) {
-    assert(event.version === version + 1, `${stream.name} has a gap in its versions (I4)`)
+    if (event.version !== version + 1) {
+      const { journal, segment, offset } = event.address
+      throw logCorrupt(
+        segmentPath(journal, segment),
+        offset,
+        `${stream.name} goes from version ${version} to ${event.version}`,
+      )
+    }
+    if (event.version % EVENTS_PER_SIGN === 0) onProgress()
     checkPath(aggregate, stream, event)
     state = evolveRecord(aggregate, state, event)
     version = event.version

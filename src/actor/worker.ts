@@ -7,7 +7,8 @@
  * is answered by itself.
  */
 import type { Aggregate } from '../aggregate/aggregate.ts'
-import type { PenholdError } from '../aggregate/error.ts'
+import { BrokenInvariant } from '../aggregate/assert.ts'
+import { PenholdError } from '../aggregate/error.ts'
 import { hashPlain } from '../aggregate/plain.ts'
 import { missingPath } from '../aggregate/upcaster.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
@@ -26,7 +27,7 @@ import * as errors from './error.ts'
 import { createKind, type Kind } from './kind.ts'
 import type { ActorLimits } from './limits.ts'
 import type { CommandMessage, Message, Reply, Sender, StateMessage } from './message.ts'
-import { stateInThePast } from './past-state.ts'
+import { readPast } from './past-state.ts'
 import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
 import { fold, readTail } from './recovery.ts'
@@ -64,6 +65,8 @@ export class Worker {
   readonly #committer: Committer
   /** Messages that were taken in and not yet up, in order. Bounded by the senders' windows. */
   readonly #waiting = new Queue<Envelope>()
+  /** Actors that were stopped in the middle of their mailbox because the batch was full. */
+  #paused: Actor[] = []
   /** The monotonic time, read once for a number of messages. */
   #now = 0
   #stopIdleCheck: Cancel = () => undefined
@@ -82,9 +85,10 @@ export class Worker {
       onReplied: (actor) => (actor.underWay -= 1),
       onVoid: (actor) => this.#dropVoid(actor),
       onShardsLost: (shards) => this.#dropShards(shards),
-      onRoom: () => this.#pump(),
+      onRoom: () => this.#resume(),
       onBroken: (error) => {
         this.#isEnded = true
+        this.#stopIdleCheck()
         options.onBroken(error)
       },
     })
@@ -193,7 +197,12 @@ export class Worker {
           ? { kind: 'answered', value: answer(actor.kind.aggregate, actor.state, message) }
           : this.#command(actor, message, sender)
     } catch (error) {
+      if (error instanceof BrokenInvariant) {
+        this.#committer.break(error)
+        return
+      }
       reply = failed(error)
+      if (error instanceof PenholdError && error.code === 'HandlerFailed') this.#reload(actor)
     }
     this.#options.progress.leave()
     if (reply !== undefined) this.#committer.hold({ actor, sender, request: message.request, reply })
@@ -204,6 +213,7 @@ export class Worker {
     const { name: stream } = actor.stream
     const remembered = message.isFresh ? undefined : actor.window?.find(message.commandId)
     if (remembered !== undefined) return this.#answerAgain(actor, message, { sender, remembered })
+    this.#log.positions.observe(message.after)
     if (message.deadline < this.#now) throw errors.timedOutBefore(stream, message.name)
     if (message.expectedVersion >= 0 && message.expectedVersion !== actor.version) {
       throw errors.expectedVersion(stream, message.expectedVersion, actor.version)
@@ -257,9 +267,16 @@ export class Worker {
   async #answerState(actor: Actor, message: StateMessage, sender: Sender): Promise<void> {
     await this.#replyWith(actor, { sender, message }, async () => {
       const { aggregate } = actor.kind
-      const value = await stateInThePast(this.#log, actor.stream, { aggregate, at: message.at })
-      hashPlain(value, 0)
-      return { kind: 'answered', value }
+      const tail = await readPast(this.#log, actor.stream, { aggregate, at: message.at })
+      const enter = (): void => this.#options.progress.enter(sender, message.request)
+      enter()
+      try {
+        const { state } = fold(aggregate, actor.stream, tail, enter)
+        hashPlain(state, 0)
+        return { kind: 'answered', value: state }
+      } finally {
+        this.#options.progress.leave()
+      }
     })
   }
 
@@ -299,7 +316,10 @@ export class Worker {
     try {
       const tail = await readTail(this.#log, aggregate, actor.stream)
       this.#enterFor(actor)
-      Object.assign(actor, fold(aggregate, actor.stream, tail))
+      Object.assign(
+        actor,
+        fold(aggregate, actor.stream, tail, () => this.#enterFor(actor)),
+      )
       this.#options.progress.leave()
       const isWhole = tail.snapshot === undefined
       if (isWhole && actor.mailbox.some(({ message }) => message.kind === 'command' && !message.isFresh)) {
@@ -310,6 +330,16 @@ export class Worker {
       this.#options.progress.leave()
       this.#refuse(actor, error)
     }
+  }
+
+  /** A handler failed and may have changed the state it was given: the actor goes back to what the log says. */
+  #reload(actor: Actor): void {
+    actor.phase = 'recovering'
+    actor.window = undefined
+    this.#committer.written(actor).then(
+      () => this.#recover(actor),
+      (error: unknown) => this.#refuse(actor, error),
+    )
   }
 
   async #recoverWindow(actor: Actor): Promise<void> {
@@ -323,18 +353,36 @@ export class Worker {
     }
   }
 
+  /** The actor is alive: takes up its mailbox. Where the batch is full it goes on once there is room. */
   #run(actor: Actor): void {
     if (this.#isEnded) return
-    actor.phase = 'running'
     const mailbox = actor.mailbox
     actor.mailbox = []
-    for (const envelope of mailbox) {
-      // The first may have sent the actor back to recover its window.
-      if ((actor.phase as Actor['phase']) === 'recovering') actor.mailbox.push(envelope)
-      else this.#handle(actor, envelope.message, envelope.sender)
+    for (const [i, envelope] of mailbox.entries()) {
+      if (this.#committer.isFull) {
+        actor.mailbox = mailbox.slice(i)
+        this.#paused.push(actor)
+        this.#committer.commitNow()
+        return
+      }
+      actor.phase = 'running'
+      this.#handle(actor, envelope.message, envelope.sender)
+      // It may have sent the actor back to recover; what is left of the mailbox waits behind it.
+      if ((actor.phase as Actor['phase']) === 'recovering') {
+        actor.mailbox.push(...mailbox.slice(i + 1))
+        return
+      }
     }
+    actor.phase = 'running'
     this.#passivateOverflow()
     this.#committer.kick()
+  }
+
+  #resume(): void {
+    const paused = this.#paused
+    this.#paused = []
+    for (const actor of paused) this.#run(actor)
+    this.#pump()
   }
 
   /** The actor cannot be brought to life: whoever waits for it is told why, and the next message tries anew. */

@@ -8,7 +8,12 @@ export type Validated =
 
 /** Checks a value. What the schema makes of it (defaults, coercions) is the value from there on. */
 export function validate(schema: StandardSchemaV1, value: unknown): Validated {
-  const result = schema['~standard'].validate(value)
+  let result: ReturnType<StandardSchemaV1['~standard']['validate']>
+  try {
+    result = schema['~standard'].validate(value)
+  } catch (error) {
+    return { kind: 'invalid', problem: `its schema failed: ${String(error)}` }
+  }
   if (result instanceof Promise) {
     result.catch(() => undefined)
     return { kind: 'invalid', problem: 'its schema is asynchronous; Penhold takes synchronous schemas only' }

@@ -38,11 +38,20 @@ export function windowFull(limit: number): PenholdError {
   )
 }
 
-export function handlerStuck(stream: string, name: string, ms: number): PenholdError {
+/** What a handler did to its worker's thread. */
+export type Offence = { readonly kind: 'held'; readonly ms: number } | { readonly kind: 'ended' }
+
+/**
+ * `outcome` is `none` for the command whose handler it was, since it never came to its events, and `unknown` for others
+ * that were under way to the aggregate.
+ */
+export function handlerStuck(stream: string, name: string, offence: Offence, outcome: Outcome): PenholdError {
+  const what =
+    offence.kind === 'held' ? `held its worker's thread for more than ${offence.ms} ms` : `ended its worker's thread`
   return new PenholdError(
     'HandlerStuck',
-    `'${name}' on ${stream} held its worker's thread for more than ${ms} ms. The worker was replaced and the command dropped; nothing of it happened.`,
-    { outcome: 'none', retryable: false, details: { stream, name } },
+    `'${name}' on ${stream} ${what}. The worker was replaced, and what was under way to the aggregate dropped; mend the handler.`,
+    { outcome, retryable: false, details: { stream, name } },
   )
 }
 

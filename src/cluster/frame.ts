@@ -2,6 +2,7 @@
  * Writing and reading the bytes of a frame: little-endian numbers, texts and byte runs with their lengths before them.
  * Reading checks every length against what is there.
  */
+import { assert } from '../aggregate/assert.ts'
 import type { Slice } from '../log/slice.ts'
 
 const FIRST_CAPACITY = 16 * 1024
@@ -54,9 +55,19 @@ export class FrameWriter {
     this.#ensure(2 + text.length * 3)
     const at = this.#length + 2
     const length = writeText(this.#bytes, at, text)
+    assert(length <= 0xffff, 'a text in a frame takes up to 65,535 bytes')
     this.#bytes[this.#length] = length
     this.#bytes[this.#length + 1] = length >>> 8
     this.#length = at + length
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** Forgets what was written since the frame had this length. */
+  cutTo(length: number): void {
+    this.#length = length
   }
 
   /** The frame so far, in memory of its own; the writer begins anew. */

@@ -70,7 +70,10 @@ export interface Ref<A extends Aggregate> {
     name: K,
     ...args: Arguments<PayloadOf<A, K>, AskOptions>
   ): Promise<Accepted<EventsOf<A, K>>>
-  /** Sends a command without waiting. A failure is told to the config's `onTellFailed`. */
+  /**
+   * Sends a command without waiting. What fails after it was sent is told to the config's `onTellFailed`.
+   * @throws PenholdError `BadPayload`, `TooLarge` or `UnknownCommand`, as nothing can be sent then
+   */
   tell<K extends CommandName<A>>(name: K, ...args: Arguments<PayloadOf<A, K>, AskOptions>): void
   /** Asks a query of the aggregate's newest durable state; linearizable. */
   query<K extends QueryName<A>>(
@@ -157,7 +160,9 @@ class AggregateRef {
     return new Promise((resolve, reject) => {
       if (!Object.hasOwn(this.#aggregate.queries as object, name))
         throw unknownCommand(this.#aggregate.type, 'query', name)
-      this.#hash(`the query '${name}' of ${this.stream}`, argument)
+      const what = `the query '${name}' of ${this.stream}`
+      checkTimeout(what, options.timeoutMs)
+      this.#hash(what, argument)
       const message = {
         kind: 'query',
         request: 0,
@@ -176,6 +181,7 @@ class AggregateRef {
 
   state(moment?: Moment, options: QueryOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      checkTimeout(`the state of ${this.stream}`, options.timeoutMs)
       const at = checkedMoment(moment)
       const message = { kind: 'state', request: 0, stream: this.stream, at } as const
       this.#host.send(
@@ -191,6 +197,7 @@ class AggregateRef {
     const { type, schemas, commands } = this.#aggregate
     if (!Object.hasOwn(commands as object, name)) throw unknownCommand(type, 'command', name)
     const what = `the command '${name}' of ${this.stream}`
+    checkTimeout(what, options.timeoutMs)
     const payload = checkedPayload(what, schemas[name], given)
     const { commandId, expectedVersion = -1, metadata } = options
     if (commandId !== undefined && !isId(commandId)) {
@@ -208,6 +215,7 @@ class AggregateRef {
       isFresh: commandId === undefined,
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
+      after: 0,
       metadata,
     }
   }
@@ -278,6 +286,11 @@ function checkedPayload(what: string, schema: Aggregate['schemas'][string], give
 function checkedVersion(what: string, version: number): number {
   if (Number.isInteger(version) && version >= -1) return version
   throw badPayload(what, `expectedVersion is ${version}, which is no version`)
+}
+
+function checkTimeout(what: string, timeoutMs: number | undefined): void {
+  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs < 2 ** 31)) return
+  throw badPayload(what, `timeoutMs is ${timeoutMs}; give milliseconds from 0 to ${2 ** 31 - 1}`)
 }
 
 function checkedMoment(moment: Moment | undefined): StateAt {

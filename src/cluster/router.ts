@@ -11,7 +11,7 @@ import type { Cancel, Clock } from '../log/clock.ts'
 import { aborted, nodeClosed, timeout, windowFull } from './error.ts'
 import { FrameWriter } from './frame.ts'
 import type { Link } from './link.ts'
-import { readReplies, writeMessage } from './wire.ts'
+import { readReplies, writeMessage, type NumberedReply } from './wire.ts'
 
 export interface RouterOptions {
   readonly clock: Clock
@@ -19,6 +19,8 @@ export interface RouterOptions {
   readonly underWayMax: number
   /** How long a request waits that names no time of its own. */
   readonly timeoutMs: number
+  /** A worker said what no worker of this version says. */
+  readonly onBadFrame: (worker: number, error: unknown) => void
 }
 
 /** What becomes of a request, told once. */
@@ -45,6 +47,8 @@ interface Pending {
   /** Whether a timer of its own watches it. */
   readonly isTimed: boolean
   isSent: boolean
+  /** An earlier worker had it too, and may have let it take effect. */
+  isSentAgain: boolean
   stopWatching: Cancel
 }
 
@@ -67,6 +71,8 @@ export class Router {
   readonly #pending = new Map<number, Pending>()
   readonly #frame = new FrameWriter()
   #lastRequest = 0
+  /** The greatest position in any reply: what is asked from here on may be its effect. */
+  #positionSeen = 0
   #isSweeping = false
   #isClosed = false
   #onDrained: () => void = NEVER
@@ -92,7 +98,10 @@ export class Router {
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
     const deadline = this.#options.clock.monotonic() + timeoutMs
     message.request = request
-    if (message.kind === 'command') message.deadline = deadline
+    if (message.kind === 'command') {
+      message.deadline = deadline
+      message.after = this.#positionSeen
+    }
     const isTimed = options.timeoutMs !== undefined
     const pending: Pending = {
       message,
@@ -102,6 +111,7 @@ export class Router {
       timeoutMs,
       isTimed,
       isSent: false,
+      isSentAgain: false,
       stopWatching: NEVER,
     }
     this.#pending.set(request, pending)
@@ -117,11 +127,14 @@ export class Router {
     lane.link = link
     lane.outgoing = []
     link.onFrame((frame) => {
-      if (lane.link === link) this.#receive(frame)
+      if (lane.link === link) this.#receive(worker, frame)
     })
     for (const pending of this.#pending.values()) {
       if (pending.lane !== lane) continue
-      if (pending.isSent) pending.message = again(pending.message)
+      if (pending.isSent) {
+        pending.message = again(pending.message)
+        pending.isSentAgain = true
+      }
       this.#enqueue(lane, pending)
     }
   }
@@ -143,6 +156,11 @@ export class Router {
   fail(request: number, error: PenholdError): void {
     const pending = this.#take(request)
     pending?.outcome.reject(error)
+  }
+
+  /** Answers everything that is under way to an aggregate with an error. */
+  failStream(stream: string, error: PenholdError): void {
+    for (const [request, { message }] of this.#pending) if (message.stream === stream) this.fail(request, error)
   }
 
   /** Takes no more requests; resolves when those under way are answered, or after `ms`. */
@@ -183,10 +201,19 @@ export class Router {
     }
   }
 
-  #receive(frame: Uint8Array): void {
-    for (const { request, reply } of readReplies(frame)) {
+  #receive(worker: number, frame: Uint8Array): void {
+    let replies: NumberedReply[]
+    try {
+      replies = readReplies(frame)
+    } catch (error) {
+      this.#options.onBadFrame(worker, error)
+      return
+    }
+    for (const { request, reply } of replies) {
+      if (reply.kind === 'accepted' && reply.position > this.#positionSeen) this.#positionSeen = reply.position
       // One that was given up in the meantime is nobody's any more.
-      this.#take(request)?.outcome.resolve(reply)
+      const pending = this.#take(request)
+      pending?.outcome.resolve(pending.isSentAgain ? withDoubt(reply) : reply)
     }
   }
 
@@ -226,7 +253,8 @@ export class Router {
   #sweepLater(): void {
     if (this.#isSweeping) return
     this.#isSweeping = true
-    this.#options.clock.after(SWEEP_MS, () => {
+    // Somebody waits: the process must not end because nothing else happens in it.
+    this.#options.clock.afterAlive(SWEEP_MS, () => {
       this.#isSweeping = false
       const now = this.#options.clock.monotonic()
       for (const [request, pending] of this.#pending) {
@@ -248,4 +276,10 @@ function createLane(worker: number): Lane {
 /** The same message for another try: its id may have been seen. */
 function again(message: Message): Message {
   return message.kind === 'command' ? ({ ...message, isFresh: false } satisfies CommandMessage) : message
+}
+
+/** What the successor of a worker refuses, the worker itself may have done before it ended. */
+function withDoubt(reply: Reply): Reply {
+  if (reply.kind !== 'failed') return reply
+  return { kind: 'failed', failure: { ...reply.failure, outcome: 'unknown' } }
 }

@@ -3,7 +3,7 @@
  * four times the throughput of a frame each. A frame is a row of messages, or of replies:
  *
  *     message   tag u8, request u32, stream text, then
- *       command   name text, flags u8, command id 16 bytes, payload hash u32, expected version f64, deadline f64,
+ *       command   name text, flags u8, command id 16 bytes, payload hash u32, expected version f64, deadline f64, after f64,
  *                 metadata (MessagePack, where flagged), payload (MessagePack, where flagged)
  *       query     name text, flags u8, argument (MessagePack, where flagged)
  *       state     moment (MessagePack)
@@ -86,7 +86,7 @@ export function readReplies(bytes: Uint8Array): NumberedReply[] {
 }
 
 function writeCommand(frame: FrameWriter, message: CommandMessage): void {
-  const { name, isFresh, commandId, payloadHash, expectedVersion, deadline, metadata, payload } = message
+  const { name, isFresh, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } = message
   const hasMetadata = metadata === undefined ? 0 : Flag.hasMetadata
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
@@ -95,6 +95,7 @@ function writeCommand(frame: FrameWriter, message: CommandMessage): void {
   frame.u32(payloadHash)
   frame.f64(expectedVersion)
   frame.f64(deadline)
+  frame.f64(after)
   if (hasMetadata !== 0) frame.slice(encodeScratch(metadata))
   if (hasPayload !== 0) frame.slice(encodeScratch(payload))
 }
@@ -122,6 +123,7 @@ function readCommand(frame: FrameReader, request: number, stream: string): Comma
   const payloadHash = frame.u32()
   const expectedVersion = frame.f64()
   const deadline = frame.f64()
+  const after = frame.f64()
   const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : decodeSlice(frame.slice())
   const payload = (flags & Flag.hasPayload) === 0 ? undefined : decodeSlice(frame.slice())
   return {
@@ -135,6 +137,7 @@ function readCommand(frame: FrameReader, request: number, stream: string): Comma
     isFresh: (flags & Flag.isFresh) !== 0,
     expectedVersion,
     deadline,
+    after,
     metadata: metadata as CommandMessage['metadata'],
   }
 }

@@ -16,7 +16,7 @@ import type { Slice } from './slice.ts'
 import type { StreamHash } from './stream.ts'
 
 export const BATCH_HEADER_BYTES: number = 48
-/** A batch is committed when it has reached this size; it exceeds it by one command's records at most. */
+/** No command is added to a batch that has reached this size. */
 export const BATCH_BYTES_MAX: number = 4 * 1024 * 1024
 /** What claims to be longer than this is no batch. */
 export const BATCH_BYTES_LIMIT: number = 64 * 1024 * 1024
@@ -91,6 +91,7 @@ export class BatchBuilder {
 
   /** Completes the header and returns the whole batch; valid until the next `begin`. */
   finish(): Uint8Array {
+    assert(this.#length <= BATCH_BYTES_LIMIT, 'a batch is no longer than a reader takes')
     const block = this.#block
     block.put(0, MAGIC)
     block.put(4, this.#length)

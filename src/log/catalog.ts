@@ -73,6 +73,11 @@ export class Catalog {
       const isLast = segment === segments.at(-1)
       const index = isLast ? undefined : await IndexFile.open(this.files, journal, segment)
       surveys.push(index === undefined ? await this.#scan(journal, segment) : { ...fields(index), ending: 'clean' })
+      // An index that was made while its segment was still written to may end too early.
+      const before = surveys.at(-2)
+      if (before !== undefined && batchGap(surveys.at(-1)!, before) !== undefined) {
+        surveys[surveys.length - 2] = await this.#scan(journal, before.segment)
+      }
     }
     const seqs = new Map<number, number>()
     return surveys.map((survey, i) => {

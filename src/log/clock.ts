@@ -6,6 +6,8 @@ export interface Clock {
   monotonic(): number
   /** Runs the callback once after so many milliseconds. A pending timer does not keep the process alive. */
   after(ms: number, callback: () => void): Cancel
+  /** The same, for what somebody waits for: the process stays until it has run. */
+  afterAlive(ms: number, callback: () => void): Cancel
   /** Runs the callback once everything that has already arrived from outside was taken in, and its consequences. */
   defer(callback: () => void): void
   /** Resolves once others have had their turn: for long work that must not hold up the thread. */

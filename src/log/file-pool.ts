@@ -1,62 +1,76 @@
 /**
  * Files open for reading, the most recently used ones: a log of thousands of segments must not use up the process's
- * file descriptors.
+ * file descriptors. A file is closed when it was evicted and nobody reads from it any more.
  */
 import type { ReadFile, Storage } from './storage.ts'
 
 const OPEN_MAX = 128
 
+interface PooledFile {
+  readonly opening: Promise<ReadFile | undefined>
+  readers: number
+  isEvicted: boolean
+}
+
 export class FilePool {
   readonly #storage: Storage
-  /** In order of use, the least recent first. A file that is missing is not remembered. */
-  readonly #open = new Map<string, Promise<ReadFile | undefined>>()
+  /** In order of use, the least recent first. */
+  readonly #open = new Map<string, PooledFile>()
 
   constructor(storage: Storage) {
     this.#storage = storage
   }
 
   /** Up to `length` bytes; undefined where there is no such file. */
-  async read(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
-    const file = await this.#file(path)
-    return file?.read(offset, length)
+  read(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+    return this.#use(path, (file) => file.read(offset, length))
   }
 
-  async size(path: string): Promise<number | undefined> {
-    const file = await this.#file(path)
-    return file?.size()
+  size(path: string): Promise<number | undefined> {
+    return this.#use(path, (file) => file.size())
   }
 
   /** Forgets a file that was replaced. */
   async forget(path: string): Promise<void> {
     const file = this.#open.get(path)
-    this.#open.delete(path)
-    await (await file)?.close()
+    if (file !== undefined) await this.#evict(path, file)
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#open.keys()].map((path) => this.forget(path)))
+    for (const [path, file] of this.#open) await this.#evict(path, file)
   }
 
-  async #file(path: string): Promise<ReadFile | undefined> {
-    let file = this.#open.get(path)
+  async #use<T>(path: string, work: (file: ReadFile) => Promise<T>): Promise<T | undefined> {
+    const file = this.#open.get(path) ?? { opening: this.#storage.openRead(path), readers: 0, isEvicted: false }
     this.#open.delete(path)
-    file ??= this.#storage.openRead(path)
     this.#open.set(path, file)
-    const opened = await file.catch((error: unknown) => {
+    file.readers += 1
+    try {
+      const opened = await file.opening
+      // What is missing may be there the next time.
+      if (opened === undefined) this.#open.delete(path)
+      return opened === undefined ? undefined : await work(opened)
+    } catch (error) {
       this.#open.delete(path)
+      file.isEvicted = true
       throw error
-    })
-    if (opened === undefined) this.#open.delete(path)
-    if (this.#open.size > OPEN_MAX) this.#evict()
-    return opened
+    } finally {
+      file.readers -= 1
+      await this.#closeUnused(file)
+      const [oldest] = this.#open
+      if (this.#open.size > OPEN_MAX && oldest !== undefined) await this.#evict(...oldest)
+    }
   }
 
-  #evict(): void {
-    const [oldest] = this.#open.keys()
-    if (oldest === undefined) return
-    const file = this.#open.get(oldest)
-    this.#open.delete(oldest)
-    // Not before whoever is reading from it has had the bytes: reads of this turn are already under way.
-    void file?.then((opened) => opened?.close()).catch(() => undefined)
+  async #evict(path: string, file: PooledFile): Promise<void> {
+    this.#open.delete(path)
+    file.isEvicted = true
+    await this.#closeUnused(file)
+  }
+
+  async #closeUnused(file: PooledFile): Promise<void> {
+    if (!file.isEvicted || file.readers > 0) return
+    const opened = await file.opening.catch(() => undefined)
+    await opened?.close()
   }
 }

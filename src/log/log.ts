@@ -10,6 +10,7 @@ import { BatchBuilder, type BatchPlace } from './batch.ts'
 import { Catalog } from './catalog.ts'
 import { FenceWatch, newestEpoch } from './claim.ts'
 import type { Clock } from './clock.ts'
+import { storageFull } from './error.ts'
 import { History, type StreamTail } from './history.ts'
 import { Journal } from './journal.ts'
 import { PositionClock } from './position.ts'
@@ -17,7 +18,7 @@ import { RecordKind, type Address, type LogRecord, type RecordParts } from './re
 import type { Reign } from './reign.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Slice } from './slice.ts'
-import type { Storage } from './storage.ts'
+import { isStorageFull, type Storage } from './storage.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
 import { addOpening, closingParts, Heir, NO_STREAM, refusal, type Inheritance } from './take-over.ts'
 
@@ -85,15 +86,20 @@ export class Log {
     this.#batch.begin(journal.place)
   }
 
-  /** Begins a journal and takes over the shards. @throws JournalBroken, and whatever the storage throws. */
+  /** Begins a journal and takes over the shards. @throws PenholdError `StorageFull`; JournalBroken */
   static async open(options: LogOptions): Promise<Log> {
     const { storage, clock, clusterId, shards, segmentBytes } = options
     const cluster = hash64(clusterId, 0)
-    const journal = await Journal.create(storage, { cluster, segmentBytes })
     const catalog = new Catalog({ storage, clock, cluster, shards })
-    const log = new Log(options, catalog, journal)
-    await log.#takeOver(options.own, options.node)
-    return log
+    let log: Log | undefined
+    try {
+      log = new Log(options, catalog, await Journal.create(storage, { cluster, segmentBytes }))
+      await log.#takeOver(options.own, options.node)
+      return log
+    } catch (error) {
+      await log?.abandon()
+      throw isStorageFull(error) ? storageFull(error) : error
+    }
   }
 
   get journal(): number {

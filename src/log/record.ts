@@ -15,7 +15,7 @@ export const RecordKind = {
   event: 1,
   /** A stream's state at a version: data is the state, typeVersion the aggregate's state version. */
   snapshot: 2,
-  /** A shard's new owner has begun; data is its `Opening` (ownership.ts). Has no stream. */
+  /** A shard's new owner has begun; data is its `Opening` (reign.ts). Has no stream. */
   opened: 3,
   /** The journal's writer has ended on purpose: everything before it is durable. Has no stream. */
   closed: 4,

@@ -80,8 +80,8 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
     segmentBytes: definition.segmentBytes ?? 64 * 1024 * 1024,
     limits: { ...DEFAULT_LIMITS, ...definition.limits },
     timeouts: { ...DEFAULT_TIMEOUTS, ...definition.timeouts },
-    onTellFailed: definition.onTellFailed ?? warnTellFailed,
-    onWarning: definition.onWarning ?? ((message) => process.emitWarning(message, 'PenholdWarning')),
+    onTellFailed: shielded(definition.onTellFailed ?? warnTellFailed),
+    onWarning: shielded(definition.onWarning ?? ((message) => process.emitWarning(message, 'PenholdWarning'))),
   }
   checkNumbers(config)
   return config
@@ -139,4 +139,15 @@ function warnTellFailed(error: PenholdError, command: { readonly stream: string;
     `tell '${command.name}' to ${command.stream} failed with ${error.code}: ${error.message}`,
     'PenholdWarning',
   )
+}
+
+/** A user's callback that throws must not take what runs around it along. */
+function shielded<Arguments extends readonly unknown[]>(callback: (...args: Arguments) => void) {
+  return (...args: Arguments): void => {
+    try {
+      callback(...args)
+    } catch (error) {
+      process.emitWarning(`a callback of the cluster's config failed: ${String(error)}`, 'PenholdWarning')
+    }
+  }
 }

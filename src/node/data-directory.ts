@@ -102,7 +102,7 @@ export function lockDirectory(dataDir: string): () => void {
     fs.unlinkSync(temporary)
   }
   return () => {
-    if (readHolder(path)?.pid === process.pid) fs.rmSync(path, { force: true })
+    if (JSON.stringify(readHolder(path)) === JSON.stringify(own)) fs.rmSync(path, { force: true })
   }
 }
 

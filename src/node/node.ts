@@ -52,7 +52,7 @@ export interface Node extends AsyncDisposable {
  * `config` is the URL or path of a `cluster.config.ts`, which worker threads load too; or a config itself, for a node
  * that runs inline.
  *
- * @throws PenholdError `DataDirectoryInUse`, `DataFormat`, `BadDefinition`, `StorageFull`
+ * @throws PenholdError `DataDirectoryInUse`, `DataDirectoryUnusable`, `DataFormat`, `BadDefinition`, `StorageFull`
  */
 export async function startNode(config: URL | string | ClusterConfig, overrides: Overrides = {}): Promise<Node> {
   const source = await resolveConfig(config, overrides)
@@ -126,6 +126,7 @@ class RunningNode implements Node, RefHost {
       clock: systemClock,
       underWayMax: limits.underWayMax,
       timeoutMs: timeouts.askMs,
+      onBadFrame: (worker, error) => this.#supervisor.distrust(worker, error),
     })
     this.#supervisor = new Supervisor({
       clock: systemClock,

@@ -6,7 +6,8 @@
  * handler cannot keep a worker from everyone else (I8).
  */
 import { PenholdError } from '../aggregate/error.ts'
-import { handlerStuck } from '../cluster/error.ts'
+import type { Message } from '../actor/message.ts'
+import { handlerStuck, type Offence } from '../cluster/error.ts'
 import type { Router } from '../cluster/router.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import type { Quarantine } from './quarantine.ts'
@@ -27,6 +28,7 @@ interface Charge {
   handle: WorkerHandle | undefined
   /** Starts in a row that did not last. */
   failures: number
+  restarting: Promise<void> | undefined
   servingSince: number
   /** What the watchdog saw last, and since when it has not changed. */
   seen: { readonly count: number; readonly since: number }
@@ -56,7 +58,14 @@ export class Supervisor {
   /** Starts all workers; rejects with the first that cannot start, and ends the others. */
   async start(workers: number): Promise<void> {
     for (let worker = 0; worker < workers; worker += 1) {
-      this.#charges.push({ worker, handle: undefined, failures: 0, servingSince: 0, seen: { count: 0, since: 0 } })
+      this.#charges.push({
+        worker,
+        handle: undefined,
+        failures: 0,
+        restarting: undefined,
+        servingSince: 0,
+        seen: { count: 0, since: 0 },
+      })
     }
     const started = await Promise.allSettled(this.#charges.map((charge) => this.#startCharge(charge)))
     const failed = started.find((result) => result.status === 'rejected')
@@ -75,7 +84,12 @@ export class Supervisor {
   async close(stopMs: number): Promise<void> {
     this.#isClosing = true
     this.#stopWatching()
-    await Promise.all(this.#charges.map(async ({ handle }) => handle && this.#closeHandle(handle, stopMs)))
+    await Promise.all(
+      this.#charges.map(async (charge) => {
+        await charge.restarting
+        if (charge.handle !== undefined) await this.#closeHandle(charge.handle, stopMs)
+      }),
+    )
   }
 
   async #closeHandle(handle: WorkerHandle, stopMs: number): Promise<void> {
@@ -93,7 +107,7 @@ export class Supervisor {
     const { router, clock, onWarning } = this.#options
     const handle = await this.#options.start(charge.worker, {
       onWarning,
-      onEnd: (reason) => void this.#replace(charge, handle, { reason }),
+      onEnd: (reason) => this.#ended(charge, handle, reason),
     })
     if (this.#isClosing) return handle.terminate()
     charge.handle = handle
@@ -102,17 +116,50 @@ export class Supervisor {
     router.attach(charge.worker, handle.link)
   }
 
-  async #replace(charge: Charge, handle: WorkerHandle, why: { readonly reason: string }): Promise<void> {
+  /** A worker that ended while users' code ran was ended by it: that command is not sent again. */
+  #ended(charge: Charge, handle: WorkerHandle, reason: string): void {
+    const { isBusy, request } = handle.progress()
+    const message = isBusy ? this.#options.router.message(request) : undefined
+    if (message === undefined) void this.#replace(charge, handle, { reason, isBlamed: false })
+    else this.#blame(charge, handle, message, { kind: 'ended' })
+  }
+
+  /** Takes what an aggregate's handler did out on that aggregate alone (I8). */
+  #blame(charge: Charge, handle: WorkerHandle, message: Message, offence: Offence): void {
+    const { router, quarantine } = this.#options
+    const { stream, request } = message
+    const name = message.kind === 'state' ? 'state' : message.name
+    const error = handlerStuck(stream, name, offence, 'none')
+    quarantine.add(stream)
+    router.fail(request, error)
+    router.failStream(stream, handlerStuck(stream, name, offence, 'unknown'))
+    void this.#replace(charge, handle, { reason: error.message, isBlamed: true })
+  }
+
+  /** Replaces a worker that cannot be understood. */
+  distrust(worker: number, error: unknown): void {
+    const charge = this.#charges[worker]
+    if (charge?.handle === undefined) return
+    void this.#replace(charge, charge.handle, { reason: String(error), isBlamed: false })
+  }
+
+  async #replace(
+    charge: Charge,
+    handle: WorkerHandle,
+    why: { readonly reason: string; readonly isBlamed: boolean },
+  ): Promise<void> {
     if (charge.handle !== handle || this.#isClosing) return
     const { router, clock, onWarning } = this.#options
     charge.handle = undefined
     router.detach(charge.worker)
     this.#restarts += 1
-    charge.failures = clock.monotonic() - charge.servingSince > HEALTHY_MS ? 0 : charge.failures + 1
+    const isHealthy = why.isBlamed || clock.monotonic() - charge.servingSince > HEALTHY_MS
+    charge.failures = isHealthy ? 0 : charge.failures + 1
     onWarning(`worker ${charge.worker} is replaced: ${why.reason}`)
     // Nothing of the old one may run when its shards are claimed again: that is cheaper than fencing it.
     await handle.terminate()
-    await this.#restart(charge)
+    charge.restarting = this.#restart(charge)
+    await charge.restarting
   }
 
   async #restart(charge: Charge): Promise<void> {
@@ -131,7 +178,7 @@ export class Supervisor {
   }
 
   #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.after(ms, resolve))
+    return new Promise((resolve) => this.#options.clock.afterAlive(ms, resolve))
   }
 
   /** The watchdog: a count that stands still while users' code runs is a handler that does not return. */
@@ -144,7 +191,7 @@ export class Supervisor {
   }
 
   #check(charge: Charge): void {
-    const { clock, router, quarantine, handlerMs } = this.#options
+    const { clock, router, handlerMs } = this.#options
     const { handle, seen } = charge
     if (handle === undefined) return
     const now = clock.monotonic()
@@ -155,10 +202,11 @@ export class Supervisor {
     }
     if (now - seen.since < handlerMs) return
     const message = router.message(request)
-    const stream = message?.stream ?? 'an aggregate'
-    const name = message === undefined || message.kind === 'state' ? 'a handler' : message.name
-    if (message !== undefined) quarantine.add(stream)
-    router.fail(request, handlerStuck(stream, name, handlerMs))
-    void this.#replace(charge, handle, { reason: `'${name}' on ${stream} has held its thread for ${handlerMs} ms` })
+    if (message !== undefined) {
+      this.#blame(charge, handle, message, { kind: 'held', ms: handlerMs })
+      return
+    }
+    // Its caller has given up waiting; the thread is held all the same.
+    void this.#replace(charge, handle, { reason: `a handler has held its thread for ${handlerMs} ms`, isBlamed: false })
   }
 }

@@ -26,7 +26,8 @@ export type FromWorker =
 export interface WorkerHandle {
   readonly link: Link
   progress(): ProgressReading
-  status(): Promise<WorkerStatus>
+  /** Undefined where the worker ends before it can say. */
+  status(): Promise<WorkerStatus | undefined>
   /** Answers what is under way and ends. */
   close(): Promise<void>
   /** Ends at once, whatever it is doing; resolves when nothing of it runs any more. */
@@ -53,13 +54,14 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
   const data: ThreadData = { configUrl: configUrl.href, overrides, clusterId, shards, progress: memory }
   return new Promise((resolve, reject) => {
     let phase: 'starting' | 'serving' | 'ending' = 'starting'
-    const statusWaiters: ((status: WorkerStatus) => void)[] = []
+    const statusWaiters: ((status: WorkerStatus | undefined) => void)[] = []
     let onClosed = (): void => undefined
     const end = (reason: string): void => {
       if (phase === 'starting') reject(new Error(reason))
       else if (phase === 'serving') events.onEnd(reason)
       phase = 'ending'
       onClosed()
+      for (const resolveStatus of statusWaiters.splice(0)) resolveStatus(undefined)
     }
     const thread = startThread('worker-thread', data, {
       onMessage(message) {

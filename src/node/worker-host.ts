@@ -2,6 +2,7 @@
  * Puts a worker together: log, actors, and the link that its messages come by. The same on a thread of its own
  * (worker-thread.ts) and inline.
  */
+import { toFailure } from '../actor/error.ts'
 import type { Sender } from '../actor/message.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
@@ -80,7 +81,14 @@ function createLinkSender(link: Link): Sender {
   let isEmpty = true
   return {
     reply(request, reply) {
-      writeReply(frame, request, reply)
+      const { length } = frame
+      try {
+        writeReply(frame, request, reply)
+      } catch (error) {
+        // A reply that cannot be sent is that request's trouble alone.
+        frame.cutTo(length)
+        writeReply(frame, request, { kind: 'failed', failure: toFailure(error) })
+      }
       isEmpty = false
     },
     flush() {

@@ -17,6 +17,10 @@ export const systemClock: Clock = {
     timer.unref()
     return () => clearTimeout(timer)
   },
+  afterAlive(ms, callback) {
+    const timer = setTimeout(callback, ms)
+    return () => clearTimeout(timer)
+  },
   // Not process.nextTick, which would come between two messages that have both arrived.
   defer: (callback) => void setImmediate(callback),
   yield: () => new Promise((resolve) => setImmediate(resolve)),

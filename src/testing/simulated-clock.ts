@@ -30,6 +30,10 @@ export class SimulatedClock implements Clock {
     return () => this.#timers.delete(timer)
   }
 
+  afterAlive(ms: number, callback: () => void): Cancel {
+    return this.after(ms, callback)
+  }
+
   defer(callback: () => void): void {
     void Promise.resolve().then(callback)
   }

@@ -161,6 +161,7 @@ export class SimulatedBank {
       isFresh,
       expectedVersion: -1,
       deadline: Number.POSITIVE_INFINITY,
+      after: 0,
       metadata: undefined,
     }
   }

@@ -27,6 +27,7 @@ const DEFAULTS = {
   isFresh: true,
   expectedVersion: -1,
   deadline: Number.POSITIVE_INFINITY,
+  after: 0,
   metadata: undefined,
   commandId: parseId(deriveId('none')),
 } as const
@@ -232,4 +233,103 @@ test('a reply waits for the sync, and so does a rejection or a query that was de
   letSync()
   for (let i = 0; i < 20; i += 1) await turn()
   expect(told.slice(1).toSorted()).toEqual(['deposit accepted', 'query answered', 'withdraw rejected'])
+})
+
+test('after StorageFull everything that stood on the lost batch is answered too', async () => {
+  const disk = new SimulatedDisk()
+  const bank = await open(disk, new SimulatedClock())
+  for (let i = 0; i < 30; i += 1) await bank.ask(deposit('account/1', 1))
+  disk.room = 0
+  const commandId = parseId(deriveId('twice'))
+  for (let i = 0; i < 30; i += 1) {
+    const asked = { ...deposit('account/1', 1), commandId: parseId(deriveId('twice', i)), isFresh: false }
+    const replies = await Promise.all([bank.ask(asked), bank.ask(asked), bank.query('account/1', 'balance')])
+    expect(replies.map(({ kind }) => kind).includes('accepted') || replies[1].kind === 'failed').toBe(true)
+  }
+  disk.room = Number.POSITIVE_INFINITY
+  expect(await bank.ask({ ...deposit('account/1', 1), commandId, isFresh: false })).toMatchObject({ kind: 'accepted' })
+})
+
+test('a mailbox of large commands is committed in batches that a reader takes', async () => {
+  const Store = defineAggregate({
+    type: 'store',
+    initialState: () => 0,
+    events: { Put: (state, _data: { text: string }) => state + 1 },
+    commands: { put: (_state, { text }: { text: string }, { emit }) => emit.Put({ text }) },
+    queries: { count: (state) => state },
+  })
+  const disk = new SimulatedDisk()
+  const clock = new SimulatedClock()
+  const first = await open(disk, clock, { aggregates: [Store] })
+  const text = 'x'.repeat(900_000)
+  const replies = await Promise.all(
+    Array.from({ length: 80 }, () => first.ask({ stream: 'store/1', name: 'put', payload: { text } })),
+  )
+  expect(replies.every(({ kind }) => kind === 'accepted')).toBe(true)
+  const second = await open(disk, clock, { aggregates: [Store] })
+  expect(await second.query('store/1', 'count')).toEqual({ kind: 'answered', value: 80 })
+})
+
+test('what a command may emit is counted in bytes, and written all or none', async () => {
+  const Store = defineAggregate({
+    type: 'store',
+    initialState: () => 0,
+    events: { Put: (state, _data: { text: string }) => state + 1 },
+    commands: {
+      put: (_state, { repeat }: { repeat: number }, { emit }) => [
+        emit.Put({ text: 'small' }),
+        emit.Put({ text: '漢'.repeat(repeat) }),
+      ],
+    },
+    queries: { count: (state) => state },
+  })
+  const bank = await open(new SimulatedDisk(), new SimulatedClock(), {
+    aggregates: [Store],
+    limits: { commandBytesMax: 8 * 1024 * 1024 },
+  })
+  const put = (repeat: number): Promise<Reply> => bank.ask({ stream: 'store/1', name: 'put', payload: { repeat } })
+  expect(await put(7_000_000)).toMatchObject({ failure: { code: 'TooLarge', outcome: 'none' } })
+  expect(await put(10)).toMatchObject({ kind: 'accepted', version: 2 })
+  expect(await bank.query('store/1', 'count')).toEqual({ kind: 'answered', value: 2 })
+})
+
+test('a rejection whose code is no short text fails its own command alone', async () => {
+  const Odd = defineAggregate({
+    type: 'odd',
+    initialState: () => 0,
+    events: {},
+    commands: { refuse: (_state, { code }: { code: string | null }, { reject }) => reject(code as string) },
+  })
+  const bank = await open(new SimulatedDisk(), new SimulatedClock(), { aggregates: [Odd] })
+  for (const code of [null, '', 'x'.repeat(70_000)]) {
+    const reply = await bank.ask({ stream: 'odd/1', name: 'refuse', payload: { code } })
+    expect(reply).toMatchObject({ failure: { code: 'HandlerFailed', outcome: 'none' } })
+  }
+})
+
+test('a handler that changes the state it is given and fails leaves no trace', async () => {
+  const Impure = defineAggregate({
+    type: 'impure',
+    initialState: () => ({ n: 0 }),
+    events: {
+      Added: (state, _data: undefined) => {
+        state.n += 1
+        return state
+      },
+      Broken: (_state, _data: undefined): { n: number } => {
+        throw new Error('cannot')
+      },
+    },
+    commands: {
+      add: (_state, _payload: undefined, { emit }) => emit.Added(undefined),
+      addAndFail: (_state, _payload: undefined, { emit }) => [emit.Added(undefined), emit.Broken(undefined)],
+    },
+    queries: { n: (state) => state.n },
+  })
+  const bank = await open(new SimulatedDisk(), new SimulatedClock(), { aggregates: [Impure] })
+  await bank.ask({ stream: 'impure/1', name: 'add', payload: undefined })
+  const failing = bank.ask({ stream: 'impure/1', name: 'addAndFail', payload: undefined })
+  const query = bank.query('impure/1', 'n')
+  expect(await failing).toMatchObject({ failure: { code: 'HandlerFailed' } })
+  expect(await query).toEqual({ kind: 'answered', value: 1 })
 })

@@ -23,6 +23,7 @@ const command = fc.record({
   isFresh: fc.boolean(),
   expectedVersion: fc.integer({ min: -1, max: 1000 }),
   deadline: fc.double({ noNaN: true }),
+  after: fc.nat(),
   metadata: fc.option(fc.dictionary(fc.constantFrom('a', 'b'), fc.string({ unit: 'grapheme' })), { nil: undefined }),
 })
 
