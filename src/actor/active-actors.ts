@@ -2,10 +2,12 @@
  * The actors in memory, by stream and in the order of their last use: a list linked through the actors themselves, so
  * that each use costs a few assignments.
  */
+import type { Stream } from '../log/stream.ts'
 import type { Actor } from './actor.ts'
 
 export class ActiveActors {
   readonly #byStream = new Map<string, Actor>()
+  readonly #byHash = new Map<number, Actor>()
   #newest: Actor | undefined
   #oldest: Actor | undefined
 
@@ -19,7 +21,19 @@ export class ActiveActors {
 
   add(actor: Actor): void {
     this.#byStream.set(actor.stream.name, actor)
+    this.#byHash.set(hashKey(actor.stream), actor)
     this.#link(actor)
+  }
+
+  /**
+   * Makes room for a stream that shares its hash, and so its chain in the log, with an active one: two of them cannot
+   * be active at once. False where the other cannot leave now.
+   */
+  makeRoomFor(stream: Stream): boolean {
+    const other = this.#byHash.get(hashKey(stream))
+    if (other === undefined) return true
+    if (other.isQuiet) this.remove(other)
+    return other.isQuiet
   }
 
   touch(actor: Actor, now: number): void {
@@ -33,6 +47,7 @@ export class ActiveActors {
   remove(actor: Actor): void {
     if (this.#byStream.get(actor.stream.name) !== actor) return
     this.#byStream.delete(actor.stream.name)
+    this.#byHash.delete(hashKey(actor.stream))
     this.#unlink(actor)
   }
 
@@ -71,4 +86,9 @@ export class ActiveActors {
     actor.older = undefined
     actor.newer = undefined
   }
+}
+
+/** 53 bits of the hash: streams that share these without sharing all are kept apart in time as well. */
+function hashKey({ hash }: Stream): number {
+  return hash.high * 2 ** 21 + (hash.low >>> 11)
 }

@@ -305,6 +305,9 @@ export class Worker {
         errors.shardUnavailable(stream.shard, 'it is not owned by this worker')
       )
     }
+    if (!this.#actors.makeRoomFor(stream)) {
+      return errors.shardUnavailable(stream.shard, 'a stream with the same hash is busy')
+    }
     const actor = new Actor(stream, kind)
     this.#actors.add(actor)
     void this.#recover(actor)

@@ -2,7 +2,7 @@
  * Naming streams: `type/id`, its 64-bit hash and the shard the hash puts it in.
  *
  * The hash finds records; it never stands for the name. Two streams that share a hash share a chain in the log, and
- * readers pass over the other's records, so a collision costs time and nothing else. It is seeded with the cluster's
+ * readers pass over the other's records; only one of them is active at a time. So a collision costs time and nothing else. It is seeded with the cluster's
  * id, so that nobody outside can prepare ids that collide.
  */
 
