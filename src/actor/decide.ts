@@ -9,6 +9,7 @@ import {
   type Emit,
   type Rejection,
 } from '../aggregate/aggregate.ts'
+import { frozen } from '../aggregate/frozen.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { upcast } from '../aggregate/upcaster.ts'
@@ -109,7 +110,7 @@ export function decide(
 export function evolve(aggregate: Aggregate, state: unknown, event: EmittedEvent): unknown {
   const evolves = aggregate.events as Readonly<Record<string, Evolve>>
   try {
-    return evolves[event.type]!(state, event.data)
+    return frozen(evolves[event.type]!(state, event.data))
   } catch (error) {
     throw handlerFailed(`the evolve function '${event.type}' of ${aggregate.type}`, error)
   }
@@ -181,7 +182,7 @@ function plainEvent(message: CommandMessage, type: string, data: unknown): Emitt
       new Error(`the event '${type}' has data that cannot be stored: data${problem}`),
     )
   }
-  return { type, data }
+  return { type, data: frozen(data) }
 }
 
 function describeCommand({ name, stream }: CommandMessage): string {
@@ -190,5 +191,6 @@ function describeCommand({ name, stream }: CommandMessage): string {
 
 function describe(value: unknown): string {
   if (value instanceof Promise) return 'a promise (handlers are synchronous)'
-  return value === null ? 'null' : `a ${typeof value}`
+  if (value === null) return 'null'
+  return typeof value === 'object' ? 'an object that is no event of this aggregate' : `a ${typeof value}`
 }

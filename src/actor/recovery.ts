@@ -1,5 +1,6 @@
 /** The recovering phase: from a stream's records to the state that its actor goes on from. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
+import { frozen } from '../aggregate/frozen.ts'
 import { missingPath } from '../aggregate/upcaster.ts'
 import { logCorrupt } from '../log/error.ts'
 import type { Log } from '../log/log.ts'
@@ -34,7 +35,7 @@ export function fold(
   { snapshot, events, newest }: StreamTail,
   onProgress: () => void = () => undefined,
 ): Recovered {
-  let state: unknown = snapshot === undefined ? aggregate.initialState() : snapshot.data
+  let state: unknown = frozen(snapshot === undefined ? aggregate.initialState() : snapshot.data)
   let version = snapshot?.version ?? 0
   for (const event of events) {
     if (event.version !== version + 1) {

@@ -26,7 +26,11 @@ export type Decision = EmittedEvent | readonly EmittedEvent[] | Rejection | unde
 export type EventData<E, K extends keyof E> = E[K] extends (state: never, data: infer D) => unknown ? D : never
 
 /** One constructor for each event of the aggregate: `emit.MoneyDeposited({ amount })`. */
-export type Emit<E> = { readonly [K in keyof E & string]: (data: EventData<E, K>) => EmittedEvent<K, EventData<E, K>> }
+export type Emit<E> = {
+  readonly [K in keyof E & string]: (
+    ...data: undefined extends EventData<E, K> ? [data?: EventData<E, K>] : [data: EventData<E, K>]
+  ) => EmittedEvent<K, EventData<E, K>>
+}
 
 /**
  * What a command handler gets beside state and payload. Time, ids and chance come from here and from nowhere else, so
@@ -81,7 +85,7 @@ export interface AggregateDefinition<T extends string, S, E, C, Q, X, U> {
   /** Names the aggregate in streams (`type/id`) and in the log. Letters, digits, `-` and `_`; never change it. */
   readonly type: T
   readonly initialState: () => S
-  /** An evolve function for each event: the state after it. Pure; it must not change the state it is given. */
+  /** An evolve function for each event: the state after it. Pure: what it is given is frozen. */
   readonly events: { readonly [K in keyof E]: E[K] & EvolveShape<S, SchemaOutput<X, K>> }
   /** A decide function for each command. Pure and synchronous. */
   readonly commands: { readonly [K in keyof C]: C[K] & DecideShape<S, SchemaOutput<X, K>, E> }

@@ -66,7 +66,7 @@ export interface Ref<A extends Aggregate> {
    * @throws Rejected where the aggregate refuses for a business reason
    * @throws PenholdError for everything else; `outcome` says whether the command may have taken effect
    */
-  ask<K extends CommandName<A>>(
+  ask<K extends keyof A['commands'] & string>(
     name: K,
     ...args: Arguments<PayloadOf<A, K>, AskOptions>
   ): Promise<Accepted<EventsOf<A, K>>>
@@ -74,9 +74,9 @@ export interface Ref<A extends Aggregate> {
    * Sends a command without waiting. What fails after it was sent is told to the config's `onTellFailed`.
    * @throws PenholdError `BadPayload`, `TooLarge` or `UnknownCommand`, as nothing can be sent then
    */
-  tell<K extends CommandName<A>>(name: K, ...args: Arguments<PayloadOf<A, K>, AskOptions>): void
+  tell<K extends keyof A['commands'] & string>(name: K, ...args: Arguments<PayloadOf<A, K>, AskOptions>): void
   /** Asks a query of the aggregate's newest durable state; linearizable. */
-  query<K extends QueryName<A>>(
+  query<K extends keyof A['queries'] & string>(
     name: K,
     ...args: Arguments<QueryArgumentOf<A, K>, QueryOptions>
   ): Promise<QueryResultOf<A, K>>
@@ -199,7 +199,7 @@ class AggregateRef {
     const what = `the command '${name}' of ${this.stream}`
     checkTimeout(what, options.timeoutMs)
     const payload = checkedPayload(what, schemas[name], given)
-    const { commandId, expectedVersion = -1, metadata } = options
+    const { commandId, expectedVersion, metadata } = options
     if (commandId !== undefined && !isId(commandId)) {
       throw badPayload(what, `the command id '${commandId}' is not a UUID; derive one from your key with deriveId`)
     }
@@ -211,7 +211,7 @@ class AggregateRef {
       name,
       payload,
       commandId: commandId === undefined ? this.#newId() : parseId(commandId),
-      payloadHash: this.#hash(what, [name, payload ?? null]),
+      payloadHash: this.#hash(what, payload, hashPlain(name, 0)),
       isFresh: commandId === undefined,
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
@@ -226,9 +226,9 @@ class AggregateRef {
     return sliceOf(id)
   }
 
-  #hash(what: string, value: unknown): number {
+  #hash(what: string, value: unknown, seed = 0): number {
     try {
-      const hash = hashPlain(value, 0)
+      const hash = hashPlain(value, seed)
       const bytes = plainBytes(value)
       if (bytes > this.#host.commandBytesMax) throw tooLarge(`${what}, in bytes,`, bytes, this.#host.commandBytesMax)
       return hash
@@ -266,6 +266,15 @@ class AcceptedReply {
     this.#records = reply.records
   }
 
+  toJSON(): object {
+    return { version: this.version, position: this.position, events: this.events }
+  }
+
+  /** So that printing a reply shows its events. */
+  [Symbol.for('nodejs.util.inspect.custom')](): object {
+    return this.toJSON()
+  }
+
   get events(): readonly RecordedEvent[] {
     this.#events ??= [...splitRecords(this.#records)].map((record) => {
       const stored = { type: record.type, version: record.typeVersion }
@@ -283,8 +292,10 @@ function checkedPayload(what: string, schema: Aggregate['schemas'][string], give
   return validated.value
 }
 
-function checkedVersion(what: string, version: number): number {
-  if (Number.isInteger(version) && version >= -1) return version
+/** -1 stands for none on the way. */
+function checkedVersion(what: string, version: number | undefined): number {
+  if (version === undefined) return -1
+  if (Number.isInteger(version) && version >= 0) return version
   throw badPayload(what, `expectedVersion is ${version}, which is no version`)
 }
 

@@ -38,7 +38,7 @@ export interface NodeStatus {
 export interface Node extends AsyncDisposable {
   /**
    * The address of an aggregate, typed by its definition.
-   * @throws PenholdError `BadAddress` where the id cannot be one, `UnknownCommand` where the config lacks the aggregate
+   * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
    */
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
   status(): Promise<NodeStatus>
@@ -79,7 +79,8 @@ interface ConfigSource {
 
 async function resolveConfig(given: URL | string | ClusterConfig, overrides: Overrides): Promise<ConfigSource> {
   if (typeof given === 'string' || given instanceof URL) {
-    const url = typeof given === 'string' ? pathToFileURL(given) : given
+    const isUrl = given instanceof URL || given.startsWith('file:')
+    const url = isUrl ? new URL(given) : pathToFileURL(given)
     if (!fs.existsSync(fileURLToPath(url))) throw definitionError(`there is no config file ${fileURLToPath(url)}`)
     const config = await loadConfig(url, overrides)
     // Workers resolve nothing again: they get the directory that was found here.

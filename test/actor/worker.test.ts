@@ -318,31 +318,47 @@ test('a rejection whose code is no short text fails its own command alone', asyn
   }
 })
 
-test('a handler that changes the state it is given and fails leaves no trace', async () => {
+test('a handler that changes what it is given fails, and leaves no trace', async () => {
   const Impure = defineAggregate({
     type: 'impure',
-    initialState: () => ({ n: 0 }),
+    snapshotEvery: 1,
+    initialState: () => ({ list: ['a'] }),
     events: {
-      Added: (state, _data: undefined) => {
-        state.n += 1
+      Pushed: (state, _data: { item: string }) => {
+        state.list.push('b')
         return state
       },
-      Broken: (_state, _data: undefined): { n: number } => {
-        throw new Error('cannot')
+      Added: (state, { item }: { item: string }) => ({ list: [...state.list, item] }),
+      Tampered: (state, data: { item: string }) => {
+        data.item = 'z'
+        return state
       },
     },
     commands: {
-      add: (_state, _payload: undefined, { emit }) => emit.Added(undefined),
-      addAndFail: (_state, _payload: undefined, { emit }) => [emit.Added(undefined), emit.Broken(undefined)],
+      push: (_state, { item }: { item: string }, { emit }) => emit.Pushed({ item }),
+      add: (_state, { item }: { item: string }, { emit }) => emit.Added({ item }),
+      tamper: (_state, { item }: { item: string }, { emit }) => emit.Tampered({ item }),
+      sneak: (state) => {
+        state.list.push('sneaky')
+        return undefined
+      },
     },
-    queries: { n: (state) => state.n },
+    queries: {
+      list: (state) => state.list,
+      sorted: (state) => state.list.sort(),
+    },
   })
-  const bank = await open(new SimulatedDisk(), new SimulatedClock(), { aggregates: [Impure] })
-  await bank.ask({ stream: 'impure/1', name: 'add', payload: undefined })
-  const failing = bank.ask({ stream: 'impure/1', name: 'addAndFail', payload: undefined })
-  const query = bank.query('impure/1', 'n')
-  expect(await failing).toMatchObject({ failure: { code: 'HandlerFailed' } })
-  expect(await query).toEqual({ kind: 'answered', value: 1 })
+  const disk = new SimulatedDisk()
+  const bank = await open(disk, new SimulatedClock(), { aggregates: [Impure] })
+  const ask = (name: string): Promise<Reply> => bank.ask({ stream: 'impure/1', name, payload: { item: 'c' } })
+  const failed = { kind: 'failed', failure: { code: 'HandlerFailed', outcome: 'none' } }
+  for (const name of ['push', 'tamper', 'sneak']) expect(await ask(name), name).toMatchObject(failed)
+  expect(await ask('add')).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await bank.query('impure/1', 'list')).toEqual({ kind: 'answered', value: ['a', 'c'] })
+  expect(await bank.query('impure/1', 'sorted')).toMatchObject(failed)
+  await bank.worker.close()
+  const after = await open(disk, new SimulatedClock(), { aggregates: [Impure] })
+  expect(await after.query('impure/1', 'list')).toEqual({ kind: 'answered', value: ['a', 'c'] })
 })
 
 test('two look-ups of lost shards at once let no reply through between them', async () => {

@@ -20,6 +20,8 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
       await expect(account.ask('open', payload), typeof owner).rejects.toMatchObject(none('BadPayload'))
     }
     await expect(account.ask('open', { owner: 'x' }, { commandId: 'mine' })).rejects.toMatchObject(none('BadPayload'))
+    await expect(account.ask('open', { owner: 'x' }, { expectedVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
+    await expect(account.ask('open', { owner: 'x' }, { timeoutMs: Infinity })).rejects.toMatchObject(none('BadPayload'))
     await expect(account.state({ atVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
     expect(await account.state()).toEqual(Account.initialState())
   })
