@@ -8,6 +8,7 @@ import {
   type EmittedEvent,
   type Emit,
   type Rejection,
+  type StoredEventShape,
 } from '../aggregate/aggregate.ts'
 import { frozen } from '../aggregate/frozen.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
@@ -44,7 +45,7 @@ export class DecisionContext implements CommandContext<unknown> {
 
   constructor(aggregate: Aggregate, ids: IdSource) {
     this.emit = Object.fromEntries(
-      Object.keys(aggregate.events as object).map((type) => [type, (data: unknown) => ({ type, data })]),
+      Object.keys(aggregate.events).map((type) => [type, (data: unknown) => ({ type, data })]),
     ) as Emit<unknown>
     this.newId = () => ids.next()
     this.random = () => ids.fraction()
@@ -118,7 +119,16 @@ export function evolve(aggregate: Aggregate, state: unknown, event: EmittedEvent
 
 /** The state after a recorded event. @throws PenholdError `HandlerFailed` */
 export function evolveRecord(aggregate: Aggregate, state: unknown, record: LogRecord): unknown {
-  const stored = { type: record.type, version: record.typeVersion }
+  return evolveStored(aggregate, state, { type: record.type, version: record.typeVersion }, record)
+}
+
+/** The same, where the caller has read the event's type already. */
+export function evolveStored(
+  aggregate: Aggregate,
+  state: unknown,
+  stored: StoredEventShape,
+  record: LogRecord,
+): unknown {
   try {
     return evolve(aggregate, state, upcast(aggregate, stored, record.data))
   } catch (error) {

@@ -1,14 +1,14 @@
 /** The recovering phase: from a stream's records to the state that its actor goes on from. */
-import type { Aggregate } from '../aggregate/aggregate.ts'
+import type { Aggregate, StoredEventShape } from '../aggregate/aggregate.ts'
 import { frozen } from '../aggregate/frozen.ts'
 import { missingPath } from '../aggregate/upcaster.ts'
 import { logCorrupt } from '../log/error.ts'
 import type { Log } from '../log/log.ts'
 import { segmentPath } from '../log/path.ts'
-import type { Address, LogRecord } from '../log/record.ts'
+import type { Address } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import type { StreamTail } from '../log/history.ts'
-import { evolveRecord } from './decide.ts'
+import { evolveStored } from './decide.ts'
 import { unknownEvent } from './error.ts'
 
 export interface Recovered {
@@ -37,6 +37,8 @@ export function fold(
 ): Recovered {
   let state: unknown = frozen(snapshot === undefined ? aggregate.initialState() : snapshot.data)
   let version = snapshot?.version ?? 0
+  // Neighbours are often of one type, and each is checked once.
+  let checked: StoredEventShape = { type: '', version: 0 }
   for (const event of events) {
     if (event.version !== version + 1) {
       const { journal, segment, offset } = event.address
@@ -47,15 +49,19 @@ export function fold(
       )
     }
     if (event.version % EVENTS_PER_SIGN === 0) onProgress()
-    checkPath(aggregate, stream, event)
-    state = evolveRecord(aggregate, state, event)
+    const stored = { type: event.type, version: event.typeVersion }
+    if (stored.type !== checked.type || stored.version !== checked.version) {
+      checkPath(aggregate, stream, stored)
+      checked = stored
+    }
+    state = evolveStored(aggregate, state, stored, event)
     version = event.version
   }
   return { state, version, newest }
 }
 
 /** @throws PenholdError `UnknownEvent` where today's code has no way to read the event */
-export function checkPath(aggregate: Aggregate, stream: Stream, { type, typeVersion }: LogRecord): void {
-  const problem = missingPath(aggregate, { type, version: typeVersion })
+function checkPath(aggregate: Aggregate, stream: Stream, stored: StoredEventShape): void {
+  const problem = missingPath(aggregate, stored)
   if (problem !== undefined) throw unknownEvent(stream.name, problem)
 }

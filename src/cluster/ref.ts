@@ -8,7 +8,6 @@ import type {
   EventsOf,
   PayloadOf,
   QueryArgumentOf,
-  QueryName,
   QueryResultOf,
   RejectionsOf,
   StateOf,

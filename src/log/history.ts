@@ -64,15 +64,22 @@ export class History {
   /** What leads to the stream's newest durable state. `fits` says whether a snapshot can be used. */
   async tail(reigns: readonly Reign[], stream: Stream, fits: (snapshot: LogRecord) => boolean): Promise<StreamTail> {
     const newest = await this.newest(reigns, stream)
+    const chain = new Chain(this.#catalog)
     const events: LogRecord[] = []
     let snapshot: LogRecord | undefined
-    for await (const record of this.#backFrom(newest, stream)) {
-      if (record.kind === RecordKind.event) {
-        events.push(record)
-      } else if (fits(record)) {
-        snapshot = record
-        break
+    let record = newest
+    while (record !== undefined) {
+      if (isOf(record, stream)) {
+        if (record.kind === RecordKind.event) {
+          events.push(record)
+        } else if (fits(record)) {
+          snapshot = record
+          break
+        }
       }
+      const { previous }: LogRecord = record
+      // Waiting at every record would cost more than reading it.
+      record = previous.journal === 0 ? undefined : (chain.inWindow(previous) ?? (await chain.at(previous)))
     }
     return { snapshot, events: events.reverse(), newest: newest?.address ?? NOWHERE }
   }
@@ -108,7 +115,10 @@ export class History {
 }
 
 function isOf(record: LogRecord, stream: Stream): boolean {
-  return record.streamBytes.length === stream.bytes.length && Buffer.compare(record.streamBytes, stream.bytes) === 0
+  const { bytes, start, end } = record.streamSlice
+  if (end - start !== stream.bytes.length) return false
+  for (let i = start; i < end; i += 1) if (bytes[i] !== stream.bytes[i - start]) return false
+  return true
 }
 
 const WINDOW_BYTES_MIN = 4 * 1024
@@ -133,14 +143,15 @@ class Chain {
   }
 
   async at(address: Address): Promise<LogRecord> {
-    const inWindow = this.#find(address)
-    if (inWindow !== undefined) return inWindow
+    const found = this.inWindow(address)
+    if (found !== undefined) return found
     await this.#load(address)
     // A record that is longer than the window, or damaged, is read alone; the catalog says which.
-    return this.#find(address) ?? this.#catalog.record(address)
+    return this.inWindow(address) ?? this.#catalog.record(address)
   }
 
-  #find({ journal, segment, offset }: Address): LogRecord | undefined {
+  /** The record, where it needs no reading. */
+  inWindow({ journal, segment, offset }: Address): LogRecord | undefined {
     if (journal !== this.#journal || segment !== this.#segment || offset < this.#start) return undefined
     const at = offset - this.#start
     const length = lengthAt(this.#block, at)
