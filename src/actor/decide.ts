@@ -46,7 +46,7 @@ export class DecisionContext implements CommandContext<unknown> {
   constructor(aggregate: Aggregate, ids: IdSource) {
     this.emit = Object.fromEntries(
       Object.keys(aggregate.events).map((type) => [type, (data: unknown) => ({ type, data })]),
-    ) as Emit<unknown>
+    )
     this.newId = () => ids.next()
     this.random = () => ids.fraction()
   }
