@@ -148,11 +148,15 @@ function isAlive({ pid, host, startedAt }: LockHolder): boolean {
   return startOf(pid) === startedAt
 }
 
-/** When a process began, in the system's own count; empty where the system does not say. */
+/**
+ * When a process began, in the system's own count; empty where the system does not say. A process that has ended and
+ * that its parent has not asked about yet has no beginning any more.
+ */
 function startOf(pid: number): string {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+    const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return state === 'Z' || state === 'X' ? 'ended' : (fields[18] ?? '')
   } catch {
     return ''
   }

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process'
 import fs from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { defineAggregate, defineCluster, deriveId, isRejection, PenholdError, startNode } from '../../src/index.ts'
 import { Account } from '../account.ts'
 import { temporaryFolder } from '../temporary.ts'
@@ -186,6 +188,18 @@ describe('what is wrong with the data directory or the definitions is told at th
     for (const dataDir of [file, join(file, 'below')]) {
       await expect(startInlineNode({ dataDir })).rejects.toMatchObject(none('DataDirectoryUnusable'))
     }
+  })
+
+  test('a lock of a process that has ended and was not waited for is taken over', async () => {
+    const dataDir = temporaryFolder()
+    // The shell becomes a program that never waits, so that its child stays as it ended.
+    const parent = spawn('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 60'])
+    onTestFinished(() => void parent.kill())
+    const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)))
+    await expect.poll(() => fs.readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ')
+    const startedAt = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[21]
+    fs.writeFileSync(join(dataDir, 'lock'), JSON.stringify({ pid, host: hostname(), startedAt }))
+    await (await startInlineNode({ dataDir })).close()
   })
 
   test('a lock that a dead process left behind is taken over', async () => {
