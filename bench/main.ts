@@ -31,6 +31,8 @@ interface Sizes {
   readonly seconds: number
   readonly warmUpSeconds: number
   readonly plan: DatasetPlan
+  /** For R once more: as many accounts as W1 has, so that their states are at hand. */
+  readonly fewPlan: DatasetPlan
 }
 
 const FULL: Sizes = {
@@ -38,12 +40,14 @@ const FULL: Sizes = {
   seconds: 3,
   warmUpSeconds: 1,
   plan: { aggregates: 1_000_000, eventsBetween: 999, lastSegmentFill: 0.9 },
+  fewPlan: { aggregates: 1_000, eventsBetween: 299, lastSegmentFill: 0 },
 }
 const QUICK: Sizes = {
   rounds: 1,
   seconds: 0.5,
   warmUpSeconds: 0.5,
   plan: { aggregates: 20_000, eventsBetween: 20, lastSegmentFill: 0 },
+  fewPlan: { aggregates: 1_000, eventsBetween: 10, lastSegmentFill: 0 },
 }
 
 interface Options {
@@ -96,7 +100,10 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
   }
   if (!['R', 'L', 'S', 'C'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)
-  if (only.has('R')) rows.push(...(await measureReplay(dataset)))
+  if (only.has('R')) {
+    const few = await Dataset.open(dataDir ?? dir, dir, sizes.fewPlan)
+    rows.push(...(await measureReplay(few)), ...(await measureReplay(dataset)))
+  }
   if (only.has('L')) rows.push(...(await measureColdLoads(dataset)))
   if (only.has('S')) rows.push(...(await measureStarts(dataset)))
   if (only.has('C')) rows.push(...(await measureColdCommands(dataset, sizes)))
