@@ -20,7 +20,7 @@ import { fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
 import type { CommandMessage, Reply, StateAt } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
-import { sliceOf, type Slice } from '../log/slice.ts'
+import type { Slice } from '../log/slice.ts'
 import { idProblem, streamName } from '../log/stream.ts'
 import { badAddress, badPayload } from './error.ts'
 import type { Outcome, RequestOptions, Unsent } from './router.ts'
@@ -209,7 +209,7 @@ class AggregateRef {
       stream: this.stream,
       name,
       payload,
-      commandId: commandId === undefined ? this.#newId() : parseId(commandId),
+      commandId: commandId === undefined ? this.#host.ids.nextSlice() : parseId(commandId),
       payloadHash: this.#hash(what, payload, hashPlain(name, 0)),
       isFresh: commandId === undefined,
       expectedVersion: checkedVersion(what, expectedVersion),
@@ -217,12 +217,6 @@ class AggregateRef {
       after: 0,
       metadata,
     }
-  }
-
-  #newId(): Slice {
-    const id = new Uint8Array(16)
-    this.#host.ids.write(id, 0)
-    return sliceOf(id)
   }
 
   #hash(what: string, value: unknown, seed = 0): number {

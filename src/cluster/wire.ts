@@ -3,8 +3,8 @@
  * four times the throughput of a frame each. A frame is a row of messages, or of replies:
  *
  *     message   tag u8, request u32, stream text, then
- *       command   name text, flags u8, command id 16 bytes, payload hash u32, expected version f64, deadline f64, after f64,
- *                 metadata (MessagePack, where flagged), payload (MessagePack, where flagged)
+ *       command   name text, flags u8, command id 16 bytes, payload hash u32, deadline f64, after f64, and where flagged:
+ *                 expected version f64, metadata (MessagePack), payload (MessagePack)
  *       query     name text, flags u8, argument (MessagePack, where flagged)
  *       state     moment (MessagePack)
  *     reply     tag u8, request u32, then
@@ -19,7 +19,7 @@ import type { Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
 const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7 } as const
-const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4 } as const
+const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8 } as const
 
 export function writeMessage(frame: FrameWriter, message: Message): void {
   frame.u8(Tag[message.kind])
@@ -87,15 +87,16 @@ export function readReplies(bytes: Uint8Array): NumberedReply[] {
 
 function writeCommand(frame: FrameWriter, message: CommandMessage): void {
   const { name, isFresh, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } = message
+  const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
   const hasMetadata = metadata === undefined ? 0 : Flag.hasMetadata
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
-  frame.u8((isFresh ? Flag.isFresh : 0) | hasMetadata | hasPayload)
+  frame.u8((isFresh ? Flag.isFresh : 0) | hasExpectedVersion | hasMetadata | hasPayload)
   frame.raw(commandId)
   frame.u32(payloadHash)
-  frame.f64(expectedVersion)
   frame.f64(deadline)
   frame.f64(after)
+  if (hasExpectedVersion !== 0) frame.f64(expectedVersion)
   if (hasMetadata !== 0) frame.slice(encodeScratch(metadata))
   if (hasPayload !== 0) frame.slice(encodeScratch(payload))
 }
@@ -121,9 +122,9 @@ function readCommand(frame: FrameReader, request: number, stream: string): Comma
   const flags = frame.u8()
   const commandId = frame.rawSlice(16)
   const payloadHash = frame.u32()
-  const expectedVersion = frame.f64()
   const deadline = frame.f64()
   const after = frame.f64()
+  const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.f64()
   const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : decodeSlice(frame.slice())
   const payload = (flags & Flag.hasPayload) === 0 ? undefined : decodeSlice(frame.slice())
   return {

@@ -36,7 +36,7 @@ export class BatchBuilder {
   #block = new Block(new Uint8Array(FIRST_CAPACITY))
   #place: BatchPlace = { journal: 0, segment: 0, offset: 0, number: 0 }
   #length = BATCH_HEADER_BYTES
-  #count = 0
+  #addresses: Address[] = []
 
   constructor(cluster: StreamHash) {
     this.#cluster = cluster
@@ -47,14 +47,14 @@ export class BatchBuilder {
     assert(place.offset % 8 === 0, 'batches stand on 8-byte boundaries')
     this.#place = place
     this.#length = BATCH_HEADER_BYTES
-    this.#count = 0
+    this.#addresses = []
   }
 
   get place(): BatchPlace {
     return this.#place
   }
   get isEmpty(): boolean {
-    return this.#count === 0
+    return this.#addresses.length === 0
   }
   get length(): number {
     return this.#length
@@ -70,18 +70,13 @@ export class BatchBuilder {
     const { journal, segment, offset } = this.#place
     const address = { journal, segment, offset: offset + at }
     this.#length += writeRecord(this.#block, { at, address }, stream, parts)
-    this.#count += 1
+    this.#addresses.push(address)
     return address
   }
 
   /** The records that have been added, in order; valid until the next `begin`. */
-  *records(): Generator<LogRecord> {
-    const { journal, segment, offset } = this.#place
-    for (let at = BATCH_HEADER_BYTES; at < this.#length;) {
-      const record = new LogRecord(this.#block, at, { journal, segment, offset: offset + at })
-      yield record
-      at += record.length
-    }
+  records(): LogRecord[] {
+    return this.#addresses.map((address) => new LogRecord(this.#block, address.offset - this.#place.offset, address))
   }
 
   /** What has been added since the batch had this length; valid until the next `begin`. */
@@ -99,7 +94,7 @@ export class BatchBuilder {
     block.put(16, this.#place.journal)
     block.put(20, this.#place.segment)
     block.put(24, this.#place.offset)
-    block.put(28, this.#count)
+    block.put(28, this.#addresses.length)
     block.putSafe(32, this.#place.number)
     block.put(40, this.#cluster.low)
     block.put(44, this.#cluster.high)

@@ -10,6 +10,7 @@ import { sliceOf, type Slice } from './slice.ts'
 /** The name space of derived ids: the UUIDv5 of `penhold` under the DNS name space. Never change it. */
 const NAME_SPACE = '1b3c7b88-f238-5f1e-8f17-757246fc9961'
 const POOL_BYTES = 4096
+const ID_BYTES = 16
 
 /** Makes UUIDv7s from the clock and a pool of random bytes: asking for chance once an id would cost 2.6 µs each. */
 export class IdSource {
@@ -17,6 +18,11 @@ export class IdSource {
   readonly #random: Random
   readonly #pool = new Uint8Array(POOL_BYTES)
   #used = POOL_BYTES
+  /** What the next id is made from: objects of its own for each id would cost more than the id. */
+  readonly #seed = { msecs: 0, random: new Uint8Array(ID_BYTES) }
+  /** Ids that were handed out stand here and are never written again. */
+  #page = new Uint8Array(POOL_BYTES)
+  #pageUsed = 0
 
   constructor(clock: Clock, random: Random) {
     this.#clock = clock
@@ -25,26 +31,49 @@ export class IdSource {
 
   /** Writes a new id into 16 bytes. `now` is the time where the caller has just read it. */
   write(into: Uint8Array, offset: number, now: number = this.#clock.now()): void {
-    v7({ msecs: now, random: this.#take(16) }, into, offset)
+    v7(this.#newSeed(now), into, offset)
   }
 
+  /** A new id in bytes. */
+  nextSlice(): Slice {
+    if (this.#pageUsed === POOL_BYTES) {
+      this.#page = new Uint8Array(POOL_BYTES)
+      this.#pageUsed = 0
+    }
+    const start = this.#pageUsed
+    this.#pageUsed += ID_BYTES
+    this.write(this.#page, start)
+    return { bytes: this.#page, start, end: this.#pageUsed }
+  }
+
+  /** A new id in text. */
   next(): string {
-    return v7({ msecs: this.#clock.now(), random: this.#take(16) })
+    return v7(this.#newSeed(this.#clock.now()))
   }
 
   /** A number from 0 up to, not including, 1, with 32 random bits. */
   fraction(): number {
-    const bytes = this.#take(4)
-    return (bytes[0]! * 2 ** 24 + bytes[1]! * 2 ** 16 + bytes[2]! * 2 ** 8 + bytes[3]!) / 2 ** 32
+    const at = this.#take(4)
+    const pool = this.#pool
+    return (pool[at]! * 2 ** 24 + pool[at + 1]! * 2 ** 16 + pool[at + 2]! * 2 ** 8 + pool[at + 3]!) / 2 ** 32
   }
 
-  #take(length: number): Uint8Array {
+  #newSeed(now: number): { readonly msecs: number; readonly random: Uint8Array } {
+    const at = this.#take(ID_BYTES)
+    const { random } = this.#seed
+    for (let i = 0; i < ID_BYTES; i += 1) random[i] = this.#pool[at + i]!
+    this.#seed.msecs = now
+    return this.#seed
+  }
+
+  /** Uses up so many random bytes and returns where they stand in the pool. */
+  #take(length: number): number {
     if (this.#used + length > POOL_BYTES) {
       this.#random.fill(this.#pool)
       this.#used = 0
     }
     this.#used += length
-    return this.#pool.subarray(this.#used - length, this.#used)
+    return this.#used - length
   }
 }
 
