@@ -25,15 +25,10 @@ export interface HeldReply {
 export class Group {
   readonly replies: HeldReply[] = []
   readonly actors: Set<Actor> = new Set()
-  /** When its first event was decided, on the monotonic clock; -1 before that. */
-  begun = -1
   state: 'open' | 'durable' | 'failed' = 'open'
   /** Called once the group is durable, or has failed. */
   readonly waiters: (() => void)[] = []
 }
-
-/** A group is committed, although more waits, once deciding it took so many times as long as the last sync. */
-const SYNCS_PER_GROUP = 0.5
 
 export interface CommitterOptions {
   readonly log: Log
@@ -56,7 +51,6 @@ export class Committer {
   /** Replies that stand on durable state already and need the look alone. */
   #ready: HeldReply[] = []
   #state: 'idle' | 'scheduled' | 'running' | 'broken' = 'idle'
-  #lastSyncMs = 0
   /** The look-ups of which shards a fence took away, one after the other, and how many are not done. */
   #checking: Promise<void> = Promise.resolve()
   #checks = 0
@@ -71,20 +65,9 @@ export class Committer {
     return this.#options.log.isBatchFull
   }
 
-  /**
-   * Whether the group under construction has grown for long enough that it should be committed although more waits:
-   * its callers then have their replies while the rest is decided. Measured in syncs, so that a slow disk gets large
-   * groups.
-   */
-  isDue(now: number): boolean {
-    const { begun } = this.#accumulating
-    return this.#state !== 'running' && begun >= 0 && now - begun > this.#lastSyncMs * SYNCS_PER_GROUP
-  }
-
   /** The actor has written into the batch under construction. */
-  wrote(actor: Actor, now: number): void {
+  wrote(actor: Actor): void {
     const group = this.#accumulating
-    if (group.begun < 0) group.begun = now
     if (actor.group === group) return
     actor.group = group
     group.actors.add(actor)
@@ -113,11 +96,6 @@ export class Committer {
     this.#options.clock.defer(() => {
       if (this.#state === 'scheduled') void this.#run()
     })
-  }
-
-  /** Commits at once, without waiting for what else may have arrived. */
-  commitNow(): void {
-    if (this.#state === 'idle' || this.#state === 'scheduled') void this.#run()
   }
 
   /**
@@ -169,7 +147,6 @@ export class Committer {
     this.#accumulating = new Group()
     const { log, clock, onRoom } = this.#options
     const cut = log.cut()
-    const begun = clock.monotonic()
     const appending = log.append(cut)
     // Where the sync leaves the thread free, the next group is decided meanwhile.
     clock.defer(onRoom)
@@ -180,7 +157,6 @@ export class Committer {
       await this.#fail(error)
       return
     }
-    this.#lastSyncMs = clock.monotonic() - begun
     group.state = 'durable'
     this.#writing = undefined
     await this.#release(group.replies)

@@ -51,8 +51,8 @@ export interface Progress {
   leave(): void
 }
 
-/** The time is read once for so many messages. */
-const CHECK_EVERY = 16
+/** Messages that are taken up before the event loop has its turn: about half a millisecond of work. */
+const SLICE = 64
 /** Idle actors are looked for so many times in the time after which they are passivated. */
 const PASSIVATION_CHECKS = 4
 
@@ -67,9 +67,11 @@ export class Worker {
   readonly #waiting = new Queue<Envelope>()
   /** Actors that were stopped in the middle of their mailbox because the batch was full. */
   #paused: Actor[] = []
-  /** The monotonic time, read once for a number of messages. */
+  /** The monotonic time, read once for a slice. */
   #now = 0
   #stopIdleCheck: Cancel = () => undefined
+  /** The next slice is scheduled. */
+  #isPumping = false
   #isEnded = false
 
   constructor(options: WorkerOptions) {
@@ -124,7 +126,11 @@ export class Worker {
     do {
       await this.#committer.settled()
       await this.#options.clock.yield()
-    } while (!this.#isEnded && [...this.#actors.all()].some((actor) => actor.underWay > 0))
+    } while (!this.#isEnded && this.#isBusy)
+  }
+
+  get #isBusy(): boolean {
+    return !this.#waiting.isEmpty || [...this.#actors.all()].some((actor) => actor.underWay > 0)
   }
 
   /** Ends the worker on purpose. No message may come after this. */
@@ -137,22 +143,24 @@ export class Worker {
   }
 
   /**
-   * Takes up what waits, until nothing does or it is time to commit: the batch is full, or has grown for long enough
-   * that its callers should have their replies while the rest is decided.
+   * Takes up what waits, some at a time: between two slices the disk is told to begin, or to go on with what has
+   * accumulated, and callers get their replies while the rest is decided.
    */
   #pump(): void {
+    if (this.#isPumping) return
     this.#now = this.#options.clock.monotonic()
-    let taken = 0
-    while (!this.#waiting.isEmpty && !this.#isEnded) {
-      taken += 1
-      if (taken % CHECK_EVERY === 0) this.#now = this.#options.clock.monotonic()
-      if (this.#committer.isFull || this.#committer.isDue(this.#now)) {
-        this.#committer.commitNow()
-        return
-      }
-      this.#take(this.#waiting.shift())
-    }
+    for (let room = SLICE; room > 0 && this.#canTake; room -= 1) this.#take(this.#waiting.shift())
     this.#committer.kick()
+    if (!this.#canTake) return
+    this.#isPumping = true
+    this.#options.clock.defer(() => {
+      this.#isPumping = false
+      this.#pump()
+    })
+  }
+
+  get #canTake(): boolean {
+    return !this.#waiting.isEmpty && !this.#isEnded && !this.#committer.isFull
   }
 
   #take({ sender, message }: Envelope): void {
@@ -243,7 +251,7 @@ export class Worker {
     const { events, state } = decided
     if (events.length === 0) return { kind: 'accepted', version: actor.version, position: 0, records: NO_BYTES }
     const reply = this.#recorder.record(actor, { message, now, events, state })
-    this.#committer.wrote(actor, this.#now)
+    this.#committer.wrote(actor)
     return reply
   }
 
@@ -365,7 +373,7 @@ export class Worker {
       if (this.#committer.isFull) {
         actor.mailbox = mailbox.slice(i)
         this.#paused.push(actor)
-        this.#committer.commitNow()
+        this.#committer.kick()
         return
       }
       actor.phase = 'running'
