@@ -65,6 +65,9 @@ export class Worker {
   readonly #committer: Committer
   /** Messages that were taken in and not yet up, in order. Bounded by the senders' windows. */
   readonly #waiting = new Queue<Envelope>()
+  /** Messages taken in and not yet answered, and who waits until there are none. */
+  #underWay = 0
+  #onSettled: (() => void)[] = []
   /** Actors that were stopped in the middle of their mailbox because the batch was full. */
   #paused: Actor[] = []
   /** The monotonic time, read once for a slice. */
@@ -84,13 +87,15 @@ export class Worker {
     this.#committer = new Committer({
       log: options.log,
       clock: options.clock,
-      onReplied: (actor) => (actor.underWay -= 1),
+      onReplied: (actor) => {
+        actor.underWay -= 1
+        this.#answered(1)
+      },
       onVoid: (actor) => this.#dropVoid(actor),
       onShardsLost: (shards) => this.#dropShards(shards),
       onRoom: () => this.#resume(),
       onBroken: (error) => {
-        this.#isEnded = true
-        this.#stopIdleCheck()
+        this.#end()
         options.onBroken(error)
       },
     })
@@ -117,29 +122,34 @@ export class Worker {
   /** Takes in messages, in order. Each is answered through its sender, unless the worker breaks first. */
   receive(sender: Sender, messages: readonly Message[]): void {
     if (this.#isEnded) return
+    this.#underWay += messages.length
     for (const message of messages) this.#waiting.push({ sender, message })
     this.#pump()
   }
 
-  /** Resolves when everything taken in has been answered. */
+  /** Resolves when everything taken in has been answered, or the worker has ended. */
   async settle(): Promise<void> {
-    do {
-      await this.#committer.settled()
-      await this.#options.clock.yield()
-    } while (!this.#isEnded && this.#isBusy)
-  }
-
-  get #isBusy(): boolean {
-    return !this.#waiting.isEmpty || [...this.#actors.all()].some((actor) => actor.underWay > 0)
+    if (this.#underWay > 0 && !this.#isEnded) await new Promise<void>((resolve) => this.#onSettled.push(resolve))
+    await this.#committer.settled()
   }
 
   /** Ends the worker on purpose. No message may come after this. */
   async close(): Promise<void> {
     await this.settle()
-    this.#stopIdleCheck()
     if (this.#isEnded) return
-    this.#isEnded = true
+    this.#end()
     await this.#log.close()
+  }
+
+  #end(): void {
+    this.#isEnded = true
+    this.#stopIdleCheck()
+    for (const resolve of this.#onSettled.splice(0)) resolve()
+  }
+
+  #answered(messages: number): void {
+    this.#underWay -= messages
+    if (this.#underWay === 0) for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 
   /**
@@ -184,6 +194,7 @@ export class Worker {
   #refuseMessage(sender: Sender, message: Message, error: PenholdError): void {
     sender.reply(message.request, failed(error))
     sender.flush()
+    this.#answered(1)
   }
 
   #handle(actor: Actor, message: Message, sender: Sender): void {
@@ -404,6 +415,7 @@ export class Worker {
       sender.flush()
       actor.underWay -= 1
     }
+    this.#answered(actor.mailbox.length)
     actor.mailbox = []
   }
 

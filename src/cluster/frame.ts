@@ -4,6 +4,7 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import type { Slice } from '../log/slice.ts'
+import { TextCache } from '../log/text-cache.ts'
 
 const FIRST_CAPACITY = 16 * 1024
 
@@ -100,19 +101,8 @@ function writeText(into: Uint8Array, at: number, text: string): number {
 const double = new Float64Array(1)
 const doubleWords = new Uint32Array(double.buffer)
 const encoder = new TextEncoder()
-const SHORT_TEXT = 24
-const units: number[] = []
-
-/** Short ASCII texts are made twice as fast from their units as by a call out of JavaScript. */
-function shortText(bytes: Buffer, at: number, length: number): string {
-  units.length = length
-  for (let i = 0; i < length; i += 1) {
-    const unit = bytes[at + i]!
-    if (unit > 0x7f) return bytes.toString('utf8', at, at + length)
-    units[i] = unit
-  }
-  return String.fromCharCode.apply(undefined, units)
-}
+/** Names of streams and of commands. */
+const names = new TextCache(8192)
 
 /** The frame is not what a peer of this version writes. */
 export class BadFrame extends Error {
@@ -148,7 +138,7 @@ export class FrameReader {
     const head = this.#take(2)
     const length = this.#bytes[head]! | (this.#bytes[head + 1]! << 8)
     const at = this.#take(length)
-    return length <= SHORT_TEXT ? shortText(this.#bytes, at, length) : this.#bytes.toString('utf8', at, at + length)
+    return names.text(this.#bytes, at, at + length)
   }
   rawSlice(length: number): Slice {
     const start = this.#take(length)

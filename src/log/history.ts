@@ -71,7 +71,7 @@ export class History {
     while (record !== undefined) {
       if (isOf(record, stream)) {
         if (record.kind === RecordKind.event) {
-          events.push(record)
+          events.push(chain.isSparse ? record.detached() : record)
         } else if (fits(record)) {
           snapshot = record
           break
@@ -140,6 +140,11 @@ class Chain {
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog
+  }
+
+  /** Few of the records that are read together belong to the stream. */
+  get isSparse(): boolean {
+    return this.#windowBytes === WINDOW_BYTES_MIN
   }
 
   async at(address: Address): Promise<LogRecord> {

@@ -9,6 +9,7 @@ import { assert } from '../aggregate/assert.ts'
 import type { StreamHash } from './stream.ts'
 import { decode } from './codec.ts'
 import type { Slice } from './slice.ts'
+import { TextCache } from './text-cache.ts'
 
 export const RecordKind = {
   /** A fact of a stream. Counts in `seq` and in the stream's versions. */
@@ -175,6 +176,8 @@ export class Block {
 
 assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, 'Penhold runs on little-endian machines')
 
+const typeNames = new TextCache(1024)
+
 /** One record in a block: getters over its header, the body decoded when asked for. */
 export class LogRecord {
   readonly block: Block
@@ -254,10 +257,12 @@ export class LogRecord {
     return this.#bytes(RECORD_HEADER_BYTES, this.#streamLength)
   }
   get stream(): string {
-    return text(this.block, this.at + RECORD_HEADER_BYTES, this.#streamLength)
+    const { start, end } = this.streamSlice
+    return this.block.bytes.toString('utf8', start, end)
   }
   get type(): string {
-    return text(this.block, this.at + RECORD_HEADER_BYTES + this.#streamLength, this.#typeLength)
+    const { start, end } = this.typeSlice
+    return typeNames.text(this.block.bytes, start, end)
   }
   get typeBytes(): Uint8Array {
     return this.#bytes(RECORD_HEADER_BYTES + this.#streamLength, this.#typeLength)
@@ -283,6 +288,11 @@ export class LogRecord {
   /** The record's own bytes, as they stand in the log. */
   get bytes(): Uint8Array {
     return this.block.bytes.subarray(this.at, this.at + this.length)
+  }
+
+  /** The record in memory of its own, for whoever keeps it longer than its neighbours. */
+  detached(): LogRecord {
+    return new LogRecord(new Block(Uint8Array.from(this.bytes)), 0, this.address)
   }
 
   get #streamLength(): number {
@@ -348,8 +358,4 @@ function step(hash: number, word: number): number {
 
 export function align(length: number): number {
   return (length + 7) & ~7
-}
-
-function text(block: Block, at: number, length: number): string {
-  return block.bytes.toString('utf8', at, at + length)
 }

@@ -1,0 +1,41 @@
+/**
+ * Texts that come again and again as bytes: names of events, commands and streams. Making a text takes longer than
+ * comparing its bytes with those of one that is at hand, and a text that is the same object is found faster in maps.
+ */
+interface Entry {
+  readonly bytes: Uint8Array
+  readonly text: string
+}
+
+/** Longer texts are made anew each time. */
+const CACHED_BYTES_MAX = 64
+
+export class TextCache {
+  readonly #entries: (Entry | undefined)[]
+  readonly #mask: number
+
+  /** Remembers up to `size` texts, a power of two. Those that fall on the same place displace each other. */
+  constructor(size: number) {
+    this.#entries = Array.from({ length: size })
+    this.#mask = size - 1
+  }
+
+  /** The text of bytes in UTF-8. */
+  text(bytes: Buffer, start: number, end: number): string {
+    if (end - start > CACHED_BYTES_MAX) return bytes.toString('utf8', start, end)
+    let hash = 0x811c9dc5
+    for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+    const slot = (hash ^ (hash >>> 15)) & this.#mask
+    const entry = this.#entries[slot]
+    if (entry !== undefined && isSame(entry.bytes, bytes, start, end)) return entry.text
+    const text = bytes.toString('utf8', start, end)
+    this.#entries[slot] = { bytes: Uint8Array.prototype.slice.call(bytes, start, end), text }
+    return text
+  }
+}
+
+function isSame(known: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (known.length !== end - start) return false
+  for (let i = start; i < end; i += 1) if (known[i - start] !== bytes[i]) return false
+  return true
+}
