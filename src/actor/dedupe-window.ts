@@ -17,6 +17,8 @@ export interface Remembered {
   readonly reply: Reply | undefined
   readonly firstVersion: number
   readonly lastVersion: number
+  /** Of its last event; 0 where it has none. */
+  readonly position: number
   /** Where the last of its records stands. */
   readonly last: Address
 }
@@ -25,9 +27,17 @@ export class DedupeWindow {
   readonly #commandsMax: number
   /** By id, oldest first. */
   readonly #commands = new Map<string, Remembered>()
+  #reach: number
 
-  constructor(commandsMax: number) {
+  /** `reach` is the position up to which nothing is remembered; 0 where the window holds the whole stream. */
+  constructor(commandsMax: number, reach: number) {
     this.#commandsMax = commandsMax
+    this.#reach = reach
+  }
+
+  /** Whether it remembers every command with events after this position. */
+  reaches(position: number): boolean {
+    return position >= this.#reach
   }
 
   find(commandId: Slice): Remembered | undefined {
@@ -36,24 +46,34 @@ export class DedupeWindow {
 
   add(commandId: Slice, remembered: Remembered): void {
     this.addByKey(keyOf(commandId), remembered)
+    if (this.#commands.size <= this.#commandsMax) return
+    const [oldest] = this.#commands
+    if (oldest === undefined) return
+    this.#commands.delete(oldest[0])
+    this.#reach = Math.max(this.#reach, oldest[1].position)
   }
 
+  /** Adds a command that is remembered whatever the window's size. */
   addByKey(key: string, remembered: Remembered): void {
     this.#commands.set(key, remembered)
-    if (this.#commands.size > this.#commandsMax) {
-      const [oldest] = this.#commands.keys()
-      this.#commands.delete(oldest!)
-    }
   }
+}
+
+export interface WindowSize {
+  /** So many commands are remembered at least. */
+  readonly commandsMax: number
+  /** And all those with events after this position. */
+  readonly since: number
 }
 
 /** Reads the window from the stream's records, newest first. */
 export async function readWindow(
   records: AsyncIterable<LogRecord> | Iterable<LogRecord>,
-  commandsMax: number,
+  { commandsMax, since }: WindowSize,
 ): Promise<DedupeWindow> {
   const newestFirst: { key: string; remembered: Remembered }[] = []
-  for await (const { kind, commandId, payloadHash, version, address } of records) {
+  let reach = 0
+  for await (const { kind, commandId, payloadHash, version, position, address } of records) {
     if (kind !== RecordKind.event) continue
     const last = newestFirst.at(-1)
     const key = keyOf(commandId)
@@ -61,11 +81,14 @@ export async function readWindow(
       last.remembered = { ...last.remembered, firstVersion: version }
       continue
     }
-    if (newestFirst.length === commandsMax) break
-    const remembered = { payloadHash, reply: undefined, firstVersion: version, lastVersion: version, last: address }
-    newestFirst.push({ key, remembered })
+    if (newestFirst.length >= commandsMax && position <= since) {
+      reach = position
+      break
+    }
+    const versions = { firstVersion: version, lastVersion: version }
+    newestFirst.push({ key, remembered: { payloadHash, reply: undefined, ...versions, position, last: address } })
   }
-  const window = new DedupeWindow(commandsMax)
+  const window = new DedupeWindow(commandsMax, reach)
   for (const { key, remembered } of newestFirst.toReversed()) window.addByKey(key, remembered)
   return window
 }

@@ -22,11 +22,13 @@ export interface CommandMessage extends ToAggregate {
    * id was made for this very message and needs no looking up.
    */
   readonly isFresh: boolean
+  /** The router sends it once more: any event of it has a position greater than `after`, however long ago that is. */
+  readonly isAgain: boolean
   /** -1 where any version will do. */
   readonly expectedVersion: number
   /** On the monotonic clock. What is taken up later is not decided any more. */
   readonly deadline: number
-  /** The greatest position its sender has seen: the command's events come after it (I6). */
+  /** The greatest position its sender had seen when it was made: the command's events come after it (I6). */
   readonly after: number
   readonly metadata: Readonly<Record<string, unknown>> | undefined
 }

@@ -22,7 +22,7 @@ import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
 import { answer, decide, type Decided } from './decide.ts'
-import { outcomeFromLog, readWindow, type Remembered } from './dedupe-window.ts'
+import { outcomeFromLog, readWindow, type Remembered, type WindowSize } from './dedupe-window.ts'
 import * as errors from './error.ts'
 import { createKind, type Kind } from './kind.ts'
 import type { ActorLimits } from './limits.ts'
@@ -202,7 +202,7 @@ export class Worker {
       void this.#answerState(actor, message, sender)
       return
     }
-    if (message.kind === 'command' && !message.isFresh && actor.window === undefined) {
+    if (message.kind === 'command' && needsWindow(actor, message)) {
       actor.phase = 'recovering'
       actor.mailbox.push({ sender, message })
       void this.#recoverWindow(actor)
@@ -248,6 +248,7 @@ export class Worker {
       reply: actor.version === versionBefore ? reply : undefined,
       firstVersion: versionBefore + 1,
       lastVersion: actor.version,
+      position: reply.kind === 'accepted' ? reply.position : 0,
       last: actor.newest,
     })
     return reply
@@ -343,9 +344,10 @@ export class Worker {
         fold(aggregate, actor.stream, tail, () => this.#enterFor(actor)),
       )
       this.#options.progress.leave()
+      // All of the stream is at hand: it need not be read again for the window.
       const isWhole = tail.snapshot === undefined
       if (isWhole && actor.mailbox.some(({ message }) => message.kind === 'command' && !message.isFresh)) {
-        actor.window = await readWindow(tail.events.toReversed(), this.#options.limits.dedupeWindow)
+        actor.window = await readWindow(tail.events.toReversed(), this.#windowSize(actor))
       }
       this.#run(actor)
     } catch (error) {
@@ -368,11 +370,20 @@ export class Worker {
     try {
       // What is not durable yet is not in the log yet.
       await this.#committer.written(actor)
-      actor.window = await readWindow(this.#log.back(actor.stream), this.#options.limits.dedupeWindow)
+      actor.window = await readWindow(this.#log.back(actor.stream), this.#windowSize(actor))
       this.#run(actor)
     } catch (error) {
       this.#refuse(actor, error)
     }
+  }
+
+  /** What is sent again must find what it did, however many commands came after it. */
+  #windowSize(actor: Actor): WindowSize {
+    let since = Number.POSITIVE_INFINITY
+    for (const { message } of actor.mailbox) {
+      if (message.kind === 'command' && message.isAgain) since = Math.min(since, message.after)
+    }
+    return { commandsMax: this.#options.limits.dedupeWindow, since }
   }
 
   /** The actor is alive: takes up its mailbox. Where the batch is full it goes on once there is room. */
@@ -452,6 +463,10 @@ export class Worker {
       this.#scheduleIdleCheck()
     })
   }
+}
+
+function needsWindow({ window }: Actor, { isFresh, isAgain, after }: CommandMessage): boolean {
+  return !isFresh && (window === undefined || (isAgain && !window.reaches(after)))
 }
 
 function failed(error: unknown): Reply {

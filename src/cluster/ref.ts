@@ -212,6 +212,7 @@ class AggregateRef {
       commandId: commandId === undefined ? this.#host.ids.nextSlice() : parseId(commandId),
       payloadHash: this.#hash(what, payload, hashPlain(name, 0)),
       isFresh: commandId === undefined,
+      isAgain: false,
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
       after: 0,

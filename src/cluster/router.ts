@@ -275,7 +275,7 @@ function createLane(worker: number): Lane {
 
 /** The same message for another try: its id may have been seen. */
 function again(message: Message): Message {
-  return message.kind === 'command' ? ({ ...message, isFresh: false } satisfies CommandMessage) : message
+  return message.kind === 'command' ? ({ ...message, isFresh: false, isAgain: true } satisfies CommandMessage) : message
 }
 
 /** What the successor of a worker refuses, the worker itself may have done before it ended. */

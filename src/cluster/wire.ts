@@ -19,7 +19,7 @@ import type { Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
 const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7 } as const
-const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8 } as const
+const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16 } as const
 
 export function writeMessage(frame: FrameWriter, message: Message): void {
   frame.u8(Tag[message.kind])
@@ -86,12 +86,14 @@ export function readReplies(bytes: Uint8Array): NumberedReply[] {
 }
 
 function writeCommand(frame: FrameWriter, message: CommandMessage): void {
-  const { name, isFresh, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } = message
+  const { name, isFresh, isAgain, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } =
+    message
   const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
   const hasMetadata = metadata === undefined ? 0 : Flag.hasMetadata
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
-  frame.u8((isFresh ? Flag.isFresh : 0) | hasExpectedVersion | hasMetadata | hasPayload)
+  const identity = (isFresh ? Flag.isFresh : 0) | (isAgain ? Flag.isAgain : 0)
+  frame.u8(identity | hasExpectedVersion | hasMetadata | hasPayload)
   frame.raw(commandId)
   frame.u32(payloadHash)
   frame.f64(deadline)
@@ -136,6 +138,7 @@ function readCommand(frame: FrameReader, request: number, stream: string): Comma
     commandId,
     payloadHash,
     isFresh: (flags & Flag.isFresh) !== 0,
+    isAgain: (flags & Flag.isAgain) !== 0,
     expectedVersion,
     deadline,
     after,

@@ -159,6 +159,7 @@ export class SimulatedBank {
       commandId: parseId(this.commandId(index)),
       payloadHash: hashPlain({ amount }, 0),
       isFresh,
+      isAgain: !isFresh,
       expectedVersion: -1,
       deadline: Number.POSITIVE_INFINITY,
       after: 0,

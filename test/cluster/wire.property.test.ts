@@ -21,6 +21,7 @@ const command = fc.record({
   commandId: bytes(16),
   payloadHash: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   isFresh: fc.boolean(),
+  isAgain: fc.boolean(),
   expectedVersion: fc.integer({ min: -1, max: 1000 }),
   deadline: fc.double({ noNaN: true }),
   after: fc.nat(),
