@@ -9,7 +9,8 @@
 import { assert } from '../aggregate/assert.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
-import type { Reply } from './message.ts'
+import type { Envelope } from './actor.ts'
+import type { CommandMessage, Reply } from './message.ts'
 
 export interface Remembered {
   readonly payloadHash: number
@@ -64,6 +65,20 @@ export interface WindowSize {
   readonly commandsMax: number
   /** And all those with events after this position. */
   readonly since: number
+}
+
+/** Whether a command must be looked for in a window that was not read yet, or not far enough back. */
+export function needsWindow(window: DedupeWindow | undefined, { isFresh, isAgain, after }: CommandMessage): boolean {
+  return !isFresh && (window === undefined || (isAgain && !window.reaches(after)))
+}
+
+/** The window that these need: what is sent again must find what it did, however many commands came after it. */
+export function windowFor(waiting: readonly Envelope[], limits: { readonly dedupeWindow: number }): WindowSize {
+  let since = Number.POSITIVE_INFINITY
+  for (const { message } of waiting) {
+    if (message.kind === 'command' && message.isAgain) since = Math.min(since, message.after)
+  }
+  return { commandsMax: limits.dedupeWindow, since }
 }
 
 /** Reads the window from the stream's records, newest first. */

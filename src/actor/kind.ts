@@ -1,6 +1,6 @@
 /** An aggregate type with what a worker keeps for it. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
-import { eventVersion } from '../aggregate/upcaster.ts'
+import { eventVersion, missingPath } from '../aggregate/upcaster.ts'
 import type { IdSource } from '../log/identity.ts'
 import { DecisionContext } from './decide.ts'
 
@@ -19,4 +19,17 @@ export function createKind(aggregate: Aggregate, ids: IdSource): Kind {
     ]),
   )
   return { aggregate, context: new DecisionContext(aggregate, ids), types }
+}
+
+/** What of the event types in a log, given as `account/MoneyDeposited@1`, today's definitions have no path for. */
+export function missingPaths(kinds: ReadonlyMap<string, Kind>, eventTypes: Iterable<string>): string[] {
+  const problems: string[] = []
+  for (const key of eventTypes) {
+    const [, type = '', event = '', version = ''] = /^([^/]+)\/(.+)@(\d+)$/.exec(key) ?? []
+    const kind = kinds.get(type)
+    // The events of a type that is no longer defined belong to nobody here.
+    const problem = kind && missingPath(kind.aggregate, { type: event, version: Number(version) })
+    if (problem !== undefined) problems.push(problem)
+  }
+  return problems
 }

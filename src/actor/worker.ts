@@ -10,7 +10,6 @@ import type { Aggregate } from '../aggregate/aggregate.ts'
 import { BrokenInvariant } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { hashPlain } from '../aggregate/plain.ts'
-import { missingPath } from '../aggregate/upcaster.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
@@ -22,9 +21,9 @@ import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
 import { answer, decide, type Decided } from './decide.ts'
-import { outcomeFromLog, readWindow, type Remembered, type WindowSize } from './dedupe-window.ts'
+import { needsWindow, outcomeFromLog, readWindow, windowFor, type Remembered } from './dedupe-window.ts'
 import * as errors from './error.ts'
-import { createKind, type Kind } from './kind.ts'
+import { createKind, missingPaths, type Kind } from './kind.ts'
 import type { ActorLimits } from './limits.ts'
 import type { CommandMessage, Message, Reply, Sender, StateMessage } from './message.ts'
 import { readPast } from './past-state.ts'
@@ -104,15 +103,7 @@ export class Worker {
 
   /** The event types in the log that today's definitions have no path for, each with the reason. */
   async missingPaths(): Promise<string[]> {
-    const problems: string[] = []
-    for (const key of await this.#log.eventTypes()) {
-      const [, type = '', event = '', version = ''] = /^([^/]+)\/(.+)@(\d+)$/.exec(key) ?? []
-      const kind = this.#kinds.get(type)
-      // The events of a type that is no longer defined belong to nobody here.
-      const problem = kind && missingPath(kind.aggregate, { type: event, version: Number(version) })
-      if (problem !== undefined) problems.push(problem)
-    }
-    return problems
+    return missingPaths(this.#kinds, await this.#log.eventTypes())
   }
 
   get activeActors(): number {
@@ -202,7 +193,7 @@ export class Worker {
       void this.#answerState(actor, message, sender)
       return
     }
-    if (message.kind === 'command' && needsWindow(actor, message)) {
+    if (message.kind === 'command' && needsWindow(actor.window, message)) {
       actor.phase = 'recovering'
       actor.mailbox.push({ sender, message })
       void this.#recoverWindow(actor)
@@ -347,7 +338,7 @@ export class Worker {
       // All of the stream is at hand: it need not be read again for the window.
       const isWhole = tail.snapshot === undefined
       if (isWhole && actor.mailbox.some(({ message }) => message.kind === 'command' && !message.isFresh)) {
-        actor.window = await readWindow(tail.events.toReversed(), this.#windowSize(actor))
+        actor.window = await readWindow(tail.events.toReversed(), windowFor(actor.mailbox, this.#options.limits))
       }
       this.#run(actor)
     } catch (error) {
@@ -370,20 +361,11 @@ export class Worker {
     try {
       // What is not durable yet is not in the log yet.
       await this.#committer.written(actor)
-      actor.window = await readWindow(this.#log.back(actor.stream), this.#windowSize(actor))
+      actor.window = await readWindow(this.#log.back(actor.stream), windowFor(actor.mailbox, this.#options.limits))
       this.#run(actor)
     } catch (error) {
       this.#refuse(actor, error)
     }
-  }
-
-  /** What is sent again must find what it did, however many commands came after it. */
-  #windowSize(actor: Actor): WindowSize {
-    let since = Number.POSITIVE_INFINITY
-    for (const { message } of actor.mailbox) {
-      if (message.kind === 'command' && message.isAgain) since = Math.min(since, message.after)
-    }
-    return { commandsMax: this.#options.limits.dedupeWindow, since }
   }
 
   /** The actor is alive: takes up its mailbox. Where the batch is full it goes on once there is room. */
@@ -463,10 +445,6 @@ export class Worker {
       this.#scheduleIdleCheck()
     })
   }
-}
-
-function needsWindow({ window }: Actor, { isFresh, isAgain, after }: CommandMessage): boolean {
-  return !isFresh && (window === undefined || (isAgain && !window.reaches(after)))
 }
 
 function failed(error: unknown): Reply {

@@ -1,90 +1,15 @@
 import { expect, test } from 'vitest'
-import { DEFAULT_ACTOR_LIMITS } from '../../src/actor/limits.ts'
-import type { CommandMessage, Message, Reply, Sender } from '../../src/actor/message.ts'
-import { Worker } from '../../src/actor/worker.ts'
-import { defineAggregate, type Aggregate } from '../../src/aggregate/aggregate.ts'
-import { hashPlain } from '../../src/aggregate/plain.ts'
+import type { Reply } from '../../src/actor/message.ts'
+import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { deriveId, parseId } from '../../src/log/identity.ts'
 import { raiseFence } from '../../src/log/claim.ts'
 import { Log } from '../../src/log/log.ts'
-import type { Slice } from '../../src/log/slice.ts'
-import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
 import { Account } from '../account.ts'
 import { turn } from './simulated-bank.ts'
-
-interface Harness {
-  readonly log: Log
-  readonly worker: Worker
-  readonly warnings: string[]
-  ask(message: Omit<CommandMessage, keyof typeof DEFAULTS> & Partial<CommandMessage>): Promise<Reply>
-  query(stream: string, name: string): Promise<Reply>
-}
-
-interface Options {
-  readonly aggregates?: Aggregate[]
-  readonly limits?: object
-  readonly plan?: Plan
-  readonly tweak?: (log: Log) => void
-}
-
-const DEFAULTS = {
-  kind: 'command',
-  request: 0,
-  payloadHash: 0,
-  isFresh: true,
-  isAgain: false,
-  expectedVersion: -1,
-  deadline: Number.POSITIVE_INFINITY,
-  after: 0,
-  metadata: undefined,
-  commandId: parseId(deriveId('none')),
-} as const
-
-async function open(
-  disk: SimulatedDisk,
-  clock: SimulatedClock,
-  { aggregates = [Account], limits = {}, plan, tweak }: Options = {},
-): Promise<Harness> {
-  const storage = new SimulatedStorage(disk, plan)
-  const options = { clusterId: 'test', shards: 2, own: [0, 1], segmentBytes: 4096, node: 'test' }
-  const log = await Log.open({ storage, clock, ...options })
-  tweak?.(log)
-  const warnings: string[] = []
-  const worker = new Worker({
-    log,
-    clock,
-    random: new SeededRandom(1),
-    aggregates,
-    limits: { ...DEFAULT_ACTOR_LIMITS, ...limits },
-    progress: { enter: () => undefined, leave: () => undefined },
-    onWarning: (message) => warnings.push(message),
-    onBroken: (error) => {
-      throw error
-    },
-  })
-  let lastId = 0
-  const send = (message: Message): Promise<Reply> =>
-    new Promise((resolve) => {
-      const sender: Sender = { reply: (_, reply) => resolve(reply), flush: () => undefined }
-      worker.receive(sender, [message])
-    })
-  return {
-    log,
-    worker,
-    warnings,
-    ask(message) {
-      const payloadHash = hashPlain(message.payload, 0)
-      const commandId = parseId(deriveId('auto', (lastId += 1), clock.monotonic(), Math.random()))
-      return send({ ...DEFAULTS, commandId, payloadHash, ...message })
-    },
-    query: (stream, name) => send({ kind: 'query', request: 1, stream, name, payload: undefined }),
-  }
-}
-
-const deposit = (stream: string, amount: number) => ({ stream, name: 'deposit', payload: { amount } })
+import { deposit, open } from './harness.ts'
 
 test('StorageFull: nothing is written, reads go on, and writing resumes by itself when there is room', async () => {
   const disk = new SimulatedDisk()
@@ -189,60 +114,6 @@ test('a state that is no plain data is kept without snapshots, and somebody is t
   await first.worker.close()
   const second = await open(disk, clock, { aggregates: [Bag] })
   expect(await second.query('bag/1', 'size')).toEqual({ kind: 'answered', value: 3 })
-})
-
-test('a repeated command id gets the first outcome, also after a restart, and after a rejection', async () => {
-  const disk = new SimulatedDisk()
-  const clock = new SimulatedClock()
-  const commandId = parseId(deriveId('mine'))
-  const asked = { ...deposit('account/1', 5), commandId, isFresh: false }
-  const first = await open(disk, clock)
-  const reply = await first.ask(asked)
-  expect(reply).toMatchObject({ kind: 'accepted', version: 1 })
-  await first.ask(deposit('account/1', 7))
-  expect(await first.ask(asked)).toMatchObject({ kind: 'accepted', version: 1 })
-  const refused = { stream: 'account/1', name: 'withdraw', payload: { amount: 99 }, isFresh: false }
-  const refusedId = parseId(deriveId('refused'))
-  expect(await first.ask({ ...refused, commandId: refusedId })).toMatchObject({
-    kind: 'rejected',
-    details: { balance: 12 },
-  })
-  await first.ask(deposit('account/1', 100))
-  expect(await first.ask({ ...refused, commandId: refusedId })).toMatchObject({
-    kind: 'rejected',
-    details: { balance: 12 },
-  })
-  await first.worker.close()
-  const second = await open(disk, clock)
-  expect(await second.ask(asked)).toMatchObject({ kind: 'accepted', version: 1 })
-  expect(await second.ask({ ...asked, payloadHash: 1 })).toMatchObject({ failure: { code: 'CommandIdReused' } })
-  expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 112 })
-})
-
-test('what is sent again finds what it did, however many commands came after it and whatever the window (I5)', async () => {
-  const disk = new SimulatedDisk()
-  const clock = new SimulatedClock()
-  const limits = { dedupeWindow: 3 }
-  const ids = Array.from({ length: 12 }, (_, i) => parseId(deriveId('again', i)))
-  const first = await open(disk, clock, { limits })
-  for (const commandId of ids) await first.ask({ ...deposit('account/1', 1), commandId })
-  await first.worker.close()
-
-  const second = await open(disk, clock, { limits })
-  const again = (commandId: Slice): Promise<Reply> =>
-    second.ask({ ...deposit('account/1', 1), commandId, isFresh: false, isAgain: true })
-  // One of the caller's own comes first, for which a window of three is enough.
-  await second.ask({ ...deposit('account/1', 1), commandId: parseId(deriveId('mine')), isFresh: false })
-  const replies = await Promise.all(ids.map(again))
-  expect(replies.map((reply) => reply.kind === 'accepted' && reply.version)).toEqual(ids.map((_, i) => i + 1))
-  // Others write in between, until the window has lost the oldest of those that are yet to come again.
-  for (let i = 0; i < 8; i += 1) {
-    const commandId = parseId(deriveId('other', i))
-    await second.ask({ ...deposit('account/1', 1), commandId, isFresh: false })
-  }
-  expect(await again(ids[0]!)).toMatchObject({ kind: 'accepted', version: 1 })
-  expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 12 + 1 + 8 })
-  await second.worker.close()
 })
 
 test('a reply waits for the sync, and so does a rejection or a query that was decided on what is not durable (I3)', async () => {

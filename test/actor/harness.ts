@@ -1,0 +1,84 @@
+import { DEFAULT_ACTOR_LIMITS } from '../../src/actor/limits.ts'
+import type { CommandMessage, Message, Reply, Sender } from '../../src/actor/message.ts'
+import { Worker } from '../../src/actor/worker.ts'
+import type { Aggregate } from '../../src/aggregate/aggregate.ts'
+import { hashPlain } from '../../src/aggregate/plain.ts'
+import { deriveId, parseId } from '../../src/log/identity.ts'
+import { Log } from '../../src/log/log.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
+import { Account } from '../account.ts'
+
+/** A worker on a simulated disk, and whoever sends it messages. */
+export interface Harness {
+  readonly log: Log
+  readonly worker: Worker
+  readonly warnings: string[]
+  ask(message: Omit<CommandMessage, keyof typeof DEFAULTS> & Partial<CommandMessage>): Promise<Reply>
+  query(stream: string, name: string): Promise<Reply>
+}
+
+interface Options {
+  readonly aggregates?: Aggregate[]
+  readonly limits?: object
+  readonly plan?: Plan
+  readonly tweak?: (log: Log) => void
+}
+
+export const DEFAULTS = {
+  kind: 'command',
+  request: 0,
+  payloadHash: 0,
+  isFresh: true,
+  isAgain: false,
+  expectedVersion: -1,
+  deadline: Number.POSITIVE_INFINITY,
+  after: 0,
+  metadata: undefined,
+  commandId: parseId(deriveId('none')),
+} as const
+
+export async function open(
+  disk: SimulatedDisk,
+  clock: SimulatedClock,
+  { aggregates = [Account], limits = {}, plan, tweak }: Options = {},
+): Promise<Harness> {
+  const storage = new SimulatedStorage(disk, plan)
+  const options = { clusterId: 'test', shards: 2, own: [0, 1], segmentBytes: 4096, node: 'test' }
+  const log = await Log.open({ storage, clock, ...options })
+  tweak?.(log)
+  const warnings: string[] = []
+  const worker = new Worker({
+    log,
+    clock,
+    random: new SeededRandom(1),
+    aggregates,
+    limits: { ...DEFAULT_ACTOR_LIMITS, ...limits },
+    progress: { enter: () => undefined, leave: () => undefined },
+    onWarning: (message) => warnings.push(message),
+    onBroken: (error) => {
+      throw error
+    },
+  })
+  let lastId = 0
+  const send = (message: Message): Promise<Reply> =>
+    new Promise((resolve) => {
+      const sender: Sender = { reply: (_, reply) => resolve(reply), flush: () => undefined }
+      worker.receive(sender, [message])
+    })
+  return {
+    log,
+    worker,
+    warnings,
+    ask(message) {
+      const payloadHash = hashPlain(message.payload, 0)
+      const commandId = parseId(deriveId('auto', (lastId += 1), clock.monotonic(), Math.random()))
+      return send({ ...DEFAULTS, commandId, payloadHash, ...message })
+    },
+    query: (stream, name) => send({ kind: 'query', request: 1, stream, name, payload: undefined }),
+  }
+}
+
+export const deposit = (stream: string, amount: number) => ({ stream, name: 'deposit', payload: { amount } })
