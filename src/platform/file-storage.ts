@@ -24,15 +24,15 @@ export class FileStorage implements Storage {
   async createExclusive(path: string, content: Uint8Array): Promise<boolean> {
     const target = this.#path(path)
     const temporary = `${target}.${randomUUID()}.tmp`
-    await this.#writeWhole(temporary, content, true)
     try {
+      await this.#writeWhole(temporary, content, true)
       // A link appears whole and fails where the name is taken: there is no moment at which the file is half there.
       await this.#calls.link(temporary, target)
     } catch (error) {
       if (codeOf(error) === 'EEXIST') return false
       throw error
     } finally {
-      await this.#calls.unlink(temporary)
+      await this.#calls.unlink(temporary).catch(() => undefined)
     }
     await this.#syncFolder(dirname(target))
     return true
@@ -65,7 +65,14 @@ export class FileStorage implements Storage {
   async createLog(path: string): Promise<LogFile> {
     const target = this.#path(path)
     const file = await this.#calls.open(target, 'wx', FILE_MODE)
-    await this.#syncFolder(dirname(target))
+    try {
+      await this.#syncFolder(dirname(target))
+    } catch (error) {
+      // Whoever tries again must not find the name taken.
+      await this.#calls.unlink(target).catch(() => undefined)
+      await this.#calls.close(file)
+      throw error
+    }
     return new OpenLogFile(file, this.#calls)
   }
 
