@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { PenholdError } from '../aggregate/error.ts'
 import { FORMAT_VERSION } from '../log/batch.ts'
 import { dataFormat } from '../log/error.ts'
@@ -25,7 +25,7 @@ export interface ClusterIdentity {
 /** Makes the directory where there is none. @throws PenholdError `DataDirectoryUnusable` */
 export function makeDirectory(dataDir: string): void {
   try {
-    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    makeLevels(dataDir)
     fs.accessSync(dataDir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
     if (!fs.statSync(dataDir).isDirectory()) throw new Error('it is a file')
   } catch (error) {
@@ -36,6 +36,25 @@ export function makeDirectory(dataDir: string): void {
       { outcome: 'none', retryable: false, details: { dataDir }, cause: error },
     )
   }
+}
+
+/** Level by level, because Node's own recursion does not end where a folder of the system takes no folders. */
+function makeLevels(folder: string): void {
+  if (tryMake(folder)) return
+  makeLevels(dirname(folder))
+  if (!tryMake(folder)) throw new Error(`${folder} cannot be made in ${dirname(folder)}`)
+}
+
+/** False where the folder above it is missing. */
+function tryMake(folder: string): boolean {
+  try {
+    fs.mkdirSync(folder, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return false
+    if (code !== 'EEXIST') throw error
+  }
+  return true
 }
 
 /** Reads the directory's identity, or gives it one. @throws PenholdError `DataFormat` where the data is not this cluster's */

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -188,6 +188,15 @@ describe('what is wrong with the data directory or the definitions is told at th
     for (const dataDir of [file, join(file, 'below')]) {
       await expect(startInlineNode({ dataDir })).rejects.toMatchObject(none('DataDirectoryUnusable'))
     }
+  })
+
+  test('DataDirectoryUnusable: below a folder of the system that takes no folders', () => {
+    // In a process of its own: what is tested is that the call returns.
+    const module = new URL('../../src/node/data-directory.ts', import.meta.url).href
+    const script = `import { makeDirectory } from '${module}'
+      try { makeDirectory('/proc/penhold/below') } catch (error) { console.log(error.code) }`
+    const args = ['--input-type=module', '--eval', script]
+    expect(execFileSync(process.execPath, args, { timeout: 10_000, encoding: 'utf8' })).toBe('DataDirectoryUnusable\n')
   })
 
   test('a lock of a process that has ended and was not waited for is taken over', async () => {
