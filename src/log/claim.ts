@@ -8,7 +8,7 @@
  * found by it.
  */
 import { crc32 } from 'node:zlib'
-import { logCorrupt } from './error.ts'
+import { failureAt, logCorrupt } from './error.ts'
 import { claimPath, fencePath, journalPath, numbersOf, shardPath } from './path.ts'
 import { readWhole, type Storage } from './storage.ts'
 
@@ -33,12 +33,15 @@ export async function newestEpoch(storage: Storage, shard: number): Promise<numb
   return numbersOf(await storage.list(shardPath(shard)), '.claim').at(-1) ?? 0
 }
 
-/** Reads a claim. @throws PenholdError `LogCorrupt` where it is missing or not what was written: it is never torn. */
+/** Reads a claim. @throws PenholdError `LogCorrupt` where it cannot be read or is not what was written: it is never torn. */
 export async function readClaim(storage: Storage, shard: number, epoch: number): Promise<Claim> {
-  const content = await readWhole(storage, claimPath(shard, epoch))
-  if (content === undefined) throw logCorrupt(claimPath(shard, epoch), 0, 'the claim is missing')
+  const path = claimPath(shard, epoch)
+  const content = await readWhole(storage, path).catch((error: unknown) => {
+    throw failureAt(path, error)
+  })
+  if (content === undefined) throw logCorrupt(path, 0, 'the claim is missing')
   const claim = decodeClaim(content, shard, epoch)
-  if (claim === undefined) throw logCorrupt(claimPath(shard, epoch), 0, 'this is not the claim that was written')
+  if (claim === undefined) throw logCorrupt(path, 0, 'this is not the claim that was written')
   return claim
 }
 

@@ -1,5 +1,6 @@
 /** The log's operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import { PenholdError } from '../aggregate/error.ts'
+import { isFileFailure } from './storage.ts'
 
 /** Stored bytes are not what was written. Those that depend on them get this; everyone else goes on. */
 export function logCorrupt(path: string, offset: number, problem: string): PenholdError {
@@ -7,6 +8,20 @@ export function logCorrupt(path: string, offset: number, problem: string): Penho
     'LogCorrupt',
     `${path} at byte ${offset}: ${problem}. Restore the file from a backup; nothing of it was changed or skipped.`,
     { outcome: 'none', retryable: false, details: { path, offset } },
+  )
+}
+
+/**
+ * What a failure at one file of the log means for those that depend on it: as if it were damaged, so that everyone else
+ * goes on (I8). A failure that is not that file's alone stays what it is.
+ */
+export function failureAt(path: string, error: unknown): unknown {
+  if (!isFileFailure(error)) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return new PenholdError(
+    'LogCorrupt',
+    `${path} cannot be used (${reason}). Mend what keeps it from being read, or restore it from a backup, and start again; nothing of it was changed or skipped.`,
+    { outcome: 'none', retryable: false, details: { path, reason }, cause: error },
   )
 }
 

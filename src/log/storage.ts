@@ -53,6 +53,15 @@ export function isStorageFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
+/** Room, memory and descriptors are everybody's. */
+const SHORTAGES: readonly string[] = ['ENOSPC', 'EDQUOT', 'ENOMEM', 'EMFILE', 'ENFILE']
+
+/** The system failed at a file, and says nothing about others. */
+export function isFileFailure(error: unknown): boolean {
+  const code = (error as { readonly code?: unknown } | undefined)?.code
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) && !SHORTAGES.includes(code)
+}
+
 /** The content of a whole small file; undefined where there is none. */
 export async function readWhole(storage: Storage, path: string): Promise<Uint8Array | undefined> {
   const file = await storage.openRead(path)

@@ -19,8 +19,8 @@ import type { Catalog, SegmentSurvey } from './catalog.ts'
 import { sliceOf } from './slice.ts'
 import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import { logCorrupt } from './error.ts'
-import { segmentPath } from './path.ts'
+import { failureAt, logCorrupt } from './error.ts'
+import { journalPath, segmentPath } from './path.ts'
 import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
 import { decodeOpening, encodeOpening, isBefore, type Place, type Reign } from './reign.ts'
 import type { Storage } from './storage.ts'
@@ -85,8 +85,15 @@ export class Heir {
   }
 
   async #fenceAndSurvey(journal: number): Promise<readonly SegmentSurvey[]> {
-    await raiseFence(this.#storage, journal)
-    const surveys = await this.#catalog.survey(journal)
+    let surveys: readonly SegmentSurvey[]
+    try {
+      await raiseFence(this.#storage, journal)
+      surveys = await this.#catalog.survey(journal)
+    } catch (error) {
+      throw failureAt(journalPath(journal), error)
+    }
+    const missing = firstMissing(surveys)
+    if (missing !== undefined) throw logCorrupt(segmentPath(journal, missing), 0, 'the file is missing')
     for (const { problem, segment, end } of surveys) {
       if (problem !== undefined) throw logCorrupt(segmentPath(journal, segment), end, problem)
     }
@@ -186,6 +193,16 @@ function partsOf(record: LogRecord): RecordParts {
   const { eventId, commandId, typeBytes, dataBytes, metadataBytes } = record
   const header = { kind, epoch, version, payloadHash, seq, position, previous, time, typeVersion, eventId, commandId }
   return { ...header, type: typeBytes, data: sliceOf(dataBytes), metadata: metadataBytes }
+}
+
+/**
+ * Segments count from 1, and the first is older than any claim that names its journal: without it the owner would seem
+ * never to have served.
+ */
+function firstMissing(surveys: readonly SegmentSurvey[]): number | undefined {
+  if (surveys.length === 0) return 1
+  const at = surveys.findIndex(({ segment }, i) => segment !== i + 1)
+  return at === -1 ? undefined : at + 1
 }
 
 function findOpening(surveys: readonly SegmentSurvey[], { shard, epoch, journal }: Claim): Address | undefined {
