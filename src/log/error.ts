@@ -25,6 +25,10 @@ export function failureAt(path: string, error: unknown): unknown {
   )
 }
 
+export function isLogCorrupt(error: unknown): error is PenholdError {
+  return error instanceof PenholdError && error.code === 'LogCorrupt'
+}
+
 export function storageFull(cause: unknown): PenholdError {
   return new PenholdError(
     'StorageFull',

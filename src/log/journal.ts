@@ -10,6 +10,7 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import type { BatchPlace } from './batch.ts'
+import { newestClaimedJournal } from './claim.ts'
 import { JournalBroken, storageFull } from './error.ts'
 import { journalPath, JOURNALS_PATH, numbersOf, segmentPath } from './path.ts'
 import { isStorageFull, type LogFile, type Storage } from './storage.ts'
@@ -52,7 +53,9 @@ export class Journal {
 
   /** Begins a new journal, with the lowest number that nobody has had. */
   static async create(storage: Storage, options: JournalOptions): Promise<Journal> {
-    let number = (numbersOf(await storage.list(JOURNALS_PATH), '').at(-1) ?? 0) + 1
+    const existing = numbersOf(await storage.list(JOURNALS_PATH), '').at(-1) ?? 0
+    // A folder may be lost: what its writer's claims name must not come to mean another journal.
+    let number = Math.max(existing, await newestClaimedJournal(storage)) + 1
     // Whoever creates the folder has the number; a loser takes the next.
     while (!(await storage.createFolder(journalPath(number)))) number += 1
     const file = await storage.createLog(segmentPath(number, 1))

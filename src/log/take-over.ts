@@ -18,8 +18,8 @@ import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentSurvey } from './catalog.ts'
 import { sliceOf } from './slice.ts'
 import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
-import { PenholdError } from '../aggregate/error.ts'
-import { failureAt, logCorrupt } from './error.ts'
+import type { PenholdError } from '../aggregate/error.ts'
+import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
 import { journalPath, segmentPath } from './path.ts'
 import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
 import { decodeOpening, encodeOpening, isBefore, type Place, type Reign } from './reign.ts'
@@ -226,6 +226,6 @@ function isEmpty(reign: Reign, surveys: readonly SegmentSurvey[], shard: number)
 
 /** The problem that keeps a shard closed, for those who ask for it. */
 export function refusal(error: unknown): PenholdError {
-  if (error instanceof PenholdError && error.code === 'LogCorrupt') return error
+  if (isLogCorrupt(error)) return error
   throw error
 }

@@ -249,6 +249,27 @@ describe('what is wrong with the data directory or the definitions is told at th
     expect((await node.status()).workers[0]!.refused.length).toBe(4)
   })
 
+  test('LogCorrupt: a journal that is gone, or is no folder of files, is named, and the node starts', async () => {
+    const dataDir = temporaryFolder()
+    const before = await startInlineNode({ dataDir })
+    await before.ref(Account, 'a1').ask('deposit', { amount: 1 })
+    await before.close()
+    const journal = join(dataDir, 'journals', '00000001')
+    fs.renameSync(journal, `${journal}.aside`)
+    const error = { ...none('LogCorrupt'), message: expect.stringContaining('journals/00000001') as string }
+    const without = await startInlineNode({ dataDir })
+    await expect(without.ref(Account, 'a1').ask('deposit', { amount: 1 })).rejects.toMatchObject(error)
+    await without.close()
+    fs.mkdirSync(join(journal, '000001.log'), { recursive: true })
+    const withFolder = await startInlineNode({ dataDir })
+    await expect(withFolder.ref(Account, 'a1').query('balance')).rejects.toMatchObject(error)
+    await withFolder.close()
+    fs.rmSync(journal, { recursive: true })
+    fs.renameSync(`${journal}.aside`, journal)
+    const mended = await startInlineNode({ dataDir })
+    expect(await mended.ref(Account, 'a1').query('balance')).toBe(1)
+  })
+
   test('BadDefinition: events in the log that the code has no path for', async () => {
     const dataDir = temporaryFolder()
     const v1 = defineAggregate({
