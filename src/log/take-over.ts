@@ -116,6 +116,7 @@ export class Heir {
       ofShard.length > 0
         ? { segment: doubtful.segment, offset: doubtful.lastBatchOffset }
         : { segment: doubtful.segment, offset: doubtful.end }
+    await this.#openIndexes(opening.reigns)
     const carried = ofShard.filter(({ kind }) => kind === RecordKind.event || kind === RecordKind.snapshot)
     const reign: Reign = { epoch: former.epoch, journal: former.journal, from: opened, until }
     const extents = surveys.flatMap((survey) => survey.extents.get(claim.shard) ?? [])
@@ -126,6 +127,16 @@ export class Heir {
       seq: extents.at(-1)?.seqLast ?? record.seq,
       position: Math.max(record.position, ...extents.map(({ positionLast }) => positionLast)),
       openedEpoch: former.epoch,
+    }
+  }
+
+  /** So that a shard whose older segments are gone or damaged is refused now, and not taken for a younger one. */
+  async #openIndexes(reigns: readonly Reign[]): Promise<void> {
+    for (const { journal, from, until } of reigns) {
+      const last = until ?? from
+      for (let segment = from.segment; segment <= last.segment; segment += 1) {
+        await this.#catalog.index(journal, segment, segment === last.segment ? last.offset : 0)
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Log } from '../../src/log/log.ts'
-import { claimPath, journalPath, segmentPath } from '../../src/log/path.ts'
+import { claimPath, indexPath, journalPath, segmentPath } from '../../src/log/path.ts'
 import { NOWHERE, RecordKind } from '../../src/log/record.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { encode } from '../../src/log/codec.ts'
@@ -84,6 +84,28 @@ test('a segment that a claim needs and that is gone is not taken for one that wa
   const log = await openLog(disk, [0, 1])
   expect(log.refusedShards.get(0)).toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
   expect(log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+})
+
+test.each([
+  ['gone', (disk: SimulatedDisk) => disk.files.delete(segmentPath(1, 1))],
+  ['damaged', (disk: SimulatedDisk) => disk.files.get(segmentPath(1, 1))!.flip(100, 1)],
+])('a segment of an owner long before that is %s, with its index lost, is not passed over', async (_, harm) => {
+  const disk = await diskOfTwoOwners()
+  await (await openLog(disk, [0, 1])).close()
+  for (const path of disk.files.keys()) if (path.endsWith('.idx')) disk.files.delete(path)
+  harm(disk)
+  const log = await openLog(disk, [0, 1])
+  expect(log.refusedShards.get(0)).toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+  expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[1, 1]])
+  expect(await log.eventTypes()).toEqual(new Set(['a/Noted@1']))
+})
+
+test('an index that cannot be read is made again from its segment', async () => {
+  const disk = await diskOfTwoOwners()
+  await (await openLog(disk, [0, 1])).close()
+  const log = await openLog(disk, [0, 1], strike('read', indexPath(1, 1)))
+  expect(log.ownedShards.map(({ shard }) => shard)).toEqual([0, 1])
+  expect(await log.eventTypes()).toEqual(new Set(['a/Noted@1']))
 })
 
 test('what fails for everyone, or in the own journal, ends the worker', async () => {
