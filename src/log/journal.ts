@@ -58,8 +58,15 @@ export class Journal {
     let number = Math.max(existing, await newestClaimedJournal(storage)) + 1
     // Whoever creates the folder has the number; a loser takes the next.
     while (!(await storage.createFolder(journalPath(number)))) number += 1
-    const file = await storage.createLog(segmentPath(number, 1))
-    return new Journal(storage, number, options, { number: 1, file, offset: 0, allocated: 0 })
+    try {
+      const file = await storage.createLog(segmentPath(number, 1))
+      const journal = new Journal(storage, number, options, { number: 1, file, offset: 0, allocated: 0 })
+      await journal.#allocateFirst()
+      return journal
+    } catch (error) {
+      await giveBack(storage, number)
+      throw error
+    }
   }
 
   /** Where the next batch will stand. */
@@ -121,6 +128,16 @@ export class Journal {
     })
   }
 
+  /** Before anyone names the journal: a full disk is noticed while nothing of it is needed yet. */
+  async #allocateFirst(): Promise<void> {
+    try {
+      await this.#allocate(1)
+    } catch (error) {
+      await this.#segment.file.close().catch(() => undefined)
+      throw error
+    }
+  }
+
   /** Makes sure that there are blocks for everything up to `end`. */
   async #allocate(end: number): Promise<void> {
     const segment = this.#segment
@@ -150,5 +167,19 @@ export class Journal {
       this.#state = 'broken'
       throw new JournalBroken(`writing the ${what} of journal ${this.number} failed`, { cause: error })
     }
+  }
+}
+
+/**
+ * Removes a journal that could not be begun, so that a full disk is not filled up with tries. Whoever makes the folder
+ * next has the number: nothing names the one that was here, as claims are made after it, and its maker, who alone may
+ * remove it, is done with it.
+ */
+async function giveBack(storage: Storage, number: number): Promise<void> {
+  try {
+    await storage.remove(segmentPath(number, 1))
+    await storage.removeFolder(journalPath(number))
+  } catch {
+    // An empty journal does no harm.
   }
 }

@@ -21,6 +21,8 @@ export interface Storage {
   /** Puts a derived file in place, whole or not at all. Not necessarily durable: what is derived can be made again. */
   replace(path: string, content: Uint8Array): Promise<void>
   remove(path: string): Promise<void>
+  /** Removes a folder that is empty; fails where it is not. */
+  removeFolder(path: string): Promise<void>
   /** Opens a file to read; undefined where there is none. */
   openRead(path: string): Promise<ReadFile | undefined>
   /** The names in a folder, sorted; none where there is no folder. */

@@ -22,6 +22,7 @@ export interface FileCalls {
   unlink(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   makeFolder(path: string, mode: number): Promise<void>
+  removeFolder(path: string): Promise<void>
   list(path: string): Promise<string[]>
 }
 
@@ -45,6 +46,7 @@ export const blocking: FileCalls = {
   unlink: async (path) => fs.unlinkSync(path),
   rename: async (from, to) => fs.renameSync(from, to),
   makeFolder: async (path, mode) => void fs.mkdirSync(path, mode),
+  removeFolder: async (path) => fs.rmdirSync(path),
   list: async (path) => fs.readdirSync(path),
 }
 
@@ -64,5 +66,6 @@ export const pooled: FileCalls = {
   unlink: promisify(fs.unlink),
   rename: promisify(fs.rename),
   makeFolder: async (path, mode) => void (await fs.promises.mkdir(path, { mode })),
+  removeFolder: promisify(fs.rmdir),
   list: (path) => fs.promises.readdir(path),
 }

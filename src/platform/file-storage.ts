@@ -94,6 +94,10 @@ export class FileStorage implements Storage {
     })
   }
 
+  removeFolder(path: string): Promise<void> {
+    return this.#calls.removeFolder(this.#path(path))
+  }
+
   async openRead(path: string): Promise<ReadFile | undefined> {
     try {
       return new OpenReadFile(await this.#calls.open(this.#path(path), 'r'), this.#calls)

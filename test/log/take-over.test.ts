@@ -113,7 +113,7 @@ test('what fails for everyone, or in the own journal, ends the worker', async ()
   await expect(openLog(disk, [0, 1], strike('write', segmentPath(3, 1)))).rejects.toMatchObject({
     name: 'JournalBroken',
   })
-  await expect(openLog(disk, [0, 1], strike('sync', segmentPath(4, 1)))).rejects.toMatchObject({
+  await expect(openLog(disk, [0, 1], strike('sync', segmentPath(3, 1)))).rejects.toMatchObject({
     name: 'JournalBroken',
   })
   const full: Plan = ({ name }) => (name === 'createMark' ? 'full' : 'none')
