@@ -37,6 +37,11 @@ export function storageFull(cause: unknown): PenholdError {
   )
 }
 
+/** Whether something failed with `StorageFull`. */
+export function isOutOfRoom(error: unknown): boolean {
+  return error instanceof PenholdError && error.code === 'StorageFull'
+}
+
 export function ownershipLost(shard: number): PenholdError {
   return new PenholdError(
     'OwnershipLost',

@@ -188,9 +188,12 @@ class RunningNode implements Node, RefHost {
 
   async #close(): Promise<void> {
     await this.#router.drain(this.#source.config.timeouts.stopMs)
-    await this.#supervisor.close(this.#source.config.timeouts.stopMs)
-    this.#router.close()
-    this.#unlock()
+    try {
+      await this.#supervisor.close(this.#source.config.timeouts.stopMs)
+    } finally {
+      this.#router.close()
+      this.#unlock()
+    }
   }
 
   #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {

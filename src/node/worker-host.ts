@@ -10,6 +10,7 @@ import type { Link } from '../cluster/link.ts'
 import { FrameWriter } from '../cluster/frame.ts'
 import { readMessages, writeReply } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
+import { isOutOfRoom } from '../log/error.ts'
 import { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
@@ -30,7 +31,7 @@ export interface WorkerHostOptions {
 
 export interface WorkerHost {
   readonly status: () => WorkerStatus
-  /** Answers what is under way, and ends the journal so that nothing of it is in doubt. */
+  /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
 }
 
@@ -58,7 +59,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onBroken })
   const problems = await worker.missingPaths()
   if (problems.length > 0) {
-    await worker.close()
+    await close(worker, log)
     throw definitionError(problems.join('; '))
   }
   for (const [, error] of log.refusedShards) onWarning(error.message)
@@ -71,7 +72,17 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
       refused: [...log.refusedShards].map(([shard, { message }]) => ({ shard, reason: message })),
       activeActors: worker.activeActors,
     }),
-    close: () => worker.close(),
+    close: () => close(worker, log),
+  }
+}
+
+/** Where there is no room for the record that ends the journal its last batch stays in doubt: its heirs carry it over. */
+async function close(worker: Worker, log: Log): Promise<void> {
+  try {
+    await worker.close()
+  } catch (error) {
+    if (!isOutOfRoom(error)) throw error
+    await log.abandon()
   }
 }
 
