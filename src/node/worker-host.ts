@@ -3,7 +3,7 @@
  * (worker-thread.ts) and inline.
  */
 import { toFailure } from '../actor/error.ts'
-import type { Sender } from '../actor/message.ts'
+import type { Reply, Sender } from '../actor/message.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
@@ -63,7 +63,9 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     throw definitionError(problems.join('; '))
   }
   for (const [, error] of log.refusedShards) onWarning(error.message)
-  const sender = createLinkSender(link)
+  const supersession = new Supersession(log, shards, onWarning)
+  supersession.look()
+  const sender = createLinkSender(link, (reply) => supersession.observe(reply))
   link.onFrame((frame) => worker.receive(sender, readMessages(frame)))
   return {
     status: () => ({
@@ -86,12 +88,43 @@ async function close(worker: Worker, log: Log): Promise<void> {
   }
 }
 
+/** Tells an operator, once, that another process has taken shards over: their callers see errors, and nobody else would. */
+class Supersession {
+  readonly #log: Log
+  readonly #shards: readonly number[]
+  readonly #onWarning: (message: string) => void
+  #isTold = false
+
+  constructor(log: Log, shards: readonly number[], onWarning: (message: string) => void) {
+    this.#log = log
+    this.#shards = shards
+    this.#onWarning = onWarning
+  }
+
+  /** A shard that was lost shows in the replies to those who ask for it. */
+  observe(reply: Reply): void {
+    if (reply.kind !== 'failed') return
+    if (reply.failure.code === 'OwnershipLost' || reply.failure.code === 'ShardUnavailable') this.look()
+  }
+
+  look(): void {
+    if (this.#isTold) return
+    const lost = this.#shards.filter((shard) => !this.#log.owns(shard) && !this.#log.refusedShards.has(shard))
+    if (lost.length === 0) return
+    this.#isTold = true
+    this.#onWarning(
+      `another process has taken over ${lost.length} of the ${this.#shards.length} shards of a worker here, which serves them no more. One process at a time can work in a data directory: stop the one that is not wanted.`,
+    )
+  }
+}
+
 /** The other end of a link as the worker sees it: what is replied between two flushes travels as one frame. */
-function createLinkSender(link: Link): Sender {
+function createLinkSender(link: Link, onReply: (reply: Reply) => void): Sender {
   const frame = new FrameWriter()
   let isEmpty = true
   return {
     reply(request, reply) {
+      onReply(reply)
       const { length } = frame
       try {
         writeReply(frame, request, reply)
