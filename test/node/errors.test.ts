@@ -202,7 +202,7 @@ describe('what is wrong with the data directory or the definitions is told at th
   test('a lock of a process that has ended and was not waited for is taken over', async () => {
     const dataDir = temporaryFolder()
     // The shell becomes a program that never waits, so that its child stays as it ended.
-    const parent = spawn('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 60'])
+    const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60'])
     onTestFinished(() => void parent.kill())
     const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)))
     await expect.poll(() => fs.readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ')
@@ -213,7 +213,7 @@ describe('what is wrong with the data directory or the definitions is told at th
 
   test('a lock that a dead process left behind is taken over', async () => {
     const dataDir = temporaryFolder()
-    fs.writeFileSync(join(dataDir, 'lock'), JSON.stringify({ pid: 2 ** 22 - 1, host: 'elsewhere', startedAt: '1' }))
+    fs.writeFileSync(join(dataDir, 'lock'), JSON.stringify({ pid: 2 ** 22 - 1, host: hostname(), startedAt: '1' }))
     await (await startInlineNode({ dataDir })).close()
   })
 
