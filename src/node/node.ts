@@ -15,7 +15,7 @@ import { storageFull } from '../log/error.ts'
 import { IdSource } from '../log/identity.ts'
 import { isStorageFull } from '../log/storage.ts'
 import { StreamPlacement } from '../log/stream.ts'
-import { pooled } from '../platform/file-calls.ts'
+import { blocking, pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import { loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
@@ -66,6 +66,7 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
     onWarning: source.config.onWarning,
   })
   try {
+    await new FileStorage(source.config.dataDir, blocking).removeLeftovers()
     const storage = new FileStorage(source.config.dataDir, pooled)
     const identity = await identify(storage, source.config)
     const node = new RunningNode(source, identity, unlock)

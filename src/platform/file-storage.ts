@@ -5,11 +5,14 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { JOURNALS_PATH, SHARDS_PATH } from '../log/path.ts'
 import type { LogFile, ReadFile, Storage } from '../log/storage.ts'
 import type { FileCalls } from './file-calls.ts'
 
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+const TEMPORARY = /\.[0-9a-f-]{36}\.tmp$/
+const LEFTOVER_AGE_MS = 60 * 60 * 1000
 
 export class FileStorage implements Storage {
   readonly #root: string
@@ -19,6 +22,30 @@ export class FileStorage implements Storage {
   constructor(root: string, calls: FileCalls) {
     this.#root = root
     this.#calls = calls
+  }
+
+  /**
+   * Removes the temporary files that crashes left behind, once something was made in the root: its time is the file
+   * system's own. Only those that are an hour older than that, because another process may be at work; one that was
+   * stopped for so long finds its file gone, and what it was about to put in place fails whole.
+   */
+  async removeLeftovers(): Promise<void> {
+    const before = (await this.#calls.modifiedAtMs(this.#root)) - LEFTOVER_AGE_MS
+    await this.#removeLeftovers('', before)
+    for (const parent of [JOURNALS_PATH, SHARDS_PATH]) {
+      for (const name of await this.list(parent)) await this.#removeLeftovers(`${parent}/${name}`, before)
+    }
+  }
+
+  async #removeLeftovers(folder: string, before: number): Promise<void> {
+    // A folder that cannot be read is told to those who need it.
+    const names = await this.list(folder).catch(() => [])
+    for (const name of names) {
+      if (!TEMPORARY.test(name)) continue
+      const path = this.#path(`${folder}/${name}`)
+      const isOld = (await this.#calls.modifiedAtMs(path).catch(() => before)) < before
+      if (isOld) await this.#calls.unlink(path).catch(() => undefined)
+    }
   }
 
   async createExclusive(path: string, content: Uint8Array): Promise<boolean> {
