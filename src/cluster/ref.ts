@@ -8,6 +8,7 @@ import type {
   EventsOf,
   PayloadOf,
   QueryArgumentOf,
+  QueryName,
   QueryResultOf,
   RejectionsOf,
   StateOf,
@@ -54,7 +55,19 @@ export interface Accepted<Event extends { readonly type: string; readonly data: 
 /** A moment in an aggregate's past. */
 export type Moment = { readonly atVersion: number } | { readonly atEvent: string } | { readonly atTime: Date }
 
-type Arguments<P, O> = undefined extends P ? [payload?: P, options?: O] : [payload: P, options?: O]
+/** No argument fits it: what the compiler says of a query to an aggregate without any. */
+export interface NoQueries<Type extends string> {
+  readonly 'this aggregate has no queries': Type
+}
+
+type NameOfQuery<A extends Aggregate, K> = [QueryName<A>] extends [never] ? NoQueries<A['type']> : K
+
+// Where there is no such name, the name is what the compiler should complain about, and not what follows it.
+type Arguments<P, O> = [P] extends [never]
+  ? unknown[]
+  : undefined extends P
+    ? [payload?: P, options?: O]
+    : [payload: P, options?: O]
 
 /** The address of one aggregate. Cheap to make; valid for as long as its node. */
 export interface Ref<A extends Aggregate> {
@@ -76,7 +89,7 @@ export interface Ref<A extends Aggregate> {
   tell<K extends keyof A['commands'] & string>(name: K, ...args: Arguments<PayloadOf<A, K>, AskOptions>): void
   /** Asks a query of the aggregate's newest durable state; linearizable. */
   query<K extends keyof A['queries'] & string>(
-    name: K,
+    name: NameOfQuery<A, K>,
     ...args: Arguments<QueryArgumentOf<A, K>, QueryOptions>
   ): Promise<QueryResultOf<A, K>>
   /** The aggregate's durable state, now or at a moment of its past. @throws PenholdError `NoSuchEvent` */
