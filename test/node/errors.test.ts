@@ -33,7 +33,11 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     const account = node.ref(Account, '1')
     await expect(account.ask('close' as 'open', { owner: 'x' })).rejects.toMatchObject(none('UnknownCommand'))
     await expect(account.ask('constructor' as 'open', { owner: 'x' })).rejects.toMatchObject(none('UnknownCommand'))
-    await expect(account.query('color' as 'balance')).rejects.toMatchObject(none('UnknownCommand'))
+    await expect(account.query('color' as 'balance')).rejects.toMatchObject({
+      ...none('UnknownCommand'),
+      message: "account has no query 'color'; it has balance",
+    })
+    await expect(account.ask('opne' as 'open', { owner: 'x' })).rejects.toThrow('it has open, deposit, withdraw')
     for (const id of ['', 'a\u0000b', '\ud800', 'e\u0301', 'x'.repeat(600), 7 as unknown as string]) {
       expect(() => node.ref(Account, id)).toThrow(expect.objectContaining(none('BadAddress')))
     }
