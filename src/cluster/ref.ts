@@ -317,6 +317,13 @@ function checkTimeout(what: string, timeoutMs: number | undefined): void {
 
 function checkedMoment(moment: Moment | undefined): StateAt {
   if (moment === undefined) return {}
+  const given = Object.entries(moment).filter(([, value]) => value !== undefined)
+  if (given.length > 1) {
+    throw badPayload(
+      'the moment',
+      `it is given ${given.length} times (${given.map(([key]) => key).join(', ')}); give one`,
+    )
+  }
   if ('atVersion' in moment && Number.isInteger(moment.atVersion) && moment.atVersion >= 0) return moment
   if ('atEvent' in moment && isId(moment.atEvent)) return moment
   if ('atTime' in moment && moment.atTime instanceof Date && !Number.isNaN(moment.atTime.getTime())) {

@@ -25,6 +25,10 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     await expect(account.ask('open', { owner: 'x' }, { expectedVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
     await expect(account.ask('open', { owner: 'x' }, { timeoutMs: Infinity })).rejects.toMatchObject(none('BadPayload'))
     await expect(account.state({ atVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
+    await expect(account.state({ atVersion: 1, atTime: new Date() })).rejects.toMatchObject({
+      ...none('BadPayload'),
+      message: expect.stringContaining('atVersion, atTime') as string,
+    })
     expect(await account.state()).toEqual(Account.initialState())
   })
 
