@@ -340,4 +340,20 @@ describe('what is wrong with the data directory or the definitions is told at th
       expect(() => defineCluster(wrong)).toThrow(expect.objectContaining({ code: 'BadDefinition' }))
     }
   })
+
+  test('BadDefinition: a setting that does not exist, with the nearest that does', async () => {
+    const cluster = { name: 'x', aggregates: [Account], dataDir: 'd' }
+    const define = (more: object) => () => defineCluster({ ...cluster, ...more })
+    expect(define({ datadir: 'e' })).toThrow("no setting 'datadir'; the nearest is 'dataDir'")
+    expect(define({ limits: { mailboxMx: 1 } })).toThrow(
+      "no setting 'limits.mailboxMx'; the nearest is 'limits.mailboxMax'",
+    )
+    expect(define({ timeouts: { handlerms: 1 } })).toThrow(
+      "no setting 'timeouts.handlerms'; the nearest is 'timeouts.handlerMs'",
+    )
+    await expect(startInlineNode({ worker: 2 } as object)).rejects.toMatchObject({
+      code: 'BadDefinition',
+      message: expect.stringContaining("no setting 'worker'; the nearest is 'workers'") as string,
+    })
+  })
 })
