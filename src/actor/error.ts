@@ -1,4 +1,5 @@
 /** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
+import type { Aggregate } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import type { Failure } from './message.ts'
 
@@ -46,6 +47,20 @@ export function timedOutBefore(stream: string, name: string): PenholdError {
 
 export function unknownCommand(type: string, what: 'command' | 'query', name: string): PenholdError {
   return new PenholdError('UnknownCommand', `${type} has no ${what} '${name}'`, {
+    outcome: 'none',
+    retryable: false,
+    details: { type, name },
+  })
+}
+
+const NAMES_SHOWN = 20
+
+/** The same, to the caller itself, who can choose another name. */
+export function unknownName(aggregate: Aggregate, what: 'command' | 'query', name: string): PenholdError {
+  const { type } = aggregate
+  const known = Object.keys((what === 'command' ? aggregate.commands : aggregate.queries) as object)
+  const shown = known.slice(0, NAMES_SHOWN).join(', ') + (known.length > NAMES_SHOWN ? ' …' : '')
+  return new PenholdError('UnknownCommand', `${type} has no ${what} '${name}'; it has ${shown || 'none'}`, {
     outcome: 'none',
     retryable: false,
     details: { type, name },

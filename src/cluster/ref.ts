@@ -8,6 +8,7 @@ import type {
   EventsOf,
   PayloadOf,
   QueryArgumentOf,
+  QueryName,
   QueryResultOf,
   RejectionsOf,
   StateOf,
@@ -16,7 +17,7 @@ import { PenholdError, Rejected } from '../aggregate/error.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { upcast } from '../aggregate/upcaster.ts'
-import { fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
+import { fromFailure, tooLarge, unknownName } from '../actor/error.ts'
 import type { CommandMessage, Reply, StateAt } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
@@ -54,7 +55,19 @@ export interface Accepted<Event extends { readonly type: string; readonly data: 
 /** A moment in an aggregate's past. */
 export type Moment = { readonly atVersion: number } | { readonly atEvent: string } | { readonly atTime: Date }
 
-type Arguments<P, O> = undefined extends P ? [payload?: P, options?: O] : [payload: P, options?: O]
+/** No argument fits it: what the compiler says of a query to an aggregate without any. */
+export interface NoQueries<Type extends string> {
+  readonly 'this aggregate has no queries': Type
+}
+
+type NameOfQuery<A extends Aggregate, K> = [QueryName<A>] extends [never] ? NoQueries<A['type']> : K
+
+// Where there is no such name, the name is what the compiler should complain about, and not what follows it.
+type Arguments<P, O> = [P] extends [never]
+  ? unknown[]
+  : undefined extends P
+    ? [payload?: P, options?: O]
+    : [payload: P, options?: O]
 
 /** The address of one aggregate. Cheap to make; valid for as long as its node. */
 export interface Ref<A extends Aggregate> {
@@ -76,7 +89,7 @@ export interface Ref<A extends Aggregate> {
   tell<K extends keyof A['commands'] & string>(name: K, ...args: Arguments<PayloadOf<A, K>, AskOptions>): void
   /** Asks a query of the aggregate's newest durable state; linearizable. */
   query<K extends keyof A['queries'] & string>(
-    name: K,
+    name: NameOfQuery<A, K>,
     ...args: Arguments<QueryArgumentOf<A, K>, QueryOptions>
   ): Promise<QueryResultOf<A, K>>
   /** The aggregate's durable state, now or at a moment of its past. @throws PenholdError `NoSuchEvent` */
@@ -157,8 +170,7 @@ class AggregateRef {
 
   query(name: string, argument?: unknown, options: QueryOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (!Object.hasOwn(this.#aggregate.queries as object, name))
-        throw unknownCommand(this.#aggregate.type, 'query', name)
+      if (!Object.hasOwn(this.#aggregate.queries as object, name)) throw unknownName(this.#aggregate, 'query', name)
       const what = `the query '${name}' of ${this.stream}`
       checkTimeout(what, options.timeoutMs)
       this.#hash(what, argument)
@@ -193,8 +205,8 @@ class AggregateRef {
   }
 
   #command(name: string, given: unknown, options: AskOptions): Unsent<CommandMessage> {
-    const { type, schemas, commands } = this.#aggregate
-    if (!Object.hasOwn(commands as object, name)) throw unknownCommand(type, 'command', name)
+    const { schemas, commands } = this.#aggregate
+    if (!Object.hasOwn(commands as object, name)) throw unknownName(this.#aggregate, 'command', name)
     const what = `the command '${name}' of ${this.stream}`
     checkTimeout(what, options.timeoutMs)
     const payload = checkedPayload(what, schemas[name], given)
@@ -300,6 +312,13 @@ function checkTimeout(what: string, timeoutMs: number | undefined): void {
 
 function checkedMoment(moment: Moment | undefined): StateAt {
   if (moment === undefined) return {}
+  const given = Object.entries(moment).filter(([, value]) => value !== undefined)
+  if (given.length > 1) {
+    throw badPayload(
+      'the moment',
+      `it is given ${given.length} times (${given.map(([key]) => key).join(', ')}); give one`,
+    )
+  }
   if ('atVersion' in moment && Number.isInteger(moment.atVersion) && moment.atVersion >= 0) return moment
   if ('atEvent' in moment && isId(moment.atEvent)) return moment
   if ('atTime' in moment && moment.atTime instanceof Date && !Number.isNaN(moment.atTime.getTime())) {

@@ -87,7 +87,8 @@ export class Catalog {
   }
 
   /**
-   * The index of a segment that is no longer written, covering at least what lies before `end`.
+   * The index of a segment that is no longer written, covering at least what lies before `end`, or all of it for 0.
+   * @throws PenholdError `LogCorrupt` where that is not there unharmed
    */
   async index(journal: number, segment: number, end: number): Promise<IndexFile | OpenIndex> {
     const key = indexPath(journal, segment)
@@ -112,7 +113,7 @@ export class Catalog {
     if (index instanceof OpenIndex) return index.find(hash)
     const found = await index.find(shard, hash)
     if (found !== 'damaged') return found
-    const rebuilt = await this.#rebuild(index.journal, index.segment)
+    const rebuilt = await this.#rebuild(index.journal, index.segment, index.end)
     this.#indexes.set(indexPath(index.journal, index.segment), Promise.resolve(rebuilt))
     return this.find(rebuilt, shard, hash)
   }
@@ -151,11 +152,18 @@ export class Catalog {
   async #openIndex(journal: number, segment: number, end: number): Promise<IndexFile | OpenIndex> {
     const index = await IndexFile.open(this.files, journal, segment)
     // An index that was made while its segment was still written to may not reach up to the seal.
-    return index !== undefined && index.end >= end ? index : this.#rebuild(journal, segment)
+    return index !== undefined && index.end >= end ? index : this.#rebuild(journal, segment, end)
   }
 
-  async #rebuild(journal: number, segment: number): Promise<IndexFile | OpenIndex> {
-    const { index } = await this.#read(journal, segment)
+  async #rebuild(journal: number, segment: number, end: number): Promise<IndexFile | OpenIndex> {
+    const path = segmentPath(journal, segment)
+    if ((await this.files.size(path)) === undefined) throw logCorrupt(path, 0, 'the file is missing')
+    const { index, ending } = await this.#read(journal, segment)
+    // An index that leaves records out would make their streams look younger than they are. It may well end early where
+    // nothing follows: the last batch before a seal may have been in the page cache alone, where it was another shard's.
+    if (ending === 'corrupt' && (end === 0 || index.end < end)) {
+      throw logCorrupt(path, index.end, 'whole batches stand behind bytes that are none')
+    }
     this.#indexesRebuilt += 1
     return (await this.#write(index)) ?? index
   }

@@ -8,8 +8,8 @@
  * found by it.
  */
 import { crc32 } from 'node:zlib'
-import { logCorrupt } from './error.ts'
-import { claimPath, fencePath, journalPath, numbersOf, shardPath } from './path.ts'
+import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
+import { claimPath, fencePath, journalPath, numbersOf, shardPath, SHARDS_PATH } from './path.ts'
 import { readWhole, type Storage } from './storage.ts'
 
 export interface Claim {
@@ -33,13 +33,37 @@ export async function newestEpoch(storage: Storage, shard: number): Promise<numb
   return numbersOf(await storage.list(shardPath(shard)), '.claim').at(-1) ?? 0
 }
 
-/** Reads a claim. @throws PenholdError `LogCorrupt` where it is missing or not what was written: it is never torn. */
+/** Reads a claim. @throws PenholdError `LogCorrupt` where it cannot be read or is not what was written: it is never torn. */
 export async function readClaim(storage: Storage, shard: number, epoch: number): Promise<Claim> {
-  const content = await readWhole(storage, claimPath(shard, epoch))
-  if (content === undefined) throw logCorrupt(claimPath(shard, epoch), 0, 'the claim is missing')
+  const path = claimPath(shard, epoch)
+  const content = await readWhole(storage, path).catch((error: unknown) => {
+    throw failureAt(path, error)
+  })
+  if (content === undefined) throw logCorrupt(path, 0, 'the claim is missing')
   const claim = decodeClaim(content, shard, epoch)
-  if (claim === undefined) throw logCorrupt(claimPath(shard, epoch), 0, 'this is not the claim that was written')
+  if (claim === undefined) throw logCorrupt(path, 0, 'this is not the claim that was written')
   return claim
+}
+
+/** The greatest journal that a shard's newest claim names; 0 where there are no claims. */
+export async function newestClaimedJournal(storage: Storage): Promise<number> {
+  let newest = 0
+  for (const shard of numbersOf(await storage.list(SHARDS_PATH), '')) {
+    const claim = await maybeReadNewest(storage, shard)
+    newest = Math.max(newest, claim?.journal ?? 0)
+  }
+  return newest
+}
+
+/** Undefined where there is none, or none that can be read: whoever takes the shard over is told why. */
+async function maybeReadNewest(storage: Storage, shard: number): Promise<Claim | undefined> {
+  try {
+    const epoch = await newestEpoch(storage, shard)
+    return epoch === 0 ? undefined : await readClaim(storage, shard, epoch)
+  } catch (error) {
+    if (isLogCorrupt(failureAt(shardPath(shard), error))) return undefined
+    throw error
+  }
 }
 
 /** Claims that no reader and no fence needs any more: those before the epoch at which the shard was last opened. */

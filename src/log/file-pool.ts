@@ -2,6 +2,7 @@
  * Files open for reading, the most recently used ones: a log of thousands of segments must not use up the process's
  * file descriptors. A file is closed when it was evicted and nobody reads from it any more.
  */
+import { failureAt } from './error.ts'
 import type { ReadFile, Storage } from './storage.ts'
 
 const OPEN_MAX = 128
@@ -21,7 +22,7 @@ export class FilePool {
     this.#storage = storage
   }
 
-  /** Up to `length` bytes; undefined where there is no such file. */
+  /** Up to `length` bytes; undefined where there is no such file. @throws PenholdError `LogCorrupt` where it cannot be read */
   read(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
     return this.#use(path, (file) => file.read(offset, length))
   }
@@ -53,7 +54,7 @@ export class FilePool {
     } catch (error) {
       this.#open.delete(path)
       file.isEvicted = true
-      throw error
+      throw failureAt(path, error)
     } finally {
       file.readers -= 1
       await this.#closeUnused(file)

@@ -10,6 +10,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { decode, encode } from './codec.ts'
+import { isLogCorrupt } from './error.ts'
 import { addToFilter, createFilter, mayContain } from './filter.ts'
 import { indexPath } from './path.ts'
 import type { OpenIndex, ShardExtent } from './segment-index.ts'
@@ -122,8 +123,17 @@ export class IndexFile {
     this.extents = new Map(head.sections.map((section) => [section.shard, section]))
   }
 
-  /** Opens a segment's index; undefined where it is missing or not whole, so that it must be made again. */
+  /** Opens a segment's index; undefined where it is missing, unreadable or not whole, so that it must be made again. */
   static async open(files: FilePool, journal: number, segment: number): Promise<IndexFile | undefined> {
+    try {
+      return await IndexFile.#open(files, journal, segment)
+    } catch (error) {
+      if (isLogCorrupt(error)) return undefined
+      throw error
+    }
+  }
+
+  static async #open(files: FilePool, journal: number, segment: number): Promise<IndexFile | undefined> {
     const path = indexPath(journal, segment)
     const prefix = Buffer.from((await files.read(path, 0, PREFIX_BYTES)) ?? [])
     if (prefix.length < PREFIX_BYTES || prefix.readUInt32LE(0) !== MAGIC) return undefined

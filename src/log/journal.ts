@@ -10,6 +10,7 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import type { BatchPlace } from './batch.ts'
+import { newestClaimedJournal } from './claim.ts'
 import { JournalBroken, storageFull } from './error.ts'
 import { journalPath, JOURNALS_PATH, numbersOf, segmentPath } from './path.ts'
 import { isStorageFull, type LogFile, type Storage } from './storage.ts'
@@ -52,11 +53,20 @@ export class Journal {
 
   /** Begins a new journal, with the lowest number that nobody has had. */
   static async create(storage: Storage, options: JournalOptions): Promise<Journal> {
-    let number = (numbersOf(await storage.list(JOURNALS_PATH), '').at(-1) ?? 0) + 1
+    const existing = numbersOf(await storage.list(JOURNALS_PATH), '').at(-1) ?? 0
+    // A folder may be lost: what its writer's claims name must not come to mean another journal.
+    let number = Math.max(existing, await newestClaimedJournal(storage)) + 1
     // Whoever creates the folder has the number; a loser takes the next.
     while (!(await storage.createFolder(journalPath(number)))) number += 1
-    const file = await storage.createLog(segmentPath(number, 1))
-    return new Journal(storage, number, options, { number: 1, file, offset: 0, allocated: 0 })
+    try {
+      const file = await storage.createLog(segmentPath(number, 1))
+      const journal = new Journal(storage, number, options, { number: 1, file, offset: 0, allocated: 0 })
+      await journal.#allocateFirst()
+      return journal
+    } catch (error) {
+      await giveBack(storage, number)
+      throw error
+    }
   }
 
   /** Where the next batch will stand. */
@@ -118,6 +128,16 @@ export class Journal {
     })
   }
 
+  /** Before anyone names the journal: a full disk is noticed while nothing of it is needed yet. */
+  async #allocateFirst(): Promise<void> {
+    try {
+      await this.#allocate(1)
+    } catch (error) {
+      await this.#segment.file.close().catch(() => undefined)
+      throw error
+    }
+  }
+
   /** Makes sure that there are blocks for everything up to `end`. */
   async #allocate(end: number): Promise<void> {
     const segment = this.#segment
@@ -147,5 +167,19 @@ export class Journal {
       this.#state = 'broken'
       throw new JournalBroken(`writing the ${what} of journal ${this.number} failed`, { cause: error })
     }
+  }
+}
+
+/**
+ * Removes a journal that could not be begun, so that a full disk is not filled up with tries. Whoever makes the folder
+ * next has the number: nothing names the one that was here, as claims are made after it, and its maker, who alone may
+ * remove it, is done with it.
+ */
+async function giveBack(storage: Storage, number: number): Promise<void> {
+  try {
+    await storage.remove(segmentPath(number, 1))
+    await storage.removeFolder(journalPath(number))
+  } catch {
+    // An empty journal does no harm.
   }
 }

@@ -5,6 +5,7 @@
 export const CLUSTER_PATH = 'cluster.json'
 export const LOCK_PATH = 'lock'
 export const JOURNALS_PATH = 'journals'
+export const SHARDS_PATH = 'shards'
 
 const JOURNAL_DIGITS = 8
 const SEGMENT_DIGITS = 6
@@ -26,7 +27,7 @@ export function fencePath(journal: number, fence: number): string {
 }
 
 export function shardPath(shard: number): string {
-  return `shards/${pad(shard, 5)}`
+  return `${SHARDS_PATH}/${pad(shard, 5)}`
 }
 
 export function claimPath(shard: number, epoch: number): string {

@@ -21,6 +21,8 @@ export interface Storage {
   /** Puts a derived file in place, whole or not at all. Not necessarily durable: what is derived can be made again. */
   replace(path: string, content: Uint8Array): Promise<void>
   remove(path: string): Promise<void>
+  /** Removes a folder that is empty; fails where it is not. */
+  removeFolder(path: string): Promise<void>
   /** Opens a file to read; undefined where there is none. */
   openRead(path: string): Promise<ReadFile | undefined>
   /** The names in a folder, sorted; none where there is no folder. */
@@ -51,6 +53,15 @@ export interface ReadFile {
 export function isStorageFull(error: unknown): boolean {
   const code = (error as { readonly code?: unknown } | undefined)?.code
   return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
+/** Room, memory and descriptors are everybody's. */
+const SHORTAGES: readonly string[] = ['ENOSPC', 'EDQUOT', 'ENOMEM', 'EMFILE', 'ENFILE']
+
+/** The system failed at a file, and says nothing about others. */
+export function isFileFailure(error: unknown): boolean {
+  const code = (error as { readonly code?: unknown } | undefined)?.code
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) && !SHORTAGES.includes(code)
 }
 
 /** The content of a whole small file; undefined where there is none. */

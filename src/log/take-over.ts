@@ -18,9 +18,9 @@ import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentSurvey } from './catalog.ts'
 import { sliceOf } from './slice.ts'
 import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
-import { PenholdError } from '../aggregate/error.ts'
-import { logCorrupt } from './error.ts'
-import { segmentPath } from './path.ts'
+import type { PenholdError } from '../aggregate/error.ts'
+import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
+import { journalPath, segmentPath } from './path.ts'
 import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
 import { decodeOpening, encodeOpening, isBefore, type Place, type Reign } from './reign.ts'
 import type { Storage } from './storage.ts'
@@ -85,8 +85,15 @@ export class Heir {
   }
 
   async #fenceAndSurvey(journal: number): Promise<readonly SegmentSurvey[]> {
-    await raiseFence(this.#storage, journal)
-    const surveys = await this.#catalog.survey(journal)
+    let surveys: readonly SegmentSurvey[]
+    try {
+      await raiseFence(this.#storage, journal)
+      surveys = await this.#catalog.survey(journal)
+    } catch (error) {
+      throw failureAt(journalPath(journal), error)
+    }
+    const missing = firstMissing(surveys)
+    if (missing !== undefined) throw logCorrupt(segmentPath(journal, missing), 0, 'the file is missing')
     for (const { problem, segment, end } of surveys) {
       if (problem !== undefined) throw logCorrupt(segmentPath(journal, segment), end, problem)
     }
@@ -109,6 +116,7 @@ export class Heir {
       ofShard.length > 0
         ? { segment: doubtful.segment, offset: doubtful.lastBatchOffset }
         : { segment: doubtful.segment, offset: doubtful.end }
+    await this.#openIndexes(opening.reigns)
     const carried = ofShard.filter(({ kind }) => kind === RecordKind.event || kind === RecordKind.snapshot)
     const reign: Reign = { epoch: former.epoch, journal: former.journal, from: opened, until }
     const extents = surveys.flatMap((survey) => survey.extents.get(claim.shard) ?? [])
@@ -119,6 +127,16 @@ export class Heir {
       seq: extents.at(-1)?.seqLast ?? record.seq,
       position: Math.max(record.position, ...extents.map(({ positionLast }) => positionLast)),
       openedEpoch: former.epoch,
+    }
+  }
+
+  /** So that a shard whose older segments are gone or damaged is refused now, and not taken for a younger one. */
+  async #openIndexes(reigns: readonly Reign[]): Promise<void> {
+    for (const { journal, from, until } of reigns) {
+      const last = until ?? from
+      for (let segment = from.segment; segment <= last.segment; segment += 1) {
+        await this.#catalog.index(journal, segment, segment === last.segment ? last.offset : 0)
+      }
     }
   }
 
@@ -188,6 +206,16 @@ function partsOf(record: LogRecord): RecordParts {
   return { ...header, type: typeBytes, data: sliceOf(dataBytes), metadata: metadataBytes }
 }
 
+/**
+ * Segments count from 1, and the first is older than any claim that names its journal: without it the owner would seem
+ * never to have served.
+ */
+function firstMissing(surveys: readonly SegmentSurvey[]): number | undefined {
+  if (surveys.length === 0) return 1
+  const at = surveys.findIndex(({ segment }, i) => segment !== i + 1)
+  return at === -1 ? undefined : at + 1
+}
+
 function findOpening(surveys: readonly SegmentSurvey[], { shard, epoch, journal }: Claim): Address | undefined {
   for (const survey of surveys) {
     const opened = survey.extents.get(shard)?.opened.find(([openedEpoch]) => openedEpoch === epoch)
@@ -209,6 +237,6 @@ function isEmpty(reign: Reign, surveys: readonly SegmentSurvey[], shard: number)
 
 /** The problem that keeps a shard closed, for those who ask for it. */
 export function refusal(error: unknown): PenholdError {
-  if (error instanceof PenholdError && error.code === 'LogCorrupt') return error
+  if (isLogCorrupt(error)) return error
   throw error
 }

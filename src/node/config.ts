@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, type PenholdError } from '../aggregate/error.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
+import { nearest } from './nearest.ts'
 
 export interface Limits extends ActorLimits {
   /** Requests under way to one worker; one more gets `MailboxFull`. */
@@ -83,6 +84,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
     onTellFailed: shielded(definition.onTellFailed ?? warnTellFailed),
     onWarning: shielded(definition.onWarning ?? ((message) => process.emitWarning(message, 'PenholdWarning'))),
   }
+  checkSettings(name, definition, config)
   checkNumbers(config)
   return config
 }
@@ -113,6 +115,20 @@ function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
   const types = aggregates.map(({ type }: Aggregate) => type)
   const twice = types.find((type, i) => types.indexOf(type) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two aggregates of the type '${twice}'`)
+}
+
+/** A setting that is misspelt would have no effect, and nobody would know. */
+function checkSettings(name: string, definition: ClusterDefinition, config: ClusterConfig): void {
+  const check = (prefix: string, given: object, known: readonly string[]): void => {
+    const unknown = Object.keys(given).find((key) => !known.includes(key))
+    if (unknown === undefined) return
+    throw definitionError(
+      `cluster '${name}': there is no setting '${prefix}${unknown}'; the nearest is '${prefix}${nearest(unknown, known)}'`,
+    )
+  }
+  check('', definition, Object.keys(config))
+  check('limits.', definition.limits ?? {}, Object.keys(DEFAULT_LIMITS))
+  check('timeouts.', definition.timeouts ?? {}, Object.keys(DEFAULT_TIMEOUTS))
 }
 
 function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }: ClusterConfig): void {

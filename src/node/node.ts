@@ -11,13 +11,16 @@ import { quarantined } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
 import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
+import { storageFull } from '../log/error.ts'
 import { IdSource } from '../log/identity.ts'
+import { isStorageFull } from '../log/storage.ts'
 import { StreamPlacement } from '../log/stream.ts'
-import { pooled } from '../platform/file-calls.ts'
+import { blocking, pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import { loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
-import { identify, lockDirectory, makeDirectory, type ClusterIdentity } from './data-directory.ts'
+import { identify, makeDirectory, type ClusterIdentity } from './data-directory.ts'
+import { lockDirectory } from './directory-lock.ts'
 import { Quarantine } from './quarantine.ts'
 import { Supervisor } from './supervisor.ts'
 import { startInline, startThreaded, type WorkerEvents, type WorkerHandle } from './worker-handle.ts'
@@ -57,16 +60,21 @@ export interface Node extends AsyncDisposable {
 export async function startNode(config: URL | string | ClusterConfig, overrides: Overrides = {}): Promise<Node> {
   const source = await resolveConfig(config, overrides)
   makeDirectory(source.config.dataDir)
-  const unlock = lockDirectory(source.config.dataDir)
+  const unlock = await lockDirectory({
+    dataDir: source.config.dataDir,
+    clock: systemClock,
+    onWarning: source.config.onWarning,
+  })
   try {
+    await new FileStorage(source.config.dataDir, blocking).removeLeftovers()
     const storage = new FileStorage(source.config.dataDir, pooled)
     const identity = await identify(storage, source.config)
     const node = new RunningNode(source, identity, unlock)
     await node.start(storage)
     return node
   } catch (error) {
-    unlock()
-    throw error
+    await unlock()
+    throw isStorageFull(error) ? storageFull(error) : error
   }
 }
 
@@ -100,7 +108,7 @@ class RunningNode implements Node, RefHost {
   readonly commandBytesMax: number
   readonly #source: ConfigSource
   readonly #identity: ClusterIdentity
-  readonly #unlock: () => void
+  readonly #unlock: () => Promise<void>
   readonly #placement: StreamPlacement
   readonly #router: Router
   readonly #quarantine = new Quarantine(systemClock)
@@ -111,7 +119,7 @@ class RunningNode implements Node, RefHost {
   #storage: FileStorage | undefined
   #closing: Promise<void> | undefined
 
-  constructor(source: ConfigSource, identity: ClusterIdentity, unlock: () => void) {
+  constructor(source: ConfigSource, identity: ClusterIdentity, unlock: () => Promise<void>) {
     const { config } = source
     this.#source = source
     this.#identity = identity
@@ -188,9 +196,12 @@ class RunningNode implements Node, RefHost {
 
   async #close(): Promise<void> {
     await this.#router.drain(this.#source.config.timeouts.stopMs)
-    await this.#supervisor.close(this.#source.config.timeouts.stopMs)
-    this.#router.close()
-    this.#unlock()
+    try {
+      await this.#supervisor.close(this.#source.config.timeouts.stopMs)
+    } finally {
+      this.#router.close()
+      await this.#unlock()
+    }
   }
 
   #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {

@@ -3,13 +3,14 @@
  * (worker-thread.ts) and inline.
  */
 import { toFailure } from '../actor/error.ts'
-import type { Sender } from '../actor/message.ts'
+import type { Reply, Sender } from '../actor/message.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
 import { FrameWriter } from '../cluster/frame.ts'
 import { readMessages, writeReply } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
+import { isOutOfRoom } from '../log/error.ts'
 import { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
@@ -30,7 +31,7 @@ export interface WorkerHostOptions {
 
 export interface WorkerHost {
   readonly status: () => WorkerStatus
-  /** Answers what is under way, and ends the journal so that nothing of it is in doubt. */
+  /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
 }
 
@@ -58,11 +59,13 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onBroken })
   const problems = await worker.missingPaths()
   if (problems.length > 0) {
-    await worker.close()
+    await close(worker, log)
     throw definitionError(problems.join('; '))
   }
   for (const [, error] of log.refusedShards) onWarning(error.message)
-  const sender = createLinkSender(link)
+  const supersession = new Supersession(log, shards, onWarning)
+  supersession.look()
+  const sender = createLinkSender(link, (reply) => supersession.observe(reply))
   link.onFrame((frame) => worker.receive(sender, readMessages(frame)))
   return {
     status: () => ({
@@ -71,16 +74,57 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
       refused: [...log.refusedShards].map(([shard, { message }]) => ({ shard, reason: message })),
       activeActors: worker.activeActors,
     }),
-    close: () => worker.close(),
+    close: () => close(worker, log),
+  }
+}
+
+/** Where there is no room for the record that ends the journal its last batch stays in doubt: its heirs carry it over. */
+async function close(worker: Worker, log: Log): Promise<void> {
+  try {
+    await worker.close()
+  } catch (error) {
+    if (!isOutOfRoom(error)) throw error
+    await log.abandon()
+  }
+}
+
+/** Tells an operator, once, that another process has taken shards over: their callers see errors, and nobody else would. */
+class Supersession {
+  readonly #log: Log
+  readonly #shards: readonly number[]
+  readonly #onWarning: (message: string) => void
+  #isTold = false
+
+  constructor(log: Log, shards: readonly number[], onWarning: (message: string) => void) {
+    this.#log = log
+    this.#shards = shards
+    this.#onWarning = onWarning
+  }
+
+  /** A shard that was lost shows in the replies to those who ask for it. */
+  observe(reply: Reply): void {
+    if (reply.kind !== 'failed') return
+    if (reply.failure.code === 'OwnershipLost' || reply.failure.code === 'ShardUnavailable') this.look()
+  }
+
+  look(): void {
+    if (this.#isTold) return
+    const lost = this.#shards.filter((shard) => !this.#log.owns(shard) && !this.#log.refusedShards.has(shard))
+    if (lost.length === 0) return
+    this.#isTold = true
+    this.#onWarning(
+      `another process has taken over ${lost.length} of the ${this.#shards.length} shards of a worker here, which serves them no more. One process at a time can work in a data directory: stop the one that is not wanted.`,
+    )
   }
 }
 
 /** The other end of a link as the worker sees it: what is replied between two flushes travels as one frame. */
-function createLinkSender(link: Link): Sender {
+function createLinkSender(link: Link, onReply: (reply: Reply) => void): Sender {
   const frame = new FrameWriter()
   let isEmpty = true
   return {
     reply(request, reply) {
+      onReply(reply)
       const { length } = frame
       try {
         writeReply(frame, request, reply)

@@ -14,6 +14,8 @@ export interface FileCalls {
   /** Returns how many bytes were read, which may be fewer. */
   read(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number>
   size(file: number): Promise<number>
+  /** By the file system's clock. */
+  modifiedAtMs(path: string): Promise<number>
   truncate(file: number, length: number): Promise<void>
   /** `bytes` is how much was written since the last sync. */
   dataSync(file: number, bytes: number): Promise<void>
@@ -22,6 +24,7 @@ export interface FileCalls {
   unlink(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   makeFolder(path: string, mode: number): Promise<void>
+  removeFolder(path: string): Promise<void>
   list(path: string): Promise<string[]>
 }
 
@@ -36,6 +39,7 @@ export const blocking: FileCalls = {
   write: async (file, bytes, from, length, position) => fs.writeSync(file, bytes, from, length, position),
   read: async (file, into, at, length, position) => fs.readSync(file, into, at, length, position),
   size: async (file) => fs.fstatSync(file).size,
+  modifiedAtMs: async (path) => fs.statSync(path).mtimeMs,
   truncate: async (file, length) => fs.ftruncateSync(file, length),
   // A large write has many callers waiting behind it whose commands can be decided while the disk works; for a small
   // one the way through the pool and back is a third of the time.
@@ -45,6 +49,7 @@ export const blocking: FileCalls = {
   unlink: async (path) => fs.unlinkSync(path),
   rename: async (from, to) => fs.renameSync(from, to),
   makeFolder: async (path, mode) => void fs.mkdirSync(path, mode),
+  removeFolder: async (path) => fs.rmdirSync(path),
   list: async (path) => fs.readdirSync(path),
 }
 
@@ -57,6 +62,7 @@ export const pooled: FileCalls = {
   write: async (file, bytes, from, length, position) => (await write(file, bytes, from, length, position)).bytesWritten,
   read: async (file, into, at, length, position) => (await read(file, into, at, length, position)).bytesRead,
   size: async (file) => (await promisify(fs.fstat)(file)).size,
+  modifiedAtMs: async (path) => (await fs.promises.stat(path)).mtimeMs,
   truncate: promisify(fs.ftruncate),
   dataSync: (file) => dataSync(file),
   fullSync: promisify(fs.fsync),
@@ -64,5 +70,6 @@ export const pooled: FileCalls = {
   unlink: promisify(fs.unlink),
   rename: promisify(fs.rename),
   makeFolder: async (path, mode) => void (await fs.promises.mkdir(path, { mode })),
+  removeFolder: promisify(fs.rmdir),
   list: (path) => fs.promises.readdir(path),
 }

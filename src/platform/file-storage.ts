@@ -5,11 +5,14 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { JOURNALS_PATH, SHARDS_PATH } from '../log/path.ts'
 import type { LogFile, ReadFile, Storage } from '../log/storage.ts'
 import type { FileCalls } from './file-calls.ts'
 
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+const TEMPORARY = /\.[0-9a-f-]{36}\.tmp$/
+const LEFTOVER_AGE_MS = 60 * 60 * 1000
 
 export class FileStorage implements Storage {
   readonly #root: string
@@ -21,18 +24,42 @@ export class FileStorage implements Storage {
     this.#calls = calls
   }
 
+  /**
+   * Removes the temporary files that crashes left behind, once something was made in the root: its time is the file
+   * system's own. Only those that are an hour older than that, because another process may be at work; one that was
+   * stopped for so long finds its file gone, and what it was about to put in place fails whole.
+   */
+  async removeLeftovers(): Promise<void> {
+    const before = (await this.#calls.modifiedAtMs(this.#root)) - LEFTOVER_AGE_MS
+    await this.#removeLeftovers('', before)
+    for (const parent of [JOURNALS_PATH, SHARDS_PATH]) {
+      for (const name of await this.list(parent)) await this.#removeLeftovers(`${parent}/${name}`, before)
+    }
+  }
+
+  async #removeLeftovers(folder: string, before: number): Promise<void> {
+    // A folder that cannot be read is told to those who need it.
+    const names = await this.list(folder).catch(() => [])
+    for (const name of names) {
+      if (!TEMPORARY.test(name)) continue
+      const path = this.#path(`${folder}/${name}`)
+      const isOld = (await this.#calls.modifiedAtMs(path).catch(() => before)) < before
+      if (isOld) await this.#calls.unlink(path).catch(() => undefined)
+    }
+  }
+
   async createExclusive(path: string, content: Uint8Array): Promise<boolean> {
     const target = this.#path(path)
     const temporary = `${target}.${randomUUID()}.tmp`
-    await this.#writeWhole(temporary, content, true)
     try {
+      await this.#writeWhole(temporary, content, true)
       // A link appears whole and fails where the name is taken: there is no moment at which the file is half there.
       await this.#calls.link(temporary, target)
     } catch (error) {
       if (codeOf(error) === 'EEXIST') return false
       throw error
     } finally {
-      await this.#calls.unlink(temporary)
+      await this.#calls.unlink(temporary).catch(() => undefined)
     }
     await this.#syncFolder(dirname(target))
     return true
@@ -65,7 +92,14 @@ export class FileStorage implements Storage {
   async createLog(path: string): Promise<LogFile> {
     const target = this.#path(path)
     const file = await this.#calls.open(target, 'wx', FILE_MODE)
-    await this.#syncFolder(dirname(target))
+    try {
+      await this.#syncFolder(dirname(target))
+    } catch (error) {
+      // Whoever tries again must not find the name taken.
+      await this.#calls.unlink(target).catch(() => undefined)
+      await this.#calls.close(file)
+      throw error
+    }
     return new OpenLogFile(file, this.#calls)
   }
 
@@ -85,6 +119,10 @@ export class FileStorage implements Storage {
     await this.#calls.unlink(this.#path(path)).catch((error: unknown) => {
       if (codeOf(error) !== 'ENOENT') throw error
     })
+  }
+
+  removeFolder(path: string): Promise<void> {
+    return this.#calls.removeFolder(this.#path(path))
   }
 
   async openRead(path: string): Promise<ReadFile | undefined> {

@@ -72,17 +72,39 @@ export class SimulatedDisk {
   readonly folders: Set<string> = new Set([''])
   /** What was removed and may come back. */
   readonly removed: Map<string, SimulatedFile> = new Map()
+  readonly #removedFolders = new Set<string>()
   /** Bytes that still fit; without limit unless it is set. */
   room: number = Number.POSITIVE_INFINITY
 
+  /** Durable, and so is what was removed under that name before. */
+  makeFolder(path: string): void {
+    this.folders.add(path)
+    this.#removedFolders.delete(path)
+    for (const removed of this.removed.keys()) if (removed.startsWith(`${path}/`)) this.removed.delete(removed)
+  }
+
+  removeFolder(path: string): void {
+    this.folders.delete(path)
+    this.#removedFolders.add(path)
+  }
+
   losePower(random: SeededRandom): void {
-    for (const [path, file] of this.removed) if (random.chance(0.5) && !this.files.has(path)) this.files.set(path, file)
+    for (const path of this.#removedFolders) if (random.chance(0.5)) this.folders.add(path)
+    this.#removedFolders.clear()
+    for (const [path, file] of this.removed) if (random.chance(0.5)) this.#bringBack(path, file)
     this.removed.clear()
     for (const [path, file] of this.files) {
       if (!file.isNameDurable && random.chance(0.5)) this.files.delete(path)
       else file.losePower(random)
       file.isNameDurable = true
     }
+  }
+
+  /** A file cannot come back without its folder. */
+  #bringBack(path: string, file: SimulatedFile): void {
+    if (this.files.has(path)) return
+    this.files.set(path, file)
+    this.folders.add(path.slice(0, path.lastIndexOf('/')))
   }
 }
 

@@ -12,6 +12,7 @@ export type StepName =
   | 'createLog'
   | 'replace'
   | 'remove'
+  | 'removeFolder'
   | 'openRead'
   | 'list'
   | 'write'
@@ -82,7 +83,7 @@ export class SimulatedStorage implements Storage {
   createFolder(path: string): Promise<boolean> {
     return this.#step('createFolder', path, () => {
       if (this.#disk.folders.has(path)) return false
-      this.#disk.folders.add(path)
+      this.#disk.makeFolder(path)
       return true
     })
   }
@@ -111,6 +112,14 @@ export class SimulatedStorage implements Storage {
       if (file === undefined) return
       this.#disk.files.delete(path)
       this.#disk.removed.set(path, file)
+    })
+  }
+
+  removeFolder(path: string): Promise<void> {
+    return this.#step('removeFolder', path, () => {
+      const isEmpty = ![...this.#disk.files.keys(), ...this.#disk.folders].some((name) => name.startsWith(`${path}/`))
+      if (!isEmpty) throw Object.assign(new Error(`${path} is not empty`), { code: 'ENOTEMPTY' })
+      this.#disk.removeFolder(path)
     })
   }
 

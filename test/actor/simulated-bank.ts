@@ -207,5 +207,8 @@ export function turn(): Promise<void> {
 
 function isExpected(error: unknown): boolean {
   if (error instanceof Error && ['JournalBroken', 'ProcessDied'].includes(error.name)) return true
-  return ['EIO', 'ENOSPC', 'StorageFull'].includes(String((error as { code?: unknown }).code))
+  const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown }
+  // A shard that is refused because a read failed is served by the next process.
+  if (code === 'LogCorrupt' && cause !== undefined) return isExpected(cause)
+  return ['EIO', 'ENOSPC', 'StorageFull'].includes(String(code))
 }

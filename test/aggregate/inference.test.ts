@@ -10,6 +10,7 @@ import {
   type StateOf,
 } from '../../src/aggregate/aggregate.ts'
 import { eventVersion, missingPath, upcast } from '../../src/aggregate/upcaster.ts'
+import type { NoQueries, Ref } from '../../src/cluster/ref.ts'
 import { Account } from '../account.ts'
 
 type A = typeof Account
@@ -40,6 +41,20 @@ test('a schema gives the payload and the event their type', () => {
   expectTypeOf<PayloadOf<C, 'reset'>>().toEqualTypeOf<undefined>()
   expectTypeOf<EventsOf<C, 'add'>>().toExtend<{ type: 'Added'; data: { by: number } }>()
   expectTypeOf<EventsOf<C, 'reset'>['type']>().toEqualTypeOf<'Reset'>()
+})
+
+test('asking an aggregate without queries is an error that says so', () => {
+  const Counter = defineAggregate({
+    type: 'counter',
+    initialState: () => 0,
+    events: { Added: (state) => state + 1 },
+    commands: { add: (_state, _payload, { emit }) => emit.Added() },
+  })
+  type Query = Ref<typeof Counter>['query']
+  expectTypeOf<Parameters<Query>[0]>().toEqualTypeOf<NoQueries<'counter'>>()
+  // With the name alone, so that the error is about the name and not about the number of arguments.
+  expectTypeOf<[NoQueries<'counter'>]>().toExtend<Parameters<Query>>()
+  expectTypeOf<Parameters<Ref<A>['query']>[0]>().toEqualTypeOf<'balance'>()
 })
 
 test('upcasters lead to what the evolve function takes', () => {

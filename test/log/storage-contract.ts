@@ -34,6 +34,16 @@ export function testStorageContract(name: string, create: () => StorageUnderTest
       expect(await storage.list('f/g')).toEqual(['h', 'm'])
     })
 
+    test('only an empty folder is removed, and its name is free again', async () => {
+      await storage.createFolder('f/g')
+      await storage.createMark('f/g/m')
+      await expect(storage.removeFolder('f/g')).rejects.toMatchObject({ code: 'ENOTEMPTY' })
+      await storage.remove('f/g/m')
+      await storage.removeFolder('f/g')
+      expect(await storage.list('f')).toEqual([])
+      expect(await storage.createFolder('f/g')).toBe(true)
+    })
+
     test('a file is seen by the look as soon as it was created, and not before', async () => {
       await storage.createFolder('f')
       expect(storage.exists('f/m')).toBe(false)

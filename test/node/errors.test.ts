@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +25,10 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     await expect(account.ask('open', { owner: 'x' }, { expectedVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
     await expect(account.ask('open', { owner: 'x' }, { timeoutMs: Infinity })).rejects.toMatchObject(none('BadPayload'))
     await expect(account.state({ atVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
+    await expect(account.state({ atVersion: 1, atTime: new Date() })).rejects.toMatchObject({
+      ...none('BadPayload'),
+      message: expect.stringContaining('atVersion, atTime') as string,
+    })
     expect(await account.state()).toEqual(Account.initialState())
   })
 
@@ -33,7 +37,11 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     const account = node.ref(Account, '1')
     await expect(account.ask('close' as 'open', { owner: 'x' })).rejects.toMatchObject(none('UnknownCommand'))
     await expect(account.ask('constructor' as 'open', { owner: 'x' })).rejects.toMatchObject(none('UnknownCommand'))
-    await expect(account.query('color' as 'balance')).rejects.toMatchObject(none('UnknownCommand'))
+    await expect(account.query('color' as 'balance')).rejects.toMatchObject({
+      ...none('UnknownCommand'),
+      message: "account has no query 'color'; it has balance",
+    })
+    await expect(account.ask('opne' as 'open', { owner: 'x' })).rejects.toThrow('it has open, deposit, withdraw')
     for (const id of ['', 'a\u0000b', '\ud800', 'e\u0301', 'x'.repeat(600), 7 as unknown as string]) {
       expect(() => node.ref(Account, id)).toThrow(expect.objectContaining(none('BadAddress')))
     }
@@ -190,10 +198,19 @@ describe('what is wrong with the data directory or the definitions is told at th
     }
   })
 
+  test('DataDirectoryUnusable: below a folder of the system that takes no folders', () => {
+    // In a process of its own: what is tested is that the call returns.
+    const module = new URL('../../src/node/data-directory.ts', import.meta.url).href
+    const script = `import { makeDirectory } from '${module}'
+      try { makeDirectory('/proc/penhold/below') } catch (error) { console.log(error.code) }`
+    const args = ['--input-type=module', '--eval', script]
+    expect(execFileSync(process.execPath, args, { timeout: 10_000, encoding: 'utf8' })).toBe('DataDirectoryUnusable\n')
+  })
+
   test('a lock of a process that has ended and was not waited for is taken over', async () => {
     const dataDir = temporaryFolder()
     // The shell becomes a program that never waits, so that its child stays as it ended.
-    const parent = spawn('sh', ['-c', 'sh -c "exit 0" & echo $!; exec sleep 60'])
+    const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60'])
     onTestFinished(() => void parent.kill())
     const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)))
     await expect.poll(() => fs.readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ')
@@ -204,7 +221,7 @@ describe('what is wrong with the data directory or the definitions is told at th
 
   test('a lock that a dead process left behind is taken over', async () => {
     const dataDir = temporaryFolder()
-    fs.writeFileSync(join(dataDir, 'lock'), JSON.stringify({ pid: 2 ** 22 - 1, host: 'elsewhere', startedAt: '1' }))
+    fs.writeFileSync(join(dataDir, 'lock'), JSON.stringify({ pid: 2 ** 22 - 1, host: hostname(), startedAt: '1' }))
     await (await startInlineNode({ dataDir })).close()
   })
 
@@ -238,6 +255,27 @@ describe('what is wrong with the data directory or the definitions is told at th
       details: { path: expect.stringContaining('000001.log') as string, offset: expect.any(Number) as number },
     })
     expect((await node.status()).workers[0]!.refused.length).toBe(4)
+  })
+
+  test('LogCorrupt: a journal that is gone, or is no folder of files, is named, and the node starts', async () => {
+    const dataDir = temporaryFolder()
+    const before = await startInlineNode({ dataDir })
+    await before.ref(Account, 'a1').ask('deposit', { amount: 1 })
+    await before.close()
+    const journal = join(dataDir, 'journals', '00000001')
+    fs.renameSync(journal, `${journal}.aside`)
+    const error = { ...none('LogCorrupt'), message: expect.stringContaining('journals/00000001') as string }
+    const without = await startInlineNode({ dataDir })
+    await expect(without.ref(Account, 'a1').ask('deposit', { amount: 1 })).rejects.toMatchObject(error)
+    await without.close()
+    fs.mkdirSync(join(journal, '000001.log'), { recursive: true })
+    const withFolder = await startInlineNode({ dataDir })
+    await expect(withFolder.ref(Account, 'a1').query('balance')).rejects.toMatchObject(error)
+    await withFolder.close()
+    fs.rmSync(journal, { recursive: true })
+    fs.renameSync(`${journal}.aside`, journal)
+    const mended = await startInlineNode({ dataDir })
+    expect(await mended.ref(Account, 'a1').query('balance')).toBe(1)
   })
 
   test('BadDefinition: events in the log that the code has no path for', async () => {
@@ -301,5 +339,21 @@ describe('what is wrong with the data directory or the definitions is told at th
     ]) {
       expect(() => defineCluster(wrong)).toThrow(expect.objectContaining({ code: 'BadDefinition' }))
     }
+  })
+
+  test('BadDefinition: a setting that does not exist, with the nearest that does', async () => {
+    const cluster = { name: 'x', aggregates: [Account], dataDir: 'd' }
+    const define = (more: object) => () => defineCluster({ ...cluster, ...more })
+    expect(define({ datadir: 'e' })).toThrow("no setting 'datadir'; the nearest is 'dataDir'")
+    expect(define({ limits: { mailboxMx: 1 } })).toThrow(
+      "no setting 'limits.mailboxMx'; the nearest is 'limits.mailboxMax'",
+    )
+    expect(define({ timeouts: { handlerms: 1 } })).toThrow(
+      "no setting 'timeouts.handlerms'; the nearest is 'timeouts.handlerMs'",
+    )
+    await expect(startInlineNode({ worker: 2 } as object)).rejects.toMatchObject({
+      code: 'BadDefinition',
+      message: expect.stringContaining("no setting 'worker'; the nearest is 'workers'") as string,
+    })
   })
 })

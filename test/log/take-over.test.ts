@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest'
+import { Log } from '../../src/log/log.ts'
+import { claimPath, indexPath, journalPath, segmentPath } from '../../src/log/path.ts'
+import { NOWHERE, RecordKind } from '../../src/log/record.ts'
+import { sliceOf } from '../../src/log/slice.ts'
+import { encode } from '../../src/log/codec.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage, type Plan, type StepName } from '../../src/testing/simulated-storage.ts'
+
+function openLog(disk: SimulatedDisk, own: readonly number[], plan?: Plan): Promise<Log> {
+  const storage = new SimulatedStorage(disk, plan)
+  const clock = new SimulatedClock()
+  return Log.open({ storage, clock, clusterId: 'test', shards: 2, own, segmentBytes: 65_536, node: 'test' })
+}
+
+/** Writes the first event of some stream of the shard. */
+async function writeEvent(log: Log, shard: number): Promise<void> {
+  const id = Array.from({ length: 100 }, (_, i) => i).find((i) => log.placement.shardOf(`a/${i}`) === shard)
+  log.add(log.placement.stream(`a/${id}`), {
+    kind: RecordKind.event,
+    epoch: 0,
+    seq: 0,
+    version: 1,
+    payloadHash: 0,
+    position: log.positions.next(),
+    previous: NOWHERE,
+    time: 0,
+    eventId: new Uint8Array(16),
+    commandId: sliceOf(new Uint8Array(16)),
+    typeVersion: 1,
+    type: Buffer.from('Noted'),
+    data: sliceOf(encode({})),
+    metadata: encode({}),
+  })
+  await log.append(log.cut())
+}
+
+/** Shard 0 was last owned by the writer of journal 1, shard 1 by that of journal 2. */
+async function diskOfTwoOwners(): Promise<SimulatedDisk> {
+  const disk = new SimulatedDisk()
+  for (const shard of [0, 1]) {
+    const log = await openLog(disk, [shard])
+    await writeEvent(log, shard)
+    await log.close()
+  }
+  return disk
+}
+
+function strike(step: StepName, path: string): Plan {
+  return ({ name, path: at }) => (name === step && at === path ? 'fail' : 'none')
+}
+
+test.each<[string, StepName, string]>([
+  ['a segment cannot be read', 'read', segmentPath(1, 1)],
+  ['a segment cannot be opened', 'openRead', segmentPath(1, 1)],
+  ['a journal cannot be listed', 'list', journalPath(1)],
+  ['a fence cannot be raised', 'createMark', `${journalPath(1)}/000001.fence`],
+  ['a claim cannot be read', 'openRead', claimPath(0, 1)],
+])(
+  'where %s, the shards that need it are refused with the file and the reason, and the others are served',
+  async (...given) => {
+    const [, step, path] = given
+    const disk = await diskOfTwoOwners()
+    const log = await openLog(disk, [0, 1], strike(step, path))
+    expect([...log.refusedShards.keys()]).toEqual([0])
+    const error = log.refusedShards.get(0)!
+    expect(error).toMatchObject({ code: 'LogCorrupt', outcome: 'none', retryable: false })
+    expect(error.message).toContain(path.split('/', 2).join('/'))
+    expect(error.message).toContain('failed')
+    expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[1, 1]])
+    await log.close()
+    const mended = await openLog(disk, [0, 1])
+    expect(mended.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([
+      [0, 1],
+      [1, 1],
+    ])
+  },
+)
+
+test('a segment that a claim needs and that is gone is not taken for one that was never written', async () => {
+  const disk = await diskOfTwoOwners()
+  disk.files.delete(segmentPath(1, 1))
+  const log = await openLog(disk, [0, 1])
+  expect(log.refusedShards.get(0)).toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+  expect(log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+})
+
+test.each([
+  ['gone', (disk: SimulatedDisk) => disk.files.delete(segmentPath(1, 1))],
+  ['damaged', (disk: SimulatedDisk) => disk.files.get(segmentPath(1, 1))!.flip(100, 1)],
+])('a segment of an owner long before that is %s, with its index lost, is not passed over', async (_, harm) => {
+  const disk = await diskOfTwoOwners()
+  await (await openLog(disk, [0, 1])).close()
+  for (const path of disk.files.keys()) if (path.endsWith('.idx')) disk.files.delete(path)
+  harm(disk)
+  const log = await openLog(disk, [0, 1])
+  expect(log.refusedShards.get(0)).toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+  expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[1, 1]])
+  expect(await log.eventTypes()).toEqual(new Set(['a/Noted@1']))
+})
+
+test('an index that cannot be read is made again from its segment', async () => {
+  const disk = await diskOfTwoOwners()
+  await (await openLog(disk, [0, 1])).close()
+  const log = await openLog(disk, [0, 1], strike('read', indexPath(1, 1)))
+  expect(log.ownedShards.map(({ shard }) => shard)).toEqual([0, 1])
+  expect(await log.eventTypes()).toEqual(new Set(['a/Noted@1']))
+})
+
+test('what fails for everyone, or in the own journal, ends the worker', async () => {
+  const disk = await diskOfTwoOwners()
+  await expect(openLog(disk, [0, 1], strike('write', segmentPath(3, 1)))).rejects.toMatchObject({
+    name: 'JournalBroken',
+  })
+  await expect(openLog(disk, [0, 1], strike('sync', segmentPath(3, 1)))).rejects.toMatchObject({
+    name: 'JournalBroken',
+  })
+  const full: Plan = ({ name }) => (name === 'createMark' ? 'full' : 'none')
+  await expect(openLog(disk, [0, 1], full)).rejects.toMatchObject({ code: 'StorageFull' })
+})

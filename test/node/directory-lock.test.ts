@@ -1,0 +1,79 @@
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { lockDirectory } from '../../src/node/directory-lock.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { turn } from '../actor/simulated-bank.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+const ELSEWHERE = { pid: 7, host: 'elsewhere', startedAt: '1' }
+
+/** A directory with another host's lock, and this process's try to take it while time passes. */
+async function tryToLock(beat: (lock: string, seconds: number) => void) {
+  const dataDir = temporaryFolder()
+  const lock = join(dataDir, 'lock')
+  fs.writeFileSync(lock, JSON.stringify(ELSEWHERE))
+  const clock = new SimulatedClock()
+  const warnings: string[] = []
+  let isOver = false
+  const locking = lockDirectory({ dataDir, clock, onWarning: (message) => warnings.push(message) })
+  const settled = locking.then(
+    (unlock) => ((isOver = true), { unlock, error: undefined }),
+    (error: unknown) => ((isOver = true), { unlock: () => undefined, error }),
+  )
+  for (let ms = 0; !isOver; ms += 100) {
+    beat(lock, ms / 1000)
+    clock.advance(100)
+    await turn()
+  }
+  return { ...(await settled), lock, clock, warnings }
+}
+
+test('a lock of another host that is touched from time to time is in use', async () => {
+  const { error, lock, warnings } = await tryToLock((path, seconds) => {
+    if (seconds % 2 === 0) fs.utimesSync(path, seconds, seconds)
+  })
+  expect(error).toMatchObject({ code: 'DataDirectoryInUse', details: { pid: 7, host: 'elsewhere' } })
+  expect((error as Error).message).toContain(`remove ${lock}`)
+  expect(JSON.parse(fs.readFileSync(lock, 'utf8'))).toEqual(ELSEWHERE)
+  expect(warnings).toEqual([])
+})
+
+test('a lock of another host that nobody touches is taken over, after a while and with a warning', async () => {
+  const { unlock, error, lock, clock, warnings } = await tryToLock(() => undefined)
+  expect(error).toBeUndefined()
+  expect(clock.monotonic()).toBeGreaterThanOrEqual(10_000)
+  expect(warnings).toEqual([expect.stringContaining('is taken over from process 7 on elsewhere')])
+  expect(JSON.parse(fs.readFileSync(lock, 'utf8'))).toMatchObject({ pid: process.pid })
+  await unlock()
+  expect(fs.readdirSync(join(lock, '..'))).toEqual([])
+})
+
+test('whoever holds the lock touches it', async () => {
+  const dataDir = temporaryFolder()
+  const lock = join(dataDir, 'lock')
+  const clock = new SimulatedClock()
+  const unlock = await lockDirectory({ dataDir, clock, onWarning: () => undefined })
+  for (let beats = 0; beats < 3; beats += 1) {
+    fs.utimesSync(lock, 0, 0)
+    clock.advance(2_000)
+    await expect.poll(() => fs.statSync(lock).mtimeMs).toBeGreaterThan(0)
+  }
+  await unlock()
+})
+
+test('a lock that cannot be read is an error, and stays', async () => {
+  const dataDir = temporaryFolder()
+  fs.mkdirSync(join(dataDir, 'lock'))
+  const locking = lockDirectory({ dataDir, clock: new SimulatedClock(), onWarning: () => undefined })
+  await expect(locking).rejects.toMatchObject({ code: 'DataDirectoryUnusable', details: { dataDir } })
+  expect(fs.readdirSync(dataDir)).toEqual(['lock'])
+})
+
+test('a lock that holds nonsense is taken over', async () => {
+  const dataDir = temporaryFolder()
+  fs.writeFileSync(join(dataDir, 'lock'), '')
+  const unlock = await lockDirectory({ dataDir, clock: new SimulatedClock(), onWarning: () => undefined })
+  await unlock()
+  expect(fs.readdirSync(dataDir)).toEqual([])
+})
