@@ -86,7 +86,7 @@ export function decide(
 ): Decided {
   const { message, context, limits } = command
   const handlers = aggregate.commands as Readonly<Record<string, Decide>>
-  if (!Object.hasOwn(handlers, message.name)) throw unknownCommand(aggregate.type, 'command', message.name)
+  if (!Object.hasOwn(handlers, message.name)) throw unknownCommand(aggregate, 'command', message.name)
   let returned: unknown
   try {
     returned = handlers[message.name]!(state, message.payload, context)
@@ -139,7 +139,7 @@ export function evolveStored(
 /** The answer to a query, checked to be plain data. @throws PenholdError `HandlerFailed` or `UnknownCommand` */
 export function answer(aggregate: Aggregate, state: unknown, message: QueryMessage): unknown {
   const queries = aggregate.queries as Readonly<Record<string, Query>>
-  if (!Object.hasOwn(queries, message.name)) throw unknownCommand(aggregate.type, 'query', message.name)
+  if (!Object.hasOwn(queries, message.name)) throw unknownCommand(aggregate, 'query', message.name)
   try {
     const value = queries[message.name]!(state, message.payload)
     hashPlain(value, 0)

@@ -45,18 +45,9 @@ export function timedOutBefore(stream: string, name: string): PenholdError {
   })
 }
 
-export function unknownCommand(type: string, what: 'command' | 'query', name: string): PenholdError {
-  return new PenholdError('UnknownCommand', `${type} has no ${what} '${name}'`, {
-    outcome: 'none',
-    retryable: false,
-    details: { type, name },
-  })
-}
-
 const NAMES_SHOWN = 20
 
-/** The same, to the caller itself, who can choose another name. */
-export function unknownName(aggregate: Aggregate, what: 'command' | 'query', name: string): PenholdError {
+export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', name: string): PenholdError {
   const { type } = aggregate
   const known = Object.keys((what === 'command' ? aggregate.commands : aggregate.queries) as object)
   const shown = known.slice(0, NAMES_SHOWN).join(', ') + (known.length > NAMES_SHOWN ? ' …' : '')

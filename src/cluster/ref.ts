@@ -17,7 +17,7 @@ import { PenholdError, Rejected } from '../aggregate/error.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { upcast } from '../aggregate/upcaster.ts'
-import { fromFailure, tooLarge, unknownName } from '../actor/error.ts'
+import { fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
 import type { CommandMessage, Reply, StateAt } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
@@ -170,7 +170,7 @@ class AggregateRef {
 
   query(name: string, argument?: unknown, options: QueryOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (!Object.hasOwn(this.#aggregate.queries as object, name)) throw unknownName(this.#aggregate, 'query', name)
+      if (!Object.hasOwn(this.#aggregate.queries as object, name)) throw unknownCommand(this.#aggregate, 'query', name)
       const what = `the query '${name}' of ${this.stream}`
       checkTimeout(what, options.timeoutMs)
       this.#hash(what, argument)
@@ -206,7 +206,7 @@ class AggregateRef {
 
   #command(name: string, given: unknown, options: AskOptions): Unsent<CommandMessage> {
     const { schemas, commands } = this.#aggregate
-    if (!Object.hasOwn(commands as object, name)) throw unknownName(this.#aggregate, 'command', name)
+    if (!Object.hasOwn(commands as object, name)) throw unknownCommand(this.#aggregate, 'command', name)
     const what = `the command '${name}' of ${this.stream}`
     checkTimeout(what, options.timeoutMs)
     const payload = checkedPayload(what, schemas[name], given)

@@ -143,11 +143,6 @@ function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }:
   for (const [timeout, value] of Object.entries(timeouts)) inRange(`timeouts.${timeout}`, value, 1, 2 ** 31 - 1)
   inRange('limits.commandBytesMax', limits.commandBytesMax, 1, 8 * 1024 * 1024)
   // A command that is sent again after its worker was replaced must still be remembered, whatever was under way with it.
-  if (limits.dedupeWindow < limits.mailboxMax) {
-    throw definitionError(
-      `cluster '${name}': limits.dedupeWindow (${limits.dedupeWindow}) is less than limits.mailboxMax (${limits.mailboxMax}); raise it`,
-    )
-  }
 }
 
 function warnTellFailed(error: PenholdError, command: { readonly stream: string; readonly name: string }): void {
