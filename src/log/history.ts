@@ -6,7 +6,7 @@ import type { Catalog } from './catalog.ts'
 import type { IndexFile } from './index-file.ts'
 import { recordAt } from './batch.ts'
 import { segmentPath } from './path.ts'
-import { Block, lengthAt, NOWHERE, RecordKind, type Address, type LogRecord } from './record.ts'
+import { Block, lengthAt, NOWHERE, LogRecord, RecordKind, type Address } from './record.ts'
 import { isWithin, type Reign } from './reign.ts'
 import type { OpenIndex } from './segment-index.ts'
 import type { Stream } from './stream.ts'
@@ -71,7 +71,7 @@ export class History {
     while (record !== undefined) {
       if (isOf(record, stream)) {
         if (record.kind === RecordKind.event) {
-          events.push(chain.isSparse ? record.detached() : record)
+          events.push(chain.kept(record))
         } else if (fits(record)) {
           snapshot = record
           break
@@ -123,6 +123,7 @@ function isOf(record: LogRecord, stream: Stream): boolean {
 
 const WINDOW_BYTES_MIN = 4 * 1024
 const WINDOW_BYTES_MAX = 512 * 1024
+const PAGE_BYTES = 64 * 1024
 /** So much is read behind a record's beginning: most records are shorter. */
 const AHEAD_BYTES = 1024
 
@@ -137,14 +138,29 @@ class Chain {
   #segment = 0
   #start = 0
   #windowBytes = WINDOW_BYTES_MIN
+  /** Copies of records that are kept. */
+  #page = new Block(new Uint8Array())
+  #pageUsed = 0
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog
   }
 
-  /** Few of the records that are read together belong to the stream. */
-  get isSparse(): boolean {
-    return this.#windowBytes === WINDOW_BYTES_MIN
+  /**
+   * The record for whoever keeps it: where few of those that were read together belong to the stream, a copy, so that
+   * it does not keep all the others in memory.
+   */
+  kept(record: LogRecord): LogRecord {
+    if (this.#windowBytes > WINDOW_BYTES_MIN) return record
+    const { length } = record
+    if (this.#pageUsed + length > this.#page.bytes.length) {
+      this.#page = new Block(new Uint8Array(Math.max(PAGE_BYTES, length)))
+      this.#pageUsed = 0
+    }
+    const at = this.#pageUsed
+    this.#page.bytes.set(record.bytes, at)
+    this.#pageUsed += length
+    return new LogRecord(this.#page, at, record.address)
   }
 
   async at(address: Address): Promise<LogRecord> {

@@ -290,11 +290,6 @@ export class LogRecord {
     return this.block.bytes.subarray(this.at, this.at + this.length)
   }
 
-  /** The record in memory of its own, for whoever keeps it longer than its neighbours. */
-  detached(): LogRecord {
-    return new LogRecord(new Block(Uint8Array.from(this.bytes)), 0, this.address)
-  }
-
   get #streamLength(): number {
     return this.#u32(AT.streamBytes) & 0xffff
   }

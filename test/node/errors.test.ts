@@ -334,7 +334,7 @@ describe('what is wrong with the data directory or the definitions is told at th
       { ...cluster, aggregates: [Account, Account] },
       { ...cluster, workers: 0 },
       { ...cluster, shards: 1.5 },
-      { ...cluster, limits: { mailboxMax: 5000 } },
+      { ...cluster, limits: { mailboxMax: 0 } },
       { ...cluster, timeouts: { askMs: -1 } },
     ]) {
       expect(() => defineCluster(wrong)).toThrow(expect.objectContaining({ code: 'BadDefinition' }))
