@@ -1,53 +1,18 @@
-/**
- * A node: a process's workers, and the refs through which the program reaches aggregates. `startNode` puts it together
- * from the parts of the other folders and chooses the platform for them.
- */
+/** Starting a node: its config, its data directory and the platform under it. */
 import fs from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type { Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, type PenholdError } from '../aggregate/error.ts'
-import { quarantined } from '../cluster/error.ts'
-import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
-import { createRing, shardsOf } from '../cluster/ring.ts'
-import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
+import { definitionError } from '../aggregate/error.ts'
 import { storageFull } from '../log/error.ts'
-import { IdSource } from '../log/identity.ts'
 import { isStorageFull } from '../log/storage.ts'
-import { StreamPlacement } from '../log/stream.ts'
 import { blocking, pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import { loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
 import { identify, makeDirectory, type ClusterIdentity } from './data-directory.ts'
 import { lockDirectory } from './directory-lock.ts'
-import { Quarantine } from './quarantine.ts'
-import { Supervisor } from './supervisor.ts'
-import { startInline, startThreaded, type WorkerEvents, type WorkerHandle } from './worker-handle.ts'
-import type { WorkerStatus } from './worker-host.ts'
-
-/** What a node says of itself. */
-export interface NodeStatus {
-  readonly name: string
-  readonly dataDir: string
-  /** By worker; undefined for one that is being replaced. */
-  readonly workers: readonly (WorkerStatus | undefined)[]
-  readonly workerRestarts: number
-  /** Requests that wait for their reply. */
-  readonly underWay: number
-}
-
-/** A running node. Close it, or let `await using` do so: what was asked is answered and made durable first. */
-export interface Node extends AsyncDisposable {
-  /**
-   * The address of an aggregate, typed by its definition.
-   * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
-   */
-  ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
-  status(): Promise<NodeStatus>
-  /** Takes no more requests, answers those under way, and ends. */
-  close(): Promise<void>
-}
+import { RunningNode, type Node, type NodePorts } from './running-node.ts'
+import { startInline, startThreaded } from './worker-handle.ts'
 
 /**
  * Starts a node. Resolves when every shard has been taken over and is served.
@@ -69,8 +34,8 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
     await new FileStorage(source.config.dataDir, blocking).removeLeftovers()
     const storage = new FileStorage(source.config.dataDir, pooled)
     const identity = await identify(storage, source.config)
-    const node = new RunningNode(source, identity, unlock)
-    await node.start(storage)
+    const node = new RunningNode(source.config, identity, systemPorts(source, identity, { storage, onClosed: unlock }))
+    await node.start()
     return node
   } catch (error) {
     await unlock()
@@ -103,114 +68,18 @@ async function resolveConfig(given: URL | string | ClusterConfig, overrides: Ove
   return { config: { ...config, dataDir: resolvePath(config.dataDir) }, url: undefined, overrides }
 }
 
-class RunningNode implements Node, RefHost {
-  readonly ids: IdSource = new IdSource(systemClock, systemRandom)
-  readonly commandBytesMax: number
-  readonly #source: ConfigSource
-  readonly #identity: ClusterIdentity
-  readonly #unlock: () => Promise<void>
-  readonly #placement: StreamPlacement
-  readonly #router: Router
-  readonly #quarantine = new Quarantine(systemClock)
-  readonly #supervisor: Supervisor
-  /** The worker of each shard. */
-  readonly #workerOf: readonly number[]
-  readonly #workers: number
-  #storage: FileStorage | undefined
-  #closing: Promise<void> | undefined
-
-  constructor(source: ConfigSource, identity: ClusterIdentity, unlock: () => Promise<void>) {
-    const { config } = source
-    this.#source = source
-    this.#identity = identity
-    this.#unlock = unlock
-    this.commandBytesMax = config.limits.commandBytesMax
-    this.#placement = new StreamPlacement(identity.clusterId, identity.shards)
-    this.#workers = config.workers === 'inline' ? 1 : config.workers
-    const names = Array.from({ length: this.#workers }, (_, worker) => `worker-${worker}`)
-    const ring = createRing(names, identity.shards)
-    this.#workerOf = ring.owners.map((owner) => names.indexOf(owner))
-    const { limits, timeouts, onWarning } = config
-    this.#router = new Router(this.#workers, {
-      clock: systemClock,
-      underWayMax: limits.underWayMax,
-      timeoutMs: timeouts.askMs,
-      onBadFrame: (worker, error) => this.#supervisor.distrust(worker, error),
-    })
-    this.#supervisor = new Supervisor({
-      clock: systemClock,
-      router: this.#router,
-      quarantine: this.#quarantine,
-      handlerMs: timeouts.handlerMs,
-      onWarning,
-      start: (worker, events) => this.#startWorker(shardsOf(ring, names[worker]!), events),
-    })
-  }
-
-  async start(storage: FileStorage): Promise<void> {
-    this.#storage = storage
-    await this.#supervisor.start(this.#workers)
-  }
-
-  ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
-    if (!this.#source.config.aggregates.some(({ type }) => type === aggregate.type)) {
-      throw definitionError(
-        `the cluster '${this.#source.config.name}' has no aggregate '${aggregate.type}'; add it to the config`,
-      )
-    }
-    return createRef(this, aggregate, id)
-  }
-
-  async status(): Promise<NodeStatus> {
-    return {
-      name: this.#source.config.name,
-      dataDir: this.#source.config.dataDir,
-      workers: await this.#supervisor.status(),
-      workerRestarts: this.#supervisor.restarts,
-      underWay: this.#router.underWay,
-    }
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-
-  workerOf(stream: string): number {
-    return this.#workerOf[this.#placement.shardOf(stream)]!
-  }
-
-  send({ stream, worker }: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void {
-    const quarantineMs = this.#quarantine.remainingMs(stream)
-    if (quarantineMs > 0) outcome.reject(quarantined(stream, quarantineMs))
-    else this.#router.send(worker, message, outcome, options)
-  }
-
-  onTellFailed(error: PenholdError, stream: string, name: string): void {
-    this.#source.config.onTellFailed(error, { stream, name })
-  }
-
-  async #close(): Promise<void> {
-    await this.#router.drain(this.#source.config.timeouts.stopMs)
-    try {
-      await this.#supervisor.close(this.#source.config.timeouts.stopMs)
-    } finally {
-      this.#router.close()
-      await this.#unlock()
-    }
-  }
-
-  #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {
-    const { config, url, overrides } = this.#source
-    const { clusterId } = this.#identity
-    if (url !== undefined && config.workers !== 'inline') {
-      return startThreaded({ configUrl: url, overrides, clusterId, shards }, events)
-    }
-    const ports = { storage: this.#storage!, clock: systemClock, random: systemRandom }
-    return startInline({ ...ports, config, clusterId, shards }, events)
+function systemPorts(
+  { config, url, overrides }: ConfigSource,
+  { clusterId }: ClusterIdentity,
+  { storage, onClosed }: { readonly storage: FileStorage; readonly onClosed: () => Promise<void> },
+): NodePorts {
+  const ports = { clock: systemClock, random: systemRandom }
+  return {
+    ...ports,
+    onClosed,
+    startWorker: (shards, events) =>
+      url !== undefined && config.workers !== 'inline'
+        ? startThreaded({ configUrl: url, overrides, clusterId, shards }, events)
+        : startInline({ ...ports, storage, config, clusterId, shards }, events),
   }
 }
