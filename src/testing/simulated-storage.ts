@@ -41,12 +41,16 @@ export class ProcessDied extends Error {
 export class SimulatedStorage implements Storage {
   readonly #disk: SimulatedDisk
   readonly #plan: Plan
+  readonly #awake: (() => Promise<void>) | undefined
   #steps = 0
   #isDead = false
+  #finishes = false
 
-  constructor(disk: SimulatedDisk, plan: Plan = () => 'none') {
+  /** `awake` resolves when the process runs, to hear of what its call came to; the call itself does not wait for it. */
+  constructor(disk: SimulatedDisk, plan: Plan = () => 'none', awake?: () => Promise<void>) {
     this.#disk = disk
     this.#plan = plan
+    this.#awake = awake
   }
 
   get steps(): number {
@@ -56,8 +60,10 @@ export class SimulatedStorage implements Storage {
     return this.#isDead
   }
 
-  kill(): void {
+  /** With `finishes`, calls that are under way still take effect, as those do that are inside the system. */
+  kill(finishes: boolean = false): void {
     this.#isDead = true
+    this.#finishes = finishes
   }
 
   createExclusive(path: string, content: Uint8Array): Promise<boolean> {
@@ -176,7 +182,21 @@ export class SimulatedStorage implements Storage {
     if (this.#isDead) throw new ProcessDied()
     this.#steps += 1
     const fault = await this.#plan({ name, path, number: this.#steps })
-    if (this.#isDead) throw new ProcessDied()
+    try {
+      return this.#strike(fault, { what: `${name} of ${path}`, effect, onFailure })
+    } finally {
+      if (this.#awake !== undefined) await this.#awake()
+    }
+  }
+
+  #strike<T>(
+    fault: Fault,
+    { what, effect, onFailure }: { what: string; effect: () => T; onFailure: (() => void) | undefined },
+  ): T {
+    if (this.#isDead) {
+      if (this.#finishes) effect()
+      throw new ProcessDied()
+    }
     switch (fault) {
       case 'die-before':
         this.#isDead = true
@@ -187,9 +207,9 @@ export class SimulatedStorage implements Storage {
         throw new ProcessDied()
       case 'fail':
         onFailure?.()
-        throw Object.assign(new Error(`${name} of ${path} failed`), { code: 'EIO' })
+        throw Object.assign(new Error(`${what} failed`), { code: 'EIO' })
       case 'full':
-        throw Object.assign(new Error(`no room for ${path}`), { code: 'ENOSPC' })
+        throw Object.assign(new Error(`no room for ${what}`), { code: 'ENOSPC' })
       case 'none':
         return effect()
     }

@@ -1,0 +1,188 @@
+/**
+ * A node in the simulator: the real router, supervisor and workers, each worker on a thread of its own, over a simulated
+ * disk. The node, or one of its workers, can be stopped, woken up and killed at any moment.
+ */
+import type { Storage } from '../log/storage.ts'
+import type { ClusterConfig } from '../node/config.ts'
+import { RunningNode } from '../node/running-node.ts'
+import type { WorkerEvents, WorkerHandle } from '../node/worker-handle.ts'
+import { hostWorker, type WorkerHost } from '../node/worker-host.ts'
+import type { Kernel } from './kernel.ts'
+import { SeededRandom } from './random.ts'
+import type { SimulatedDisk } from './simulated-disk.ts'
+import type { SimulatedNetwork } from './simulated-network.ts'
+import { SimulatedStorage, type Fault, type Step, type StepName } from './simulated-storage.ts'
+import { SimulatedThread, type MachineClock } from './simulated-thread.ts'
+
+export interface SimulatedNodeOptions {
+  readonly kernel: Kernel
+  readonly random: SeededRandom
+  readonly disk: SimulatedDisk
+  readonly network: SimulatedNetwork
+  readonly machine: MachineClock
+  readonly config: ClusterConfig
+  /** How long a call to the disk takes at most. */
+  readonly diskMs: () => number
+  /** Puts something around the storage: how mutants come in. */
+  readonly wrapStorage: (storage: Storage) => Storage
+}
+
+/** A fault that strikes the next call of a kind. */
+export interface StepFault {
+  readonly step: StepName
+  readonly fault: Fault
+}
+
+interface WorkerThread {
+  readonly thread: SimulatedThread
+  readonly storage: SimulatedStorage
+  /** Tells the main thread that it has ended by itself. Before it serves this means that it could not start. */
+  onEnd: (reason: unknown) => void
+}
+
+export class SimulatedNode {
+  readonly main: SimulatedThread
+  readonly running: RunningNode
+  readonly #options: SimulatedNodeOptions
+  #workers: WorkerThread[] = []
+  readonly #stepFaults: StepFault[] = []
+  readonly #onDead: (() => void)[] = []
+
+  constructor(options: SimulatedNodeOptions) {
+    this.#options = options
+    const { kernel, machine, config, random } = options
+    this.main = new SimulatedThread(kernel, machine)
+    const identity = { format: 1, clusterId: 'simulated', name: config.name, shards: config.shards }
+    this.running = new RunningNode(config, identity, {
+      clock: this.main.clock,
+      random: new SeededRandom(random.next()),
+      startWorker: (shards, events) => this.#startWorker(shards, events),
+      onClosed: () => Promise.resolve(),
+    })
+  }
+
+  get isDead(): boolean {
+    return this.main.isDead
+  }
+
+  /** Resolves when it serves; never, where it is killed before. @throws what keeps it from starting */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.main.run(() => void this.running.start().then(resolve, reject))
+    })
+  }
+
+  /** Tells when the node is killed. */
+  onDead(callback: () => void): void {
+    if (this.isDead) callback()
+    else this.#onDead.push(callback)
+  }
+
+  kill(): void {
+    if (this.isDead) return
+    this.main.kill()
+    for (const worker of this.#workers) this.#end(worker)
+    this.#workers = []
+    for (const callback of this.#onDead.splice(0)) callback()
+  }
+
+  stop(): void {
+    this.main.stop()
+    for (const { thread } of this.#workers) thread.stop()
+  }
+
+  wake(): void {
+    this.main.wake()
+    for (const { thread } of this.#workers) thread.wake()
+  }
+
+  /** One of its workers' threads ends, as if a handler had exited the thread. */
+  killWorker(which: number): void {
+    const worker = this.#workers[which % Math.max(1, this.#workers.length)]
+    if (worker === undefined) return
+    this.#end(worker)
+    this.main.run(() => worker.onEnd(new Error('the thread ended')))
+  }
+
+  /** One of its workers' threads stands still for a while: a long collection of garbage, say. */
+  stopWorker(which: number, forMs: number): void {
+    const worker = this.#workers[which % Math.max(1, this.#workers.length)]
+    if (worker === undefined) return
+    worker.thread.stop()
+    this.#options.kernel.after(forMs, () => {
+      if (this.main.isRunning) worker.thread.wake()
+    })
+  }
+
+  strikeNext(fault: StepFault): void {
+    this.#stepFaults.push(fault)
+  }
+
+  forgetFaults(): void {
+    this.#stepFaults.length = 0
+  }
+
+  #end(worker: WorkerThread): void {
+    worker.thread.kill()
+    worker.storage.kill(this.#options.random.chance(0.5))
+    this.#workers = this.#workers.filter((other) => other !== worker)
+  }
+
+  #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {
+    const { kernel, machine, disk, network, random, config } = this.#options
+    const thread = new SimulatedThread(kernel, machine)
+    const storage = new SimulatedStorage(disk, (step) => this.#step(step), () => thread.awake())
+    const [near, far] = network.connect(this.main, thread)
+    const toMain = (callback: () => void): void => void kernel.after(0, () => this.main.run(callback))
+    return new Promise((resolve, reject) => {
+      const worker: WorkerThread = { thread, storage, onEnd: reject }
+      this.#workers.push(worker)
+      const fail = (error: unknown): void => {
+        this.#end(worker)
+        toMain(() => worker.onEnd(error))
+      }
+      const starting = hostWorker({
+        storage: this.#options.wrapStorage(storage),
+        clock: thread.clock,
+        random: new SeededRandom(random.next()),
+        config,
+        clusterId: 'simulated',
+        shards,
+        link: far,
+        progress: { enter: () => undefined, leave: () => undefined },
+        onWarning: (message) => toMain(() => events.onWarning(message)),
+        onBroken: fail,
+      })
+      const serve = (host: WorkerHost): void => {
+        worker.onEnd = (reason) => events.onEnd(String(reason))
+        resolve(this.#handle(worker, near, host))
+      }
+      starting.then((host) => toMain(() => (thread.isDead ? undefined : serve(host))), fail)
+    })
+  }
+
+  #handle(worker: WorkerThread, link: WorkerHandle['link'], host: WorkerHost): WorkerHandle {
+    const toMain = (callback: () => void): void => void this.#options.kernel.after(0, () => this.main.run(callback))
+    return {
+      link,
+      progress: () => ({ count: 0, isBusy: false, request: 0 }),
+      status: async () => (worker.thread.isDead ? undefined : host.status()),
+      close: () =>
+        new Promise((resolve) => {
+          worker.thread.run(() => void host.close().then(() => toMain(resolve)))
+        }),
+      terminate: () => {
+        this.#end(worker)
+        return Promise.resolve()
+      },
+    }
+  }
+
+  async #step({ name, path }: Step): Promise<Fault> {
+    const { kernel, random, diskMs } = this.#options
+    kernel.note(`${name} ${path}`)
+    await kernel.sleep((random.below(1000) / 1000) * diskMs())
+    const at = this.#stepFaults.findIndex(({ step }) => step === name)
+    return at === -1 ? 'none' : this.#stepFaults.splice(at, 1)[0]!.fault
+  }
+}

@@ -1,0 +1,58 @@
+/** The workload of the simulation: accounts whose states tell which events they were made of, and in which order. */
+import { defineAggregate } from '../../src/index.ts'
+import type { LoggedEvent } from './history.ts'
+
+export interface View {
+  readonly balance: number
+  /** Events so far, which is the version. */
+  readonly count: number
+  readonly hash: number
+}
+
+export const NOTHING: View = { balance: 0, count: 0, hash: 0 }
+
+interface Movement {
+  readonly amount: number
+  /** The command that moved it. */
+  readonly by: number
+}
+
+function moved({ balance, count, hash }: View, amount: number, by: number): View {
+  return { balance: balance + amount, count: count + 1, hash: (Math.imul(hash, 31) + by + 1) | 0 }
+}
+
+export function createAccount(snapshotEvery: number | false) {
+  return defineAggregate({
+    type: 'account',
+    snapshotEvery,
+    initialState: (): View => NOTHING,
+    events: {
+      Deposited: (state, { amount, by }: Movement) => moved(state, amount, by),
+      Withdrawn: (state, { amount, by }: Movement) => moved(state, -amount, by),
+      Noted: (state, { by }: { by: number }) => moved(state, 0, by),
+    },
+    commands: {
+      deposit: (_state, movement: Movement, { emit }) => emit.Deposited(movement),
+      // Two events of one command: they stand in the log both or not at all.
+      transferIn: (_state, movement: Movement, { emit }) => [emit.Deposited(movement), emit.Noted({ by: movement.by })],
+      withdraw: (state, movement: Movement, { emit, reject }) =>
+        movement.amount > state.balance
+          ? reject('insufficient-funds', { balance: state.balance })
+          : emit.Withdrawn(movement),
+      look: () => undefined,
+    },
+    queries: { view: (state) => state },
+  })
+}
+
+export type Account = ReturnType<typeof createAccount>
+
+/** The views after 0, 1, 2 … events. */
+export function foldAll(events: readonly LoggedEvent[]): readonly View[] {
+  const views: View[] = [NOTHING]
+  for (const { type, data } of events) {
+    const { amount = 0, by } = data as Partial<Movement> & { readonly by: number }
+    views.push(moved(views.at(-1)!, type === 'Withdrawn' ? -amount : amount, by))
+  }
+  return views
+}
