@@ -25,12 +25,14 @@ export interface SimulatedNodeOptions {
   readonly diskMs: () => number
   /** Puts something around the storage: how mutants come in. */
   readonly wrapStorage: (storage: Storage) => Storage
+  /** A fault stops or kills the node in the middle of a call. */
+  readonly onStruck: (fault: 'stop' | 'kill') => void
 }
 
-/** A fault that strikes the next call of a kind. */
+/** A fault that strikes the next call of a kind: the call fails, or the node is stopped or killed inside of it, or the thread ends. */
 export interface StepFault {
   readonly step: StepName
-  readonly fault: Fault
+  readonly fault: 'fail' | 'full' | 'stop' | 'kill' | 'end-thread'
 }
 
 interface WorkerThread {
@@ -98,10 +100,7 @@ export class SimulatedNode {
 
   /** One of its workers' threads ends, as if a handler had exited the thread. */
   killWorker(which: number): void {
-    const worker = this.#workers[which % Math.max(1, this.#workers.length)]
-    if (worker === undefined) return
-    this.#end(worker)
-    this.main.run(() => worker.onEnd(new Error('the thread ended')))
+    this.#endThread(this.#workers[which % Math.max(1, this.#workers.length)])
   }
 
   /** One of its workers' threads stands still for a while: a long collection of garbage, say. */
@@ -122,6 +121,12 @@ export class SimulatedNode {
     this.#stepFaults.length = 0
   }
 
+  #endThread(worker: WorkerThread | undefined): void {
+    if (worker === undefined) return
+    this.#end(worker)
+    this.main.run(() => worker.onEnd(new Error('the thread ended')))
+  }
+
   #end(worker: WorkerThread): void {
     worker.thread.kill()
     worker.storage.kill(this.#options.random.chance(0.5))
@@ -131,7 +136,11 @@ export class SimulatedNode {
   #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {
     const { kernel, machine, disk, network, random, config } = this.#options
     const thread = new SimulatedThread(kernel, machine)
-    const storage = new SimulatedStorage(disk, (step) => this.#step(step), () => thread.awake())
+    const storage = new SimulatedStorage(
+      disk,
+      (step) => this.#step(step, thread),
+      () => thread.awake(),
+    )
     const [near, far] = network.connect(this.main, thread)
     const toMain = (callback: () => void): void => void kernel.after(0, () => this.main.run(callback))
     return new Promise((resolve, reject) => {
@@ -169,7 +178,11 @@ export class SimulatedNode {
       status: async () => (worker.thread.isDead ? undefined : host.status()),
       close: () =>
         new Promise((resolve) => {
-          worker.thread.run(() => void host.close().then(() => toMain(resolve)))
+          const end = (): void => {
+            this.#end(worker)
+            toMain(resolve)
+          }
+          worker.thread.run(() => void host.close().then(end, end))
         }),
       terminate: () => {
         this.#end(worker)
@@ -178,11 +191,14 @@ export class SimulatedNode {
     }
   }
 
-  async #step({ name, path }: Step): Promise<Fault> {
-    const { kernel, random, diskMs } = this.#options
+  async #step({ name, path }: Step, thread: SimulatedThread): Promise<Fault> {
+    const { kernel, random, diskMs, onStruck } = this.#options
     kernel.note(`${name} ${path}`)
-    await kernel.sleep((random.below(1000) / 1000) * diskMs())
     const at = this.#stepFaults.findIndex(({ step }) => step === name)
-    return at === -1 ? 'none' : this.#stepFaults.splice(at, 1)[0]!.fault
+    const fault = at === -1 ? undefined : this.#stepFaults.splice(at, 1)[0]!.fault
+    if (fault === 'stop' || fault === 'kill') onStruck(fault)
+    if (fault === 'end-thread') this.#endThread(this.#workers.find((worker) => worker.thread === thread))
+    await kernel.sleep((random.below(1000) / 1000) * diskMs())
+    return fault === 'fail' || fault === 'full' ? fault : 'none'
   }
 }

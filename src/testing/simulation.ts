@@ -18,7 +18,8 @@ export interface SimulationOptions {
   readonly config: ClusterConfig
   /** Places where a node may run. */
   readonly places: number
-  readonly wrapStorage?: (storage: Storage) => Storage
+  /** Puts something around the storage of every worker. */
+  readonly wrapStorage?: (storage: Storage, disk: SimulatedDisk) => Storage
 }
 
 /** What goes wrong, and when. `place` is taken modulo the number of places. */
@@ -27,7 +28,7 @@ export type SimulatedFault = { readonly atMs: number } & (
   | { readonly kind: 'stop-node'; readonly place: number; readonly forMs: number }
   | { readonly kind: 'kill-worker'; readonly place: number; readonly worker: number }
   | { readonly kind: 'stop-worker'; readonly place: number; readonly worker: number; readonly forMs: number }
-  | ({ readonly kind: 'fail-step'; readonly place: number } & StepFault)
+  | ({ readonly kind: 'strike-step'; readonly place: number; readonly forMs: number } & StepFault)
   | { readonly kind: 'power-loss' }
   | { readonly kind: 'disk-full'; readonly forMs: number }
   | { readonly kind: 'slow-disk'; readonly forMs: number }
@@ -46,6 +47,12 @@ interface Place {
   isStopped: boolean
   /** How often in a row it was told that another has the lease. */
   denials: number
+  /** How long a fault inside of a call stops it. */
+  stopMs: number
+  /** It said that another has taken its shards over. */
+  isSuperseded: boolean
+  /** It said that a failing disk keeps shards closed until it is mended and the node started again. */
+  needsRestart: boolean
 }
 
 const LEASE_MS = 600
@@ -87,6 +94,9 @@ export class Simulation {
       isServing: false,
       isStopped: false,
       denials: 0,
+      stopMs: 0,
+      isSuperseded: false,
+      needsRestart: false,
     }))
     for (const place of this.#places) this.#tend(place)
   }
@@ -123,19 +133,17 @@ export class Simulation {
     switch (fault.kind) {
       case 'kill-node':
         return this.#kill(this.#place(fault.place))
-      case 'stop-node': {
-        const place = this.#place(fault.place)
-        place.isStopped = true
-        place.node?.stop()
-        this.kernel.after(fault.forMs, () => this.#wake(place))
-        return
-      }
+      case 'stop-node':
+        return this.#stop(this.#place(fault.place), fault.forMs)
       case 'kill-worker':
         return this.#place(fault.place).node?.killWorker(fault.worker)
       case 'stop-worker':
         return this.#place(fault.place).node?.stopWorker(fault.worker, fault.forMs)
-      case 'fail-step':
-        return this.#place(fault.place).node?.strikeNext(fault)
+      case 'strike-step': {
+        const place = this.#place(fault.place)
+        place.stopMs = fault.forMs
+        return place.node?.strikeNext(fault)
+      }
       case 'power-loss':
         this.killAll()
         return this.disk.losePower(this.random)
@@ -170,6 +178,9 @@ export class Simulation {
     if (place.isStopped) return again()
     void this.#leases.acquire('data', place.name, LEASE_MS).then((isGranted) => {
       place.denials = isGranted ? 0 : place.denials + 1
+      // One that was superseded by somebody who has gone since must claim its shards again.
+      if (isGranted && place.isSuperseded) this.#kill(place)
+      if (this.#isHealed && place.needsRestart) this.#kill(place)
       if (isGranted && place.node === undefined && !place.isStopped) void this.#start(place)
       if (place.denials === DENIALS_MAX && place.isServing) this.#retire(place)
       again()
@@ -178,16 +189,17 @@ export class Simulation {
 
   async #start(place: Place): Promise<void> {
     const { kernel, disk, random } = this
-    const { config, wrapStorage = (storage: Storage) => storage } = this.#options
+    const { config, wrapStorage } = this.#options
     const node = new SimulatedNode({
       kernel,
       random: new SeededRandom(random.next()),
       disk,
       network: this.#network,
       machine: place.machine,
-      config: { ...config, onWarning: (message) => void this.warnings.push(message) },
+      config: { ...config, onWarning: (message) => this.#warn(place, message) },
       diskMs: () => this.#diskMs,
-      wrapStorage,
+      onStruck: (fault) => (fault === 'kill' ? this.#kill(place) : this.#stop(place, place.stopMs)),
+      wrapStorage: (storage) => wrapStorage?.(storage, disk) ?? storage,
     })
     place.node = node
     try {
@@ -210,6 +222,12 @@ export class Simulation {
     node.main.run(() => void node.running.close().then(end, end))
   }
 
+  #warn(place: Place, message: string): void {
+    this.warnings.push(message)
+    if (message.startsWith('another process has taken over')) place.isSuperseded = true
+    if (message.includes('cannot be used')) place.needsRestart = true
+  }
+
   #place(number: number): Place {
     return this.#places[number % this.#places.length]!
   }
@@ -219,6 +237,14 @@ export class Simulation {
     place.node = undefined
     place.isServing = false
     place.isStopped = false
+    place.isSuperseded = false
+    place.needsRestart = false
+  }
+
+  #stop(place: Place, forMs: number): void {
+    place.isStopped = true
+    place.node?.stop()
+    this.kernel.after(forMs, () => this.#wake(place))
   }
 
   #wake(place: Place): void {

@@ -36,9 +36,7 @@ export function createAccount(snapshotEvery: number | false) {
       // Two events of one command: they stand in the log both or not at all.
       transferIn: (_state, movement: Movement, { emit }) => [emit.Deposited(movement), emit.Noted({ by: movement.by })],
       withdraw: (state, movement: Movement, { emit, reject }) =>
-        movement.amount > state.balance
-          ? reject('insufficient-funds', { balance: state.balance })
-          : emit.Withdrawn(movement),
+        movement.amount > state.balance ? reject('insufficient-funds', state) : emit.Withdrawn(movement),
       look: () => undefined,
     },
     queries: { view: (state) => state },

@@ -12,12 +12,16 @@ export interface Story {
   readonly attempts: readonly Attempt[]
   /** By stream, in the order of versions. */
   readonly log: ReadonlyMap<string, readonly LoggedEvent[]>
-  /** How many events each command makes where it takes effect. */
-  readonly eventsOf: (operation: number) => number
 }
 
 export function violations(story: Story): string[] {
-  return [...checkLog(story), ...checkCommands(story), ...checkReads(story), ...checkOrder(story), ...checkCauses(story)]
+  return [
+    ...checkLog(story),
+    ...checkCommands(story),
+    ...checkReads(story),
+    ...checkOrder(story),
+    ...checkCauses(story),
+  ]
 }
 
 /** I4: versions and seqs count 1, 2, 3 …; positions increase (I6 within a stream). */
@@ -26,7 +30,8 @@ function* checkLog({ log }: Story): Generator<string> {
   for (const [stream, events] of log) {
     for (const [i, { version, position, shard, seq }] of events.entries()) {
       if (version !== i + 1) yield `${stream}: version ${version} stands where ${i + 1} belongs (I4)`
-      if (i > 0 && position <= events[i - 1]!.position) yield `${stream}: position of version ${version} does not increase`
+      if (i > 0 && position <= events[i - 1]!.position)
+        yield `${stream}: position of version ${version} does not increase`
       shards.set(shard, [...(shards.get(shard) ?? []), seq])
     }
   }
@@ -37,20 +42,21 @@ function* checkLog({ log }: Story): Generator<string> {
 }
 
 /** I2, I5, I7: what was acknowledged stands there once, as it was told; what failed for certain does not. */
-function* checkCommands({ attempts, log, eventsOf }: Story): Generator<string> {
-  const logged = new Map<string, LoggedEvent[]>()
-  for (const event of [...log.values()].flat()) logged.set(event.commandId, [...(logged.get(event.commandId) ?? []), event])
-  for (const tries of byOperation(attempts.filter(({ kind }) => kind === 'command')).values()) {
-    const { commandId, operation, stream } = tries[0]!
-    const events = logged.get(commandId) ?? []
-    const name = `command ${operation} on ${stream}`
-    if (events.length > 0 && events.length !== eventsOf(operation)) {
-      yield `${name}: ${events.length} of its events stand in the log, and ${eventsOf(operation)} belong there (I5)`
+function* checkCommands({ attempts, log }: Story): Generator<string> {
+  const logged = grouped([...log.values()].flat(), ({ by }) => by)
+  for (const [by, tries] of grouped(attempts, (attempt) => attempt.by)) {
+    const { stream, events: due } = tries[0]!
+    if (due === 0) continue
+    const events = logged.get(by) ?? []
+    const name = `command ${by} on ${stream}`
+    if (events.length > 0 && events.length !== due) {
+      yield `${name}: ${events.length} of its events stand in the log, and ${due} belong there (I5)`
     }
-    if (events.some(({ version }, i) => version !== events[0]!.version + i)) yield `${name}: its events are not together`
+    if (events.some(({ version }, i) => version !== events[0]!.version + i))
+      yield `${name}: its events are not together`
     const last = events.at(-1)
     for (const { outcome } of tries) {
-      if (outcome.kind === 'accepted' && eventsOf(operation) > 0) {
+      if (outcome.kind === 'accepted') {
         if (last === undefined) yield `${name}: was acknowledged and is not in the log (I2)`
         else if (last.version !== outcome.version || last.position !== outcome.position) {
           yield `${name}: was told version ${outcome.version}, stands at ${last.version}`
@@ -64,11 +70,11 @@ function* checkCommands({ attempts, log, eventsOf }: Story): Generator<string> {
   }
 }
 
-/** I3: every state that was seen is that of a version in the log. */
+/** I3: every state that was seen, by a query or in a rejection, is that of a version in the log. */
 function* checkReads({ attempts, log }: Story): Generator<string> {
   const views = new Map<string, readonly View[]>()
-  for (const { kind, outcome, stream } of attempts) {
-    if (kind !== 'read' || outcome.kind !== 'read') continue
+  for (const { outcome, stream } of attempts) {
+    if (outcome.kind !== 'read' && outcome.kind !== 'rejected') continue
     if (!views.has(stream)) views.set(stream, foldAll(log.get(stream) ?? []))
     const { seen } = outcome
     const view = views.get(stream)![seen.count]
@@ -81,62 +87,81 @@ function* checkReads({ attempts, log }: Story): Generator<string> {
 
 /** Real-time order: what began after something had ended stands behind it. */
 function* checkOrder({ attempts, log }: Story): Generator<string> {
-  const byStream = new Map<string, Attempt[]>()
-  for (const attempt of attempts) byStream.set(attempt.stream, [...(byStream.get(attempt.stream) ?? []), attempt])
-  const versions = new Map<string, number>()
-  for (const event of [...log.values()].flat()) versions.set(event.commandId, event.version)
-  for (const [stream, own] of byStream) {
-    const marks: { at: number; isReturn: boolean; place: number; isWrite: boolean }[] = []
-    const seen = new Set<number>()
-    for (const { outcome, operation, commandId, invokedMs, returnedMs, kind } of own) {
-      if (outcome.kind === 'read') {
-        const place = outcome.seen.count + 0.5
-        marks.push({ at: invokedMs, isReturn: false, place, isWrite: false })
-        marks.push({ at: returnedMs, isReturn: true, place, isWrite: false })
-      } else if (kind === 'command' && versions.has(commandId)) {
-        const place = versions.get(commandId)!
+  const versions = new Map<number, number>()
+  for (const { by, version } of [...log.values()].flat()) versions.set(by, version)
+  for (const [stream, own] of grouped(attempts, (attempt) => attempt.stream)) {
+    const marks: { at: number; isReturn: boolean; place: number }[] = []
+    const begun = new Set<number>()
+    for (const { outcome, by, events, invokedMs, returnedMs } of own) {
+      const shown = versionShown(outcome, events)
+      if (shown !== undefined) {
+        const place = shown + 0.5
+        marks.push({ at: invokedMs, isReturn: false, place }, { at: returnedMs, isReturn: true, place })
+      } else if (events > 0 && versions.has(by)) {
+        const place = versions.get(by)!
         // A command takes effect after its first attempt began, and before the first that was acknowledged ended.
-        if (!seen.has(operation)) marks.push({ at: invokedMs, isReturn: false, place, isWrite: true })
-        if (outcome.kind === 'accepted') marks.push({ at: returnedMs, isReturn: true, place, isWrite: true })
+        if (!begun.has(by)) marks.push({ at: invokedMs, isReturn: false, place })
+        if (outcome.kind === 'accepted') marks.push({ at: returnedMs, isReturn: true, place })
+        begun.add(by)
       }
-      seen.add(operation)
     }
-    // At one moment nothing has ended yet that begins there.
-    marks.sort((a, b) => a.at - b.at || Number(a.isReturn) - Number(b.isReturn))
-    let max = 0
-    for (const { isReturn, place } of marks) {
-      if (isReturn) max = Math.max(max, place)
-      else if (place < max) yield `${stream}: what stands at ${place} began after ${max} had been told (real-time order)`
-    }
+    yield* outOfOrder(marks).map(
+      ([place, max]) => `${stream}: ${place} began after ${max} had been told (real-time order)`,
+    )
   }
+}
+
+interface Mark {
+  readonly at: number
+  readonly isReturn: boolean
+  readonly place: number
+}
+
+/** What began at a place before the greatest that had ended by then. */
+function outOfOrder(marks: Mark[]): [place: number, max: number][] {
+  const found: [number, number][] = []
+  // At one moment nothing has ended yet of what begins there.
+  marks.sort((a, b) => a.at - b.at || Number(a.isReturn) - Number(b.isReturn))
+  let max = 0
+  for (const { isReturn, place } of marks) {
+    if (isReturn) max = Math.max(max, place)
+    else if (place < max) found.push([place, max])
+  }
+  return found
+}
+
+/** The version that an answer shows without adding to it. */
+function versionShown(outcome: Attempt['outcome'], events: number): number | undefined {
+  if (outcome.kind === 'read' || outcome.kind === 'rejected') return outcome.seen.count
+  return outcome.kind === 'accepted' && events === 0 ? outcome.version : undefined
 }
 
 /** I6: what was sent through a node after a reply had come through it has a greater position, whichever shards they are in. */
-function* checkCauses({ attempts, eventsOf }: Story): Generator<string> {
-  const byNode = new Map<object, { at: number; isReturn: boolean; position: number }[]>()
-  for (const tries of byOperation(attempts).values()) {
+function* checkCauses({ attempts }: Story): Generator<string> {
+  const marks = new Map<object, Mark[]>()
+  for (const tries of grouped(attempts, ({ by }) => by).values()) {
     const [first] = tries
     // A command that was tried before may stand where its first attempt put it.
-    if (tries.length !== 1 || first?.outcome.kind !== 'accepted' || eventsOf(first.operation) === 0) continue
-    const marks = byNode.get(first.via) ?? []
-    byNode.set(first.via, marks)
-    const { position } = first.outcome
-    marks.push({ at: first.invokedMs, isReturn: false, position }, { at: first.returnedMs, isReturn: true, position })
+    if (tries.length !== 1 || first?.outcome.kind !== 'accepted' || first.events === 0) continue
+    const { via, invokedMs, returnedMs, outcome } = first
+    const place = outcome.position
+    const own = [
+      { at: invokedMs, isReturn: false, place },
+      { at: returnedMs, isReturn: true, place },
+    ]
+    marks.set(via, [...(marks.get(via) ?? []), ...own])
   }
-  for (const marks of byNode.values()) {
-    marks.sort((a, b) => a.at - b.at || Number(a.isReturn) - Number(b.isReturn))
-    let max = 0
-    for (const { isReturn, position } of marks) {
-      if (isReturn) max = Math.max(max, position)
-      else if (position <= max) yield `position ${position} began after ${max} had been told (I6)`
-    }
+  for (const own of marks.values()) {
+    yield* outOfOrder(own).map(([place, max]) => `position ${place} began after ${max} had been told (I6)`)
   }
 }
 
-function byOperation(attempts: readonly Attempt[]): Map<number, Attempt[]> {
-  const operations = new Map<number, Attempt[]>()
-  for (const attempt of attempts) {
-    operations.set(attempt.operation, [...(operations.get(attempt.operation) ?? []), attempt])
+function grouped<Item, Key>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>()
+  for (const item of items) {
+    const group = groups.get(keyOf(item))
+    if (group === undefined) groups.set(keyOf(item), [item])
+    else group.push(item)
   }
-  return operations
+  return groups
 }

@@ -8,7 +8,8 @@ export interface Seen {
 
 export type Outcome =
   | { readonly kind: 'accepted'; readonly version: number; readonly position: number }
-  | { readonly kind: 'rejected'; readonly balance: number }
+  /** It shows the state that it was decided on. */
+  | { readonly kind: 'rejected'; readonly seen: Seen }
   | { readonly kind: 'read'; readonly seen: Seen }
   /** It says that nothing happened. */
   | { readonly kind: 'none'; readonly code: string }
@@ -16,12 +17,11 @@ export type Outcome =
   | { readonly kind: 'unknown'; readonly code: string }
 
 export interface Attempt {
-  /** The command, or the read, that this is an attempt of: a retry has the same. */
-  readonly operation: number
+  /** The command that this is an attempt of; a retry with the same id has the same. Its events name it. */
+  readonly by: number
   readonly stream: string
-  readonly kind: 'command' | 'read'
-  /** Of a command. */
-  readonly commandId: string
+  /** How many events it makes where it takes effect; 0 for a read. */
+  readonly events: number
   /** The node it was sent through. */
   readonly via: object
   readonly invokedMs: number
@@ -38,5 +38,5 @@ export interface LoggedEvent {
   readonly position: number
   readonly type: string
   readonly data: unknown
-  readonly commandId: string
+  readonly by: number
 }

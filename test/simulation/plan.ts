@@ -18,7 +18,8 @@ export interface Plan {
   readonly snapshotEvery: number | false
   readonly segmentBytes: number
   readonly activeActorsMax: number
-  readonly dedupeWindow: number
+  /** Whether clients name their commands, and so can ask again after a silence; if not, they let it be. */
+  readonly namesCommands: boolean
   readonly operations: readonly Operation[]
   readonly faults: readonly SimulatedFault[]
 }
@@ -27,15 +28,16 @@ export interface Plan {
 const STRIKES_MS = 6_000
 
 const operation: fc.Arbitrary<Operation> = fc.record({
-  client: fc.nat(5),
-  account: fc.nat(4),
+  client: fc.nat(9),
+  // One that is hot, and others.
+  account: fc.oneof(fc.constant(0), fc.nat(4)),
   name: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('deposit' as const, 'transferIn' as const, 'withdraw' as const) },
     { weight: 2, arbitrary: fc.constantFrom('view' as const) },
     { weight: 1, arbitrary: fc.constantFrom('look' as const, 'past' as const) },
   ),
   amount: fc.integer({ min: 1, max: 20 }),
-  thinkMs: fc.integer({ min: 0, max: 400 }),
+  thinkMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 800 })),
 })
 
 const atMs = fc.integer({ min: 0, max: STRIKES_MS })
@@ -53,12 +55,13 @@ export const FAULTS: { readonly [K in SimulatedFault['kind']]: fc.Arbitrary<Simu
   'stop-node': fc.record({ kind: fc.constant('stop-node' as const), atMs, place, forMs: briefly }),
   'kill-worker': fc.record({ kind: fc.constant('kill-worker' as const), atMs, place, worker }),
   'stop-worker': fc.record({ kind: fc.constant('stop-worker' as const), atMs, place, worker, forMs: briefly }),
-  'fail-step': fc.record({
-    kind: fc.constant('fail-step' as const),
+  'strike-step': fc.record({
+    kind: fc.constant('strike-step' as const),
     atMs,
     place,
     step,
-    fault: fc.constantFrom('fail' as const, 'full' as const),
+    fault: fc.constantFrom(...(['fail', 'full', 'stop', 'kill', 'end-thread'] as const)),
+    forMs: briefly,
   }),
   'power-loss': fc.record({ kind: fc.constant('power-loss' as const), atMs }),
   'disk-full': fc.record({ kind: fc.constant('disk-full' as const), atMs, forMs: briefly }),
@@ -89,12 +92,7 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   snapshotEvery: fc.constantFrom<number | false>(false, 1, 3, 10),
   segmentBytes: fc.constantFrom(1024, 4096, 65_536),
   activeActorsMax: fc.constantFrom(1, 3, 1000),
-  dedupeWindow: fc.constantFrom(2, 5, 1000),
+  namesCommands: fc.boolean(),
   operations: fc.array(operation, { minLength: 1, maxLength: 60, size: 'max' }),
   faults,
 })
-
-/** The plan of a number, without fast-check's bookkeeping: for long runs. */
-export function planOf(number: number): Plan {
-  return fc.sample(plans, { seed: number, numRuns: 1 })[0]!
-}

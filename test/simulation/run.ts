@@ -2,18 +2,16 @@
 import { DEFAULT_ACTOR_LIMITS } from '../../src/actor/limits.ts'
 import { Worker } from '../../src/actor/worker.ts'
 import { defineCluster, deriveId, PenholdError, Rejected, type ClusterConfig } from '../../src/index.ts'
-import { formatId } from '../../src/log/identity.ts'
 import { Log } from '../../src/log/log.ts'
 import { RecordKind } from '../../src/log/record.ts'
-import type { Storage } from '../../src/log/storage.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedNode } from '../../src/testing/simulated-node.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
-import { Simulation } from '../../src/testing/simulation.ts'
+import { Simulation, type SimulationOptions } from '../../src/testing/simulation.ts'
 import { createAccount, type Account } from './bank.ts'
 import { violations } from './check.ts'
-import type { Attempt, LoggedEvent, Outcome } from './history.ts'
+import type { Attempt, LoggedEvent, Outcome, Seen } from './history.ts'
 import type { Operation, Plan } from './plan.ts'
 
 export interface Result {
@@ -25,9 +23,7 @@ export interface Result {
   readonly simulatedMs: number
 }
 
-export interface RunOptions {
-  readonly wrapStorage?: (storage: Storage) => Storage
-}
+export type RunOptions = Pick<SimulationOptions, 'wrapStorage'>
 
 const SHARDS = 4
 /** Faults have struck by then. */
@@ -40,12 +36,8 @@ const BACK_OFF_MS = 80
 export async function run(plan: Plan, { wrapStorage }: RunOptions = {}): Promise<Result> {
   const account = createAccount(plan.snapshotEvery)
   const config = configOf(plan, account)
-  const simulation = new Simulation({
-    seed: plan.seed,
-    config,
-    places: plan.places,
-    ...(wrapStorage === undefined ? {} : { wrapStorage }),
-  })
+  const { seed, places } = plan
+  const simulation = new Simulation({ seed, config, places, ...(wrapStorage && { wrapStorage }) })
   simulation.schedule(plan.faults)
   const clients = new Clients(simulation, account, plan)
   clients.start()
@@ -70,7 +62,7 @@ export async function run(plan: Plan, { wrapStorage }: RunOptions = {}): Promise
   }
   const log = await readLog(simulation, config, plan)
   if (log instanceof Error) return { ...result, violations: [`the log cannot be read: ${log.message}`] }
-  return { ...result, violations: violations({ attempts, log, eventsOf: (i) => eventsOf(plan.operations[i]!) }) }
+  return { ...result, violations: violations({ attempts, log }) }
 }
 
 function configOf(plan: Plan, account: Account): ClusterConfig {
@@ -80,7 +72,8 @@ function configOf(plan: Plan, account: Account): ClusterConfig {
     dataDir: 'none',
     workers: plan.workers,
     shards: SHARDS,
-    limits: { activeActorsMax: plan.activeActorsMax, dedupeWindow: plan.dedupeWindow },
+    // What a router sends again must be found behind any number of others; what clients repeat, within the window.
+    limits: { activeActorsMax: plan.activeActorsMax, dedupeWindow: plan.namesCommands ? 1_000 : 1 },
     timeouts: { askMs: 2_000, stopMs: 1_000 },
   })
   // Far smaller than a user may choose, so that a short life has many.
@@ -136,50 +129,44 @@ class Clients {
     const node = this.#simulation.pick(this.#random)
     if (node === undefined) return false
     const { kernel } = this.#simulation
-    const { name, account } = this.#plan.operations[operation]!
+    const { namesCommands, operations } = this.#plan
     const attempt: Attempt = {
-      operation,
-      stream: `account/${account}`,
-      kind: name === 'view' || name === 'past' ? 'read' : 'command',
-      commandId: deriveId('operation', operation),
+      by: namesCommands ? operation : operations.length + this.attempts.length,
+      stream: `account/${operations[operation]!.account}`,
+      events: eventsOf(operations[operation]!),
       via: node,
       invokedMs: kernel.now,
       returnedMs: Number.POSITIVE_INFINITY,
       outcome: { kind: 'unknown', code: 'open' },
     }
     this.attempts.push(attempt)
-    const outcome = await this.#outcome(node, operation)
+    const outcome = await this.#outcome(node, operations[operation]!, attempt.by)
     kernel.note(`${operation} ${outcome.kind}`)
     attempt.outcome = outcome
     attempt.returnedMs = kernel.now
-    return outcome.kind !== 'none' && outcome.kind !== 'unknown'
+    return outcome.kind !== 'none' && (outcome.kind !== 'unknown' || (!namesCommands && attempt.events > 0))
   }
 
   /** The node's answer; `unknown` where it dies or says nothing for too long. */
-  #outcome(node: SimulatedNode, operation: number): Promise<Outcome> {
+  #outcome(node: SimulatedNode, operation: Operation, by: number): Promise<Outcome> {
     return new Promise((resolve) => {
       node.onDead(() => resolve({ kind: 'unknown', code: 'died' }))
       this.#simulation.kernel.after(PATIENCE_MS, () => resolve({ kind: 'unknown', code: 'silent' }))
-      node.main.run(() => void this.#ask(node, operation).then(resolve))
+      node.main.run(() => void this.#ask(node, operation, by).then(resolve))
     })
   }
 
-  async #ask(node: SimulatedNode, operation: number): Promise<Outcome> {
-    const { account, name, amount } = this.#plan.operations[operation]!
+  async #ask(node: SimulatedNode, { account, name, amount }: Operation, by: number): Promise<Outcome> {
     const ref = node.running.ref(this.#account, String(account))
-    const options = { commandId: deriveId('operation', operation) }
+    const options = this.#plan.namesCommands ? { commandId: deriveId('command', by) } : {}
     try {
       if (name === 'view') return { kind: 'read', seen: await ref.query('view') }
       if (name === 'past') return { kind: 'read', seen: await ref.state() }
       const { version, position } =
-        name === 'look'
-          ? await ref.ask('look', undefined, options)
-          : await ref.ask(name, { amount, by: operation }, options)
+        name === 'look' ? await ref.ask('look', undefined, options) : await ref.ask(name, { amount, by }, options)
       return { kind: 'accepted', version, position }
     } catch (error) {
-      if (error instanceof Rejected) {
-        return { kind: 'rejected', balance: (error.details as { readonly balance: number }).balance }
-      }
+      if (error instanceof Rejected) return { kind: 'rejected', seen: error.details as Seen }
       if (!(error instanceof PenholdError)) throw error
       return { kind: error.outcome, code: error.code }
     }
@@ -211,7 +198,7 @@ async function readLog(
     for await (const record of log.back(log.placement.stream(stream))) {
       if (record.kind !== RecordKind.event) continue
       const { shard, seq, version, position, type, data } = record
-      events.unshift({ stream, shard, seq, version, position, type, data, commandId: formatId(record.commandId) })
+      events.unshift({ stream, shard, seq, version, position, type, data, by: (data as { readonly by: number }).by })
     }
     streams.set(stream, events)
   }

@@ -1,0 +1,28 @@
+import type { Mutant } from './mutants.ts'
+import { trySeed } from './try-seed.ts'
+
+export interface MutantFinding {
+  readonly mutant: string
+  readonly breaks: string
+  /** How many plans it took. */
+  readonly seeds: number
+  /** The first promise that was seen broken; undefined where none was. */
+  readonly violation: string | undefined
+}
+
+/** Runs plans over a mutant until one of them notices, for so many milliseconds at most. */
+export async function findMutant({ name, breaks, install, wrapStorage }: Mutant, ms: number): Promise<MutantFinding> {
+  const undo = install?.()
+  try {
+    const end = performance.now() + ms
+    let seeds = 0
+    while (performance.now() < end) {
+      seeds += 1
+      const { violations } = await trySeed(seeds, wrapStorage && { wrapStorage })
+      if (violations.length > 0) return { mutant: name, breaks, seeds, violation: violations[0]!.split('\n')[0]! }
+    }
+    return { mutant: name, breaks, seeds, violation: undefined }
+  } finally {
+    undo?.()
+  }
+}
