@@ -22,6 +22,11 @@ export function indexPath(journal: number, segment: number): string {
   return `${journalPath(journal)}/${pad(segment, SEGMENT_DIGITS)}.idx`
 }
 
+/** The losses that were accepted in a segment. */
+export function lossPath(journal: number, segment: number): string {
+  return `${journalPath(journal)}/${pad(segment, SEGMENT_DIGITS)}.lost`
+}
+
 export function fencePath(journal: number, fence: number): string {
   return `${journalPath(journal)}/${pad(fence, SEGMENT_DIGITS)}.fence`
 }
