@@ -9,7 +9,7 @@ import { logCorrupt } from './error.ts'
 import { FilePool } from './file-pool.ts'
 import { findFlippedBit } from './flipped-bit.ts'
 import { encodeIndex, IndexFile } from './index-file.ts'
-import { isAccepted, readLosses } from './losses.ts'
+import { isAccepted, readLosses, type Losses } from './losses.ts'
 import { indexPath, journalPath, numbersOf, segmentPath } from './path.ts'
 import { Block, RECORD_HEADER_BYTES, lengthAt, type Address, type LogRecord } from './record.ts'
 import type { Reign } from './reign.ts'
@@ -29,6 +29,8 @@ export interface CatalogOptions {
   readonly clock: Clock
   readonly cluster: StreamHash
   readonly shards: number
+  /** Where the list of a journal's accepted losses is damaged: accepts none, instead of refusing the journal. */
+  readonly isLenient?: boolean
 }
 
 export class Catalog {
@@ -37,10 +39,12 @@ export class Catalog {
   readonly #clock: Clock
   readonly #cluster: StreamHash
   readonly #shards: number
+  readonly #isLenient: boolean
   readonly #indexes = new Map<string, Promise<SegmentIndex>>()
   #indexesRebuilt = 0
 
-  constructor({ storage, clock, cluster, shards }: CatalogOptions) {
+  constructor({ storage, clock, cluster, shards, isLenient = false }: CatalogOptions) {
+    this.#isLenient = isLenient
     this.files = new FilePool(storage)
     this.#storage = storage
     this.#clock = clock
@@ -190,7 +194,12 @@ export class Catalog {
     if (isFollowed(before, next)) return undefined
     const problem = `batches ${before.lastBatchNumber + 1} to ${next.firstBatchNumber - 1} cannot be read`
     const place = { segment: before.segment, from: before.end, to: Number.POSITIVE_INFINITY }
-    return { ...place, problem, isAccepted: isAccepted(await readLosses(this.#storage, journal), place) }
+    return { ...place, problem, isAccepted: isAccepted(await this.#losses(journal), place) }
+  }
+
+  async #losses(journal: number): Promise<Losses> {
+    const losses = readLosses(this.#storage, journal)
+    return this.#isLenient ? losses.catch(() => new Map<number, never>()) : losses
   }
 
   /** Reads a segment and keeps its index: on disk, or in memory where something is damaged. */
@@ -227,7 +236,7 @@ export class Catalog {
 
   async #addGap(index: OpenIndex, { from, to }: { from: number; to: number }, problem: string): Promise<void> {
     const { journal, segment } = index
-    const losses = await readLosses(this.#storage, journal)
+    const losses = await this.#losses(journal)
     index.addGap({ segment, from, to, problem, isAccepted: isAccepted(losses, { segment, from, to }) })
   }
 

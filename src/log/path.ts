@@ -6,6 +6,8 @@ export const CLUSTER_PATH = 'cluster.json'
 export const LOCK_PATH = 'lock'
 export const JOURNALS_PATH = 'journals'
 export const SHARDS_PATH = 'shards'
+/** Copies of what a repair has replaced. Nothing reads them. */
+export const REPAIRED_PATH = 'repaired'
 
 const JOURNAL_DIGITS = 8
 const SEGMENT_DIGITS = 6

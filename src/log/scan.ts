@@ -145,7 +145,9 @@ class Window {
   async #cover(offset: number, length: number): Promise<void> {
     const end = this.#start + this.#block.bytes.length
     if (offset >= this.#start && (offset + length <= end || (this.#isEnd && offset <= end))) return
-    const want = Math.max(CHUNK_BYTES, length)
+    // What would not be there need not be made room for.
+    const rest = length > CHUNK_BYTES ? ((await this.#files.size(this.#path)) ?? 0) - offset : 0
+    const want = Math.max(CHUNK_BYTES, Math.min(length, rest))
     const bytes = (await this.#files.read(this.#path, offset, want)) ?? new Uint8Array()
     this.#block = new Block(bytes)
     this.#start = offset

@@ -1,51 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { FilePool } from '../../src/log/file-pool.ts'
 import { indexPath, segmentPath } from '../../src/log/path.ts'
-import { readSegment, type SegmentPiece } from '../../src/log/scan.ts'
-import { hash64, StreamPlacement } from '../../src/log/stream.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
-import { deposit, open, type Harness } from '../actor/harness.ts'
-import { emptyDisk, openPurses, Purse } from './small-log.ts'
-
-const placement = new StreamPlacement('test', 2)
-/** Streams of each of the two shards. */
-const [OF_0, OF_1] = [0, 1].map((shard) =>
-  Array.from({ length: 40 }, (_, i) => `purse/${i}`).filter((name) => placement.shardOf(name) === shard),
-) as [string[], string[]]
-const [A, B] = [OF_0[0]!, OF_0[1]!]
-const [X, Y] = [OF_1[0]!, OF_1[1]!]
-
-/** A worker that writes a batch for each group of streams, one deposit each, and is then killed. */
-async function written(...batches: (readonly string[])[]): Promise<SimulatedDisk> {
-  const disk = emptyDisk()
-  const harness = await open(disk, new SimulatedClock(), { aggregates: [Purse], segmentBytes: 65_536 })
-  await write(harness, batches)
-  return disk
-}
-
-async function write(harness: Harness, batches: readonly (readonly string[])[]): Promise<void> {
-  for (const streams of batches) await Promise.all(streams.map((stream) => harness.ask(deposit(stream, 1))))
-}
-
-async function pieces(disk: SimulatedDisk, journal: number, segment: number): Promise<SegmentPiece[]> {
-  const files = new FilePool(new SimulatedStorage(disk))
-  const found: SegmentPiece[] = []
-  for await (const piece of readSegment(files, { journal, segment, cluster: hash64('test', 0) })) found.push(piece)
-  return found
-}
-
-/** Where the records of the batch begin; the first batch has the openings. */
-async function recordsOf(disk: SimulatedDisk, batch: number, segment = 1, journal = 1): Promise<number[]> {
-  const piece = (await pieces(disk, journal, segment))[batch]
-  return piece?.kind === 'batch' ? piece.batch.records.map(({ address }) => address.offset) : []
-}
-
-/** Overwrites what no single bit makes good. */
-function smash(disk: SimulatedDisk, offset: number, path = segmentPath(1, 1)): void {
-  disk.files.get(path)!.live.fill(0xaa, offset + 20, offset + 60)
-}
+import { deposit, type Harness } from '../actor/harness.ts'
+import { A, B, pieces, recordsOf, smash, threeSegments, write, written, X, Y } from './damaged-log.ts'
+import { emptyDisk, openPurses } from './small-log.ts'
 
 async function refused(disk: SimulatedDisk): Promise<{ shards: number[]; harness: Harness }> {
   const harness = await openPurses(disk)
@@ -53,7 +12,7 @@ async function refused(disk: SimulatedDisk): Promise<{ shards: number[]; harness
     expect(error).toMatchObject({ code: 'LogCorrupt', details: { path: expect.stringMatching(/\.log$/) as string } })
     expect(error.message).toContain('penhold verify')
   }
-  return { shards: [...harness.log.refusedShards.keys()].toSorted(), harness }
+  return { shards: [...harness.log.refusedShards.keys()].toSorted((a, b) => a - b), harness }
 }
 
 describe('a batch of a dead worker that cannot be read keeps those shards closed that it may have touched', () => {
@@ -141,20 +100,6 @@ describe('one flipped bit is told from a write that a crash interrupted', () => 
     expect(await harness.query(A, 'balance')).toMatchObject({ value: 1 })
   })
 })
-
-/** A killed worker whose journal has three segments. One shard has its last event in the first one's last batch. */
-async function threeSegments(): Promise<SimulatedDisk> {
-  const disk = emptyDisk()
-  const harness = await openPurses(disk)
-  let [next, other] = [A, X]
-  while (!disk.files.has(segmentPath(1, 2))) {
-    await write(harness, [[next]])
-    ;[next, other] = [other, next]
-  }
-  while (!disk.files.has(segmentPath(1, 3))) await write(harness, [[next]])
-  await write(harness, [[next]])
-  return disk
-}
 
 describe('a segment file that is lost is noticed', () => {
   test.each([1, 2, 3])('segment %i of three', async (segment) => {
