@@ -8,7 +8,7 @@ import type { Aggregate } from '../src/index.ts'
 import { FilePool } from '../src/log/file-pool.ts'
 import { journalPath, JOURNALS_PATH, numbersOf } from '../src/log/path.ts'
 import { RecordKind, type LogRecord } from '../src/log/record.ts'
-import { scanSegment } from '../src/log/scan.ts'
+import { readSegment } from '../src/log/scan.ts'
 import { StreamTable } from '../src/log/stream-table.ts'
 import { hash64, streamType } from '../src/log/stream.ts'
 import { identify } from '../src/node/data-directory.ts'
@@ -84,9 +84,10 @@ export async function readEvents(dataDir: string, visit: (event: LogRecord) => v
   const files = new FilePool(storage)
   for (const journal of numbersOf(await storage.list(JOURNALS_PATH), '')) {
     for (const segment of numbersOf(await storage.list(journalPath(journal)), '.log')) {
-      await scanSegment(files, { journal, segment, cluster: hash64(clusterId, 0) }, ({ records }) => {
-        for (const record of records) if (record.kind === RecordKind.event) visit(record)
-      })
+      for await (const piece of readSegment(files, { journal, segment, cluster: hash64(clusterId, 0) })) {
+        if (piece.kind !== 'batch') continue
+        for (const record of piece.batch.records) if (record.kind === RecordKind.event) visit(record)
+      }
     }
   }
   await files.close()

@@ -4,6 +4,9 @@
  *      0 magic u32   4 length u32   8 CRC-32 of everything after it   12 format version u16   14 header bytes u16
  *     16 journal u32   20 segment u32   24 offset u32   28 record count u32   32 number u64   40 cluster u64
  *
+ * The top bit of the record count says that this is its segment's last batch: the file of the next segment was made, and
+ * durably named, before this batch was written. So a last file that is lost leaves a trace.
+ *
  * The CRC covers where the batch stands and whose it is, so that zeroes, misplaced blocks and another cluster's files
  * never parse. `number` counts the journal's batches 1, 2, 3 …: a writer appends a batch only once the one before it is
  * synced, so whoever finds a batch knows that all before it are durable.
@@ -22,7 +25,8 @@ export const BATCH_BYTES_MAX: number = 4 * 1024 * 1024
 export const BATCH_BYTES_LIMIT: number = 64 * 1024 * 1024
 export const FORMAT_VERSION = 1
 
-const MAGIC = 0x31484e50 // 'PNH1'
+export const BATCH_MAGIC = 0x31484e50 // 'PNH1'
+const LAST_OF_SEGMENT = 0x80000000
 const FIRST_CAPACITY = 64 * 1024
 
 /** Where the next batch of a journal will stand. */
@@ -84,17 +88,20 @@ export class BatchBuilder {
     return { bytes: this.#block.bytes, start: length, end: this.#length }
   }
 
-  /** Completes the header and returns the whole batch; valid until the next `begin`. */
-  finish(): Uint8Array {
+  /**
+   * Completes the header and returns the whole batch; valid until the next `begin`. `isLast`: the next segment's file
+   * exists, and the next batch will stand there.
+   */
+  finish(isLast: boolean): Uint8Array {
     assert(this.#length <= BATCH_BYTES_LIMIT, 'a batch is no longer than a reader takes')
     const block = this.#block
-    block.put(0, MAGIC)
+    block.put(0, BATCH_MAGIC)
     block.put(4, this.#length)
     block.put(12, FORMAT_VERSION | (BATCH_HEADER_BYTES << 16))
     block.put(16, this.#place.journal)
     block.put(20, this.#place.segment)
     block.put(24, this.#place.offset)
-    block.put(28, this.#addresses.length)
+    block.put(28, this.#addresses.length | (isLast ? LAST_OF_SEGMENT : 0))
     block.putSafe(32, this.#place.number)
     block.put(40, this.#cluster.low)
     block.put(44, this.#cluster.high)
@@ -120,6 +127,8 @@ export class BatchBuilder {
 /** A batch that was read. */
 export interface Batch extends BatchPlace {
   readonly length: number
+  /** The file of the next segment was made before this was written. */
+  readonly isLast: boolean
   readonly records: readonly LogRecord[]
 }
 
@@ -146,7 +155,7 @@ export function readBatch(
   const { bytes } = block
   if (at + BATCH_HEADER_BYTES > bytes.length) return { kind: 'none', needs: BATCH_HEADER_BYTES }
   const length = block.u32(at + 4)
-  if (block.u32(at) !== MAGIC || length < BATCH_HEADER_BYTES || length % 8 !== 0) return { kind: 'none' }
+  if (block.u32(at) !== BATCH_MAGIC || length < BATCH_HEADER_BYTES || length % 8 !== 0) return { kind: 'none' }
   if (length > BATCH_BYTES_LIMIT) return { kind: 'none' }
   if (at + length > bytes.length) return { kind: 'none', needs: length }
   if (block.u32(at + 8) !== crc32(bytes.subarray(at + 12, at + length))) return { kind: 'none' }
@@ -156,14 +165,16 @@ export function readBatch(
   const { journal, segment, offset } = identity
   const number = block.safe(at + 32)
   const records = splitRecords(block, at, length, { journal, segment, offset })
-  if (records?.length !== block.u32(at + 28)) return { kind: 'none' }
-  return { kind: 'batch', batch: { journal, segment, offset, number, length, records } }
+  const count = block.u32(at + 28)
+  const isLast = count >= LAST_OF_SEGMENT
+  if (records?.length !== count % LAST_OF_SEGMENT) return { kind: 'none' }
+  return { kind: 'batch', batch: { journal, segment, offset, number, length, isLast, records } }
 }
 
 /** The next place from `from` on where a batch's magic stands; -1 where there is none. */
 export function findMagic(block: Block, from: number): number {
   const magic = Buffer.alloc(4)
-  magic.writeUInt32LE(MAGIC)
+  magic.writeUInt32LE(BATCH_MAGIC)
   let at = block.bytes.indexOf(magic, from)
   while (at !== -1 && at % 8 !== 0) at = block.bytes.indexOf(magic, at + 1)
   return at

@@ -4,35 +4,33 @@
  */
 import { recordAt, readBatch, type Batch, type SegmentIdentity } from './batch.ts'
 import type { Clock } from './clock.ts'
+import { flawOf, type Flaw, type Gap } from './damage.ts'
 import { logCorrupt } from './error.ts'
 import { FilePool } from './file-pool.ts'
+import { findFlippedBit } from './flipped-bit.ts'
 import { encodeIndex, IndexFile } from './index-file.ts'
+import { isAccepted, readLosses, type Losses } from './losses.ts'
 import { indexPath, journalPath, numbersOf, segmentPath } from './path.ts'
 import { Block, RECORD_HEADER_BYTES, lengthAt, type Address, type LogRecord } from './record.ts'
-import { scanSegment, type SegmentEnd } from './scan.ts'
-import { OpenIndex, type ShardExtent } from './segment-index.ts'
+import type { Reign } from './reign.ts'
+import { readSegment, salvage, type SegmentPiece } from './scan.ts'
+import { OpenIndex } from './segment-index.ts'
 import type { Storage } from './storage.ts'
 import type { StreamHash } from './stream.ts'
 
-/** What is known of a segment that its writer has left. */
-export interface SegmentSurvey {
-  readonly segment: number
-  readonly ending: SegmentEnd
-  /** Why nothing that depends on this segment may be opened; undefined where it is whole. */
-  readonly problem: string | undefined
-  readonly end: number
-  readonly lastBatchOffset: number
-  readonly lastBatchNumber: number
-  readonly firstBatchNumber: number
-  readonly extents: ReadonlyMap<number, ShardExtent>
-  readonly eventTypes: Iterable<string>
-}
+/** What a segment that its writer has left holds. */
+export type SegmentIndex = IndexFile | OpenIndex
+
+/** What shows whether one segment goes on where another ends. */
+type Neighbour = Pick<SegmentIndex, 'segment' | 'end' | 'firstBatchNumber' | 'lastBatchNumber' | 'gaps'>
 
 export interface CatalogOptions {
   readonly storage: Storage
   readonly clock: Clock
   readonly cluster: StreamHash
   readonly shards: number
+  /** Where the list of a journal's accepted losses is damaged: accepts none, instead of refusing the journal. */
+  readonly isLenient?: boolean
 }
 
 export class Catalog {
@@ -41,10 +39,12 @@ export class Catalog {
   readonly #clock: Clock
   readonly #cluster: StreamHash
   readonly #shards: number
-  readonly #indexes = new Map<string, Promise<IndexFile | OpenIndex>>()
+  readonly #isLenient: boolean
+  readonly #indexes = new Map<string, Promise<SegmentIndex>>()
   #indexesRebuilt = 0
 
-  constructor({ storage, clock, cluster, shards }: CatalogOptions) {
+  constructor({ storage, clock, cluster, shards, isLenient = false }: CatalogOptions) {
+    this.#isLenient = isLenient
     this.files = new FilePool(storage)
     this.#storage = storage
     this.#clock = clock
@@ -57,40 +57,38 @@ export class Catalog {
     return this.#indexesRebuilt
   }
 
-  /** The segments of a journal, oldest first. */
-  async segments(journal: number): Promise<readonly number[]> {
-    return numbersOf(await this.#storage.list(journalPath(journal)), '.log')
-  }
-
   /**
    * Surveys the segments of a journal whose shards have been claimed. The last one, and each without a whole index, is
-   * read from its beginning; closed ones are known by their index.
+   * read from its beginning; closed ones are known by their index. What is missing or damaged is in their gaps.
    */
-  async survey(journal: number): Promise<readonly SegmentSurvey[]> {
-    const surveys: SegmentSurvey[] = []
-    const segments = await this.segments(journal)
-    for (const segment of segments) {
-      const isLast = segment === segments.at(-1)
-      const index = isLast ? undefined : await IndexFile.open(this.files, journal, segment)
-      surveys.push(index === undefined ? await this.#scan(journal, segment) : { ...fields(index), ending: 'clean' })
-      // An index that was made while its segment was still written to may end too early.
-      const before = surveys.at(-2)
-      if (before !== undefined && batchGap(surveys.at(-1)!, before) !== undefined) {
-        surveys[surveys.length - 2] = await this.#scan(journal, before.segment)
-      }
+  async survey(journal: number): Promise<readonly SegmentIndex[]> {
+    const names = await this.#storage.list(journalPath(journal))
+    // An index that is left over tells of a lost segment.
+    const last = Math.max(1, ...['.log', '.idx'].map((ending) => numbersOf(names, ending).at(-1) ?? 0))
+    const surveys: SegmentIndex[] = []
+    for (let segment = 1; segment <= last; segment += 1) {
+      const isOpen = segment === last
+      const index = isOpen ? undefined : await IndexFile.open(this.files, journal, segment)
+      surveys.push(index ?? (await this.#scan(journal, segment)))
+      await this.#connect(surveys)
     }
-    const seqs = new Map<number, number>()
-    return surveys.map((survey, i) => {
-      const problem = survey.problem ?? batchGap(survey, surveys[i - 1]) ?? seqGap(survey, seqs)
-      return { ...survey, problem }
-    })
+    const end = surveys.at(-1)
+    if (end instanceof OpenIndex && end.isLast) surveys.push(await this.#scan(journal, end.segment + 1))
+    return surveys
   }
 
-  /**
-   * The index of a segment that is no longer written, covering at least what lies before `end`, or all of it for 0.
-   * @throws PenholdError `LogCorrupt` where that is not there unharmed
-   */
-  async index(journal: number, segment: number, end: number): Promise<IndexFile | OpenIndex> {
+  /** What keeps a shard closed that has this sealed reign in its history. Opens, or makes again, all its indexes. */
+  async flawOfReign(shard: number, { journal, from, until = from }: Reign): Promise<Flaw | undefined> {
+    const indexes: SegmentIndex[] = []
+    for (let { segment } = from; segment <= until.segment; segment += 1) {
+      indexes.push(await this.index(journal, segment, segment === until.segment ? until.offset : 0))
+      await this.#connect(indexes)
+    }
+    return flawOf(shard, indexes, until)
+  }
+
+  /** The index of a segment that is no longer written, covering at least what of it lies before `end`. */
+  async index(journal: number, segment: number, end: number): Promise<SegmentIndex> {
     const key = indexPath(journal, segment)
     const known = await this.#indexes.get(key)
     if (known !== undefined && known.end >= end) return known
@@ -98,6 +96,24 @@ export class Catalog {
     this.#indexes.set(key, opening)
     opening.catch(() => this.#indexes.delete(key))
     return opening
+  }
+
+  /** Reads a whole segment, and shows each piece of it once the index has it. Nothing is kept or written. */
+  async read(
+    journal: number,
+    segment: number,
+    visit: (piece: SegmentPiece, index: OpenIndex) => Promise<void> | void = () => undefined,
+  ): Promise<OpenIndex> {
+    const index = new OpenIndex(journal, segment)
+    if ((await this.files.size(segmentPath(journal, segment))) === undefined) {
+      await this.#addGap(index, { from: 0, to: Number.POSITIVE_INFINITY }, 'the file is missing')
+      return index
+    }
+    for await (const piece of readSegment(this.files, this.identity(journal, segment))) {
+      await this.#add(index, piece)
+      await visit(piece, index)
+    }
+    return index
   }
 
   /** Takes in the index of a segment that its own writer has closed, and writes it down. */
@@ -109,12 +125,14 @@ export class Catalog {
   }
 
   /** The offset of the stream's newest record in a segment, from an index that `index` gave. */
-  async find(index: IndexFile | OpenIndex, shard: number, hash: StreamHash): Promise<number | undefined> {
+  async find(index: SegmentIndex, shard: number, hash: StreamHash): Promise<number | undefined> {
     if (index instanceof OpenIndex) return index.find(hash)
     const found = await index.find(shard, hash)
     if (found !== 'damaged') return found
-    const rebuilt = await this.#rebuild(index.journal, index.segment, index.end)
-    this.#indexes.set(indexPath(index.journal, index.segment), Promise.resolve(rebuilt))
+    const { journal, segment } = index
+    const rebuilt = await this.#scan(journal, segment)
+    const flaw = flawOf(shard, [rebuilt])
+    if (flaw !== undefined) throw logCorrupt(segmentPath(journal, segment), flaw.offset, flaw.problem)
     return this.find(rebuilt, shard, hash)
   }
 
@@ -132,13 +150,15 @@ export class Catalog {
     return record
   }
 
-  /** Reads the batch at a place that a survey gave. */
+  /** Reads the batch at a place that a survey gave: those of its records that are whole. */
   async batch(journal: number, segment: number, offset: number, end: number): Promise<Batch> {
     const path = segmentPath(journal, segment)
     const bytes = (await this.files.read(path, offset, end - offset)) ?? new Uint8Array()
-    const reading = readBatch(new Block(bytes), 0, { ...this.identity(journal, segment), offset })
-    if (reading.kind !== 'batch') throw logCorrupt(path, offset, 'the last batch is no longer whole')
-    return reading.batch
+    const place = { ...this.identity(journal, segment), offset }
+    const reading = readBatch(new Block(bytes), 0, place)
+    const batch = reading.kind === 'batch' ? reading.batch : findFlippedBit(new Block(bytes), 0, place)?.batch
+    if (batch === undefined) throw logCorrupt(path, offset, 'the last batch is no longer whole')
+    return batch
   }
 
   identity(journal: number, segment: number): SegmentIdentity {
@@ -149,39 +169,75 @@ export class Catalog {
     await this.files.close()
   }
 
-  async #openIndex(journal: number, segment: number, end: number): Promise<IndexFile | OpenIndex> {
-    const index = await IndexFile.open(this.files, journal, segment)
+  async #openIndex(journal: number, segment: number, end: number): Promise<SegmentIndex> {
+    const file = await IndexFile.open(this.files, journal, segment)
     // An index that was made while its segment was still written to may not reach up to the seal.
-    return index !== undefined && index.end >= end ? index : this.#rebuild(journal, segment, end)
-  }
-
-  async #rebuild(journal: number, segment: number, end: number): Promise<IndexFile | OpenIndex> {
-    const path = segmentPath(journal, segment)
-    if ((await this.files.size(path)) === undefined) throw logCorrupt(path, 0, 'the file is missing')
-    const { index, ending } = await this.#read(journal, segment)
-    // An index that leaves records out would make their streams look younger than they are. It may well end early where
-    // nothing follows: the last batch before a seal may have been in the page cache alone, where it was another shard's.
-    if (ending === 'corrupt' && (end === 0 || index.end < end)) {
-      throw logCorrupt(path, index.end, 'whole batches stand behind bytes that are none')
-    }
+    if (file !== undefined && file.end >= end) return file
     this.#indexesRebuilt += 1
-    return (await this.#write(index)) ?? index
+    const index = await this.read(journal, segment)
+    return index.isSound ? ((await this.#write(index)) ?? index) : index
   }
 
-  async #scan(journal: number, segment: number): Promise<SegmentSurvey> {
-    const { index, ending } = await this.#read(journal, segment)
-    if (ending === 'corrupt') index.problem ??= 'whole batches stand behind bytes that are none'
-    if (index.problem === undefined) await this.adopt(index)
-    return { ...fields(index), ending }
+  /** Makes sure that the last index but one goes on in the last: a segment that does not has lost its end. */
+  async #connect(indexes: SegmentIndex[]): Promise<void> {
+    const [before, next] = indexes.slice(-2)
+    if (before === undefined || next === undefined || isFollowed(before, next)) return
+    // An index that was made while its segment was still written to may end too early.
+    const again = before instanceof OpenIndex ? before : await this.#scan(before.journal, before.segment)
+    indexes[indexes.length - 2] = again
+    const gap = await this.gapBetween(again.journal, again, next)
+    if (gap !== undefined) again.addGap(gap)
   }
 
-  async #read(journal: number, segment: number): Promise<{ index: OpenIndex; ending: SegmentEnd }> {
-    const index = new OpenIndex(journal, segment)
-    const { ending } = await scanSegment(this.files, this.identity(journal, segment), (batch) => {
-      index.add(batch)
-      for (const record of batch.records) index.addRecord(record)
-    })
-    return { index, ending }
+  /** What is missing between a segment's end and the next. */
+  async gapBetween(journal: number, before: Neighbour, next: Neighbour): Promise<Gap | undefined> {
+    if (isFollowed(before, next)) return undefined
+    const problem = `batches ${before.lastBatchNumber + 1} to ${next.firstBatchNumber - 1} cannot be read`
+    const place = { segment: before.segment, from: before.end, to: Number.POSITIVE_INFINITY }
+    return { ...place, problem, isAccepted: isAccepted(await this.#losses(journal), place) }
+  }
+
+  async #losses(journal: number): Promise<Losses> {
+    const losses = readLosses(this.#storage, journal)
+    return this.#isLenient ? losses.catch(() => new Map<number, never>()) : losses
+  }
+
+  /** Reads a segment and keeps its index: on disk, or in memory where something is damaged. */
+  async #scan(journal: number, segment: number): Promise<OpenIndex> {
+    const index = await this.read(journal, segment)
+    if (index.isSound) await this.adopt(index)
+    else this.#indexes.set(indexPath(journal, segment), Promise.resolve(index))
+    return index
+  }
+
+  async #add(index: OpenIndex, piece: SegmentPiece): Promise<void> {
+    switch (piece.kind) {
+      case 'batch':
+        index.add(piece.batch)
+        for (const record of piece.batch.records) index.addRecord(record)
+        break
+      case 'flipped': {
+        const { offset, batch, harmed } = piece.flipped
+        if (harmed !== undefined) index.harm(harmed.shard, offset, 'one bit of this byte is flipped')
+        index.add(batch)
+        for (const record of batch.records) index.addRecord(record)
+        break
+      }
+      case 'damage':
+        await this.#addGap(index, piece, `what stands there up to byte ${piece.to} is not what was written`)
+        for await (const record of salvage(this.files, this.identity(index.journal, index.segment), piece)) {
+          index.addRecord(record)
+        }
+        break
+      case 'end':
+        break
+    }
+  }
+
+  async #addGap(index: OpenIndex, { from, to }: { from: number; to: number }, problem: string): Promise<void> {
+    const { journal, segment } = index
+    const losses = await this.#losses(journal)
+    index.addGap({ segment, from, to, problem, isAccepted: isAccepted(losses, { segment, from, to }) })
   }
 
   /** Writes an index down and opens it; undefined where that failed, which costs memory and nothing else. */
@@ -202,26 +258,9 @@ export class Catalog {
   }
 }
 
-function fields(index: IndexFile | OpenIndex): Omit<SegmentSurvey, 'ending'> {
-  const { segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber, extents, eventTypes } = index
-  const problem = index instanceof OpenIndex ? index.problem : undefined
-  return { segment, problem, end, lastBatchOffset, lastBatchNumber, firstBatchNumber, extents, eventTypes }
-}
-
-/** A segment that does not go on where the one before it ends: that one has lost its end, or is gone. */
-function batchGap(survey: SegmentSurvey, before: SegmentSurvey | undefined): string | undefined {
-  if (survey.firstBatchNumber === 0 || survey.firstBatchNumber === (before?.lastBatchNumber ?? 0) + 1) return undefined
-  return `it begins with batch ${survey.firstBatchNumber}, but the one before ends with ${before?.lastBatchNumber ?? 0}`
-}
-
-/** A shard that does not go on where it was in the segments before (I4). `seqs` has where each shard was. */
-function seqGap({ extents }: SegmentSurvey, seqs: Map<number, number>): string | undefined {
-  let problem: string | undefined
-  for (const { shard, seqBefore, seqLast } of extents.values()) {
-    const before = seqs.get(shard) ?? seqBefore
-    if (seqBefore >= 0 && before !== seqBefore)
-      problem = `shard ${shard} goes on after seq ${seqBefore}, but was at ${before}`
-    seqs.set(shard, seqLast)
-  }
-  return problem
+/** Whether nothing is missing between a segment and the next, as far as the next one shows. */
+function isFollowed(before: Neighbour, next: Neighbour): boolean {
+  const isTold =
+    before.gaps.some(({ to }) => to === Number.POSITIVE_INFINITY) || next.gaps.some(({ from }) => from === 0)
+  return isTold || next.firstBatchNumber === 0 || next.firstBatchNumber === before.lastBatchNumber + 1
 }

@@ -7,7 +7,7 @@
  * sync that nobody has claimed a shard of it: if it sees none, its batch was there before the claimer read, and will be
  * found by it.
  */
-import { crc32 } from 'node:zlib'
+import { decodeChecked, encodeChecked } from './checked-json.ts'
 import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
 import { claimPath, fencePath, journalPath, numbersOf, shardPath, SHARDS_PATH } from './path.ts'
 import { readWhole, type Storage } from './storage.ts'
@@ -24,7 +24,7 @@ export interface Claim {
 export async function createClaim(storage: Storage, claim: Omit<Claim, 'epoch'>): Promise<Claim> {
   await storage.createFolder(shardPath(claim.shard))
   let epoch = (await newestEpoch(storage, claim.shard)) + 1
-  while (!(await storage.createExclusive(claimPath(claim.shard, epoch), encodeClaim({ ...claim, epoch })))) epoch += 1
+  while (!(await storage.createExclusive(claimPath(claim.shard, epoch), encodeChecked({ ...claim, epoch })))) epoch += 1
   return { ...claim, epoch }
 }
 
@@ -73,20 +73,9 @@ export async function removeClaimsBefore(storage: Storage, shard: number, epoch:
   }
 }
 
-function encodeClaim(claim: Claim): Uint8Array {
-  const text = JSON.stringify(claim)
-  return Buffer.from(`${text}\n${checkOf(text)}\n`)
-}
-
-function decodeClaim(content: Uint8Array, shard: number, epoch: number): Claim | undefined {
-  const [text = '', check] = Buffer.from(content).toString('utf8').split('\n')
-  if (check !== checkOf(text)) return undefined
-  const claim = JSON.parse(text) as Claim
-  return claim.shard === shard && claim.epoch === epoch ? claim : undefined
-}
-
-function checkOf(text: string): string {
-  return crc32(text).toString(16).padStart(8, '0')
+export function decodeClaim(content: Uint8Array, shard: number, epoch: number): Claim | undefined {
+  const claim = decodeChecked(content) as Claim | undefined
+  return claim?.shard === shard && claim.epoch === epoch ? claim : undefined
 }
 
 /** Tells a journal's writer that shards of it were claimed. */

@@ -6,7 +6,7 @@ import { isFileFailure } from './storage.ts'
 export function logCorrupt(path: string, offset: number, problem: string): PenholdError {
   return new PenholdError(
     'LogCorrupt',
-    `${path} at byte ${offset}: ${problem}. Restore the file from a backup; nothing of it was changed or skipped.`,
+    `${path} at byte ${offset}: ${problem}. Run 'penhold verify': it says what is harmed, and how to mend it. Nothing was changed or skipped.`,
     { outcome: 'none', retryable: false, details: { path, offset } },
   )
 }

@@ -10,6 +10,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { decode, encode } from './codec.ts'
+import type { Flaw, Gap } from './damage.ts'
 import { isLogCorrupt } from './error.ts'
 import { addToFilter, createFilter, mayContain } from './filter.ts'
 import { indexPath } from './path.ts'
@@ -106,6 +107,9 @@ export class IndexFile {
   readonly firstBatchNumber: number
   readonly eventTypes: readonly string[]
   readonly extents: ReadonlyMap<number, Section>
+  /** A segment with damage gets no index file: it is read anew each time, so that the damage is not forgotten. */
+  readonly gaps: readonly Gap[] = []
+  readonly harmed: ReadonlyMap<number, Flaw> = new Map()
   readonly #files: FilePool
   readonly #sectionsAt: number
   readonly #filters = new Map<number, Uint8Array>()

@@ -7,9 +7,12 @@
  *
  * Segments are filled with zeroes ahead of the batches: writing into allocated blocks takes a third off a sync. This
  * also tells a full disk before a batch is touched.
+ *
+ * A segment's last batch says so, and the next segment's file is made before that batch is written: whoever finds such a
+ * batch and no next file knows that one is lost.
  */
 import { assert } from '../aggregate/assert.ts'
-import type { BatchPlace } from './batch.ts'
+import type { BatchBuilder, BatchPlace } from './batch.ts'
 import { newestClaimedJournal } from './claim.ts'
 import { JournalBroken, storageFull } from './error.ts'
 import { journalPath, JOURNALS_PATH, numbersOf, segmentPath } from './path.ts'
@@ -40,6 +43,8 @@ export class Journal {
   readonly #storage: Storage
   readonly #segmentBytes: number
   #segment: OpenSegment
+  /** The next segment's file, made ahead. */
+  #next: LogFile | undefined
   #batchNumber = 1
   #state: 'open' | 'broken' | 'closed' = 'open'
 
@@ -84,13 +89,15 @@ export class Journal {
    * @throws PenholdError `StorageFull`: nothing was written, and `place` is as it was.
    * @throws JournalBroken: the batch's fate is unknown, and nothing more can be appended.
    */
-  async append(batch: Uint8Array): Promise<void> {
+  async append(batch: BatchBuilder): Promise<void> {
     assert(this.#state === 'open', 'a journal that is broken or closed takes no more batches')
     if (this.#segment.offset >= this.#segmentBytes) await this.#nextSegment()
     const segment = this.#segment
+    const isLast = segment.offset + batch.length >= this.#segmentBytes
+    if (isLast) this.#next ??= await this.#createNext()
     await this.#allocate(segment.offset + batch.length)
     await this.#breaking('batch', async () => {
-      await segment.file.write(segment.offset, batch)
+      await segment.file.write(segment.offset, batch.finish(isLast))
       await segment.file.sync()
     })
     segment.offset += batch.length
@@ -103,6 +110,7 @@ export class Journal {
     this.#state = 'closed'
     if (isWhole) await this.#segment.file.truncate(this.#segment.offset)
     await this.#segment.file.close()
+    await this.#next?.close()
   }
 
   #placeAfter(segment: number, offset: number, number: number): BatchPlace {
@@ -110,18 +118,21 @@ export class Journal {
     return { journal: this.number, segment: segment + 1, offset: 0, number }
   }
 
-  async #nextSegment(): Promise<void> {
-    const before = this.#segment
-    const number = before.number + 1
-    let file: LogFile
+  async #createNext(): Promise<LogFile> {
     try {
-      file = await this.#storage.createLog(segmentPath(this.number, number))
+      return await this.#storage.createLog(segmentPath(this.number, this.#segment.number + 1))
     } catch (error) {
       if (isStorageFull(error)) throw storageFull(error)
       this.#state = 'broken'
       throw new JournalBroken(`the next segment of journal ${this.number} could not be made`, { cause: error })
     }
-    this.#segment = { number, file, offset: 0, allocated: 0 }
+  }
+
+  async #nextSegment(): Promise<void> {
+    const before = this.#segment
+    assert(this.#next !== undefined, 'the next segment was made before the last batch of the one before was written')
+    this.#segment = { number: before.number + 1, file: this.#next, offset: 0, allocated: 0 }
+    this.#next = undefined
     await this.#breaking('end of a segment', async () => {
       await before.file.truncate(before.offset)
       await before.file.close()

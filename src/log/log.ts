@@ -159,15 +159,15 @@ export class Log {
    * @throws JournalBroken: this log is at its end.
    */
   async append(cut: CutBatch): Promise<void> {
-    await this.#journal.append(cut.builder.finish())
+    await this.#journal.append(cut.builder)
     if (cut.place.segment !== this.#index.segment) {
       const closed = this.#index
       this.#index = new OpenIndex(this.journal, cut.place.segment)
       void this.#catalog.adopt(closed)
     }
-    this.#index.add({ offset: cut.place.offset, number: cut.place.number, length: cut.length })
+    this.#index.add({ ...cut.place, length: cut.length, isLast: false })
     for (const record of cut.builder.records()) this.#index.addRecord(record)
-    assert(this.#index.problem === undefined, 'what was written keeps the rules of the log')
+    assert(this.#index.isSound, 'what was written keeps the rules of the log')
     for (const [shard, seq] of cut.seqs) {
       const owned = this.#owned.get(shard)
       if (owned !== undefined) owned.durableSeq = seq

@@ -6,6 +6,8 @@ export const CLUSTER_PATH = 'cluster.json'
 export const LOCK_PATH = 'lock'
 export const JOURNALS_PATH = 'journals'
 export const SHARDS_PATH = 'shards'
+/** Copies of what a repair has replaced. Nothing reads them. */
+export const REPAIRED_PATH = 'repaired'
 
 const JOURNAL_DIGITS = 8
 const SEGMENT_DIGITS = 6
@@ -20,6 +22,11 @@ export function segmentPath(journal: number, segment: number): string {
 
 export function indexPath(journal: number, segment: number): string {
   return `${journalPath(journal)}/${pad(segment, SEGMENT_DIGITS)}.idx`
+}
+
+/** The losses that were accepted in a segment. */
+export function lossPath(journal: number, segment: number): string {
+  return `${journalPath(journal)}/${pad(segment, SEGMENT_DIGITS)}.lost`
 }
 
 export function fencePath(journal: number, fence: number): string {

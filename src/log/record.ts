@@ -318,13 +318,13 @@ export function lengthAt(block: Block, at: number): number {
 export function isRecord(block: Block, at: number, address: Address): boolean {
   const length = lengthAt(block, at)
   if (length === 0 || at + length > block.bytes.length) return false
-  if (block.u32(at + AT.check) !== checksum(block.words, at, at + length, address)) return false
   const body =
     (block.u32(at + AT.streamBytes) & 0xffff) +
     ((block.u32(at + AT.kind) >>> 8) & 0xff) +
     block.u32(at + AT.dataBytes) +
     block.u32(at + AT.metadataBytes)
-  return align(RECORD_HEADER_BYTES + body) === length
+  if (align(RECORD_HEADER_BYTES + body) !== length) return false
+  return block.u32(at + AT.check) === checksum(block.words, at, at + length, address)
 }
 
 /**

@@ -1,90 +1,158 @@
 /**
- * Reading a segment from its beginning, batch by batch, and saying how it ends. Nothing is ever cut or mended here.
+ * Reading a segment from its beginning: its batches, what of it cannot be read, and how it ends. Nothing is ever cut or
+ * mended here.
  */
-import { BATCH_HEADER_BYTES, findMagic, readBatch, type Batch, type SegmentIdentity } from './batch.ts'
+import { BATCH_BYTES_LIMIT, BATCH_HEADER_BYTES, findMagic, readBatch, recordAt } from './batch.ts'
+import type { Batch, BatchReading, SegmentIdentity } from './batch.ts'
 import { dataFormat } from './error.ts'
 import type { FilePool } from './file-pool.ts'
+import { findFlippedBit, mayBeMagic, type FlippedBit } from './flipped-bit.ts'
 import { segmentPath } from './path.ts'
-import { Block } from './record.ts'
+import { Block, lengthAt, RECORD_HEADER_BYTES, type LogRecord } from './record.ts'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
 
-/**
- * How a segment ends: `clean`, where nothing but zeroes follows the last batch; `torn`, where bytes follow that are no
- * batch, as a crash in the middle of a write leaves them; `corrupt`, where whole batches stand behind bytes that are
- * none, so that something that was written is lost.
- */
-export type SegmentEnd = 'clean' | 'torn' | 'corrupt'
+/** What a segment is made of, in order. The last piece is the end. */
+export type SegmentPiece =
+  | { readonly kind: 'batch'; readonly batch: Batch }
+  /** A batch with one wrong bit. */
+  | { readonly kind: 'flipped'; readonly flipped: FlippedBit }
+  /** Bytes that are no whole batch, with a whole batch behind them at `to`. `salvage` reads what is whole in there. */
+  | { readonly kind: 'damage'; readonly from: number; readonly to: number }
+  /**
+   * What follows the last batch: nothing but zeroes (`clean`), or bytes that are no batch (`torn`), as a crash in the
+   * middle of a write leaves them.
+   */
+  | { readonly kind: 'end'; readonly from: number; readonly isTorn: boolean }
 
-export interface ScanResult {
-  readonly ending: SegmentEnd
-  /** Where the last whole batch before any damage ends. */
-  readonly end: number
+/** The records of a piece stay valid as long as they are kept. */
+export async function* readSegment(files: FilePool, identity: SegmentIdentity): AsyncGenerator<SegmentPiece> {
+  const window = new Window(files, identity)
+  let offset = 0
+  for (;;) {
+    const reading = await window.batchAt(offset)
+    if (reading.kind === 'batch') {
+      yield { kind: 'batch', batch: reading.batch }
+      offset += reading.batch.length
+      continue
+    }
+    const flipped = await window.flippedAt(offset)
+    if (flipped !== undefined) {
+      yield { kind: 'flipped', flipped }
+      offset += flipped.batch.length
+      continue
+    }
+    const { next, isZero } = await window.batchBehind(offset)
+    if (next === undefined) {
+      yield { kind: 'end', from: offset, isTorn: !isZero }
+      return
+    }
+    // A living writer has written the batch that stands behind only once this one was whole: look again.
+    window.forget()
+    if ((await window.batchAt(offset)).kind === 'batch') continue
+    yield { kind: 'damage', from: offset, to: next }
+    offset = next
+  }
 }
 
-/**
- * Hands each whole batch from `start` on to `visit`, in order, up to the first place where there is none.
- * The batch's records are valid as long as the visitor keeps them.
- */
-export async function scanSegment(
+/** The records that are whole by themselves in a stretch that is no whole batch, in order. */
+export async function* salvage(
   files: FilePool,
   identity: SegmentIdentity,
-  visit: (batch: Batch) => void | Promise<void>,
-  start = 0,
-): Promise<ScanResult> {
-  const path = segmentPath(identity.journal, identity.segment)
-  let offset = start
-  let want = CHUNK_BYTES
-  for (;;) {
-    const bytes = await files.read(path, offset, want)
-    if (bytes === undefined || bytes.length === 0) return { ending: 'clean', end: offset }
-    const block = new Block(bytes)
-    let at = 0
-    for (;;) {
-      const reading = readBatch(block, at, { ...identity, offset: offset + at })
-      if (reading.kind === 'format') throw laterFormat(path, reading.version)
-      if (reading.kind === 'batch') {
-        await visit(reading.batch)
-        at += reading.batch.length
-        continue
+  { from, to }: { readonly from: number; readonly to: number },
+): AsyncGenerator<LogRecord> {
+  const window = new Window(files, identity)
+  for (let offset = from; offset + RECORD_HEADER_BYTES <= to;) {
+    const record = await window.recordAt(offset, to)
+    if (record !== undefined) yield record
+    offset += record?.length ?? 8
+  }
+}
+
+/** A part of the segment in memory that moves on as it is read. */
+class Window {
+  readonly #files: FilePool
+  readonly #identity: SegmentIdentity
+  readonly #path: string
+  #block = new Block(new Uint8Array())
+  #start = 0
+  /** Nothing follows the block. */
+  #isEnd = false
+
+  constructor(files: FilePool, identity: SegmentIdentity) {
+    this.#files = files
+    this.#identity = identity
+    this.#path = segmentPath(identity.journal, identity.segment)
+  }
+
+  forget(): void {
+    this.#block = new Block(new Uint8Array())
+    this.#isEnd = false
+  }
+
+  async batchAt(offset: number): Promise<BatchReading> {
+    const read = (): BatchReading => readBatch(this.#block, offset - this.#start, { ...this.#identity, offset })
+    await this.#cover(offset, BATCH_HEADER_BYTES)
+    let reading = read()
+    if (reading.kind === 'none' && reading.needs !== undefined) {
+      await this.#cover(offset, reading.needs)
+      reading = read()
+    }
+    if (reading.kind === 'format') throw laterFormat(this.#path, reading.version)
+    return reading
+  }
+
+  async flippedAt(offset: number): Promise<FlippedBit | undefined> {
+    await this.#cover(offset, BATCH_HEADER_BYTES)
+    if (!mayBeMagic(this.#block, offset - this.#start)) return undefined
+    // Where the bit is in the length the batch may be as long as any.
+    await this.#cover(offset, BATCH_BYTES_LIMIT)
+    return findFlippedBit(this.#block, offset - this.#start, { ...this.#identity, offset })
+  }
+
+  /** The next whole batch behind a place, and whether nothing but zeroes follows where there is none. */
+  async batchBehind(end: number): Promise<{ readonly next: number | undefined; readonly isZero: boolean }> {
+    let isZero = true
+    // Chunks overlap by a header, so that no batch's beginning is cut in two.
+    for (let offset = end; ; offset += CHUNK_BYTES - BATCH_HEADER_BYTES) {
+      const bytes = await this.#files.read(this.#path, offset, CHUNK_BYTES)
+      if (bytes === undefined || bytes.length === 0) break
+      if (isZero) isZero = bytes.every((byte) => byte === 0)
+      const block = new Block(bytes)
+      for (let at = findMagic(block, 0); at !== -1; at = findMagic(block, at + 8)) {
+        if (offset + at > end && (await this.#isBatch(offset + at))) return { next: offset + at, isZero }
       }
-      const isMore = bytes.length === want
-      if (!isMore || reading.needs === undefined)
-        return { ending: await ending(files, identity, offset + at), end: offset + at }
-      want = Math.max(CHUNK_BYTES, reading.needs)
-      break
+      if (bytes.length < CHUNK_BYTES) break
     }
-    offset += at
+    return { next: undefined, isZero }
   }
-}
 
-/** What follows the end: zeroes, rubbish, or batches that somebody wrote behind the rubbish. */
-async function ending(files: FilePool, identity: SegmentIdentity, end: number): Promise<SegmentEnd> {
-  const path = segmentPath(identity.journal, identity.segment)
-  let isZero = true
-  // Chunks overlap by a header, so that no batch's beginning is cut in two.
-  for (let offset = end; ; offset += CHUNK_BYTES - BATCH_HEADER_BYTES) {
-    const bytes = await files.read(path, offset, CHUNK_BYTES)
-    if (bytes === undefined || bytes.length === 0) break
-    if (isZero) isZero = bytes.every((byte) => byte === 0)
-    const block = new Block(bytes)
-    for (let at = findMagic(block, 0); at !== -1; at = findMagic(block, at + 8)) {
-      if (offset + at > end && (await isBatch(files, identity, offset + at))) return 'corrupt'
-    }
-    if (bytes.length < CHUNK_BYTES) break
+  async recordAt(offset: number, end: number): Promise<LogRecord | undefined> {
+    const { journal, segment } = this.#identity
+    await this.#cover(offset, RECORD_HEADER_BYTES)
+    const length = lengthAt(this.#block, offset - this.#start)
+    if (length === 0 || offset + length > end) return undefined
+    await this.#cover(offset, length)
+    return recordAt(this.#block, offset - this.#start, { journal, segment, offset })
   }
-  return isZero ? 'clean' : 'torn'
-}
 
-async function isBatch(files: FilePool, identity: SegmentIdentity, offset: number): Promise<boolean> {
-  const path = segmentPath(identity.journal, identity.segment)
-  const head = await files.read(path, offset, BATCH_HEADER_BYTES)
-  if (head?.length !== BATCH_HEADER_BYTES) return false
-  const first = readBatch(new Block(head), 0, { ...identity, offset })
-  if (first.kind !== 'none') return first.kind === 'batch'
-  if (first.needs === undefined) return false
-  const bytes = await files.read(path, offset, first.needs)
-  return bytes !== undefined && readBatch(new Block(bytes), 0, { ...identity, offset }).kind === 'batch'
+  async #isBatch(offset: number): Promise<boolean> {
+    const window = new Window(this.#files, this.#identity)
+    return (await window.batchAt(offset)).kind === 'batch'
+  }
+
+  /** Has so many bytes from `offset` on in memory, or all that there are. */
+  async #cover(offset: number, length: number): Promise<void> {
+    const end = this.#start + this.#block.bytes.length
+    if (offset >= this.#start && (offset + length <= end || (this.#isEnd && offset <= end))) return
+    // What would not be there need not be made room for.
+    const rest = length > CHUNK_BYTES ? ((await this.#files.size(this.#path)) ?? 0) - offset : 0
+    const want = Math.max(CHUNK_BYTES, Math.min(length, rest))
+    const bytes = (await this.#files.read(this.#path, offset, want)) ?? new Uint8Array()
+    this.#block = new Block(bytes)
+    this.#start = offset
+    this.#isEnd = bytes.length < want
+  }
 }
 
 function laterFormat(path: string, version: number): Error {

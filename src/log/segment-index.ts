@@ -3,6 +3,8 @@
  * `OpenIndex` is the one in memory of a segment being written or scanned; index-file.ts writes it down when the segment
  * is closed and reads it there. Derived from the segment and from nothing else: lost or damaged, it is made again.
  */
+import type { Batch } from './batch.ts'
+import { isExcused, lastOf, type Flaw, type Gap } from './damage.ts'
 import { RecordKind, type LogRecord } from './record.ts'
 import { StreamTable } from './stream-table.ts'
 import { streamType, type StreamHash } from './stream.ts'
@@ -36,8 +38,10 @@ export class OpenIndex {
   lastBatchNumber = 0
   firstBatchNumber = 0
   end = 0
-  /** What in the segment contradicts the log's rules; undefined where nothing does. */
-  problem: string | undefined
+  /** The last whole batch says that the next segment's file was made. */
+  isLast = false
+  readonly gaps: Gap[] = []
+  readonly harmed: Map<number, Flaw> = new Map()
   #typesSeen = new Set<number>()
 
   constructor(journal: number, segment: number) {
@@ -45,13 +49,32 @@ export class OpenIndex {
     this.segment = segment
   }
 
+  /** Whether nothing in the segment contradicts the log's rules. */
+  get isSound(): boolean {
+    return this.gaps.length === 0 && this.harmed.size === 0
+  }
+
   /** Takes in a batch that is whole and, for a journal's own writer, durable. */
-  add(batch: { readonly offset: number; readonly number: number; readonly length: number }): void {
-    if (this.firstBatchNumber === 0) this.firstBatchNumber = batch.number
-    else if (batch.number !== this.lastBatchNumber + 1) this.problem ??= `batch ${this.lastBatchNumber + 1} is missing`
-    this.lastBatchOffset = batch.offset
-    this.lastBatchNumber = batch.number
-    this.end = batch.offset + batch.length
+  add({ offset, number, length, isLast }: Pick<Batch, 'offset' | 'number' | 'length' | 'isLast'>): void {
+    if (this.firstBatchNumber === 0) this.firstBatchNumber = number
+    else if (number !== this.lastBatchNumber + 1 && this.gaps.at(-1)?.to !== offset) {
+      const problem = `batch ${this.lastBatchNumber + 1} is missing`
+      this.gaps.push({ segment: this.segment, from: offset, to: offset, problem, isAccepted: false })
+    }
+    this.lastBatchOffset = offset
+    this.lastBatchNumber = number
+    this.isLast = isLast
+    this.end = offset + length
+  }
+
+  /** Takes in a stretch that cannot be read, before the records that are whole in it. */
+  addGap(gap: Gap): void {
+    this.gaps.push(gap)
+  }
+
+  /** Takes in that a shard has lost something. */
+  harm(shard: number, offset: number, problem: string): void {
+    if (!this.harmed.has(shard)) this.harmed.set(shard, { segment: this.segment, offset, problem })
   }
 
   /** Takes in one record of the batch. */
@@ -62,7 +85,7 @@ export class OpenIndex {
     const extent = this.#extent(record.shard)
     // No gaps (I4): whatever a shard's seq jumps over was written and is gone.
     if (!isFirst && kind !== RecordKind.opened && record.seq !== extent.seqLast + (kind === RecordKind.event ? 1 : 0)) {
-      this.problem ??= `shard ${record.shard} goes from seq ${extent.seqLast} to ${record.seq}`
+      this.#jump(record, extent)
     }
     extent.seqLast = record.seq
     if (isFirst) extent.seqBefore = kind === RecordKind.opened ? -1 : record.seq - (kind === RecordKind.event ? 1 : 0)
@@ -82,6 +105,13 @@ export class OpenIndex {
   /** The offset of the stream's newest record here. */
   find(hash: StreamHash): number | undefined {
     return this.streams.get(hash.high, hash.low)
+  }
+
+  #jump({ shard, seq, address }: LogRecord, extent: ShardExtent): void {
+    const between = this.gaps.filter(({ from, to }) => to > lastOf(extent) && from < address.offset)
+    if (isExcused(between)) return
+    const offset = between.find(({ isAccepted }) => !isAccepted)?.from ?? address.offset
+    this.harm(shard, offset, `shard ${shard} goes from seq ${extent.seqLast} to ${seq}`)
   }
 
   #extent(shard: number): ShardExtent {

@@ -20,6 +20,8 @@ export interface Storage {
   createLog(path: string): Promise<LogFile>
   /** Puts a derived file in place, whole or not at all. Not necessarily durable: what is derived can be made again. */
   replace(path: string, content: Uint8Array): Promise<void>
+  /** The same for what cannot be made again: durable, content and name, when it resolves. */
+  replaceDurably(path: string, content: Uint8Array): Promise<void>
   remove(path: string): Promise<void>
   /** Removes a folder that is empty; fails where it is not. */
   removeFolder(path: string): Promise<void>

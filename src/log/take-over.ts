@@ -15,10 +15,11 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import type { BatchBuilder } from './batch.ts'
-import type { Catalog, SegmentSurvey } from './catalog.ts'
+import type { Catalog, SegmentIndex } from './catalog.ts'
 import { sliceOf } from './slice.ts'
 import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
 import type { PenholdError } from '../aggregate/error.ts'
+import { flawOf, type Flaw } from './damage.ts'
 import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
 import { journalPath, segmentPath } from './path.ts'
 import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
@@ -41,7 +42,7 @@ export interface Inheritance {
 export class Heir {
   readonly #storage: Storage
   readonly #catalog: Catalog
-  readonly #surveys = new Map<number, Promise<readonly SegmentSurvey[]>>()
+  readonly #surveys = new Map<number, Promise<readonly SegmentIndex[]>>()
 
   constructor(storage: Storage, catalog: Catalog) {
     this.#storage = storage
@@ -61,6 +62,8 @@ export class Heir {
       const former = await readClaim(this.#storage, claim.shard, epoch)
       const surveys = await this.#survey(former.journal)
       const opened = findOpening(surveys, former)
+      const flaw = opened === undefined ? firstFlaw(surveys, former) : flawOf(former.shard, surveys)
+      if (flaw !== undefined) throw corrupt(former.journal, flaw)
       if (opened !== undefined) return this.#inheritFrom(claim, former, surveys, opened)
       // The former owner died before its opening was written: it has served nothing, and its epoch is empty.
     }
@@ -75,7 +78,7 @@ export class Heir {
     return true
   }
 
-  #survey(journal: number): Promise<readonly SegmentSurvey[]> {
+  #survey(journal: number): Promise<readonly SegmentIndex[]> {
     let survey = this.#surveys.get(journal)
     if (survey === undefined) {
       survey = this.#fenceAndSurvey(journal)
@@ -84,26 +87,19 @@ export class Heir {
     return survey
   }
 
-  async #fenceAndSurvey(journal: number): Promise<readonly SegmentSurvey[]> {
-    let surveys: readonly SegmentSurvey[]
+  async #fenceAndSurvey(journal: number): Promise<readonly SegmentIndex[]> {
     try {
       await raiseFence(this.#storage, journal)
-      surveys = await this.#catalog.survey(journal)
+      return await this.#catalog.survey(journal)
     } catch (error) {
       throw failureAt(journalPath(journal), error)
     }
-    const missing = firstMissing(surveys)
-    if (missing !== undefined) throw logCorrupt(segmentPath(journal, missing), 0, 'the file is missing')
-    for (const { problem, segment, end } of surveys) {
-      if (problem !== undefined) throw logCorrupt(segmentPath(journal, segment), end, problem)
-    }
-    return surveys
   }
 
   async #inheritFrom(
     claim: Claim,
     former: Claim,
-    surveys: readonly SegmentSurvey[],
+    surveys: readonly SegmentIndex[],
     opened: Address,
   ): Promise<Inheritance> {
     const record = await this.#catalog.record(opened)
@@ -116,7 +112,7 @@ export class Heir {
       ofShard.length > 0
         ? { segment: doubtful.segment, offset: doubtful.lastBatchOffset }
         : { segment: doubtful.segment, offset: doubtful.end }
-    await this.#openIndexes(opening.reigns)
+    await this.#checkReigns(claim.shard, opening.reigns)
     const carried = ofShard.filter(({ kind }) => kind === RecordKind.event || kind === RecordKind.snapshot)
     const reign: Reign = { epoch: former.epoch, journal: former.journal, from: opened, until }
     const extents = surveys.flatMap((survey) => survey.extents.get(claim.shard) ?? [])
@@ -131,17 +127,15 @@ export class Heir {
   }
 
   /** So that a shard whose older segments are gone or damaged is refused now, and not taken for a younger one. */
-  async #openIndexes(reigns: readonly Reign[]): Promise<void> {
-    for (const { journal, from, until } of reigns) {
-      const last = until ?? from
-      for (let segment = from.segment; segment <= last.segment; segment += 1) {
-        await this.#catalog.index(journal, segment, segment === last.segment ? last.offset : 0)
-      }
+  async #checkReigns(shard: number, reigns: readonly Reign[]): Promise<void> {
+    for (const reign of reigns) {
+      const flaw = await this.#catalog.flawOfReign(shard, reign)
+      if (flaw !== undefined) throw corrupt(reign.journal, flaw)
     }
   }
 
   /** What the journal's last batch has of the shard. */
-  async #doubtful(former: Claim, survey: SegmentSurvey): Promise<readonly LogRecord[]> {
+  async #doubtful(former: Claim, survey: SegmentIndex): Promise<readonly LogRecord[]> {
     const { segment, lastBatchOffset, end } = survey
     const batch = await this.#catalog.batch(former.journal, segment, lastBatchOffset, end)
     return batch.records.filter(
@@ -206,17 +200,21 @@ function partsOf(record: LogRecord): RecordParts {
   return { ...header, type: typeBytes, data: sliceOf(dataBytes), metadata: metadataBytes }
 }
 
-/**
- * Segments count from 1, and the first is older than any claim that names its journal: without it the owner would seem
- * never to have served.
- */
-function firstMissing(surveys: readonly SegmentSurvey[]): number | undefined {
-  if (surveys.length === 0) return 1
-  const at = surveys.findIndex(({ segment }, i) => segment !== i + 1)
-  return at === -1 ? undefined : at + 1
+function corrupt(journal: number, { segment, offset, problem }: Flaw): PenholdError {
+  return logCorrupt(segmentPath(journal, segment), offset, problem)
 }
 
-function findOpening(surveys: readonly SegmentSurvey[], { shard, epoch, journal }: Claim): Address | undefined {
+/** What may hide the opening of a shard: without it the owner would seem never to have served. */
+function firstFlaw(surveys: readonly SegmentIndex[], { shard }: Claim): Flaw | undefined {
+  for (const { harmed, gaps } of surveys) {
+    const gap = gaps.find(({ isAccepted }) => !isAccepted)
+    const flaw = harmed.get(shard) ?? (gap === undefined ? undefined : { ...gap, offset: gap.from })
+    if (flaw !== undefined) return flaw
+  }
+  return undefined
+}
+
+function findOpening(surveys: readonly SegmentIndex[], { shard, epoch, journal }: Claim): Address | undefined {
   for (const survey of surveys) {
     const opened = survey.extents.get(shard)?.opened.find(([openedEpoch]) => openedEpoch === epoch)
     if (opened !== undefined) return { journal, segment: survey.segment, offset: opened[1] }
@@ -225,7 +223,7 @@ function findOpening(surveys: readonly SegmentSurvey[], { shard, epoch, journal 
 }
 
 /** Whether nothing of the shard stands within the reign: the history need not keep it. */
-function isEmpty(reign: Reign, surveys: readonly SegmentSurvey[], shard: number): boolean {
+function isEmpty(reign: Reign, surveys: readonly SegmentIndex[], shard: number): boolean {
   return !surveys.some(({ segment, extents }) => {
     const offset = extents.get(shard)?.lastRecord ?? -1
     const first: Place = reign.from

@@ -4,18 +4,11 @@ import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { PenholdError } from '../aggregate/error.ts'
 import { FORMAT_VERSION } from '../log/batch.ts'
+import { decodeIdentity, encodeIdentity, type ClusterIdentity } from '../log/cluster-identity.ts'
 import { dataFormat } from '../log/error.ts'
 import { CLUSTER_PATH } from '../log/path.ts'
 import { readWhole, type Storage } from '../log/storage.ts'
 import type { ClusterConfig } from './config.ts'
-
-/** What `cluster.json` says: fixed for the life of the data. */
-export interface ClusterIdentity {
-  readonly format: number
-  readonly clusterId: string
-  readonly name: string
-  readonly shards: number
-}
 
 /** Makes the directory where there is none. @throws PenholdError `DataDirectoryUnusable` */
 export function makeDirectory(dataDir: string): void {
@@ -66,7 +59,7 @@ export async function identify(storage: Storage, config: ClusterConfig): Promise
   }
   let content = await readWhole(storage, CLUSTER_PATH)
   if (content === undefined) {
-    await storage.createExclusive(CLUSTER_PATH, Buffer.from(`${JSON.stringify(fresh, undefined, 2)}\n`))
+    await storage.createExclusive(CLUSTER_PATH, encodeIdentity(fresh))
     // Another process may have been first: what stands there counts.
     content = await readWhole(storage, CLUSTER_PATH)
   }
@@ -82,14 +75,11 @@ export async function identify(storage: Storage, config: ClusterConfig): Promise
   return identity
 }
 
-function parse(content: Uint8Array, config: ClusterConfig): ClusterIdentity {
-  try {
-    const identity = JSON.parse(Buffer.from(content).toString('utf8')) as ClusterIdentity
-    if (typeof identity.clusterId === 'string' && typeof identity.shards === 'number') return identity
-  } catch {
-    // Said below, with what to do.
-  }
-  throw dataFormat(`${join(config.dataDir, CLUSTER_PATH)} is damaged. Restore it from a backup.`, {
-    dataDir: config.dataDir,
-  })
+function parse(content: Uint8Array, { dataDir }: ClusterConfig): ClusterIdentity {
+  const identity = decodeIdentity(content)
+  if (identity !== undefined) return identity
+  throw dataFormat(
+    `${join(dataDir, CLUSTER_PATH)} is not what was written. Run 'penhold verify', or restore it from a backup.`,
+    { dataDir },
+  )
 }

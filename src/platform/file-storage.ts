@@ -103,11 +103,20 @@ export class FileStorage implements Storage {
     return new OpenLogFile(file, this.#calls)
   }
 
-  async replace(path: string, content: Uint8Array): Promise<void> {
+  replace(path: string, content: Uint8Array): Promise<void> {
+    return this.#replace(path, content, false)
+  }
+
+  async replaceDurably(path: string, content: Uint8Array): Promise<void> {
+    await this.#replace(path, content, true)
+    await this.#syncFolder(dirname(this.#path(path)))
+  }
+
+  async #replace(path: string, content: Uint8Array, isDurable: boolean): Promise<void> {
     const target = this.#path(path)
     const temporary = `${target}.${randomUUID()}.tmp`
     try {
-      await this.#writeWhole(temporary, content, false)
+      await this.#writeWhole(temporary, content, isDurable)
       await this.#calls.rename(temporary, target)
     } catch (error) {
       await this.#calls.unlink(temporary).catch(() => undefined)

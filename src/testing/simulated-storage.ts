@@ -112,6 +112,16 @@ export class SimulatedStorage implements Storage {
     })
   }
 
+  replaceDurably(path: string, content: Uint8Array): Promise<void> {
+    return this.#step('replace', path, () => {
+      this.#take(content.length)
+      const file = new SimulatedFile(true)
+      file.write(0, content)
+      file.sync()
+      this.#disk.files.set(path, file)
+    })
+  }
+
   remove(path: string): Promise<void> {
     return this.#step('remove', path, () => {
       const file = this.#disk.files.get(path)

@@ -25,6 +25,7 @@ interface Options {
   readonly limits?: object
   readonly plan?: Plan
   readonly tweak?: (log: Log) => void
+  readonly segmentBytes?: number
 }
 
 export const DEFAULTS = {
@@ -43,10 +44,10 @@ export const DEFAULTS = {
 export async function open(
   disk: SimulatedDisk,
   clock: SimulatedClock,
-  { aggregates = [Account], limits = {}, plan, tweak }: Options = {},
+  { aggregates = [Account], limits = {}, plan, tweak, segmentBytes = 4096 }: Options = {},
 ): Promise<Harness> {
   const storage = new SimulatedStorage(disk, plan)
-  const options = { clusterId: 'test', shards: 2, own: [0, 1], segmentBytes: 4096, node: 'test' }
+  const options = { clusterId: 'test', shards: 2, own: [0, 1], segmentBytes, node: 'test' }
   const log = await Log.open({ storage, clock, ...options })
   tweak?.(log)
   const warnings: string[] = []

@@ -33,14 +33,14 @@ function build(count = 3): Block {
   const builder = new BatchBuilder(cluster)
   builder.begin(place)
   for (let i = 0; i < count; i += 1) builder.add(stream, { ...parts({ i }), previous: NOWHERE })
-  return new Block(Uint8Array.from(builder.finish()))
+  return new Block(Uint8Array.from(builder.finish(false)))
 }
 
 test('a record reads back as it was written', () => {
   const builder = new BatchBuilder(cluster)
   builder.begin(place)
   const address = builder.add(stream, parts({ amount: 5, text: 'ß', big: 2n ** 60n, list: [null, true, 1.5] }))
-  const block = new Block(Uint8Array.from(builder.finish()))
+  const block = new Block(Uint8Array.from(builder.finish(false)))
   const record = recordAt(block, address.offset - place.offset, address)!
   expect(record).toMatchObject({
     kind: RecordKind.event,

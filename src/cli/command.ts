@@ -1,0 +1,38 @@
+/** What a subcommand is, and what it gets. */
+import type { ParseArgsOptionsConfig } from 'node:util'
+
+/** Exit codes: of the process, and part of what the command line promises. */
+export const Exit = {
+  ok: 0,
+  /** There is damage, or what was asked for could not be done. */
+  failed: 1,
+  usage: 2,
+  interrupted: 130,
+} as const
+export type Exit = (typeof Exit)[keyof typeof Exit]
+
+export interface Terminal {
+  /** Results. */
+  out(text: string): void
+  /** Everything else: progress, warnings, errors. */
+  err(text: string): void
+  /** Whether people watch what `err` says. */
+  readonly isWatched: boolean
+}
+
+export type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
+
+export interface Command {
+  /** One line for the list of commands. */
+  readonly summary: string
+  /** What `--help` prints. */
+  readonly help: string
+  /** Options beside `--help` and `--json`, which every command has. */
+  readonly options: ParseArgsOptionsConfig
+  run(values: Values, terminal: Terminal, signal: AbortSignal): Promise<Exit>
+}
+
+/** What was typed makes no sense: told with where to find help. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}

@@ -1,0 +1,170 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { run } from '../../src/cli/run.ts'
+import { Account } from '../account.ts'
+import { startInlineNode } from '../node/inline-node.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+async function penhold(...words: string[]): Promise<Outcome> {
+  const said = { out: '', err: '' }
+  const terminal = {
+    out: (text: string) => void (said.out += `${text}\n`),
+    err: (text: string) => void (said.err += `${text}\n`),
+    isWatched: false,
+  }
+  const code = await run(words, terminal, new AbortController().signal)
+  return { code, ...said }
+}
+
+/** A data directory in which some accounts have a deposit each. */
+async function dataDirectory(): Promise<string> {
+  const dataDir = temporaryFolder()
+  const node = await startInlineNode({ dataDir })
+  for (let i = 0; i < 20; i += 1) await node.ref(Account, `a${i}`).ask('deposit', { amount: 1 })
+  await node.close()
+  return dataDir
+}
+
+function flip(path: string, at: number): void {
+  const bytes = fs.readFileSync(path)
+  bytes[at]! ^= 4
+  fs.writeFileSync(path, bytes)
+}
+
+describe('penhold', () => {
+  test('lists its commands, and each says how it is used', async () => {
+    expect(await penhold('--help')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/verify .*\n.*repair /) as string,
+    })
+    expect(await penhold()).toMatchObject({ code: 2 })
+    for (const name of ['verify', 'repair']) {
+      expect(await penhold(name, '--help')).toMatchObject({
+        code: 0,
+        out: expect.stringContaining(`penhold ${name}`) as string,
+      })
+    }
+  })
+
+  test.each([
+    [['verfy'], "there is no command 'verfy'; the nearest is 'verify'"],
+    [['constructor'], "there is no command 'constructor'"],
+    [['verify', '--dat', 'x'], "Unknown option '--dat'"],
+    [['verify', 'x'], 'Unexpected argument'],
+    [['verify'], 'give --data DIR or --config FILE'],
+    [['verify', '--data', '/does/not/exist'], 'there is no data directory /does/not/exist'],
+    [['verify', '--config', '/does/not/exist.ts'], 'there is no config file'],
+    [['verify', '--data', 'x', '--config', 'y'], 'not both'],
+    [['verify', '--data', import.meta.dirname], 'is no data directory of Penhold'],
+    [['repair', '--mend'], 'argument missing'],
+  ])('%j is refused with what is wrong', async (words, message) => {
+    const here = process.cwd()
+    process.chdir(temporaryFolder())
+    const { code, out, err } = await penhold(...words).finally(() => process.chdir(here))
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toContain(message)
+    expect(err).toContain('See penhold --help')
+  })
+
+  test('a log without damage is verified, by directory or by config, as text or as JSON', async () => {
+    const dataDir = await dataDirectory()
+    expect(await penhold('verify', '--data', dataDir)).toMatchObject({ code: 0, err: '' })
+    const { code, out } = await penhold('verify', '--data', dataDir, '--json')
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ dataDir, events: 20, streams: 20, damages: 0, findings: [] })
+    const config = join(temporaryFolder(), 'cluster.config.mjs')
+    const source = new URL('../../src/index.ts', import.meta.url).href
+    fs.writeFileSync(
+      config,
+      `import { defineCluster } from '${source}'\nexport default defineCluster({ name: 'x', aggregates: [], dataDir: '${dataDir}' })`,
+    )
+    expect(await penhold('verify', '--config', config)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(dataDir) as string,
+    })
+  })
+
+  test('beside a node that runs verify finds nothing wrong, and repair refuses', async () => {
+    const dataDir = await dataDirectory()
+    const node = await startInlineNode({ dataDir })
+    const writing = Promise.all(
+      Array.from({ length: 300 }, (_, i) => node.ref(Account, `a${i % 20}`).ask('deposit', { amount: 1 })),
+    )
+    for (let round = 0; round < 5; round += 1) {
+      const { code, out } = await penhold('verify', '--data', dataDir, '--json')
+      expect(JSON.parse(out)).toMatchObject({ damages: 0 })
+      expect(code).toBe(0)
+    }
+    await writing
+    expect(await penhold('repair', '--data', dataDir)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('DataDirectoryInUse') as string,
+    })
+  })
+
+  test('a flipped bit is told with file, place, meaning and what to do, and that mends it', async () => {
+    const dataDir = await dataDirectory()
+    const file = 'journals/00000001/000001.log'
+    const path = join(dataDir, file)
+    const before = fs.readFileSync(path)
+    flip(path, Math.floor(before.length / 2))
+    const found = await penhold('verify', '--data', dataDir)
+    expect(found.code).toBe(1)
+    expect(found.out).toMatch(new RegExp(`DAMAGE ${file} at byte ${Math.floor(before.length / 2)}: one bit is flipped`))
+    expect(found.out).toMatch(/meaning: it is event 1 of account\/a\d+ \(MoneyDeposited, seq \d+ of shard \d\)/)
+    expect(found.out).toContain(`penhold repair --mend ${file}`)
+    expect(await penhold('repair', '--data', dataDir)).toMatchObject({ code: 1 })
+    const repaired = await penhold('repair', '--data', dataDir, '--mend', file)
+    expect(repaired).toMatchObject({ code: 0, out: expect.stringContaining('no damage') as string })
+    expect(fs.readFileSync(path).equals(before)).toBe(true)
+    expect(fs.existsSync(join(dataDir, 'repaired', file))).toBe(true)
+    expect(await penhold('repair', '--data', dataDir, '--mend', file)).toMatchObject({ code: 2 })
+    expect(await penhold('repair', '--data', dataDir, '--mend', '../x')).toMatchObject({ code: 2 })
+    const node = await startInlineNode({ dataDir })
+    for (let i = 0; i < 20; i += 1) expect(await node.ref(Account, `a${i}`).query('balance')).toBe(1)
+  })
+
+  test('a loss is accepted only for the file that is named', async () => {
+    const dataDir = await dataDirectory()
+    const file = 'journals/00000001/000001.log'
+    const path = join(dataDir, file)
+    const bytes = fs.readFileSync(path)
+    bytes.fill(0xaa, bytes.length / 2, bytes.length / 2 + 64)
+    fs.writeFileSync(path, bytes)
+    expect(await penhold('repair', '--data', dataDir)).toMatchObject({ code: 1 })
+    const { code, out } = await penhold('repair', '--data', dataDir, '--accept-loss', file, '--json')
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ damages: 0, repairs: [{ file }] })
+    expect(fs.readFileSync(path).equals(bytes)).toBe(true)
+    const node = await startInlineNode({ dataDir })
+    expect((await node.status()).workers[0]!.refused).toEqual([])
+  })
+
+  test('Ctrl-C ends it', async () => {
+    const dataDir = await dataDirectory()
+    const terminal = { out: () => undefined, err: () => undefined, isWatched: false }
+    expect(await run(['verify', '--data', dataDir], terminal, AbortSignal.abort())).toBe(130)
+  })
+
+  test('the program itself gives the exit code', async () => {
+    const dataDir = await dataDirectory()
+    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname
+    expect(execFileSync(process.execPath, [main, 'verify', '--data', dataDir], { encoding: 'utf8' })).toContain(
+      'no damage',
+    )
+    flip(join(dataDir, 'cluster.json'), 20)
+    const { status, stdout } = spawnSync(process.execPath, [main, 'verify', '--data', dataDir], { encoding: 'utf8' })
+    expect([status, stdout]).toEqual([1, expect.stringContaining('--mend cluster.json')])
+    expect(spawnSync(process.execPath, [main, 'nothing']).status).toBe(2)
+    execFileSync(process.execPath, [main, 'repair', '--data', dataDir, '--mend', 'cluster.json'])
+    await startInlineNode({ dataDir })
+  })
+})
