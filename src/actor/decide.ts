@@ -13,6 +13,7 @@ import {
 import { frozen } from '../aggregate/frozen.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
+import { synchronous } from '../aggregate/synchronous.ts'
 import { upcast } from '../aggregate/upcaster.ts'
 import { formatId, type IdSource } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
@@ -89,7 +90,7 @@ export function decide(
   if (!Object.hasOwn(handlers, message.name)) throw unknownCommand(aggregate, 'command', message.name)
   let returned: unknown
   try {
-    returned = handlers[message.name]!(state, message.payload, context)
+    returned = synchronous(handlers[message.name]!(state, message.payload, context))
   } catch (error) {
     throw handlerFailed(describeCommand(message), error)
   }
@@ -111,9 +112,18 @@ export function decide(
 export function evolve(aggregate: Aggregate, state: unknown, event: EmittedEvent): unknown {
   const evolves = aggregate.events as Readonly<Record<string, Evolve>>
   try {
-    return frozen(evolves[event.type]!(state, event.data))
+    return frozen(synchronous(evolves[event.type]!(state, event.data)))
   } catch (error) {
     throw handlerFailed(`the evolve function '${event.type}' of ${aggregate.type}`, error)
+  }
+}
+
+/** The state before any event. @throws PenholdError `HandlerFailed` */
+export function initialState(aggregate: Aggregate): unknown {
+  try {
+    return frozen(synchronous(aggregate.initialState()))
+  } catch (error) {
+    throw handlerFailed(`initialState of ${aggregate.type}`, error)
   }
 }
 
@@ -141,7 +151,7 @@ export function answer(aggregate: Aggregate, state: unknown, message: QueryMessa
   const queries = aggregate.queries as Readonly<Record<string, Query>>
   if (!Object.hasOwn(queries, message.name)) throw unknownCommand(aggregate, 'query', message.name)
   try {
-    const value = queries[message.name]!(state, message.payload)
+    const value = synchronous(queries[message.name]!(state, message.payload))
     hashPlain(value, 0)
     return value
   } catch (error) {
