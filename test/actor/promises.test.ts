@@ -7,6 +7,7 @@ const promise = (async () => {
   throw new Error('nobody waits for this')
 }) as unknown as () => never
 const thenable = (() => ({
+  // oxlint-disable-next-line unicorn/no-thenable -- this is what is tested
   then: (_: unknown, reject: (error: Error) => void) => reject(new Error('x')),
 })) as () => never
 
