@@ -237,6 +237,22 @@ describe('what is wrong with the data directory or the definitions is told at th
     }
   })
 
+  test('DataFormat: a log whose cluster.json is gone is not taken for an empty folder', async () => {
+    const dataDir = temporaryFolder()
+    const before = await startInlineNode({ dataDir })
+    await before.ref(Account, '1').ask('deposit', { amount: 1 })
+    await before.close()
+    const path = join(dataDir, 'cluster.json')
+    fs.renameSync(path, `${path}.aside`)
+    const refused = { ...none('DataFormat'), message: expect.stringContaining('Restore cluster.json') as string }
+    await expect(startInlineNode({ dataDir })).rejects.toMatchObject(refused)
+    fs.rmSync(join(dataDir, 'journals'), { recursive: true })
+    await expect(startInlineNode({ dataDir }), 'claims alone').rejects.toMatchObject(refused)
+    expect(fs.existsSync(path)).toBe(false)
+    fs.rmSync(join(dataDir, 'shards'), { recursive: true })
+    await (await startInlineNode({ dataDir })).close()
+  })
+
   test('LogCorrupt: a shard whose log is damaged refuses, with file and offset; the others serve', async () => {
     const dataDir = temporaryFolder()
     const before = await startInlineNode({ dataDir })
