@@ -38,16 +38,25 @@ export type Decided =
 /** One for each aggregate type and worker, pointed at each command in turn: making one a command would cost more. */
 export class DecisionContext implements CommandContext<unknown> {
   readonly emit: Emit<unknown>
-  readonly reject: CommandContext<unknown>['reject'] = reject
+  readonly reject: CommandContext<unknown>['reject']
   readonly newId: () => string
   readonly random: () => number
   now = 0
   #message: CommandMessage | undefined
+  /** What the handler has made since it was entered: all of it is to be returned. */
+  #events = 0
+  #lastEvent: EmittedEvent | undefined
+  #rejection: Rejection | undefined
 
   constructor(aggregate: Aggregate, ids: IdSource) {
     this.emit = Object.fromEntries(
-      Object.keys(aggregate.events).map((type) => [type, (data: unknown) => ({ type, data })]),
+      Object.keys(aggregate.events).map((type) => [type, (data: unknown) => this.#emit(type, data)]),
     )
+    this.reject = (code, details) => {
+      const rejection = { kind: 'rejection', code, details: details! } as const
+      this.#rejection = rejection
+      return rejection
+    }
     this.newId = () => ids.next()
     this.random = () => ids.fraction()
   }
@@ -66,14 +75,24 @@ export class DecisionContext implements CommandContext<unknown> {
   enter(message: CommandMessage, now: number): void {
     this.#message = message
     this.now = now
+    this.#events = 0
+    this.#lastEvent = undefined
+    this.#rejection = undefined
   }
-}
 
-function reject<const Code extends string, Details = undefined>(
-  code: Code,
-  details?: Details,
-): Rejection<Code, Details> {
-  return { kind: 'rejection', code, details: details as Details }
+  /** What was made and is not among the events that were returned, in words; most often a `return` is missing. */
+  forgotten(returned: readonly unknown[]): string | undefined {
+    if (this.#rejection !== undefined) return `made the rejection '${this.#rejection.code}' and did not return it`
+    if (this.#events <= returned.length) return undefined
+    if (!returned.includes(this.#lastEvent)) return `made the event '${this.#lastEvent?.type}' and did not return it`
+    return `made ${this.#events} events and returned ${returned.length} of them`
+  }
+
+  #emit(type: string, data: unknown): EmittedEvent {
+    this.#events += 1
+    this.#lastEvent = { type, data }
+    return this.#lastEvent
+  }
 }
 
 /**
@@ -96,6 +115,8 @@ export function decide(
   }
   if (isRejection(returned)) return { kind: 'rejected', rejection: checkedRejection(message, returned) }
   const events = returned === undefined ? [] : Array.isArray(returned) ? returned : [returned]
+  const forgotten = context.forgotten(events)
+  if (forgotten !== undefined) throw handlerFailed(describeCommand(message), new Error(`it ${forgotten}`))
   if (events.length > limits.eventsPerCommandMax) {
     throw tooLarge(`${describeCommand(message)}, by its number of events,`, events.length, limits.eventsPerCommandMax)
   }

@@ -159,6 +159,23 @@ describe('what a handler gets wrong costs only its sender', () => {
     expect((await troublesome.ask('add', { count: 1 })).version).toBe(2)
   })
 
+  test('HandlerFailed: making an event or a rejection, and not returning it', async () => {
+    const node = await startInlineNode()
+    const troublesome = node.ref(Troublesome, '1')
+    for (const [what, problem] of [
+      ['event', "it made the event 'Added' and did not return it"],
+      ['one', "it made the event 'Added' and did not return it"],
+      ['rejection', "it made the rejection 'unheard' and did not return it"],
+    ] as const) {
+      await expect(troublesome.ask('forget', { what })).rejects.toMatchObject({
+        ...none('HandlerFailed'),
+        message: expect.stringContaining(problem) as string,
+      })
+    }
+    expect((await troublesome.ask('forget', { what: 'nothing' })).version).toBe(1)
+    await expect(troublesome.ask('thinkBetter')).rejects.toMatchObject(none('better-not'))
+  })
+
   test('a tell that fails is told to onTellFailed', async () => {
     const failures: string[] = []
     const config = defineCluster({
