@@ -199,7 +199,7 @@ export function defineAggregate<
   if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 65_536)) {
     throw definitionError(`${definition.type}: stateVersion is ${stateVersion}; give a whole number from 1 to 65535`)
   }
-  return {
+  const aggregate: Aggregate<T, S, E, C, Q, X> = {
     type: definition.type,
     initialState: definition.initialState,
     events: definition.events,
@@ -211,6 +211,15 @@ export function defineAggregate<
     stateVersion,
     snapshotEvery,
   }
+  return Object.assign(aggregate, { [DEFINED]: true })
+}
+
+/** Marks what `defineAggregate` returned, and copies of it; the same in every copy of Penhold that a program may have loaded. */
+const DEFINED = Symbol.for('penhold.aggregate')
+
+/** Whether a value was made by `defineAggregate`. */
+export function isAggregate(value: unknown): value is Aggregate {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, DEFINED)
 }
 
 function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any, any>): void {

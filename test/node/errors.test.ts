@@ -374,6 +374,43 @@ describe('what is wrong with the data directory or the definitions is told at th
     }
   })
 
+  test('BadDefinition: what is no aggregate, and a start without a config', async () => {
+    const wrong = (aggregate: unknown): never => aggregate as never
+    const define = (aggregate: unknown) => () =>
+      defineCluster({ name: 'x', aggregates: [Account, wrong(aggregate)], dataDir: 'd' })
+    expect(define(undefined)).toThrow("cluster 'x': aggregates[1] is undefined; give what defineAggregate returned")
+    expect(define({ type: 'mine', commands: {} })).toThrow('aggregates[1] is { type:')
+    expect(define({ ...Troublesome, snapshotEvery: 5 })).not.toThrow()
+    await expect(startNode(undefined as never)).rejects.toMatchObject({
+      code: 'BadDefinition',
+      message: expect.stringContaining('startNode was given undefined; give the URL') as string,
+    })
+    const node = await startInlineNode()
+    expect(() => node.ref(wrong(undefined), '1')).toThrow(expect.objectContaining({ code: 'BadDefinition' }))
+    expect(() => node.ref(Account, undefined as never)).toThrow(expect.objectContaining(none('BadAddress')))
+  })
+
+  test('BadDefinition: a config file that cannot be loaded, with the file, the reason and its place', async () => {
+    const folder = temporaryFolder()
+    const start = async (source: string): Promise<unknown> => {
+      const path = join(folder, `${deriveId(source)}.config.ts`)
+      fs.writeFileSync(path, `import { isMainThread } from 'node:worker_threads'\n${source}`)
+      const failure: unknown = await startNode(path).catch((error: unknown) => error)
+      expect(failure).toMatchObject({ code: 'BadDefinition', outcome: 'none' })
+      expect((failure as Error).message).toContain(`the config file ${path} cannot be loaded: `)
+      return (failure as Error).message
+    }
+    expect(await start(`throw new TypeError('broken at the top')`)).toMatch(
+      /TypeError: broken at the top\n.*config\.ts:2/,
+    )
+    expect(await start(`import './nowhere.ts'`)).toContain('nowhere.ts')
+    const index = new URL('../../src/index.ts', import.meta.url).href
+    const inWorkers = `import { defineCluster } from '${index}'
+      if (!isMainThread) throw new TypeError('broken in workers')
+      export default defineCluster({ name: 'x', aggregates: [], dataDir: '.', workers: 1 })`
+    expect(await start(inWorkers)).toMatch(/TypeError: broken in workers\n.*config\.ts:3/)
+  })
+
   test('BadDefinition: a setting that does not exist, with the nearest that does', async () => {
     const cluster = { name: 'x', aggregates: [Account], dataDir: 'd' }
     const define = (more: object) => () => defineCluster({ ...cluster, ...more })

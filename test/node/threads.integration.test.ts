@@ -101,7 +101,10 @@ test('closing answers what is under way', async () => {
   const asked = Array.from({ length: 100 }, () =>
     account.ask('deposit', { amount: 1 }, { commandId: deriveId(Math.random()) }),
   )
+  const status = node.status()
   await node.close()
+  expect((await status).name).toBe('trouble')
+  await expect(node.status()).rejects.toMatchObject({ code: 'NodeClosed', outcome: 'none' })
   const versions = (await Promise.all(asked)).map(({ version }) => version)
   expect(versions).toEqual(versions.map((_, i) => i + 1))
 })
