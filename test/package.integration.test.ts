@@ -31,19 +31,54 @@ console.log(await account.query('balance'))
 await node.close()
 `
 
-test('the built package works as plain JavaScript, worker threads and all', { timeout: 60_000 }, () => {
+/** What `npm pack` makes of a clone that was never built, installed into a new folder. */
+function installPacked(): string {
+  const clone = temporaryFolder()
+  for (const part of ['src', 'package.json', 'tsconfig.json', 'README.md', 'LICENSE']) {
+    fs.cpSync(join(root, part), join(clone, part), { recursive: true })
+  }
+  fs.symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'))
+  execFileSync('npm', ['pack', '--silent'], { cwd: clone })
   const folder = temporaryFolder()
-  const installed = join(folder, 'node_modules/penhold')
-  const tsc = join(root, 'node_modules/.bin/tsc')
-  execFileSync(tsc, ['-p', join(root, 'src'), '--outDir', join(installed, 'dist')])
-  fs.copyFileSync(join(root, 'package.json'), join(installed, 'package.json'))
-  fs.symlinkSync(join(root, 'node_modules/msgpackr'), join(folder, 'node_modules/msgpackr'))
-  fs.symlinkSync(join(root, 'node_modules/uuid'), join(folder, 'node_modules/uuid'))
+  fs.mkdirSync(join(folder, 'node_modules/penhold'), { recursive: true })
+  const tarball = fs.readdirSync(clone).find((name) => name.endsWith('.tgz'))!
+  const into = ['--strip-components=1', '-C', join(folder, 'node_modules/penhold')]
+  execFileSync('tar', ['-xzf', join(clone, tarball), ...into])
+  for (const dependency of ['msgpackr', 'uuid', '@standard-schema', '@types', 'undici-types']) {
+    fs.symlinkSync(join(root, 'node_modules', dependency), join(folder, 'node_modules', dependency))
+  }
   fs.writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  return folder
+}
+
+test('the packed package works as plain JavaScript, worker threads and all', { timeout: 60_000 }, () => {
+  const folder = installPacked()
   for (const [name, source] of Object.entries({ account, 'cluster.config': config, program })) {
     fs.writeFileSync(join(folder, `${name}.js`), source)
   }
   const run = (): string => execFileSync(process.execPath, [join(folder, 'program.js')], { encoding: 'utf8' })
   expect(run()).toBe('5\n')
   expect(run()).toBe('10\n')
+})
+
+test("README's files type-check with its tsconfig, and run as they are and compiled", { timeout: 60_000 }, () => {
+  const folder = installPacked()
+  const readme = fs.readFileSync(join(root, 'README.md'), 'utf8')
+  for (const [, name, source] of readme.matchAll(/^```ts\n\/\/ (\S+\.ts)\n(.*?)^```/gms)) {
+    fs.writeFileSync(join(folder, name!), source!)
+  }
+  const [, tsconfig] = /^```json\n(.*?)^```/ms.exec(readme)!
+  fs.writeFileSync(join(folder, 'tsconfig.json'), tsconfig!)
+  const [, closeOnSignal] = /^```ts\n(for \(const signal .*?)^```/ms.exec(readme)!
+  fs.appendFileSync(join(folder, 'app.ts'), closeOnSignal!)
+  const run = (path: string): string => execFileSync(process.execPath, [join(folder, path)], { encoding: 'utf8' })
+  expect(run('app.ts')).toBe('insufficient-funds 30\n')
+  // Opened already: the command id is known. Its deposits and withdrawals are new ones.
+  expect(run('app.ts')).toBe('insufficient-funds 60\n')
+  for (const name of ['account', 'cluster.config', 'app']) {
+    const path = join(folder, `${name}.ts`)
+    fs.writeFileSync(path, fs.readFileSync(path, 'utf8').replace('./cluster.config.ts', './cluster.config.js'))
+  }
+  execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { cwd: folder })
+  expect(run('dist/app.js')).toBe('insufficient-funds 30\n')
 })

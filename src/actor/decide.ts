@@ -13,6 +13,7 @@ import {
 import { frozen } from '../aggregate/frozen.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
+import { synchronous } from '../aggregate/synchronous.ts'
 import { upcast } from '../aggregate/upcaster.ts'
 import { formatId, type IdSource } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
@@ -37,16 +38,25 @@ export type Decided =
 /** One for each aggregate type and worker, pointed at each command in turn: making one a command would cost more. */
 export class DecisionContext implements CommandContext<unknown> {
   readonly emit: Emit<unknown>
-  readonly reject: CommandContext<unknown>['reject'] = reject
+  readonly reject: CommandContext<unknown>['reject']
   readonly newId: () => string
   readonly random: () => number
   now = 0
   #message: CommandMessage | undefined
+  /** What the handler has made since it was entered: all of it is to be returned. */
+  #events = 0
+  #lastEvent: EmittedEvent | undefined
+  #rejection: Rejection | undefined
 
   constructor(aggregate: Aggregate, ids: IdSource) {
     this.emit = Object.fromEntries(
-      Object.keys(aggregate.events).map((type) => [type, (data: unknown) => ({ type, data })]),
+      Object.keys(aggregate.events).map((type) => [type, (data: unknown) => this.#emit(type, data)]),
     )
+    this.reject = (code, details) => {
+      const rejection = { kind: 'rejection', code, details: details! } as const
+      this.#rejection = rejection
+      return rejection
+    }
     this.newId = () => ids.next()
     this.random = () => ids.fraction()
   }
@@ -65,14 +75,24 @@ export class DecisionContext implements CommandContext<unknown> {
   enter(message: CommandMessage, now: number): void {
     this.#message = message
     this.now = now
+    this.#events = 0
+    this.#lastEvent = undefined
+    this.#rejection = undefined
   }
-}
 
-function reject<const Code extends string, Details = undefined>(
-  code: Code,
-  details?: Details,
-): Rejection<Code, Details> {
-  return { kind: 'rejection', code, details: details as Details }
+  /** What was made and is not among the events that were returned, in words; most often a `return` is missing. */
+  forgotten(returned: readonly unknown[]): string | undefined {
+    if (this.#rejection !== undefined) return `made the rejection '${this.#rejection.code}' and did not return it`
+    if (this.#events <= returned.length) return undefined
+    if (!returned.includes(this.#lastEvent)) return `made the event '${this.#lastEvent?.type}' and did not return it`
+    return `made ${this.#events} events and returned ${returned.length} of them`
+  }
+
+  #emit(type: string, data: unknown): EmittedEvent {
+    this.#events += 1
+    this.#lastEvent = { type, data }
+    return this.#lastEvent
+  }
 }
 
 /**
@@ -89,12 +109,14 @@ export function decide(
   if (!Object.hasOwn(handlers, message.name)) throw unknownCommand(aggregate, 'command', message.name)
   let returned: unknown
   try {
-    returned = handlers[message.name]!(state, message.payload, context)
+    returned = synchronous(handlers[message.name]!(state, message.payload, context))
   } catch (error) {
     throw handlerFailed(describeCommand(message), error)
   }
   if (isRejection(returned)) return { kind: 'rejected', rejection: checkedRejection(message, returned) }
   const events = returned === undefined ? [] : Array.isArray(returned) ? returned : [returned]
+  const forgotten = context.forgotten(events)
+  if (forgotten !== undefined) throw handlerFailed(describeCommand(message), new Error(`it ${forgotten}`))
   if (events.length > limits.eventsPerCommandMax) {
     throw tooLarge(`${describeCommand(message)}, by its number of events,`, events.length, limits.eventsPerCommandMax)
   }
@@ -111,9 +133,18 @@ export function decide(
 export function evolve(aggregate: Aggregate, state: unknown, event: EmittedEvent): unknown {
   const evolves = aggregate.events as Readonly<Record<string, Evolve>>
   try {
-    return frozen(evolves[event.type]!(state, event.data))
+    return frozen(synchronous(evolves[event.type]!(state, event.data)))
   } catch (error) {
     throw handlerFailed(`the evolve function '${event.type}' of ${aggregate.type}`, error)
+  }
+}
+
+/** The state before any event. @throws PenholdError `HandlerFailed` */
+export function initialState(aggregate: Aggregate): unknown {
+  try {
+    return frozen(synchronous(aggregate.initialState()))
+  } catch (error) {
+    throw handlerFailed(`initialState of ${aggregate.type}`, error)
   }
 }
 
@@ -141,7 +172,7 @@ export function answer(aggregate: Aggregate, state: unknown, message: QueryMessa
   const queries = aggregate.queries as Readonly<Record<string, Query>>
   if (!Object.hasOwn(queries, message.name)) throw unknownCommand(aggregate, 'query', message.name)
   try {
-    const value = queries[message.name]!(state, message.payload)
+    const value = synchronous(queries[message.name]!(state, message.payload))
     hashPlain(value, 0)
     return value
   } catch (error) {

@@ -8,7 +8,7 @@ import { segmentPath } from '../log/path.ts'
 import type { Address } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import type { StreamTail } from '../log/history.ts'
-import { evolveStored } from './decide.ts'
+import { evolveStored, initialState } from './decide.ts'
 import { unknownEvent } from './error.ts'
 
 export interface Recovered {
@@ -35,7 +35,7 @@ export function fold(
   { snapshot, events, newest }: StreamTail,
   onProgress: () => void = () => undefined,
 ): Recovered {
-  let state: unknown = frozen(snapshot === undefined ? aggregate.initialState() : snapshot.data)
+  let state: unknown = snapshot === undefined ? initialState(aggregate) : frozen(snapshot.data)
   let version = snapshot?.version ?? 0
   // Neighbours are often of one type, and each is checked once.
   let checked: StoredEventShape = { type: '', version: 0 }

@@ -59,6 +59,18 @@ export interface CommandContext<E> {
 // and one that does not gets `unknown` and is stopped by the compiler at the first use.
 type EvolveShape<S, D> = { evolve(state: S, data: D): S }['evolve']
 type DecideShape<S, P, E> = { decide(state: S, payload: P, context: CommandContext<E>): Decision }['decide']
+/** Takes nothing away from a handler that answers at once, and everything from one that answers with a promise. */
+type Synchronous<F> = F extends (...parameters: any) => infer R
+  ? 0 extends 1 & R
+    ? unknown
+    : [Extract<R, PromiseLike<unknown>>] extends [never]
+      ? unknown
+      : HandlersReturnNoPromise
+  : unknown
+/** What the compiler says of a handler that returns a promise. */
+export interface HandlersReturnNoPromise {
+  readonly 'a handler is synchronous: what needs waiting for belongs before the command': never
+}
 type SchemaOutput<X, K> = K extends keyof X
   ? X[K] extends StandardSchemaV1
     ? StandardSchemaV1.InferOutput<X[K]>
@@ -84,12 +96,14 @@ export interface StoredEventShape {
 export interface AggregateDefinition<T extends string, S, E, C, Q, X, U> {
   /** Names the aggregate in streams (`type/id`) and in the log. Letters, digits, `-` and `_`; never change it. */
   readonly type: T
-  readonly initialState: () => S
+  readonly initialState: (() => S) & Synchronous<() => S>
   /** An evolve function for each event: the state after it. Pure: what it is given is frozen. */
-  readonly events: { readonly [K in keyof E]: E[K] & EvolveShape<S, SchemaOutput<X, K>> }
+  readonly events: { readonly [K in keyof E]: E[K] & EvolveShape<S, SchemaOutput<X, K>> & Synchronous<E[K]> }
   /** A decide function for each command. Pure and synchronous. */
   readonly commands: { readonly [K in keyof C]: C[K] & DecideShape<S, SchemaOutput<X, K>, E> }
-  readonly queries?: { readonly [K in keyof Q]: Q[K] & { query(state: S, argument: unknown): unknown }['query'] }
+  readonly queries?: {
+    readonly [K in keyof Q]: Q[K] & { query(state: S, argument: unknown): unknown }['query'] & Synchronous<Q[K]>
+  }
   /** A Standard Schema for any command or event, by its name: its type becomes the payload's, checked at run time. */
   readonly schemas?: X
   /**
@@ -185,7 +199,7 @@ export function defineAggregate<
   if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 65_536)) {
     throw definitionError(`${definition.type}: stateVersion is ${stateVersion}; give a whole number from 1 to 65535`)
   }
-  return {
+  const aggregate: Aggregate<T, S, E, C, Q, X> = {
     type: definition.type,
     initialState: definition.initialState,
     events: definition.events,
@@ -197,6 +211,15 @@ export function defineAggregate<
     stateVersion,
     snapshotEvery,
   }
+  return Object.assign(aggregate, { [DEFINED]: true })
+}
+
+/** Marks what `defineAggregate` returned, and copies of it; the same in every copy of Penhold that a program may have loaded. */
+const DEFINED = Symbol.for('penhold.aggregate')
+
+/** Whether a value was made by `defineAggregate`. */
+export function isAggregate(value: unknown): value is Aggregate {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, DEFINED)
 }
 
 function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any, any>): void {

@@ -48,6 +48,6 @@ export class Rejected<Code extends string = string, Details = unknown> extends P
 }
 
 /** A definition that cannot work: thrown while the program starts, by `defineAggregate` and `defineCluster`. */
-export function definitionError(message: string): PenholdError {
-  return new PenholdError('BadDefinition', message, { outcome: 'none', retryable: false })
+export function definitionError(message: string, cause?: unknown): PenholdError {
+  return new PenholdError('BadDefinition', message, { outcome: 'none', retryable: false, cause })
 }

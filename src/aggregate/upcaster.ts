@@ -2,6 +2,7 @@
  * From an event as it stands in the log to today's shape: former names resolved, upcasters applied in order.
  */
 import type { Aggregate, StoredEventShape } from './aggregate.ts'
+import { synchronous } from './synchronous.ts'
 
 /** Today's name of a stored event and its data in today's shape. */
 export interface CurrentEvent {
@@ -34,7 +35,7 @@ export function upcast(aggregate: Aggregate, stored: StoredEventShape, data: unk
   if (chain === undefined) return { type, data }
   let current = data
   for (let version = stored.version; version <= chain.length; version += 1) {
-    current = chain[version - 1]!(current, { type: stored.type, version })
+    current = synchronous(chain[version - 1]!(current, { type: stored.type, version }))
   }
   return { type, data: current }
 }

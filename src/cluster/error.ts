@@ -55,6 +55,15 @@ export function handlerStuck(stream: string, name: string, offence: Offence, out
   )
 }
 
+/** It cannot be known whether it was this question or another that ended the threads. */
+export function handlerSuspected(stream: string, name: string, threads: number): PenholdError {
+  return new PenholdError(
+    'HandlerStuck',
+    `'${name}' on ${stream} was under way each time when ${threads} workers' threads ended, one after the other. It, or what was asked at the same time, may have ended them: look at what the handlers leave behind when they return.`,
+    { outcome: 'none', retryable: false, details: { stream, name } },
+  )
+}
+
 export function quarantined(stream: string, forMs: number): PenholdError {
   return new PenholdError(
     'HandlerStuck',

@@ -8,7 +8,7 @@
 import type { CommandMessage, Message, Reply } from '../actor/message.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
-import { aborted, nodeClosed, timeout, windowFull } from './error.ts'
+import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
 import { FrameWriter } from './frame.ts'
 import type { Link } from './link.ts'
 import { readReplies, writeMessage, type NumberedReply } from './wire.ts'
@@ -49,6 +49,8 @@ interface Pending {
   isSent: boolean
   /** An earlier worker had it too, and may have let it take effect. */
   isSentAgain: boolean
+  /** How many workers whose thread ended had it. */
+  threadsEnded: number
   stopWatching: Cancel
 }
 
@@ -63,6 +65,8 @@ interface Lane {
 
 const SWEEP_MS = 100
 const MESSAGES_PER_FRAME = 1024
+/** A question that was under way to so many workers when their threads ended is not sent to another. */
+const THREADS_ENDED_MAX = 2
 
 export class Router {
   readonly #options: RouterOptions
@@ -112,6 +116,7 @@ export class Router {
       isTimed,
       isSent: false,
       isSentAgain: false,
+      threadsEnded: 0,
       stopWatching: NEVER,
     }
     this.#pending.set(request, pending)
@@ -156,6 +161,21 @@ export class Router {
   fail(request: number, error: PenholdError): void {
     const pending = this.#take(request)
     pending?.outcome.reject(error)
+  }
+
+  /**
+   * A worker's thread has ended, and nobody knows by what. A command is sent again whatever comes, as it may have taken
+   * effect; a question that saw several threads end may be what ends them, and is given up.
+   */
+  threadEnded(worker: number): void {
+    for (const [request, pending] of this.#pending) {
+      const { lane, message } = pending
+      if (lane.worker !== worker || !pending.isSent || message.kind === 'command') continue
+      pending.threadsEnded += 1
+      if (pending.threadsEnded < THREADS_ENDED_MAX) continue
+      const name = message.kind === 'state' ? 'state' : message.name
+      this.fail(request, handlerSuspected(message.stream, name, pending.threadsEnded))
+    }
   }
 
   /** Answers everything that is under way to an aggregate with an error. */

@@ -18,14 +18,8 @@ export function encodeIdentity({ format, clusterId, name, shards }: ClusterIdent
 /** Undefined where these are not the very bytes that were written. */
 export function decodeIdentity(content: Uint8Array): ClusterIdentity | undefined {
   try {
-    const { format, clusterId, name, shards, check } = JSON.parse(Buffer.from(content).toString('utf8')) as Record<
-      keyof ClusterIdentity,
-      never
-    > & { readonly check?: unknown }
-    const identity: ClusterIdentity = { format, clusterId, name, shards }
-    // The first versions wrote no check.
-    const written = check === undefined ? textOf(identity) : encodeIdentity(identity)
-    return Buffer.from(content).equals(written) ? identity : undefined
+    const identity = JSON.parse(Buffer.from(content).toString('utf8')) as ClusterIdentity
+    return Buffer.from(content).equals(encodeIdentity(identity)) ? identity : undefined
   } catch {
     return undefined
   }

@@ -5,7 +5,8 @@
 import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Aggregate } from '../aggregate/aggregate.ts'
+import { inspect } from 'node:util'
+import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, type PenholdError } from '../aggregate/error.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { nearest } from './nearest.ts'
@@ -101,7 +102,7 @@ export function withOverrides(config: ClusterConfig, overrides: Overrides): Clus
  * @throws PenholdError `BadDefinition` where the file has no cluster for its default export
  */
 export async function loadConfig(url: URL, overrides: Overrides): Promise<ClusterConfig> {
-  const module = (await import(url.href)) as { readonly default?: unknown }
+  const module = await load(url)
   const config = module.default as ClusterConfig | undefined
   if (!Array.isArray(config?.aggregates) || config?.limits === undefined) {
     throw definitionError(`${url.href} must say: export default defineCluster({ … })`)
@@ -110,8 +111,24 @@ export async function loadConfig(url: URL, overrides: Overrides): Promise<Cluste
   return { ...resolved, dataDir: resolve(dirname(fileURLToPath(url)), resolved.dataDir) }
 }
 
+/** What goes wrong in the file, or in what it imports, is told with its place. */
+async function load(url: URL): Promise<{ readonly default?: unknown }> {
+  try {
+    return (await import(url.href)) as { readonly default?: unknown }
+  } catch (error) {
+    const shown = error instanceof Error ? (error.stack ?? String(error)) : String(error)
+    throw definitionError(`the config file ${fileURLToPath(url)} cannot be loaded: ${shown}`, error)
+  }
+}
+
 function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
   if (!Array.isArray(aggregates)) throw definitionError(`cluster '${name}' needs a list of aggregates`)
+  const stranger = aggregates.findIndex((aggregate) => !isAggregate(aggregate))
+  if (stranger >= 0) {
+    throw definitionError(
+      `cluster '${name}': aggregates[${stranger}] is ${inspect(aggregates[stranger], { depth: 0 })}; give what defineAggregate returned. Where it is undefined, look at its import: two files that import each other see it too early.`,
+    )
+  }
   const types = aggregates.map(({ type }: Aggregate) => type)
   const twice = types.find((type, i) => types.indexOf(type) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two aggregates of the type '${twice}'`)

@@ -6,7 +6,7 @@ import { PenholdError } from '../aggregate/error.ts'
 import { FORMAT_VERSION } from '../log/batch.ts'
 import { decodeIdentity, encodeIdentity, type ClusterIdentity } from '../log/cluster-identity.ts'
 import { dataFormat } from '../log/error.ts'
-import { CLUSTER_PATH } from '../log/path.ts'
+import { CLUSTER_PATH, JOURNALS_PATH, SHARDS_PATH } from '../log/path.ts'
 import { readWhole, type Storage } from '../log/storage.ts'
 import type { ClusterConfig } from './config.ts'
 
@@ -59,6 +59,7 @@ export async function identify(storage: Storage, config: ClusterConfig): Promise
   }
   let content = await readWhole(storage, CLUSTER_PATH)
   if (content === undefined) {
+    await refuseOrphans(storage, config)
     await storage.createExclusive(CLUSTER_PATH, encodeIdentity(fresh))
     // Another process may have been first: what stands there counts.
     content = await readWhole(storage, CLUSTER_PATH)
@@ -75,6 +76,19 @@ export async function identify(storage: Storage, config: ClusterConfig): Promise
   return identity
 }
 
+/** Data without its `cluster.json` is nobody's: a new identity would hide what is there behind an empty cluster. */
+async function refuseOrphans(storage: Storage, config: ClusterConfig): Promise<void> {
+  for (const folder of [JOURNALS_PATH, SHARDS_PATH]) {
+    const found = await storage.list(folder)
+    // Another process may just have made all of it.
+    if (found.length === 0 || (await readWhole(storage, CLUSTER_PATH)) !== undefined) continue
+    throw dataFormat(
+      `${config.dataDir} has data (${folder}/${found[0]} …) and no ${CLUSTER_PATH}, which says whose it is. Restore ${CLUSTER_PATH} from a backup, or name an empty folder as dataDir.`,
+      { dataDir: config.dataDir },
+    )
+  }
+}
+
 function parse(content: Uint8Array, { dataDir }: ClusterConfig): ClusterIdentity {
   const identity = decodeIdentity(content)
   if (identity !== undefined) return identity
@@ -82,4 +96,3 @@ function parse(content: Uint8Array, { dataDir }: ClusterConfig): ClusterIdentity
     `${join(dataDir, CLUSTER_PATH)} is not what was written. Run 'penhold verify', or restore it from a backup.`,
     { dataDir },
   )
-}

@@ -60,6 +60,11 @@ async function resolveConfig(given: URL | string | ClusterConfig, overrides: Ove
     // Workers resolve nothing again: they get the directory that was found here.
     return { config, url, overrides: { ...overrides, dataDir: config.dataDir } }
   }
+  if (typeof given !== 'object' || given === null) {
+    throw definitionError(
+      `startNode was given ${String(given)}; give the URL of a cluster.config.ts, such as new URL('./cluster.config.ts', import.meta.url)`,
+    )
+  }
   const config = withOverrides(given, overrides)
   if (config.workers !== 'inline') {
     throw definitionError(

@@ -2,9 +2,10 @@
  * A running node: its workers behind a router and a supervisor, and the refs that lead to them. What it runs on is a
  * port, so that the simulator runs this very code.
  */
-import type { Aggregate } from '../aggregate/aggregate.ts'
+import { inspect } from 'node:util'
+import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, type PenholdError } from '../aggregate/error.ts'
-import { quarantined } from '../cluster/error.ts'
+import { nodeClosed, quarantined } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
 import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
@@ -37,6 +38,7 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
    */
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
+  /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
   close(): Promise<void>
@@ -101,6 +103,11 @@ export class RunningNode implements Node, RefHost {
   }
 
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
+    if (!isAggregate(aggregate)) {
+      throw definitionError(
+        `node.ref was given ${inspect(aggregate, { depth: 0 })}; give what defineAggregate returned`,
+      )
+    }
     if (!this.#config.aggregates.some(({ type }) => type === aggregate.type)) {
       throw definitionError(
         `the cluster '${this.#config.name}' has no aggregate '${aggregate.type}'; add it to the config`,
@@ -110,6 +117,7 @@ export class RunningNode implements Node, RefHost {
   }
 
   async status(): Promise<NodeStatus> {
+    if (this.#closing !== undefined) throw nodeClosed('none')
     return {
       name: this.#config.name,
       dataDir: this.#config.dataDir,

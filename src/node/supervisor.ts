@@ -11,7 +11,7 @@ import { handlerStuck, type Offence } from '../cluster/error.ts'
 import type { Router } from '../cluster/router.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import type { Quarantine } from './quarantine.ts'
-import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
+import type { Ended, WorkerEvents, WorkerHandle } from './worker-handle.ts'
 
 export interface SupervisorOptions {
   readonly clock: Clock
@@ -107,7 +107,7 @@ export class Supervisor {
     const { router, clock, onWarning } = this.#options
     const handle = await this.#options.start(charge.worker, {
       onWarning,
-      onEnd: (reason) => this.#ended(charge, handle, reason),
+      onEnd: (reason, what) => this.#ended(charge, handle, { reason, what }),
     })
     if (this.#isClosing) return handle.terminate()
     charge.handle = handle
@@ -117,11 +117,15 @@ export class Supervisor {
   }
 
   /** A worker that ended while users' code ran was ended by it: that command is not sent again. */
-  #ended(charge: Charge, handle: WorkerHandle, reason: string): void {
+  #ended(charge: Charge, handle: WorkerHandle, { reason, what }: { reason: string; what: Ended | undefined }): void {
     const { isBusy, request } = handle.progress()
     const message = isBusy ? this.#options.router.message(request) : undefined
-    if (message === undefined) void this.#replace(charge, handle, { reason, isBlamed: false })
-    else this.#blame(charge, handle, message, { kind: 'ended' })
+    if (message !== undefined) {
+      this.#blame(charge, handle, message, { kind: 'ended' })
+      return
+    }
+    if (what === 'thread' && charge.handle === handle) this.#options.router.threadEnded(charge.worker)
+    void this.#replace(charge, handle, { reason, isBlamed: false })
   }
 
   /** Takes what an aggregate's handler did out on that aggregate alone (I8). */

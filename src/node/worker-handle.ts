@@ -36,9 +36,12 @@ export interface WorkerHandle {
 
 export interface WorkerEvents {
   readonly onWarning: (message: string) => void
-  /** The worker is of no use any more, and was not asked to end. */
-  readonly onEnd: (reason: string) => void
+  /** The worker is of no use any more, and was not asked to end. `ended` is left out where that is not known. */
+  readonly onEnd: (reason: string, ended?: Ended) => void
 }
+
+/** What of a worker has come to its end first. */
+export type Ended = 'thread' | 'log'
 
 export interface ThreadedOptions {
   readonly configUrl: URL
@@ -56,9 +59,9 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
     let phase: 'starting' | 'serving' | 'ending' = 'starting'
     const statusWaiters: ((status: WorkerStatus | undefined) => void)[] = []
     let onClosed = (): void => undefined
-    const end = (reason: string): void => {
+    const end = (reason: string, ended: Ended): void => {
       if (phase === 'starting') reject(new Error(reason))
-      else if (phase === 'serving') events.onEnd(reason)
+      else if (phase === 'serving') events.onEnd(reason, ended)
       phase = 'ending'
       onClosed()
       for (const resolveStatus of statusWaiters.splice(0)) resolveStatus(undefined)
@@ -69,11 +72,11 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
         if (said.kind === 'ready') resolve(((phase = 'serving'), handle))
         else if (said.kind === 'refused') reject(((phase = 'ending'), fromFailure(said.failure)))
         else if (said.kind === 'warning') events.onWarning(said.message)
-        else if (said.kind === 'broken') end(said.reason)
+        else if (said.kind === 'broken') end(said.reason, 'log')
         else if (said.kind === 'status') statusWaiters.shift()?.(said.status)
         else onClosed()
       },
-      onEnd: (error) => end(String(error)),
+      onEnd: (error) => end(String(error), 'thread'),
     })
     const handle: WorkerHandle = {
       link: thread.link,
@@ -114,7 +117,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     link: far,
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: events.onWarning,
-    onBroken: (error) => events.onEnd(String(error)),
+    onBroken: (error) => events.onEnd(String(error), 'log'),
   })
   return {
     link: near,

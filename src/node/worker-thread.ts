@@ -3,6 +3,7 @@ import { PenholdError } from '../aggregate/error.ts'
 import { toFailure } from '../actor/error.ts'
 import { blocking } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
+import { surviveStrayErrors } from '../platform/stray-errors.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import { insideThread } from '../platform/thread.ts'
 import { loadConfig, type Overrides } from './config.ts'
@@ -22,6 +23,8 @@ async function run(): Promise<void> {
   const thread = insideThread<ThreadData>()
   const { configUrl, overrides, clusterId, shards, progress } = thread.data
   const say = (message: FromWorker): void => thread.post(message)
+  const warn = (message: string): void => say({ kind: 'warning', message })
+  const closed = (): void => (say({ kind: 'closed' }), thread.close())
   try {
     const config = await loadConfig(new URL(configUrl), overrides)
     const host = await hostWorker({
@@ -33,14 +36,19 @@ async function run(): Promise<void> {
       shards,
       link: thread.link,
       progress: writeProgress(progress),
-      onWarning: (message) => say({ kind: 'warning', message }),
+      onWarning: warn,
       onBroken: (error) => say({ kind: 'broken', reason: String(error) }),
     })
     thread.onMessage((message) => {
       const { kind } = message as ToWorker
       if (kind === 'status') say({ kind: 'status', status: host.status() })
-      else void host.close().then(() => (say({ kind: 'closed' }), thread.close()))
+      else
+        void host
+          .close()
+          .then(closed, (error: unknown) => (warn(`a worker could not close its log: ${String(error)}`), closed()))
     })
+    // Until here, what fails unseen is a reason not to start.
+    surviveStrayErrors(warn)
     say({ kind: 'ready' })
   } catch (error) {
     if (!(error instanceof PenholdError)) throw error

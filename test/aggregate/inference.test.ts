@@ -113,6 +113,52 @@ test('what cannot work does not compile', () => {
       // @ts-expect-error the last upcaster returns what the evolve function takes
       upcasters: { Added: [(old: { amount: number }) => ({ amount: old.amount })] },
     })
+    defineAggregate({
+      ...definition,
+      events: {},
+      commands: {},
+      // @ts-expect-error a query answers at once
+      queries: { sum: async (state) => state.n },
+    })
+    defineAggregate({
+      ...definition,
+      events: {},
+      commands: {},
+      // @ts-expect-error a query answers at once, whatever its argument says
+      queries: { sum: (state, later: boolean) => (later ? Promise.resolve(state.n) : state.n) },
+    })
+    defineAggregate({
+      type: 'wrong',
+      initialState: (): { n?: number } => ({}),
+      // @ts-expect-error an evolve function returns the state itself, even where a promise would fit
+      events: { Added: async (_state, { by }: { by: number }) => ({ n: by }) },
+      commands: {},
+    })
+    defineAggregate({
+      type: 'wrong',
+      // @ts-expect-error the state is there at once
+      initialState: async () => ({ n: 0 }),
+      events: {},
+      commands: {},
+    })
   }
   expect(check).toBeTypeOf('function')
+})
+
+test('a query may return anything but a promise', () => {
+  const Anything = defineAggregate({
+    type: 'anything',
+    initialState: (): { n: number; rest: unknown } => ({ n: 0, rest: undefined }),
+    events: {},
+    commands: {},
+    queries: {
+      unknown: (state) => state.rest,
+      any: (state) => state.rest as any,
+      object: (state) => ({ n: state.n }),
+      nothing: () => undefined,
+      choice: (state, { of }: { of: number }) => (of > state.n ? [of] : null),
+    },
+  })
+  expectTypeOf<QueryResultOf<typeof Anything, 'unknown'>>().toEqualTypeOf<unknown>()
+  expectTypeOf<QueryResultOf<typeof Anything, 'choice'>>().toEqualTypeOf<number[] | null>()
 })

@@ -159,6 +159,23 @@ describe('what a handler gets wrong costs only its sender', () => {
     expect((await troublesome.ask('add', { count: 1 })).version).toBe(2)
   })
 
+  test('HandlerFailed: making an event or a rejection, and not returning it', async () => {
+    const node = await startInlineNode()
+    const troublesome = node.ref(Troublesome, '1')
+    for (const [what, problem] of [
+      ['event', "it made the event 'Added' and did not return it"],
+      ['one', "it made the event 'Added' and did not return it"],
+      ['rejection', "it made the rejection 'unheard' and did not return it"],
+    ] as const) {
+      await expect(troublesome.ask('forget', { what })).rejects.toMatchObject({
+        ...none('HandlerFailed'),
+        message: expect.stringContaining(problem) as string,
+      })
+    }
+    expect((await troublesome.ask('forget', { what: 'nothing' })).version).toBe(1)
+    await expect(troublesome.ask('thinkBetter')).rejects.toMatchObject(none('better-not'))
+  })
+
   test('a tell that fails is told to onTellFailed', async () => {
     const failures: string[] = []
     const config = defineCluster({
@@ -235,6 +252,22 @@ describe('what is wrong with the data directory or the definitions is told at th
       fs.writeFileSync(path, JSON.stringify(wrong))
       await expect(startInlineNode({ dataDir })).rejects.toMatchObject({ code: 'DataFormat' })
     }
+  })
+
+  test('DataFormat: a log whose cluster.json is gone is not taken for an empty folder', async () => {
+    const dataDir = temporaryFolder()
+    const before = await startInlineNode({ dataDir })
+    await before.ref(Account, '1').ask('deposit', { amount: 1 })
+    await before.close()
+    const path = join(dataDir, 'cluster.json')
+    fs.renameSync(path, `${path}.aside`)
+    const refused = { ...none('DataFormat'), message: expect.stringContaining('Restore cluster.json') as string }
+    await expect(startInlineNode({ dataDir })).rejects.toMatchObject(refused)
+    fs.rmSync(join(dataDir, 'journals'), { recursive: true })
+    await expect(startInlineNode({ dataDir }), 'claims alone').rejects.toMatchObject(refused)
+    expect(fs.existsSync(path)).toBe(false)
+    fs.rmSync(join(dataDir, 'shards'), { recursive: true })
+    await (await startInlineNode({ dataDir })).close()
   })
 
   test('LogCorrupt: a shard whose log is damaged refuses, with file and offset; the others serve', async () => {
@@ -346,6 +379,43 @@ describe('what is wrong with the data directory or the definitions is told at th
     ]) {
       expect(() => defineCluster(wrong)).toThrow(expect.objectContaining({ code: 'BadDefinition' }))
     }
+  })
+
+  test('BadDefinition: what is no aggregate, and a start without a config', async () => {
+    const wrong = (aggregate: unknown): never => aggregate as never
+    const define = (aggregate: unknown) => () =>
+      defineCluster({ name: 'x', aggregates: [Account, wrong(aggregate)], dataDir: 'd' })
+    expect(define(undefined)).toThrow("cluster 'x': aggregates[1] is undefined; give what defineAggregate returned")
+    expect(define({ type: 'mine', commands: {} })).toThrow('aggregates[1] is { type:')
+    expect(define({ ...Troublesome, snapshotEvery: 5 })).not.toThrow()
+    await expect(startNode(undefined as never)).rejects.toMatchObject({
+      code: 'BadDefinition',
+      message: expect.stringContaining('startNode was given undefined; give the URL') as string,
+    })
+    const node = await startInlineNode()
+    expect(() => node.ref(wrong(undefined), '1')).toThrow(expect.objectContaining({ code: 'BadDefinition' }))
+    expect(() => node.ref(Account, undefined as never)).toThrow(expect.objectContaining(none('BadAddress')))
+  })
+
+  test('BadDefinition: a config file that cannot be loaded, with the file, the reason and its place', async () => {
+    const folder = temporaryFolder()
+    const start = async (source: string): Promise<unknown> => {
+      const path = join(folder, `${deriveId(source)}.config.ts`)
+      fs.writeFileSync(path, `import { isMainThread } from 'node:worker_threads'\n${source}`)
+      const failure: unknown = await startNode(path).catch((error: unknown) => error)
+      expect(failure).toMatchObject({ code: 'BadDefinition', outcome: 'none' })
+      expect((failure as Error).message).toContain(`the config file ${path} cannot be loaded: `)
+      return (failure as Error).message
+    }
+    expect(await start(`throw new TypeError('broken at the top')`)).toMatch(
+      /TypeError: broken at the top\n.*config\.ts:2/,
+    )
+    expect(await start(`import './nowhere.ts'`)).toContain('nowhere.ts')
+    const index = new URL('../../src/index.ts', import.meta.url).href
+    const inWorkers = `import { defineCluster } from '${index}'
+      if (!isMainThread) throw new TypeError('broken in workers')
+      export default defineCluster({ name: 'x', aggregates: [], dataDir: '.', workers: 1 })`
+    expect(await start(inWorkers)).toMatch(/TypeError: broken in workers\n.*config\.ts:3/)
   })
 
   test('BadDefinition: a setting that does not exist, with the nearest that does', async () => {

@@ -70,13 +70,41 @@ test("a worker's crash costs its shards a pause, not the process, and no command
   expect((await node.status()).workerRestarts).toBe(1)
 })
 
+test("a handler's floating work that fails costs no worker its thread", async () => {
+  const node = await startThreadedNode({ workers: 1 })
+  const troublesome = node.ref(Troublesome, '1')
+  await troublesome.ask('float', { what: 'rejection' })
+  await troublesome.ask('float', { what: 'exception' })
+  // Asked one after the other, these outlast the millisecond after which the callback throws.
+  for (let i = 0; i < 200; i += 1) await node.ref(Account, 'a').ask('deposit', { amount: 1 })
+  expect((await node.status()).workerRestarts).toBe(0)
+})
+
+test('HandlerStuck: a question that ends two threads is sent to no third, and commands go on', async () => {
+  const node = await startThreadedNode({ workers: 1 })
+  const ids = Array.from({ length: 20 }, (_, i) => `a${i}`)
+  const deposit = (): Promise<unknown> =>
+    Promise.all(ids.map((id) => node.ref(Account, id).ask('deposit', { amount: 1 })))
+  await deposit()
+  const asked = node.ref(Troublesome, '1').query('stop')
+  const meanwhile = deposit()
+  await expect(asked).rejects.toMatchObject({ code: 'HandlerStuck', outcome: 'none', details: { name: 'stop' } })
+  await meanwhile
+  const balances = await Promise.all(ids.map((id) => node.ref(Account, id).query('balance')))
+  expect(balances).toEqual(ids.map(() => 2))
+  expect((await node.status()).workerRestarts).toBe(2)
+})
+
 test('closing answers what is under way', async () => {
   const node = await startThreadedNode()
   const account = node.ref(Account, '1')
   const asked = Array.from({ length: 100 }, () =>
     account.ask('deposit', { amount: 1 }, { commandId: deriveId(Math.random()) }),
   )
+  const status = node.status()
   await node.close()
+  expect((await status).name).toBe('trouble')
+  await expect(node.status()).rejects.toMatchObject({ code: 'NodeClosed', outcome: 'none' })
   const versions = (await Promise.all(asked)).map(({ version }) => version)
   expect(versions).toEqual(versions.map((_, i) => i + 1))
 })

@@ -1,6 +1,15 @@
 import { z } from 'zod'
 import { defineAggregate } from '../../src/index.ts'
 
+async function rejectLater(): Promise<void> {
+  await Promise.resolve()
+  throwNow()
+}
+
+function throwNow(): void {
+  throw new Error('floating work cannot')
+}
+
 /** An aggregate whose handlers do everything that handlers should not. */
 export const Troublesome = defineAggregate({
   type: 'troublesome',
@@ -27,11 +36,27 @@ export const Troublesome = defineAggregate({
       for (;;);
     },
     exit: () => process.exit(3),
+    float: (_state, { what }: { what: 'rejection' | 'exception' }) => {
+      if (what === 'rejection') void rejectLater()
+      else setTimeout(throwNow, 1)
+    },
     promise: (async () => undefined) as unknown as () => undefined,
+    forget: (_state, { what }: { what: 'event' | 'one' | 'rejection' | 'nothing' }, { emit, reject }) => {
+      const added = emit.Added({ count: 1 })
+      if (what === 'one') return [added, emit.Added({ count: 2 })].slice(0, 1)
+      if (what === 'rejection') reject('unheard')
+      if (what !== 'event') return added
+    },
+    // What was made on the way to a rejection is meant to be dropped.
+    thinkBetter: (_state, _payload: undefined, { emit, reject }) => {
+      const added = emit.Added({ count: 1 })
+      return added.data.count > 0 ? reject('better-not') : added
+    },
     strangeEvent: (() => ({ type: 'Stranger', data: 1 })) as unknown as () => undefined,
     unstorable: (_state, _payload: undefined, { emit }) => emit.Blob({ text: new Date() as unknown as string }),
   },
   queries: {
+    stop: () => queueMicrotask(() => process.exit(4)),
     items: (state) => state.items,
     broken: () => {
       throw new Error('query cannot')
