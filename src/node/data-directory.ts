@@ -96,3 +96,4 @@ function parse(content: Uint8Array, { dataDir }: ClusterConfig): ClusterIdentity
     `${join(dataDir, CLUSTER_PATH)} is not what was written. Run 'penhold verify', or restore it from a backup.`,
     { dataDir },
   )
+}
