@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -30,20 +30,47 @@ await account.ask('deposit', { amount: 5 })
 console.log(await account.query('balance'))
 await node.close()
 `
+const tests = `
+import test from 'node:test'
+import * as fc from 'fast-check'
+import { checkInvariants, eventsOf, given } from 'penhold/testing'
+import { Account } from './account.js'
+const { Deposited } = eventsOf(Account)
+test('a decision', () => given(Account).when('deposit', { amount: 5 }).then(Deposited({ amount: 5 })).thenState({ balance: 5 }))
+test('invariants', async () => {
+  const commands = { deposit: fc.record({ amount: fc.nat() }) }
+  await checkInvariants(Account, { commands, invariants: { 'never in debt': ({ balance }) => balance >= 0 }, numRuns: 5 })
+})
+`
 
-test('the built package works as plain JavaScript, worker threads and all', { timeout: 60_000 }, () => {
+test('the built package works as plain JavaScript, worker threads, test kit and all', { timeout: 120_000 }, () => {
   const folder = temporaryFolder()
   const installed = join(folder, 'node_modules/penhold')
   const tsc = join(root, 'node_modules/.bin/tsc')
   execFileSync(tsc, ['-p', join(root, 'src'), '--outDir', join(installed, 'dist')])
   fs.copyFileSync(join(root, 'package.json'), join(installed, 'package.json'))
-  fs.symlinkSync(join(root, 'node_modules/msgpackr'), join(folder, 'node_modules/msgpackr'))
-  fs.symlinkSync(join(root, 'node_modules/uuid'), join(folder, 'node_modules/uuid'))
+  for (const name of ['msgpackr', 'uuid', 'fast-check']) {
+    fs.symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
+  }
   fs.writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  for (const [name, source] of Object.entries({ account, 'cluster.config': config, program })) {
+  for (const [name, source] of Object.entries({ account, 'cluster.config': config, program, tests })) {
     fs.writeFileSync(join(folder, `${name}.js`), source)
   }
   const run = (): string => execFileSync(process.execPath, [join(folder, 'program.js')], { encoding: 'utf8' })
   expect(run()).toBe('5\n')
   expect(run()).toBe('10\n')
+
+  // Without the variable by which one test runner knows that another one runs it.
+  const { NODE_TEST_CONTEXT: _context, ...env } = process.env
+  const tested = spawnSync(process.execPath, ['--test', join(folder, 'tests.js')], { encoding: 'utf8', env })
+  expect(tested.stdout).toMatch(/pass 2\b/)
+})
+
+test('a program needs fast-check only where it imports the test kit', () => {
+  const build = fs.readFileSync(join(root, 'package.json'), 'utf8')
+  expect(JSON.parse(build)).toMatchObject({ peerDependenciesMeta: { 'fast-check': { optional: true } } })
+  const importers = fs
+    .globSync('src/**/*.ts', { cwd: root })
+    .filter((path) => /from 'fast-check'|\/testing\//.test(fs.readFileSync(join(root, path), 'utf8')))
+  expect(importers.every((path) => path.startsWith('src/testing/'))).toBe(true)
 })
