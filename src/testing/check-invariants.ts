@@ -152,7 +152,8 @@ class Search {
     const given = path === undefined ? undefined : PATH.exec(path)
     if (given === null) throw new Error(`path is '${path}'; give one that a failure has told, such as 'runtime/3:0:1'`)
     if ((given?.[1] ?? only ?? phase) !== phase) return
-    const arbitrary = phase === 'decider' ? calmStory(this.#cast, this.#misfortunes) : roughStory(this.#cast, this.#misfortunes)
+    const arbitrary =
+      phase === 'decider' ? calmStory(this.#cast, this.#misfortunes) : roughStory(this.#cast, this.#misfortunes)
     const property = fc.asyncProperty(arbitrary, async (story) => {
       const failed = await this.#tell(phase, story, tell)
       if (failed !== undefined) throw failed

@@ -58,9 +58,12 @@ export interface ExpectedRejection<Code extends string = string, Details = unkno
 type EventFormOf<E> = E extends EmittedEvent<infer Type, infer Data> ? EventForm<Type, Data> : never
 type RejectionFormOf<R> = R extends Rejection<infer Code, infer Details> ? ExpectedRejection<Code, Details> : never
 
+/** An event that a command can come to. */
+export type ExpectedEvent<A extends Aggregate, K extends CommandName<A>> = EventFormOf<EventsOf<A, K>>
+
 /** What a command can come to: one of its events, a list of them, or one of its rejections. */
 export type Expected<A extends Aggregate, K extends CommandName<A>> =
-  EventFormOf<EventsOf<A, K>> | readonly EventFormOf<EventsOf<A, K>>[] | RejectionFormOf<RejectionsOf<A, K>>
+  ExpectedEvent<A, K> | readonly ExpectedEvent<A, K>[] | RejectionFormOf<RejectionsOf<A, K>>
 
 /** What a decision depends on beside state and payload. All of it has a default, the same in every run. */
 export interface Circumstances {

@@ -6,6 +6,15 @@ export { arbitraryOf } from './arbitrary-of.ts'
 export { checkInvariants, InvariantBroken } from './check-invariants.ts'
 export type { CommandArbitraries, InvariantOptions, InvariantReport } from './check-invariants.ts'
 export { eventsOf, given, rejected } from './given.ts'
-export type { Circumstances, Expected, ExpectedRejection, Given, GivenEvent, Then, When } from './given.ts'
+export type {
+  Circumstances,
+  Expected,
+  ExpectedEvent,
+  ExpectedRejection,
+  Given,
+  GivenEvent,
+  Then,
+  When,
+} from './given.ts'
 export type { Invariant, Invariants, Seen } from './invariant.ts'
 export type { Faults } from './story.ts'

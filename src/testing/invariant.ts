@@ -22,7 +22,10 @@ export interface Seen<A extends Aggregate> {
   /** All events up to the state, oldest first. */
   readonly events: readonly AnyEventOf<A>[]
   /** What a query says of the state. */
-  query<K extends QueryName<A>>(name: K, ...args: Arguments<QueryArgumentOf<A, K>, never>): QueryResultOf<A, K>
+  readonly query: <K extends QueryName<A>>(
+    name: K,
+    ...args: Arguments<QueryArgumentOf<A, K>, never>
+  ) => QueryResultOf<A, K>
 }
 
 /** Holds for a state unless it says `false` or throws. Synchronous. */

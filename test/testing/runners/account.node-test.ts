@@ -7,23 +7,23 @@ import { ShelfThatOverflows } from '../planted.ts'
 
 const { MoneyDeposited } = eventsOf(Account)
 
-test('a decision that is as expected', () => {
+void test('a decision that is as expected', () => {
   given(Account).when('withdraw', { amount: 1 }).then(rejected('insufficient-funds'))
 })
 
-test('a decision that is not', () => {
+void test('a decision that is not', () => {
   given(Account)
     .when('deposit', { amount: 1 })
     .then(MoneyDeposited({ amount: 2 }))
 })
 
-test('invariants that hold', async () => {
+void test('invariants that hold', async () => {
   const amount = fc.record({ amount: fc.nat(9) })
   const commands = { open: fc.record({ owner: fc.string() }), deposit: amount, withdraw: amount }
   await checkInvariants(Account, { numRuns: 10, commands })
 })
 
-test('an invariant that does not', async () => {
+void test('an invariant that does not', async () => {
   const count = fc.record({ count: fc.nat(5) })
   const invariants = { 'never fewer than none': ({ pieces }: { pieces: number }) => pieces >= 0 }
   await checkInvariants(ShelfThatOverflows, { commands: { stock: count, take: count }, invariants })
