@@ -235,6 +235,7 @@ test('whatever the desk reports, and whatever befalls the machine, what is known
         grew(before, known, 'reassignments') && grew(before, known, 'reopenings') && grew(before, known, 'update'),
       'an SLA that was missed stays missed': ({ isWithinSla }, { before }) =>
         before?.isWithinSla !== false || !isWithinSla,
+      'an SLA is missed once': (_known, { events }) => events.filter(({ type }) => type === 'SlaMissed').length <= 1,
       'it is opened first, and once': (_known, { events }) =>
         events.every(({ type }, i) => (type === 'IncidentOpened') === (i === 0)),
       'the summary counts the events': (_known, { events, query }) => query('summary').events === events.length,
