@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -30,6 +30,18 @@ await account.ask('deposit', { amount: 5 })
 console.log(await account.query('balance'))
 await node.close()
 `
+const tests = `
+import test from 'node:test'
+import * as fc from 'fast-check'
+import { checkInvariants, eventsOf, given } from 'penhold/testing'
+import { Account } from './account.js'
+const { Deposited } = eventsOf(Account)
+test('a decision', () => given(Account).when('deposit', { amount: 5 }).then(Deposited({ amount: 5 })).thenState({ balance: 5 }))
+test('invariants', async () => {
+  const commands = { deposit: fc.record({ amount: fc.nat() }) }
+  await checkInvariants(Account, { commands, invariants: { 'never in debt': ({ balance }) => balance >= 0 }, numRuns: 5 })
+})
+`
 
 /** What `npm pack` makes of a clone that was never built, installed into a new folder. */
 function installPacked(): string {
@@ -44,21 +56,35 @@ function installPacked(): string {
   const tarball = fs.readdirSync(clone).find((name) => name.endsWith('.tgz'))!
   const into = ['--strip-components=1', '-C', join(folder, 'node_modules/penhold')]
   execFileSync('tar', ['-xzf', join(clone, tarball), ...into])
-  for (const dependency of ['msgpackr', 'uuid', '@standard-schema', '@types', 'undici-types']) {
+  for (const dependency of ['msgpackr', 'uuid', 'fast-check', 'pure-rand', '@standard-schema', '@types', 'undici-types']) {
     fs.symlinkSync(join(root, 'node_modules', dependency), join(folder, 'node_modules', dependency))
   }
   fs.writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   return folder
 }
 
-test('the packed package works as plain JavaScript, worker threads and all', { timeout: 60_000 }, () => {
+test('the packed package works as plain JavaScript, worker threads, test kit and all', { timeout: 120_000 }, () => {
   const folder = installPacked()
-  for (const [name, source] of Object.entries({ account, 'cluster.config': config, program })) {
+  for (const [name, source] of Object.entries({ account, 'cluster.config': config, program, tests })) {
     fs.writeFileSync(join(folder, `${name}.js`), source)
   }
   const run = (): string => execFileSync(process.execPath, [join(folder, 'program.js')], { encoding: 'utf8' })
   expect(run()).toBe('5\n')
   expect(run()).toBe('10\n')
+
+  // Without the variable by which one test runner knows that another one runs it.
+  const { NODE_TEST_CONTEXT: _context, ...env } = process.env
+  const tested = spawnSync(process.execPath, ['--test', join(folder, 'tests.js')], { encoding: 'utf8', env })
+  expect(tested.stdout).toMatch(/pass 2\b/)
+})
+
+test('a program needs fast-check only where it imports the test kit', () => {
+  const build = fs.readFileSync(join(root, 'package.json'), 'utf8')
+  expect(JSON.parse(build)).toMatchObject({ peerDependenciesMeta: { 'fast-check': { optional: true } } })
+  const importers = fs
+    .globSync('src/**/*.ts', { cwd: root })
+    .filter((path) => /from 'fast-check'|\/testing\//.test(fs.readFileSync(join(root, path), 'utf8')))
+  expect(importers.every((path) => path.startsWith('src/testing/'))).toBe(true)
 })
 
 test("README's files type-check with its tsconfig, and run as they are and compiled", { timeout: 60_000 }, () => {

@@ -102,7 +102,11 @@ export class DecisionContext implements CommandContext<unknown> {
 export function decide(
   aggregate: Aggregate,
   state: unknown,
-  command: { readonly message: CommandMessage; readonly context: DecisionContext; readonly limits: DecisionLimits },
+  command: {
+    readonly message: CommandMessage
+    readonly context: CommandContext<unknown>
+    readonly limits: DecisionLimits
+  },
 ): Decided {
   const { message, context, limits } = command
   const handlers = aggregate.commands as Readonly<Record<string, Decide>>

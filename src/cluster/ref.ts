@@ -63,7 +63,7 @@ export interface NoQueries<Type extends string> {
 type NameOfQuery<A extends Aggregate, K> = [QueryName<A>] extends [never] ? NoQueries<A['type']> : K
 
 // Where there is no such name, the name is what the compiler should complain about, and not what follows it.
-type Arguments<P, O> = [P] extends [never]
+export type Arguments<P, O> = [P] extends [never]
   ? unknown[]
   : undefined extends P
     ? [payload?: P, options?: O]
@@ -291,7 +291,8 @@ class AcceptedReply {
   }
 }
 
-function checkedPayload(what: string, schema: Aggregate['schemas'][string], given: unknown): unknown {
+/** The payload as its schema makes it. @throws PenholdError `BadPayload` where the schema refuses it */
+export function checkedPayload(what: string, schema: Aggregate['schemas'][string], given: unknown): unknown {
   if (schema === undefined) return given
   const validated = validate(schema, given)
   if (validated.kind === 'invalid') throw badPayload(what, validated.problem)

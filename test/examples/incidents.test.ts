@@ -6,12 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import config from '../../cluster.config.ts'
 import { readArguments } from '../../examples/incidents/arguments.ts'
 import { generateIncidents } from '../../examples/incidents/generated.ts'
-import { Incident } from '../../examples/incidents/incident.ts'
 import { differences } from '../../examples/incidents/report.ts'
 import { openCsv, type Row, type Source } from '../../examples/incidents/rows.ts'
-import type { Report } from '../../examples/incidents/rules.ts'
 import { run, type Run } from '../../examples/incidents/runner.ts'
-import { startNode, type Node, type Ref } from '../../src/index.ts'
+import { startNode, type Node } from '../../src/index.ts'
 
 let dir: string
 
@@ -22,155 +20,6 @@ afterAll(() => rm(dir, { recursive: true, force: true }))
 
 const startInline = (dataDir: string): Promise<Node> =>
   startNode(config, { dataDir: join(dir, dataDir), workers: 'inline', shards: 4 })
-
-describe('an incident', () => {
-  const OPENING = { openedAt: '2026-01-05T07:50:00', openedBy: '8' }
-  const NEW: Report = {
-    update: 1,
-    at: '2026-01-05T08:00:00',
-    state: 'New',
-    group: '70',
-    assignee: null,
-    impact: 2,
-    urgency: 2,
-    priority: 3,
-    category: '55',
-    subcategory: '170',
-    caller: '2403',
-    contact: 'Phone',
-    location: '143',
-    hasKnowledge: true,
-    reassignments: 0,
-    reopenings: 0,
-    isWithinSla: true,
-  }
-  let node: Node
-  let incidents = 0
-
-  beforeAll(async () => {
-    node = await startInline('rules')
-  })
-  afterAll(() => node.close())
-
-  /** An incident of which these reports were accepted, each given by what it changes of the one before. */
-  async function given(...changes: readonly Partial<Report>[]) {
-    incidents += 1
-    const ref: Ref<typeof Incident> = node.ref(Incident, `I-${incidents}`)
-    let report = { ...NEW, ...changes[0] }
-    if (changes.length > 0) await ref.ask('open', { ...report, ...OPENING })
-    const send = async (change: Partial<Report>): Promise<string[]> => {
-      const next = { ...report, update: report.update + 1, ...change }
-      const { events } = await ref.ask('update', next)
-      report = next
-      return events.map(({ type }) => type)
-    }
-    for (const change of changes.slice(1)) await send(change)
-    return { ref, when: send }
-  }
-
-  const RESOLVED = { state: 'Resolved' }
-  const CLOSED = { state: 'Closed' }
-
-  test('is opened by the first report, in whatever state it is by then', async () => {
-    const { ref } = await given({ state: 'Resolved' })
-    expect(await ref.query('summary')).toEqual({
-      isOpened: true,
-      isClosed: false,
-      state: 'Resolved',
-      updates: 1,
-      events: 1,
-      reassignments: 0,
-      reopenings: 0,
-      isWithinSla: true,
-    })
-  })
-
-  test('that is first reported as too late is opened, and has missed its SLA', async () => {
-    const { ref } = await given({ isWithinSla: false })
-    expect(await ref.query('summary')).toMatchObject({ events: 2, updates: 1, isWithinSla: false })
-  })
-
-  test.each([
-    ['another group', { group: '24', reassignments: 1 }, ['IncidentReassigned']],
-    ['a round trip to another group', { reassignments: 1 }, ['IncidentReassigned']],
-    ['someone to work on it', { assignee: '17' }, ['IncidentAssigned']],
-    ['another impact', { impact: 1, priority: 2 }, ['IncidentPrioritised']],
-    ['another category', { category: '20' }, ['IncidentClassified']],
-    ['another place', { location: '204' }, ['IncidentAmended']],
-    ['that it waits', { state: 'Awaiting Vendor' }, ['WorkSuspended']],
-    ['that it is solved too late', { ...RESOLVED, isWithinSla: false }, ['IncidentResolved', 'SlaMissed']],
-    ['that it is closed', CLOSED, ['IncidentClosed']],
-    ['nothing new', {}, ['IncidentTouched']],
-    [
-      'much at once',
-      { state: 'Active', group: '24', reassignments: 1, assignee: '17', subcategory: '1' },
-      ['IncidentReassigned', 'IncidentAssigned', 'IncidentClassified', 'WorkStarted'],
-    ],
-  ])('tells %s in the words of the desk', async (_what, change, events) => {
-    const { ref, when } = await given({})
-    expect(await when(change)).toEqual(events)
-    expect(await ref.query('summary')).toMatchObject({ updates: 2, events: 1 + events.length })
-    expect(await ref.state()).toMatchObject({ ...change, update: 2 })
-  })
-
-  test.each<[string, readonly Partial<Report>[], Partial<Report>, string]>([
-    ['resolved', [{}, RESOLVED], { state: 'Active', reopenings: 1 }, 'IncidentReopened'],
-    ['closed', [{}, RESOLVED, CLOSED], { state: 'Active', reopenings: 1 }, 'IncidentReopened'],
-    ['resolved, to ask its user', [{}, RESOLVED], { state: 'Awaiting User Info', reopenings: 1 }, 'IncidentReopened'],
-    ['resolved by mistake', [{}, RESOLVED], { state: 'New' }, 'ResolutionWithdrawn'],
-  ])('that was %s can go on', async (_what, before, change, event) => {
-    const { ref, when } = await given(...before)
-    expect(await when(change)).toEqual([event])
-    expect(await ref.query('summary')).toMatchObject({ state: change.state, reopenings: change.reopenings ?? 0 })
-  })
-
-  test.each([
-    ['unknown-state', [{}], { state: '-100' }],
-    ['unknown-state', [{}], { state: 'toString' }],
-    ['not-open', [], {}],
-    ['out-of-date', [{}, {}], { update: 2, state: 'Active' }],
-    ['impossible-step', [{}, { state: 'Active' }], { state: 'New' }],
-    ['impossible-step', [{}, CLOSED], RESOLVED],
-    ['wrong-priority', [{}], { priority: 1 }],
-    ['count-fell', [{ reassignments: 1 }], { reassignments: 0 }],
-    ['count-fell', [{ reopenings: 1 }], { reopenings: 0 }],
-    ['reassignment-not-counted', [{}], { group: '24' }],
-    ['reopening-not-counted', [{}, RESOLVED], { state: 'Active' }],
-    ['sla-regained', [{ isWithinSla: false }], { isWithinSla: true }],
-    ['closed', [{}, CLOSED], { assignee: '17' }],
-  ])('refuses a report under the rule it breaks: %s', async (code, before, change) => {
-    const { ref, when } = await given(...before)
-    const known = await ref.state()
-    await expect(when(change)).rejects.toMatchObject({ name: 'Rejected', code, outcome: 'none' })
-    expect(await ref.state()).toEqual(known)
-  })
-
-  test('is opened once, and not as closed', async () => {
-    const { ref } = await given({})
-    await expect(ref.ask('open', { ...NEW, ...OPENING, update: 2 })).rejects.toMatchObject({ code: 'already-open' })
-    const unheardOf = node.ref(Incident, 'I-unheard-of')
-    await expect(unheardOf.ask('open', { ...NEW, ...OPENING, ...CLOSED })).rejects.toMatchObject({
-      code: 'impossible-step',
-      details: { update: 1, from: null, to: 'Closed' },
-    })
-  })
-
-  test('loses nothing by a refused report, because the next one tells its facts again', async () => {
-    const { ref, when } = await given({})
-    const moved = { group: '24', reassignments: 1 }
-    await expect(when({ ...moved, state: '-100' })).rejects.toMatchObject({ code: 'unknown-state' })
-    expect(await when({ ...moved, update: 3, state: 'Active' })).toEqual(['IncidentReassigned', 'WorkStarted'])
-    expect(await ref.query('summary')).toMatchObject({ reassignments: 1, updates: 2 })
-  })
-
-  test('refuses what it refused when it comes again later, though it would fit by then', async () => {
-    const { when } = await given({}, RESOLVED)
-    const early = { update: 3, state: 'New', reopenings: 0, category: '20' }
-    await expect(when({ ...early, priority: 1 })).rejects.toMatchObject({ code: 'wrong-priority' })
-    await when({ update: 4 })
-    await expect(when(early)).rejects.toMatchObject({ code: 'out-of-date' })
-  })
-})
 
 describe('a run', { timeout: 60_000 }, () => {
   /** What a run ends with, without its times. */

@@ -1,0 +1,238 @@
+/**
+ * Random stories of an aggregate, through the decider alone and through the real runtime; and the shortest story in
+ * which something does not hold.
+ */
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import * as fc from 'fast-check'
+import type { Aggregate, CommandName, PayloadOf } from '../aggregate/aggregate.ts'
+import { PenholdError } from '../aggregate/error.ts'
+import { arbitraryOf } from './arbitrary-of.ts'
+import { runDecider, type Telling } from './decider-run.ts'
+import { Broken, type Invariants } from './invariant.ts'
+import { runRuntime } from './runtime-run.ts'
+import { shorten } from './shorten.ts'
+import {
+  ALL_FAULTS,
+  calmStory,
+  noFaults,
+  roughStory,
+  type Cast,
+  type FaultKind,
+  type Faults,
+  type Story,
+} from './story.ts'
+import { Transcript } from './transcript.ts'
+
+/** Commands whose payloads nothing but an arbitrary can tell. */
+type Untold<A extends Aggregate> = {
+  [K in CommandName<A>]: K extends keyof A['schemas'] ? never : undefined extends PayloadOf<A, K> ? never : K
+}[CommandName<A>]
+
+/** An arbitrary of a command's payloads, or `false` to leave the command out. */
+type PayloadArbitrary<A extends Aggregate, K extends CommandName<A>> = fc.Arbitrary<PayloadOf<A, K>> | false
+
+/** An arbitrary for each command. Those with a schema can do without, where its values can be derived. */
+export type CommandArbitraries<A extends Aggregate> = {
+  readonly [K in Untold<A>]: PayloadArbitrary<A, K>
+} & { readonly [K in Exclude<CommandName<A>, Untold<A>>]?: PayloadArbitrary<A, K> }
+
+export interface InvariantOptions<A extends Aggregate> {
+  readonly commands: CommandArbitraries<A>
+  /** By the sentence that each of them is. */
+  readonly invariants?: Invariants<A>
+  /** The metadata that commands come with. Default: none. */
+  readonly metadata?: fc.Arbitrary<Readonly<Record<string, unknown>>>
+  /** How many aggregates the commands go to. Default 2. */
+  readonly aggregates?: number
+  /** Commands and misfortunes of one story. Default 20. */
+  readonly stepsMax?: number
+  /** Stories through the runtime; through the decider alone go five times as many. Default 100. */
+  readonly numRuns?: number
+  /** Tell stories through one of the two alone. */
+  readonly only?: Phase
+  /** Of a failure that is to be seen again, together with its `path`. */
+  readonly seed?: number
+  readonly path?: string
+  /** No new story is begun after so long, and none is made shorter. Default: 4 s, or no limit where `numRuns` is given. */
+  readonly timeLimitMs?: number
+  /** What may befall the machine. Default: everything; `false` for nothing. */
+  readonly faults?: Partial<Faults> | false
+}
+
+/** What was tried. */
+export interface InvariantReport {
+  readonly seed: number
+  readonly stories: { readonly decider: number; readonly runtime: number }
+  readonly commands: number
+  /** What befell the machine, by kind, and how often. */
+  readonly faults: Readonly<Record<FaultKind, number>>
+}
+
+/** Something does not hold. The message tells the shortest story that was found, and how to see it again. */
+export class InvariantBroken extends Error {
+  override readonly name = 'InvariantBroken'
+  readonly seed: number
+  readonly path: string
+
+  constructor(message: string, at: { readonly seed: number; readonly path: string }) {
+    super(message)
+    this.seed = at.seed
+    this.path = at.path
+  }
+}
+
+type Phase = 'decider' | 'runtime'
+type Tell = (telling: Telling) => void | Promise<void>
+
+const PATH = /^(decider|runtime)\/([\d:]+)$/
+
+const DECIDER_RUNS = 5
+/** Test runners have patience for five seconds. */
+const TIME_LIMIT_MS = 4_000
+
+/**
+ * Looks for a story in which an invariant breaks, or one of the promises that every aggregate makes: handlers never
+ * throw, they are pure, states are plain data, and a state that was read back from a snapshot or from events is as good
+ * as the one in memory.
+ *
+ * Stories go through the decider alone first, one command after the other; then through the real runtime on a simulated
+ * disk, with commands at the same time, retries, crashes, power loss, restarts, passivation and snapshots.
+ *
+ * @throws InvariantBroken with the shortest story
+ */
+export async function checkInvariants<A extends Aggregate>(
+  aggregate: A,
+  options: InvariantOptions<A>,
+): Promise<InvariantReport> {
+  const search = new Search(aggregate, options)
+  await search.run('decider', (telling) => runDecider(telling))
+  await search.run('runtime', (telling) => runRuntime(telling))
+  const { seed, stories, commands, faults } = search
+  return { seed, stories, commands, faults }
+}
+
+/** A story that did not end well: what is wrong, and how it came to that. */
+class StoryFailed extends Error {
+  readonly transcript: Transcript
+
+  constructor(problem: string, transcript: Transcript) {
+    super(problem)
+    this.transcript = transcript
+  }
+}
+
+class Search {
+  readonly seed: number
+  readonly stories: Record<Phase, number> = { decider: 0, runtime: 0 }
+  commands = 0
+  readonly faults: Record<FaultKind, number> = noFaults()
+  readonly #aggregate: Aggregate
+  readonly #options: InvariantOptions<Aggregate>
+  readonly #cast: Cast
+  readonly #misfortunes: Faults
+  readonly #endsAt: Readonly<Record<Phase, number>>
+
+  constructor(aggregate: Aggregate, options: InvariantOptions<Aggregate>) {
+    const limitMs = options.numRuns === undefined ? TIME_LIMIT_MS : Number.POSITIVE_INFINITY
+    const { seed, timeLimitMs = limitMs, aggregates = 2, stepsMax = 20, metadata = fc.constant({}) } = options
+    this.seed = seed ?? Math.floor(Math.random() * 2 ** 31)
+    this.#aggregate = aggregate
+    this.#options = options
+    this.#misfortunes = faultsOf(options.faults)
+    const { snapshotEvery } = aggregate
+    this.#cast = { commands: arbitrariesOf(aggregate, options.commands), metadata, aggregates, stepsMax, snapshotEvery }
+    const now = performance.now()
+    // The decider's stories, which are many and quick, leave half of the time to those of the runtime.
+    this.#endsAt = { decider: now + timeLimitMs / 2, runtime: now + timeLimitMs }
+  }
+
+  /** @throws InvariantBroken */
+  async run(phase: Phase, tell: Tell): Promise<void> {
+    const { numRuns = 100, path, only } = this.#options
+    const given = path === undefined ? undefined : PATH.exec(path)
+    if (given === null) throw new Error(`path is '${path}'; give one that a failure has told, such as 'runtime/3:0:1'`)
+    if ((given?.[1] ?? only ?? phase) !== phase) return
+    const arbitrary =
+      phase === 'decider' ? calmStory(this.#cast, this.#misfortunes) : roughStory(this.#cast, this.#misfortunes)
+    const property = fc.asyncProperty(arbitrary, async (story) => {
+      const failed = await this.#tell(phase, story, tell)
+      if (failed !== undefined) throw failed
+    })
+    const details = await fc.check(property, {
+      numRuns: phase === 'decider' ? numRuns * DECIDER_RUNS : numRuns,
+      seed: this.seed,
+      ...(given?.[2] !== undefined && { path: given[2] }),
+    })
+    if (details.failed) throw await this.#failure(phase, details, tell)
+  }
+
+  /** What is wrong with a story; undefined where all is well. */
+  async #tell(phase: Phase, story: Story, tell: Tell): Promise<StoryFailed | undefined> {
+    // Once the time is up all is well: so that nothing more is tried, and what failed is made no shorter.
+    if (performance.now() > this.#endsAt[phase]) return undefined
+    this.stories[phase] += 1
+    const transcript = new Transcript()
+    this.commands += story.steps.filter(({ kind }) => kind === 'command').length
+    const { invariants = {} } = this.#options
+    try {
+      await tell({ aggregate: this.#aggregate, invariants, story, transcript, faults: this.faults })
+      return undefined
+    } catch (error) {
+      if (error instanceof Broken || error instanceof PenholdError) return new StoryFailed(error.message, transcript)
+      throw error
+    }
+  }
+
+  async #failure(phase: Phase, details: fc.RunDetails<[Story]>, tell: Tell): Promise<unknown> {
+    const { errorInstance, counterexample, counterexamplePath, numRuns, numShrinks } = details
+    if (!(errorInstance instanceof StoryFailed) || counterexample === null) return errorInstance
+    const shortest = await shorten(counterexample[0], errorInstance, (story) => this.#tell(phase, story, tell))
+    const { message, transcript } = shortest.failure
+    const path = `${phase}/${counterexamplePath}`
+    const where = phase === 'decider' ? 'the decider alone' : 'the runtime'
+    const made = `Story ${numRuns} through ${where}, made shorter ${numShrinks + shortest.shortened} times.`
+    const again = `To see it again: checkInvariants(…, { …, seed: ${this.seed}, path: '${path}' })`
+    return new InvariantBroken(`${message}\n\n${transcript.toString()}\n\n${made}\n${again}`, { seed: this.seed, path })
+  }
+}
+
+function faultsOf(given: Partial<Faults> | false = {}): Faults {
+  const entries = Object.keys(ALL_FAULTS).map((kind) => [kind, given !== false])
+  const unknown = Object.keys(given).find((kind) => !Object.hasOwn(ALL_FAULTS, kind))
+  if (unknown !== undefined) {
+    throw new Error(`there is no fault '${unknown}'; there are ${Object.keys(ALL_FAULTS).join(', ')}`)
+  }
+  return { ...(Object.fromEntries(entries) as unknown as Faults), ...given }
+}
+
+function arbitrariesOf(
+  aggregate: Aggregate,
+  given: Readonly<Record<string, fc.Arbitrary<unknown> | false | undefined>>,
+): ReadonlyMap<string, fc.Arbitrary<unknown>> {
+  const handlers = aggregate.commands as Readonly<Record<string, (...parameters: never) => unknown>>
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(handlers, name))
+  if (unknown !== undefined) {
+    throw new Error(`${aggregate.type} has no command '${unknown}'; it has ${Object.keys(handlers).join(', ')}`)
+  }
+  const arbitraries = new Map<string, fc.Arbitrary<unknown>>()
+  for (const [name, handler] of Object.entries(handlers)) {
+    const arbitrary = given[name] ?? derived(aggregate, name, handler.length)
+    if (arbitrary !== false) arbitraries.set(name, arbitrary)
+  }
+  if (arbitraries.size === 0) throw new Error(`${aggregate.type} has no commands to tell stories of`)
+  return arbitraries
+}
+
+function derived(aggregate: Aggregate, name: string, parameters: number): fc.Arbitrary<unknown> {
+  const schema = (aggregate.schemas as Readonly<Record<string, StandardSchemaV1 | undefined>>)[name]
+  if (schema === undefined && parameters < 2) return fc.constant(undefined)
+  let reason = 'it has no schema to derive one from'
+  try {
+    if (schema !== undefined) return arbitraryOf(schema)
+  } catch (error) {
+    reason = (error as Error).message
+  }
+  throw new Error(
+    `there is no arbitrary for the command '${name}' of ${aggregate.type} (${reason}). Give one: commands: { ${name}: fc.record({ … }) }; fc.constant(undefined) where it takes no payload, false to leave it out`,
+  )
+}

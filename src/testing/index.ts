@@ -1,0 +1,20 @@
+/**
+ * Tools to test aggregates with: everything that a test imports from `penhold/testing`. Works under any test runner.
+ * docs/testing.md teaches it.
+ */
+export { arbitraryOf } from './arbitrary-of.ts'
+export { checkInvariants, InvariantBroken } from './check-invariants.ts'
+export type { CommandArbitraries, InvariantOptions, InvariantReport } from './check-invariants.ts'
+export { eventsOf, given, rejected } from './given.ts'
+export type {
+  Circumstances,
+  Expected,
+  ExpectedEvent,
+  ExpectedRejection,
+  Given,
+  GivenEvent,
+  Then,
+  When,
+} from './given.ts'
+export type { Invariant, Invariants, Seen } from './invariant.ts'
+export type { Faults } from './story.ts'

@@ -1,0 +1,55 @@
+/**
+ * Making a story shorter where fast-check has left off: it shrinks a list from its front and each item for itself, and
+ * so leaves steps in that have nothing to do with what is wrong. The same story always gives the same shorter one.
+ */
+import type { Step, Story } from './story.ts'
+
+const TRIES_MAX = 500
+
+/** The shortest story that still fails, taking one thing away at a time; `fails` tells a story. */
+export async function shorten<Failure>(
+  story: Story,
+  failure: Failure,
+  fails: (story: Story) => Promise<Failure | undefined>,
+): Promise<{ readonly story: Story; readonly failure: Failure; readonly shortened: number }> {
+  let best = { story, failure, shortened: 0 }
+  let tries = 0
+  for (let isShorter = true; isShorter;) {
+    isShorter = false
+    for (const candidate of shorterThan(best.story)) {
+      if ((tries += 1) > TRIES_MAX) return best
+      const found = await fails(candidate)
+      if (found === undefined) continue
+      best = { story: candidate, failure: found, shortened: best.shortened + 1 }
+      isShorter = true
+      break
+    }
+  }
+  return best
+}
+
+function* shorterThan(story: Story): Generator<Story> {
+  const { steps, snapshotEvery } = story
+  for (let i = steps.length - 1; i >= 0; i -= 1) {
+    if (steps.length > 1) yield { ...story, steps: steps.toSpliced(i, 1) }
+  }
+  if (steps.some((step) => step.kind === 'command' && step.aggregate > 0)) {
+    yield { ...story, steps: steps.map((step) => (step.kind === 'command' ? { ...step, aggregate: 0 } : step)) }
+  }
+  for (const [i, step] of steps.entries()) {
+    for (const simpler of simplerThan(step)) yield { ...story, steps: steps.with(i, simpler) }
+  }
+  if (snapshotEvery === false) return
+  for (const simpler of [false, 1, 2] as const) {
+    if (simpler === snapshotEvery) return
+    yield { ...story, snapshotEvery: simpler }
+  }
+}
+
+function* simplerThan(step: Step): Generator<Step> {
+  if ((step.kind === 'command' || step.kind === 'again') && step.isConcurrent) yield { ...step, isConcurrent: false }
+  if (step.kind === 'command' && step.aggregate > 0) yield { ...step, aggregate: 0 }
+  if (step.kind === 'die' && step.losesPower) yield { ...step, losesPower: false }
+  if (step.kind === 'die' && step.isAfter) yield { ...step, isAfter: false }
+  if ((step.kind === 'die' || step.kind === 'disk') && step.at > 0) yield { ...step, at: step.at - 1 }
+}

@@ -1,0 +1,48 @@
+/** An aggregate whose decisions are watched: what its handlers were given, by the command's id. It decides as before. */
+import type { Aggregate, CommandContext } from '../aggregate/aggregate.ts'
+import { copyOf, type Draws, type Request } from './decision.ts'
+
+/** A decision that was made, with all that it stood on. */
+export interface Watched {
+  readonly state: unknown
+  readonly request: Request
+}
+
+interface Drawn {
+  readonly ids: string[]
+  readonly fractions: number[]
+}
+
+type Decide = (state: unknown, payload: unknown, context: CommandContext<unknown>) => unknown
+
+/** `decisions` gets the last decision on each command. */
+export function watch<A extends Aggregate>(aggregate: A, decisions: Map<string, Watched>): A {
+  const commands = Object.entries(aggregate.commands as Record<string, Decide>).map(([name, decide]) => {
+    const watched: Decide = (state, payload, context) => {
+      const drawn: Drawn = { ids: [], fractions: [] }
+      const { emit, reject, id, commandId, metadata, now } = context
+      const request = { name, payload: copyOf(payload), id, commandId, metadata, now, draws: () => drawnAgain(drawn) }
+      decisions.set(commandId, { state, request })
+      const newId = (): string => kept(drawn.ids, context.newId())
+      const random = (): number => kept(drawn.fractions, context.random())
+      return decide(state, payload, { emit, reject, id, commandId, metadata, now, newId, random })
+    }
+    return [name, watched]
+  })
+  return { ...aggregate, commands: Object.fromEntries(commands) as A['commands'] }
+}
+
+function kept<Value>(values: Value[], value: Value): Value {
+  values.push(value)
+  return value
+}
+
+/** The same draws for another run; a handler that draws more than it did gets nothing it could have had. */
+function drawnAgain({ ids, fractions }: Drawn): Draws {
+  let id = 0
+  let fraction = 0
+  return {
+    newId: () => ids[id++] ?? 'an id more than the first time',
+    random: () => fractions[fraction++] ?? Number.NaN,
+  }
+}

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import { shorten } from '../../src/testing/shorten.ts'
+import type { CommandStep, Step, Story } from '../../src/testing/story.ts'
+
+const command = (payload: number): CommandStep => ({
+  kind: 'command',
+  aggregate: 1,
+  name: 'add',
+  payload,
+  metadata: {},
+  isConcurrent: true,
+})
+
+test('steps that have nothing to do with it are left out, and those that stay are made simpler', async () => {
+  const steps: Step[] = [
+    command(1),
+    { kind: 'passivate' },
+    { kind: 'die', at: 7, isAfter: true, losesPower: true },
+    command(2),
+    { kind: 'again', which: 3, isConcurrent: true },
+  ]
+  const story: Story = { snapshotEvery: 5, steps, seed: 1 }
+  let tried = 0
+  const fails = async ({ steps: left, snapshotEvery }: Story): Promise<string | undefined> => {
+    tried += 1
+    const isSo =
+      left.some((step) => step.kind === 'die' && step.at >= 3) && left.some((step) => step.kind === 'command')
+    return isSo && snapshotEvery !== false ? `failure ${tried}` : undefined
+  }
+  const shortest = await shorten(story, 'first', fails)
+  expect(shortest.story).toEqual({
+    snapshotEvery: 1,
+    seed: 1,
+    steps: [
+      { ...command(1), aggregate: 0, isConcurrent: false },
+      { kind: 'die', at: 3, isAfter: false, losesPower: false },
+    ],
+  })
+  expect(shortest.failure).not.toBe('first')
+})
+
+test('a story that is as short as can be stays as it is', async () => {
+  const story: Story = { snapshotEvery: false, steps: [{ kind: 'restart' }], seed: 1 }
+  expect(await shorten(story, 'first', () => Promise.resolve(undefined))).toMatchObject({ story, shortened: 0 })
+})
