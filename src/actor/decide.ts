@@ -104,7 +104,7 @@ export function decide(
   state: unknown,
   command: {
     readonly message: CommandMessage
-    readonly context: CommandContext<unknown>
+    readonly context: CommandContext<unknown> & Pick<DecisionContext, 'forgotten'>
     readonly limits: DecisionLimits
   },
 ): Decided {

@@ -100,9 +100,11 @@ export function checkedHistory(aggregate: Aggregate, events: readonly unknown[])
 }
 
 export function decideOnce(aggregate: Aggregate, state: unknown, request: Request): Outcome {
-  const { emit, reject } = new DecisionContext(aggregate, ids)
+  const made = new DecisionContext(aggregate, ids)
   const { id, commandId, metadata, now } = request
-  const context = { emit, reject, id, commandId, metadata: copyOf(metadata), now, ...request.draws() }
+  const given = { id, commandId, metadata: copyOf(metadata), now, ...request.draws() }
+  const forgotten = (returned: readonly unknown[]): string | undefined => made.forgotten(returned)
+  const context = { emit: made.emit, reject: made.reject, forgotten, ...given }
   const message = messageFor(aggregate, { ...request, payload: copyOf(request.payload) })
   try {
     const decided = decide(aggregate, state, { message, context, limits: DEFAULT_ACTOR_LIMITS })

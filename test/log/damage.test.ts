@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { BatchBuilder } from '../../src/log/batch.ts'
+import { flawOf } from '../../src/log/damage.ts'
 import { indexPath, segmentPath } from '../../src/log/path.ts'
+import { RecordKind } from '../../src/log/record.ts'
+import { OpenIndex } from '../../src/log/segment-index.ts'
+import { hash64 } from '../../src/log/stream.ts'
+import { closingParts } from '../../src/log/take-over.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { deposit, type Harness } from '../actor/harness.ts'
@@ -149,4 +155,20 @@ describe('a segment of an owner long before, without its index, whose last batch
     const { shards } = await refused(disk)
     expect(shards).toEqual([records[0]!.shard])
   })
+})
+
+test('a shard whose seq jumps where nothing is damaged is refused', () => {
+  const builder = new BatchBuilder(hash64('test', 0))
+  builder.begin({ journal: 1, segment: 1, offset: 0, number: 1 })
+  for (const seq of [1, 3]) {
+    builder.add(
+      { shard: 0, hash: { high: 1, low: 2 }, bytes: Buffer.from(A) },
+      { ...closingParts(0), kind: RecordKind.event, seq, version: seq, position: seq, type: Buffer.from('Noted') },
+    )
+  }
+  const index = new OpenIndex(1, 1)
+  for (const record of builder.records()) index.addRecord(record)
+  expect(index.isSound).toBe(false)
+  expect(flawOf(0, [index])).toMatchObject({ problem: 'shard 0 goes from seq 1 to 3' })
+  expect(flawOf(1, [index])).toBeUndefined()
 })

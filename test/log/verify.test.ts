@@ -1,0 +1,147 @@
+import { expect, test } from 'vitest'
+import { encode } from '../../src/log/codec.ts'
+import { Log } from '../../src/log/log.ts'
+import { claimPath, fencePath, journalPath, segmentPath } from '../../src/log/path.ts'
+import { NOWHERE, RecordKind, type Address, type RecordParts } from '../../src/log/record.ts'
+import { sliceOf } from '../../src/log/slice.ts'
+import { verify } from '../../src/log/verify/verify.ts'
+import type { Finding } from '../../src/log/verify/finding.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { deposit } from '../actor/harness.ts'
+import { A, pieces, written, X } from './damaged-log.ts'
+import { copyOfDisk, emptyDisk, openPurses, putFile, writeSmallLog } from './small-log.ts'
+
+async function findings(disk: SimulatedDisk): Promise<readonly Finding[]> {
+  const { kept } = (await verify({ storage: new SimulatedStorage(disk), clock: new SimulatedClock() })).findings
+  return kept
+}
+
+/** Two events of one stream, the second one as no writer would write it. */
+async function wronglyWritten(
+  wrong: (first: Address, position: number) => Partial<RecordParts>,
+): Promise<SimulatedDisk> {
+  const disk = emptyDisk()
+  const storage = new SimulatedStorage(disk)
+  const options = { clusterId: 'test', shards: 2, own: [0, 1], segmentBytes: 65_536, node: 'test' }
+  const log = await Log.open({ storage, clock: new SimulatedClock(), ...options })
+  const position = log.positions.next()
+  const parts: RecordParts = {
+    kind: RecordKind.event,
+    epoch: 0,
+    seq: 0,
+    version: 1,
+    payloadHash: 0,
+    position,
+    previous: NOWHERE,
+    time: 0,
+    eventId: new Uint8Array(16),
+    commandId: sliceOf(new Uint8Array(16)),
+    typeVersion: 1,
+    type: Buffer.from('Noted'),
+    data: sliceOf(encode({})),
+    metadata: new Uint8Array(),
+  }
+  const first = log.add(log.placement.stream(A), { ...parts })
+  const second = { ...parts, version: 2, position: position + 1, previous: first }
+  log.add(log.placement.stream(A), { ...second, ...wrong(first, position) })
+  await log.append(log.cut())
+  await log.close()
+  return disk
+}
+
+test.each<[string, (first: Address, position: number) => Partial<RecordParts>, RegExp]>([
+  ['a version that jumps', () => ({ version: 3 }), /from version 1 to 3/],
+  ['a version that comes twice', () => ({ version: 1 }), /from version 1 to 1/],
+  ['a position that does not increase', (_, position) => ({ position }), /position \d+ comes after/],
+  ['a chain that leads nowhere', () => ({ previous: NOWHERE }), /its chain leads to nowhere/],
+  [
+    'a chain that leads elsewhere',
+    (first) => ({ previous: { ...first, offset: 8 } }),
+    /its chain leads to .* at byte 8/,
+  ],
+  ['data that cannot be decoded', () => ({ data: sliceOf(Buffer.from([0x92, 1])) }), /cannot be decoded/],
+  ['a kind that does not exist', () => ({ kind: 9 as never }), /no such kind/],
+])('%s is found', async (_, wrong, problem) => {
+  expect(await findings(await wronglyWritten(() => ({})))).toEqual([])
+  const found = await findings(await wronglyWritten(wrong))
+  expect(found[0]).toMatchObject({
+    severity: 'damage',
+    file: segmentPath(1, 1),
+    problem: expect.stringMatching(problem) as string,
+  })
+})
+
+test('a journal that was put back from an older copy is found, though each of its batches is whole', async () => {
+  const disk = await written([A], [X])
+  const second = await openPurses(disk)
+  for (let i = 0; i < 3; i += 1) await second.ask(deposit(A, 1))
+  await second.worker.close()
+  await (await openPurses(disk)).worker.close()
+  const path = segmentPath(2, 1)
+  const batch = (await pieces(disk, 2, 1))[2]
+  const end = batch?.kind === 'batch' ? batch.batch.offset : 0
+  putFile(disk, path, disk.files.get(path)!.live.slice(0, end))
+  const found = await findings(disk)
+  expect(found.some(({ severity, problem }) => severity === 'damage' && /goes on with seq/.test(problem))).toBe(true)
+})
+
+test('claims and journals that are gone, and fences out of order, are found', async () => {
+  const { disk } = await writeSmallLog(1)
+  const without = async (harm: (copy: SimulatedDisk) => void): Promise<readonly Finding[]> => {
+    const copy = copyOfDisk(disk)
+    harm(copy)
+    return findings(copy)
+  }
+  expect(await without((copy) => copy.files.delete(claimPath(0, 3)))).toMatchObject([
+    { severity: 'damage', file: claimPath(0, 3), problem: 'the claim is missing' },
+  ])
+  const lost = await without((copy) => {
+    for (const path of copy.files.keys()) if (path.startsWith(journalPath(1))) copy.files.delete(path)
+    copy.folders.delete(journalPath(1))
+  })
+  expect(lost[0]).toMatchObject({ severity: 'damage', file: journalPath(1), problem: 'the journal is missing' })
+  expect(await without((copy) => putFile(copy, fencePath(1, 3), new Uint8Array()))).toMatchObject([
+    { severity: 'notice', problem: 'fence 2 is missing' },
+  ])
+  expect(await without((copy) => putFile(copy, `${journalPath(1)}/notes.txt`, new Uint8Array()))).toMatchObject([
+    { severity: 'notice', problem: 'this file is not of the log' },
+  ])
+  expect(await without((copy) => copy.files.delete('cluster.json'))).toMatchObject([
+    { severity: 'damage', file: 'cluster.json', problem: 'the file is missing' },
+  ])
+})
+
+test('a shard that went from a journal to one with a smaller number is followed in the order of its owners', async () => {
+  const disk = emptyDisk()
+  let goOn = (): void => undefined
+  const isOwned = new Promise<'none'>((resolve) => (goOn = () => resolve('none')))
+  // The first has its journal, and claims only when the second has written.
+  const opening = openPurses(disk, new SimulatedClock(), ({ path }) => (path.endsWith('.claim') ? isOwned : 'none'))
+  while (!disk.files.has(segmentPath(1, 1))) await Promise.resolve()
+  const second = await openPurses(disk)
+  await second.ask(deposit(A, 1))
+  await second.ask(deposit(A, 1))
+  goOn()
+  const first = await opening
+  expect([first.log.journal, second.log.journal]).toEqual([1, 2])
+  expect(await first.ask(deposit(A, 1))).toMatchObject({ version: 3 })
+  await first.worker.close()
+  expect(await findings(disk)).toEqual([])
+})
+
+test('a walk that is aborted ends with the reason', async () => {
+  const { disk } = await writeSmallLog(1)
+  const stop = new AbortController()
+  const walking = verify({
+    storage: new SimulatedStorage(disk),
+    clock: new SimulatedClock(),
+    signal: stop.signal,
+    onProgress: (done, total) => {
+      expect(done).toBeLessThanOrEqual(total)
+      stop.abort(new Error('enough'))
+    },
+  })
+  await expect(walking).rejects.toThrow('enough')
+})
