@@ -56,7 +56,15 @@ function installPacked(): string {
   const tarball = fs.readdirSync(clone).find((name) => name.endsWith('.tgz'))!
   const into = ['--strip-components=1', '-C', join(folder, 'node_modules/penhold')]
   execFileSync('tar', ['-xzf', join(clone, tarball), ...into])
-  for (const dependency of ['msgpackr', 'uuid', 'fast-check', 'pure-rand', '@standard-schema', '@types', 'undici-types']) {
+  for (const dependency of [
+    'msgpackr',
+    'uuid',
+    'fast-check',
+    'pure-rand',
+    '@standard-schema',
+    '@types',
+    'undici-types',
+  ]) {
     fs.symlinkSync(join(root, 'node_modules', dependency), join(folder, 'node_modules', dependency))
   }
   fs.writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')

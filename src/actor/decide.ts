@@ -17,7 +17,7 @@ import { synchronous } from '../aggregate/synchronous.ts'
 import { upcast } from '../aggregate/upcaster.ts'
 import { formatId, type IdSource } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
-import { handlerFailed, tooLarge, unknownCommand } from './error.ts'
+import { handlerFailed, tooManyEvents, unknownCommand } from './error.ts'
 import type { CommandMessage, QueryMessage } from './message.ts'
 
 type Decide = (state: unknown, payload: unknown, context: CommandContext<unknown>) => unknown
@@ -122,7 +122,7 @@ export function decide(
   const forgotten = context.forgotten(events)
   if (forgotten !== undefined) throw handlerFailed(describeCommand(message), new Error(`it ${forgotten}`))
   if (events.length > limits.eventsPerCommandMax) {
-    throw tooLarge(`${describeCommand(message)}, by its number of events,`, events.length, limits.eventsPerCommandMax)
+    throw tooManyEvents(describeCommand(message), events.length, limits.eventsPerCommandMax)
   }
   let next = state
   const checked = (events as readonly unknown[]).map((event) => {
@@ -177,7 +177,7 @@ export function answer(aggregate: Aggregate, state: unknown, message: QueryMessa
   if (!Object.hasOwn(queries, message.name)) throw unknownCommand(aggregate, 'query', message.name)
   try {
     const value = synchronous(queries[message.name]!(state, message.payload))
-    hashPlain(value, 0)
+    checkPlain('it returned what cannot be sent: value', value)
     return value
   } catch (error) {
     throw handlerFailed(`the query '${message.name}' of ${message.stream}`, error)
@@ -194,7 +194,7 @@ function checkedRejection(message: CommandMessage, rejection: Rejection): Reject
     if (typeof code !== 'string' || code === '' || !code.isWellFormed() || code.length > REJECTION_CODE_MAX) {
       throw new Error(`a rejection's code is a text of 1 to ${REJECTION_CODE_MAX} characters`)
     }
-    hashPlain(rejection.details, 0)
+    checkPlain('its details cannot be sent: details', rejection.details)
     return rejection
   } catch (error) {
     throw handlerFailed(`${describeCommand(message)}, in its rejection,`, error)
@@ -219,15 +219,20 @@ function checkedEvent(aggregate: Aggregate, message: CommandMessage, event: unkn
 
 function plainEvent(message: CommandMessage, type: string, data: unknown): EmittedEvent {
   try {
-    hashPlain(data, 0)
+    checkPlain(`the event '${type}' has data that cannot be stored: data`, data)
   } catch (error) {
-    const problem = error instanceof NotPlain ? error.message : String(error)
-    throw handlerFailed(
-      describeCommand(message),
-      new Error(`the event '${type}' has data that cannot be stored: data${problem}`),
-    )
+    throw handlerFailed(describeCommand(message), error)
   }
   return { type, data: frozen(data) }
+}
+
+/** @throws Error that begins with `what` and goes on with the path to what is not plain */
+export function checkPlain(what: string, value: unknown): void {
+  try {
+    hashPlain(value, 0)
+  } catch (error) {
+    throw error instanceof NotPlain ? new Error(`${what}${error.message}`) : error
+  }
 }
 
 function describeCommand({ name, stream }: CommandMessage): string {

@@ -5,12 +5,16 @@ import type { Failure } from './message.ts'
 
 export function handlerFailed(what: string, cause: unknown): PenholdError {
   const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
-  return new PenholdError('HandlerFailed', `${what} failed: ${reason}. Nothing happened; mend the handler.`, {
-    outcome: 'none',
-    retryable: false,
-    details: cause instanceof Error ? { stack: cause.stack?.split('\n').slice(0, 6).join('\n') } : undefined,
-    cause,
-  })
+  return new PenholdError(
+    'HandlerFailed',
+    `${what} failed: ${reason.replace(/\.$/, '')}. Nothing happened; mend the handler.`,
+    {
+      outcome: 'none',
+      retryable: false,
+      details: cause instanceof Error ? { stack: cause.stack?.split('\n').slice(0, 6).join('\n') } : undefined,
+      cause,
+    },
+  )
 }
 
 export function mailboxFull(stream: string, mailboxMax: number): PenholdError {
@@ -71,6 +75,14 @@ export function tooLarge(what: string, bytes: number, limit: number): PenholdErr
     outcome: 'none',
     retryable: false,
     details: { bytes, limit },
+  })
+}
+
+export function tooManyEvents(what: string, events: number, limit: number): PenholdError {
+  return new PenholdError('TooLarge', `${what} made ${events} events, and ${limit} is the limit. Nothing happened.`, {
+    outcome: 'none',
+    retryable: false,
+    details: { events, limit },
   })
 }
 

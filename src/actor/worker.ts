@@ -9,7 +9,6 @@
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { BrokenInvariant } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import { hashPlain } from '../aggregate/plain.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
@@ -20,7 +19,7 @@ import { streamType } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
-import { answer, decide, type Decided } from './decide.ts'
+import { answer, checkPlain, decide, type Decided } from './decide.ts'
 import { needsWindow, outcomeFromLog, readWindow, windowFor, type Remembered } from './dedupe-window.ts'
 import * as errors from './error.ts'
 import { createKind, missingPaths, type Kind } from './kind.ts'
@@ -283,7 +282,7 @@ export class Worker {
       enter()
       try {
         const { state } = fold(aggregate, actor.stream, tail, enter)
-        hashPlain(state, 0)
+        checkPlain('its state cannot be sent: state', state)
         return { kind: 'answered', value: state }
       } finally {
         this.#options.progress.leave()

@@ -5,6 +5,7 @@
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { definitionError } from './error.ts'
+import { nearest } from './nearest.ts'
 
 /** An event as a handler emits it, before it is recorded. */
 export interface EmittedEvent<Type extends string = string, Data = unknown> {
@@ -172,6 +173,9 @@ export type AnyEventOf<A extends Aggregate> = {
   [K in EventName<A>]: EmittedEvent<K, EventData<A['events'], K>>
 }[EventName<A>]
 
+const REQUIRED_KEYS = ['type', 'initialState', 'events', 'commands']
+const OPTIONAL_KEYS = ['queries', 'schemas', 'upcasters', 'renamedEvents', 'stateVersion', 'snapshotEvery']
+
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 
 /**
@@ -188,6 +192,7 @@ export function defineAggregate<
   X extends { readonly [name: string]: StandardSchemaV1 } = {},
   U extends Upcasters<E> = {},
 >(definition: AggregateDefinition<T, S, E, C, Q, X, U>): Aggregate<T, S, E, C, Q, X> {
+  checkKeys(definition)
   checkNames(definition)
   const snapshotEvery = definition.snapshotEvery ?? 200
   const stateVersion = definition.stateVersion ?? 1
@@ -220,6 +225,24 @@ const DEFINED = Symbol.for('penhold.aggregate')
 /** Whether a value was made by `defineAggregate`. */
 export function isAggregate(value: unknown): value is Aggregate {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, DEFINED)
+}
+
+/** A part that is misspelt would be missing, and nobody would know. */
+function checkKeys(definition: object): void {
+  const { type } = definition as { readonly type?: unknown }
+  const known = [...REQUIRED_KEYS, ...OPTIONAL_KEYS]
+  const unknown = Object.keys(definition).find((key) => !known.includes(key))
+  if (unknown !== undefined) {
+    throw definitionError(
+      `${String(type)}: an aggregate has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`,
+    )
+  }
+  const missing = REQUIRED_KEYS.find((key) => (definition as Record<string, unknown>)[key] === undefined)
+  if (missing !== undefined) throw definitionError(`${String(type)}: an aggregate needs '${missing}'`)
+  const { initialState } = definition as { readonly initialState?: unknown }
+  if (typeof initialState !== 'function') {
+    throw definitionError(`${String(type)}: initialState is a ${typeof initialState}; give a function that returns it`)
+  }
 }
 
 function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any, any>): void {

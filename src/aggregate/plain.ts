@@ -10,9 +10,33 @@
 /** Deeper data is refused: it would endanger the stack of whoever reads it. */
 const DEPTH_MAX = 64
 
+/** Of a long path to what is not plain the first steps and the last are shown: one that holds itself has no end. */
+const STEPS_SHOWN = 4
+
 /** A value that is not plain data, with the path that leads to it. */
 export class NotPlain extends Error {
   override readonly name = 'NotPlain'
+  readonly #problem: string
+  /** From the inside out. */
+  readonly #steps: string[] = []
+
+  constructor(problem: string) {
+    super()
+    this.#problem = problem
+  }
+
+  override get message(): string {
+    const steps = this.#steps.toReversed()
+    const hidden = steps.length - 2 * STEPS_SHOWN
+    if (hidden > 0) steps.splice(STEPS_SHOWN, hidden, ' … ')
+    return steps.join('') + this.#problem
+  }
+
+  /** The same problem, told from one level further out. */
+  at(step: string): this {
+    this.#steps.push(step)
+    return this
+  }
 }
 
 const float = new Float64Array(1)
@@ -73,7 +97,7 @@ function hashBigint(value: bigint, seed: number): number {
 }
 
 function hashObject(value: object, seed: number, depth: number): number {
-  if (depth === DEPTH_MAX) throw new NotPlain(`: nested deeper than ${DEPTH_MAX}`)
+  if (depth === DEPTH_MAX) throw new NotPlain(`: nested deeper than ${DEPTH_MAX}, or it holds itself`)
   if (Array.isArray(value)) return hashArray(value, seed, depth)
   if (value instanceof Uint8Array) return value.reduce(mix, seed ^ 0x56)
   const prototype: unknown = Object.getPrototypeOf(value)
@@ -113,7 +137,7 @@ function hint(value: object): string {
 }
 
 function at(step: string, error: unknown): unknown {
-  return error instanceof NotPlain ? new NotPlain(`${step}${error.message}`) : error
+  return error instanceof NotPlain ? error.at(step) : error
 }
 
 function mix(hash: number, word: number): number {

@@ -1,7 +1,7 @@
 /** From words on a command line to an exit code. */
 import { parseArgs } from 'node:util'
 import { PenholdError } from '../aggregate/error.ts'
-import { nearest } from '../node/nearest.ts'
+import { nearest } from '../aggregate/nearest.ts'
 import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
 import { repair } from './repair.ts'
 import { verify } from './verify.ts'

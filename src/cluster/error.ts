@@ -2,7 +2,7 @@
 import { PenholdError, type Outcome } from '../aggregate/error.ts'
 
 export function badPayload(what: string, problem: string): PenholdError {
-  return new PenholdError('BadPayload', `${what}: ${problem}. Nothing was sent.`, {
+  return new PenholdError('BadPayload', `${what}: ${problem.replace(/\.$/, '')}. Nothing was sent.`, {
     outcome: 'none',
     retryable: false,
     details: { problem },

@@ -14,6 +14,7 @@ import type {
   StateOf,
 } from '../aggregate/aggregate.ts'
 import { PenholdError, Rejected } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { upcast } from '../aggregate/upcaster.ts'
@@ -172,7 +173,7 @@ class AggregateRef {
     return new Promise((resolve, reject) => {
       if (!Object.hasOwn(this.#aggregate.queries as object, name)) throw unknownCommand(this.#aggregate, 'query', name)
       const what = `the query '${name}' of ${this.stream}`
-      checkTimeout(what, options.timeoutMs)
+      checkOptions(what, options, QUERY_OPTIONS)
       this.#hash(what, argument)
       const message = {
         kind: 'query',
@@ -192,7 +193,7 @@ class AggregateRef {
 
   state(moment?: Moment, options: QueryOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      checkTimeout(`the state of ${this.stream}`, options.timeoutMs)
+      checkOptions(`the state of ${this.stream}`, options, QUERY_OPTIONS)
       const at = checkedMoment(moment)
       const message = { kind: 'state', request: 0, stream: this.stream, at } as const
       this.#host.send(
@@ -208,7 +209,7 @@ class AggregateRef {
     const { schemas, commands } = this.#aggregate
     if (!Object.hasOwn(commands as object, name)) throw unknownCommand(this.#aggregate, 'command', name)
     const what = `the command '${name}' of ${this.stream}`
-    checkTimeout(what, options.timeoutMs)
+    checkOptions(what, options, ASK_OPTIONS)
     const payload = checkedPayload(what, schemas[name], given)
     const { commandId, expectedVersion, metadata } = options
     if (commandId !== undefined && !isId(commandId)) {
@@ -306,7 +307,16 @@ function checkedVersion(what: string, version: number | undefined): number {
   throw badPayload(what, `expectedVersion is ${version}, which is no version`)
 }
 
-function checkTimeout(what: string, timeoutMs: number | undefined): void {
+const QUERY_OPTIONS: readonly string[] = ['timeoutMs', 'signal']
+const ASK_OPTIONS: readonly string[] = [...QUERY_OPTIONS, 'commandId', 'expectedVersion', 'metadata']
+
+/** An option that is misspelt would have no effect: a command id that protects from nothing. */
+function checkOptions(what: string, options: QueryOptions, known: readonly string[]): void {
+  for (const key in options) {
+    if (known.includes(key)) continue
+    throw badPayload(what, `there is no option '${key}'; the nearest is '${nearest(key, known)}'`)
+  }
+  const { timeoutMs } = options
   if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs < 2 ** 31)) return
   throw badPayload(what, `timeoutMs is ${timeoutMs}; give milliseconds from 0 to ${2 ** 31 - 1}`)
 }

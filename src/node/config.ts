@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, type PenholdError } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
-import { nearest } from './nearest.ts'
 
 export interface Limits extends ActorLimits {
   /** Requests under way to one worker; one more gets `MailboxFull`. */
@@ -151,7 +151,7 @@ function checkSettings(name: string, definition: ClusterDefinition, config: Clus
 function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }: ClusterConfig): void {
   const inRange = (what: string, value: number, min: number, max: number): void => {
     if (Number.isInteger(value) && value >= min && value <= max) return
-    throw definitionError(`cluster '${name}': ${what} is ${String(value)}; give a whole number from ${min} to ${max}`)
+    throw definitionError(`cluster '${name}': ${what} is ${inspect(value)}; give a whole number from ${min} to ${max}`)
   }
   if (workers !== 'inline') inRange('workers', workers, 1, WORKERS_MAX)
   inRange('shards', shards, 1, SHARDS_MAX)

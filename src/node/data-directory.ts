@@ -14,8 +14,8 @@ import type { ClusterConfig } from './config.ts'
 export function makeDirectory(dataDir: string): void {
   try {
     makeLevels(dataDir)
-    fs.accessSync(dataDir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
     if (!fs.statSync(dataDir).isDirectory()) throw new Error('it is a file')
+    fs.accessSync(dataDir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
   } catch (error) {
     throw directoryUnusable(dataDir, error)
   }

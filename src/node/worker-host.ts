@@ -62,7 +62,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     await close(worker, log)
     throw definitionError(problems.join('; '))
   }
-  for (const [, error] of log.refusedShards) onWarning(error.message)
+  warnOfRefused(log, onWarning)
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
   const sender = createLinkSender(link, (reply) => supersession.observe(reply))
@@ -75,6 +75,14 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
       activeActors: worker.activeActors,
     }),
     close: () => close(worker, log),
+  }
+}
+
+/** One warning for each reason: a damaged journal is every shard's that was in it. */
+function warnOfRefused(log: Log, onWarning: (message: string) => void): void {
+  for (const [reason, refused] of Map.groupBy(log.refusedShards, ([, { message }]) => message)) {
+    const shards = refused.map(([shard]) => shard)
+    onWarning(`${shards.length === 1 ? 'shard' : 'shards'} ${shards.join(', ')} cannot be served: ${reason}`)
   }
 }
 

@@ -57,6 +57,10 @@ export const Troublesome = defineAggregate({
   },
   queries: {
     stop: () => queueMicrotask(() => process.exit(4)),
+    notPlain: () => () => 1,
+    sentence: () => {
+      throw new Error('it ends in a stop.')
+    },
     items: (state) => state.items,
     broken: () => {
       throw new Error('query cannot')
