@@ -10,6 +10,7 @@ import { encodeIndex, IndexFile } from './index-file.ts'
 import { indexPath, journalPath, numbersOf, segmentPath } from './path.ts'
 import { Block, RECORD_HEADER_BYTES, lengthAt, type Address, type LogRecord } from './record.ts'
 import { scanSegment, type SegmentEnd } from './scan.ts'
+import type { Place } from './reign.ts'
 import { OpenIndex, type ShardExtent } from './segment-index.ts'
 import type { Storage } from './storage.ts'
 import type { StreamHash } from './stream.ts'
@@ -42,6 +43,8 @@ export class Catalog {
   readonly #cluster: StreamHash
   readonly #shards: number
   readonly #indexes = new Map<string, Promise<IndexFile | OpenIndex>>()
+  /** Of segments whose index knows of records past a seal, by segment and seal. */
+  readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
   #indexesRebuilt = 0
 
   constructor({ storage, clock, cluster, shards }: CatalogOptions) {
@@ -98,6 +101,18 @@ export class Catalog {
     this.#indexes.set(key, opening)
     opening.catch(() => this.#indexes.delete(key))
     return opening
+  }
+
+  /**
+   * The index of what stands in a segment before a seal, and of nothing behind it.
+   * @throws PenholdError `LogCorrupt` where that is not there unharmed
+   */
+  indexBefore(journal: number, seal: Place): Promise<OpenIndex> {
+    const key = `${indexPath(journal, seal.segment)} before ${seal.offset}`
+    const known = this.#sealedIndexes.get(key) ?? this.#readBefore(journal, seal)
+    this.#sealedIndexes.set(key, known)
+    known.catch(() => this.#sealedIndexes.delete(key))
+    return known
   }
 
   /** Takes in the index of a segment that its own writer has closed, and writes it down. */
@@ -175,9 +190,20 @@ export class Catalog {
     return { ...fields(index), ending }
   }
 
-  async #read(journal: number, segment: number): Promise<{ index: OpenIndex; ending: SegmentEnd }> {
+  async #readBefore(journal: number, { segment, offset }: Place): Promise<OpenIndex> {
+    const { index } = await this.#read(journal, segment, offset)
+    if (index.end !== offset) throw logCorrupt(segmentPath(journal, segment), index.end, 'no whole batch stands here')
+    return index
+  }
+
+  async #read(
+    journal: number,
+    segment: number,
+    before = Number.POSITIVE_INFINITY,
+  ): Promise<{ index: OpenIndex; ending: SegmentEnd }> {
     const index = new OpenIndex(journal, segment)
     const { ending } = await scanSegment(this.files, this.identity(journal, segment), (batch) => {
+      if (batch.offset >= before) return
       index.add(batch)
       for (const record of batch.records) index.addRecord(record)
     })
