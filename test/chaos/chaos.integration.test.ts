@@ -15,7 +15,7 @@ const CYCLES: Readonly<Record<string, number>> = {
 }
 const seed = Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 1e9))
 
-test.for(scenarios)('what was acknowledged survives: $name', { timeout: 240_000 }, async (scenario, { skip }) => {
+test.for(scenarios)('what was acknowledged survives: $name', { timeout: 600_000 }, async (scenario, { skip }) => {
   const lack = missing(scenario.requirements)
   skip(lack !== undefined, lack)
   const cycles = CYCLES[scenario.name]!

@@ -27,7 +27,7 @@ export interface ChaosOptions {
 }
 
 const CYCLES_PER_CHECK = 25
-const OPEN_MS_MAX = 60_000
+const OPEN_MS_MAX = 120_000
 const VIOLATIONS_SHOWN = 20
 
 export class Chaos {

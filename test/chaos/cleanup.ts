@@ -46,11 +46,20 @@ const PREFIX = 'penhold-chaos-'
 export function makeFolder(cleanup: Cleanup, parent: string = tmpdir()): string {
   for (const name of fs.readdirSync(parent)) {
     const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split('-')[0]) : Number.NaN
-    if (Number.isInteger(pid) && !fs.existsSync(`/proc/${pid}`)) removeFolder(join(parent, name))
+    if (Number.isInteger(pid) && !fs.existsSync(`/proc/${pid}`)) maybeRemoveFolder(join(parent, name))
   }
   const folder = fs.mkdtempSync(join(parent, `${PREFIX}${process.pid}-`))
   cleanup.add(() => removeFolder(folder))
   return folder
+}
+
+/** It may be somebody else's. */
+function maybeRemoveFolder(folder: string): void {
+  try {
+    removeFolder(folder)
+  } catch {
+    // Whoever may remove it will.
+  }
 }
 
 /** Unmounts what is mounted in it first: removing must never reach into a file system that is still there. */

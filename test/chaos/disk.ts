@@ -28,11 +28,13 @@ export class Disk {
   readonly #isFailing: boolean
   readonly #cleanup: Cleanup
   readonly #unmount: Undo = () => {
-    // The next one to get this loop device must not find it slow.
-    if (this.#isFailing) fs.writeFileSync(this.#requestSize, this.#usualRequestSize)
-    unmount(this.#point)
+    try {
+      // The next one to get this loop device must not find it slow.
+      this.#limitRequests(false)
+    } finally {
+      unmount(this.#point)
+    }
   }
-  #usualRequestSize = ''
 
   /** Makes the file system in `folder`; where that is on something that will have no room, `isFailing`. */
   constructor(folder: string, { bytes, isFailing = false }: DiskOptions, cleanup: Cleanup) {
@@ -59,9 +61,7 @@ export class Disk {
   mount(): void {
     execFileSync('mount', ['-o', 'loop', this.#image, this.#point], { stdio: 'pipe' })
     this.#cleanup.add(this.#unmount)
-    if (!this.#isFailing) return
-    this.#usualRequestSize = fs.readFileSync(this.#requestSize, 'utf8')
-    fs.writeFileSync(this.#requestSize, '4')
+    this.#limitRequests(this.#isFailing)
   }
 
   /** With it goes all that the system remembers of it and the device does not have. */
@@ -105,13 +105,15 @@ export class Disk {
   }
 
   /**
-   * In kilobytes. A loop device of Linux 6.16 and later takes what its file had room for only a part of for written, so
-   * that a sync succeeds whose bytes are nowhere: no log survives that. Requests of one page are written or fail.
+   * A loop device of Linux 6.16 and later takes what its file had room for only a part of for written, so that a sync
+   * succeeds whose bytes are nowhere: no log survives that. Requests of one page are written or fail.
    */
-  get #requestSize(): string {
+  #limitRequests(isLimited: boolean): void {
     const mounts = fs.readFileSync('/proc/mounts', 'utf8').split('\n')
     const device = mounts.find((line) => line.split(' ')[1] === this.#point)?.split(' ')[0] ?? ''
-    return `/sys/block/${basename(device)}/queue/max_sectors_kb`
+    const queue = `/sys/block/${basename(device)}/queue`
+    const kilobytes = isLimited ? '4' : fs.readFileSync(`${queue}/max_hw_sectors_kb`, 'utf8')
+    fs.writeFileSync(`${queue}/max_sectors_kb`, kilobytes)
   }
 }
 

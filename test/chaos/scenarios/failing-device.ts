@@ -11,7 +11,7 @@ import type { Scenario } from '../scenario.ts'
 const DEVICE_BYTES = 256 * 1024 * 1024
 /** What the file system believes to have; sparse, so that it takes from the device only what was written. */
 const DISK_BYTES = 1024 ** 3
-const RESUME_MS_MAX = 20_000
+const RESUME_MS_MAX = 60_000
 
 export const failingDevice: Scenario = {
   name: 'failing-device',

@@ -9,7 +9,7 @@ import type { NodeProcess } from '../node.ts'
 import type { Scenario } from '../scenario.ts'
 
 const DISK_BYTES = 256 * 1024 * 1024
-const WAIT_MS_MAX = 30_000
+const WAIT_MS_MAX = 60_000
 
 export const fullDisk: Scenario = {
   name: 'full-disk',

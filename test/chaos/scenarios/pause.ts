@@ -31,7 +31,8 @@ export const pause: Scenario = {
       chaos.bank.fault(isStarting ? 'stopped while starting' : 'stopped under load')
       chaos.bank.leave(first)
       fs.rmSync(join(dataDir, LOCK_PATH), { force: true })
-      const second = chaos.start(dataDir)
+      // With another number of workers the shards of one journal go to several, one after the other.
+      const second = chaos.start(dataDir, { workers: 1 + chaos.random.below(3) })
       // The second one is at work, or just about to be.
       if (chaos.random.chance(0.7)) await chaos.untilOpen(second)
       await chaos.wait(0, 300)
