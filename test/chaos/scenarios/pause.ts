@@ -22,6 +22,8 @@ export const pause: Scenario = {
       if (isStarting) {
         await first.kill()
         first = chaos.start(dataDir)
+        // Where it has not come to the lock yet it will find the second one's there.
+        first.expectEnd()
         await chaos.wait(0, 700)
       } else {
         await chaos.untilOpen(first)
