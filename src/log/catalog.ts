@@ -12,7 +12,7 @@ import { encodeIndex, IndexFile } from './index-file.ts'
 import { isAccepted, readLosses, type Losses } from './losses.ts'
 import { indexPath, journalPath, numbersOf, segmentPath } from './path.ts'
 import { Block, RECORD_HEADER_BYTES, lengthAt, type Address, type LogRecord } from './record.ts'
-import type { Reign } from './reign.ts'
+import type { Place, Reign } from './reign.ts'
 import { readSegment, salvage, type SegmentPiece } from './scan.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Storage } from './storage.ts'
@@ -41,6 +41,8 @@ export class Catalog {
   readonly #shards: number
   readonly #isLenient: boolean
   readonly #indexes = new Map<string, Promise<SegmentIndex>>()
+  /** Of segments whose index knows of records past a seal, by segment and seal. */
+  readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
   #indexesRebuilt = 0
 
   constructor({ storage, clock, cluster, shards, isLenient = false }: CatalogOptions) {
@@ -114,6 +116,18 @@ export class Catalog {
       await visit(piece, index)
     }
     return index
+  }
+
+  /**
+   * The index of what stands in a segment before a seal, and of nothing behind it.
+   * @throws PenholdError `LogCorrupt` where that is not there unharmed
+   */
+  indexBefore(journal: number, seal: Place): Promise<OpenIndex> {
+    const key = `${indexPath(journal, seal.segment)} before ${seal.offset}`
+    const known = this.#sealedIndexes.get(key) ?? this.#readBefore(journal, seal)
+    this.#sealedIndexes.set(key, known)
+    known.catch(() => this.#sealedIndexes.delete(key))
+    return known
   }
 
   /** Takes in the index of a segment that its own writer has closed, and writes it down. */
@@ -240,6 +254,16 @@ export class Catalog {
     index.addGap({ segment, from, to, problem, isAccepted: isAccepted(losses, { segment, from, to }) })
   }
 
+  async #readBefore(journal: number, { segment, offset }: Place): Promise<OpenIndex> {
+    const index = new OpenIndex(journal, segment)
+    for await (const piece of readSegment(this.files, this.identity(journal, segment))) {
+      if (beginningOf(piece) >= offset) break
+      await this.#add(index, piece)
+    }
+    if (index.end === offset || index.gaps.length > 0) return index
+    throw logCorrupt(segmentPath(journal, segment), index.end, 'no whole batch stands here')
+  }
+
   /** Writes an index down and opens it; undefined where that failed, which costs memory and nothing else. */
   async #write(index: OpenIndex): Promise<IndexFile | undefined> {
     const path = indexPath(index.journal, index.segment)
@@ -263,4 +287,17 @@ function isFollowed(before: Neighbour, next: Neighbour): boolean {
   const isTold =
     before.gaps.some(({ to }) => to === Number.POSITIVE_INFINITY) || next.gaps.some(({ from }) => from === 0)
   return isTold || next.firstBatchNumber === 0 || next.firstBatchNumber === before.lastBatchNumber + 1
+}
+
+function beginningOf(piece: SegmentPiece): number {
+  switch (piece.kind) {
+    case 'batch':
+      return piece.batch.offset
+    case 'flipped':
+      return piece.flipped.offset
+    case 'damage':
+      return piece.from
+    case 'end':
+      return Number.POSITIVE_INFINITY
+  }
 }

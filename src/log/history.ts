@@ -2,12 +2,13 @@
  * Finding and reading streams: the newest record of a stream, and its chain back from there. Reads what counts and
  * nothing else: records past a seal are passed over (I1).
  */
+import { assert } from '../aggregate/assert.ts'
 import type { Catalog } from './catalog.ts'
 import type { IndexFile } from './index-file.ts'
 import { recordAt } from './batch.ts'
 import { segmentPath } from './path.ts'
 import { Block, lengthAt, NOWHERE, LogRecord, RecordKind, type Address } from './record.ts'
-import { isWithin, type Reign } from './reign.ts'
+import { isBefore, isWithin, type Reign } from './reign.ts'
 import type { OpenIndex } from './segment-index.ts'
 import type { Stream } from './stream.ts'
 
@@ -33,10 +34,12 @@ export class History {
   async newest(reigns: readonly Reign[], stream: Stream): Promise<LogRecord | undefined> {
     for (const reign of reigns.toReversed()) {
       for await (const index of this.#indexes(reign)) {
-        const offset = await this.#catalog.find(index, stream.shard, stream.hash)
+        const offset = await this.#newestWithin(reign, index, stream)
         if (offset === undefined) continue
-        const record = await this.#counted(reigns, { journal: index.journal, segment: index.segment, offset })
-        if (record !== undefined) return record
+        const { journal, segment } = index
+        const record = await this.#catalog.record({ journal, segment, offset })
+        assert(isWithin(reign, record.epoch, record.address), 'an owner writes within its reign up to its seal')
+        return record
       }
     }
     return undefined
@@ -103,14 +106,14 @@ export class History {
     }
   }
 
-  /** From a record that may stand past a seal back to the newest that counts. */
-  async #counted(reigns: readonly Reign[], address: Address): Promise<LogRecord | undefined> {
-    let record = await this.#catalog.record(address)
-    while (!reigns.some((reign) => isWithin(reign, record.epoch, record.address))) {
-      if (record.previous.journal === 0) return undefined
-      record = await this.#catalog.record(record.previous)
-    }
-    return record
+  /** The offset of the stream's newest record in a segment of the reign. */
+  async #newestWithin(reign: Reign, index: IndexFile | OpenIndex, stream: Stream): Promise<number | undefined> {
+    const { segment } = index
+    const offset = await this.#catalog.find(index, stream.shard, stream.hash)
+    const { until } = reign
+    if (offset === undefined || until === undefined || isBefore({ segment, offset }, until)) return offset
+    // What an owner wrote past its seal was perhaps never durable, and may be gone although the index has seen it.
+    return (await this.#catalog.indexBefore(index.journal, until)).find(stream.hash)
   }
 }
 

@@ -1,0 +1,65 @@
+/** What `npm run chaos` was told on its command line. */
+import { parseArgs } from 'node:util'
+import type { Scenario } from './scenario.ts'
+import { scenarios } from './scenarios/index.ts'
+
+export interface Arguments {
+  readonly scenario: Scenario
+  /** Undefined for as many as the scenario takes to count. */
+  readonly cycles: number | undefined
+  readonly seed: number
+  readonly isJson: boolean
+}
+
+export function helpText(): string {
+  const list = scenarios.map(({ name, about, cycles }) => {
+    const howMany = Number.isFinite(cycles) ? ` (${cycles} cycles)` : ''
+    return `  ${name.padEnd(15)} ${about}${howMany}`
+  })
+  return `Torments real Penhold nodes on real disks, and holds what they told their clients against their log.
+
+  npm run chaos -- SCENARIO [OPTIONS]
+
+${list.join('\n')}
+
+  --cycles N      how many cycles
+  --seed N        for the clients' and the faults' choices; chance of the machine remains (default: 1)
+  --json          print one JSON object and nothing else
+  --help          print this
+
+Exits with 1 where something was violated, and then keeps the log and the history and says where.
+All but kill and pause need root: they mount file systems of their own in the temporary folder, or use strace.`
+}
+
+/** Undefined where help was asked for. @throws Error that says what is wrong with them */
+export function readArguments(args: readonly string[]): Arguments | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      cycles: { type: 'string' },
+      seed: { type: 'string', default: '1' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false, short: 'h' },
+    },
+  })
+  if (values.help) return undefined
+  const [name] = positionals
+  const scenario = scenarios.find((known) => known.name === name)
+  if (scenario === undefined || positionals.length > 1) {
+    const known = scenarios.map((each) => each.name).join(', ')
+    throw new Error(`name one scenario: ${known}; --help says what they do`)
+  }
+  return {
+    scenario,
+    cycles: values.cycles === undefined ? undefined : whole('--cycles', values.cycles, 1),
+    seed: whole('--seed', values.seed, 0),
+    isJson: values.json,
+  }
+}
+
+function whole(name: string, text: string, min: number): number {
+  const value = Number(text)
+  if (/^\d{1,9}$/.test(text) && value >= min) return value
+  throw new Error(`${name} is '${text}'; give a whole number from ${min} to 999999999`)
+}

@@ -1,0 +1,16 @@
+/** The bank that is tormented: small segments and few actors in memory, so that a short run has roll-overs and recoveries. */
+import { defineCluster } from '../../src/index.ts'
+import { Account } from './account.ts'
+
+export default defineCluster({
+  name: 'chaos',
+  aggregates: [Account],
+  dataDir: '../../.tmp/chaos',
+  shards: 8,
+  workers: 2,
+  segmentBytes: 128 * 1024,
+  limits: { activeActorsMax: 4 },
+  timeouts: { askMs: 5_000 },
+  // A thread has no `send`: it tells its warnings to the node, which is in the main thread.
+  onWarning: (message) => void process.send?.({ kind: 'warning', message }),
+})

@@ -1,0 +1,188 @@
+/**
+ * The bank's clients: several at once, each sending commands and reads to whichever node serves, and sending again what
+ * failed, with the same id. Keeps the history of what they did and were told. Lives in the supervisor's process, where
+ * no fault reaches it.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { deriveId } from '../../src/index.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import type { CommandOutcome, Entry } from '../checker/history.ts'
+import { EVENTS_OF, type AccountCommand } from './account.ts'
+import type { Figures } from './figures.ts'
+import type { Answer, Call, Request } from './message.ts'
+import type { NodeProcess } from './node.ts'
+
+const CLIENTS = 16
+const ACCOUNTS = 12
+const SENDINGS_MAX = 10
+const PAUSE_AFTER_FAILURE_MS = 5
+const COMMANDS: readonly AccountCommand[] = ['deposit', 'deposit', 'withdraw', 'withdraw', 'exchange', 'touch']
+
+export class Bank {
+  readonly #random: SeededRandom
+  readonly #seed: number
+  readonly #figures: Figures
+  #round = 0
+  #accounts: readonly string[] = []
+  #history: Entry[] = []
+  /** Requests whose answer, or whose process's end, is still to come. */
+  readonly #underWay = new Set<Promise<void>>()
+  #serving: NodeProcess[] = []
+  #clients: Promise<void>[] = []
+  #isStopped = true
+  #commandsLeft = 0
+  #onServing: (() => void)[] = []
+  readonly #givenUp = new Map<NodeProcess, PromiseWithResolvers<undefined>>()
+  #lastFault: number | undefined
+
+  constructor(seed: number, figures: Figures) {
+    this.#seed = seed
+    this.#random = new SeededRandom(seed)
+    this.#figures = figures
+  }
+
+  get accounts(): readonly string[] {
+    return this.#accounts
+  }
+  get history(): readonly Entry[] {
+    return this.#history
+  }
+
+  /**
+   * Opens new accounts, forgets the history of the old ones, and lets the clients work, until they are stopped or have
+   * sent so many commands. Resolves when they are done.
+   */
+  begin({ commands = Number.POSITIVE_INFINITY }: { readonly commands?: number } = {}): Promise<unknown> {
+    this.#round += 1
+    this.#accounts = Array.from({ length: ACCOUNTS }, (_, i) => `round-${this.#round}-${i}`)
+    this.#history = []
+    this.#isStopped = false
+    this.#commandsLeft = commands
+    this.#clients = Array.from({ length: CLIENTS }, (_, client) => this.#runClient(client))
+    return Promise.all(this.#clients)
+  }
+
+  /** Ends the clients. Resolves when the history is complete, which takes the end of all nodes that owe an answer. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    for (const wake of this.#onServing.splice(0)) wake()
+    await Promise.all(this.#clients)
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+
+  /** Clients send to this node from now on. */
+  serve(node: NodeProcess): void {
+    this.#serving.push(node)
+    void node.ended.then(() => this.leave(node))
+    for (const wake of this.#onServing.splice(0)) wake()
+  }
+
+  /** Clients send no more to this node, and wait no longer for what it owes them; whatever it says yet is recorded. */
+  leave(node: NodeProcess): void {
+    this.#serving = this.#serving.filter((serving) => serving !== node)
+    this.#givenUp.get(node)?.resolve(undefined)
+    this.#givenUp.delete(node)
+  }
+
+  /** Something was broken just now: from here on it is counted until somebody is served again. */
+  fault(kind: string): void {
+    this.#figures.fault(kind)
+    this.#lastFault = performance.now()
+  }
+
+  async #runClient(client: number): Promise<void> {
+    const random = new SeededRandom(this.#random.next())
+    for (let count = 0; !this.#isStopped && this.#commandsLeft > 0; count += 1) {
+      const account = this.#accounts[random.below(this.#accounts.length)]!
+      const kind = random.below(10)
+      if (kind < 7) await this.#command(random, account, deriveId('chaos', this.#seed, this.#round, client, count))
+      else await this.#read(random, account, kind)
+    }
+  }
+
+  async #command(random: SeededRandom, account: string, commandId: string): Promise<void> {
+    this.#figures.commands += 1
+    this.#commandsLeft -= 1
+    const name = COMMANDS[random.below(COMMANDS.length)]!
+    const text = 'x'.repeat(random.chance(0.1) ? random.below(4_000) : random.below(100))
+    const call: Call = { kind: 'command', name, commandId, payload: { amount: random.below(100), text } }
+    for (let sending = 1; sending <= SENDINGS_MAX; sending += 1) {
+      const timeoutMs = random.chance(0.03) ? 1 + random.below(4) : undefined
+      const answer = await this.#send({ account, call, timeoutMs })
+      if (answer === 'stopped') return
+      const isAnswered = answer?.kind === 'accepted' || answer?.kind === 'rejected'
+      // Some ask again although they know, and some never learn.
+      if (!random.chance(isAnswered ? 0.15 : 0.9)) return
+      if (answer?.kind === 'failed') await delay(PAUSE_AFTER_FAILURE_MS)
+    }
+  }
+
+  async #read(random: SeededRandom, account: string, kind: number): Promise<void> {
+    const atVersion = kind === 9 ? random.below(20) : undefined
+    const call: Call = kind === 7 ? { kind: 'query' } : { kind: 'state', atVersion }
+    const answer = await this.#send({ account, call, timeoutMs: undefined })
+    if (answer !== 'stopped' && answer?.kind === 'failed') await delay(PAUSE_AFTER_FAILURE_MS)
+  }
+
+  /** Undefined where the client gave up waiting. */
+  async #send(request: Request): Promise<Answer | 'stopped' | undefined> {
+    while (this.#serving.length === 0 && !this.#isStopped) {
+      await new Promise<void>((resolve) => this.#onServing.push(resolve))
+    }
+    if (this.#isStopped) return 'stopped'
+    const node = this.#serving[this.#random.below(this.#serving.length)]!
+    const invokedAt = performance.now()
+    const answering = node.ask(request)
+    const recording = answering.then((answer) => this.#record(request, invokedAt, answer))
+    this.#underWay.add(recording)
+    void recording.then(() => this.#underWay.delete(recording))
+    let givenUp = this.#givenUp.get(node)
+    if (givenUp === undefined) this.#givenUp.set(node, (givenUp = Promise.withResolvers()))
+    return Promise.race([answering, givenUp.promise])
+  }
+
+  #record(request: Request, invokedAt: number, answer: Answer | undefined): void {
+    const returnedAt = answer === undefined ? Number.POSITIVE_INFINITY : performance.now()
+    if (answer?.kind === 'failed') this.#figures.failure(answer.code)
+    const { account, call } = request
+    const where = { stream: `account/${account}`, invokedAt, returnedAt }
+    if (call.kind !== 'command') {
+      if (answer?.kind !== 'shown') return
+      this.#figures.reads += 1
+      const isPast = call.kind === 'state' && call.atVersion !== undefined
+      this.#history.push({ ...where, kind: isPast ? 'past' : 'read', seen: answer.seen })
+      return
+    }
+    const outcome = outcomeOf(answer)
+    this.#history.push({ ...where, kind: 'command', commandId: call.commandId, events: EVENTS_OF[call.name], outcome })
+    this.#count(outcome)
+    if (outcome.kind !== 'accepted' || this.#lastFault === undefined || invokedAt < this.#lastFault) return
+    this.#figures.recoverMs.push(returnedAt - this.#lastFault)
+    this.#lastFault = undefined
+  }
+
+  #count({ kind }: CommandOutcome): void {
+    const figures = this.#figures
+    figures.sendings += 1
+    if (kind === 'accepted') figures.acknowledged += 1
+    else if (kind === 'declined') figures.declined += 1
+    else if (kind === 'none') figures.failedDefinitely += 1
+    else figures.unknown += 1
+  }
+}
+
+function outcomeOf(answer: Answer | undefined): CommandOutcome {
+  switch (answer?.kind) {
+    case 'accepted': {
+      const { version, position, events } = answer
+      return events === 0 ? { kind: 'declined', seen: { version } } : { kind: 'accepted', version, position }
+    }
+    case 'rejected':
+      return { kind: 'declined', seen: answer.seen }
+    case 'failed':
+      return { kind: answer.outcome }
+    case 'shown':
+    case undefined:
+      return { kind: 'unknown' }
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * A run of one scenario: what all of them share. Starts nodes, lets the bank's clients work on them, and holds the
+ * history against the log every few cycles. Each round has accounts of its own, so that its history can be forgotten when
+ * it was checked; of the rounds before it is checked that they have stayed what they were.
+ */
+import { fork } from 'node:child_process'
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Overrides } from '../../src/index.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { check, checkShards } from '../checker/check.ts'
+import type { Entry, LoggedEvent } from '../checker/history.ts'
+import { Bank } from './bank.ts'
+import { Cleanup, makeFolder } from './cleanup.ts'
+import { Figures } from './figures.ts'
+import type { FromLogReader, ToLogReader } from './message.ts'
+import { NodeProcess } from './node.ts'
+
+export interface ChaosOptions {
+  readonly cycles: number
+  readonly seed: number
+  readonly signal: AbortSignal
+  readonly onCycle: (chaos: Chaos) => void
+}
+
+const CYCLES_PER_CHECK = 25
+const OPEN_MS_MAX = 120_000
+const VIOLATIONS_SHOWN = 20
+
+export class Chaos {
+  cycles: number
+  readonly random: SeededRandom
+  readonly folder: string
+  readonly cleanup: Cleanup
+  readonly figures: Figures = new Figures()
+  readonly bank: Bank
+  readonly #options: ChaosOptions
+  readonly #nodes = new Set<NodeProcess>()
+  /** By data directory and account: the last event at the check of the account's round. */
+  readonly #settled = new Map<string, Map<string, LoggedEvent | undefined>>()
+
+  constructor(options: ChaosOptions, cleanup: Cleanup) {
+    this.#options = options
+    this.cycles = options.cycles
+    this.random = new SeededRandom(options.seed)
+    this.cleanup = cleanup
+    this.folder = makeFolder(cleanup)
+    this.bank = new Bank(this.random.next(), this.figures)
+  }
+
+  /** Starts a node's process, which opens nothing yet. */
+  boot(environment: NodeJS.ProcessEnv = {}): NodeProcess {
+    this.#options.signal.throwIfAborted()
+    const node = new NodeProcess(environment)
+    this.#nodes.add(node)
+    const undo = (): void => void process.kill(node.pid, 'SIGKILL')
+    this.cleanup.add(undo)
+    void node.ended.then(({ code, signal, stderr, warnings }) => {
+      this.#nodes.delete(node)
+      this.cleanup.forget(undo)
+      if (node.isExpectedToEnd || this.#options.signal.aborted) return
+      const last = [node.refusal ?? '', stderr.trim(), ...warnings.slice(-3)].filter((text) => text !== '')
+      this.violated(`a node ended by itself (${signal ?? code}): ${last.join(' | ')}`)
+    })
+    return node
+  }
+
+  /** Starts a node, and clients on it: they may ask before it serves. */
+  start(dataDir: string, overrides: Overrides = {}): NodeProcess {
+    const node = this.boot()
+    this.open(node, dataDir, overrides)
+    return node
+  }
+
+  open(node: NodeProcess, dataDir: string, overrides: Overrides = {}): void {
+    node.open({ dataDir, ...overrides })
+    void node.opened.then((ms) => ms !== undefined && this.figures.openMs.push(ms))
+    this.bank.serve(node)
+  }
+
+  /** Waits until the node serves. One that does not, and was not kept from it, is a violation. */
+  async untilOpen(node: NodeProcess): Promise<boolean> {
+    const late = delay(OPEN_MS_MAX, 'late', { ref: false })
+    const ms = await Promise.race([node.opened, late])
+    if (ms === 'late') this.violated(`a node did not serve within ${OPEN_MS_MAX} ms`)
+    return typeof ms === 'number'
+  }
+
+  /** Some time, at random. */
+  async wait(msMin: number, msMax: number): Promise<void> {
+    await delay(msMin + this.random.below(Math.max(1, msMax - msMin)), undefined, { signal: this.#options.signal })
+  }
+
+  /** Waits until something is so; for what comes by itself. Resolves to whether it came within the time. */
+  async until(isSo: () => boolean | Promise<boolean>, msMax: number): Promise<boolean> {
+    const end = performance.now() + msMax
+    while (!(await isSo())) {
+      if (performance.now() > end) return false
+      await delay(10, undefined, { signal: this.#options.signal })
+    }
+    return true
+  }
+
+  violated(message: string): void {
+    this.figures.violations.push(message)
+  }
+
+  /** How many cycles there are to be, where that was not known before. */
+  plan(cycles: number): void {
+    this.cycles = cycles
+  }
+
+  /** Ends a cycle, and a round where it is time for that. Resolves to whether the nodes were ended for a check. */
+  async turn(dataDir: string): Promise<boolean> {
+    const cycle = this.figures.cycles + 1
+    const isLast = cycle === this.cycles
+    const isChecked = isLast || cycle % CYCLES_PER_CHECK === 0
+    if (isChecked) await this.check(dataDir)
+    if (isChecked && !isLast) void this.bank.begin()
+    this.cycleDone()
+    return isChecked
+  }
+
+  cycleDone(): void {
+    this.figures.cycles += 1
+    this.#options.onCycle(this)
+    this.#options.signal.throwIfAborted()
+  }
+
+  /** Copies a directory that nobody works in, with what is known to be in it from a check of `checked`. */
+  copy({ from, checked, to }: { readonly from: string; readonly checked: string; readonly to: string }): void {
+    fs.rmSync(to, { recursive: true, force: true })
+    fs.cpSync(from, to, { recursive: true })
+    this.#settled.set(to, new Map(this.#settled.get(checked)))
+  }
+
+  /** Ends all nodes and the round, reads the log in a fresh process, and holds the round's history against it. */
+  async check(dataDir: string, what = ''): Promise<void> {
+    await Promise.all([...this.#nodes].map((node) => node.kill()))
+    await this.bank.stop()
+    const { history, accounts } = this.bank
+    const settled = this.#settled.get(dataDir) ?? new Map<string, LoggedEvent | undefined>()
+    this.#settled.set(dataDir, settled)
+    const invokedAt = performance.now()
+    const dropsIndexes = this.random.chance(0.5)
+    const found = await readLog({ dataDir, accounts: [...accounts, ...settled.keys()], dropsIndexes })
+    const returnedAt = performance.now()
+    const log = new Map(found.events)
+    const shown = found.shown.map(([stream, seen]): Entry => ({ kind: 'read', stream, invokedAt, returnedAt, seen }))
+    const ofRound = new Map([...log].filter(([stream]) => !settled.has(accountOf(stream))))
+    const entries = [...history, ...shown.filter(({ stream }) => ofRound.has(stream))]
+    const violations = [...check(entries, ofRound), ...checkShards(log)]
+    const problems = [
+      ...found.problems,
+      ...changed(settled, log),
+      ...violations.map(({ kind, stream, message }) => `${kind} ${stream}: ${message}`),
+    ].map((problem) => (what === '' ? problem : `${what}: ${problem}`))
+    for (const account of accounts) settled.set(account, log.get(`account/${account}`)?.at(-1))
+    for (const events of ofRound.values()) this.figures.events += events.length
+    this.figures.checks += 1
+    if (problems.length > 0) this.#keepEvidence(dataDir, problems, entries)
+  }
+
+  #keepEvidence(dataDir: string, problems: readonly string[], history: readonly Entry[]): void {
+    const folder = fs.mkdtempSync(join(tmpdir(), 'penhold-violation-'))
+    fs.cpSync(dataDir, join(folder, 'data'), { recursive: true })
+    fs.writeFileSync(join(folder, 'history.json'), JSON.stringify(history, undefined, 1))
+    fs.writeFileSync(join(folder, 'violations.txt'), problems.join('\n'))
+    for (const problem of problems.slice(0, VIOLATIONS_SHOWN)) this.violated(problem)
+    this.violated(`${problems.length} in this check; the log and the history are kept in ${folder}`)
+  }
+}
+
+function accountOf(stream: string): string {
+  return stream.slice(stream.indexOf('/') + 1)
+}
+
+/** What the log had of a round at its check it has for ever. */
+function changed(
+  settled: ReadonlyMap<string, LoggedEvent | undefined>,
+  log: ReadonlyMap<string, readonly LoggedEvent[]>,
+): string[] {
+  return [...settled].flatMap(([account, then]) => {
+    const now = log.get(`account/${account}`)?.at(-1)
+    if (now?.version === then?.version && now?.digest === then?.digest) return []
+    return [`changed account/${account}: it ended at version ${then?.version} and ends at ${now?.version} now`]
+  })
+}
+
+const READ_MS_MAX = 120_000
+
+async function readLog(job: ToLogReader): Promise<FromLogReader> {
+  const child = fork(fileURLToPath(new URL('log-process.ts', import.meta.url)), {
+    execArgv: [],
+    serialization: 'advanced',
+  })
+  const timer = setTimeout(() => child.kill('SIGKILL'), READ_MS_MAX)
+  try {
+    return await new Promise<FromLogReader>((resolve, reject) => {
+      child.once('message', (told) => resolve(told as FromLogReader))
+      child.once('exit', (code, signal) => reject(new Error(`the log's reader ended with ${signal ?? code}`)))
+      child.send(job)
+    })
+  } catch (error) {
+    return { shown: [], events: [], problems: [String(error)] }
+  } finally {
+    clearTimeout(timer)
+    if (child.exitCode === null && child.signalCode === null)
+      await new Promise((resolve) => child.once('exit', resolve))
+  }
+}

@@ -1,0 +1,56 @@
+/** What the supervisor and a node's process say to each other. */
+import type { Overrides } from '../../src/index.ts'
+import type { LoggedEvent } from '../checker/history.ts'
+import type { AccountCommand, AccountState } from './account.ts'
+
+export type Call =
+  | {
+      readonly kind: 'command'
+      readonly name: AccountCommand
+      readonly commandId: string
+      readonly payload: { readonly amount: number; readonly text: string }
+    }
+  | { readonly kind: 'query' }
+  | { readonly kind: 'state'; readonly atVersion?: number | undefined }
+
+export interface Request {
+  readonly account: string
+  readonly call: Call
+  readonly timeoutMs: number | undefined
+}
+
+export type Answer =
+  | { readonly kind: 'accepted'; readonly version: number; readonly position: number; readonly events: number }
+  | { readonly kind: 'rejected'; readonly seen: AccountState }
+  | { readonly kind: 'shown'; readonly seen: AccountState }
+  | { readonly kind: 'failed'; readonly code: string; readonly outcome: 'none' | 'unknown'; readonly message: string }
+
+export type ToNode =
+  | { readonly kind: 'open'; readonly overrides: Overrides }
+  | ({ readonly kind: 'request'; readonly request: number } & Request)
+  | { readonly kind: 'status' }
+  | { readonly kind: 'close' }
+
+export type FromNode =
+  /** Its modules are loaded; nothing was opened yet. */
+  | { readonly kind: 'booted' }
+  | { readonly kind: 'opened'; readonly ms: number }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'answer'; readonly request: number; readonly answer: Answer }
+  | { readonly kind: 'warning'; readonly message: string }
+  | { readonly kind: 'status'; readonly workerRestarts: number }
+
+export interface ToLogReader {
+  readonly dataDir: string
+  readonly accounts: readonly string[]
+  /** Indexes are derived: without them the same must be found. */
+  readonly dropsIndexes: boolean
+}
+
+export interface FromLogReader {
+  /** What a node that was started anew shows of each account. */
+  readonly shown: readonly (readonly [stream: string, seen: AccountState])[]
+  readonly events: readonly (readonly [stream: string, events: readonly LoggedEvent[]])[]
+  /** Shards that could not be opened, and everything else that no reader should meet. */
+  readonly problems: readonly string[]
+}

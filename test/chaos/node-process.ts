@@ -1,0 +1,67 @@
+/** A node in a process of its own. Does what its supervisor says, and ends when that is gone. */
+import { PenholdError, Rejected, startNode, type Node } from '../../src/index.ts'
+import { Account, type AccountState } from './account.ts'
+import type { Answer, FromNode, Request, ToNode } from './message.ts'
+
+const config = new URL('bank.config.ts', import.meta.url)
+// Loaded before anything is opened, so that system calls can be counted from there.
+await import(config.href)
+
+function say(message: FromNode, then: () => void = () => undefined): void {
+  // The supervisor may be gone; nobody waits for the answer then.
+  process.send?.(message, then)
+}
+
+let opening: Promise<Node> | undefined
+
+async function open(message: ToNode & { readonly kind: 'open' }): Promise<Node> {
+  const before = performance.now()
+  const node = await startNode(config, message.overrides)
+  say({ kind: 'opened', ms: performance.now() - before })
+  return node
+}
+
+async function answer({ account, call, timeoutMs }: Request): Promise<Answer> {
+  try {
+    const node = await opening
+    if (node === undefined) throw new Error('a request came before the node was to be opened')
+    const ref = node.ref(Account, account)
+    const options = timeoutMs === undefined ? {} : { timeoutMs }
+    if (call.kind === 'query') return { kind: 'shown', seen: await ref.query('look', undefined, options) }
+    if (call.kind === 'state') {
+      const moment = call.atVersion === undefined ? undefined : { atVersion: call.atVersion }
+      return { kind: 'shown', seen: await ref.state(moment, options) }
+    }
+    const reply = await ref.ask(call.name, call.payload, { ...options, commandId: call.commandId })
+    return { kind: 'accepted', version: reply.version, position: reply.position, events: reply.events.length }
+  } catch (error) {
+    if (error instanceof Rejected) return { kind: 'rejected', seen: error.details as AccountState }
+    if (error instanceof PenholdError) {
+      return { kind: 'failed', code: error.code, outcome: error.outcome, message: error.message }
+    }
+    // The node could not be opened: it has done nothing.
+    return { kind: 'failed', code: 'NotOpened', outcome: 'none', message: String(error) }
+  }
+}
+
+process.on('message', (message: ToNode) => {
+  switch (message.kind) {
+    case 'open':
+      opening = open(message)
+      opening.catch((error: unknown) => {
+        say({ kind: 'refused', reason: String(error) }, () => process.disconnect())
+      })
+      break
+    case 'request':
+      void answer(message).then((told) => say({ kind: 'answer', request: message.request, answer: told }))
+      break
+    case 'status':
+      void opening?.then(async (node) => say({ kind: 'status', workerRestarts: (await node.status()).workerRestarts }))
+      break
+    case 'close':
+      void opening?.then((node) => node.close()).then(() => process.disconnect())
+      break
+  }
+})
+process.on('disconnect', () => process.exit())
+say({ kind: 'booted' })

@@ -1,0 +1,162 @@
+/**
+ * A node's process as its supervisor holds it: starts it, asks it, signals it, and knows when it has ended. A request
+ * that the process did not answer before its end gets no answer, and what it said before its end is always heard first.
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Overrides } from '../../src/index.ts'
+import type { Answer, FromNode, Request, ToNode } from './message.ts'
+
+export interface Ending {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  /** The end of what it wrote there. */
+  readonly stderr: string
+  readonly warnings: readonly string[]
+}
+
+const STDERR_KEPT = 4_000
+const WARNINGS_KEPT = 20
+
+export class NodeProcess {
+  /** Resolves when its modules are loaded; never where it ended before. */
+  readonly booted: Promise<void>
+  /** Resolves to the milliseconds that opening took, or to undefined where the process ended, or gave up, before. */
+  readonly opened: Promise<number | undefined>
+  /** Resolves when the process is gone and all that it said was heard. */
+  readonly ended: Promise<Ending>
+  readonly #child: ChildProcess
+  readonly #pending = new Map<number, (answer: Answer | undefined) => void>()
+  readonly #warnings: string[] = []
+  #lastRequest = 0
+  #stderr = ''
+  #onBooted: () => void = () => undefined
+  #onOpened: (ms: number | undefined) => void = () => undefined
+  #onStatus: (workerRestarts: number | undefined) => void = () => undefined
+  #refusal: string | undefined
+  #isEnded = false
+  #isExpectedToEnd = false
+
+  /** Starts the process; it opens nothing before `open`. */
+  constructor(environment: NodeJS.ProcessEnv = {}) {
+    this.#child = fork(fileURLToPath(new URL('node-process.ts', import.meta.url)), {
+      execArgv: [],
+      env: { ...process.env, ...environment },
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.booted = new Promise((resolve) => (this.#onBooted = resolve))
+    this.opened = new Promise((resolve) => (this.#onOpened = resolve))
+    this.#child.stderr?.on('data', (bytes: Buffer) => {
+      this.#stderr = (this.#stderr + bytes.toString()).slice(-STDERR_KEPT)
+    })
+    this.#child.on('message', (message) => this.#hear(message as FromNode))
+    // Sending to a process that has just died; its end is told by itself.
+    this.#child.on('error', () => undefined)
+    this.ended = this.#awaitEnd()
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+  get isEnded(): boolean {
+    return this.#isEnded
+  }
+  /** Why it could not be opened, where it said so. */
+  get refusal(): string | undefined {
+    return this.#refusal
+  }
+  /** Whether it was told to end, or killed, by its supervisor. */
+  get isExpectedToEnd(): boolean {
+    return this.#isExpectedToEnd
+  }
+
+  open(overrides: Overrides): void {
+    this.#say({ kind: 'open', overrides })
+  }
+
+  /** Resolves to undefined where the process ends before it answers. */
+  ask(request: Request): Promise<Answer | undefined> {
+    if (this.#isEnded) return Promise.resolve(undefined)
+    const number = (this.#lastRequest += 1)
+    return new Promise((resolve) => {
+      this.#pending.set(number, resolve)
+      this.#say({ kind: 'request', request: number, ...request })
+    })
+  }
+
+  /** How many of its workers it has replaced. */
+  workerRestarts(): Promise<number | undefined> {
+    return new Promise((resolve) => {
+      this.#onStatus = resolve
+      this.#say({ kind: 'status' })
+    })
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(signal)
+  }
+
+  /** What becomes of it is somebody else's doing from here on. */
+  expectEnd(): void {
+    this.#isExpectedToEnd = true
+  }
+
+  async kill(): Promise<void> {
+    this.expectEnd()
+    this.#child.kill('SIGKILL')
+    await this.ended
+  }
+
+  /** Lets it answer what is under way and end. */
+  async close(): Promise<void> {
+    this.expectEnd()
+    this.#say({ kind: 'close' })
+    await this.ended
+  }
+
+  #say(message: ToNode): void {
+    // It may be dead already: then its end says the rest.
+    this.#child.send(message, () => undefined)
+  }
+
+  #hear(message: FromNode): void {
+    switch (message.kind) {
+      case 'booted':
+        return this.#onBooted()
+      case 'opened':
+        return this.#onOpened(message.ms)
+      case 'refused':
+        this.#refusal = message.reason
+        return this.#onOpened(undefined)
+      case 'answer': {
+        this.#pending.get(message.request)?.(message.answer)
+        this.#pending.delete(message.request)
+        return
+      }
+      case 'warning':
+        if (this.#warnings.length === WARNINGS_KEPT) this.#warnings.shift()
+        this.#warnings.push(message.message)
+        return
+      case 'status':
+        return this.#onStatus(message.workerRestarts)
+    }
+  }
+
+  async #awaitEnd(): Promise<Ending> {
+    const child = this.#child
+    const [{ code, signal }] = await Promise.all([
+      new Promise<Pick<Ending, 'code' | 'signal'>>((resolve) => {
+        child.once('exit', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }))
+      }),
+      // Comes after the last message, which may be read after the exit is known.
+      new Promise<void>((resolve) => child.once('disconnect', () => resolve())),
+    ])
+    this.#isEnded = true
+    this.#onOpened(undefined)
+    this.#onStatus(undefined)
+    for (const resolve of this.#pending.values()) resolve(undefined)
+    this.#pending.clear()
+    return { code, signal, stderr: this.#stderr, warnings: this.#warnings }
+  }
+}

@@ -1,0 +1,41 @@
+/** What a scenario needs of the machine, and the word that says what is missing. */
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { Cleanup, makeFolder } from './cleanup.ts'
+import { Disk } from './disk.ts'
+
+/** `mounts`: making, mounting and unmounting file systems; `tracing`: failing another process's system calls. */
+export type Requirement = 'linux' | 'mounts' | 'tracing'
+
+const TOOLS: Readonly<Record<Requirement, readonly string[]>> = {
+  linux: [],
+  mounts: ['mkfs.ext4', 'mount', 'umount', 'perl'],
+  tracing: ['strace'],
+}
+
+/** Undefined where everything is there. */
+export function missing(requirements: readonly Requirement[]): string | undefined {
+  if (process.platform !== 'linux') return 'it needs Linux'
+  const tool = requirements.flatMap((requirement) => TOOLS[requirement]).find((name) => !isInstalled(name))
+  if (tool !== undefined) return `it needs ${tool}`
+  if (requirements.some((requirement) => requirement !== 'linux') && process.getuid?.() !== 0) return 'it needs root'
+  if (requirements.includes('mounts')) return mountProblem()
+  return undefined
+}
+
+function isInstalled(tool: string): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((folder) => fs.existsSync(join(folder, tool)))
+}
+
+/** Root in a container may not mount. */
+function mountProblem(): string | undefined {
+  const cleanup = new Cleanup()
+  try {
+    new Disk(makeFolder(cleanup), { bytes: 64 * 1024 * 1024 }, cleanup).unmount()
+    return undefined
+  } catch (error) {
+    return `it needs to mount a file system (${error instanceof Error ? error.message.trim() : String(error)})`
+  } finally {
+    cleanup.run()
+  }
+}
