@@ -260,8 +260,12 @@ export class Catalog {
       if (beginningOf(piece) >= offset) break
       await this.#add(index, piece)
     }
-    if (index.end === offset || index.gaps.length > 0) return index
-    throw logCorrupt(segmentPath(journal, segment), index.end, 'no whole batch stands here')
+    const gap = index.gaps.find(({ isAccepted: isKnown }) => !isKnown)
+    if (gap !== undefined) throw logCorrupt(segmentPath(journal, segment), gap.from, gap.problem)
+    if (index.end < offset && index.gaps.length === 0) {
+      throw logCorrupt(segmentPath(journal, segment), index.end, 'no whole batch stands here')
+    }
+    return index
   }
 
   /** Writes an index down and opens it; undefined where that failed, which costs memory and nothing else. */

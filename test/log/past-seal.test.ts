@@ -76,7 +76,9 @@ test('an index that knows of what an owner wrote past its seal, and that is gone
 
 test('damage before the seal is not taken for the end of what stands there', async () => {
   const disk = await diskWithGhost()
+  // Two bits: one alone is set right.
   disk.files.get(segmentPath(1, 1))!.flip(100, 1)
+  disk.files.get(segmentPath(1, 1))!.flip(130, 1)
   const heir = await openLog(disk, [0, 1])
   await expect(versionsOf(heir, 0)).rejects.toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
 })
