@@ -1,6 +1,5 @@
 /** The workload of the simulation: accounts whose states tell which events they were made of, and in which order. */
 import { defineAggregate } from '../../src/index.ts'
-import type { LoggedEvent } from './history.ts'
 
 export interface View {
   readonly balance: number
@@ -45,12 +44,12 @@ export function createAccount(snapshotEvery: number | false) {
 
 export type Account = ReturnType<typeof createAccount>
 
-/** The views after 0, 1, 2 … events. */
-export function foldAll(events: readonly LoggedEvent[]): readonly View[] {
-  const views: View[] = [NOTHING]
-  for (const { type, data } of events) {
-    const { amount = 0, by } = data as Partial<Movement> & { readonly by: number }
-    views.push(moved(views.at(-1)!, type === 'Withdrawn' ? -amount : amount, by))
-  }
-  return views
+export function digestOf({ balance, hash }: View): string {
+  return `${balance}/${hash}`
+}
+
+/** The view after one more event, as it stands in the log. */
+export function after(view: View, type: string, data: unknown): View {
+  const { amount = 0, by } = data as Partial<Movement> & { readonly by: number }
+  return moved(view, type === 'Withdrawn' ? -amount : amount, by)
 }

@@ -1,16 +1,12 @@
-/** What clients saw: each attempt, when it was made, when an answer came, and what it was. */
-
-export interface Seen {
-  readonly balance: number
-  readonly count: number
-  readonly hash: number
-}
+/** What clients of the simulated bank saw: each attempt, when it was made, when an answer came, and what it was. */
+import type { Entry } from '../checker/history.ts'
+import { digestOf, type View } from './bank.ts'
 
 export type Outcome =
   | { readonly kind: 'accepted'; readonly version: number; readonly position: number }
   /** It shows the state that it was decided on. */
-  | { readonly kind: 'rejected'; readonly seen: Seen }
-  | { readonly kind: 'read'; readonly seen: Seen }
+  | { readonly kind: 'rejected'; readonly seen: View }
+  | { readonly kind: 'read'; readonly seen: View }
   /** It says that nothing happened. */
   | { readonly kind: 'none'; readonly code: string }
   /** It says, or its silence says, that nobody knows. */
@@ -20,23 +16,36 @@ export interface Attempt {
   /** The command that this is an attempt of; a retry with the same id has the same. Its events name it. */
   readonly by: number
   readonly stream: string
-  /** How many events it makes where it takes effect; 0 for a read. */
+  readonly isRead: boolean
+  /** How many events it makes where it takes effect. */
   readonly events: number
   /** The node it was sent through. */
   readonly via: object
-  readonly invokedMs: number
-  returnedMs: number
+  readonly invokedAt: number
+  returnedAt: number
   outcome: Outcome
 }
 
-/** An event as the log has it in the end. */
-export interface LoggedEvent {
-  readonly stream: string
-  readonly shard: number
-  readonly seq: number
-  readonly version: number
-  readonly position: number
-  readonly type: string
-  readonly data: unknown
-  readonly by: number
+/** As the checker takes it; undefined for a read that failed. */
+export function entryOf({ by, stream, isRead, events, invokedAt, returnedAt, outcome }: Attempt): Entry | undefined {
+  const times = { stream, invokedAt, returnedAt }
+  if (isRead) return outcome.kind === 'read' ? { kind: 'read', ...times, seen: seenOf(outcome.seen) } : undefined
+  const command = { kind: 'command', ...times, commandId: String(by), events } as const
+  switch (outcome.kind) {
+    case 'accepted': {
+      const { version, position } = outcome
+      if (events > 0) return { ...command, outcome: { kind: 'accepted', version, position } }
+      return { ...command, outcome: { kind: 'declined', seen: { version } } }
+    }
+    case 'rejected':
+    case 'read':
+      return { ...command, outcome: { kind: 'declined', seen: seenOf(outcome.seen) } }
+    case 'none':
+    case 'unknown':
+      return { ...command, outcome: { kind: outcome.kind } }
+  }
+}
+
+function seenOf(view: View): { readonly version: number; readonly digest: string } {
+  return { version: view.count, digest: digestOf(view) }
 }

@@ -9,9 +9,11 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedNode } from '../../src/testing/simulated-node.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import { Simulation, type SimulationOptions } from '../../src/testing/simulation.ts'
-import { createAccount, type Account } from './bank.ts'
-import { violations } from './check.ts'
-import type { Attempt, LoggedEvent, Outcome, Seen } from './history.ts'
+import { check, checkShards } from '../checker/check.ts'
+import type { LoggedEvent } from '../checker/history.ts'
+import { after, createAccount, digestOf, NOTHING, type Account, type View } from './bank.ts'
+import { brokenCauses } from './causes.ts'
+import { entryOf, type Attempt, type Outcome } from './history.ts'
 import type { Operation, Plan } from './plan.ts'
 
 export interface Result {
@@ -62,7 +64,11 @@ export async function run(plan: Plan, { wrapStorage }: RunOptions = {}): Promise
   }
   const log = await readLog(simulation, config, plan)
   if (log instanceof Error) return { ...result, violations: [`the log cannot be read: ${log.message}`] }
-  return { ...result, violations: violations({ attempts, log }) }
+  const history = attempts.map(entryOf).filter((entry) => entry !== undefined)
+  const broken = [...check(history, log), ...checkShards(log)].map(
+    ({ kind, stream, message }) => `${kind} on ${stream}: ${message}`,
+  )
+  return { ...result, violations: [...broken, ...brokenCauses(attempts)] }
 }
 
 function configOf(plan: Plan, account: Account): ClusterConfig {
@@ -83,6 +89,10 @@ function configOf(plan: Plan, account: Account): ClusterConfig {
 function eventsOf({ name }: Operation): number {
   if (name === 'transferIn') return 2
   return name === 'deposit' || name === 'withdraw' ? 1 : 0
+}
+
+function isRead({ name }: Operation): boolean {
+  return name === 'view' || name === 'past'
 }
 
 /** People who ask until they are answered, each one thing after the other, at whatever node they find. */
@@ -133,18 +143,19 @@ class Clients {
     const attempt: Attempt = {
       by: namesCommands ? operation : operations.length + this.attempts.length,
       stream: `account/${operations[operation]!.account}`,
+      isRead: isRead(operations[operation]!),
       events: eventsOf(operations[operation]!),
       via: node,
-      invokedMs: kernel.now,
-      returnedMs: Number.POSITIVE_INFINITY,
+      invokedAt: kernel.now,
+      returnedAt: Number.POSITIVE_INFINITY,
       outcome: { kind: 'unknown', code: 'open' },
     }
     this.attempts.push(attempt)
     const outcome = await this.#outcome(node, operations[operation]!, attempt.by)
     kernel.note(`${operation} ${outcome.kind}`)
     attempt.outcome = outcome
-    attempt.returnedMs = kernel.now
-    return outcome.kind !== 'none' && (outcome.kind !== 'unknown' || (!namesCommands && attempt.events > 0))
+    attempt.returnedAt = kernel.now
+    return outcome.kind !== 'none' && (outcome.kind !== 'unknown' || (!namesCommands && !attempt.isRead))
   }
 
   /** The node's answer; `unknown` where it dies or says nothing for too long. */
@@ -166,7 +177,7 @@ class Clients {
         name === 'look' ? await ref.ask('look', undefined, options) : await ref.ask(name, { amount, by }, options)
       return { kind: 'accepted', version, position }
     } catch (error) {
-      if (error instanceof Rejected) return { kind: 'rejected', seen: error.details as Seen }
+      if (error instanceof Rejected) return { kind: 'rejected', seen: error.details as View }
       if (!(error instanceof PenholdError)) throw error
       return { kind: error.outcome, code: error.code }
     }
@@ -194,12 +205,16 @@ async function readLog(
   const streams = new Map<string, LoggedEvent[]>()
   for (const account of new Set(plan.operations.map((operation) => operation.account))) {
     const stream = `account/${account}`
-    const events: LoggedEvent[] = []
-    for await (const record of log.back(log.placement.stream(stream))) {
-      if (record.kind !== RecordKind.event) continue
-      const { shard, seq, version, position, type, data } = record
-      events.unshift({ stream, shard, seq, version, position, type, data, by: (data as { readonly by: number }).by })
-    }
+    const records = await Array.fromAsync(log.back(log.placement.stream(stream)))
+    let view = NOTHING
+    const events = records
+      .toReversed()
+      .filter(({ kind }) => kind === RecordKind.event)
+      .map(({ shard, seq, version, position, type, data }): LoggedEvent => {
+        view = after(view, type, data)
+        const commandId = String((data as { readonly by: number }).by)
+        return { shard, seq, version, position, commandId, digest: digestOf(view) }
+      })
     streams.set(stream, events)
   }
   await worker.close()
