@@ -13,7 +13,12 @@ export function toText(dataDir: string, verification: Verification): string {
   const read = `${dataDir}: ${journals} journals, ${mb} MB, ${eventCount} events in ${streamCount} streams`
   const sum = damages === 0 ? 'no damage' : `${damages} ${damages === 1 ? 'place is' : 'places are'} damaged`
   const rest = untold === 0 ? [] : [`… and ${untold} more findings`]
-  return [...sorted.map(paragraph), ...rest, read, notices === 0 ? sum : `${sum}, ${notices} notices`].join('\n')
+  return [
+    ...sorted.map(paragraph),
+    ...rest,
+    read,
+    notices === 0 ? sum : `${sum}, ${notices} ${notices === 1 ? 'notice' : 'notices'}`,
+  ].join('\n')
 }
 
 export function toJson(dataDir: string, verification: Verification): object {

@@ -39,8 +39,10 @@ describe('a loss that was accepted', () => {
         file: segmentPath(1, 1),
         meaning: expect.stringContaining('shard 0 lost something') as string,
       }),
-      expect.objectContaining({ meaning: expect.stringContaining('1 events of shard 0') as string }),
-      expect.objectContaining({ problem: `events 2 to 2 of ${A} cannot be read` }),
+      expect.objectContaining({
+        meaning: expect.stringContaining('shard 0 had seq 3 there: 1 of its events') as string,
+      }),
+      expect.objectContaining({ problem: `event 2 of ${A} cannot be read` }),
     ])
     expect((await openPurses(copyOfDisk(disk))).log.refusedShards.size).toBe(1)
     await acceptLoss(disk, segmentPath(1, 1))

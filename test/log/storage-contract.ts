@@ -96,6 +96,15 @@ export function testStorageContract(name: string, create: () => StorageUnderTest
       expect(storage.exists('i')).toBe(false)
     })
 
+    test('a file that is replaced durably has one content or the other, whether it was there or not', async () => {
+      await storage.createFolder('f')
+      for (const content of ['one', 'another']) {
+        await storage.replaceDurably('f/i', Buffer.from(content))
+        expect(Buffer.from((await readWhole(storage, 'f/i'))!).toString()).toBe(content)
+      }
+      expect(await storage.list('f')).toEqual(['i'])
+    })
+
     test('reading gives memory of its own on an 8-byte boundary', async () => {
       await storage.createExclusive('a', Buffer.from('0123456789abcdef'))
       const file = (await storage.openRead('a'))!

@@ -136,7 +136,7 @@ export class HistoryCheck {
       return
     }
     const last = version - (kind === RecordKind.event ? 1 : 0)
-    const lost = expected > last ? 'a snapshot' : `events ${expected} to ${last}`
+    const lost = expected > last ? 'a snapshot' : range('event', expected, last)
     this.#lost(previous, [bad], {
       problem: `${lost} of ${stream} cannot be read`,
       meaning: `${stream} is refused where it is read from there back; a snapshot behind it may serve its state`,
@@ -152,7 +152,7 @@ export class HistoryCheck {
     else {
       this.#lost(bad[0]!.place, bad, {
         problem,
-        meaning: `${last - state.seq} events of shard ${shard} were there, seq ${state.seq + 1} to ${last}`,
+        meaning: `shard ${shard} had ${range('seq', state.seq + 1, last)} there: ${last - state.seq} of its events`,
       })
     }
   }
@@ -182,6 +182,10 @@ export class HistoryCheck {
         'A file was lost or exchanged, or the code that writes the log is wrong. Restore the journal from a backup, or report it',
     })
   }
+}
+
+function range(what: string, first: number, last: number): string {
+  return first === last ? `${what} ${first}` : `${what}s ${first} to ${last}`
 }
 
 function isSame(a: Address, b: Address): boolean {
