@@ -41,6 +41,14 @@ test('a worker whose disk fails is replaced, and what it had under way is answer
   expect(text).toContain('#2  MoneyDeposited { amount: 2 } (version 2)')
 })
 
+test('a machine that fails again and again comes up in the end', async () => {
+  const fail = { kind: 'disk', at: 0, fault: 'fail' } as const
+  const die = { kind: 'die', at: 0, isAfter: false, losesPower: true } as const
+  const misfortunes = Array.from({ length: 15 }, () => [fail, die]).flat()
+  const text = await told({ snapshotEvery: 1, seed: 1, steps: [deposit(1), ...misfortunes, deposit(2)] })
+  expect(text).toContain('#2  MoneyDeposited { amount: 2 } (version 2)')
+})
+
 test('the same story goes the same way each time', async () => {
   const amount = fc.record({ amount: fc.nat(9) })
   const commands = new Map<string, fc.Arbitrary<unknown>>([
