@@ -1,4 +1,5 @@
 /** What a scenario needs of the machine, and the word that says what is missing. */
+import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { Cleanup, makeFolder } from './cleanup.ts'
@@ -20,6 +21,7 @@ export function missing(requirements: readonly Requirement[]): string | undefine
   if (tool !== undefined) return `it needs ${tool}`
   if (requirements.some((requirement) => requirement !== 'linux') && process.getuid?.() !== 0) return 'it needs root'
   if (requirements.includes('mounts')) return mountProblem()
+  if (requirements.includes('tracing')) return traceProblem()
   return undefined
 }
 
@@ -27,7 +29,14 @@ function isInstalled(tool: string): boolean {
   return (process.env['PATH'] ?? '').split(':').some((folder) => fs.existsSync(join(folder, tool)))
 }
 
-/** Root in a container may not mount. */
+/** Root in a container may not trace. */
+function traceProblem(): string | undefined {
+  const { pid } = spawn('sleep', ['0.3'])
+  const { stderr } = spawnSync('strace', ['-o', '/dev/null', '-p', String(pid)], { encoding: 'utf8' })
+  return stderr.includes('attached') ? undefined : `it needs to trace another process (${stderr.trim()})`
+}
+
+/** Nor mount. */
 function mountProblem(): string | undefined {
   const cleanup = new Cleanup()
   try {
