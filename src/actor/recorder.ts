@@ -8,7 +8,7 @@ import { encode, encodeScratch } from '../log/codec.ts'
 import type { IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import { RECORD_BYTES_MAX, RecordKind } from '../log/record.ts'
-import { sliceOf } from '../log/slice.ts'
+import { NO_BYTES, sliceOf } from '../log/slice.ts'
 import type { Actor } from './actor.ts'
 import { tooLarge } from './error.ts'
 import type { CommandMessage, Reply } from './message.ts'
@@ -71,7 +71,7 @@ export class Recorder {
         commandId: message.commandId,
         typeVersion,
         type,
-        data: encodeScratch(event.data),
+        data: event.data === undefined ? NO_BYTES : encodeScratch(event.data),
         metadata,
       })
     }
@@ -125,7 +125,7 @@ export class Recorder {
       this.#options.onWarning(`no snapshots of ${type}: its state is not plain data (state${problem})`)
       return undefined
     }
-    const data = encode(actor.state)
+    const data = actor.state === undefined ? NOTHING : encode(actor.state)
     if (data.length < RECORD_BYTES_MAX / 2) return data
     this.#options.onWarning(`no snapshot of ${actor.stream.name}: its state takes ${data.length} bytes`)
     return undefined

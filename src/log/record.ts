@@ -273,10 +273,12 @@ export class LogRecord {
   get metadataBytes(): Uint8Array {
     return this.#bytes(this.#metadataAt, this.#u32(AT.metadataBytes))
   }
-  /** The decoded data: an event's payload, a snapshot's state. */
+  /** The decoded data: an event's payload, a snapshot's state; undefined where there is none. */
   get data(): unknown {
+    const length = this.#u32(AT.dataBytes)
+    if (length === 0) return undefined
     const start = this.at + RECORD_HEADER_BYTES + this.#streamLength + this.#typeLength
-    return decode(this.block.bytes, start, start + this.#u32(AT.dataBytes))
+    return decode(this.block.bytes, start, start + length)
   }
   /** The caller's own metadata; undefined where there is none. */
   get metadata(): Readonly<Record<string, unknown>> | undefined {

@@ -42,14 +42,9 @@ export type Outcome =
 const DAY_MS = 24 * 60 * 60_000
 const ids = new IdSource(new SimulatedClock(), new SeededRandom(1))
 
-/** The value as it comes out of a frame. */
+/** The value as it comes out of a frame, or of the log. */
 export function copyOf<Value>(value: Value): Value {
-  return value === undefined ? value : asLogged(value)
-}
-
-/** The value as it comes out of the log, which has no word for `undefined`. */
-export function asLogged<Value>(value: Value): Value {
-  return decode(encode(value)) as Value
+  return value === undefined ? value : (decode(encode(value)) as Value)
 }
 
 /** The payload that a handler gets for what its caller gave. @throws PenholdError `BadPayload` */
@@ -78,7 +73,7 @@ export function initialState(aggregate: Aggregate): unknown {
 
 /** The state after events that come out of the log. @throws PenholdError `HandlerFailed` */
 export function replay(aggregate: Aggregate, state: unknown, events: readonly EmittedEvent[]): unknown {
-  return events.reduce((before, { type, data }) => evolve(aggregate, before, { type, data: asLogged(data) }), state)
+  return events.reduce((before, { type, data }) => evolve(aggregate, before, { type, data: copyOf(data) }), state)
 }
 
 /**

@@ -316,3 +316,22 @@ test('streams that share a hash share a chain, and lose nothing', async () => {
   expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 5 })
   expect(await second.query('account/2', 'balance')).toEqual({ kind: 'answered', value: 10 })
 })
+
+test('an event without data evolves the same way when it is read from the log', async () => {
+  const Door = defineAggregate({
+    type: 'door',
+    initialState: (): string => 'new',
+    events: { Opened: (_state, data?: { by: string }) => (data === undefined ? 'by nobody' : data.by) },
+    commands: { open: (_state, _payload: undefined, { emit }) => emit.Opened() },
+    queries: { state: (state) => state },
+  })
+  const disk = new SimulatedDisk()
+  const options = { aggregates: [Door] }
+  const first = await open(disk, new SimulatedClock(), options)
+  await first.ask({ stream: 'door/1', name: 'open', payload: undefined })
+  expect(await first.query('door/1', 'state')).toEqual({ kind: 'answered', value: 'by nobody' })
+  await first.worker.close()
+  const second = await open(disk, new SimulatedClock(), options)
+  expect(await second.query('door/1', 'state')).toEqual({ kind: 'answered', value: 'by nobody' })
+  await second.worker.close()
+})
