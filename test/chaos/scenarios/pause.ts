@@ -22,8 +22,6 @@ export const pause: Scenario = {
       if (isStarting) {
         await first.kill()
         first = chaos.start(dataDir)
-        // Where it has not come to the lock yet it will find the second one's there.
-        first.expectEnd()
         await chaos.wait(0, 700)
       } else {
         await chaos.untilOpen(first)
@@ -35,6 +33,8 @@ export const pause: Scenario = {
       fs.rmSync(join(dataDir, LOCK_PATH), { force: true })
       // With another number of workers the shards of one journal go to several, one after the other.
       const second = chaos.start(dataDir, { workers: 1 + chaos.random.below(3) })
+      // Whichever comes to the lock first then, the other one is refused.
+      if (isStarting) for (const node of [first, second]) node.expectEnd()
       // The second one is at work, or just about to be.
       if (chaos.random.chance(0.7)) await chaos.untilOpen(second)
       await chaos.wait(0, 300)
