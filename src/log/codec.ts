@@ -17,6 +17,9 @@ const settings = {
   encodeUndefinedAsNil: true,
   moreTypes: false,
   int64AsType: 'bigint',
+  // An object may have more than 65,535 keys, and a key `toJSON` is a key like any other.
+  variableMapSize: true,
+  useToJSON: false,
 } as const
 const packr = new Packr(settings)
 // Leaving out keys without a value costs twice the time, so only values that have such keys pay for it.
