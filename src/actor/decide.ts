@@ -164,8 +164,10 @@ export function evolveStored(
   stored: StoredEventShape,
   record: LogRecord,
 ): unknown {
+  // Outside of what follows: what cannot be read is no handler's fault.
+  const { data } = record
   try {
-    return evolve(aggregate, state, upcast(aggregate, stored, record.data))
+    return evolve(aggregate, state, upcast(aggregate, stored, data))
   } catch (error) {
     throw handlerFailed(`reading event ${record.version} ('${stored.type}') of ${record.stream}`, error)
   }

@@ -1,6 +1,6 @@
 /** First in, first out, without moving what is left at every step. */
 export class Queue<Item> {
-  #items: Item[] = []
+  #items: (Item | undefined)[] = []
   #head = 0
 
   get isEmpty(): boolean {
@@ -14,9 +14,11 @@ export class Queue<Item> {
   /** Takes the first item of a queue that is not empty. */
   shift(): Item {
     const item = this.#items[this.#head]!
+    this.#items[this.#head] = undefined
     this.#head += 1
-    if (this.isEmpty) {
-      this.#items = []
+    // What was taken goes once it is the greater part, so that a queue that is never empty does not grow for ever.
+    if (this.#head * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
       this.#head = 0
     }
     return item

@@ -7,8 +7,8 @@ import { hashPlain, plainBytes } from '../aggregate/plain.ts'
 import { encode, encodeScratch } from '../log/codec.ts'
 import type { IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
-import { RECORD_BYTES_MAX, RecordKind } from '../log/record.ts'
-import { NO_BYTES, sliceOf } from '../log/slice.ts'
+import { RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RecordKind } from '../log/record.ts'
+import { NO_BYTES, sliceOf, type Slice } from '../log/slice.ts'
 import type { Actor } from './actor.ts'
 import { tooLarge } from './error.ts'
 import type { CommandMessage, Reply } from './message.ts'
@@ -51,9 +51,10 @@ export class Recorder {
     // Everything that can fail comes before the first record.
     this.#checkSize(actor, message, events)
     const metadata = message.metadata === undefined ? NOTHING : encode(message.metadata)
+    const encoded = encodeAll(events)
     const from = log.batchBytes
     let position = 0
-    for (const event of events) {
+    for (const [i, event] of events.entries()) {
       const { bytes: type, version: typeVersion } = actor.kind.types.get(event.type)!
       position = log.positions.next(now)
       ids.write(this.#eventId, 0, now)
@@ -71,7 +72,7 @@ export class Recorder {
         commandId: message.commandId,
         typeVersion,
         type,
-        data: event.data === undefined ? NO_BYTES : encodeScratch(event.data),
+        data: encoded[i]!,
         metadata,
       })
     }
@@ -84,7 +85,8 @@ export class Recorder {
   #checkSize(actor: Actor, message: CommandMessage, events: readonly EmittedEvent[]): void {
     const { commandBytesMax } = this.#options
     let bytes = 0
-    for (const event of events) bytes += plainBytes(event.data) + plainBytes(message.metadata)
+    const overhead = RECORD_HEADER_BYTES + actor.stream.bytes.length + plainBytes(message.metadata)
+    for (const event of events) bytes += plainBytes(event.data) + overhead
     if (bytes > commandBytesMax) {
       throw tooLarge(`what '${message.name}' on ${actor.stream.name} emits, in bytes,`, bytes, commandBytesMax)
     }
@@ -117,17 +119,26 @@ export class Recorder {
   #encodeState(actor: Actor): Uint8Array | undefined {
     const { type } = actor.kind.aggregate
     if (this.#withoutSnapshots.has(type)) return undefined
+    let data: Uint8Array
     try {
       hashPlain(actor.state, 0)
+      data = actor.state === undefined ? NOTHING : encode(actor.state)
     } catch (error) {
       this.#withoutSnapshots.add(type)
       const problem = error instanceof Error ? error.message : String(error)
       this.#options.onWarning(`no snapshots of ${type}: its state is not plain data (state${problem})`)
       return undefined
     }
-    const data = actor.state === undefined ? NOTHING : encode(actor.state)
     if (data.length < RECORD_BYTES_MAX / 2) return data
     this.#options.onWarning(`no snapshot of ${actor.stream.name}: its state takes ${data.length} bytes`)
     return undefined
   }
+}
+
+/** The events' data. Where there are several, each in memory of its own, as the scratch holds one at a time. */
+function encodeAll(events: readonly EmittedEvent[]): readonly Slice[] {
+  return events.map(({ data }) => {
+    if (data === undefined) return NO_BYTES
+    return events.length === 1 ? encodeScratch(data) : sliceOf(encode(data))
+  })
 }

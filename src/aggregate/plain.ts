@@ -1,14 +1,16 @@
 /**
  * Plain data: what a payload or an event's data may be made of, so that it reads back from the log just as it was
  * written: null, booleans, numbers, well-formed strings, 64-bit bigints, byte arrays, arrays and plain objects.
- * Keys whose value is undefined count as absent.
+ * Keys whose value is undefined count as absent. Depth and number of values have a bound.
  *
  * The same walk makes the payload's hash, which tells a repeated command id with another payload from a real retry.
  * It does not depend on the order of keys.
  */
 
 /** Deeper data is refused: it would endanger the stack of whoever reads it. */
-const DEPTH_MAX = 64
+export const DEPTH_MAX = 64
+/** Data of more values, counted through all its arrays and objects, is refused: a few bytes would take much memory. */
+export const VALUES_MAX: number = 1024 * 1024
 
 /** Of a long path to what is not plain the first steps and the last are shown: one that holds itself has no end. */
 const STEPS_SHOWN = 4
@@ -41,9 +43,11 @@ export class NotPlain extends Error {
 
 const float = new Float64Array(1)
 const words = new Uint32Array(float.buffer)
+let valuesLeft = 0
 
 /** The hash of plain data, an unsigned 32-bit integer. @throws NotPlain */
 export function hashPlain(value: unknown, seed: number): number {
+  valuesLeft = VALUES_MAX
   return finish(value === undefined ? mix(seed, 1) : hashValue(value, seed, 0)) >>> 0
 }
 
@@ -106,7 +110,9 @@ function hashObject(value: object, seed: number, depth: number): number {
   }
   // Keys are combined by addition, so that their order does not matter.
   let sum = seed ^ 0x57
-  for (const key of Object.keys(value)) {
+  const keys = Object.keys(value)
+  count(keys.length)
+  for (const key of keys) {
     const item = (value as Record<string, unknown>)[key]
     if (item === undefined) continue
     if (key === '__proto__') throw new NotPlain(`: the key '__proto__'`)
@@ -120,6 +126,7 @@ function hashObject(value: object, seed: number, depth: number): number {
 }
 
 function hashArray(values: readonly unknown[], seed: number, depth: number): number {
+  count(values.length)
   let hash = mix(seed ^ 0x58, values.length)
   for (let i = 0; i < values.length; i += 1) {
     try {
@@ -129,6 +136,11 @@ function hashArray(values: readonly unknown[], seed: number, depth: number): num
     }
   }
   return hash
+}
+
+function count(values: number): void {
+  valuesLeft -= values
+  if (valuesLeft < 0) throw new NotPlain(`: more than ${VALUES_MAX} values`)
 }
 
 function hint(value: object): string {

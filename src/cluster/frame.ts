@@ -138,7 +138,9 @@ export class FrameReader {
     const head = this.#take(2)
     const length = this.#bytes[head]! | (this.#bytes[head + 1]! << 8)
     const at = this.#take(length)
-    return names.text(this.#bytes, at, at + length)
+    const text = names.text(this.#bytes, at, at + length)
+    if (text === undefined) throw new BadFrame('a text in a frame is no UTF-8')
+    return text
   }
   rawSlice(length: number): Slice {
     const start = this.#take(length)

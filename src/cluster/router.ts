@@ -63,6 +63,7 @@ interface Lane {
   isFlushing: boolean
 }
 
+const REQUEST_MAX = 2 ** 32 - 1
 const SWEEP_MS = 100
 const MESSAGES_PER_FRAME = 1024
 /** A question that was under way to so many workers when their threads ended is not sent to another. */
@@ -71,7 +72,7 @@ const THREADS_ENDED_MAX = 2
 export class Router {
   readonly #options: RouterOptions
   readonly #lanes: readonly Lane[]
-  /** In the order of their numbers, which is the order in which they were made. */
+  /** In the order in which they were made. */
   readonly #pending = new Map<number, Pending>()
   readonly #frame = new FrameWriter()
   #lastRequest = 0
@@ -98,7 +99,7 @@ export class Router {
     if (options.signal?.aborted === true) {
       return outcome.reject(aborted(message.stream, 'none', options.signal.reason))
     }
-    const request = (this.#lastRequest += 1)
+    const request = this.#nextRequest()
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
     const deadline = this.#options.clock.monotonic() + timeoutMs
     message.request = request
@@ -200,6 +201,13 @@ export class Router {
     this.#isClosed = true
     for (const [request, { isSent }] of this.#pending) this.fail(request, nodeClosed(isSent ? 'unknown' : 'none'))
     for (const { worker } of this.#lanes) this.detach(worker)
+  }
+
+  /** Numbers are 32 bits on the wire; one that is still waited for is passed over when they begin anew. */
+  #nextRequest(): number {
+    do this.#lastRequest = this.#lastRequest === REQUEST_MAX ? 1 : this.#lastRequest + 1
+    while (this.#pending.has(this.#lastRequest))
+    return this.#lastRequest
   }
 
   #enqueue(lane: Lane, pending: Pending): void {

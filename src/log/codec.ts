@@ -1,22 +1,25 @@
 /**
- * MessagePack through msgpackr, bounded: no shared structures, no records, no extension types. Reads and writes plain
- * data (aggregate/plain.ts) and nothing else.
+ * MessagePack of plain data (aggregate/plain.ts): no shared structures, no records, no extension types. Written by
+ * msgpackr, read by decoder.ts.
  */
 import { createRequire } from 'node:module'
 import type * as Msgpackr from 'msgpackr'
 import { sliceOf, type Slice } from './slice.ts'
 
-// The variant without `new Function` and without the native add-on: what peers send never becomes code.
+export { BadEncoding, decode } from './decoder.ts'
+
+// The variant without `new Function` and without the native add-on.
 const { Packr, REUSE_BUFFER_MODE, RESET_BUFFER_MODE } = createRequire(import.meta.url)(
   'msgpackr/index-no-eval',
 ) as typeof Msgpackr
 
 const settings = {
   useRecords: false,
-  mapsAsObjects: true,
   encodeUndefinedAsNil: true,
   moreTypes: false,
-  int64AsType: 'bigint',
+  // An object may have more than 65,535 keys, and a key `toJSON` is a key like any other.
+  variableMapSize: true,
+  useToJSON: false,
 } as const
 const packr = new Packr(settings)
 // Leaving out keys without a value costs twice the time, so only values that have such keys pay for it.
@@ -48,9 +51,4 @@ function hasUndefinedKey(value: unknown): boolean {
     if (item === undefined || (typeof item === 'object' && hasUndefinedKey(item))) return true
   }
   return false
-}
-
-/** The value encoded in a part of a buffer. Throws on anything that is not one whole value. */
-export function decode(bytes: Uint8Array, start = 0, end: number = bytes.length): unknown {
-  return packr.unpack(bytes, { start, end })
 }

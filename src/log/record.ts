@@ -7,7 +7,9 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import type { StreamHash } from './stream.ts'
-import { decode } from './codec.ts'
+import { BadEncoding, decode } from './codec.ts'
+import { logCorrupt } from './error.ts'
+import { segmentPath } from './path.ts'
 import type { Slice } from './slice.ts'
 import { TextCache } from './text-cache.ts'
 
@@ -262,7 +264,7 @@ export class LogRecord {
   }
   get type(): string {
     const { start, end } = this.typeSlice
-    return typeNames.text(this.block.bytes, start, end)
+    return typeNames.text(this.block.bytes, start, end) ?? this.#fail("its event's type is no UTF-8")
   }
   get typeBytes(): Uint8Array {
     return this.#bytes(RECORD_HEADER_BYTES + this.#streamLength, this.#typeLength)
@@ -273,19 +275,19 @@ export class LogRecord {
   get metadataBytes(): Uint8Array {
     return this.#bytes(this.#metadataAt, this.#u32(AT.metadataBytes))
   }
-  /** The decoded data: an event's payload, a snapshot's state; undefined where there is none. */
+  /** The decoded data: an event's payload, a snapshot's state; undefined where there is none. @throws PenholdError `LogCorrupt` */
   get data(): unknown {
     const length = this.#u32(AT.dataBytes)
     if (length === 0) return undefined
     const start = this.at + RECORD_HEADER_BYTES + this.#streamLength + this.#typeLength
-    return decode(this.block.bytes, start, start + length)
+    return this.#decode(start, start + length)
   }
-  /** The caller's own metadata; undefined where there is none. */
+  /** The caller's own metadata; undefined where there is none. @throws PenholdError `LogCorrupt` */
   get metadata(): Readonly<Record<string, unknown>> | undefined {
     const length = this.#u32(AT.metadataBytes)
     if (length === 0) return undefined
     const start = this.at + this.#metadataAt
-    return decode(this.block.bytes, start, start + length) as Readonly<Record<string, unknown>>
+    return this.#decode(start, start + length) as Readonly<Record<string, unknown>>
   }
   /** The record's own bytes, as they stand in the log. */
   get bytes(): Uint8Array {
@@ -300,6 +302,19 @@ export class LogRecord {
   }
   get #metadataAt(): number {
     return RECORD_HEADER_BYTES + this.#streamLength + this.#typeLength + this.#u32(AT.dataBytes)
+  }
+  #decode(start: number, end: number): unknown {
+    try {
+      return decode(this.block.bytes, start, end)
+    } catch (error) {
+      if (error instanceof BadEncoding) this.#fail(error.message)
+      throw error
+    }
+  }
+  /** Its check is right, so that it was written as it stands: by something that is no Penhold, or with a bug. */
+  #fail(problem: string): never {
+    const { journal, segment, offset } = this.address
+    throw logCorrupt(segmentPath(journal, segment), offset, `a record that nobody should have written: ${problem}`)
   }
   #u32(at: number): number {
     return this.block.u32(this.at + at)

@@ -2,6 +2,8 @@
  * Texts that come again and again as bytes: names of events, commands and streams. Making a text takes longer than
  * comparing its bytes with those of one that is at hand, and a text that is the same object is found faster in maps.
  */
+import { isUtf8 } from 'node:buffer'
+
 interface Entry {
   readonly bytes: Uint8Array
   readonly text: string
@@ -20,18 +22,23 @@ export class TextCache {
     this.#mask = size - 1
   }
 
-  /** The text of bytes in UTF-8. */
-  text(bytes: Buffer, start: number, end: number): string {
-    if (end - start > CACHED_BYTES_MAX) return bytes.toString('utf8', start, end)
+  /** The text of bytes in UTF-8; undefined where that is not what they are. */
+  text(bytes: Buffer, start: number, end: number): string | undefined {
+    if (end - start > CACHED_BYTES_MAX) return textOf(bytes, start, end)
     let hash = 0x811c9dc5
     for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
     const slot = (hash ^ (hash >>> 15)) & this.#mask
     const entry = this.#entries[slot]
     if (entry !== undefined && isSame(entry.bytes, bytes, start, end)) return entry.text
-    const text = bytes.toString('utf8', start, end)
+    const text = textOf(bytes, start, end)
+    if (text === undefined) return undefined
     this.#entries[slot] = { bytes: Uint8Array.prototype.slice.call(bytes, start, end), text }
     return text
   }
+}
+
+function textOf(bytes: Buffer, start: number, end: number): string | undefined {
+  return isUtf8(bytes.subarray(start, end)) ? bytes.toString('utf8', start, end) : undefined
 }
 
 function isSame(known: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {

@@ -116,6 +116,27 @@ test('a state that is no plain data is kept without snapshots, and somebody is t
   expect(await second.query('bag/1', 'size')).toEqual({ kind: 'answered', value: 3 })
 })
 
+test('a state of more keys than 16 bits count gets its snapshot, and reads back from it', async () => {
+  const disk = new SimulatedDisk()
+  const Register = defineAggregate({
+    type: 'register',
+    initialState: (): Record<string, number> => ({}),
+    snapshotEvery: 1,
+    events: {
+      Filled: (_state, keys: number) => Object.fromEntries(Array.from({ length: keys }, (_, i) => [`k${i}`, i])),
+    },
+    commands: { fill: (_state, keys: number, { emit }) => emit.Filled(keys) },
+    queries: { size: (state) => Object.keys(state).length },
+  })
+  const bank = await open(disk, new SimulatedClock(), { aggregates: [Register] })
+  const reply = await bank.ask({ stream: 'register/1', name: 'fill', payload: 70_000 })
+  expect(reply).toMatchObject({ kind: 'accepted', version: 1 })
+  await bank.worker.close()
+  const Reader = { ...Register, events: { Filled: () => ({ none: 1 }) } }
+  const after = await open(disk, new SimulatedClock(), { aggregates: [Reader] })
+  expect(await after.query('register/1', 'size')).toEqual({ kind: 'answered', value: 70_000 })
+})
+
 test('a reply waits for the sync, and so does a rejection or a query that was decided on what is not durable (I3)', async () => {
   let letSync = (): void => undefined
   let isHolding = false

@@ -46,6 +46,16 @@ test('plain data reads back from its encoding as it was, and has the same hash',
   )
 })
 
+test('keys that mean something to JavaScript or to JSON are keys like any other', () => {
+  for (const value of [
+    { toJSON: 1, constructor: null },
+    { toJSON: 'x', constructor: { name: 'Map' }, hasOwnProperty: 1 },
+    Object.assign(Object.create(null) as object, { toJSON: 1 }),
+  ]) {
+    expect(decode(encode(value))).toEqual({ ...value })
+  }
+})
+
 test('the hash does not depend on the order of keys, and tells values apart', () => {
   expect(hashPlain({ a: 1, b: [2, 'x'] }, 0)).toBe(hashPlain({ b: [2, 'x'], a: 1, c: undefined }, 0))
   const hashes = [{ a: 1 }, { a: 2 }, { b: 1 }, [1], '1', 1, true, null, undefined, 1n, { a: { a: 1 } }, [[1]]]

@@ -147,6 +147,13 @@ describe('what a handler gets wrong costs only its sender', () => {
     for (const name of ['fail', 'promise', 'strangeEvent', 'unstorable'] as const) {
       await expect(troublesome.ask(name), name).rejects.toMatchObject(none('HandlerFailed'))
     }
+    // What it says travels in one frame with what others are told.
+    const [failure, reply] = await Promise.allSettled([
+      troublesome.ask('failInHalfACharacter'),
+      troublesome.query('items'),
+    ])
+    expect(failure).toMatchObject({ status: 'rejected', reason: none('HandlerFailed') })
+    expect(reply).toEqual({ status: 'fulfilled', value: 3 })
     await expect(troublesome.ask('poison', { how: 'throw' })).rejects.toMatchObject(none('HandlerFailed'))
     await expect(troublesome.query('broken')).rejects.toMatchObject(none('HandlerFailed'))
     // The event's own schema stops what the command's let through.

@@ -30,6 +30,9 @@ export const Troublesome = defineAggregate({
     fail: () => {
       throw new Error('decide cannot')
     },
+    failInHalfACharacter: () => {
+      throw new Error('half of it: \ud83d')
+    },
     poison: (_state, { how }: { how: 'throw' | 'never' }, { emit }) => emit.Poisoned({ how }),
     blob: (_state, { bytes }: { bytes: number }, { emit }) => emit.Blob({ text: 'x'.repeat(bytes) }),
     hang: () => {
