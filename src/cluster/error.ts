@@ -13,19 +13,25 @@ export function badAddress(problem: string): PenholdError {
   return new PenholdError('BadAddress', problem, { outcome: 'none', retryable: false })
 }
 
-export function timeout(stream: string, what: string, timeoutMs: number): PenholdError {
+/** Whom a request went to, and the id to ask again with. */
+export interface Asked {
+  readonly stream: string
+  readonly commandId?: string
+}
+
+export function timeout(asked: Asked, what: string, timeoutMs: number): PenholdError {
   return new PenholdError(
     'Timeout',
-    `no reply from ${stream} to ${what} within ${timeoutMs} ms. Ask again with the same command id to learn the outcome.`,
-    { outcome: 'unknown', retryable: true, details: { stream, timeoutMs } },
+    `no reply from ${asked.stream} to ${what} within ${timeoutMs} ms. Ask again with the same command id ("details.commandId") to learn the outcome.`,
+    { outcome: 'unknown', retryable: true, details: { ...asked, timeoutMs } },
   )
 }
 
-export function aborted(stream: string, outcome: Outcome, cause: unknown): PenholdError {
-  return new PenholdError('Aborted', `the caller gave up waiting for ${stream}`, {
+export function aborted(asked: Asked, outcome: Outcome, cause: unknown): PenholdError {
+  return new PenholdError('Aborted', `the caller gave up waiting for ${asked.stream}`, {
     outcome,
     retryable: true,
-    details: { stream },
+    details: asked,
     cause,
   })
 }

@@ -19,13 +19,14 @@ import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { upcast } from '../aggregate/upcaster.ts'
 import { fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
-import type { CommandMessage, Reply, StateAt } from '../actor/message.ts'
+import type { Reply, StateAt } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
 import type { Slice } from '../log/slice.ts'
 import { idProblem, streamName } from '../log/stream.ts'
 import { badAddress, badPayload } from './error.ts'
 import type { Outcome, RequestOptions, Unsent } from './router.ts'
+import { outgoing } from './wire.ts'
 
 export interface AskOptions {
   /**
@@ -180,7 +181,7 @@ class AggregateRef {
         request: 0,
         stream: this.stream,
         name,
-        payload: argument,
+        payload: outgoing(argument),
       } as const
       this.#host.send(
         this.#address,
@@ -205,7 +206,7 @@ class AggregateRef {
     })
   }
 
-  #command(name: string, given: unknown, options: AskOptions): Unsent<CommandMessage> {
+  #command(name: string, given: unknown, options: AskOptions): Unsent & { readonly kind: 'command' } {
     const { schemas, commands } = this.#aggregate
     if (!Object.hasOwn(commands as object, name)) throw unknownCommand(this.#aggregate, 'command', name)
     const what = `the command '${name}' of ${this.stream}`
@@ -216,20 +217,21 @@ class AggregateRef {
       throw badPayload(what, `the command id '${commandId}' is not a UUID; derive one from your key with deriveId`)
     }
     if (metadata !== undefined) this.#hash(`the metadata of ${what}`, metadata)
+    const payloadHash = this.#hash(what, payload, hashPlain(name, 0))
     return {
       kind: 'command',
       request: 0,
       stream: this.stream,
       name,
-      payload,
+      payload: outgoing(payload),
       commandId: commandId === undefined ? this.#host.ids.nextSlice() : parseId(commandId),
-      payloadHash: this.#hash(what, payload, hashPlain(name, 0)),
+      payloadHash,
       isFresh: commandId === undefined,
       isAgain: false,
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
       after: 0,
-      metadata,
+      metadata: outgoing(metadata),
     }
   }
 

@@ -5,13 +5,14 @@
  * its successor with their ids, so that the caller sees a pause and no error; the owner knows from the log what took
  * effect (I5). It bounds what is under way to each worker.
  */
-import type { CommandMessage, Message, Reply } from '../actor/message.ts'
+import type { Reply } from '../actor/message.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
+import { formatId } from '../log/identity.ts'
 import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
 import { FrameWriter } from './frame.ts'
 import type { Link } from './link.ts'
-import { readReplies, writeMessage, type NumberedReply } from './wire.ts'
+import { readReplies, writeMessage, type NumberedReply, type OutgoingMessage } from './wire.ts'
 
 export interface RouterOptions {
   readonly clock: Clock
@@ -35,10 +36,12 @@ export interface RequestOptions {
 }
 
 /** A message whose number, and for a command its deadline, the router will set. */
-export type Unsent<M extends Message = Message> = M extends Message ? { -readonly [K in keyof M]: M[K] } : never
+export type Unsent<M extends OutgoingMessage = OutgoingMessage> = M extends OutgoingMessage
+  ? { -readonly [K in keyof M]: M[K] }
+  : never
 
 interface Pending {
-  message: Message
+  message: OutgoingMessage
   readonly lane: Lane
   readonly outcome: Outcome
   /** On the monotonic clock. */
@@ -58,7 +61,7 @@ interface Pending {
 interface Lane {
   readonly worker: number
   link: Link | undefined
-  outgoing: Message[]
+  outgoing: OutgoingMessage[]
   underWay: number
   isFlushing: boolean
 }
@@ -97,7 +100,7 @@ export class Router {
     if (this.#isClosed) return outcome.reject(nodeClosed('none'))
     if (lane.underWay >= this.#options.underWayMax) return outcome.reject(windowFull(this.#options.underWayMax))
     if (options.signal?.aborted === true) {
-      return outcome.reject(aborted(message.stream, 'none', options.signal.reason))
+      return outcome.reject(aborted(addressOf(message), 'none', options.signal.reason))
     }
     const request = this.#nextRequest()
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
@@ -154,7 +157,7 @@ export class Router {
   }
 
   /** The message of a request that is under way. */
-  message(request: number): Message | undefined {
+  message(request: number): OutgoingMessage | undefined {
     return this.#pending.get(request)?.message
   }
 
@@ -260,7 +263,7 @@ export class Router {
       ? this.#options.clock.after(pending.timeoutMs, () => this.#expire(request, pending))
       : NEVER
     const onAbort = (): void => {
-      this.fail(request, aborted(pending.message.stream, pending.isSent ? 'unknown' : 'none', signal?.reason))
+      this.fail(request, aborted(addressOf(pending.message), pending.isSent ? 'unknown' : 'none', signal?.reason))
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     pending.stopWatching = () => {
@@ -271,7 +274,7 @@ export class Router {
 
   #expire(request: number, { message, timeoutMs }: Pending): void {
     const what = message.kind === 'state' ? 'a look at its state' : `'${message.name}'`
-    this.fail(request, timeout(message.stream, what, timeoutMs))
+    this.fail(request, timeout(addressOf(message), what, timeoutMs))
   }
 
   /**
@@ -301,9 +304,15 @@ function createLane(worker: number): Lane {
   return { worker, link: undefined, outgoing: [], underWay: 0, isFlushing: false }
 }
 
+/** What a caller needs to ask again. */
+function addressOf(message: OutgoingMessage): { readonly stream: string; readonly commandId?: string } {
+  const { stream } = message
+  return message.kind === 'command' ? { stream, commandId: formatId(message.commandId) } : { stream }
+}
+
 /** The same message for another try: its id may have been seen. */
-function again(message: Message): Message {
-  return message.kind === 'command' ? ({ ...message, isFresh: false, isAgain: true } satisfies CommandMessage) : message
+function again(message: OutgoingMessage): OutgoingMessage {
+  return message.kind === 'command' ? { ...message, isFresh: false, isAgain: true } : message
 }
 
 /** What the successor of a worker refuses, the worker itself may have done before it ended. */

@@ -13,15 +13,29 @@
  *
  * Texts are UTF-8 behind a u16 length, everything encoded stands behind a u32 length. Little-endian.
  */
-import type { CommandMessage, Failure, Message, QueryMessage, Reply, StateAt } from '../actor/message.ts'
-import { decode, encodeScratch } from '../log/codec.ts'
-import type { Slice } from '../log/slice.ts'
+import type { CommandMessage, Failure, Message, QueryMessage, Reply, StateAt, StateMessage } from '../actor/message.ts'
+import { decode, encode, encodeScratch } from '../log/codec.ts'
+import { sliceOf, type Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
 const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7 } as const
 const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16 } as const
 
-export function writeMessage(frame: FrameWriter, message: Message): void {
+/** A message on its way out: what its caller gave is encoded, so that nothing changes it any more. */
+export type OutgoingMessage =
+  | (Omit<CommandMessage, 'payload' | 'metadata'> & {
+      readonly payload: Slice | undefined
+      readonly metadata: Slice | undefined
+    })
+  | (Omit<QueryMessage, 'payload'> & { readonly payload: Slice | undefined })
+  | StateMessage
+
+/** A caller's value as it will travel. */
+export function outgoing(value: unknown): Slice | undefined {
+  return value === undefined ? undefined : sliceOf(encode(value))
+}
+
+export function writeMessage(frame: FrameWriter, message: OutgoingMessage): void {
   frame.u8(Tag[message.kind])
   frame.u32(message.request)
   frame.text(message.stream)
@@ -31,7 +45,8 @@ export function writeMessage(frame: FrameWriter, message: Message): void {
       break
     case 'query':
       frame.text(message.name)
-      writeOptional(frame, message.payload)
+      frame.u8(message.payload === undefined ? 0 : Flag.hasPayload)
+      if (message.payload !== undefined) frame.slice(message.payload)
       break
     case 'state':
       frame.slice(encodeScratch(message.at))
@@ -85,7 +100,7 @@ export function readReplies(bytes: Uint8Array): NumberedReply[] {
   return replies
 }
 
-function writeCommand(frame: FrameWriter, message: CommandMessage): void {
+function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly kind: 'command' }): void {
   const { name, isFresh, isAgain, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } =
     message
   const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
@@ -99,8 +114,8 @@ function writeCommand(frame: FrameWriter, message: CommandMessage): void {
   frame.f64(deadline)
   frame.f64(after)
   if (hasExpectedVersion !== 0) frame.f64(expectedVersion)
-  if (hasMetadata !== 0) frame.slice(encodeScratch(metadata))
-  if (hasPayload !== 0) frame.slice(encodeScratch(payload))
+  if (metadata !== undefined) frame.slice(metadata)
+  if (payload !== undefined) frame.slice(payload)
 }
 
 function readMessage(frame: FrameReader): Message {

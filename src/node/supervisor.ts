@@ -6,9 +6,10 @@
  * handler cannot keep a worker from everyone else (I8).
  */
 import { PenholdError } from '../aggregate/error.ts'
-import type { Message } from '../actor/message.ts'
+
 import { handlerStuck, type Offence } from '../cluster/error.ts'
 import type { Router } from '../cluster/router.ts'
+import type { OutgoingMessage } from '../cluster/wire.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Ended, WorkerEvents, WorkerHandle } from './worker-handle.ts'
@@ -129,7 +130,7 @@ export class Supervisor {
   }
 
   /** Takes what an aggregate's handler did out on that aggregate alone (I8). */
-  #blame(charge: Charge, handle: WorkerHandle, message: Message, offence: Offence): void {
+  #blame(charge: Charge, handle: WorkerHandle, message: OutgoingMessage, offence: Offence): void {
     const { router, quarantine } = this.#options
     const { stream, request } = message
     const name = message.kind === 'state' ? 'state' : message.name

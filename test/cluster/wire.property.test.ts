@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Message, Reply } from '../../src/actor/message.ts'
+import type { Reply } from '../../src/actor/message.ts'
 import { BadFrame, FrameWriter } from '../../src/cluster/frame.ts'
-import { readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
+import { outgoing, readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
 import { copyOf, sliceOf } from '../../src/log/slice.ts'
 
 const wellFormed = fc.string({ unit: 'grapheme', maxLength: 60 })
@@ -39,7 +39,12 @@ test('messages arrive as they were sent', () => {
     fc.property(fc.array(command, { maxLength: 5 }), (commands) => {
       const frame = new FrameWriter()
       for (const each of commands) {
-        writeMessage(frame, { ...each, commandId: sliceOf(each.commandId) })
+        writeMessage(frame, {
+          ...each,
+          commandId: sliceOf(each.commandId),
+          payload: outgoing(each.payload),
+          metadata: outgoing(each.metadata),
+        })
       }
       const arrived = messagesOf(frame.take()).map((message) => {
         const { commandId, ...rest } = message as { commandId: Uint8Array }
@@ -73,7 +78,13 @@ test('replies arrive as they were sent', () => {
 
 test('a frame that was cut or made up is refused, and nothing is allocated by its word', () => {
   const frame = new FrameWriter()
-  const message: Message = { kind: 'query', request: 1, stream: 'account/1', name: 'balance', payload: { a: 1 } }
+  const message = {
+    kind: 'query',
+    request: 1,
+    stream: 'account/1',
+    name: 'balance',
+    payload: outgoing({ a: 1 }),
+  } as const
   writeMessage(frame, message)
   const whole = frame.take()
   for (let length = 1; length < whole.length; length += 1) {

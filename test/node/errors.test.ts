@@ -28,6 +28,23 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     expect(await account.state()).toEqual(Account.initialState())
   })
 
+  test('what is sent is what the caller gave, whatever becomes of it afterwards', async () => {
+    const node = await startInlineNode()
+    const payload = { amount: 1 }
+    const account = node.ref(Account, 'sent')
+    await account.ask('open', { owner: 'x' })
+    const asked = [1, 2, 3].map((amount) => {
+      payload.amount = amount
+      return account.ask('deposit', payload)
+    })
+    const replies = await Promise.all(asked)
+    expect(replies.map(({ events }) => events[0]?.data)).toEqual([{ amount: 1 }, { amount: 2 }, { amount: 3 }])
+    // Keys that mean something to some encoders.
+    const owner = { constructor: 1, toJSON: 1 } as never
+    await node.ref(Account, 'odd').ask('open', { owner })
+    expect(await node.ref(Account, 'odd').state()).toMatchObject({ opened: true })
+  })
+
   test('UnknownCommand and BadAddress', async () => {
     const node = await startInlineNode()
     const account = node.ref(Account, '1')
@@ -111,6 +128,7 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     const commandId = deriveId('late', 1)
     await expect(account.ask('deposit', { amount: 1 }, { commandId, timeoutMs: 0 })).rejects.toMatchObject({
       code: 'Timeout',
+      details: expect.objectContaining({ commandId: expect.any(String) as string }) as object,
       retryable: true,
     })
     expect((await account.ask('deposit', { amount: 1 }, { commandId })).version).toBe(1)
