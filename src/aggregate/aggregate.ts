@@ -210,13 +210,18 @@ export function defineAggregate<
     events: definition.events,
     commands: definition.commands,
     queries: (definition.queries ?? {}) as Q,
-    schemas: (definition.schemas ?? {}) as X,
-    upcasters: (definition.upcasters ?? {}) as Aggregate['upcasters'],
+    // Looked up by names that may be those of every object, such as `toString`.
+    schemas: withoutPrototype(definition.schemas) as X,
+    upcasters: withoutPrototype(definition.upcasters) as Aggregate['upcasters'],
     renamedEvents: definition.renamedEvents ?? {},
     stateVersion,
     snapshotEvery,
   }
   return Object.assign(aggregate, { [DEFINED]: true })
+}
+
+function withoutPrototype(entries: object | undefined): object {
+  return Object.assign(Object.create(null) as object, entries)
 }
 
 /** Marks what `defineAggregate` returned, and copies of it; the same in every copy of Penhold that a program may have loaded. */

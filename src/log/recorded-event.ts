@@ -49,6 +49,7 @@ export function toRecordedEvent(record: LogRecord, type: string, data: unknown):
     version: record.version,
     position: record.position,
     time: new Date(record.time),
-    metadata: { commandId, correlationId: commandId, causationId: commandId, ...record.metadata },
+    // The caller may say what caused the command, but not which one it was.
+    metadata: { correlationId: commandId, causationId: commandId, ...record.metadata, commandId },
   }
 }
