@@ -128,7 +128,6 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     const commandId = deriveId('late', 1)
     await expect(account.ask('deposit', { amount: 1 }, { commandId, timeoutMs: 0 })).rejects.toMatchObject({
       code: 'Timeout',
-      details: expect.objectContaining({ commandId: expect.any(String) as string }) as object,
       retryable: true,
     })
     expect((await account.ask('deposit', { amount: 1 }, { commandId })).version).toBe(1)
