@@ -8,6 +8,7 @@
  * found by it.
  */
 import { crc32 } from 'node:zlib'
+import { isCount } from './count.ts'
 import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
 import { claimPath, fencePath, journalPath, numbersOf, shardPath, SHARDS_PATH } from './path.ts'
 import { readWhole, type Storage } from './storage.ts'
@@ -81,8 +82,17 @@ function encodeClaim(claim: Claim): Uint8Array {
 function decodeClaim(content: Uint8Array, shard: number, epoch: number): Claim | undefined {
   const [text = '', check] = Buffer.from(content).toString('utf8').split('\n')
   if (check !== checkOf(text)) return undefined
-  const claim = JSON.parse(text) as Claim
-  return claim.shard === shard && claim.epoch === epoch ? claim : undefined
+  const claim = parsed(text)
+  if (claim?.shard !== shard || claim.epoch !== epoch) return undefined
+  return isCount(claim.journal) && claim.journal > 0 && typeof claim.node === 'string' ? claim : undefined
+}
+
+function parsed(text: string): Claim | undefined {
+  try {
+    return (JSON.parse(text) ?? undefined) as Claim | undefined
+  } catch {
+    return undefined
+  }
 }
 
 function checkOf(text: string): string {

@@ -5,9 +5,10 @@
 import type { Catalog } from './catalog.ts'
 import type { IndexFile } from './index-file.ts'
 import { recordAt } from './batch.ts'
+import { logCorrupt } from './error.ts'
 import { segmentPath } from './path.ts'
 import { Block, lengthAt, NOWHERE, LogRecord, RecordKind, type Address } from './record.ts'
-import { isWithin, type Reign } from './reign.ts'
+import { isBefore, isWithin, type Reign } from './reign.ts'
 import type { OpenIndex } from './segment-index.ts'
 import type { Stream } from './stream.ts'
 
@@ -57,7 +58,7 @@ export class History {
     while (record !== undefined) {
       if (isOf(record, stream)) yield record
       const { previous }: LogRecord = record
-      record = previous.journal === 0 ? undefined : await chain.at(previous)
+      record = previous.journal === 0 ? undefined : behind(record, await chain.at(previous))
     }
   }
 
@@ -79,7 +80,8 @@ export class History {
       }
       const { previous }: LogRecord = record
       // Waiting at every record would cost more than reading it.
-      record = previous.journal === 0 ? undefined : (chain.inWindow(previous) ?? (await chain.at(previous)))
+      const older = previous.journal === 0 ? undefined : (chain.inWindow(previous) ?? (await chain.at(previous)))
+      record = older === undefined ? undefined : behind(record, older)
     }
     return { snapshot, events: events.reverse(), newest: newest?.address ?? NOWHERE }
   }
@@ -108,10 +110,25 @@ export class History {
     let record = await this.#catalog.record(address)
     while (!reigns.some((reign) => isWithin(reign, record.epoch, record.address))) {
       if (record.previous.journal === 0) return undefined
-      record = await this.#catalog.record(record.previous)
+      record = behind(record, await this.#catalog.record(record.previous))
     }
     return record
   }
+}
+
+/**
+ * The older of two records of a chain. In the shard's order it stands before the newer, with the seq of an event before,
+ * or as what that event's snapshot stands on: a chain that led anywhere else might have no end.
+ */
+function behind(newer: LogRecord, older: LogRecord): LogRecord {
+  const isOlder = older.seq < newer.seq || (older.seq === newer.seq && isFormer(older, newer))
+  if (isOlder) return older
+  const { journal, segment, offset } = newer.address
+  throw logCorrupt(segmentPath(journal, segment), offset, 'the record says that a later one came before it')
+}
+
+function isFormer(older: LogRecord, newer: LogRecord): boolean {
+  return older.epoch < newer.epoch || (older.epoch === newer.epoch && isBefore(older.address, newer.address))
 }
 
 function isOf(record: LogRecord, stream: Stream): boolean {

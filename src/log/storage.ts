@@ -64,12 +64,15 @@ export function isFileFailure(error: unknown): boolean {
   return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) && !SHORTAGES.includes(code)
 }
 
-/** The content of a whole small file; undefined where there is none. */
+/** No file that is read as a whole is longer. */
+const WHOLE_BYTES_MAX = 64 * 1024
+
+/** The content of a whole small file, of a longer one its beginning; undefined where there is none. */
 export async function readWhole(storage: Storage, path: string): Promise<Uint8Array | undefined> {
   const file = await storage.openRead(path)
   if (file === undefined) return undefined
   try {
-    return await file.read(0, await file.size())
+    return await file.read(0, Math.min(await file.size(), WHOLE_BYTES_MAX))
   } finally {
     await file.close()
   }
