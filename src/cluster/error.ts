@@ -9,10 +9,6 @@ export function badPayload(what: string, problem: string): PenholdError {
   })
 }
 
-export function badAddress(problem: string): PenholdError {
-  return new PenholdError('BadAddress', problem, { outcome: 'none', retryable: false })
-}
-
 export function timeout(stream: string, what: string, timeoutMs: number): PenholdError {
   return new PenholdError(
     'Timeout',
