@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { PenholdError } from '../aggregate/error.ts'
 import { FORMAT_VERSION } from '../log/batch.ts'
+import { isCount } from '../log/count.ts'
 import { dataFormat } from '../log/error.ts'
 import { CLUSTER_PATH } from '../log/path.ts'
 import { readWhole, type Storage } from '../log/storage.ts'
@@ -85,7 +86,8 @@ export async function identify(storage: Storage, config: ClusterConfig): Promise
 function parse(content: Uint8Array, config: ClusterConfig): ClusterIdentity {
   try {
     const identity = JSON.parse(Buffer.from(content).toString('utf8')) as ClusterIdentity
-    if (typeof identity.clusterId === 'string' && typeof identity.shards === 'number') return identity
+    const { format, clusterId, name, shards } = identity
+    if (isCount(format) && typeof clusterId === 'string' && typeof name === 'string' && isCount(shards)) return identity
   } catch {
     // Said below, with what to do.
   }
