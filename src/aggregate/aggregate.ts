@@ -4,7 +4,7 @@
  * touches a file, a thread, the clock or chance.
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { definitionError } from './error.ts'
+import { definitionError, describe } from './error.ts'
 
 /** An event as a handler emits it, before it is recorded. */
 export interface EmittedEvent<Type extends string = string, Data = unknown> {
@@ -174,16 +174,19 @@ export function defineAggregate<
   X extends { readonly [name: string]: StandardSchemaV1 } = {},
   U extends Upcasters<E> = {},
 >(definition: AggregateDefinition<T, S, E, C, Q, X, U>): Aggregate<T, S, E, C, Q, X> {
+  checkShape(definition)
   checkNames(definition)
   const snapshotEvery = definition.snapshotEvery ?? 200
   const stateVersion = definition.stateVersion ?? 1
   if (snapshotEvery !== false && !(Number.isInteger(snapshotEvery) && snapshotEvery > 0)) {
     throw definitionError(
-      `${definition.type}: snapshotEvery is ${snapshotEvery}; give a whole number above 0, or false`,
+      `${definition.type}: snapshotEvery is ${describe(snapshotEvery)}; give a whole number above 0, or false`,
     )
   }
   if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 65_536)) {
-    throw definitionError(`${definition.type}: stateVersion is ${stateVersion}; give a whole number from 1 to 65535`)
+    throw definitionError(
+      `${definition.type}: stateVersion is ${describe(stateVersion)}; give a whole number from 1 to 65535`,
+    )
   }
   return {
     type: definition.type,
@@ -199,7 +202,41 @@ export function defineAggregate<
   }
 }
 
-function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any, any>): void {
+type AnyDefinition = AggregateDefinition<string, unknown, any, any, any, any, any>
+
+/** For programs without a compiler: what is not there, or no function, would fail at the first command only. */
+function checkShape(definition: AnyDefinition): void {
+  const given: unknown = definition
+  if (!isObject(given)) throw definitionError(`an aggregate's definition is an object, not ${describe(given)}`)
+  const { type } = given
+  if (typeof type !== 'string') throw definitionError(`an aggregate's type is a text, not ${describe(type)}`)
+  if (typeof given['initialState'] !== 'function') throw definitionError(`${type}: initialState is no function`)
+  for (const part of ['events', 'commands', 'queries'] as const) {
+    const handlers = part === 'queries' && given[part] === undefined ? {} : given[part]
+    if (!isObject(handlers))
+      throw definitionError(`${type}: ${part} is an object of functions, not ${describe(handlers)}`)
+    const wrong = Object.keys(handlers).find((name) => typeof handlers[name] !== 'function')
+    if (wrong !== undefined) throw definitionError(`${type}: '${wrong}' of ${part} is no function`)
+  }
+  for (const part of ['schemas', 'upcasters', 'renamedEvents'] as const) {
+    const named = given[part] === undefined ? {} : given[part]
+    if (!isObject(named)) throw definitionError(`${type}: ${part} is an object, not ${describe(named)}`)
+    const wrong = Object.keys(named).find((name) => !IS_ENTRY[part](named[name]))
+    if (wrong !== undefined) throw definitionError(`${type}: '${wrong}' of ${part} is ${describe(named[wrong])}`)
+  }
+}
+
+const IS_ENTRY: Readonly<Record<'schemas' | 'upcasters' | 'renamedEvents', (value: unknown) => boolean>> = {
+  schemas: (value) => typeof (value as Partial<StandardSchemaV1> | null)?.['~standard']?.validate === 'function',
+  upcasters: (value) => Array.isArray(value) && value.every((step) => typeof step === 'function'),
+  renamedEvents: (value) => typeof value === 'string',
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function checkNames(definition: AnyDefinition): void {
   const { type, events, commands, queries = {}, schemas = {}, upcasters = {}, renamedEvents = {} } = definition
   for (const name of [type, ...Object.keys({ ...events, ...commands, ...queries, ...renamedEvents })]) {
     if (!NAME.test(name)) {
@@ -207,6 +244,9 @@ function checkNames(definition: AggregateDefinition<string, unknown, any, any, a
         `${type}: '${name}' cannot be a name; use 1 to 64 letters, digits, '-' and '_', a letter first`,
       )
     }
+    // Looked up in an object of a user's, it would be found where there is none.
+    if (name in Object.prototype)
+      throw definitionError(`${type}: '${name}' means something to JavaScript; take another name`)
   }
   const known = (name: string, ...maps: object[]): boolean => maps.some((map) => Object.hasOwn(map, name))
   for (const name of Object.keys(schemas)) {

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, type PenholdError } from '../aggregate/error.ts'
+import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { nearest } from './nearest.ts'
 
@@ -66,9 +66,13 @@ const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30
  * @throws PenholdError `BadDefinition` that says what is wrong
  */
 export function defineCluster(definition: ClusterDefinition): ClusterConfig {
+  checkShape(definition)
   const { name, aggregates, dataDir } = definition
-  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name)) {
-    throw definitionError(`the cluster's name '${name}' is unusable; use 1 to 64 letters, digits, '-' and '_'`)
+  const given: unknown = name
+  if (typeof given !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(given)) {
+    throw definitionError(
+      `a cluster's name is ${describe(given)}; use 1 to 64 letters, digits, '-' and '_', a letter or digit first`,
+    )
   }
   if (typeof dataDir !== 'string' || dataDir === '') throw definitionError(`cluster '${name}' needs a dataDir`)
   checkAggregates(name, aggregates)
@@ -110,11 +114,34 @@ export async function loadConfig(url: URL, overrides: Overrides): Promise<Cluste
   return { ...resolved, dataDir: resolve(dirname(fileURLToPath(url)), resolved.dataDir) }
 }
 
+/** For programs without a compiler. Names and numbers have checks of their own. */
+function checkShape(definition: ClusterDefinition): void {
+  const wrong = isObject(definition) ? wrongPart(definition) : 'definition is'
+  if (wrong !== undefined) throw definitionError(`the cluster's ${wrong} not what defineCluster takes`)
+}
+
+function wrongPart({ limits, timeouts, onTellFailed, onWarning }: ClusterDefinition): string | undefined {
+  if (limits !== undefined && !isObject(limits)) return 'limits are'
+  if (timeouts !== undefined && !isObject(timeouts)) return 'timeouts are'
+  if (onTellFailed !== undefined && typeof onTellFailed !== 'function') return 'onTellFailed is'
+  return onWarning !== undefined && typeof onWarning !== 'function' ? 'onWarning is' : undefined
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
-  if (!Array.isArray(aggregates)) throw definitionError(`cluster '${name}' needs a list of aggregates`)
+  const isList = Array.isArray(aggregates) && aggregates.every((each: unknown) => isObject(each) && isDefined(each))
+  if (!isList) throw definitionError(`cluster '${name}' needs a list of aggregates, each made by defineAggregate`)
   const types = aggregates.map(({ type }: Aggregate) => type)
   const twice = types.find((type, i) => types.indexOf(type) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two aggregates of the type '${twice}'`)
+}
+
+function isDefined(aggregate: unknown): boolean {
+  const { type, commands, stateVersion } = aggregate as Partial<Aggregate>
+  return typeof type === 'string' && isObject(commands) && typeof stateVersion === 'number'
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */
@@ -134,7 +161,7 @@ function checkSettings(name: string, definition: ClusterDefinition, config: Clus
 function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }: ClusterConfig): void {
   const inRange = (what: string, value: number, min: number, max: number): void => {
     if (Number.isInteger(value) && value >= min && value <= max) return
-    throw definitionError(`cluster '${name}': ${what} is ${String(value)}; give a whole number from ${min} to ${max}`)
+    throw definitionError(`cluster '${name}': ${what} is ${describe(value)}; give a whole number from ${min} to ${max}`)
   }
   if (workers !== 'inline') inRange('workers', workers, 1, WORKERS_MAX)
   inRange('shards', shards, 1, SHARDS_MAX)
@@ -142,7 +169,6 @@ function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }:
   for (const [limit, value] of Object.entries(limits)) inRange(`limits.${limit}`, value, 1, 2 ** 31)
   for (const [timeout, value] of Object.entries(timeouts)) inRange(`timeouts.${timeout}`, value, 1, 2 ** 31 - 1)
   inRange('limits.commandBytesMax', limits.commandBytesMax, 1, 8 * 1024 * 1024)
-  // A command that is sent again after its worker was replaced must still be remembered, whatever was under way with it.
 }
 
 function warnTellFailed(error: PenholdError, command: { readonly stream: string; readonly name: string }): void {
