@@ -4,7 +4,6 @@ import { expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { defineAggregate, type PayloadOf } from '../../src/aggregate/aggregate.ts'
 import { validate } from '../../src/aggregate/schema.ts'
-import { given } from '../../src/testing/index.ts'
 
 const schemas = {
   zod: z.object({ by: z.number().int() }),
@@ -44,14 +43,4 @@ test('an asynchronous schema is refused', () => {
     kind: 'invalid',
     problem: expect.stringContaining('asynchronous') as string,
   })
-})
-
-test('a command and an event may have the name of something that every object has', () => {
-  const Odd = defineAggregate({
-    type: 'odd',
-    initialState: () => 0,
-    events: { valueOf: (state, _data: { n: number }) => state + 1 },
-    commands: { toString: (_state, payload: { n: number }, { emit }) => emit.valueOf(payload) },
-  })
-  given(Odd).when('toString', { n: 1 }).thenState(1)
 })

@@ -86,6 +86,8 @@ export class Chaos {
     const late = delay(OPEN_MS_MAX, 'late', { ref: false })
     const ms = await Promise.race([node.opened, late])
     if (ms === 'late') this.violated(`a node did not serve within ${OPEN_MS_MAX} ms`)
+    // Even the shortest run has something to lose.
+    if (typeof ms === 'number') await this.until(() => this.figures.acknowledged > 0, OPEN_MS_MAX)
     return typeof ms === 'number'
   }
 

@@ -12,7 +12,7 @@ export const kill: Scenario = {
     void chaos.bank.begin()
     while (chaos.figures.cycles < chaos.cycles) {
       const node = chaos.start(dataDir)
-      if (chaos.random.chance(0.3)) {
+      if (chaos.figures.cycles > 0 && chaos.random.chance(0.3)) {
         await chaos.wait(0, 800)
         chaos.bank.fault('kill while starting or soon after')
       } else {

@@ -18,7 +18,7 @@ export const pause: Scenario = {
     void chaos.bank.begin()
     let first = chaos.start(dataDir)
     while (chaos.figures.cycles < chaos.cycles) {
-      const isStarting = chaos.random.chance(0.2)
+      const isStarting = chaos.figures.cycles > 0 && chaos.random.chance(0.2)
       if (isStarting) {
         await first.kill()
         first = chaos.start(dataDir)

@@ -18,7 +18,7 @@ export const powerLoss: Scenario = {
     void chaos.bank.begin()
     while (chaos.figures.cycles < chaos.cycles) {
       let node = chaos.start(disk.dataDir)
-      if (chaos.random.chance(0.2)) {
+      if (chaos.figures.cycles > 0 && chaos.random.chance(0.2)) {
         await chaos.wait(0, 800)
       } else {
         await chaos.untilOpen(node)
