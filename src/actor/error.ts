@@ -49,6 +49,10 @@ export function timedOutBefore(stream: string, name: string): PenholdError {
   })
 }
 
+export function badAddress(problem: string): PenholdError {
+  return new PenholdError('BadAddress', problem, { outcome: 'none', retryable: false })
+}
+
 const NAMES_SHOWN = 20
 
 export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', name: string): PenholdError {

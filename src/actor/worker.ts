@@ -15,7 +15,7 @@ import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import { NO_BYTES } from '../log/slice.ts'
-import { streamType } from '../log/stream.ts'
+import { idProblem, streamType } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
@@ -306,8 +306,12 @@ export class Worker {
   // Recovery
 
   #activate(name: string): Actor | PenholdError {
-    const kind = this.#kinds.get(streamType(name))
-    if (kind === undefined) return errors.unknownAggregate(streamType(name))
+    const type = streamType(name)
+    const kind = this.#kinds.get(type)
+    if (kind === undefined) return errors.unknownAggregate(type)
+    // A ref has looked at the id; who else sends messages may not have.
+    const problem = idProblem(name.slice(type.length + 1))
+    if (problem !== undefined) return errors.badAddress(problem)
     const stream = this.#log.placement.stream(name)
     if (!this.#log.owns(stream.shard)) {
       return (

@@ -4,7 +4,7 @@
  * touches a file, a thread, the clock or chance.
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { definitionError } from './error.ts'
+import { definitionError, describe } from './error.ts'
 import { nearest } from './nearest.ts'
 
 /** An event as a handler emits it, before it is recorded. */
@@ -193,16 +193,19 @@ export function defineAggregate<
   U extends Upcasters<E> = {},
 >(definition: AggregateDefinition<T, S, E, C, Q, X, U>): Aggregate<T, S, E, C, Q, X> {
   checkKeys(definition)
+  checkShape(definition)
   checkNames(definition)
   const snapshotEvery = definition.snapshotEvery ?? 200
   const stateVersion = definition.stateVersion ?? 1
   if (snapshotEvery !== false && !(Number.isInteger(snapshotEvery) && snapshotEvery > 0)) {
     throw definitionError(
-      `${definition.type}: snapshotEvery is ${snapshotEvery}; give a whole number above 0, or false`,
+      `${definition.type}: snapshotEvery is ${describe(snapshotEvery)}; give a whole number above 0, or false`,
     )
   }
   if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 65_536)) {
-    throw definitionError(`${definition.type}: stateVersion is ${stateVersion}; give a whole number from 1 to 65535`)
+    throw definitionError(
+      `${definition.type}: stateVersion is ${describe(stateVersion)}; give a whole number from 1 to 65535`,
+    )
   }
   const aggregate: Aggregate<T, S, E, C, Q, X> = {
     type: definition.type,
@@ -234,23 +237,55 @@ export function isAggregate(value: unknown): value is Aggregate {
 
 /** A part that is misspelt would be missing, and nobody would know. */
 function checkKeys(definition: object): void {
-  const { type } = definition as { readonly type?: unknown }
+  const given: unknown = definition
+  if (!isObject(given)) throw definitionError(`an aggregate's definition is an object, not ${describe(given)}`)
+  const type = typeof given['type'] === 'string' ? given['type'] : describe(given['type'])
   const known = [...REQUIRED_KEYS, ...OPTIONAL_KEYS]
-  const unknown = Object.keys(definition).find((key) => !known.includes(key))
+  const unknown = Object.keys(given).find((key) => !known.includes(key))
   if (unknown !== undefined) {
-    throw definitionError(
-      `${String(type)}: an aggregate has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`,
-    )
+    throw definitionError(`${type}: an aggregate has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`)
   }
-  const missing = REQUIRED_KEYS.find((key) => (definition as Record<string, unknown>)[key] === undefined)
-  if (missing !== undefined) throw definitionError(`${String(type)}: an aggregate needs '${missing}'`)
-  const { initialState } = definition as { readonly initialState?: unknown }
+  const missing = REQUIRED_KEYS.find((key) => given[key] === undefined)
+  if (missing !== undefined) throw definitionError(`${type}: an aggregate needs '${missing}'`)
+  const { initialState } = given
   if (typeof initialState !== 'function') {
-    throw definitionError(`${String(type)}: initialState is a ${typeof initialState}; give a function that returns it`)
+    throw definitionError(`${type}: initialState is a ${typeof initialState}; give a function that returns it`)
   }
 }
 
-function checkNames(definition: AggregateDefinition<string, unknown, any, any, any, any, any>): void {
+type AnyDefinition = AggregateDefinition<string, unknown, any, any, any, any, any>
+
+/** For programs without a compiler: what is not there, or no function, would fail at the first command only. */
+function checkShape(definition: AnyDefinition): void {
+  const given: Readonly<Record<string, unknown>> = { ...definition }
+  const { type } = given
+  if (typeof type !== 'string') throw definitionError(`an aggregate's type is a text, not ${describe(type)}`)
+  for (const part of ['events', 'commands', 'queries'] as const) {
+    const handlers = part === 'queries' && given[part] === undefined ? {} : given[part]
+    if (!isObject(handlers))
+      throw definitionError(`${type}: ${part} is an object of functions, not ${describe(handlers)}`)
+    const wrong = Object.keys(handlers).find((name) => typeof handlers[name] !== 'function')
+    if (wrong !== undefined) throw definitionError(`${type}: '${wrong}' of ${part} is no function`)
+  }
+  for (const part of ['schemas', 'upcasters', 'renamedEvents'] as const) {
+    const named = given[part] === undefined ? {} : given[part]
+    if (!isObject(named)) throw definitionError(`${type}: ${part} is an object, not ${describe(named)}`)
+    const wrong = Object.keys(named).find((name) => !IS_ENTRY[part](named[name]))
+    if (wrong !== undefined) throw definitionError(`${type}: '${wrong}' of ${part} is ${describe(named[wrong])}`)
+  }
+}
+
+const IS_ENTRY: Readonly<Record<'schemas' | 'upcasters' | 'renamedEvents', (value: unknown) => boolean>> = {
+  schemas: (value) => typeof (value as Partial<StandardSchemaV1> | null)?.['~standard']?.validate === 'function',
+  upcasters: (value) => Array.isArray(value) && value.every((step) => typeof step === 'function'),
+  renamedEvents: (value) => typeof value === 'string',
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function checkNames(definition: AnyDefinition): void {
   const { type, events, commands, queries = {}, schemas = {}, upcasters = {}, renamedEvents = {} } = definition
   for (const name of [type, ...Object.keys({ ...events, ...commands, ...queries, ...renamedEvents })]) {
     if (!NAME.test(name)) {
@@ -258,6 +293,9 @@ function checkNames(definition: AggregateDefinition<string, unknown, any, any, a
         `${type}: '${name}' cannot be a name; use 1 to 64 letters, digits, '-' and '_', a letter first`,
       )
     }
+    // Looked up in an object of a user's, it would be found where there is none.
+    if (name in Object.prototype)
+      throw definitionError(`${type}: '${name}' means something to JavaScript; take another name`)
   }
   const known = (name: string, ...maps: object[]): boolean => maps.some((map) => Object.hasOwn(map, name))
   for (const name of Object.keys(schemas)) {

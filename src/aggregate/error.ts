@@ -51,3 +51,21 @@ export class Rejected<Code extends string = string, Details = unknown> extends P
 export function definitionError(message: string, cause?: unknown): PenholdError {
   return new PenholdError('BadDefinition', message, { outcome: 'none', retryable: false, cause })
 }
+
+/** What was given in place of something else, for a message: it may be a value that cannot be made a text of. */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return `'${value}'`
+    case 'object':
+      return value === null ? 'null' : Array.isArray(value) ? 'a list' : 'an object'
+    case 'function':
+    case 'symbol':
+      return `a ${typeof value}`
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+    case 'undefined':
+      return String(value)
+  }
+}

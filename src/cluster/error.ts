@@ -9,10 +9,6 @@ export function badPayload(what: string, problem: string): PenholdError {
   })
 }
 
-export function badAddress(problem: string): PenholdError {
-  return new PenholdError('BadAddress', problem, { outcome: 'none', retryable: false })
-}
-
 /** Whom a request went to, and the id to ask again with. */
 export interface Asked {
   readonly stream: string

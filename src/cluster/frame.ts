@@ -3,6 +3,7 @@
  * Reading checks every length against what is there.
  */
 import { assert } from '../aggregate/assert.ts'
+import { isCount } from '../log/count.ts'
 import type { Slice } from '../log/slice.ts'
 import { TextCache } from '../log/text-cache.ts'
 
@@ -133,6 +134,12 @@ export class FrameReader {
     doubleWords[0] = this.u32()
     doubleWords[1] = this.u32()
     return double[0]!
+  }
+  /** A whole number from 0 up that is exact. */
+  count(): number {
+    const value = this.f64()
+    if (isCount(value)) return value
+    throw new BadFrame('a number in a frame counts nothing')
   }
   text(): string {
     const head = this.#take(2)

@@ -130,6 +130,11 @@ export class Router {
     if (lane.link !== undefined) this.#enqueue(lane, pending)
   }
 
+  /** What is asked from here on may be the effect of what has this position (I6). */
+  observe(position: number): void {
+    this.#positionSeen = Math.max(this.#positionSeen, position)
+  }
+
   /** The worker can be reached through this link from now on. What waits for it is sent, in order. */
   attach(worker: number, link: Link): void {
     const lane = this.#lanes[worker]!

@@ -12,14 +12,20 @@
  *       rejected, answered, failed   MessagePack
  *
  * Texts are UTF-8 behind a u16 length, everything encoded stands behind a u32 length. Little-endian.
+ *
+ * Reading trusts nothing: what it returns is of the types it says, or BadFrame is thrown.
  */
 import type { CommandMessage, Failure, Message, QueryMessage, Reply, StateAt, StateMessage } from '../actor/message.ts'
-import { decode, encode, encodeScratch } from '../log/codec.ts'
+import { BadEncoding, decode, encode, encodeScratch } from '../log/codec.ts'
+import { isCount } from '../log/count.ts'
+import { isIdAt } from '../log/identity.ts'
+import { areEvents } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
 const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7 } as const
 const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16 } as const
+const FLAGS_ALL = 31
 
 /** A message on its way out: what its caller gave is encoded, so that nothing changes it any more. */
 export type OutgoingMessage =
@@ -128,7 +134,7 @@ function readMessage(frame: FrameReader): Message {
     case Tag.query:
       return { kind: 'query', request, stream, name: frame.text(), payload: readOptional(frame) } satisfies QueryMessage
     case Tag.state:
-      return { kind: 'state', request, stream, at: decodeSlice(frame.slice()) as StateAt }
+      return { kind: 'state', request, stream, at: readMoment(frame) }
     default:
       throw new BadFrame(`no message has the tag ${tag}`)
   }
@@ -137,12 +143,15 @@ function readMessage(frame: FrameReader): Message {
 function readCommand(frame: FrameReader, request: number, stream: string): CommandMessage {
   const name = frame.text()
   const flags = frame.u8()
+  if (flags > FLAGS_ALL) throw new BadFrame(`no command has the flags ${flags}`)
   const commandId = frame.rawSlice(16)
+  if (!isIdAt(commandId.bytes, commandId.start)) throw new BadFrame('a command id is no UUID')
   const payloadHash = frame.u32()
   const deadline = frame.f64()
-  const after = frame.f64()
-  const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.f64()
-  const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : decodeSlice(frame.slice())
+  if (Number.isNaN(deadline)) throw new BadFrame('a deadline is no time')
+  const after = frame.count()
+  const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.count()
+  const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : readObject(frame)
   const payload = (flags & Flag.hasPayload) === 0 ? undefined : decodeSlice(frame.slice())
   return {
     kind: 'command',
@@ -157,20 +166,20 @@ function readCommand(frame: FrameReader, request: number, stream: string): Comma
     expectedVersion,
     deadline,
     after,
-    metadata: metadata as CommandMessage['metadata'],
+    metadata,
   }
 }
 
 function readReply(frame: FrameReader, tag: number): Reply {
   switch (tag) {
     case Tag.accepted:
-      return { kind: 'accepted', version: frame.u32(), position: frame.f64(), records: frame.slice() }
+      return { kind: 'accepted', version: frame.u32(), position: frame.count(), records: readRecords(frame) }
     case Tag.rejected:
       return { kind: 'rejected', code: frame.text(), details: readOptional(frame) }
     case Tag.answered:
       return { kind: 'answered', value: readOptional(frame) }
     case Tag.failed:
-      return { kind: 'failed', failure: decodeSlice(frame.slice()) as Failure }
+      return { kind: 'failed', failure: readFailure(frame) }
     default:
       throw new BadFrame(`no reply has the tag ${tag}`)
   }
@@ -183,9 +192,54 @@ function writeOptional(frame: FrameWriter, value: unknown): void {
 }
 
 function readOptional(frame: FrameReader): unknown {
-  return frame.u8() === 0 ? undefined : decodeSlice(frame.slice())
+  const flags = frame.u8()
+  if (flags !== 0 && flags !== Flag.hasPayload) throw new BadFrame(`no value has the flags ${flags}`)
+  return flags === 0 ? undefined : decodeSlice(frame.slice())
+}
+
+function readMoment(frame: FrameReader): StateAt {
+  const at = readObject(frame)
+  const [[key, value] = [], ...others] = Object.entries(at)
+  const isMoment =
+    key === undefined ||
+    (key === 'atVersion' && isCount(value)) ||
+    (key === 'atEvent' && typeof value === 'string') ||
+    (key === 'atTime' && typeof value === 'number')
+  if (!isMoment || others.length > 0) throw new BadFrame('a moment is none that can be asked for')
+  return at as StateAt
+}
+
+function readFailure(frame: FrameReader): Failure {
+  const { code, message, outcome, retryable, details } = readObject(frame)
+  const isFailure =
+    typeof code === 'string' &&
+    typeof message === 'string' &&
+    typeof retryable === 'boolean' &&
+    (outcome === 'none' || outcome === 'unknown')
+  if (!isFailure) throw new BadFrame('a failure does not say what failed')
+  return { code, message, outcome, retryable, details }
+}
+
+/** One record after the other. Their contents are read when somebody asks for them. */
+function readRecords(frame: FrameReader): Slice {
+  const records = frame.slice()
+  if (!areEvents(records)) throw new BadFrame('the records of a reply are none')
+  return records
+}
+
+function readObject(frame: FrameReader): Readonly<Record<string, unknown>> {
+  const value = decodeSlice(frame.slice())
+  const isObject =
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
+  if (!isObject) throw new BadFrame('an object is none')
+  return value as Readonly<Record<string, unknown>>
 }
 
 function decodeSlice({ bytes, start, end }: Slice): unknown {
-  return decode(bytes, start, end)
+  try {
+    return decode(bytes, start, end)
+  } catch (error) {
+    if (error instanceof BadEncoding) throw new BadFrame(error.message)
+    throw error
+  }
 }

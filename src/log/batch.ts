@@ -13,7 +13,7 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import { crc32 } from 'node:zlib'
-import { Block, isRecord, lengthAt, LogRecord, recordLength, writeRecord } from './record.ts'
+import { Block, isRecord, isSound, lengthAt, LogRecord, recordLength, writeRecord } from './record.ts'
 import type { Address, RecordParts, RecordStream } from './record.ts'
 import type { Slice } from './slice.ts'
 import type { StreamHash } from './stream.ts'
@@ -156,12 +156,13 @@ export function readBatch(
   if (at + BATCH_HEADER_BYTES > bytes.length) return { kind: 'none', needs: BATCH_HEADER_BYTES }
   const length = block.u32(at + 4)
   if (block.u32(at) !== BATCH_MAGIC || length < BATCH_HEADER_BYTES || length % 8 !== 0) return { kind: 'none' }
-  if (length > BATCH_BYTES_LIMIT) return { kind: 'none' }
+  // Before anything is read on its word: events may hold what looks like a batch's beginning, any number of times.
+  if (length > BATCH_BYTES_LIMIT || !belongs(block, at, identity)) return { kind: 'none' }
   if (at + length > bytes.length) return { kind: 'none', needs: length }
   if (block.u32(at + 8) !== crc32(bytes.subarray(at + 12, at + length))) return { kind: 'none' }
   const version = block.u32(at + 12) & 0xffff
   if (version !== FORMAT_VERSION) return { kind: 'format', version }
-  if (!belongs(block, at, identity)) return { kind: 'none' }
+  if (block.u32(at + 12) >>> 16 !== BATCH_HEADER_BYTES || block.u32(at + 36) >= 2 ** 21) return { kind: 'none' }
   const { journal, segment, offset } = identity
   const number = block.safe(at + 32)
   const records = splitRecords(block, at, length, { journal, segment, offset })
@@ -180,9 +181,9 @@ export function findMagic(block: Block, from: number): number {
   return at
 }
 
+/** What says so stands at the same place in every version of the format. */
 function belongs(block: Block, at: number, identity: SegmentIdentity & { readonly offset: number }): boolean {
   return (
-    block.u32(at + 12) >>> 16 === BATCH_HEADER_BYTES &&
     block.u32(at + 16) === identity.journal &&
     block.u32(at + 20) === identity.segment &&
     block.u32(at + 24) === identity.offset &&
@@ -196,7 +197,7 @@ function splitRecords(block: Block, at: number, length: number, place: Address):
   let offset = BATCH_HEADER_BYTES
   while (offset < length) {
     const size = lengthAt(block, at + offset)
-    if (size === 0 || offset + size > length) return undefined
+    if (size === 0 || offset + size > length || !isSound(block, at + offset)) return undefined
     records.push(new LogRecord(block, at + offset, { ...place, offset: place.offset + offset }))
     offset += size
   }

@@ -10,7 +10,12 @@ export function encodeChecked(value: object): Uint8Array {
 export function decodeChecked(content: Uint8Array): unknown {
   const written = Buffer.from(content).toString('utf8')
   const [text = ''] = written.split('\n', 1)
-  return written === `${text}\n${checkOf(text)}\n` ? JSON.parse(text) : undefined
+  if (written !== `${text}\n${checkOf(text)}\n`) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** CRC-32 in hexadecimal. */

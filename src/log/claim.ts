@@ -8,6 +8,7 @@
  * found by it.
  */
 import { decodeChecked, encodeChecked } from './checked-json.ts'
+import { isCount } from './count.ts'
 import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
 import { claimPath, fencePath, journalPath, numbersOf, shardPath, SHARDS_PATH } from './path.ts'
 import { readWhole, type Storage } from './storage.ts'
@@ -75,7 +76,8 @@ export async function removeClaimsBefore(storage: Storage, shard: number, epoch:
 
 export function decodeClaim(content: Uint8Array, shard: number, epoch: number): Claim | undefined {
   const claim = decodeChecked(content) as Claim | undefined
-  return claim?.shard === shard && claim.epoch === epoch ? claim : undefined
+  if (claim?.shard !== shard || claim.epoch !== epoch) return undefined
+  return isCount(claim.journal) && claim.journal > 0 && typeof claim.node === 'string' ? claim : undefined
 }
 
 /** Tells a journal's writer that shards of it were claimed. */

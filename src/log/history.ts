@@ -6,6 +6,7 @@ import { assert } from '../aggregate/assert.ts'
 import type { Catalog } from './catalog.ts'
 import type { IndexFile } from './index-file.ts'
 import { recordAt } from './batch.ts'
+import { logCorrupt } from './error.ts'
 import { segmentPath } from './path.ts'
 import { Block, lengthAt, NOWHERE, LogRecord, RecordKind, type Address } from './record.ts'
 import { isBefore, isWithin, type Reign } from './reign.ts'
@@ -60,7 +61,7 @@ export class History {
     while (record !== undefined) {
       if (isOf(record, stream)) yield record
       const { previous }: LogRecord = record
-      record = previous.journal === 0 ? undefined : await chain.at(previous)
+      record = previous.journal === 0 ? undefined : behind(record, await chain.at(previous))
     }
   }
 
@@ -82,7 +83,8 @@ export class History {
       }
       const { previous }: LogRecord = record
       // Waiting at every record would cost more than reading it.
-      record = previous.journal === 0 ? undefined : (chain.inWindow(previous) ?? (await chain.at(previous)))
+      const older = previous.journal === 0 ? undefined : (chain.inWindow(previous) ?? (await chain.at(previous)))
+      record = older === undefined ? undefined : behind(record, older)
     }
     return { snapshot, events: events.reverse(), newest: newest?.address ?? NOWHERE }
   }
@@ -115,6 +117,21 @@ export class History {
     // What an owner wrote past its seal was perhaps never durable, and may be gone although the index has seen it.
     return (await this.#catalog.indexBefore(index.journal, until)).find(stream.hash)
   }
+}
+
+/**
+ * The older of two records of a chain. In the shard's order it stands before the newer, with the seq of an event before,
+ * or as what that event's snapshot stands on: a chain that led anywhere else might have no end.
+ */
+function behind(newer: LogRecord, older: LogRecord): LogRecord {
+  const isOlder = older.seq < newer.seq || (older.seq === newer.seq && isFormer(older, newer))
+  if (isOlder) return older
+  const { journal, segment, offset } = newer.address
+  throw logCorrupt(segmentPath(journal, segment), offset, 'the record says that a later one came before it')
+}
+
+function isFormer(older: LogRecord, newer: LogRecord): boolean {
+  return older.epoch < newer.epoch || (older.epoch === newer.epoch && isBefore(older.address, newer.address))
 }
 
 function isOf(record: LogRecord, stream: Stream): boolean {

@@ -91,6 +91,14 @@ export function isId(text: string): boolean {
   return validate(text)
 }
 
+/** Whether 16 bytes are an id: of a version and variant that UUIDs have, or all zeroes, or all ones. */
+export function isIdAt(bytes: Uint8Array, start: number): boolean {
+  const version = bytes[start + 6]! >>> 4
+  if (version >= 1 && version <= 8 && bytes[start + 8]! >>> 6 === 2) return true
+  const [first] = bytes.subarray(start)
+  return (first === 0 || first === 0xff) && bytes.subarray(start, start + ID_BYTES).every((byte) => byte === first)
+}
+
 /** The id in text; `start` is where its 16 bytes begin. */
 export function formatId({ bytes, start }: Pick<Slice, 'bytes' | 'start'>): string {
   return stringify(bytes, start)

@@ -9,39 +9,20 @@
  * its filter stays in memory and its entries on disk.
  */
 import { crc32 } from 'node:zlib'
-import { decode, encode } from './codec.ts'
 import type { Flaw, Gap } from './damage.ts'
 import { isLogCorrupt } from './error.ts'
 import { addToFilter, createFilter, mayContain } from './filter.ts'
+import { decodeHead, encodeHead, ENTRY_BYTES, type Head, type Section } from './index-head.ts'
 import { indexPath } from './path.ts'
-import type { OpenIndex, ShardExtent } from './segment-index.ts'
+import type { OpenIndex } from './segment-index.ts'
 import type { FilePool } from './file-pool.ts'
 import type { StreamHash } from './stream.ts'
 
 const MAGIC = 0x31585850 // 'PXX1'
 const PREFIX_BYTES = 16
-const ENTRY_BYTES = 12
 /** So many entries are read around the place where a hash is expected. */
 const WINDOW_ENTRIES = 128
 const HEAD_BYTES_MAX = 64 * 1024 * 1024
-
-interface Section extends ShardExtent {
-  readonly offset: number
-  readonly filterBytes: number
-  readonly entries: number
-  readonly crc: number
-}
-
-interface Head {
-  readonly journal: number
-  readonly segment: number
-  readonly end: number
-  readonly lastBatchOffset: number
-  readonly lastBatchNumber: number
-  readonly firstBatchNumber: number
-  readonly eventTypes: readonly string[]
-  readonly sections: readonly Section[]
-}
 
 interface Entry extends StreamHash {
   readonly offset: number
@@ -74,7 +55,7 @@ export async function encodeIndex(
   const { journal, segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber } = index
   const eventTypes = [...index.eventTypes].toSorted()
   const batches = { end, lastBatchOffset, lastBatchNumber, firstBatchNumber }
-  const head = encode({ journal, segment, ...batches, eventTypes, sections } satisfies Head)
+  const head = encodeHead({ journal, segment, ...batches, eventTypes, sections })
   const prefix = Buffer.alloc(PREFIX_BYTES)
   prefix.writeUInt32LE(MAGIC, 0)
   prefix.writeUInt32LE(crc32(head), 4)
@@ -142,11 +123,12 @@ export class IndexFile {
     const prefix = Buffer.from((await files.read(path, 0, PREFIX_BYTES)) ?? [])
     if (prefix.length < PREFIX_BYTES || prefix.readUInt32LE(0) !== MAGIC) return undefined
     const length = prefix.readUInt32LE(8)
-    if (length > HEAD_BYTES_MAX || PREFIX_BYTES + length > ((await files.size(path)) ?? 0)) return undefined
+    const sectionBytes = ((await files.size(path)) ?? 0) - PREFIX_BYTES - length
+    if (length > HEAD_BYTES_MAX || sectionBytes < 0) return undefined
     const bytes = await files.read(path, PREFIX_BYTES, length)
     if (bytes?.length !== length || crc32(bytes) !== prefix.readUInt32LE(4)) return undefined
-    const head = decode(bytes) as Head
-    if (head.journal !== journal || head.segment !== segment) return undefined
+    const head = decodeHead(bytes, sectionBytes)
+    if (head?.journal !== journal || head.segment !== segment) return undefined
     return new IndexFile(files, head, PREFIX_BYTES + length)
   }
 
@@ -169,7 +151,7 @@ export class IndexFile {
   }
 
   /** Interpolation search: hashes are spread evenly, so that the first window nearly always has the entry. */
-  async #search(section: Section, hash: StreamHash): Promise<number | undefined> {
+  async #search(section: Section, hash: StreamHash): Promise<number | undefined | 'damaged'> {
     let low = 0
     let high = section.entries
     let guess = Math.floor((hash.high / 2 ** 32) * section.entries)
@@ -177,6 +159,7 @@ export class IndexFile {
       const first = Math.max(low, Math.min(guess - WINDOW_ENTRIES / 2, high - WINDOW_ENTRIES))
       const count = Math.min(WINDOW_ENTRIES, high - first)
       const window = await this.#entries(section, first, count)
+      if (window === undefined) return 'damaged'
       const found = searchWindow(window, hash)
       if (found.kind === 'found') return found.offset
       if (found.kind === 'between') return undefined
@@ -187,11 +170,13 @@ export class IndexFile {
     return undefined
   }
 
-  async #entries(section: Section, first: number, count: number): Promise<DataView> {
+  /** Undefined where the file no longer has them. */
+  async #entries(section: Section, first: number, count: number): Promise<DataView | undefined> {
     const offset = this.#sectionsAt + section.offset + section.filterBytes + first * ENTRY_BYTES
     const bytes = await this.#files.read(this.#path, offset, count * ENTRY_BYTES)
-    if (bytes === undefined) throw new Error(`${this.#path} vanished`)
-    return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    return bytes?.length !== count * ENTRY_BYTES
+      ? undefined
+      : new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
   get #path(): string {

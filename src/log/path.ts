@@ -41,11 +41,15 @@ export function claimPath(shard: number, epoch: number): string {
   return `${shardPath(shard)}/${pad(epoch, 10)}.claim`
 }
 
-/** The numbers of the entries whose name is digits and this ending, increasing. */
+/** The greatest number in a name: it must fit into the 32 bits that records have for it. */
+const NUMBER_MAX = 2 ** 32 - 2
+
+/** The numbers of the entries whose name is digits and this ending, increasing. Greater ones nobody has given out. */
 export function numbersOf(names: readonly string[], ending: string): number[] {
   return names
     .filter((name) => name.endsWith(ending) && /^\d+$/.test(name.slice(0, name.length - ending.length)))
     .map((name) => Number.parseInt(name, 10))
+    .filter((number) => number <= NUMBER_MAX)
     .toSorted((a, b) => a - b)
 }
 

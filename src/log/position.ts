@@ -25,6 +25,11 @@ export class PositionClock {
     return this.#last
   }
 
+  /** The greatest that was given out or observed. */
+  get last(): number {
+    return this.#last
+  }
+
   /** Every position from now on is greater than this one. */
   observe(position: number): void {
     if (position > this.#last) this.#last = position

@@ -9,6 +9,7 @@ import { assert } from '../aggregate/assert.ts'
 import type { StreamHash } from './stream.ts'
 import { BadEncoding, decode } from './codec.ts'
 import { logCorrupt } from './error.ts'
+import { isIdAt } from './identity.ts'
 import { segmentPath } from './path.ts'
 import type { Slice } from './slice.ts'
 import { TextCache } from './text-cache.ts'
@@ -335,13 +336,43 @@ export function lengthAt(block: Block, at: number): number {
 export function isRecord(block: Block, at: number, address: Address): boolean {
   const length = lengthAt(block, at)
   if (length === 0 || at + length > block.bytes.length) return false
-  const body =
-    (block.u32(at + AT.streamBytes) & 0xffff) +
-    ((block.u32(at + AT.kind) >>> 8) & 0xff) +
-    block.u32(at + AT.dataBytes) +
-    block.u32(at + AT.metadataBytes)
-  if (align(RECORD_HEADER_BYTES + body) !== length) return false
-  return block.u32(at + AT.check) === checksum(block.words, at, at + length, address)
+  return isSound(block, at) && block.u32(at + AT.check) === checksum(block.words, at, at + length, address)
+}
+
+/** Whether the fields of a record, all of which is at hand, fit each other. */
+export function isSound(block: Block, at: number): boolean {
+  const bodyBytes = block.u32(at + AT.dataBytes) + block.u32(at + AT.metadataBytes)
+  const length = lengthFrom(block.u32(at + AT.kind), block.u32(at + AT.streamBytes), bodyBytes)
+  const unsafeBits = block.u32(at + AT.seq + 4) | block.u32(at + AT.position + 4) | block.u32(at + AT.time + 4)
+  return length === block.u32(at + AT.length) && unsafeBits >>> 21 === 0
+}
+
+/** Whether these bytes, which may stand anywhere in memory, are events, one after the other. */
+export function areEvents({ bytes, start, end }: Slice): boolean {
+  for (let at = start; at < end;) {
+    if (end - at < RECORD_HEADER_BYTES) return false
+    const length = wordOf(bytes, at + AT.length)
+    const bodyBytes = wordOf(bytes, at + AT.dataBytes) + wordOf(bytes, at + AT.metadataBytes)
+    if (length > end - at || bytes[at + AT.kind] !== RecordKind.event) return false
+    if (length !== lengthFrom(wordOf(bytes, at + AT.kind), wordOf(bytes, at + AT.streamBytes), bodyBytes)) return false
+    const unsafeBits =
+      wordOf(bytes, at + AT.seq + 4) | wordOf(bytes, at + AT.position + 4) | wordOf(bytes, at + AT.time + 4)
+    if (unsafeBits >>> 21 !== 0) return false
+    if (!isIdAt(bytes, at + AT.eventId) || !isIdAt(bytes, at + AT.commandId)) return false
+    at += length
+  }
+  return true
+}
+
+/** The length that a record has by its other fields. */
+function lengthFrom(kindWord: number, streamWord: number, bodyBytes: number): number {
+  const bytes = RECORD_HEADER_BYTES + (streamWord & 0xffff) + ((kindWord >>> 8) & 0xff) + bodyBytes
+  // Not by `align`, which is for lengths below 2^31.
+  return Math.ceil(bytes / 8) * 8
+}
+
+function wordOf(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
 }
 
 /**

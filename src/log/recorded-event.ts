@@ -27,7 +27,7 @@ export type RecordedEvent<E extends EmittedEvent = EmittedEvent> = E & {
   readonly metadata: EventMetadata
 }
 
-/** The records that stand one after the other in these bytes. They come from a log that has verified them. */
+/** The records that stand one after the other in these bytes: of the own log, or checked to be some (`areEvents`). */
 export function* splitRecords({ bytes, start, end }: Slice): Generator<LogRecord> {
   // Word for word a record must be aligned as it is in the log; frames do not see to that.
   const block = new Block(copyOf({ bytes, start, end }))

@@ -3,6 +3,7 @@
  * The shard's history is its row of reigns; a record counts if it stands within the reign it names (I1).
  */
 import { encode } from './codec.ts'
+import { isCount } from './count.ts'
 import type { Address } from './record.ts'
 
 export interface Reign {
@@ -48,26 +49,28 @@ export function encodeOpening(opening: Opening): Uint8Array {
   return encode({ shard: opening.shard, epoch: opening.epoch, reigns })
 }
 
-export function decodeOpening(data: unknown): Opening {
-  const { shard, epoch, reigns } = data as { shard: number; epoch: number; reigns: number[][] }
+/** Undefined where that is no opening. */
+export function decodeOpening(data: unknown): Opening | undefined {
+  const { shard, epoch, reigns } = (data ?? {}) as { shard?: unknown; epoch?: unknown; reigns?: unknown }
+  if (!isCount(shard) || !isCount(epoch) || !Array.isArray(reigns)) return undefined
+  const decoded = reigns.map(decodeReign)
+  return decoded.includes(undefined) ? undefined : { shard, epoch, reigns: decoded as Reign[] }
+}
+
+function decodeReign(numbers: unknown): Reign | undefined {
+  if (!Array.isArray(numbers) || numbers.length !== 6 || !numbers.every(isCount)) return undefined
+  const [epoch, journal, fromSegment, fromOffset, untilSegment, untilOffset] = numbers as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
   return {
-    shard,
     epoch,
-    reigns: reigns.map((numbers) => {
-      const [reignEpoch, journal, fromSegment, fromOffset, untilSegment, untilOffset] = numbers as [
-        number,
-        number,
-        number,
-        number,
-        number,
-        number,
-      ]
-      return {
-        epoch: reignEpoch,
-        journal,
-        from: { segment: fromSegment, offset: fromOffset },
-        until: { segment: untilSegment, offset: untilOffset },
-      }
-    }),
+    journal,
+    from: { segment: fromSegment, offset: fromOffset },
+    until: { segment: untilSegment, offset: untilOffset },
   }
 }

@@ -103,8 +103,10 @@ export class Heir {
     opened: Address,
   ): Promise<Inheritance> {
     const record = await this.#catalog.record(opened)
-    const opening = decodeOpening(record.data)
-    assert(record.kind === RecordKind.opened && opening.shard === claim.shard, 'an opening stands where it was found')
+    const opening = record.kind === RecordKind.opened ? decodeOpening(record.data) : undefined
+    if (opening?.shard !== claim.shard) {
+      throw logCorrupt(segmentPath(opened.journal, opened.segment), opened.offset, "this is no opening of the shard's")
+    }
     const doubtful = surveys.findLast((survey) => survey.lastBatchNumber > 0)
     assert(doubtful !== undefined, 'a journal with an opening has a batch')
     const ofShard = await this.#doubtful(former, doubtful)
@@ -116,11 +118,15 @@ export class Heir {
     const carried = ofShard.filter(({ kind }) => kind === RecordKind.event || kind === RecordKind.snapshot)
     const reign: Reign = { epoch: former.epoch, journal: former.journal, from: opened, until }
     const extents = surveys.flatMap((survey) => survey.extents.get(claim.shard) ?? [])
+    const seq = extents.at(-1)?.seqLast ?? record.seq
+    if (!isRow(carried, seq)) {
+      throw logCorrupt(segmentPath(former.journal, until.segment), until.offset, "the last batch's records are no row")
+    }
     return {
       claim,
       reigns: isEmpty(reign, surveys, claim.shard) ? opening.reigns : [...opening.reigns, reign],
       carried,
-      seq: extents.at(-1)?.seqLast ?? record.seq,
+      seq,
       position: Math.max(record.position, ...extents.map(({ positionLast }) => positionLast)),
       openedEpoch: former.epoch,
     }
@@ -220,6 +226,15 @@ function findOpening(surveys: readonly SegmentIndex[], { shard, epoch, journal }
     if (opened !== undefined) return { journal, segment: survey.segment, offset: opened[1] }
   }
   return undefined
+}
+
+/** Whether these count their events one by one (I4), up to this seq. */
+function isRow(records: readonly LogRecord[], seqLast: number): boolean {
+  let seq = seqLast - records.filter(({ kind }) => kind === RecordKind.event).length
+  return records.every((record) => {
+    if (record.kind === RecordKind.event) seq += 1
+    return record.seq === seq
+  })
 }
 
 /** Whether nothing of the shard stands within the reign: the history need not keep it. */

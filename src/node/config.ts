@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, type PenholdError } from '../aggregate/error.ts'
+import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 
@@ -67,9 +67,13 @@ const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30
  * @throws PenholdError `BadDefinition` that says what is wrong
  */
 export function defineCluster(definition: ClusterDefinition): ClusterConfig {
+  checkShape(definition)
   const { name, aggregates, dataDir } = definition
-  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name)) {
-    throw definitionError(`the cluster's name '${name}' is unusable; use 1 to 64 letters, digits, '-' and '_'`)
+  const given: unknown = name
+  if (typeof given !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(given)) {
+    throw definitionError(
+      `a cluster's name is ${describe(given)}; use 1 to 64 letters, digits, '-' and '_', a letter or digit first`,
+    )
   }
   if (typeof dataDir !== 'string' || dataDir === '') throw definitionError(`cluster '${name}' needs a dataDir`)
   checkAggregates(name, aggregates)
@@ -121,6 +125,23 @@ async function load(url: URL): Promise<{ readonly default?: unknown }> {
   }
 }
 
+/** For programs without a compiler. Names and numbers have checks of their own. */
+function checkShape(definition: ClusterDefinition): void {
+  const wrong = isObject(definition) ? wrongPart(definition) : 'definition is'
+  if (wrong !== undefined) throw definitionError(`the cluster's ${wrong} not what defineCluster takes`)
+}
+
+function wrongPart({ limits, timeouts, onTellFailed, onWarning }: ClusterDefinition): string | undefined {
+  if (limits !== undefined && !isObject(limits)) return 'limits are'
+  if (timeouts !== undefined && !isObject(timeouts)) return 'timeouts are'
+  if (onTellFailed !== undefined && typeof onTellFailed !== 'function') return 'onTellFailed is'
+  return onWarning !== undefined && typeof onWarning !== 'function' ? 'onWarning is' : undefined
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
   if (!Array.isArray(aggregates)) throw definitionError(`cluster '${name}' needs a list of aggregates`)
   const stranger = aggregates.findIndex((aggregate) => !isAggregate(aggregate))
@@ -159,7 +180,6 @@ function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }:
   for (const [limit, value] of Object.entries(limits)) inRange(`limits.${limit}`, value, 1, 2 ** 31)
   for (const [timeout, value] of Object.entries(timeouts)) inRange(`timeouts.${timeout}`, value, 1, 2 ** 31 - 1)
   inRange('limits.commandBytesMax', limits.commandBytesMax, 1, 8 * 1024 * 1024)
-  // A command that is sent again after its worker was replaced must still be remembered, whatever was under way with it.
 }
 
 function warnTellFailed(error: PenholdError, command: { readonly stream: string; readonly name: string }): void {

@@ -12,6 +12,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
+import { isCount } from '../log/count.ts'
 import { storageFull } from '../log/error.ts'
 import { LOCK_PATH } from '../log/path.ts'
 import { isStorageFull } from '../log/storage.ts'
@@ -156,10 +157,16 @@ function readHolder(path: string): Found {
     throw error
   }
   try {
-    return { kind: 'holder', holder: JSON.parse(text) as Holder }
+    const holder: unknown = JSON.parse(text)
+    return isHolder(holder) ? { kind: 'holder', holder } : { kind: 'nonsense' }
   } catch {
     return { kind: 'nonsense' }
   }
+}
+
+function isHolder(value: unknown): value is Holder {
+  const { pid, host, startedAt } = (value ?? {}) as Partial<Holder>
+  return isCount(pid) && pid > 0 && typeof host === 'string' && typeof startedAt === 'string'
 }
 
 function isSame(a: Holder, b: Holder): boolean {

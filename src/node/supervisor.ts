@@ -114,6 +114,7 @@ export class Supervisor {
     charge.handle = handle
     charge.servingSince = clock.monotonic()
     charge.seen = { count: -1, since: charge.servingSince }
+    router.observe(handle.position)
     router.attach(charge.worker, handle.link)
   }
 

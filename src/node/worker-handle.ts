@@ -15,7 +15,7 @@ import type { ThreadData } from './worker-thread.ts'
 
 export type ToWorker = { readonly kind: 'status' } | { readonly kind: 'close' }
 export type FromWorker =
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'ready'; readonly position: number }
   /** It cannot start, for a reason that starting it again will not mend. */
   | { readonly kind: 'refused'; readonly failure: Failure }
   | { readonly kind: 'warning'; readonly message: string }
@@ -25,6 +25,8 @@ export type FromWorker =
 
 export interface WorkerHandle {
   readonly link: Link
+  /** The greatest position in what it took over. */
+  readonly position: number
   progress(): ProgressReading
   /** Undefined where the worker ends before it can say. */
   status(): Promise<WorkerStatus | undefined>
@@ -69,8 +71,10 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
     const thread = startThread('worker-thread', data, {
       onMessage(message) {
         const said = message as FromWorker
-        if (said.kind === 'ready') resolve(((phase = 'serving'), handle))
-        else if (said.kind === 'refused') reject(((phase = 'ending'), fromFailure(said.failure)))
+        if (said.kind === 'ready') {
+          phase = 'serving'
+          resolve({ ...handle, position: said.position })
+        } else if (said.kind === 'refused') reject(((phase = 'ending'), fromFailure(said.failure)))
         else if (said.kind === 'warning') events.onWarning(said.message)
         else if (said.kind === 'broken') end(said.reason, 'log')
         else if (said.kind === 'status') statusWaiters.shift()?.(said.status)
@@ -78,7 +82,7 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
       },
       onEnd: (error) => end(String(error), 'thread'),
     })
-    const handle: WorkerHandle = {
+    const handle: Omit<WorkerHandle, 'position'> = {
       link: thread.link,
       progress: () => readProgress(memory),
       status: () =>
@@ -121,6 +125,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
   })
   return {
     link: near,
+    position: host.position,
     progress: () => ({ count: 0, isBusy: false, request: 0 }),
     status: async () => host.status(),
     close: () => host.close(),

@@ -30,6 +30,8 @@ export interface WorkerHostOptions {
 }
 
 export interface WorkerHost {
+  /** The greatest position in what it took over. */
+  readonly position: number
   readonly status: () => WorkerStatus
   /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
@@ -68,6 +70,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   const sender = createLinkSender(link, (reply) => supersession.observe(reply))
   link.onFrame((frame) => worker.receive(sender, readMessages(frame)))
   return {
+    position: log.positions.last,
     status: () => ({
       journal: log.journal,
       shards: log.ownedShards,

@@ -49,7 +49,7 @@ async function run(): Promise<void> {
     })
     // Until here, what fails unseen is a reason not to start.
     surviveStrayErrors(warn)
-    say({ kind: 'ready' })
+    say({ kind: 'ready', position: host.position })
   } catch (error) {
     if (!(error instanceof PenholdError)) throw error
     say({ kind: 'refused', failure: toFailure(error) })

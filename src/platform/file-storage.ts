@@ -207,6 +207,9 @@ class OpenLogFile implements LogFile {
   }
 }
 
+/** Up to so much is read without a look at how long the file is. */
+const UNASKED_BYTES_MAX = 64 * 1024
+
 class OpenReadFile implements ReadFile {
   readonly #file: number
   readonly #calls: FileCalls
@@ -220,7 +223,10 @@ class OpenReadFile implements ReadFile {
     return this.#calls.size(this.#file)
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
+  async read(offset: number, lengthMax: number): Promise<Uint8Array> {
+    // What a large length stands in may be damaged: no memory is taken for more than there is.
+    const length =
+      lengthMax <= UNASKED_BYTES_MAX ? lengthMax : Math.max(0, Math.min(lengthMax, (await this.size()) - offset))
     const bytes = new Uint8Array(length)
     let done = 0
     while (done < length) {

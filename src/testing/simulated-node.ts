@@ -174,6 +174,7 @@ export class SimulatedNode {
     const toMain = (callback: () => void): void => void this.#options.kernel.after(0, () => this.main.run(callback))
     return {
       link,
+      position: host.position,
       progress: () => ({ count: 0, isBusy: false, request: 0 }),
       status: async () => (worker.thread.isDead ? undefined : host.status()),
       close: () =>

@@ -3,14 +3,16 @@ import { expect, test } from 'vitest'
 import type { Reply } from '../../src/actor/message.ts'
 import { BadFrame, FrameWriter } from '../../src/cluster/frame.ts'
 import { outgoing, readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
+import { parseId } from '../../src/log/identity.ts'
 import { copyOf, sliceOf } from '../../src/log/slice.ts'
+import { eventBytes } from '../log/event-bytes.ts'
 
 const wellFormed = fc.string({ unit: 'grapheme', maxLength: 60 })
 const plain = fc.oneof(
   fc.constant(undefined),
   fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value).replaceAll('-0', '0')) as unknown),
 )
-const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length })
+const id = fc.uuid().map((text) => copyOf(parseId(text)))
 
 const command = fc.record({
   kind: fc.constant('command' as const),
@@ -18,7 +20,7 @@ const command = fc.record({
   stream: wellFormed,
   name: wellFormed,
   payload: plain,
-  commandId: bytes(16),
+  commandId: id,
   payloadHash: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   isFresh: fc.boolean(),
   isAgain: fc.boolean(),
@@ -56,8 +58,9 @@ test('messages arrive as they were sent', () => {
 })
 
 test('replies arrive as they were sent', () => {
+  const events = eventBytes({ amount: 1 }, { amount: 2 })
   const replies: Reply[] = [
-    { kind: 'accepted', version: 3, position: 2 ** 52, records: sliceOf(new Uint8Array(200).fill(3)) },
+    { kind: 'accepted', version: 3, position: 2 ** 52, records: sliceOf(events) },
     { kind: 'rejected', code: 'nö', details: { balance: 4 } },
     { kind: 'rejected', code: 'no', details: undefined },
     { kind: 'answered', value: null },
@@ -72,7 +75,7 @@ test('replies arrive as they were sent', () => {
   const arrived = readReplies(frame.take())
   expect(arrived.map(({ request }) => request)).toEqual([0, 1, 2, 3, 4, 5])
   const [first, ...rest] = arrived.map(({ reply }) => reply)
-  expect(first?.kind === 'accepted' && Uint8Array.from(copyOf(first.records))).toEqual(new Uint8Array(200).fill(3))
+  expect(first?.kind === 'accepted' && Uint8Array.from(copyOf(first.records))).toEqual(Uint8Array.from(events))
   expect(rest).toEqual(replies.slice(1))
 })
 
@@ -96,7 +99,7 @@ test('a frame that was cut or made up is refused, and nothing is allocated by it
         try {
           read(noise)
         } catch (error) {
-          expect(error).toBeInstanceOf(Error)
+          expect(error).toBeInstanceOf(BadFrame)
         }
       }
     }),

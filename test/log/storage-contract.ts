@@ -105,6 +105,14 @@ export function testStorageContract(name: string, create: () => StorageUnderTest
       expect(await storage.list('f')).toEqual(['i'])
     })
 
+    test('reading more than there is gives what there is, however much was asked for', async () => {
+      await storage.createExclusive('a', Buffer.from('0123456789abcdef'))
+      const file = (await storage.openRead('a'))!
+      expect(Buffer.from(await file.read(3, 2 ** 50)).toString()).toBe('3456789abcdef')
+      expect(await file.read(99, 2 ** 50)).toHaveLength(0)
+      await file.close()
+    })
+
     test('reading gives memory of its own on an 8-byte boundary', async () => {
       await storage.createExclusive('a', Buffer.from('0123456789abcdef'))
       const file = (await storage.openRead('a'))!

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { lockDirectory } from '../../src/node/directory-lock.ts'
@@ -70,9 +71,19 @@ test('a lock that cannot be read is an error, and stays', async () => {
   expect(fs.readdirSync(dataDir)).toEqual(['lock'])
 })
 
-test('a lock that holds nonsense is taken over', async () => {
+const own = { pid: process.pid, host: hostname(), startedAt: '' }
+
+test.each([
+  '',
+  'null',
+  '[]',
+  '1',
+  '{}',
+  JSON.stringify({ ...own, pid: '1/../self' }),
+  JSON.stringify({ ...own, pid: 0 }),
+])('a lock that holds nonsense is taken over: %j', async (nonsense) => {
   const dataDir = temporaryFolder()
-  fs.writeFileSync(join(dataDir, 'lock'), '')
+  fs.writeFileSync(join(dataDir, 'lock'), nonsense)
   const unlock = await lockDirectory({ dataDir, clock: new SimulatedClock(), onWarning: () => undefined })
   await unlock()
   expect(fs.readdirSync(dataDir)).toEqual([])

@@ -64,7 +64,14 @@ describe('what is wrong with the data directory or the definitions is told at th
     await expect(startInlineNode({ dataDir, shards: 8 })).rejects.toMatchObject({ code: 'DataFormat' })
     const path = join(dataDir, 'cluster.json')
     const identity = JSON.parse(fs.readFileSync(path, 'utf8')) as object
-    for (const wrong of [{ ...identity, name: 'other' }, { ...identity, format: 99 }, {}, 'nonsense']) {
+    for (const wrong of [
+      { ...identity, name: 'other' },
+      { ...identity, format: 99 },
+      {},
+      'nonsense',
+      null,
+      { ...identity, name: [{ toString: 0 }] },
+    ]) {
       fs.writeFileSync(path, JSON.stringify(wrong))
       await expect(startInlineNode({ dataDir })).rejects.toMatchObject({ code: 'DataFormat' })
     }
@@ -181,12 +188,27 @@ describe('what is wrong with the data directory or the definitions is told at th
       { ...base, schemas: { nothing: Troublesome.schemas.add } },
       { ...base, upcasters: { Nothing: [() => 1] } },
       { ...base, renamedEvents: { Old: 'Nothing' } },
+      undefined,
+      { ...base, type: ['x'] },
+      { ...base, initialState: {} },
+      { ...base, events: null },
+      { ...base, commands: { add: 1 } },
+      { ...base, commands: { toString: () => undefined } },
+      { ...base, commands: { add: () => undefined }, schemas: { add: {} } },
+      { ...base, events: { Added: () => 1 }, upcasters: { Added: [1] } },
+      { ...base, snapshotEvery: Object.create(null) as unknown },
     ]) {
       expect(() => defineAggregate(wrong as never)).toThrow(expect.objectContaining({ code: 'BadDefinition' }))
     }
     const cluster = { name: 'x', aggregates: [Account], dataDir: 'd' }
     for (const wrong of [
       { ...cluster, name: '' },
+      { ...cluster, name: Symbol('x') as never },
+      { ...cluster, aggregates: [null] as never },
+      { ...cluster, aggregates: [{ type: 'x' }] as never },
+      { ...cluster, limits: 5 as never },
+      { ...cluster, onWarning: 'w' as never },
+      { ...cluster, shards: Object.create(null) as never },
       { ...cluster, aggregates: [Account, Account] },
       { ...cluster, workers: 0 },
       { ...cluster, shards: 1.5 },

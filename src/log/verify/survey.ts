@@ -39,7 +39,10 @@ export class Survey {
 
   /** Takes in an opening. Resolves to another journal that has opened the same epoch, which must not be. */
   addOpening(record: LogRecord): number | undefined {
-    const { shard, epoch, reigns } = decodeOpening(record.data)
+    const opening = decodeOpening(record.data)
+    // Whoever takes the shard over is told.
+    if (opening === undefined) return undefined
+    const { shard, epoch, reigns } = opening
     const epochs = this.#epochs.get(shard) ?? new Map<number, number>()
     this.#epochs.set(shard, epochs)
     const other = epochs.get(epoch)
