@@ -15,6 +15,7 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import { CLUSTER, diskOf, logImage, openLog } from './log-directory.ts'
+import { recordPlaces } from './record-fields.ts'
 import { resealClaim, resealIndex, resealSegment } from './reseal.ts'
 
 const SEGMENT = { journal: 3, segment: 1 }
@@ -25,17 +26,6 @@ async function harmed(path: string, content: Uint8Array): Promise<SimulatedDisk>
 
 async function segmentOf({ journal, segment }: typeof SEGMENT): Promise<Buffer> {
   return Buffer.from((await logImage()).get(segmentPath(journal, segment))!)
-}
-
-/** Where the records of a segment stand. */
-function recordsOf(bytes: Buffer): number[] {
-  const places: number[] = []
-  for (let offset = 0; offset < bytes.length && bytes.readUInt32LE(offset + 4) > 0;) {
-    const end = offset + bytes.readUInt32LE(offset + 4)
-    for (let at = offset + 48; at < end; at += bytes.readUInt32LE(at)) places.push(at)
-    offset = end
-  }
-  return places
 }
 
 describe('claims with a check that is right', () => {
@@ -90,7 +80,7 @@ describe('indexes with a check that is right', () => {
 describe('segments with checks that are right', () => {
   test('a chain that leads back to itself is no chain, and nobody walks it for ever', async () => {
     const bytes = await segmentOf(SEGMENT)
-    for (const at of recordsOf(bytes)) {
+    for (const at of recordPlaces(bytes)) {
       if (bytes.readUInt32LE(at + 48) === 0) continue
       for (const [i, number] of [SEGMENT.journal, SEGMENT.segment, at].entries()) {
         bytes.writeUInt32LE(number, at + 48 + i * 4)
@@ -105,7 +95,7 @@ describe('segments with checks that are right', () => {
 
   test('an opening that is none: the shard is refused', async () => {
     const bytes = await segmentOf(SEGMENT)
-    const opening = recordsOf(bytes).find((at) => bytes[at + 8] === 3)!
+    const opening = recordPlaces(bytes).find((at) => bytes[at + 8] === 3)!
     const shard = bytes.readUInt16LE(opening + 10)
     // `{ shard, epoch, reigns }` becomes `{ shard, epoch, reigmt }`, and its list a text.
     const valid = Buffer.from(encodeOpening({ shard, epoch: 3, reigns: [] })).subarray(-8, -1)
@@ -128,7 +118,7 @@ describe('segments with checks that are right', () => {
       .at(-1)!
     const bytes = Buffer.from(image.get(path)!)
     const segment = Number(path.slice(-10, -4))
-    const last = recordsOf(bytes).slice(-6)
+    const last = recordPlaces(bytes).slice(-6)
     bytes.writeUInt32LE(2, last.find((at) => bytes[at + 8] === 1 && bytes.readUInt16LE(at + 10) === 0)! + 12)
     resealSegment(bytes, { journal: 3, segment })
     const log = await openLog(new SimulatedStorage(await harmed(path, bytes)))
