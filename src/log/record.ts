@@ -339,8 +339,10 @@ export function isRecord(block: Block, at: number, address: Address): boolean {
   return isSound(block, at) && block.u32(at + AT.check) === checksum(block.words, at, at + length, address)
 }
 
-/** Whether the fields of a record, all of which is at hand, fit each other. */
+/** Whether a record, all of which is at hand, is of a kind there is and its fields fit each other. */
 export function isSound(block: Block, at: number): boolean {
+  const kind = block.u32(at + AT.kind) & 0xff
+  if (kind < RecordKind.event || kind > RecordKind.closed) return false
   const bodyBytes = block.u32(at + AT.dataBytes) + block.u32(at + AT.metadataBytes)
   const length = lengthFrom(block.u32(at + AT.kind), block.u32(at + AT.streamBytes), bodyBytes)
   const unsafeBits = block.u32(at + AT.seq + 4) | block.u32(at + AT.position + 4) | block.u32(at + AT.time + 4)

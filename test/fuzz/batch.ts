@@ -93,7 +93,7 @@ function build(written: readonly Written[]): Uint8Array {
       metadata: metadata === undefined ? new Uint8Array() : encode(metadata),
     })
   }
-  return builder.finish()
+  return builder.finish(false)
 }
 
 function isCorrupt(error: unknown): boolean {

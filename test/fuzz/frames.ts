@@ -1,11 +1,18 @@
 /** Frames of messages and of replies: read to what their types say, or BadFrame; and what was read harms nobody. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Message, Reply, StateAt } from '../../src/actor/message.ts'
+import type { Reply, StateAt } from '../../src/actor/message.ts'
 import { BadFrame, FrameWriter } from '../../src/cluster/frame.ts'
 import { createRef } from '../../src/cluster/ref.ts'
 import { Router } from '../../src/cluster/router.ts'
-import { readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
+import {
+  outgoing,
+  readMessages,
+  readReplies,
+  writeMessage,
+  writeReply,
+  type OutgoingMessage,
+} from '../../src/cluster/wire.ts'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import { deriveId, IdSource, isId, parseId } from '../../src/log/identity.ts'
 import { sliceOf } from '../../src/log/slice.ts'
@@ -38,15 +45,18 @@ const command = fc
     isFresh: fc.boolean(),
     commandId: ids,
   })
-  .map((given): Message => ({ ...DEFAULTS, ...given, isAgain: !given.isFresh, metadata: { user: 'u' } }))
-const message: fc.Arbitrary<Message> = fc.oneof(
+  .map(({ payload, ...given }): OutgoingMessage => {
+    const [sent, metadata] = [outgoing(payload), outgoing({ user: 'u' })]
+    return { ...DEFAULTS, ...given, payload: sent, isAgain: !given.isFresh, metadata }
+  })
+const message: fc.Arbitrary<OutgoingMessage> = fc.oneof(
   command,
-  fc
-    .record({ stream: streams, payload: plain })
-    .map((given): Message => ({ kind: 'query', request: 1, name: 'balance', ...given })),
+  fc.record({ stream: streams, payload: plain }).map(({ stream, payload }): OutgoingMessage => {
+    return { kind: 'query', request: 1, name: 'balance', stream, payload: outgoing(payload) }
+  }),
   fc
     .record({ stream: streams, at: wrong })
-    .map(({ stream, at }): Message => ({ kind: 'state', request: 2, stream, at: (at ?? {}) as StateAt })),
+    .map(({ stream, at }): OutgoingMessage => ({ kind: 'state', request: 2, stream, at: (at ?? {}) as StateAt })),
 )
 
 const reply: fc.Arbitrary<Reply> = fc.oneof(

@@ -62,7 +62,7 @@ test.each<[string, (first: Address, position: number) => Partial<RecordParts>, R
     /its chain leads to .* at byte 8/,
   ],
   ['data that cannot be decoded', () => ({ data: sliceOf(Buffer.from([0x92, 1])) }), /cannot be decoded/],
-  ['a kind that does not exist', () => ({ kind: 9 as never }), /no such kind/],
+  ['a kind that does not exist', () => ({ kind: 9 as never }), /is not what was written/],
 ])('%s is found', async (_, wrong, problem) => {
   expect(await findings(await wronglyWritten(() => ({})))).toEqual([])
   const found = await findings(await wronglyWritten(wrong))

@@ -16,5 +16,5 @@ test('the kit works under node:test as it does here', { timeout: 60_000 }, () =>
   expect(stdout).toContain('- MoneyDeposited { amount: 2 }')
   expect(stdout).toContain('✔ invariants that hold')
   expect(stdout).toContain('✖ an invariant that does not')
-  expect(stdout).toContain(`'never fewer than none' does not hold for shelf/a at version 2`)
+  expect(stdout).toMatch(/'never fewer than none' does not hold for shelf\/a at version [23]\n/v)
 })

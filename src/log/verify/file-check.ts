@@ -166,7 +166,6 @@ export class FileCheck {
     if (!isRecord(record.block, record.at, record.address)) return 'the record does not match its check'
     if (kind === RecordKind.closed) return undefined
     if (shard >= this.#options.shards) return `there is no shard ${shard}`
-    if (kind > RecordKind.closed || kind < RecordKind.event) return `there is no such kind of records`
     if (kind !== RecordKind.opened && hashLow % this.#options.shards !== shard) return 'the stream is not of this shard'
     try {
       void record.data
