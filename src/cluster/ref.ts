@@ -217,7 +217,8 @@ class AggregateRef {
       throw badPayload(what, `the command id '${commandId}' is not a UUID; derive one from your key with deriveId`)
     }
     if (metadata !== undefined) this.#hash(`the metadata of ${what}`, metadata)
-    const payloadHash = this.#hash(what, payload, hashPlain(name, 0))
+    const seed = hashPlain(name, 0)
+    const hash = this.#hash(what, payload, seed)
     return {
       kind: 'command',
       request: 0,
@@ -225,7 +226,8 @@ class AggregateRef {
       name,
       payload: outgoing(payload),
       commandId: commandId === undefined ? this.#host.ids.nextSlice() : parseId(commandId),
-      payloadHash,
+      // Of what the caller gave: a schema may add what differs each time, and a retry is the same command for all that.
+      payloadHash: payload === given ? hash : (hashIfPlain(given, seed) ?? hash),
       isFresh: commandId === undefined,
       isAgain: false,
       expectedVersion: checkedVersion(what, expectedVersion),
@@ -294,6 +296,16 @@ class AcceptedReply {
   }
 }
 
+/** Undefined where a schema alone can make something plain of it. */
+function hashIfPlain(value: unknown, seed: number): number | undefined {
+  try {
+    return hashPlain(value, seed)
+  } catch (error) {
+    if (error instanceof NotPlain) return undefined
+    throw error
+  }
+}
+
 /** The payload as its schema makes it. @throws PenholdError `BadPayload` where the schema refuses it */
 export function checkedPayload(what: string, schema: Aggregate['schemas'][string], given: unknown): unknown {
   if (schema === undefined) return given
@@ -314,11 +326,13 @@ const ASK_OPTIONS: readonly string[] = [...QUERY_OPTIONS, 'commandId', 'expected
 
 /** An option that is misspelt would have no effect: a command id that protects from nothing. */
 function checkOptions(what: string, options: QueryOptions, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw badPayload(what, 'its options are no object')
   for (const key in options) {
     if (known.includes(key)) continue
     throw badPayload(what, `there is no option '${key}'; the nearest is '${nearest(key, known)}'`)
   }
-  const { timeoutMs } = options
+  const { timeoutMs, signal } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badPayload(what, 'its signal is no AbortSignal')
   if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs < 2 ** 31)) return
   throw badPayload(what, `timeoutMs is ${timeoutMs}; give milliseconds from 0 to ${2 ** 31 - 1}`)
 }

@@ -43,6 +43,7 @@ export class Catalog {
   readonly #indexes = new Map<string, Promise<SegmentIndex>>()
   /** Of segments whose index knows of records past a seal, by segment and seal. */
   readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
+  readonly #tornTails = new Map<string, number>()
   #indexesRebuilt = 0
 
   constructor({ storage, clock, cluster, shards, isLenient = false }: CatalogOptions) {
@@ -57,6 +58,14 @@ export class Catalog {
   /** How many indexes had to be made again from their segments. */
   get indexesRebuilt(): number {
     return this.#indexesRebuilt
+  }
+
+  /**
+   * The segments, by path, that end with bytes of no whole batch, and where those begin: what their writer was writing
+   * when it died, which was never acknowledged and does not exist.
+   */
+  get tornTails(): ReadonlyMap<string, number> {
+    return this.#tornTails
   }
 
   /**
@@ -77,6 +86,17 @@ export class Catalog {
     const end = surveys.at(-1)
     if (end instanceof OpenIndex && end.isLast) surveys.push(await this.#scan(journal, end.segment + 1))
     return surveys
+  }
+
+  /** The shards that have records in a journal, which may still be written. Nothing is kept or written. */
+  async shardsIn(journal: number): Promise<ReadonlySet<number>> {
+    const segments = numbersOf(await this.#storage.list(journalPath(journal)), '.log')
+    const shards = new Set<number>()
+    for (const segment of segments) {
+      const index = (await IndexFile.open(this.files, journal, segment)) ?? (await this.read(journal, segment))
+      for (const shard of index.extents.keys()) shards.add(shard)
+    }
+    return shards
   }
 
   /** What keeps a shard closed that has this sealed reign in its history. Opens, or makes again, all its indexes. */
@@ -244,6 +264,7 @@ export class Catalog {
         }
         break
       case 'end':
+        if (piece.isTorn) this.#tornTails.set(segmentPath(index.journal, index.segment), piece.from)
         break
     }
   }

@@ -8,9 +8,10 @@ import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { BatchBuilder, type BatchPlace } from './batch.ts'
 import { Catalog } from './catalog.ts'
-import { FenceWatch, newestEpoch } from './claim.ts'
+import { createClaim, FenceWatch, newestEpoch, type Claim } from './claim.ts'
 import type { Clock } from './clock.ts'
-import { storageFull } from './error.ts'
+import { failureAt, isLogCorrupt, storageFull } from './error.ts'
+import { shardPath } from './path.ts'
 import { History, type StreamTail } from './history.ts'
 import { Journal } from './journal.ts'
 import { PositionClock } from './position.ts'
@@ -20,7 +21,7 @@ import { OpenIndex } from './segment-index.ts'
 import type { Slice } from './slice.ts'
 import { isStorageFull, type Storage } from './storage.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
-import { addOpening, closingParts, Heir, NO_STREAM, refusal, type Inheritance } from './take-over.ts'
+import { addOpening, closingParts, Heir, NO_STREAM, type Inheritance } from './take-over.ts'
 
 export interface LogOptions {
   readonly storage: Storage
@@ -110,6 +111,10 @@ export class Log {
   }
   get refusedShards(): ReadonlyMap<number, PenholdError> {
     return this.#refused
+  }
+  /** What was found in the journals of former owners, and set right by reading on. */
+  get found(): Pick<Catalog, 'tornTails' | 'indexesRebuilt'> {
+    return this.#catalog
   }
   owns(shard: number): boolean {
     return this.#owned.has(shard)
@@ -236,21 +241,43 @@ export class Log {
 
   async #takeOver(shards: readonly number[], node: string): Promise<void> {
     const heir = new Heir(this.#storage, this.#catalog)
-    const claims = await heir.claim(shards, this.journal, node)
+    const claims: Claim[] = []
+    // All shards are claimed before anything is read for any.
+    for (const shard of shards) {
+      await this.#orRefuse(shard, async () => {
+        await heir.checkClaims(shard)
+        claims.push(await createClaim(this.#storage, { shard, journal: this.journal, node }))
+      })
+    }
     const opened: { inheritance: Inheritance; from: Address }[] = []
     for (const claim of claims) {
-      try {
-        const inheritance = await heir.inherit(claim)
+      await this.#orRefuse(claim.shard, async () => {
+        const inheritance = await heir.inherit(claim).catch(async (error: unknown) => {
+          // What its newer owner has removed is not missing.
+          if (!(await heir.isSuperseded(claim))) throw error
+        })
+        if (inheritance === undefined) return
         this.positions.observe(inheritance.position)
         opened.push({ inheritance, from: addOpening(this.#batch, inheritance, this.#clock.now()) })
-      } catch (error) {
-        this.#refused.set(claim.shard, refusal(error))
-      }
+      })
       if (this.#batch.isFull) await this.append(this.cut())
     }
     if (!this.#batch.isEmpty) await this.append(this.cut())
     for (const { inheritance, from } of opened) {
-      if (await heir.confirm(inheritance)) this.#own(inheritance, from)
+      await this.#orRefuse(inheritance.claim.shard, async () => {
+        if (await heir.confirm(inheritance)) this.#own(inheritance, from)
+      })
+    }
+  }
+
+  /** A shard whose own files keep it closed costs the others nothing (I8). */
+  async #orRefuse(shard: number, step: () => Promise<void>): Promise<void> {
+    try {
+      await step()
+    } catch (error) {
+      const reason = failureAt(shardPath(shard), error)
+      if (!isLogCorrupt(reason)) throw error
+      this.#refused.set(shard, reason)
     }
   }
 

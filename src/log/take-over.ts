@@ -17,11 +17,11 @@ import { assert } from '../aggregate/assert.ts'
 import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentIndex } from './catalog.ts'
 import { sliceOf } from './slice.ts'
-import { createClaim, newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
+import { newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import { flawOf, type Flaw } from './damage.ts'
-import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
-import { journalPath, segmentPath } from './path.ts'
+import { failureAt, logCorrupt } from './error.ts'
+import { journalPath, JOURNALS_PATH, numbersOf, segmentPath, shardPath } from './path.ts'
 import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
 import { decodeOpening, encodeOpening, isBefore, type Place, type Reign } from './reign.ts'
 import type { Storage } from './storage.ts'
@@ -38,25 +38,35 @@ export interface Inheritance {
   readonly openedEpoch: number
 }
 
-/** Steps 1 to 3 for one worker's shards. Surveys of journals are shared by all shards that were in them. */
+/** Steps 2, 3 and 5 for one worker's shards. Surveys of journals are shared by all shards that were in them. */
 export class Heir {
   readonly #storage: Storage
   readonly #catalog: Catalog
   readonly #surveys = new Map<number, Promise<readonly SegmentIndex[]>>()
+  readonly #shardsWritten = new Map<number, Promise<ReadonlySet<number>>>()
 
   constructor(storage: Storage, catalog: Catalog) {
     this.#storage = storage
     this.#catalog = catalog
   }
 
-  /** Step 1. All shards are claimed before anything is read for any. */
-  async claim(shards: readonly number[], journal: number, node: string): Promise<Claim[]> {
-    const claims: Claim[] = []
-    for (const shard of shards) claims.push(await createClaim(this.#storage, { shard, journal, node }))
-    return claims
+  /**
+   * Before a shard is claimed: one that nobody has claimed has no records. Where it has some, the claims of those who
+   * wrote them are gone, and whoever began it anew would hide them.
+   * @throws PenholdError `LogCorrupt`
+   */
+  async checkClaims(shard: number): Promise<void> {
+    if ((await newestEpoch(this.#storage, shard)) > 0) return
+    for (const journal of numbersOf(await this.#storage.list(JOURNALS_PATH), '')) {
+      if (!(await this.#shardsIn(journal)).has(shard)) continue
+      // Who writes for the shard by now has claimed it before.
+      if ((await newestEpoch(this.#storage, shard)) > 0) return
+      const problem = `the claims of those who wrote for shard ${shard} in ${journalPath(journal)} are missing`
+      throw logCorrupt(shardPath(shard), 0, problem)
+    }
   }
 
-  /** Steps 2 and 3. @throws PenholdError `LogCorrupt` where what the shard would stand on is damaged. */
+  /** Steps 2 and 3, once all shards are claimed. @throws PenholdError `LogCorrupt` where what the shard would stand on is damaged. */
   async inherit(claim: Claim): Promise<Inheritance> {
     for (let epoch = claim.epoch - 1; epoch >= 1; epoch -= 1) {
       const former = await readClaim(this.#storage, claim.shard, epoch)
@@ -70,10 +80,15 @@ export class Heir {
     return { claim, reigns: [], carried: [], seq: 0, position: 0, openedEpoch: 0 }
   }
 
+  /** Whether somebody has claimed the shard since. */
+  async isSuperseded({ shard, epoch }: Claim): Promise<boolean> {
+    return (await newestEpoch(this.#storage, shard)) !== epoch
+  }
+
   /** Step 5, and the removal of claims that nobody needs any more. Resolves to whether the shard may be served. */
   async confirm(inheritance: Inheritance): Promise<boolean> {
     const { claim, openedEpoch } = inheritance
-    if ((await newestEpoch(this.#storage, claim.shard)) !== claim.epoch) return false
+    if (await this.isSuperseded(claim)) return false
     await removeClaimsBefore(this.#storage, claim.shard, openedEpoch)
     return true
   }
@@ -130,6 +145,12 @@ export class Heir {
       position: Math.max(record.position, ...extents.map(({ positionLast }) => positionLast)),
       openedEpoch: former.epoch,
     }
+  }
+
+  #shardsIn(journal: number): Promise<ReadonlySet<number>> {
+    const known = this.#shardsWritten.get(journal) ?? this.#catalog.shardsIn(journal)
+    this.#shardsWritten.set(journal, known)
+    return known
   }
 
   /** So that a shard whose older segments are gone or damaged is refused now, and not taken for a younger one. */
@@ -246,10 +267,4 @@ function isEmpty(reign: Reign, surveys: readonly SegmentIndex[], shard: number):
     // A last record past the seal hides whether there are earlier ones: keep the reign to be sure.
     return true
   })
-}
-
-/** The problem that keeps a shard closed, for those who ask for it. */
-export function refusal(error: unknown): PenholdError {
-  if (isLogCorrupt(error)) return error
-  throw error
 }

@@ -42,6 +42,9 @@ export interface WorkerStatus {
   readonly shards: readonly { readonly shard: number; readonly epoch: number; readonly seq: number }[]
   /** Shards that cannot be opened, with the reason. */
   readonly refused: readonly { readonly shard: number; readonly reason: string }[]
+  /** Segments of former owners that end in the middle of a batch, and indexes that had to be made again. */
+  readonly tornTails: number
+  readonly indexesRebuilt: number
   readonly activeActors: number
 }
 
@@ -65,6 +68,11 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     throw definitionError(problems.join('; '))
   }
   warnOfRefused(log, onWarning)
+  for (const [path, offset] of log.found.tornTails) {
+    onWarning(
+      `${path} ends at byte ${offset} in the middle of a batch, as a crash leaves it. What stands there was never acknowledged; nothing is lost, and there is nothing to do.`,
+    )
+  }
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
   const sender = createLinkSender(link, (reply) => supersession.observe(reply))
@@ -75,6 +83,8 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
       journal: log.journal,
       shards: log.ownedShards,
       refused: [...log.refusedShards].map(([shard, { message }]) => ({ shard, reason: message })),
+      tornTails: log.found.tornTails.size,
+      indexesRebuilt: log.found.indexesRebuilt,
       activeActors: worker.activeActors,
     }),
     close: () => close(worker, log),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Log } from '../../src/log/log.ts'
-import { claimPath, indexPath, journalPath, segmentPath } from '../../src/log/path.ts'
+import { claimPath, indexPath, journalPath, segmentPath, shardPath } from '../../src/log/path.ts'
 import { NOWHERE, RecordKind } from '../../src/log/record.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { encode } from '../../src/log/codec.ts'
@@ -57,6 +57,8 @@ test.each<[string, StepName, string]>([
   ['a journal cannot be listed', 'list', journalPath(1)],
   ['a fence cannot be raised', 'createMark', `${journalPath(1)}/000001.fence`],
   ['a claim cannot be read', 'openRead', claimPath(0, 1)],
+  ['a claim cannot be made', 'createExclusive', claimPath(0, 2)],
+  ['claims cannot be listed', 'list', shardPath(0)],
 ])(
   'where %s, the shards that need it are refused with the file and the reason, and the others are served',
   async (...given) => {
@@ -118,4 +120,41 @@ test('what fails for everyone, or in the own journal, ends the worker', async ()
   })
   const full: Plan = ({ name }) => (name === 'createMark' ? 'full' : 'none')
   await expect(openLog(disk, [0, 1], full)).rejects.toMatchObject({ code: 'StorageFull' })
+})
+
+test('a shard whose claims are gone is refused, as often as one tries, and not taken for a new one', async () => {
+  const disk = await diskOfTwoOwners()
+  const claim = disk.files.get(claimPath(0, 1))!
+  disk.files.delete(claimPath(0, 1))
+  for (let start = 0; start < 3; start += 1) {
+    const log = await openLog(disk, [0, 1])
+    expect(log.refusedShards.get(0)).toMatchObject({
+      code: 'LogCorrupt',
+      message: expect.stringContaining(
+        'the claims of those who wrote for shard 0 in journals/00000001 are missing',
+      ) as string,
+    })
+    expect(log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+    await log.close()
+  }
+  disk.files.set(claimPath(0, 1), claim)
+  const mended = await openLog(disk, [0, 1])
+  expect(mended.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([
+    [0, 1],
+    [1, 1],
+  ])
+})
+
+test('a torn tail is counted, and told with its place', async () => {
+  const disk = await diskOfTwoOwners()
+  const owner = await openLog(disk, [0])
+  await writeEvent(owner, 0)
+  await owner.abandon()
+  const file = disk.files.get(segmentPath(3, 1))!
+  const { end } = { end: file.live.findLastIndex((byte) => byte !== 0) + 1 }
+  const at = Math.ceil(end / 8) * 8
+  file.write(at, Uint8Array.of(80, 78, 72, 49, 7, 7, 7, 7))
+  const heir = await openLog(disk, [0, 1])
+  expect([...heir.found.tornTails]).toEqual([[segmentPath(3, 1), at]])
+  expect(heir.found.indexesRebuilt).toBe(0)
 })

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { defineCluster, deriveId, isRejection, PenholdError, startNode } from '../../src/index.ts'
+import { z } from 'zod'
+import { defineAggregate, defineCluster, deriveId, isRejection, PenholdError, startNode } from '../../src/index.ts'
 import { Account } from '../account.ts'
 import { temporaryFolder } from '../temporary.ts'
 import { startInlineNode } from './inline-node.ts'
@@ -99,6 +101,26 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     await expect(account.ask('deposit', { amount: 6 }, { commandId })).rejects.toMatchObject(none('CommandIdReused'))
     await expect(account.ask('withdraw', { amount: 5 }, { commandId })).rejects.toMatchObject(none('CommandIdReused'))
     expect(await account.query('balance')).toBe(5)
+  })
+
+  test('a command whose schema adds something new each time is the same command when it is asked again', async () => {
+    const Note = defineAggregate({
+      type: 'note',
+      initialState: (): readonly string[] => [],
+      schemas: { add: z.object({ text: z.string(), key: z.string().default(() => randomUUID()) }) },
+      events: { Added: (notes, { key }: { key: string }) => [...notes, key] },
+      commands: { add: (_notes, { key }: { text: string; key: string }, { emit }) => emit.Added({ key }) },
+      queries: { notes: (notes) => notes },
+    })
+    const config = { name: 'notes', aggregates: [Note], dataDir: temporaryFolder(), workers: 'inline' } as const
+    await using node = await startNode(defineCluster(config))
+    const note = node.ref(Note, '1')
+    const commandId = deriveId('a', 1)
+    const first = await note.ask('add', { text: 'x' }, { commandId })
+    const again = await note.ask('add', { text: 'x' }, { commandId })
+    expect(again.events).toEqual(first.events)
+    expect(await note.query('notes')).toHaveLength(1)
+    await expect(note.ask('add', { text: 'y' }, { commandId })).rejects.toMatchObject(none('CommandIdReused'))
   })
 
   test('TooLarge: a payload, an event, or a number of events beyond the limits', async () => {

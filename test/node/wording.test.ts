@@ -9,7 +9,7 @@ import { Troublesome } from './troublesome.ts'
 
 const says = (text: string): object => ({ message: expect.stringContaining(text) as string })
 
-test('an option that does not exist is refused, with the nearest that does', async () => {
+test('options that are none are refused; one that does not exist, with the nearest that does', async () => {
   const node = await startInlineNode()
   const account = node.ref(Account, '1')
   const misspelt = { commandID: 'x' } as object
@@ -19,6 +19,10 @@ test('an option that does not exist is refused, with the nearest that does', asy
   const timeout = { code: 'BadPayload', ...says("no option 'timeout'; the nearest is 'timeoutMs'") }
   await expect(account.query('balance', undefined, { timeout: 1 } as object)).rejects.toMatchObject(timeout)
   await expect(account.state(undefined, { timeout: 1 } as object)).rejects.toMatchObject(timeout)
+  const none = account.ask('deposit', { amount: 1 }, null as never)
+  await expect(none).rejects.toMatchObject({ code: 'BadPayload', ...says('its options are no object') })
+  const signal = account.ask('deposit', { amount: 1 }, { signal: {} as never })
+  await expect(signal).rejects.toMatchObject({ code: 'BadPayload', ...says('its signal is no AbortSignal') })
 })
 
 test('a part of an aggregate that is misspelt, missing or no function is named', () => {
