@@ -153,7 +153,7 @@ class Callers {
       if (error.outcome === 'unknown') sent.lost += 1
       this.#unanswered.push(sent)
     } else {
-      this.#failure ??= error instanceof PenholdError ? new Broken(describeFailure(sent, error)) : error
+      this.#failure ??= error instanceof PenholdError ? new Broken(`#${sent.number} failed: ${error.message}`) : error
     }
   }
 }
@@ -185,11 +185,6 @@ async function lookAround(
 function versionOf(id: string, sent: readonly Sent[]): number {
   const replies = sent.filter(({ question }) => question.id === id).flatMap((one) => one.replies)
   return Math.max(0, ...replies.map((reply) => (reply.kind === 'accepted' ? reply.version : 0)))
-}
-
-function describeFailure({ number, tries, question }: Sent, { code, message }: PenholdError): string {
-  if (code !== 'CommandIdReused' || tries === 1) return `#${number} failed: ${message}`
-  return `#${number} was sent again as it was, and became another command: the schema of '${question.name}' is not pure, and makes something else of the same payload (${message})`
 }
 
 function describeReply(reply: Reply): string {

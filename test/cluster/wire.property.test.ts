@@ -10,7 +10,11 @@ import { eventBytes } from '../log/event-bytes.ts'
 const wellFormed = fc.string({ unit: 'grapheme', maxLength: 60 })
 const plain = fc.oneof(
   fc.constant(undefined),
-  fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value).replaceAll('-0', '0')) as unknown),
+  fc
+    .jsonValue({ maxDepth: 3 })
+    // A ref refuses such a key.
+    .filter((value) => !JSON.stringify(value).includes('"__proto__":'))
+    .map((value) => JSON.parse(JSON.stringify(value).replaceAll('-0', '0')) as unknown),
 )
 const id = fc.uuid().map((text) => copyOf(parseId(text)))
 

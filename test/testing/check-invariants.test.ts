@@ -132,14 +132,8 @@ test.each(Object.entries(PLANTED))(
   },
 )
 
-test('a bug that only a retry brings to light is found by the runtime', async () => {
-  const draw = fc.constant({})
-  await checkInvariants(QueueWithImpureSchema, { seed, only: 'decider', commands: { draw } })
-  const { message } = await brokenBy(() =>
-    checkInvariants(QueueWithImpureSchema, { seed, numRuns: 100, commands: { draw } }),
-  )
-  expect(message).toContain(`the schema of 'draw' is not pure`)
-  expect(message).toContain('through the runtime')
+test('a schema that makes up something each time is no bug, however often a command is sent again', async () => {
+  await checkInvariants(QueueWithImpureSchema, { seed, commands: { draw: fc.constant({}) } })
 })
 
 test('seed and path tell the same story again', async () => {

@@ -152,7 +152,7 @@ export const BadgeWithOwnClock = defineAggregate({
 
 let tickets = 0
 
-/** A schema that makes up a number each time: what is asked again after a crash is not what was asked. */
+/** No bug: a schema may make up a number each time, and what is asked again after a crash is still what was asked. */
 export const QueueWithImpureSchema = defineAggregate({
   type: 'queue',
   schemas: { draw: z.object({ ticket: z.number().default(() => (tickets += 1)) }) },
