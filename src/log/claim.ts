@@ -34,6 +34,10 @@ export async function newestEpoch(storage: Storage, shard: number): Promise<numb
   return numbersOf(await storage.list(shardPath(shard)), '.claim').at(-1) ?? 0
 }
 
+export async function isNewestClaim(storage: Storage, { shard, epoch }: Claim): Promise<boolean> {
+  return (await newestEpoch(storage, shard)) === epoch
+}
+
 /** Reads a claim. @throws PenholdError `LogCorrupt` where it cannot be read or is not what was written: it is never torn. */
 export async function readClaim(storage: Storage, shard: number, epoch: number): Promise<Claim> {
   const path = claimPath(shard, epoch)

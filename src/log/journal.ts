@@ -46,6 +46,8 @@ export class Journal {
   /** The next segment's file, made ahead. */
   #next: LogFile | undefined
   #batchNumber = 1
+  /** Where a segment is to end before it is full. */
+  #early: { readonly segment: number; readonly end: number } | undefined
   #state: 'open' | 'broken' | 'closed' = 'open'
 
   private constructor(storage: Storage, number: number, options: JournalOptions, segment: OpenSegment) {
@@ -84,6 +86,12 @@ export class Journal {
     return this.#placeAfter(place.segment, place.offset + length, place.number + 1)
   }
 
+  /** The batch of this place, which is still being built, will be the last of its segment. */
+  endSegmentWith({ segment, offset }: BatchPlace): void {
+    // Behind the batch that may be on its way to the disk, which ends where this one begins.
+    this.#early = { segment, end: offset + 1 }
+  }
+
   /**
    * Appends a batch that was built for `place`, and makes it durable. Begins the next segment where it is its time.
    * @throws PenholdError `StorageFull`: nothing was written, and `place` is as it was.
@@ -91,9 +99,9 @@ export class Journal {
    */
   async append(batch: BatchBuilder): Promise<void> {
     assert(this.#state === 'open', 'a journal that is broken or closed takes no more batches')
-    if (this.#segment.offset >= this.#segmentBytes) await this.#nextSegment()
+    if (this.#segment.offset >= this.#endOf(this.#segment.number)) await this.#nextSegment()
     const segment = this.#segment
-    const isLast = segment.offset + batch.length >= this.#segmentBytes
+    const isLast = segment.offset + batch.length >= this.#endOf(segment.number)
     if (isLast) this.#next ??= await this.#createNext()
     await this.#allocate(segment.offset + batch.length)
     await this.#breaking('batch', async () => {
@@ -114,8 +122,13 @@ export class Journal {
   }
 
   #placeAfter(segment: number, offset: number, number: number): BatchPlace {
-    if (offset < this.#segmentBytes) return { journal: this.number, segment, offset, number }
+    if (offset < this.#endOf(segment)) return { journal: this.number, segment, offset, number }
     return { journal: this.number, segment: segment + 1, offset: 0, number }
+  }
+
+  /** A batch that begins there or behind it stands in the next segment. */
+  #endOf(segment: number): number {
+    return this.#early?.segment === segment ? Math.min(this.#early.end, this.#segmentBytes) : this.#segmentBytes
   }
 
   async #createNext(): Promise<LogFile> {

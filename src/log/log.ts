@@ -8,7 +8,7 @@ import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { BatchBuilder, type BatchPlace } from './batch.ts'
 import { Catalog } from './catalog.ts'
-import { createClaim, FenceWatch, newestEpoch, type Claim } from './claim.ts'
+import { createClaim, FenceWatch, isNewestClaim, newestEpoch, removeClaimsBefore, type Claim } from './claim.ts'
 import type { Clock } from './clock.ts'
 import { failureAt, isLogCorrupt, storageFull } from './error.ts'
 import { shardPath } from './path.ts'
@@ -36,15 +36,19 @@ export interface LogOptions {
   readonly node: string
 }
 
-/** A shard that this worker owns. */
+/** A shard that this worker has opened. */
 interface OwnedShard {
   readonly shard: number
   readonly epoch: number
   readonly reigns: readonly Reign[]
-  /** The seq of the newest event, decided or durable, and of the newest durable one. */
+  /** The seq of the newest event, decided or durable, and of the newest durable one; -1 where its opening is not durable. */
   seq: number
   durableSeq: number
+  /** Its opening is durable and nobody had claimed it by then. Until that is known it is not owned. */
+  isServed: boolean
 }
+
+const NOT_DURABLE = -1
 
 /** A batch that is complete and waits to be appended. */
 export interface CutBatch {
@@ -59,6 +63,7 @@ export class Log {
   readonly placement: StreamPlacement
   readonly #storage: Storage
   readonly #clock: Clock
+  readonly #node: string
   readonly #catalog: Catalog
   readonly #journal: Journal
   readonly #history: History
@@ -71,10 +76,14 @@ export class Log {
   #spare: BatchBuilder
   #index: OpenIndex
   #touched = new Set<OwnedShard>()
+  /** The batch under construction ends its segment. */
+  #rollsOver = false
+  #adopted: Promise<void> = Promise.resolve()
 
   private constructor(options: LogOptions, catalog: Catalog, journal: Journal) {
     this.#storage = options.storage
     this.#clock = options.clock
+    this.#node = options.node
     this.#catalog = catalog
     this.#journal = journal
     this.placement = new StreamPlacement(options.clusterId, options.shards)
@@ -95,7 +104,7 @@ export class Log {
     let log: Log | undefined
     try {
       log = new Log(options, catalog, await Journal.create(storage, { cluster, segmentBytes }))
-      await log.#takeOver(options.own, options.node)
+      await log.#takeOver(options.own)
       return log
     } catch (error) {
       await log?.abandon()
@@ -107,7 +116,8 @@ export class Log {
     return this.#journal.number
   }
   get ownedShards(): readonly { readonly shard: number; readonly epoch: number; readonly seq: number }[] {
-    return [...this.#owned.values()].map(({ shard, epoch, durableSeq }) => ({ shard, epoch, seq: durableSeq }))
+    const served = [...this.#owned.values()].filter(({ isServed }) => isServed)
+    return served.map(({ shard, epoch, durableSeq }) => ({ shard, epoch, seq: durableSeq }))
   }
   get refusedShards(): ReadonlyMap<number, PenholdError> {
     return this.#refused
@@ -117,11 +127,21 @@ export class Log {
     return this.#catalog
   }
   owns(shard: number): boolean {
-    return this.#owned.has(shard)
+    return this.#owned.get(shard)?.isServed === true
+  }
+  /** The epoch in which the shard is owned; 0 where it is not. */
+  epochOf(shard: number): number {
+    const owned = this.#owned.get(shard)
+    return owned?.isServed === true ? owned.epoch : 0
   }
 
+  /** Nothing is there to be cut. */
   get isBatchEmpty(): boolean {
-    return this.#batch.isEmpty
+    return this.#batch.isEmpty && !this.#rollsOver
+  }
+  /** Bytes in the segment that is being written: what whoever claims a shard has to read through. */
+  get openSegmentBytes(): number {
+    return this.#index.end
   }
   get isBatchFull(): boolean {
     return this.#batch.isFull
@@ -130,10 +150,67 @@ export class Log {
     return this.#batch.length
   }
 
+  /**
+   * To take shards over, first: claims them and reads what their former owners left. Those that have to stay closed are
+   * refused from here on. Each that is returned has to be opened.
+   */
+  async inherit(shards: readonly number[]): Promise<Inheritance[]> {
+    const heir = new Heir(this.#storage, this.#catalog)
+    const claims: Claim[] = []
+    // All shards are claimed before anything is read for any.
+    for (const shard of shards) {
+      assert(!this.#owned.has(shard), 'a shard that is owned is not taken over')
+      this.#refused.delete(shard)
+      await this.#orRefuse(shard, async () => {
+        await heir.checkClaims(shard)
+        claims.push(await createClaim(this.#storage, { shard, journal: this.journal, node: this.#node }))
+      })
+    }
+    const inheritances: Inheritance[] = []
+    for (const claim of claims) {
+      await this.#orRefuse(claim.shard, async () => {
+        const inheritance = await heir.inherit(claim).catch(async (error: unknown) => {
+          // What its newer owner has removed is not missing.
+          if (!(await heir.isSuperseded(claim))) throw error
+        })
+        if (inheritance !== undefined) inheritances.push(inheritance)
+      })
+    }
+    return inheritances
+  }
+
+  /** Second: adds the shard's opening to the batch under construction. Once that is durable, `serve` it. */
+  open(inheritance: Inheritance): void {
+    const { claim, reigns, seq, position } = inheritance
+    const { shard, epoch } = claim
+    this.positions.observe(position)
+    const from = addOpening(this.#batch, inheritance, this.#clock.now())
+    const reign: Reign = { epoch, journal: this.journal, from, until: undefined }
+    const owned = { shard, epoch, reigns: [...reigns, reign], seq, durableSeq: NOT_DURABLE, isServed: false }
+    // A fence that is raised from here on takes it away, though it is not owned yet.
+    this.#owned.set(shard, owned)
+    this.#touched.add(owned)
+  }
+
+  /** Third: makes the shard's worker its owner, unless somebody has claimed it in the meantime. Resolves to which. */
+  async serve({ claim, openedEpoch }: Inheritance): Promise<boolean> {
+    const { shard, epoch } = claim
+    const owned = this.#owned.get(shard)
+    let isNewest = false
+    await this.#orRefuse(shard, async () => {
+      isNewest = await isNewestClaim(this.#storage, claim)
+      if (isNewest) await removeClaimsBefore(this.#storage, shard, openedEpoch)
+    })
+    if (owned?.epoch !== epoch || this.#owned.get(shard) !== owned) return false
+    if (isNewest) owned.isServed = true
+    else this.#owned.delete(shard)
+    return isNewest
+  }
+
   /** Adds a record of a stream to the batch under construction and returns where it will stand. */
   add(stream: Stream, parts: RecordParts): Address {
     const owned = this.#owned.get(stream.shard)
-    assert(owned !== undefined, 'records are written for owned shards only')
+    assert(owned?.isServed === true, 'records are written for owned shards only')
     if (parts.kind === RecordKind.event) owned.seq += 1
     this.#touched.add(owned)
     parts.epoch = owned.epoch
@@ -152,6 +229,7 @@ export class Log {
     const place = builder.place
     const seqs = new Map([...this.#touched].map(({ shard, seq }) => [shard, seq]))
     this.#touched = new Set()
+    this.#rollsOver = false
     this.#batch = this.#spare
     this.#spare = builder
     this.#batch.begin(this.#journal.placeAfter(place, builder.length))
@@ -165,11 +243,6 @@ export class Log {
    */
   async append(cut: CutBatch): Promise<void> {
     await this.#journal.append(cut.builder)
-    if (cut.place.segment !== this.#index.segment) {
-      const closed = this.#index
-      this.#index = new OpenIndex(this.journal, cut.place.segment)
-      void this.#catalog.adopt(closed)
-    }
     this.#index.add({ ...cut.place, length: cut.length, isLast: false })
     for (const record of cut.builder.records()) this.#index.addRecord(record)
     assert(this.#index.isSound, 'what was written keeps the rules of the log')
@@ -178,11 +251,33 @@ export class Log {
       if (owned !== undefined) owned.durableSeq = seq
     }
     cut.builder.shrink()
+    const { segment } = this.#journal.place
+    if (segment !== cut.place.segment) {
+      this.#adopted = this.#catalog.adopt(this.#index)
+      this.#index = new OpenIndex(this.journal, segment)
+    }
+  }
+
+  /**
+   * Ends the segment with the batch under construction, be it empty. Once that is durable and `indexed` has resolved,
+   * whoever claims a shard reads what was written since, and of all before it the index.
+   */
+  rollOver(): void {
+    this.#rollsOver = true
+    this.#journal.endSegmentWith(this.#batch.place)
+  }
+
+  /** Resolves when the last segment that was ended has its index on disk, or cannot have one. */
+  indexed(): Promise<void> {
+    return this.#adopted
   }
 
   /** Forgets everything that was added and is not durable, after `StorageFull`. */
   rollBack(): void {
-    for (const owned of this.#owned.values()) owned.seq = owned.durableSeq
+    for (const [shard, owned] of this.#owned) {
+      owned.seq = owned.durableSeq
+      if (owned.durableSeq === NOT_DURABLE) this.#owned.delete(shard)
+    }
     this.#touched = new Set()
     this.#batch.begin(this.#journal.place)
   }
@@ -193,11 +288,18 @@ export class Log {
    */
   async lostShards(): Promise<readonly number[]> {
     const lost: number[] = []
-    for (const { shard, epoch } of this.#owned.values()) {
-      if ((await newestEpoch(this.#storage, shard)) > epoch) lost.push(shard)
+    for (const owned of this.#owned.values()) {
+      const { shard, epoch } = owned
+      if ((await newestEpoch(this.#storage, shard)) <= epoch || this.#owned.get(shard) !== owned) continue
+      lost.push(shard)
+      this.#owned.delete(shard)
     }
-    for (const shard of lost) this.#owned.delete(shard)
     return lost
+  }
+
+  /** Gives shards up. What was added for them and is not durable yet may or may not count for their next owner. */
+  release(shards: readonly number[]): void {
+    for (const shard of shards) this.#owned.delete(shard)
   }
 
   /** About a microsecond. Where it is true, `lostShards` must be awaited before anyone is told anything. */
@@ -239,35 +341,14 @@ export class Log {
     await this.#catalog.close()
   }
 
-  async #takeOver(shards: readonly number[], node: string): Promise<void> {
-    const heir = new Heir(this.#storage, this.#catalog)
-    const claims: Claim[] = []
-    // All shards are claimed before anything is read for any.
-    for (const shard of shards) {
-      await this.#orRefuse(shard, async () => {
-        await heir.checkClaims(shard)
-        claims.push(await createClaim(this.#storage, { shard, journal: this.journal, node }))
-      })
-    }
-    const opened: { inheritance: Inheritance; from: Address }[] = []
-    for (const claim of claims) {
-      await this.#orRefuse(claim.shard, async () => {
-        const inheritance = await heir.inherit(claim).catch(async (error: unknown) => {
-          // What its newer owner has removed is not missing.
-          if (!(await heir.isSuperseded(claim))) throw error
-        })
-        if (inheritance === undefined) return
-        this.positions.observe(inheritance.position)
-        opened.push({ inheritance, from: addOpening(this.#batch, inheritance, this.#clock.now()) })
-      })
+  async #takeOver(shards: readonly number[]): Promise<void> {
+    const inheritances = await this.inherit(shards)
+    for (const inheritance of inheritances) {
+      this.open(inheritance)
       if (this.#batch.isFull) await this.append(this.cut())
     }
     if (!this.#batch.isEmpty) await this.append(this.cut())
-    for (const { inheritance, from } of opened) {
-      await this.#orRefuse(inheritance.claim.shard, async () => {
-        if (await heir.confirm(inheritance)) this.#own(inheritance, from)
-      })
-    }
+    for (const inheritance of inheritances) await this.serve(inheritance)
   }
 
   /** A shard whose own files keep it closed costs the others nothing (I8). */
@@ -279,12 +360,6 @@ export class Log {
       if (!isLogCorrupt(reason)) throw error
       this.#refused.set(shard, reason)
     }
-  }
-
-  #own({ claim, reigns, seq }: Inheritance, from: Address): void {
-    const reign: Reign = { epoch: claim.epoch, journal: this.journal, from, until: undefined }
-    const { shard, epoch } = claim
-    this.#owned.set(shard, { shard, epoch, reigns: [...reigns, reign], seq, durableSeq: seq })
   }
 
   #reigns(shard: number): readonly Reign[] {

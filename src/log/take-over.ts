@@ -17,7 +17,7 @@ import { assert } from '../aggregate/assert.ts'
 import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentIndex } from './catalog.ts'
 import { sliceOf } from './slice.ts'
-import { newestEpoch, raiseFence, readClaim, removeClaimsBefore, type Claim } from './claim.ts'
+import { isNewestClaim, newestEpoch, raiseFence, readClaim, type Claim } from './claim.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import { flawOf, type Flaw } from './damage.ts'
 import { failureAt, logCorrupt } from './error.ts'
@@ -81,16 +81,8 @@ export class Heir {
   }
 
   /** Whether somebody has claimed the shard since. */
-  async isSuperseded({ shard, epoch }: Claim): Promise<boolean> {
-    return (await newestEpoch(this.#storage, shard)) !== epoch
-  }
-
-  /** Step 5, and the removal of claims that nobody needs any more. Resolves to whether the shard may be served. */
-  async confirm(inheritance: Inheritance): Promise<boolean> {
-    const { claim, openedEpoch } = inheritance
-    if (await this.isSuperseded(claim)) return false
-    await removeClaimsBefore(this.#storage, claim.shard, openedEpoch)
-    return true
+  async isSuperseded(claim: Claim): Promise<boolean> {
+    return !(await isNewestClaim(this.#storage, claim))
   }
 
   #survey(journal: number): Promise<readonly SegmentIndex[]> {
