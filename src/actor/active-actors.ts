@@ -55,6 +55,11 @@ export class ActiveActors {
     return this.#byStream.values()
   }
 
+  /** The last used first. */
+  *byUse(): Generator<Actor> {
+    for (let actor = this.#newest; actor !== undefined; actor = actor.older) yield actor
+  }
+
   /** Passivates quiet actors, the least recently used first, while `isDue` says so. */
   passivate(isDue: (actor: Actor) => boolean): number {
     let passivated = 0

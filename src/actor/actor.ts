@@ -21,6 +21,8 @@ export interface Envelope {
 export class Actor {
   readonly stream: Stream
   readonly kind: Kind
+  /** The epoch of its shard that it lives in: in another one its replies count no more. */
+  readonly epoch: number
   phase: 'recovering' | 'running' = 'recovering'
   state: unknown
   version = 0
@@ -38,9 +40,10 @@ export class Actor {
   newer: Actor | undefined
   older: Actor | undefined
 
-  constructor(stream: Stream, kind: Kind) {
+  constructor(stream: Stream, kind: Kind, epoch: number) {
     this.stream = stream
     this.kind = kind
+    this.epoch = epoch
   }
 
   /** Whether it can leave memory: nobody waits for it, and the log has all of it. */

@@ -55,6 +55,7 @@ export class Committer {
   #checking: Promise<void> = Promise.resolve()
   #checks = 0
   #idleWaiters: (() => void)[] = []
+  #roomWaiters: (() => void)[] = []
 
   constructor(options: CommitterOptions) {
     this.#options = options
@@ -108,7 +109,20 @@ export class Committer {
       this.kick()
       await new Promise<void>((resolve) => group.waiters.push(resolve))
     }
-    if (actor.group?.state === 'failed') throw storageFull(new Error('the batch was rolled back'))
+    if (actor.group?.state === 'failed') throw rolledBack()
+  }
+
+  /**
+   * Adds something to the batch under construction, once there is room, and resolves when that is durable.
+   * @throws PenholdError `StorageFull` where it was not written after all
+   */
+  async write(add: () => void): Promise<void> {
+    while (this.isFull) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve))
+    const group = this.#accumulating
+    add()
+    this.kick()
+    await new Promise<void>((resolve) => group.waiters.push(resolve))
+    if (group.state === 'failed') throw rolledBack()
   }
 
   /** Resolves when nothing is left to commit or to reply. */
@@ -147,6 +161,7 @@ export class Committer {
     this.#accumulating = new Group()
     const { log, clock, onRoom } = this.#options
     const cut = log.cut()
+    for (const resolve of this.#roomWaiters.splice(0)) resolve()
     const appending = log.append(cut)
     // Where the sync leaves the thread free, the next group is decided meanwhile.
     clock.defer(onRoom)
@@ -179,7 +194,7 @@ export class Committer {
     const senders = new Set<Sender>()
     for (const { actor, sender, request, reply } of replies) {
       const { shard } = actor.stream
-      const isLost = !log.owns(shard)
+      const isLost = log.epochOf(shard) !== actor.epoch
       sender.reply(request, isLost ? { kind: 'failed', failure: toFailure(ownershipLost(shard)) } : reply)
       senders.add(sender)
       onReplied(actor)
@@ -218,4 +233,8 @@ export class Committer {
     for (const sender of senders) sender.flush()
     this.#options.clock.defer(this.#options.onRoom)
   }
+}
+
+function rolledBack(): PenholdError {
+  return storageFull(new Error('the batch was rolled back'))
 }

@@ -62,6 +62,8 @@ export type Reply =
   | { readonly kind: 'rejected'; readonly code: string; readonly details: unknown }
   | { readonly kind: 'answered'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: Failure }
+  /** The worker does not own the shard: it has done nothing, and somebody else may be asked. */
+  | { readonly kind: 'elsewhere'; readonly shard: number }
 
 /** A `PenholdError` in plain data. */
 export interface Failure {

@@ -93,9 +93,19 @@ export class Recorder {
   }
 
   #maybeSnapshot(actor: Actor, at: { versionBefore: number; now: number; position: number }): void {
-    const { snapshotEvery, stateVersion } = actor.kind.aggregate
+    const { snapshotEvery } = actor.kind.aggregate
     if (snapshotEvery === false) return
     if (Math.floor(actor.version / snapshotEvery) === Math.floor(at.versionBefore / snapshotEvery)) return
+    this.#writeSnapshot(actor, at)
+  }
+
+  /** Records a snapshot of the actor's state, where it can have one. */
+  snapshot(actor: Actor, now: number): void {
+    this.#writeSnapshot(actor, { now, position: this.#options.log.positions.last })
+  }
+
+  #writeSnapshot(actor: Actor, at: { readonly now: number; readonly position: number }): void {
+    const { stateVersion } = actor.kind.aggregate
     const data = this.#encodeState(actor)
     if (data === undefined) return
     actor.newest = this.#options.log.add(actor.stream, {

@@ -29,6 +29,7 @@ import { readPast } from './past-state.ts'
 import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
 import { fold, readTail } from './recovery.ts'
+import { ShardMoves } from './shard-moves.ts'
 
 export interface WorkerOptions {
   readonly log: Log
@@ -61,6 +62,8 @@ export class Worker {
   readonly #kinds = new Map<string, Kind>()
   readonly #actors = new ActiveActors()
   readonly #committer: Committer
+  /** Shards that come and leave while the worker lives. */
+  readonly moves: ShardMoves
   /** Messages that were taken in and not yet up, in order. Bounded by the senders' windows. */
   readonly #waiting = new Queue<Envelope>()
   /** Messages taken in and not yet answered, and who waits until there are none. */
@@ -86,7 +89,7 @@ export class Worker {
       log: options.log,
       clock: options.clock,
       onReplied: (actor) => {
-        actor.underWay -= 1
+        this.#answeredBy(actor)
         this.#answered(1)
       },
       onVoid: (actor) => this.#dropVoid(actor),
@@ -96,6 +99,15 @@ export class Worker {
         this.#end()
         options.onBroken(error)
       },
+    })
+    this.moves = new ShardMoves({
+      log,
+      clock: options.clock,
+      committer: this.#committer,
+      recorder: this.#recorder,
+      actors: this.#actors,
+      kinds: this.#kinds,
+      dropShards: (shards) => this.#dropShards(shards),
     })
     this.#scheduleIdleCheck()
   }
@@ -137,6 +149,11 @@ export class Worker {
     for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 
+  #answeredBy(actor: Actor): void {
+    actor.underWay -= 1
+    this.moves.answered(actor)
+  }
+
   #answered(messages: number): void {
     this.#underWay -= messages
     if (this.#underWay === 0) for (const resolve of this.#onSettled.splice(0)) resolve()
@@ -166,12 +183,16 @@ export class Worker {
   #take({ sender, message }: Envelope): void {
     const actor = this.#actors.get(message.stream) ?? this.#activate(message.stream)
     if (!(actor instanceof Actor)) {
-      this.#refuseMessage(sender, message, actor)
+      this.#answerAtOnce(sender, message, actor)
+      return
+    }
+    if (this.moves.isLeaving(actor.stream.shard)) {
+      this.#answerAtOnce(sender, message, { kind: 'elsewhere', shard: actor.stream.shard })
       return
     }
     const { mailboxMax } = this.#options.limits
     if (actor.underWay >= mailboxMax) {
-      this.#refuseMessage(sender, message, errors.mailboxFull(actor.stream.name, mailboxMax))
+      this.#answerAtOnce(sender, message, failed(errors.mailboxFull(actor.stream.name, mailboxMax)))
       return
     }
     actor.underWay += 1
@@ -181,8 +202,8 @@ export class Worker {
   }
 
   /** Answers a message that reached no actor. It stands on nothing, and so waits for nothing. */
-  #refuseMessage(sender: Sender, message: Message, error: PenholdError): void {
-    sender.reply(message.request, failed(error))
+  #answerAtOnce(sender: Sender, message: Message, reply: Reply): void {
+    sender.reply(message.request, reply)
     sender.flush()
     this.#answered(1)
   }
@@ -305,24 +326,23 @@ export class Worker {
 
   // Recovery
 
-  #activate(name: string): Actor | PenholdError {
+  #activate(name: string): Actor | Reply {
     const type = streamType(name)
     const kind = this.#kinds.get(type)
-    if (kind === undefined) return errors.unknownAggregate(type)
+    if (kind === undefined) return failed(errors.unknownAggregate(type))
     // A ref has looked at the id; who else sends messages may not have.
     const problem = idProblem(name.slice(type.length + 1))
-    if (problem !== undefined) return errors.badAddress(problem)
+    if (problem !== undefined) return failed(errors.badAddress(problem))
     const stream = this.#log.placement.stream(name)
-    if (!this.#log.owns(stream.shard)) {
-      return (
-        this.#log.refusedShards.get(stream.shard) ??
-        errors.shardUnavailable(stream.shard, 'it is not owned by this worker')
-      )
-    }
+    const { shard } = stream
+    const refusal = this.#log.refusedShards.get(shard)
+    if (refusal !== undefined) return failed(refusal)
+    const epoch = this.#log.epochOf(shard)
+    if (epoch === 0 || this.moves.isLeaving(shard)) return { kind: 'elsewhere', shard }
     if (!this.#actors.makeRoomFor(stream)) {
-      return errors.shardUnavailable(stream.shard, 'a stream with the same hash is busy')
+      return failed(errors.shardUnavailable(shard, 'a stream with the same hash is busy'))
     }
-    const actor = new Actor(stream, kind)
+    const actor = new Actor(stream, kind, epoch)
     this.#actors.add(actor)
     void this.#recover(actor)
     return actor
@@ -409,7 +429,7 @@ export class Worker {
     for (const { sender, message } of actor.mailbox) {
       sender.reply(message.request, failed(error))
       sender.flush()
-      actor.underWay -= 1
+      this.#answeredBy(actor)
     }
     this.#answered(actor.mailbox.length)
     actor.mailbox = []

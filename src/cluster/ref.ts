@@ -112,15 +112,14 @@ export function isRejection<A extends Aggregate, K extends CommandName<A>>(
 /** Where a ref's messages go. */
 export interface Address {
   readonly stream: string
-  readonly worker: number
+  readonly shard: number
 }
 
 /** What a ref needs of its node. */
 export interface RefHost {
   readonly ids: IdSource
   readonly commandBytesMax: number
-  /** The worker that owns a stream's shard. */
-  workerOf(stream: string): number
+  shardOf(stream: string): number
   send(to: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void
   onTellFailed(error: PenholdError, stream: string, name: string): void
 }
@@ -141,7 +140,7 @@ class AggregateRef {
     this.#host = host
     this.#aggregate = aggregate
     const stream = streamName(aggregate.type, id)
-    this.#address = { stream, worker: host.workerOf(stream) }
+    this.#address = { stream, shard: host.shardOf(stream) }
   }
 
   get stream(): string {

@@ -1,27 +1,34 @@
 /**
- * The router: from a shard to the worker that owns it, and from a request to its reply.
+ * The router: from a request to its reply, by way of the worker that owns its shard (routes.ts).
  *
- * It owns each request until it is answered. While a worker is away its requests are kept, in order, and sent again to
- * its successor with their ids, so that the caller sees a pause and no error; the owner knows from the log what took
- * effect (I5). It bounds what is under way to each worker.
+ * It owns each request until it is answered. While a worker is away, or its shards move, its requests are kept, in order,
+ * and sent to its successor with their ids, so that the caller sees a pause and no error; the owner knows from the log
+ * what took effect (I5). It bounds what is under way to each worker, and what is kept.
  */
 import type { Reply } from '../actor/message.ts'
-import type { PenholdError } from '../aggregate/error.ts'
+import { shardUnavailable, toFailure } from '../actor/error.ts'
+import { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { formatId } from '../log/identity.ts'
 import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
-import { FrameWriter } from './frame.ts'
 import type { Link } from './link.ts'
-import { readReplies, writeMessage, type NumberedReply, type OutgoingMessage } from './wire.ts'
+import { Routes, type Lane, type Parcel } from './routes.ts'
+import { readReplies, type NumberedReply, type OutgoingMessage } from './wire.ts'
 
 export interface RouterOptions {
   readonly clock: Clock
-  /** Requests under way to one worker. */
+  readonly shards: number
+  /** Requests under way to one worker, and requests kept. */
   readonly underWayMax: number
   /** How long a request waits that names no time of its own. */
   readonly timeoutMs: number
   /** A worker said what no worker of this version says. */
-  readonly onBadFrame: (worker: number, error: unknown) => void
+  readonly onBadFrame: (owner: string, error: unknown) => void
+  /**
+   * A worker does not own the shard that it was thought to. Where it is left out nobody else can: the caller is told.
+   * Otherwise the shard's messages are kept until `assign` names its owner.
+   */
+  readonly onElsewhere?: (shard: number, owner: string) => void
 }
 
 /** What becomes of a request, told once. */
@@ -40,94 +47,84 @@ export type Unsent<M extends OutgoingMessage = OutgoingMessage> = M extends Outg
   ? { -readonly [K in keyof M]: M[K] }
   : never
 
-interface Pending {
-  message: OutgoingMessage
-  readonly lane: Lane
+interface Pending extends Parcel {
   readonly outcome: Outcome
   /** On the monotonic clock. */
   readonly deadline: number
   readonly timeoutMs: number
   /** Whether a timer of its own watches it. */
   readonly isTimed: boolean
-  isSent: boolean
-  /** An earlier worker had it too, and may have let it take effect. */
-  isSentAgain: boolean
   /** How many workers whose thread ended had it. */
   threadsEnded: number
   stopWatching: Cancel
 }
 
-/** One worker's side of the router. */
-interface Lane {
-  readonly worker: number
-  link: Link | undefined
-  outgoing: OutgoingMessage[]
-  underWay: number
-  isFlushing: boolean
-}
-
 const REQUEST_MAX = 2 ** 32 - 1
 const SWEEP_MS = 100
-const MESSAGES_PER_FRAME = 1024
 /** A question that was under way to so many workers when their threads ended is not sent to another. */
 const THREADS_ENDED_MAX = 2
 
 export class Router {
   readonly #options: RouterOptions
-  readonly #lanes: readonly Lane[]
+  readonly #routes: Routes
   /** In the order in which they were made. */
   readonly #pending = new Map<number, Pending>()
-  readonly #frame = new FrameWriter()
   #lastRequest = 0
+  #sent = 0
   /** The greatest position in any reply: what is asked from here on may be its effect. */
   #positionSeen = 0
   #isSweeping = false
   #isClosed = false
   #onDrained: () => void = NEVER
 
-  constructor(workers: number, options: RouterOptions) {
+  constructor(options: RouterOptions) {
     this.#options = options
-    this.#lanes = Array.from({ length: workers }, (_, worker) => createLane(worker))
+    this.#routes = new Routes(options.shards, options.clock, (lane, frame) => this.#receive(lane, frame))
   }
 
   get underWay(): number {
     return this.#pending.size
   }
 
-  /** Sends a message to a worker. Never throws: all outcomes are told through `outcome`. */
-  send(worker: number, message: Unsent, outcome: Outcome, options: RequestOptions = {}): void {
-    const lane = this.#lanes[worker]!
+  /** Sends a message to the owner of a shard. Never throws: all outcomes are told through `outcome`. */
+  send(shard: number, message: Unsent, outcome: Outcome, options: RequestOptions = {}): void {
+    const { clock, underWayMax } = this.#options
+    const route = this.#routes.route(shard)
     if (this.#isClosed) return outcome.reject(nodeClosed('none'))
-    if (lane.underWay >= this.#options.underWayMax) return outcome.reject(windowFull(this.#options.underWayMax))
+    if ((route.lane?.underWay ?? 0) >= underWayMax || this.#routes.held >= underWayMax) {
+      return outcome.reject(windowFull(underWayMax))
+    }
     if (options.signal?.aborted === true) {
       return outcome.reject(aborted(addressOf(message), 'none', options.signal.reason))
     }
     const request = this.#nextRequest()
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
-    const deadline = this.#options.clock.monotonic() + timeoutMs
+    const deadline = clock.monotonic() + timeoutMs
     message.request = request
     if (message.kind === 'command') {
       message.deadline = deadline
       message.after = this.#positionSeen
     }
     const isTimed = options.timeoutMs !== undefined
+    this.#sent += 1
     const pending: Pending = {
       message,
-      lane,
+      route,
+      lane: undefined,
+      generation: 0,
+      order: this.#sent,
+      isSentAgain: false,
       outcome,
       deadline,
       timeoutMs,
       isTimed,
-      isSent: false,
-      isSentAgain: false,
       threadsEnded: 0,
       stopWatching: NEVER,
     }
     this.#pending.set(request, pending)
-    lane.underWay += 1
     if (isTimed || options.signal !== undefined) this.#watch(request, pending, options)
     this.#sweepLater()
-    if (lane.link !== undefined) this.#enqueue(lane, pending)
+    this.#routes.add(pending)
   }
 
   /** What is asked from here on may be the effect of what has this position (I6). */
@@ -135,30 +132,19 @@ export class Router {
     this.#positionSeen = Math.max(this.#positionSeen, position)
   }
 
+  /** The owner of a shard, from here on; undefined where nobody knows it. */
+  assign(shard: number, owner: string | undefined): void {
+    this.#routes.assign(shard, owner)
+  }
+
   /** The worker can be reached through this link from now on. What waits for it is sent, in order. */
-  attach(worker: number, link: Link): void {
-    const lane = this.#lanes[worker]!
-    lane.link = link
-    lane.outgoing = []
-    link.onFrame((frame) => {
-      if (lane.link === link) this.#receive(worker, frame)
-    })
-    for (const pending of this.#pending.values()) {
-      if (pending.lane !== lane) continue
-      if (pending.isSent) {
-        pending.message = again(pending.message)
-        pending.isSentAgain = true
-      }
-      this.#enqueue(lane, pending)
-    }
+  attach(owner: string, link: Link): void {
+    this.#routes.attach(owner, link)
   }
 
   /** The worker is away. What is under way to it is kept. */
-  detach(worker: number): void {
-    const lane = this.#lanes[worker]!
-    lane.link?.close()
-    lane.link = undefined
-    lane.outgoing = []
+  detach(owner: string): void {
+    this.#routes.detach(owner, this.#pending.values())
   }
 
   /** The message of a request that is under way. */
@@ -176,14 +162,22 @@ export class Router {
    * A worker's thread has ended, and nobody knows by what. A command is sent again whatever comes, as it may have taken
    * effect; a question that saw several threads end may be what ends them, and is given up.
    */
-  threadEnded(worker: number): void {
+  threadEnded(owner: string): void {
     for (const [request, pending] of this.#pending) {
       const { lane, message } = pending
-      if (lane.worker !== worker || !pending.isSent || message.kind === 'command') continue
+      if (lane?.owner !== owner || message.kind === 'command') continue
       pending.threadsEnded += 1
       if (pending.threadsEnded < THREADS_ENDED_MAX) continue
       const name = message.kind === 'state' ? 'state' : message.name
       this.fail(request, handlerSuspected(message.stream, name, pending.threadsEnded))
+    }
+  }
+
+  /** Answers everything that waits for a shard whose owner nobody knows. */
+  failUnowned(shard: number, error: PenholdError): void {
+    for (const parcel of this.#routes.route(shard).held) {
+      const { isSentAgain } = parcel
+      this.fail(parcel.message.request, isSentAgain ? inDoubt(error) : error)
     }
   }
 
@@ -207,8 +201,8 @@ export class Router {
   /** Fails everything that is under way. */
   close(): void {
     this.#isClosed = true
-    for (const [request, { isSent }] of this.#pending) this.fail(request, nodeClosed(isSent ? 'unknown' : 'none'))
-    for (const { worker } of this.#lanes) this.detach(worker)
+    for (const [request, pending] of this.#pending) this.fail(request, nodeClosed(outcomeOf(pending)))
+    for (const owner of this.#routes.attached) this.detach(owner)
   }
 
   /** Numbers are 32 bits on the wire; one that is still waited for is passed over when they begin anew. */
@@ -218,38 +212,26 @@ export class Router {
     return this.#lastRequest
   }
 
-  #enqueue(lane: Lane, pending: Pending): void {
-    lane.outgoing.push(pending.message)
-    pending.isSent = true
-    if (lane.isFlushing) return
-    lane.isFlushing = true
-    this.#options.clock.defer(() => this.#flush(lane))
-  }
-
-  #flush(lane: Lane): void {
-    lane.isFlushing = false
-    const { outgoing, link } = lane
-    lane.outgoing = []
-    if (link === undefined) return
-    for (const [i, message] of outgoing.entries()) {
-      writeMessage(this.#frame, message)
-      if ((i + 1) % MESSAGES_PER_FRAME === 0 || i === outgoing.length - 1) link.send(this.#frame.take())
-    }
-  }
-
-  #receive(worker: number, frame: Uint8Array): void {
+  #receive(lane: Lane, frame: Uint8Array): void {
     let replies: NumberedReply[]
     try {
       replies = readReplies(frame)
     } catch (error) {
-      this.#options.onBadFrame(worker, error)
+      this.#options.onBadFrame(lane.owner, error)
       return
     }
     for (const { request, reply } of replies) {
       if (reply.kind === 'accepted' && reply.position > this.#positionSeen) this.#positionSeen = reply.position
       // One that was given up in the meantime is nobody's any more.
-      const pending = this.#take(request)
-      pending?.outcome.resolve(pending.isSentAgain ? withDoubt(reply) : reply)
+      const pending = this.#pending.get(request)
+      if (pending === undefined || pending.lane !== lane) continue
+      if (this.#options.onElsewhere !== undefined && isMoved(reply)) {
+        this.#routes.bounce(pending, reply.kind === 'failed')
+        this.#options.onElsewhere(pending.route.shard, lane.owner)
+        continue
+      }
+      this.#take(request)
+      pending.outcome.resolve(toldAs(reply, pending.isSentAgain))
     }
   }
 
@@ -257,7 +239,7 @@ export class Router {
     const pending = this.#pending.get(request)
     if (pending === undefined) return undefined
     this.#pending.delete(request)
-    pending.lane.underWay -= 1
+    this.#routes.remove(pending)
     pending.stopWatching()
     if (this.#pending.size === 0) this.#onDrained()
     return pending
@@ -268,7 +250,7 @@ export class Router {
       ? this.#options.clock.after(pending.timeoutMs, () => this.#expire(request, pending))
       : NEVER
     const onAbort = (): void => {
-      this.fail(request, aborted(addressOf(pending.message), pending.isSent ? 'unknown' : 'none', signal?.reason))
+      this.fail(request, aborted(addressOf(pending.message), outcomeOf(pending), signal?.reason))
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     pending.stopWatching = () => {
@@ -305,23 +287,33 @@ export class Router {
 
 const NEVER: Cancel = () => undefined
 
-function createLane(worker: number): Lane {
-  return { worker, link: undefined, outgoing: [], underWay: 0, isFlushing: false }
-}
-
 /** What a caller needs to ask again. */
 function addressOf(message: OutgoingMessage): { readonly stream: string; readonly commandId?: string } {
   const { stream } = message
   return message.kind === 'command' ? { stream, commandId: formatId(message.commandId) } : { stream }
 }
 
-/** The same message for another try: its id may have been seen. */
-function again(message: OutgoingMessage): OutgoingMessage {
-  return message.kind === 'command' ? { ...message, isFresh: false, isAgain: true } : message
+/** Whether a request that is given up now may have taken effect. */
+function outcomeOf({ lane, isSentAgain }: Pending): PenholdError['outcome'] {
+  return lane !== undefined || isSentAgain ? 'unknown' : 'none'
+}
+
+/** The worker has no business with the shard (any more), and the next owner knows what took effect. */
+function isMoved(reply: Reply): boolean {
+  return reply.kind === 'elsewhere' || (reply.kind === 'failed' && reply.failure.code === 'OwnershipLost')
 }
 
 /** What the successor of a worker refuses, the worker itself may have done before it ended. */
-function withDoubt(reply: Reply): Reply {
-  if (reply.kind !== 'failed') return reply
-  return { kind: 'failed', failure: { ...reply.failure, outcome: 'unknown' } }
+function toldAs(reply: Reply, isDoubtful: boolean): Reply {
+  const told: Reply =
+    reply.kind === 'elsewhere'
+      ? { kind: 'failed', failure: toFailure(shardUnavailable(reply.shard, 'its worker does not own it')) }
+      : reply
+  if (told.kind !== 'failed' || !isDoubtful) return told
+  return { kind: 'failed', failure: { ...told.failure, outcome: 'unknown' } }
+}
+
+function inDoubt(error: PenholdError): PenholdError {
+  const { code, message, retryable, details } = error
+  return new PenholdError(code, message, { outcome: 'unknown', retryable, details })
 }

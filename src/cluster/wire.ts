@@ -3,13 +3,14 @@
  * four times the throughput of a frame each. A frame is a row of messages, or of replies:
  *
  *     message   tag u8, request u32, stream text, then
- *       command   name text, flags u8, command id 16 bytes, payload hash u32, deadline f64, after f64, and where flagged:
+ *       command   name text, flags u8, command id 16 bytes, payload hash u32, milliseconds left f64, after f64, and where flagged:
  *                 expected version f64, metadata (MessagePack), payload (MessagePack)
  *       query     name text, flags u8, argument (MessagePack, where flagged)
  *       state     moment (MessagePack)
  *     reply     tag u8, request u32, then
  *       accepted  version u32, position f64, records
  *       rejected, answered, failed   MessagePack
+ *       elsewhere                    shard u32
  *
  * Texts are UTF-8 behind a u16 length, everything encoded stands behind a u32 length. Little-endian.
  *
@@ -23,7 +24,7 @@ import { areEvents } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
-const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7 } as const
+const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7, elsewhere: 8 } as const
 const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16 } as const
 const FLAGS_ALL = 31
 
@@ -41,13 +42,14 @@ export function outgoing(value: unknown): Slice | undefined {
   return value === undefined ? undefined : sliceOf(encode(value))
 }
 
-export function writeMessage(frame: FrameWriter, message: OutgoingMessage): void {
+/** `now` is the monotonic clock here: a deadline travels as the time that is left, since clocks of others differ. */
+export function writeMessage(frame: FrameWriter, message: OutgoingMessage, now: number): void {
   frame.u8(Tag[message.kind])
   frame.u32(message.request)
   frame.text(message.stream)
   switch (message.kind) {
     case 'command':
-      writeCommand(frame, message)
+      writeCommand(frame, message, now)
       break
     case 'query':
       frame.text(message.name)
@@ -60,11 +62,11 @@ export function writeMessage(frame: FrameWriter, message: OutgoingMessage): void
   }
 }
 
-/** @throws BadFrame */
-export function readMessages(bytes: Uint8Array): Message[] {
+/** `now` is the monotonic clock here. @throws BadFrame */
+export function readMessages(bytes: Uint8Array, now: number): Message[] {
   const frame = new FrameReader(bytes)
   const messages: Message[] = []
-  while (!frame.isAtEnd) messages.push(readMessage(frame))
+  while (!frame.isAtEnd) messages.push(readMessage(frame, now))
   return messages
 }
 
@@ -92,6 +94,9 @@ export function writeReply(frame: FrameWriter, request: number, reply: Reply): v
     case 'failed':
       frame.slice(encodeScratch(reply.failure))
       break
+    case 'elsewhere':
+      frame.u32(reply.shard)
+      break
   }
 }
 
@@ -106,7 +111,7 @@ export function readReplies(bytes: Uint8Array): NumberedReply[] {
   return replies
 }
 
-function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly kind: 'command' }): void {
+function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly kind: 'command' }, now: number): void {
   const { name, isFresh, isAgain, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } =
     message
   const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
@@ -117,20 +122,20 @@ function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly 
   frame.u8(identity | hasExpectedVersion | hasMetadata | hasPayload)
   frame.raw(commandId)
   frame.u32(payloadHash)
-  frame.f64(deadline)
+  frame.f64(deadline - now)
   frame.f64(after)
   if (hasExpectedVersion !== 0) frame.f64(expectedVersion)
   if (metadata !== undefined) frame.slice(metadata)
   if (payload !== undefined) frame.slice(payload)
 }
 
-function readMessage(frame: FrameReader): Message {
+function readMessage(frame: FrameReader, now: number): Message {
   const tag = frame.u8()
   const request = frame.u32()
   const stream = frame.text()
   switch (tag) {
     case Tag.command:
-      return readCommand(frame, request, stream)
+      return readCommand(frame, { request, stream, now })
     case Tag.query:
       return { kind: 'query', request, stream, name: frame.text(), payload: readOptional(frame) } satisfies QueryMessage
     case Tag.state:
@@ -140,14 +145,17 @@ function readMessage(frame: FrameReader): Message {
   }
 }
 
-function readCommand(frame: FrameReader, request: number, stream: string): CommandMessage {
+function readCommand(
+  frame: FrameReader,
+  { request, stream, now }: { readonly request: number; readonly stream: string; readonly now: number },
+): CommandMessage {
   const name = frame.text()
   const flags = frame.u8()
   if (flags > FLAGS_ALL) throw new BadFrame(`no command has the flags ${flags}`)
   const commandId = frame.rawSlice(16)
   if (!isIdAt(commandId.bytes, commandId.start)) throw new BadFrame('a command id is no UUID')
   const payloadHash = frame.u32()
-  const deadline = frame.f64()
+  const deadline = now + frame.f64()
   if (Number.isNaN(deadline)) throw new BadFrame('a deadline is no time')
   const after = frame.count()
   const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.count()
@@ -180,6 +188,8 @@ function readReply(frame: FrameReader, tag: number): Reply {
       return { kind: 'answered', value: readOptional(frame) }
     case Tag.failed:
       return { kind: 'failed', failure: readFailure(frame) }
+    case Tag.elsewhere:
+      return { kind: 'elsewhere', shard: frame.u32() }
     default:
       throw new BadFrame(`no reply has the tag ${tag}`)
   }

@@ -297,6 +297,12 @@ export class Log {
     return lost
   }
 
+  /** Keeps a shard closed that was taken over, for this reason. */
+  refuse(shard: number, reason: PenholdError): void {
+    this.#owned.delete(shard)
+    this.#refused.set(shard, reason)
+  }
+
   /** Gives shards up. What was added for them and is not durable yet may or may not count for their next owner. */
   release(shards: readonly number[]): void {
     for (const shard of shards) this.#owned.delete(shard)

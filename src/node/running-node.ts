@@ -16,7 +16,7 @@ import { StreamPlacement } from '../log/stream.ts'
 import type { ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { Quarantine } from './quarantine.ts'
-import { Supervisor } from './supervisor.ts'
+import { Supervisor, workerName } from './supervisor.ts'
 import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
 import type { WorkerStatus } from './worker-host.ts'
 
@@ -63,8 +63,6 @@ export class RunningNode implements Node, RefHost {
   readonly #router: Router
   readonly #quarantine: Quarantine
   readonly #supervisor: Supervisor
-  /** The worker of each shard. */
-  readonly #workerOf: readonly number[]
   readonly #workers: number
   #closing: Promise<void> | undefined
 
@@ -76,16 +74,17 @@ export class RunningNode implements Node, RefHost {
     this.commandBytesMax = config.limits.commandBytesMax
     this.#placement = new StreamPlacement(clusterId, shards)
     this.#workers = config.workers === 'inline' ? 1 : config.workers
-    const names = Array.from({ length: this.#workers }, (_, worker) => `worker-${worker}`)
+    const names = Array.from({ length: this.#workers }, (_, worker) => workerName(worker))
     const ring = createRing(names, shards)
-    this.#workerOf = ring.owners.map((owner) => names.indexOf(owner))
     const { limits, timeouts, onWarning } = config
-    this.#router = new Router(this.#workers, {
+    this.#router = new Router({
       clock,
+      shards,
       underWayMax: limits.underWayMax,
       timeoutMs: timeouts.askMs,
-      onBadFrame: (worker, error) => this.#supervisor.distrust(worker, error),
+      onBadFrame: (owner, error) => this.#supervisor.distrust(names.indexOf(owner), error),
     })
+    for (const [shard, owner] of ring.owners.entries()) this.#router.assign(shard, owner)
     this.#quarantine = new Quarantine(clock)
     this.#supervisor = new Supervisor({
       clock,
@@ -136,14 +135,14 @@ export class RunningNode implements Node, RefHost {
     return this.close()
   }
 
-  workerOf(stream: string): number {
-    return this.#workerOf[this.#placement.shardOf(stream)]!
+  shardOf(stream: string): number {
+    return this.#placement.shardOf(stream)
   }
 
-  send({ stream, worker }: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void {
+  send({ stream, shard }: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void {
     const quarantineMs = this.#quarantine.remainingMs(stream)
     if (quarantineMs > 0) outcome.reject(quarantined(stream, quarantineMs))
-    else this.#router.send(worker, message, outcome, options)
+    else this.#router.send(shard, message, outcome, options)
   }
 
   onTellFailed(error: PenholdError, stream: string, name: string): void {

@@ -115,7 +115,7 @@ export class Supervisor {
     charge.servingSince = clock.monotonic()
     charge.seen = { count: -1, since: charge.servingSince }
     router.observe(handle.position)
-    router.attach(charge.worker, handle.link)
+    router.attach(workerName(charge.worker), handle.link)
   }
 
   /** A worker that ended while users' code ran was ended by it: that command is not sent again. */
@@ -126,7 +126,7 @@ export class Supervisor {
       this.#blame(charge, handle, message, { kind: 'ended' })
       return
     }
-    if (what === 'thread' && charge.handle === handle) this.#options.router.threadEnded(charge.worker)
+    if (what === 'thread' && charge.handle === handle) this.#options.router.threadEnded(workerName(charge.worker))
     void this.#replace(charge, handle, { reason, isBlamed: false })
   }
 
@@ -157,7 +157,7 @@ export class Supervisor {
     if (charge.handle !== handle || this.#isClosing) return
     const { router, clock, onWarning } = this.#options
     charge.handle = undefined
-    router.detach(charge.worker)
+    router.detach(workerName(charge.worker))
     this.#restarts += 1
     const isHealthy = why.isBlamed || clock.monotonic() - charge.servingSince > HEALTHY_MS
     charge.failures = isHealthy ? 0 : charge.failures + 1
@@ -215,4 +215,9 @@ export class Supervisor {
     // Its caller has given up waiting; the thread is held all the same.
     void this.#replace(charge, handle, { reason: `a handler has held its thread for ${handlerMs} ms`, isBlamed: false })
   }
+}
+
+/** What a node's worker is called among its routes. */
+export function workerName(worker: number): string {
+  return `worker-${worker}`
 }

@@ -76,7 +76,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
   const sender = createLinkSender(link, (reply) => supersession.observe(reply))
-  link.onFrame((frame) => worker.receive(sender, readMessages(frame)))
+  link.onFrame((frame) => worker.receive(sender, readMessages(frame, clock.monotonic())))
   return {
     position: log.positions.last,
     status: () => ({

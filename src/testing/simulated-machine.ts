@@ -34,6 +34,8 @@ export interface MachineOptions {
 const SHARDS = 2
 const SEGMENT_BYTES = 8 * 1024
 const CLUSTER_ID = 'test'
+/** All messages go to one worker, whatever their shard. */
+const WORKER = 'worker'
 const PASSIVATE_AFTER_MS = 60_000
 /** No story takes so long: what is not answered by then never will be. */
 const ASK_MS = 24 * 60 * 60_000
@@ -132,7 +134,7 @@ class SimulatedMachine implements Machine {
         const router = this.#createRouter()
         const life = { storage, router, isBroken: false } as Life
         life.worker = await this.#startWorker(life)
-        router.attach(0, mortal(life))
+        router.attach(WORKER, mortal(life))
         this.#life = life
         return
       } catch (error) {
@@ -194,7 +196,7 @@ class SimulatedMachine implements Machine {
 
   async #replaceWorker(life: Life): Promise<void> {
     const { router } = life
-    router.detach(0)
+    router.detach(WORKER)
     await life.worker.terminate()
     life.isBroken = false
     try {
@@ -205,7 +207,7 @@ class SimulatedMachine implements Machine {
       life.isBroken = true
       return
     }
-    router.attach(0, mortal(life))
+    router.attach(WORKER, mortal(life))
     this.#options.onEvent('its worker is replaced')
   }
 
@@ -234,14 +236,17 @@ class SimulatedMachine implements Machine {
   }
 
   #createRouter(): Router {
-    return new Router(1, {
+    const router = new Router({
       clock: this.#clock,
+      shards: 1,
       underWayMax: this.#config.limits.underWayMax,
       timeoutMs: ASK_MS,
       onBadFrame: (_worker, error) => {
         throw error
       },
     })
+    router.assign(0, WORKER)
+    return router
   }
 
   /** `isFirst` says that a command's id was made for it, though the caller names it here. */
@@ -250,10 +255,10 @@ class SimulatedMachine implements Machine {
     const host: RefHost = {
       ids: new IdSource(this.#clock, this.#random),
       commandBytesMax: DEFAULT_ACTOR_LIMITS.commandBytesMax,
-      workerOf: () => 0,
+      shardOf: () => 0,
       send: (to, message, outcome, options) => {
         if (message.kind === 'command') message.isFresh = isFirst
-        router.send(to.worker, message, outcome, options)
+        router.send(to.shard, message, outcome, options)
       },
       onTellFailed: () => undefined,
     }

@@ -26,6 +26,7 @@ interface Options {
   readonly plan?: Plan
   readonly tweak?: (log: Log) => void
   readonly segmentBytes?: number
+  readonly own?: readonly number[]
 }
 
 export const DEFAULTS = {
@@ -44,10 +45,10 @@ export const DEFAULTS = {
 export async function open(
   disk: SimulatedDisk,
   clock: SimulatedClock,
-  { aggregates = [Account], limits = {}, plan, tweak, segmentBytes = 4096 }: Options = {},
+  { aggregates = [Account], limits = {}, plan, tweak, segmentBytes = 4096, own = [0, 1] }: Options = {},
 ): Promise<Harness> {
   const storage = new SimulatedStorage(disk, plan)
-  const options = { clusterId: 'test', shards: 2, own: [0, 1], segmentBytes, node: 'test' }
+  const options = { clusterId: 'test', shards: 2, own, segmentBytes, node: 'test' }
   const log = await Log.open({ storage, clock, ...options })
   tweak?.(log)
   const warnings: string[] = []

@@ -13,19 +13,20 @@ function command(): Unsent {
 
 test('a command comes after all that its worker took over (I6), and still does when it is sent again', async () => {
   const clock = new SimulatedClock()
-  const router = new Router(1, { clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined })
+  const router = new Router({ shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined })
+  router.assign(0, 'worker')
   const arrived: unknown[] = []
   const attach = (position: number): void => {
     const [near, far] = createLinkPair(clock)
-    far.onFrame((frame) => arrived.push(...readMessages(frame)))
+    far.onFrame((frame) => arrived.push(...readMessages(frame, 0)))
     router.observe(position)
-    router.attach(0, near)
+    router.attach('worker', near)
   }
   const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
   attach(500)
   router.send(0, command(), { resolve: () => undefined, reject: () => undefined })
   await settled()
-  router.detach(0)
+  router.detach('worker')
   attach(700)
   await settled()
   expect(arrived).toMatchObject([

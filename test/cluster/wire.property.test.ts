@@ -35,7 +35,7 @@ const command = fc.record({
 })
 
 function messagesOf(frame: Uint8Array): unknown[] {
-  return readMessages(frame).map((message) =>
+  return readMessages(frame, 0).map((message) =>
     message.kind === 'command' ? { ...message, commandId: copyOf(message.commandId) } : message,
   )
 }
@@ -45,12 +45,8 @@ test('messages arrive as they were sent', () => {
     fc.property(fc.array(command, { maxLength: 5 }), (commands) => {
       const frame = new FrameWriter()
       for (const each of commands) {
-        writeMessage(frame, {
-          ...each,
-          commandId: sliceOf(each.commandId),
-          payload: outgoing(each.payload),
-          metadata: outgoing(each.metadata),
-        })
+        const [payload, metadata] = [outgoing(each.payload), outgoing(each.metadata)]
+        writeMessage(frame, { ...each, commandId: sliceOf(each.commandId), payload, metadata }, 0)
       }
       const arrived = messagesOf(frame.take()).map((message) => {
         const { commandId, ...rest } = message as { commandId: Uint8Array }
@@ -92,16 +88,16 @@ test('a frame that was cut or made up is refused, and nothing is allocated by it
     name: 'balance',
     payload: outgoing({ a: 1 }),
   } as const
-  writeMessage(frame, message)
+  writeMessage(frame, message, 0)
   const whole = frame.take()
   for (let length = 1; length < whole.length; length += 1) {
-    expect(() => readMessages(whole.subarray(0, length)), `cut at ${length}`).toThrow(BadFrame)
+    expect(() => readMessages(whole.subarray(0, length), 0), `cut at ${length}`).toThrow(BadFrame)
   }
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 100 }), (noise) => {
       for (const read of [readMessages, readReplies]) {
         try {
-          read(noise)
+          read(noise, 0)
         } catch (error) {
           expect(error).toBeInstanceOf(BadFrame)
         }

@@ -24,10 +24,10 @@ describe('frames', () => {
     ['a payload that is a timestamp', { payload: outgoing(new Date()) }],
   ])('a command with %s', (_, wrong) => {
     const frame = new FrameWriter()
-    writeMessage(frame, ask)
-    expect(readMessages(frame.take())).toHaveLength(1)
-    writeMessage(frame, { ...ask, ...wrong })
-    expect(() => readMessages(frame.take())).toThrow(BadFrame)
+    writeMessage(frame, ask, 0)
+    expect(readMessages(frame.take(), 0)).toHaveLength(1)
+    writeMessage(frame, { ...ask, ...wrong }, 0)
+    expect(() => readMessages(frame.take(), 0)).toThrow(BadFrame)
   })
 
   test.each<[string, unknown]>([
@@ -37,8 +37,8 @@ describe('frames', () => {
     ['one that nobody knows', { atMoon: 1 }],
   ])('a moment that is %s', (_, at) => {
     const frame = new FrameWriter()
-    writeMessage(frame, { kind: 'state', request: 1, stream: 'account/1', at: at as never })
-    expect(() => readMessages(frame.take())).toThrow(BadFrame)
+    writeMessage(frame, { kind: 'state', request: 1, stream: 'account/1', at: at as never }, 0)
+    expect(() => readMessages(frame.take(), 0)).toThrow(BadFrame)
   })
 
   test.each<[string, unknown]>([
@@ -76,10 +76,10 @@ describe('frames', () => {
 
   test('a name that is no UTF-8', () => {
     const frame = new FrameWriter()
-    writeMessage(frame, { ...ask, stream: 'account/x' })
+    writeMessage(frame, { ...ask, stream: 'account/x' }, 0)
     const bytes = frame.take()
     bytes[bytes.indexOf(0x78)] = 0xff
-    expect(() => readMessages(bytes)).toThrow(BadFrame)
+    expect(() => readMessages(bytes, 0)).toThrow(BadFrame)
   })
 
   test.each(['account/', 'account/e\u0301', 'account/\n', `account/${'x'.repeat(600)}`])(

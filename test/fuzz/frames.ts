@@ -86,8 +86,8 @@ export const messageFrame: Target = target(
   fc.record({ messages: fc.array(message, { maxLength: 4 }), changes: mutations }),
   async ({ messages, changes }) => {
     const frame = new FrameWriter()
-    for (const each of messages) writeMessage(frame, each)
-    const read = await orDocumented(() => readMessages(mutate(frame.take(), changes)), isBadFrame)
+    for (const each of messages) writeMessage(frame, each, 0)
+    const read = await orDocumented(() => readMessages(mutate(frame.take(), changes), 0), isBadFrame)
     if (read === undefined) return
     for (const each of read) if (each.kind !== 'state') expectPlain(each.payload ?? null)
     const { worker } = await open(new SimulatedDisk(), new SimulatedClock())
@@ -124,15 +124,22 @@ export const replyFrame: Target = target(
 async function expectTold(bytes: Uint8Array, isBad: boolean): Promise<void> {
   const clock = new SimulatedClock()
   const bad: unknown[] = []
-  const router = new Router(1, { clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: (_, error) => bad.push(error) })
+  const router = new Router({
+    shards: 1,
+    clock,
+    underWayMax: 10,
+    timeoutMs: 1000,
+    onBadFrame: (_, error) => bad.push(error),
+  })
   let receive: (frame: Uint8Array) => void = () => undefined
-  router.attach(0, { send: () => undefined, onFrame: (onFrame) => (receive = onFrame), close: () => undefined })
+  router.assign(0, 'worker')
+  router.attach('worker', { send: () => undefined, onFrame: (onFrame) => (receive = onFrame), close: () => undefined })
   const host = {
     ids: new IdSource(clock, new SeededRandom(1)),
     commandBytesMax: 1000,
-    workerOf: () => 0,
+    shardOf: () => 0,
     send: (...[to, given, outcome, options]: Parameters<Parameters<typeof createRef>[0]['send']>) =>
-      router.send(to.worker, given, outcome, options),
+      router.send(to.shard, given, outcome, options),
     onTellFailed: () => undefined,
   }
   const ref = createRef(host, Account, '1')

@@ -27,16 +27,17 @@ export async function startSimulatedNode(disk: SimulatedDisk, plan?: Plan): Prom
     { storage: new SimulatedStorage(disk, plan), clock, random, config, clusterId: 'test', shards: [0, 1] },
     { onWarning: (message) => warnings.push(message), onEnd: (reason) => warnings.push(reason) },
   )
-  const onBadFrame = (_: number, error: unknown): void => {
+  const onBadFrame = (_: string, error: unknown): void => {
     throw error
   }
-  const router = new Router(1, { clock, underWayMax: 1000, timeoutMs: 10_000, onBadFrame })
-  router.attach(0, worker.link)
+  const router = new Router({ shards: 1, clock, underWayMax: 1000, timeoutMs: 10_000, onBadFrame })
+  router.assign(0, 'worker')
+  router.attach('worker', worker.link)
   const host: RefHost = {
     ids: new IdSource(clock, random),
     commandBytesMax: DEFAULT_ACTOR_LIMITS.commandBytesMax,
-    workerOf: () => 0,
-    send: (to, message, outcome, options) => router.send(to.worker, message, outcome, options),
+    shardOf: () => 0,
+    send: (to, message, outcome, options) => router.send(to.shard, message, outcome, options),
     onTellFailed: () => undefined,
   }
   return { worker, warnings, account: (id) => createRef(host, Account, id) }

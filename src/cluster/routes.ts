@@ -1,0 +1,223 @@
+/**
+ * Routes: for each shard where its messages go, and the order in which they get there.
+ *
+ * A message is under way on the lane of an owner, or held. While a shard moves, or its owner is away, its messages are
+ * held; and after a move, until the owner before has answered all that it was sent: so what one sender sends to one
+ * aggregate arrives in order, whoever owns it.
+ */
+import type { Clock } from '../log/clock.ts'
+import { FrameWriter } from './frame.ts'
+import type { Link } from './link.ts'
+import { writeMessage, type OutgoingMessage } from './wire.ts'
+
+/** A message that has to get to the owner of its shard. */
+export interface Parcel {
+  message: OutgoingMessage
+  readonly route: Route
+  /** The lane that it is under way on; undefined while it is held. */
+  lane: Lane | undefined
+  /** The route's generation when it was put on the lane. */
+  generation: number
+  /** Increasing in the order of sending. */
+  readonly order: number
+  /** An earlier owner had it too, and may have let it take effect. */
+  isSentAgain: boolean
+}
+
+/** The way to one worker. */
+export interface Lane {
+  readonly owner: string
+  link: Link | undefined
+  outgoing: OutgoingMessage[]
+  underWay: number
+  isFlushing: boolean
+}
+
+/** The way of one shard's messages. */
+export interface Route {
+  readonly shard: number
+  /** The owner's lane; undefined while nobody knows the owner. */
+  lane: Lane | undefined
+  /** Counts the changes of owner. */
+  generation: number
+  /** Messages under way on the lane, and those under way on lanes of owners before. */
+  here: number
+  abroad: number
+  readonly held: Set<Parcel>
+}
+
+const MESSAGES_PER_FRAME = 1024
+const FRAME_BYTES = 1024 * 1024
+
+export class Routes {
+  readonly #clock: Clock
+  readonly #onFrame: (lane: Lane, frame: Uint8Array) => void
+  readonly #routes: readonly Route[]
+  readonly #lanes = new Map<string, Lane>()
+  readonly #frame = new FrameWriter()
+  #held = 0
+
+  constructor(shards: number, clock: Clock, onFrame: (lane: Lane, frame: Uint8Array) => void) {
+    this.#clock = clock
+    this.#onFrame = onFrame
+    this.#routes = Array.from({ length: shards }, (_, shard) => createRoute(shard))
+  }
+
+  /** Messages that wait for an owner. */
+  get held(): number {
+    return this.#held
+  }
+
+  route(shard: number): Route {
+    return this.#routes[shard]!
+  }
+
+  /** Sends a new message, or holds it. */
+  add(parcel: Parcel): void {
+    const { route } = parcel
+    const { lane } = route
+    if (lane?.link !== undefined && route.abroad === 0) this.#post(parcel, lane)
+    else this.#hold(parcel)
+  }
+
+  /** A message was answered, or its sender has given it up. */
+  remove(parcel: Parcel): void {
+    const { route } = parcel
+    if (parcel.lane === undefined) {
+      if (route.held.delete(parcel)) this.#held -= 1
+      return
+    }
+    this.#takeOff(parcel)
+    this.#flushHeld(route)
+  }
+
+  /** The owner did nothing with it, or nothing that is known: it is sent to the next one. */
+  bounce(parcel: Parcel, isDoubtful: boolean): void {
+    const { route } = parcel
+    const isFromOwner = parcel.generation === route.generation
+    this.#takeBack(parcel, isDoubtful)
+    if (isFromOwner) this.#point(route, undefined)
+    this.#flushHeld(route)
+  }
+
+  /** From here on the shard's messages go to this owner; undefined where nobody knows it. */
+  assign(shard: number, owner: string | undefined): void {
+    const route = this.route(shard)
+    if (route.lane?.owner === owner) return
+    this.#point(route, owner === undefined ? undefined : this.#lane(owner))
+    this.#flushHeld(route)
+  }
+
+  /** The owner can be reached through this link. What is held for it is sent, in order. */
+  attach(owner: string, link: Link): void {
+    const lane = this.#lane(owner)
+    lane.link = link
+    lane.outgoing = []
+    link.onFrame((frame) => {
+      if (lane.link === link) this.#onFrame(lane, frame)
+    })
+    for (const route of this.#routes) if (route.lane === lane) this.#flushHeld(route)
+  }
+
+  /** The owner is away. What is under way to it, of all these, is held, and may have taken effect. */
+  detach(owner: string, parcels: Iterable<Parcel>): void {
+    const lane = this.#lanes.get(owner)
+    if (lane === undefined) return
+    lane.link?.close()
+    lane.link = undefined
+    lane.outgoing = []
+    for (const parcel of parcels) if (parcel.lane === lane) this.#takeBack(parcel, true)
+    for (const route of this.#routes) this.#flushHeld(route)
+    if (!this.#routes.some((route) => route.lane === lane)) this.#lanes.delete(owner)
+  }
+
+  /** Whoever has a link. */
+  get attached(): readonly string[] {
+    return [...this.#lanes.values()].filter(({ link }) => link !== undefined).map(({ owner }) => owner)
+  }
+
+  #lane(owner: string): Lane {
+    const lane = this.#lanes.get(owner) ?? { owner, link: undefined, outgoing: [], underWay: 0, isFlushing: false }
+    this.#lanes.set(owner, lane)
+    return lane
+  }
+
+  #point(route: Route, lane: Lane | undefined): void {
+    const before = route.lane
+    route.lane = lane
+    route.generation += 1
+    route.abroad += route.here
+    route.here = 0
+    const isLeft = before?.link === undefined && !this.#routes.some((other) => other.lane === before)
+    if (before !== undefined && isLeft) this.#lanes.delete(before.owner)
+  }
+
+  #takeBack(parcel: Parcel, isDoubtful: boolean): void {
+    this.#takeOff(parcel)
+    if (isDoubtful) {
+      parcel.message = again(parcel.message)
+      parcel.isSentAgain = true
+    }
+    this.#hold(parcel)
+  }
+
+  #takeOff(parcel: Parcel): void {
+    const { route, lane } = parcel
+    lane!.underWay -= 1
+    if (parcel.generation === route.generation) route.here -= 1
+    else route.abroad -= 1
+    parcel.lane = undefined
+  }
+
+  #hold(parcel: Parcel): void {
+    parcel.route.held.add(parcel)
+    this.#held += 1
+  }
+
+  #flushHeld(route: Route): void {
+    const { lane, held } = route
+    if (held.size === 0 || lane?.link === undefined || route.abroad > 0) return
+    // What came back stands behind what was sent later.
+    const parcels = [...held].toSorted((a, b) => a.order - b.order)
+    held.clear()
+    this.#held -= parcels.length
+    for (const parcel of parcels) this.#post(parcel, lane)
+  }
+
+  #post(parcel: Parcel, lane: Lane): void {
+    parcel.lane = lane
+    parcel.generation = parcel.route.generation
+    parcel.route.here += 1
+    lane.underWay += 1
+    lane.outgoing.push(parcel.message)
+    if (lane.isFlushing) return
+    lane.isFlushing = true
+    this.#clock.defer(() => this.#flush(lane))
+  }
+
+  #flush(lane: Lane): void {
+    lane.isFlushing = false
+    const { outgoing, link } = lane
+    lane.outgoing = []
+    if (link === undefined) return
+    const now = this.#clock.monotonic()
+    let inFrame = 0
+    for (const message of outgoing) {
+      writeMessage(this.#frame, message, now)
+      inFrame += 1
+      if (inFrame < MESSAGES_PER_FRAME && this.#frame.length < FRAME_BYTES) continue
+      link.send(this.#frame.take())
+      inFrame = 0
+    }
+    if (inFrame > 0) link.send(this.#frame.take())
+  }
+}
+
+function createRoute(shard: number): Route {
+  return { shard, lane: undefined, generation: 0, here: 0, abroad: 0, held: new Set() }
+}
+
+/** The same message for another try: its id may have been seen. */
+function again(message: OutgoingMessage): OutgoingMessage {
+  return message.kind === 'command' ? { ...message, isFresh: false, isAgain: true } : message
+}

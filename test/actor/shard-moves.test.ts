@@ -1,0 +1,165 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Reply } from '../../src/actor/message.ts'
+import { deriveId, formatId, parseId } from '../../src/log/identity.ts'
+import { RecordKind } from '../../src/log/record.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { deposit, open, type Harness } from './harness.ts'
+
+const ACCOUNTS = ['account/0', 'account/1', 'account/2', 'account/3']
+
+/** Some workers over one disk, none of which owns anything yet. */
+class Crew {
+  readonly disk = new SimulatedDisk()
+  readonly clock = new SimulatedClock()
+  readonly workers: Harness[] = []
+  readonly acknowledged = new Map<string, Reply & { readonly kind: 'accepted' }>()
+  readonly underWay: Promise<void>[] = []
+  /** Replies that left open whether the command took effect. */
+  doubts = 0
+  readonly #random: SeededRandom
+  #asked = 0
+
+  constructor(seed: number) {
+    this.#random = new SeededRandom(seed)
+  }
+
+  async start(workers: number): Promise<void> {
+    for (let i = 0; i < workers; i += 1) {
+      const plan = async (): Promise<'none'> => (await turns(this.#random.below(4)), 'none')
+      this.workers.push(await open(this.disk, this.clock, { own: [], segmentBytes: 16_384, plan }))
+    }
+  }
+
+  /** Asks whoever owns the account's shard, one worker after the other, until one has answered. */
+  ask(account: string, first: number): void {
+    const commandId = parseId(deriveId('asked', (this.#asked += 1)))
+    const amount = this.#asked
+    this.underWay.push(
+      (async () => {
+        for (let i = 0; i < 400; i += 1) {
+          const worker = this.workers[(first + i) % this.workers.length]!
+          const again = { isFresh: i === 0, isAgain: i > 0 }
+          const reply = await worker.ask({ ...deposit(account, amount), ...again, commandId })
+          if (reply.kind === 'accepted') this.acknowledged.set(formatId(commandId), reply)
+          if (reply.kind === 'accepted') return
+          if (reply.kind === 'failed') this.doubts += 1
+          const isElsewhere =
+            reply.kind === 'failed' ? reply.failure.code === 'OwnershipLost' : reply.kind === 'elsewhere'
+          expect(isElsewhere, JSON.stringify(reply)).toBe(true)
+          await turns(1 + (i % 5))
+        }
+      })(),
+    )
+  }
+
+  /** What was acknowledged is in the log, once, at the version that was told; versions count without a gap (I2, I4, I5). */
+  async check(): Promise<void> {
+    await Promise.all(this.underWay)
+    const heir = await open(this.disk, this.clock, { segmentBytes: 16_384 })
+    const found = new Map<string, number>()
+    for (const account of ACCOUNTS) {
+      const records = await Array.fromAsync(heir.log.back(heir.log.placement.stream(account)))
+      const events = records.filter(({ kind }) => kind === RecordKind.event).reverse()
+      expect(events.map(({ version }) => version)).toEqual(events.map((_, i) => i + 1))
+      for (const event of events) {
+        expect(found.has(formatId(event.commandId)), 'a command took effect twice').toBe(false)
+        found.set(formatId(event.commandId), event.version)
+      }
+      const balance = events.reduce((sum, { data }) => sum + (data as { amount: number }).amount, 0)
+      expect(await heir.query(account, 'balance')).toEqual({ kind: 'answered', value: balance })
+    }
+    for (const [id, { version }] of this.acknowledged) expect(found.get(id)).toBe(version)
+  }
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i += 1) await new Promise<void>((resolve) => void setImmediate(resolve))
+}
+
+type Step =
+  | { readonly kind: 'ask'; readonly account: number; readonly worker: number; readonly times: number }
+  | { readonly kind: 'hand-off'; readonly shard: number; readonly from: number; readonly to: number }
+  | { readonly kind: 'seize'; readonly shard: number; readonly worker: number }
+  | { readonly kind: 'roll-over'; readonly worker: number }
+  | { readonly kind: 'wait'; readonly turns: number }
+
+const number = fc.nat({ max: 2 })
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('ask' as const),
+      account: fc.nat(3),
+      worker: number,
+      times: fc.integer({ min: 1, max: 20 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('hand-off' as const), shard: fc.nat(1), from: number, to: number }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('seize' as const), shard: fc.nat(1), worker: number }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('roll-over' as const), worker: number }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), turns: fc.integer({ min: 1, max: 30 }) }) },
+)
+
+async function perform(crew: Crew, doing: Step, moves: Promise<unknown>[]): Promise<void> {
+  const { workers } = crew
+  switch (doing.kind) {
+    case 'ask':
+      for (let i = 0; i < doing.times; i += 1) crew.ask(ACCOUNTS[doing.account]!, doing.worker)
+      break
+    case 'hand-off': {
+      const [from, to] = [workers[doing.from]!, workers[doing.to]!]
+      const leaving = from.worker.moves.release([doing.shard], 1000)
+      moves.push(leaving.then(() => (from.log.owns(doing.shard) ? [] : to.worker.moves.takeOver([doing.shard]))))
+      break
+    }
+    case 'seize':
+      moves.push(workers[doing.worker]!.worker.moves.takeOver([doing.shard]))
+      break
+    case 'roll-over':
+      moves.push(workers[doing.worker]!.worker.moves.prepareRelease())
+      break
+    case 'wait':
+      await turns(doing.turns)
+  }
+}
+
+test('shards that move, come back and are seized under load lose nothing and do nothing twice (I1, I2, I4, I5)', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), fc.nat(), async (steps, seed) => {
+      const crew = new Crew(seed)
+      await crew.start(3)
+      await crew.workers[0]!.worker.moves.takeOver([0, 1])
+      const moves: Promise<unknown>[] = []
+      for (const doing of steps) await perform(crew, doing, moves)
+      await Promise.all(moves)
+      // Somebody owns everything in the end, so that all that was asked finds an owner.
+      await crew.workers[0]!.worker.moves.takeOver([0, 1])
+      await crew.check()
+    }),
+    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 60) },
+  )
+}, 120_000)
+
+test('a hand-off leaves nobody in doubt, and hot aggregates with a snapshot', async () => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const crew = new Crew(seed)
+    await crew.start(2)
+    const [near, far] = crew.workers as [Harness, Harness]
+    await near.worker.moves.takeOver([0, 1])
+    for (let i = 0; i < 120; i += 1) crew.ask(ACCOUNTS[i % 4]!, 0)
+    await turns(seed)
+    await near.worker.moves.prepareRelease()
+    await near.worker.moves.release([0, 1], 10_000)
+    expect(near.log.ownedShards).toEqual([])
+    expect(await far.worker.moves.takeOver([0, 1])).toEqual([0, 1])
+    await Promise.all(crew.underWay)
+    expect(crew.doubts).toBe(0)
+    await crew.check()
+  }
+}, 60_000)
