@@ -75,7 +75,10 @@ export class RunningNode implements Node, RefHost {
     this.#placement = new StreamPlacement(clusterId, shards)
     this.#workers = config.workers === 'inline' ? 1 : config.workers
     const names = Array.from({ length: this.#workers }, (_, worker) => workerName(worker))
-    const ring = createRing(names, shards)
+    const ring = createRing(
+      names.map((name) => ({ name, weight: 1 })),
+      shards,
+    )
     const { limits, timeouts, onWarning } = config
     this.#router = new Router({
       clock,
