@@ -7,20 +7,13 @@ import * as fc from 'fast-check'
 import type { Aggregate, CommandName, PayloadOf } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { arbitraryOf } from './arbitrary-of.ts'
+import { checkOptions } from './check-options.ts'
 import { runDecider, type Telling } from './decider-run.ts'
 import { Broken, type Invariants } from './invariant.ts'
 import { runRuntime } from './runtime-run.ts'
 import { shorten } from './shorten.ts'
-import {
-  ALL_FAULTS,
-  calmStory,
-  noFaults,
-  roughStory,
-  type Cast,
-  type FaultKind,
-  type Faults,
-  type Story,
-} from './story.ts'
+import { ALL_FAULTS, calmStory, roughStory, type Cast, type FaultKind, type Faults, type Story } from './story.ts'
+import { Tally, type CommandCount } from './tally.ts'
 import { Transcript } from './transcript.ts'
 
 /** Commands whose payloads nothing but an arbitrary can tell. */
@@ -46,6 +39,11 @@ export interface InvariantOptions<A extends Aggregate> {
   readonly aggregates?: number
   /** Commands and misfortunes of one story. Default 20. */
   readonly stepsMax?: number
+  /**
+   * How much time passes now and then, in milliseconds, beside the second between two steps. Default: from a second to a
+   * year; `false` for none.
+   */
+  readonly time?: fc.Arbitrary<number> | false
   /** Stories through the runtime; through the decider alone go five times as many. Default 100. */
   readonly numRuns?: number
   /** Tell stories through one of the two alone. */
@@ -63,7 +61,16 @@ export interface InvariantOptions<A extends Aggregate> {
 export interface InvariantReport {
   readonly seed: number
   readonly stories: { readonly decider: number; readonly runtime: number }
+  /** Stories that were asked for, and for which there was no time. */
+  readonly cut: { readonly decider: number; readonly runtime: number }
+  /** Those that were sent, not counting retries. */
   readonly commands: number
+  /** What came of them, by command. */
+  readonly outcomes: Readonly<Record<string, CommandCount>>
+  /** By type, how many there were of each. */
+  readonly events: Readonly<Record<string, number>>
+  /** How often time passed. */
+  readonly passes: number
   /** What befell the machine, by kind, and how often. */
   readonly faults: Readonly<Record<FaultKind, number>>
 }
@@ -87,6 +94,11 @@ type Tell = (telling: Telling) => void | Promise<void>
 const PATH = /^(decider|runtime)\/([\d:]+)$/
 
 const DECIDER_RUNS = 5
+const WHERE: Readonly<Record<Phase, string>> = { decider: 'the decider alone', runtime: 'the runtime' }
+/** Of the stories that were asked for; told fewer, somebody should know. */
+const FEW = 0.1
+/** Proposed where a story could not be made as short as can be. */
+const MORE_TIME_MS = 60_000
 /** Test runners have patience for five seconds. */
 const TIME_LIMIT_MS = 4_000
 
@@ -98,17 +110,20 @@ const TIME_LIMIT_MS = 4_000
  * Stories go through the decider alone first, one command after the other; then through the real runtime on a simulated
  * disk, with commands at the same time, retries, crashes, power loss, restarts, passivation and snapshots.
  *
- * @throws InvariantBroken with the shortest story
+ * @throws InvariantBroken with the shortest story; another error where the search could not have found anything: no
+ * command ever led to an event, or the time was up before a story was told
  */
 export async function checkInvariants<A extends Aggregate>(
   aggregate: A,
   options: InvariantOptions<A>,
 ): Promise<InvariantReport> {
+  checkOptions(options)
   const search = new Search(aggregate, options)
   await search.run('decider', (telling) => runDecider(telling))
   await search.run('runtime', (telling) => runRuntime(telling))
-  const { seed, stories, commands, faults } = search
-  return { seed, stories, commands, faults }
+  // One story that is told again may well be one in which nothing is accepted.
+  if (options.path === undefined) search.checkWhatWasTried()
+  return search.report()
 }
 
 /** A story that did not end well: what is wrong, and how it came to that. */
@@ -123,41 +138,54 @@ class StoryFailed extends Error {
 
 class Search {
   readonly seed: number
-  readonly stories: Record<Phase, number> = { decider: 0, runtime: 0 }
-  commands = 0
-  readonly faults: Record<FaultKind, number> = noFaults()
+  readonly #stories: Record<Phase, number> = { decider: 0, runtime: 0 }
+  /** Stories, and shorter ones of those that failed, that were not told as the time was up. */
+  readonly #cut: Record<Phase, number> = { decider: 0, runtime: 0 }
+  #commands = 0
+  readonly #tally: Tally
   readonly #aggregate: Aggregate
   readonly #options: InvariantOptions<Aggregate>
   readonly #cast: Cast
   readonly #misfortunes: Faults
+  readonly #timeLimitMs: number
   readonly #endsAt: Readonly<Record<Phase, number>>
 
   constructor(aggregate: Aggregate, options: InvariantOptions<Aggregate>) {
     const limitMs = options.numRuns === undefined ? TIME_LIMIT_MS : Number.POSITIVE_INFINITY
     const { seed, timeLimitMs = limitMs, aggregates = 2, stepsMax = 20, metadata = fc.constant({}) } = options
+    this.#timeLimitMs = timeLimitMs
     this.seed = seed ?? Math.floor(Math.random() * 2 ** 31)
     this.#aggregate = aggregate
     this.#options = options
     this.#misfortunes = faultsOf(options.faults)
     const { snapshotEvery } = aggregate
-    this.#cast = { commands: arbitrariesOf(aggregate, options.commands), metadata, aggregates, stepsMax, snapshotEvery }
+    const commands = arbitrariesOf(aggregate, options.commands)
+    const { time } = options
+    this.#cast = { commands, metadata, aggregates, stepsMax, snapshotEvery, ...(time !== undefined && { time }) }
+    this.#tally = new Tally(aggregate, commands.keys())
     const now = performance.now()
     // The decider's stories, which are many and quick, leave half of the time to those of the runtime.
     this.#endsAt = { decider: now + timeLimitMs / 2, runtime: now + timeLimitMs }
   }
 
+  get #phases(): readonly Phase[] {
+    const { only } = this.#options
+    return only === undefined ? ['decider', 'runtime'] : [only]
+  }
+
   /** @throws InvariantBroken */
   async run(phase: Phase, tell: Tell): Promise<void> {
-    const { numRuns = 100, path, only } = this.#options
+    const { numRuns = 100, path } = this.#options
     const given = path === undefined ? undefined : PATH.exec(path)
     if (given === null) throw new Error(`path is '${path}'; give one that a failure has told, such as 'runtime/3:0:1'`)
-    if ((given?.[1] ?? only ?? phase) !== phase) return
+    if (given === undefined ? !this.#phases.includes(phase) : given[1] !== phase) return
     const arbitrary =
       phase === 'decider' ? calmStory(this.#cast, this.#misfortunes) : roughStory(this.#cast, this.#misfortunes)
     const property = fc.asyncProperty(arbitrary, async (story) => {
       const failed = await this.#tell(phase, story, tell)
       if (failed !== undefined) throw failed
     })
+    this.#sparePains(phase, property)
     const details = await fc.check(property, {
       numRuns: phase === 'decider' ? numRuns * DECIDER_RUNS : numRuns,
       seed: this.seed,
@@ -166,16 +194,51 @@ class Search {
     if (details.failed) throw await this.#failure(phase, details, tell)
   }
 
+  /** Once the time is up no new stories are made: they would not be told. */
+  #sparePains(phase: Phase, property: fc.IAsyncPropertyWithHooks<[Story]>): void {
+    const generate = property.generate.bind(property)
+    let last: ReturnType<typeof generate> | undefined
+    property.generate = (random, run) => {
+      if (last === undefined || performance.now() <= this.#endsAt[phase]) last = generate(random, run)
+      return last
+    }
+  }
+
+  /** That all was well means nothing where nothing was tried. */
+  checkWhatWasTried(): void {
+    for (const phase of this.#phases) {
+      const told = this.#stories[phase]
+      const asked = told + this.#cut[phase]
+      const share = `${told} of ${asked} stories through ${WHERE[phase]} were told in ${this.#timeLimitMs} ms (timeLimitMs)`
+      if (told === 0) throw new Error(`${share}: nothing was tried. Give more time, or make what takes so long quicker`)
+      if (told < asked * FEW) process.emitWarning(`${share}: that finds little. Give more time`, 'PenholdWarning')
+    }
+    if (!this.#tally.isWithoutEvents) return
+    const { type } = this.#aggregate
+    throw new Error(
+      `no command to ${type} ever led to an event, so that nothing was tried but its initial state:\n${this.#tally.describeOutcomes()}\nGive arbitraries of payloads that can be accepted`,
+    )
+  }
+
+  report(): InvariantReport {
+    const { outcomes, events, passes, faults } = this.#tally
+    const tried = { stories: this.#stories, cut: this.#cut, commands: this.#commands }
+    return { seed: this.seed, ...tried, outcomes, events, passes, faults }
+  }
+
   /** What is wrong with a story; undefined where all is well. */
   async #tell(phase: Phase, story: Story, tell: Tell): Promise<StoryFailed | undefined> {
     // Once the time is up all is well: so that nothing more is tried, and what failed is made no shorter.
-    if (performance.now() > this.#endsAt[phase]) return undefined
-    this.stories[phase] += 1
+    if (performance.now() > this.#endsAt[phase]) {
+      this.#cut[phase] += 1
+      return undefined
+    }
+    this.#stories[phase] += 1
     const transcript = new Transcript()
-    this.commands += story.steps.filter(({ kind }) => kind === 'command').length
+    this.#commands += story.steps.filter(({ kind }) => kind === 'command').length
     const { invariants = {} } = this.#options
     try {
-      await tell({ aggregate: this.#aggregate, invariants, story, transcript, faults: this.faults })
+      await tell({ aggregate: this.#aggregate, invariants, story, transcript, tally: this.#tally })
       return undefined
     } catch (error) {
       if (error instanceof Broken || error instanceof PenholdError) return new StoryFailed(error.message, transcript)
@@ -189,9 +252,14 @@ class Search {
     const shortest = await shorten(counterexample[0], errorInstance, (story) => this.#tell(phase, story, tell))
     const { message, transcript } = shortest.failure
     const path = `${phase}/${counterexamplePath}`
-    const where = phase === 'decider' ? 'the decider alone' : 'the runtime'
-    const made = `Story ${numRuns} through ${where}, made shorter ${numShrinks + shortest.shortened} times.`
-    const again = `To see it again: checkInvariants(…, { …, seed: ${this.seed}, path: '${path}' })`
+    const where = WHERE[phase]
+    const isCut = this.#cut[phase] > 0
+    const untilWhen = isCut
+      ? `, until the time was up (timeLimitMs: ${this.#timeLimitMs}); with more it gets shorter`
+      : ''
+    const made = `Story ${numRuns} through ${where}, made shorter ${numShrinks + shortest.shortened} times${untilWhen}.`
+    const more = isCut ? `, timeLimitMs: ${MORE_TIME_MS}` : ''
+    const again = `To see it again: checkInvariants(…, { …, seed: ${this.seed}, path: '${path}'${more} })`
     return new InvariantBroken(`${message}\n\n${transcript.toString()}\n\n${made}\n${again}`, { seed: this.seed, path })
   }
 }
@@ -207,7 +275,7 @@ function faultsOf(given: Partial<Faults> | false = {}): Faults {
 
 function arbitrariesOf(
   aggregate: Aggregate,
-  given: Readonly<Record<string, fc.Arbitrary<unknown> | false | undefined>>,
+  given: Readonly<Record<string, fc.Arbitrary<unknown> | false | undefined>> = {},
 ): ReadonlyMap<string, fc.Arbitrary<unknown>> {
   const handlers = aggregate.commands as Readonly<Record<string, (...parameters: never) => unknown>>
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(handlers, name))

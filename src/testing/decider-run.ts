@@ -23,16 +23,17 @@ import { describeNamed } from './describe.ts'
 import { difference } from './difference.ts'
 import { Broken, checkInvariantsOf, type Invariants } from './invariant.ts'
 import { SeededRandom } from './random.ts'
-import { idOf, type CommandStep, type FaultKind, type Story } from './story.ts'
-import { describeStart, type Transcript } from './transcript.ts'
+import { idOf, STEP_MS, type CommandStep, type Story } from './story.ts'
+import type { Tally } from './tally.ts'
+import { describePassing, describeStart, type Transcript } from './transcript.ts'
 
 export interface Telling {
   readonly aggregate: Aggregate
   readonly invariants: Invariants<Aggregate>
   readonly story: Story
   readonly transcript: Transcript
-  /** Counts what befalls the machine. */
-  readonly faults: Record<FaultKind, number>
+  /** Counts what happens. */
+  readonly tally: Tally
 }
 
 /** One aggregate as a decider keeps it. */
@@ -53,20 +54,26 @@ interface Decision {
 }
 
 const FIRST_MOMENT = Date.UTC(2026, 0, 1)
-const STEP_MS = 60_000
 
 /** @throws Broken */
 export function runDecider(telling: Telling): void {
-  const { aggregate, story, transcript } = telling
+  const { aggregate, story, transcript, tally } = telling
   const standings = new Map<string, Standing>()
   const decisions: Decision[] = []
   transcript.add('given', () => describeStart(aggregate, story))
+  let now = FIRST_MOMENT - STEP_MS
   for (const [i, step] of story.steps.entries()) {
+    now += STEP_MS
+    if (step.kind === 'pass') {
+      now += step.ms
+      tally.passes += 1
+      transcript.add('and', () => describePassing(step.ms))
+    }
     if (step.kind !== 'command') continue
     const id = idOf(step.aggregate)
     const standing = standings.get(id) ?? begin(telling, id)
     standings.set(id, standing)
-    decisions.push(take(telling, standing, requestOf(telling, step, i)))
+    decisions.push(take(telling, standing, requestOf(telling, step, { i, now })))
   }
   for (const standing of standings.values()) recover(telling, standing)
   // What a handler keeps elsewhere than in the state has changed by now, if there is such a thing.
@@ -84,7 +91,11 @@ export function forgetful({ name }: Request, how: string, outcomes: string): str
   return `'${name}' depends on something that the log does not keep. On the state in memory, and on ${how}, it came to:\n${outcomes}`
 }
 
-function requestOf({ aggregate, transcript }: Telling, step: CommandStep, i: number): Request {
+function requestOf(
+  { aggregate, transcript }: Telling,
+  step: CommandStep,
+  { i, now }: { i: number; now: number },
+): Request {
   const { name, metadata } = step
   const id = idOf(step.aggregate)
   transcript.add('when', () => `${id}  ${describeNamed(name, step.payload)}`)
@@ -94,7 +105,7 @@ function requestOf({ aggregate, transcript }: Telling, step: CommandStep, i: num
     id,
     commandId: deriveId('story', i),
     metadata,
-    now: FIRST_MOMENT + i * STEP_MS,
+    now,
     draws: () => {
       const random = new SeededRandom(i + 1)
       let last = 0
@@ -128,6 +139,7 @@ function take(telling: Telling, standing: Standing, request: Request): Decision 
   const { state } = standing
   const outcome = decideOnce(aggregate, state, request)
   transcript.add('then', () => describeOutcome(outcome))
+  telling.tally.add(request.name, outcome)
   if (outcome.kind === 'failed') throw new Broken(`'${request.name}' failed: ${outcome.error.message}`)
   const again = outcomeDifference(outcome, decideTomorrow(aggregate, state, request))
   if (again !== undefined) throw new Broken(impure(request, again))
@@ -157,7 +169,7 @@ function recover(telling: Telling, { id, state, before, events, saved }: Standin
 }
 
 function advance(telling: Telling, standing: Standing, events: readonly EmittedEvent[]): void {
-  const { aggregate, story, transcript } = telling
+  const { aggregate, story, transcript, tally } = telling
   for (const event of events) {
     const before = standing.state
     standing.before = before
@@ -179,6 +191,7 @@ function advance(telling: Telling, standing: Standing, events: readonly EmittedE
   ) {
     return
   }
+  tally.faults.snapshots += 1
   standing.saved = { state: copyOf(standing.state), version }
   transcript.add('and', () => `a snapshot of ${standing.id} is written at version ${version}`)
 }

@@ -49,6 +49,8 @@ export function copyOf<Value>(value: Value): Value {
 
 /** The payload that a handler gets for what its caller gave. @throws PenholdError `BadPayload` */
 export function payloadOf(aggregate: Aggregate, name: string, given: unknown): unknown {
+  const names = Object.keys(aggregate.commands as object)
+  if (!names.includes(name)) throw new Error(`${aggregate.type} has no command '${name}'; it has ${names.join(', ')}`)
   const what = `the command '${name}' of ${aggregate.type}`
   const payload = checkedPayload(what, aggregate.schemas[name], given)
   const problem = plainProblem(payload)

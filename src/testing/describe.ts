@@ -2,7 +2,23 @@
 import { inspect } from 'node:util'
 
 export function describeValue(value: unknown): string {
-  return inspect(value, { depth: null, breakLength: 100, compact: 3, maxArrayLength: 50, maxStringLength: 500 })
+  return inspect(asPlain(value), {
+    depth: null,
+    breakLength: 100,
+    compact: 3,
+    maxArrayLength: 50,
+    maxStringLength: 500,
+  })
+}
+
+/** With the prototype that plain objects have: those out of the log have none, which nobody wants to read. */
+function asPlain(value: unknown, above: readonly unknown[] = []): unknown {
+  if (typeof value !== 'object' || value === null || above.includes(value)) return value
+  const path = [...above, value]
+  if (Array.isArray(value)) return value.map((item) => asPlain(item, path))
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== null && prototype !== Object.prototype) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, asPlain(item, path)]))
 }
 
 /** `MoneyDeposited { amount: 50 }`; the name alone where there is no more to it. */

@@ -104,6 +104,7 @@ export interface Then<A extends Aggregate> {
 }
 
 const FIRST_MOMENT = Date.UTC(2026, 0, 1)
+const CIRCUMSTANCES: readonly string[] = ['id', 'commandId', 'metadata', 'now', 'newIds', 'random']
 
 /** One constructor for each event of an aggregate, as handlers have them: `const { Deposited } = eventsOf(Account)`. */
 export function eventsOf<A extends Aggregate>(aggregate: A): Emit<A['events']> {
@@ -196,6 +197,10 @@ function outcomeOf({ aggregate, state, name, payload }: Scene, circumstances: Ci
 function requestFor(name: string, payload: unknown, circumstances: Circumstances): Request {
   const { id = 'test', commandId = testId(0), metadata = {}, now = FIRST_MOMENT } = circumstances
   const { newIds, random } = circumstances
+  const unknown = Object.keys(circumstances).find((key) => !CIRCUMSTANCES.includes(key))
+  if (unknown !== undefined) {
+    throw new Error(`there is no circumstance '${unknown}'; there are ${CIRCUMSTANCES.join(', ')}`)
+  }
   return {
     name,
     payload,
@@ -299,5 +304,8 @@ function attempt<Result>(what: string, run: () => Result): Result {
 }
 
 function failure(message: string): AssertionError {
-  return new AssertionError({ message, stackStartFn: failure })
+  const error = new AssertionError({ message, stackStartFn: failure })
+  // How Node would show values that are not given here; vitest takes it for the diff itself.
+  Reflect.deleteProperty(error, 'diff')
+  return error
 }

@@ -18,3 +18,4 @@ export type {
 } from './given.ts'
 export type { Invariant, Invariants, Seen } from './invariant.ts'
 export type { Faults } from './story.ts'
+export type { CommandCount } from './tally.ts'

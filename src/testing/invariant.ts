@@ -77,5 +77,16 @@ function problemWith(invariant: () => unknown): string | undefined {
     return `\n  ${String(error)}`
   }
   if (verdict instanceof Promise) return '\n  it returned a promise; invariants are synchronous'
+  if (!isVerdict(verdict)) {
+    return `\n  it returned ${describeValue(verdict)}, which says neither; return true or false, or nothing and throw`
+  }
   return verdict === false ? '' : undefined
+}
+
+/** Whether it is `true`, `false` or nothing, or what assertions return that hold, in libraries such as chai. */
+function isVerdict(value: unknown): boolean {
+  if (value === undefined || typeof value === 'boolean') return true
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype !== null && prototype !== Object.prototype
 }

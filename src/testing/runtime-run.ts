@@ -10,12 +10,10 @@ import { checkHistories, type LastLook, type Reply, type Sent } from './history-
 import { Broken } from './invariant.ts'
 import type { Machine } from './machine.ts'
 import { startMachine } from './simulated-machine.ts'
-import { idOf, type CommandStep, type Step } from './story.ts'
-import { describeStart } from './transcript.ts'
+import { idOf, STEP_MS, type CommandStep, type Step } from './story.ts'
+import { describePassing, describeStart } from './transcript.ts'
 import { watch, type Watched } from './watched.ts'
 
-/** Between two steps of a story. */
-const STEP_MS = 1_000
 /** Far more than any story needs. */
 const TURNS_MAX = 1_000
 
@@ -24,26 +22,40 @@ export async function runRuntime(telling: Telling): Promise<void> {
   const { aggregate, story, transcript } = telling
   transcript.add('given', () => describeStart(aggregate, story))
   const decisions = new Map<string, Watched>()
+  let callers: Callers | undefined
   const machine = await startMachine({
-    aggregate: watch({ ...aggregate, snapshotEvery: story.snapshotEvery }, decisions),
+    aggregate: watch({ ...aggregate, snapshotEvery: story.snapshotEvery }, decisions, () => callers?.passedMs ?? 0),
     seed: story.seed,
     onEvent: (what, fault) => {
       transcript.add('and', () => what)
-      if (fault !== undefined) telling.faults[fault] += 1
+      if (fault !== undefined) telling.tally.faults[fault] += 1
     },
     onWarning: () => undefined,
   })
-  const callers = new Callers(machine, telling)
+  callers = new Callers(machine, telling)
   for (const step of story.steps) await callers.take(step)
   machine.spare()
   await callers.settle()
   const looks = await lookAround(machine, telling, callers.sent)
   const histories = await machine.bury([...looks.keys()])
+  count(telling, callers.sent, histories)
   checkHistories(telling, { histories, looks, sent: callers.sent, decisions })
+}
+
+function count(
+  { story, tally }: Telling,
+  sent: readonly Sent[],
+  histories: ReadonlyMap<string, readonly unknown[]>,
+): void {
+  for (const { question, replies } of sent) tally.add(question.name, replies.at(-1) ?? { kind: 'failed' })
+  if (story.snapshotEvery === false) return
+  for (const { length } of histories.values()) tally.faults.snapshots += Math.floor(length / story.snapshotEvery)
 }
 
 class Callers {
   readonly sent: Sent[] = []
+  /** What has passed beside the time of the machine. */
+  passedMs = 0
   readonly #machine: Machine
   readonly #telling: Telling
   /** What has to be asked again. */
@@ -57,20 +69,28 @@ class Callers {
   }
 
   async take(step: Step): Promise<void> {
-    const { transcript, faults } = this.#telling
+    const { transcript, tally } = this.#telling
+    const { faults } = tally
     this.#machine.pass(STEP_MS)
     switch (step.kind) {
       case 'command':
+        if (step.isConcurrent) faults.concurrency += 1
         this.#ask(this.#newlySent(step))
         return this.#goOn(step.isConcurrent)
       case 'again': {
         const sent = this.sent[step.which % Math.max(1, this.sent.length)]
         if (sent === undefined) return
         faults.retries += 1
+        if (step.isConcurrent) faults.concurrency += 1
         transcript.add('and', () => `#${sent.number} is sent once more, with the same command id`)
         this.#ask(sent)
         return this.#goOn(step.isConcurrent)
       }
+      case 'pass':
+        await this.settle()
+        this.passedMs += step.ms
+        tally.passes += 1
+        return transcript.add('and', () => describePassing(step.ms))
       case 'passivate':
         await this.settle()
         faults.passivation += 1

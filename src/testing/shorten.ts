@@ -2,6 +2,7 @@
  * Making a story shorter where fast-check has left off: it shrinks a list from its front and each item for itself, and
  * so leaves steps in that have nothing to do with what is wrong. The same story always gives the same shorter one.
  */
+import { shorterSpans } from './span.ts'
 import type { Step, Story } from './story.ts'
 
 const TRIES_MAX = 500
@@ -36,6 +37,7 @@ function* shorterThan(story: Story): Generator<Story> {
   if (steps.some((step) => step.kind === 'command' && step.aggregate > 0)) {
     yield { ...story, steps: steps.map((step) => (step.kind === 'command' ? { ...step, aggregate: 0 } : step)) }
   }
+  for (const merged of withoutPasses(steps)) yield { ...story, steps: merged }
   for (const [i, step] of steps.entries()) {
     for (const simpler of simplerThan(step)) yield { ...story, steps: steps.with(i, simpler) }
   }
@@ -46,7 +48,19 @@ function* shorterThan(story: Story): Generator<Story> {
   }
 }
 
+/** With one pass of time instead of two. */
+function* withoutPasses(steps: readonly Step[]): Generator<readonly Step[]> {
+  const passes = [...steps.entries()].flatMap(([i, step]) => (step.kind === 'pass' ? [{ i, ms: step.ms }] : []))
+  for (const [k, next] of passes.slice(1).entries()) {
+    const { i, ms } = passes[k]!
+    const both: Step = { kind: 'pass', ms: ms + next.ms }
+    yield steps.with(i, both).toSpliced(next.i, 1)
+    yield steps.with(next.i, both).toSpliced(i, 1)
+  }
+}
+
 function* simplerThan(step: Step): Generator<Step> {
+  if (step.kind === 'pass') for (const ms of shorterSpans(step.ms)) yield { ...step, ms }
   if ((step.kind === 'command' || step.kind === 'again') && step.isConcurrent) yield { ...step, isConcurrent: false }
   if (step.kind === 'command' && step.aggregate > 0) yield { ...step, aggregate: 0 }
   if (step.kind === 'die' && step.losesPower) yield { ...step, losesPower: false }

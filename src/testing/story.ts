@@ -3,6 +3,7 @@
  * and all that happens follows from it: so it shrinks, and the same story can be told again.
  */
 import * as fc from 'fast-check'
+import { SPANS } from './span.ts'
 
 /** A command to one of the aggregates. */
 export interface CommandStep {
@@ -19,6 +20,8 @@ export type Step =
   | CommandStep
   /** One of the commands so far is sent once more, with the same id. */
   | { readonly kind: 'again'; readonly which: number; readonly isConcurrent: boolean }
+  /** A while in which nothing happens. */
+  | { readonly kind: 'pass'; readonly ms: number }
   /** All that is idle leaves memory. */
   | { readonly kind: 'passivate' }
   /** The process is stopped in good order and started again. */
@@ -67,18 +70,22 @@ export const ALL_FAULTS: Faults = {
   diskFaults: true,
 }
 
-/** What happens to the machine of itself. */
-export type FaultKind = 'crashes' | 'powerLoss' | 'restarts' | 'passivation' | 'retries' | 'diskFaults'
+export type FaultKind = keyof Faults
 
 export function noFaults(): Record<FaultKind, number> {
-  return { crashes: 0, powerLoss: 0, restarts: 0, passivation: 0, retries: 0, diskFaults: 0 }
+  return Object.fromEntries(Object.keys(ALL_FAULTS).map((kind) => [kind, 0])) as Record<FaultKind, number>
 }
+
+/** Between two steps of a story, beside the time that is said to pass. */
+export const STEP_MS = 1_000
 
 export interface Cast {
   readonly commands: ReadonlyMap<string, fc.Arbitrary<unknown>>
   readonly metadata: fc.Arbitrary<Readonly<Record<string, unknown>>>
   readonly aggregates: number
   readonly stepsMax: number
+  /** Milliseconds that pass at once; where it is false there are none but those between two steps. */
+  readonly time?: fc.Arbitrary<number> | false
   /** The aggregate's own setting. An aggregate without snapshots has none in any story. */
   readonly snapshotEvery: number | false
 }
@@ -86,9 +93,13 @@ export interface Cast {
 /** The disk is asked for a handful of things by each command, and for some dozens by a start. */
 const DISK_STEPS_MAX = 30
 
-/** Stories of commands alone, for one decision after the other. */
+/** Of all other steps taken together there are about as many. */
+const COMMAND_WEIGHT = 8
+
+/** Stories of commands and time alone, for one decision after the other. */
 export function calmStory(cast: Cast, faults: Faults): fc.Arbitrary<Story> {
-  return storyOf(cast, faults, commandStep(cast, fc.constant(false)))
+  const command = { arbitrary: commandStep(cast, fc.constant(false)), weight: COMMAND_WEIGHT }
+  return storyOf(cast, faults, fc.oneof(command, ...passStep(cast)))
 }
 
 /** Stories with everything in them that may happen. */
@@ -97,7 +108,8 @@ export function roughStory(cast: Cast, faults: Faults): fc.Arbitrary<Story> {
   const at = fc.nat({ max: DISK_STEPS_MAX })
   const maybe = (isOn: boolean, arbitrary: fc.Arbitrary<Step>, weight = 1) => (isOn ? [{ arbitrary, weight }] : [])
   const step: fc.Arbitrary<Step> = fc.oneof(
-    { arbitrary: commandStep(cast, isConcurrent), weight: 8 },
+    { arbitrary: commandStep(cast, isConcurrent), weight: COMMAND_WEIGHT },
+    ...passStep(cast),
     ...maybe(
       faults.retries,
       fc.record({ kind: fc.constant('again'), which: fc.nat({ max: cast.stepsMax }), isConcurrent }),
@@ -130,6 +142,11 @@ function storyOf(cast: Cast, faults: Faults, step: fc.Arbitrary<Step>): fc.Arbit
     steps: fc.array(step, { minLength: 1, maxLength: stepsMax, size: 'max' }),
     seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
   })
+}
+
+function passStep({ time = SPANS }: Cast): { arbitrary: fc.Arbitrary<Step>; weight: number }[] {
+  if (time === false) return []
+  return [{ arbitrary: fc.record({ kind: fc.constant('pass'), ms: time }), weight: 2 }]
 }
 
 function commandStep(cast: Cast, isConcurrent: fc.Arbitrary<boolean>): fc.Arbitrary<CommandStep> {

@@ -1,6 +1,7 @@
 /** A story as it went, told as given, when and then. Lines are made when somebody reads them: most stories end well. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { labelled } from './describe.ts'
+import { describeSpan } from './span.ts'
 import type { Story } from './story.ts'
 
 type Label = 'given' | 'when' | 'then' | 'and' | 'but'
@@ -17,6 +18,12 @@ export class Transcript {
   toString(): string {
     return this.#lines.map((line) => line()).join('\n')
   }
+}
+
+/** `14 days pass`. */
+export function describePassing(ms: number): string {
+  const span = describeSpan(ms)
+  return `${span} ${span.startsWith('1 ') ? 'passes' : 'pass'}`
 }
 
 export function describeStart({ type }: Aggregate, { snapshotEvery }: Story): string {

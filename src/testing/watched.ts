@@ -15,12 +15,20 @@ interface Drawn {
 
 type Decide = (state: unknown, payload: unknown, context: CommandContext<unknown>) => unknown
 
-/** `decisions` gets the last decision on each command. */
-export function watch<A extends Aggregate>(aggregate: A, decisions: Map<string, Watched>): A {
+/**
+ * `decisions` gets the last decision on each command. `lateMs` says how much later it is for the handlers than for the
+ * machine: months that pass for them are none in which a machine has to live through its timers.
+ */
+export function watch<A extends Aggregate>(
+  aggregate: A,
+  decisions: Map<string, Watched>,
+  lateMs: () => number = () => 0,
+): A {
   const commands = Object.entries(aggregate.commands as Record<string, Decide>).map(([name, decide]) => {
     const watched: Decide = (state, payload, context) => {
       const drawn: Drawn = { ids: [], fractions: [] }
-      const { emit, reject, id, commandId, metadata, now } = context
+      const { emit, reject, id, commandId, metadata } = context
+      const now = context.now + lateMs()
       const request = { name, payload: copyOf(payload), id, commandId, metadata, now, draws: () => drawnAgain(drawn) }
       decisions.set(commandId, { state, request })
       const newId = (): string => kept(drawn.ids, context.newId())

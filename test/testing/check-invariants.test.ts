@@ -3,12 +3,15 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { checkInvariants, InvariantBroken } from '../../src/testing/index.ts'
+import { ALL_FAULTS } from '../../src/testing/story.ts'
 import { Account } from '../account.ts'
 import {
   BadgeWithOwnClock,
   DialWithSignedZero,
+  DoorThatIsNotThere,
   LampWithDate,
   LedgerWithLostKeys,
+  LoanRenewedTooLate,
   OrderByIdentity,
   PurseWithClass,
   QueueWithImpureSchema,
@@ -25,6 +28,7 @@ const account = {
   withdraw: fc.record({ amount: fc.nat(30) }),
 }
 const nothing = fc.constant(undefined)
+const some = expect.toSatisfy((count: number) => count > 0) as number
 
 /** How a search failed. With PENHOLD_STORIES=1 it is printed as users get to see it. */
 async function brokenBy(search: () => Promise<unknown>): Promise<InvariantBroken> {
@@ -54,7 +58,19 @@ test(`an aggregate that keeps its invariants passes, whatever befalls it (PENHOL
       'an account stays open': ({ opened }, { before }) => expect(before?.opened === true && !opened).toBe(false),
     },
   })
-  expect(report).toMatchObject({ seed, stories: { decider: 750, runtime: 150 } })
+  expect(report).toMatchObject({
+    seed,
+    stories: { decider: 750, runtime: 150 },
+    cut: { decider: 0, runtime: 0 },
+    outcomes: {
+      open: { accepted: some, nothing: some, rejected: {} },
+      deposit: { accepted: some, nothing: 0, rejected: {} },
+      withdraw: { accepted: some, nothing: 0, rejected: { 'insufficient-funds': some } },
+    },
+    events: { AccountOpened: some, MoneyDeposited: some, MoneyWithdrawn: some },
+    passes: some,
+  })
+  expect(Object.keys(report.faults)).toEqual(Object.keys(ALL_FAULTS))
   for (const [kind, count] of Object.entries(report.faults)) expect(count, kind).toBeGreaterThan(0)
 })
 
@@ -131,6 +147,90 @@ test.each(Object.entries(PLANTED))(
     }
   },
 )
+
+const isRenewedInTime = {
+  'nothing is renewed when it is overdue': (
+    _loan: unknown,
+    { events }: { events: readonly { type: string; data: object }[] },
+  ): boolean =>
+    events.every(({ type, data }, i) => {
+      const before = events[i - 1]?.data as { due: number } | undefined
+      return type !== 'Renewed' || before === undefined || (data as { at: number }).at <= before.due
+    }),
+}
+
+test('a bug that takes two weeks is found, and only the time that matters is told', async () => {
+  const commands = { borrow: nothing, renew: nothing, giveBack: nothing }
+  for (const only of ['decider', 'runtime'] as const) {
+    const options = { commands, invariants: isRenewedInTime, seed, numRuns: 400 }
+    const found = await brokenBy(() => checkInvariants(LoanRenewedTooLate, { ...options, only }))
+    expect(found.message).toContain("'nothing is renewed when it is overdue' does not hold for loan/a at version 2")
+    expect(found.message.match(/^when .*/gm)).toHaveLength(2)
+    expect(found.message.match(/^and .*pass.*/gm)).toEqual(['and   14 days pass'])
+    const again = await brokenBy(() => checkInvariants(LoanRenewedTooLate, { ...options, path: found.path }))
+    const storyOf = ({ message }: Error): string => message.slice(0, message.indexOf('\n\nStory'))
+    expect(storyOf(again)).toBe(storyOf(found))
+  }
+})
+
+test('how much time passes can be said, also that none does', async () => {
+  const commands = { borrow: nothing, renew: nothing, giveBack: nothing }
+  const options = { commands, invariants: isRenewedInTime, seed, numRuns: 20 }
+  expect(await checkInvariants(LoanRenewedTooLate, { ...options, time: false })).toMatchObject({ passes: 0 })
+  const day = fc.constant(24 * 60 * 60_000)
+  expect((await checkInvariants(Account, { commands: account, seed, numRuns: 20, time: day })).passes).toEqual(some)
+})
+
+test('a bug that has nothing to do with time is told without any', async () => {
+  const commands = { stock: fc.record({ count: fc.nat(5) }), take: fc.record({ count: fc.nat(5) }) }
+  const invariants = { 'there are never fewer than none': ({ pieces }: { pieces: number }) => pieces >= 0 }
+  for (const only of ['decider', 'runtime'] as const) {
+    const options = { commands, invariants, only, seed, timeLimitMs: Infinity }
+    expect((await brokenBy(() => checkInvariants(ShelfThatOverflows, options))).message).not.toMatch(/ pass(?:es)?$/m)
+  }
+})
+
+test('a search in which no command ever led to an event is no success', async () => {
+  const search = checkInvariants(DoorThatIsNotThere, { seed, numRuns: 5, commands: { knock: nothing, look: nothing } })
+  await expect(search).rejects.toThrow(
+    /^no command to door ever led to an event[^]*  knock: rejected 'no-door' \(\d+×\)\n  look: accepted without an event \(\d+×\)/,
+  )
+})
+
+test('a failure that could not be made shorter says how it could', async () => {
+  const slow = (): boolean => {
+    const end = performance.now() + 50
+    while (performance.now() < end);
+    return false
+  }
+  const found = await brokenBy(() =>
+    checkInvariants(ShelfThatOverflows, {
+      commands: { stock: fc.record({ count: fc.nat(5) }), take: fc.record({ count: fc.nat(5) }) },
+      invariants: { never: slow },
+      seed,
+      timeLimitMs: 60,
+    }),
+  )
+  expect(found.message).toContain('until the time was up (timeLimitMs: 60); with more it gets shorter.')
+  expect(found.message).toContain(`path: '${found.path}', timeLimitMs: 60000 })`)
+})
+
+test('what plain JavaScript gets wrong is told', async () => {
+  const search = (options: object): Promise<unknown> => checkInvariants(Account, { commands: account, ...options })
+  await expect(search({ only: 'decide' })).rejects.toThrow("only is 'decide'; give 'decider' or 'runtime'")
+  await expect(search({ numRun: 5 })).rejects.toThrow("there is no option 'numRun'; the nearest is 'numRuns'")
+  await expect(search({ numRuns: 0 })).rejects.toThrow('numRuns is 0; give a whole number from 1 on')
+  await expect(search({ invariants: { fine: true } })).rejects.toThrow("the invariant 'fine' is true; give a function")
+  for (const [given, told] of [
+    [0, '0'],
+    ['yes', "'yes'"],
+    [null, 'null'],
+  ] as const) {
+    await expect(search({ invariants: { fine: () => given }, seed })).rejects.toThrow(
+      `it returned ${told}, which says neither`,
+    )
+  }
+})
 
 test('a schema that makes up something each time is no bug, however often a command is sent again', async () => {
   await checkInvariants(QueueWithImpureSchema, { seed, commands: { draw: fc.constant({}) } })
@@ -224,9 +324,14 @@ test('payloads that nobody can send, and handlers that throw, are told', async (
 
 test('faults can be left out, one by one or all', async () => {
   const none = await checkInvariants(Account, { seed, numRuns: 20, commands: account, faults: false })
-  expect(Object.values(none.faults)).toEqual([0, 0, 0, 0, 0, 0])
-  const some = await checkInvariants(Account, { seed, numRuns: 20, commands: account, faults: { passivation: false } })
-  expect(some.faults).toMatchObject({
+  expect(Object.values(none.faults)).toEqual([0, 0, 0, 0, 0, 0, 0, 0])
+  const restless = await checkInvariants(Account, {
+    seed,
+    numRuns: 20,
+    commands: account,
+    faults: { passivation: false },
+  })
+  expect(restless.faults).toMatchObject({
     passivation: 0,
     retries: expect.toSatisfy((count: number) => count > 0) as number,
   })
@@ -248,7 +353,18 @@ test('a state that is no plain data is left alone where the aggregate has no sna
   await checkInvariants(Unsaved, { seed, numRuns: 30, commands, invariants })
 })
 
-test('no story is begun when the time is up', async () => {
-  const report = await checkInvariants(Account, { commands: account, timeLimitMs: 0 })
-  expect(report).toMatchObject({ stories: { decider: 0, runtime: 0 }, commands: 0 })
+test('no story is begun when the time is up, which is no success', async () => {
+  await expect(checkInvariants(Account, { commands: account, timeLimitMs: 0 })).rejects.toThrow(
+    '0 of 500 stories through the decider alone were told in 0 ms (timeLimitMs): nothing was tried',
+  )
+})
+
+test('stories that the time limit cuts are counted; where hardly any were told, a warning says so', async () => {
+  const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+  const report = await checkInvariants(Account, { commands: account, timeLimitMs: 1_500, numRuns: 20_000 })
+  const { stories, cut } = report
+  expect([stories.decider + cut.decider, stories.runtime + cut.runtime]).toEqual([100_000, 20_000])
+  expect((await warned).message).toMatch(
+    /^\d+ of (?:100000|20000) stories through the (?:decider alone|runtime) were told in 1500 ms \(timeLimitMs\): that finds little/,
+  )
 })

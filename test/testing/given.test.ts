@@ -149,6 +149,38 @@ test('a handler that is not pure fails, and so does one that needs what a snapsh
   )
 })
 
+test('names that do not exist are told', () => {
+  expect(told(() => given(Account).when('steal' as never, {}))).toContain(
+    "account has no command 'steal'; it has open, deposit, withdraw",
+  )
+  expect(told(() => given(Account).when('deposit', { amount: 1 }, { tme: 1 } as never))).toContain(
+    "there is no circumstance 'tme'; there are id, commandId, metadata, now, newIds, random",
+  )
+})
+
+test('values are shown as plain objects, wherever they come from', () => {
+  const Echo = defineAggregate({
+    type: 'echo',
+    initialState: (): unknown => null,
+    events: { Heard: (_state, { what }: { what: unknown }) => what },
+    commands: { say: (_state, { what }: { what: unknown }, { emit }) => emit.Heard({ what }) },
+  })
+  const say = given(Echo).when('say', { what: { by: 'ada', lines: [{ item: 'x' }] } })
+  const text = told(() => say.thenNothing())
+  expect(text).toContain("{ by: 'ada', lines: [ { item: 'x' } ] }")
+  expect(text).not.toContain('prototype')
+})
+
+test('an error has no diff beside its message, which runners would print behind it', () => {
+  try {
+    given(Account).when('deposit', { amount: 1 }).thenNothing()
+  } catch (error) {
+    expect(error).not.toHaveProperty('diff')
+    return
+  }
+  expect.unreachable()
+})
+
 test('a test may return what follows, though nothing waits for it', () =>
   given(Account)
     .when('deposit', { amount: 1 })

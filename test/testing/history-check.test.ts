@@ -3,7 +3,7 @@ import type { Request } from '../../src/testing/decision.ts'
 import type { Telling } from '../../src/testing/decider-run.ts'
 import { checkHistories, type LastLook, type Reply, type Sent } from '../../src/testing/history-check.ts'
 import type { LoggedEvent } from '../../src/testing/machine.ts'
-import { noFaults } from '../../src/testing/story.ts'
+import { Tally } from '../../src/testing/tally.ts'
 import { Transcript } from '../../src/testing/transcript.ts'
 import type { Watched } from '../../src/testing/watched.ts'
 import { Account } from '../account.ts'
@@ -13,7 +13,7 @@ const telling: Telling = {
   invariants: { 'never above 100': ({ balance }: { balance: number }) => balance <= 100 },
   story: { snapshotEvery: 1, steps: [], seed: 1 },
   transcript: new Transcript(),
-  faults: noFaults(),
+  tally: new Tally(Account, []),
 }
 
 const deposited = (amount: number) => ({ type: 'MoneyDeposited', data: { amount } })

@@ -176,3 +176,40 @@ export const ShelfThatOverflows = defineAggregate({
       pieces <= 0 ? reject('empty') : emit.Taken({ count }),
   },
 })
+
+interface Loan {
+  readonly due: number | null
+}
+
+const DUE_AFTER_MS = 14 * 24 * 60 * 60_000
+
+/** What is overdue may still be renewed: one handler has forgotten to look. */
+export const LoanRenewedTooLate = defineAggregate({
+  type: 'loan',
+  initialState: (): Loan => ({ due: null }),
+  events: {
+    Borrowed: (_loan, { due }: { due: number; at: number }): Loan => ({ due }),
+    Renewed: (_loan, { due }: { due: number; at: number }): Loan => ({ due }),
+    GivenBack: (_loan, _data: { isLate: boolean }): Loan => ({ due: null }),
+  },
+  commands: {
+    borrow: ({ due }, _nothing: undefined, { emit, reject, now }) =>
+      due === null ? emit.Borrowed({ due: now + DUE_AFTER_MS, at: now }) : reject('lent'),
+    renew: ({ due }, _nothing: undefined, { emit, reject, now }) =>
+      // It should also be: now > due.
+      due === null ? reject('not-lent') : emit.Renewed({ due: now + DUE_AFTER_MS, at: now }),
+    giveBack: ({ due }, _nothing: undefined, { emit, reject, now }) =>
+      due === null ? reject('not-lent') : emit.GivenBack({ isLate: now > due }),
+  },
+})
+
+/** Nobody can ever knock: no door was ever built. */
+export const DoorThatIsNotThere = defineAggregate({
+  type: 'door',
+  initialState: () => ({ isThere: false }),
+  events: { Knocked: (door) => door },
+  commands: {
+    knock: ({ isThere }, _nothing: undefined, { emit, reject }) => (isThere ? emit.Knocked() : reject('no-door')),
+    look: () => undefined,
+  },
+})

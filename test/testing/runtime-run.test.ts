@@ -1,14 +1,16 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { runRuntime } from '../../src/testing/runtime-run.ts'
-import { ALL_FAULTS, noFaults, roughStory, type CommandStep, type Story } from '../../src/testing/story.ts'
+import { ALL_FAULTS, roughStory, type CommandStep, type Step, type Story } from '../../src/testing/story.ts'
+import { Tally } from '../../src/testing/tally.ts'
 import { Transcript } from '../../src/testing/transcript.ts'
 import { Account } from '../account.ts'
 
 /** How a story went, in words. */
 async function told(story: Story): Promise<string> {
   const transcript = new Transcript()
-  await runRuntime({ aggregate: Account, invariants: {}, story, transcript, faults: noFaults() })
+  await runRuntime({ aggregate: Account, invariants: {}, story, transcript, tally: new Tally(Account, []) })
   return transcript.toString()
 }
 
@@ -60,4 +62,28 @@ test('the same story goes the same way each time', async () => {
   for (const story of fc.sample(roughStory(cast, ALL_FAULTS), { seed, numRuns: 30 })) {
     expect(await told(story), `seed ${seed}`).toBe(await told(story))
   }
+})
+
+test('time passes for what decides, and not for what waits', async () => {
+  const Clock = defineAggregate({
+    type: 'clock',
+    initialState: () => 0,
+    events: { Ticked: (_state, { at }: { at: number }) => at },
+    commands: { tick: (_state, _nothing: undefined, { emit, now }) => emit.Ticked({ at: now }) },
+  })
+  const YEAR_MS = 365 * 24 * 3_600_000
+  const tick = (isConcurrent: boolean): Step => ({ ...deposit(0, isConcurrent), name: 'tick', payload: undefined })
+  const die = { kind: 'die', at: 0, isAfter: false, losesPower: true } as const
+  const pass = { kind: 'pass', ms: YEAR_MS } as const
+  const steps = [tick(false), pass, die, tick(true), pass, tick(false)]
+  const transcript = new Transcript()
+  const story = { snapshotEvery: 1, seed: 1, steps }
+  await runRuntime({ aggregate: Clock, invariants: {}, story, transcript, tally: new Tally(Clock, []) })
+  const text = transcript.toString()
+  expect(text.match(/365 days pass/g)).toHaveLength(2)
+  const times = [...text.matchAll(/Ticked \{ at: (\d+) \}/g)].map(([, at]) => Number(at))
+  expect(times).toHaveLength(3)
+  expect(Math.floor((times[2]! - times[0]!) / YEAR_MS)).toBe(2)
+  // Nobody gave up waiting meanwhile.
+  expect(text).not.toContain('Timeout')
 })

@@ -43,3 +43,14 @@ test('a story that is as short as can be stays as it is', async () => {
   const story: Story = { snapshotEvery: false, steps: [{ kind: 'restart' }], seed: 1 }
   expect(await shorten(story, 'first', () => Promise.resolve(undefined))).toMatchObject({ story, shortened: 0 })
 })
+
+test('time passes once where it is enough, and no longer than it has to', async () => {
+  const HOUR_MS = 3_600_000
+  const steps: Step[] = [{ kind: 'pass', ms: 10 * HOUR_MS }, command(1), { kind: 'pass', ms: 95 * 60_000 }]
+  const fails = async ({ steps: left }: Story): Promise<string | undefined> => {
+    const passed = left.reduce((sum, step) => (step.kind === 'pass' ? sum + step.ms : sum), 0)
+    return passed >= 10.5 * HOUR_MS ? 'failure' : undefined
+  }
+  const { story } = await shorten({ snapshotEvery: false, steps, seed: 1 }, 'first', fails)
+  expect(story.steps).toEqual([{ kind: 'pass', ms: 11 * HOUR_MS }])
+})
