@@ -1,5 +1,6 @@
 /** How far a walk over the log has come: a line on stderr that is written over, where people watch. */
 import type { Terminal } from './command.ts'
+import { sizeOf } from './report.ts'
 
 const SHOWN_EVERY_MS = 100
 const BAR_CELLS = 30
@@ -25,7 +26,7 @@ export function createProgress(terminal: Terminal, what: string): Progress {
       const share = done / total
       const bar = '█'.repeat(Math.round(share * BAR_CELLS)).padEnd(BAR_CELLS, '░')
       const leftS = Math.ceil(((now - startMs) * (1 - share)) / Math.max(share, 0.001) / 1000)
-      write(`${what} ${bar} ${Math.floor(share * 100)} % of ${Math.ceil(total / 1e6)} MB, about ${leftS} s to go`)
+      write(`${what} ${bar} ${Math.floor(share * 100)} % of ${sizeOf(total)}, about ${leftS} s to go`)
     },
     end: () => write(''),
   }

@@ -26,7 +26,8 @@ ${DIRECTORY_HELP}
   --json            print one JSON object and nothing else
   --help            print this
 
-FILE is a path as 'penhold verify' prints it. Exit code: 0 no damage is left, 1 there is, 2 usage.`,
+FILE is a path as 'penhold verify' prints it. Exit code: 0 no damage is left, 1 there is, or something could not be done, 2 usage, 130 interrupted (what was done by
+then is told, and stays).`,
   options: {
     ...DIRECTORY_OPTIONS,
     mend: { type: 'string', multiple: true },
@@ -51,36 +52,84 @@ interface Task {
   readonly signal: AbortSignal
 }
 
+/** One thing that repair was told to do. */
+interface Job {
+  /** As it is told where it was not done. */
+  readonly what: string
+  /** Resolves to nothing where there is nothing that it could do. */
+  readonly run: (options: RepairOptions) => Promise<readonly Repair[]>
+  /** Why that is no success; undefined where it is. */
+  readonly otherwise?: string
+}
+
+/** What came of the jobs. */
+interface Work {
+  readonly repairs: readonly Repair[]
+  readonly problems: readonly string[]
+  /** Not begun, as somebody pressed Ctrl-C. */
+  readonly undone: readonly string[]
+}
+
 async function repairLocked(task: Task): Promise<Exit> {
   const { dataDir, values, terminal, signal } = task
+  const isJson = values['json'] === true
+  const jobs = jobsOf(values, dataDir)
   const storage = new FileStorage(dataDir, pooled)
   const before = await walk(storage, terminal, signal)
   const options = { storage, clock: systemClock, identity: before.identity, survey: before.survey }
-  const repairs = await work(options, dataDir, values)
-  const after = await walk(storage, terminal, signal)
-  if (values['json'] === true) {
-    terminal.out(JSON.stringify({ repairs, ...toJson(dataDir, after) }))
-  } else {
-    for (const { file, done } of repairs) terminal.out(`repaired ${file}: ${done}`)
-    terminal.out(toText(dataDir, after))
-  }
-  return after.findings.damages === 0 ? Exit.ok : Exit.failed
+  const work = await workOff(jobs, options, task)
+  const after = await walk(storage, terminal, signal).catch((error: unknown) => {
+    if (error !== signal.reason) throw error
+    return undefined
+  })
+  if (isJson) terminal.out(JSON.stringify({ ...work, ...(after && toJson(dataDir, after)) }))
+  else if (after !== undefined) terminal.out(toText(dataDir, after))
+  for (const problem of work.problems) terminal.err(problem)
+  if (after === undefined || work.undone.length > 0) return interrupted(work, terminal)
+  return work.problems.length === 0 && after.findings.damages === 0 ? Exit.ok : Exit.failed
 }
 
-async function work(options: RepairOptions, dataDir: string, values: Values): Promise<Repair[]> {
+function interrupted({ repairs, undone }: Work, terminal: Terminal): Exit {
+  const done = repairs.length === 0 ? 'nothing was changed' : `repaired, and it stays so: ${list(repairs)}`
+  const rest = undone.length === 0 ? '' : `; not done: ${undone.join(', ')}`
+  terminal.err(`interrupted: ${done}${rest}. What is left is told by penhold verify`)
+  return Exit.interrupted
+}
+
+function list(repairs: readonly Repair[]): string {
+  return repairs.map(({ file }) => file).join(', ')
+}
+
+/** One after the other. Each that is done is told at once, whatever becomes of the next. */
+async function workOff(
+  jobs: readonly Job[],
+  options: RepairOptions,
+  { values, terminal, signal }: Task,
+): Promise<Work> {
   const repairs: Repair[] = []
-  for (const file of filesOf(values['mend'], dataDir)) {
-    const repaired = await mendFile(options, file)
-    if (repaired === undefined) throw new UsageError(`nothing of ${file} can be mended for certain; see penhold verify`)
-    repairs.push(repaired)
+  const problems: string[] = []
+  for (const [i, { run, otherwise }] of jobs.entries()) {
+    if (signal.aborted) return { repairs, problems, undone: jobs.slice(i).map(({ what }) => what) }
+    const made = await run(options)
+    repairs.push(...made)
+    if (values['json'] !== true) for (const { file, done } of made) terminal.out(`repaired ${file}: ${done}`)
+    if (made.length === 0 && otherwise !== undefined) problems.push(otherwise)
   }
-  for (const file of filesOf(values['accept-loss'], dataDir)) {
-    const accepted = await acceptLosses(options, file)
-    if (accepted.length === 0)
-      throw new UsageError(`there is no loss in ${file} that could be accepted; see penhold verify`)
-    repairs.push(...accepted)
-  }
-  return [...repairs, ...(await remakeIndexes(options))]
+  return { repairs, problems, undone: [] }
+}
+
+function jobsOf(values: Values, dataDir: string): readonly Job[] {
+  const mends = filesOf(values['mend'], dataDir).map((file) => ({
+    what: `--mend ${file}`,
+    run: async (options: RepairOptions) => [(await mendFile(options, file)) ?? []].flat(),
+    otherwise: `nothing of ${file} can be mended for certain; penhold verify says what can be done`,
+  }))
+  const losses = filesOf(values['accept-loss'], dataDir).map((file) => ({
+    what: `--accept-loss ${file}`,
+    run: (options: RepairOptions) => acceptLosses(options, file),
+    otherwise: `there is no loss in ${file} that could be accepted; penhold verify says what is damaged`,
+  }))
+  return [...mends, ...losses, { what: 'the indexes', run: remakeIndexes }]
 }
 
 /** As verify prints them: within the data directory, with `/`. */

@@ -9,16 +9,24 @@ export function toText(dataDir: string, verification: Verification): string {
   const { kept, damages, notices } = findings
   const sorted = kept.toSorted((a, b) => Number(a.severity === 'notice') - Number(b.severity === 'notice'))
   const untold = damages + notices - kept.length
-  const [mb, eventCount, streamCount] = [Math.ceil(bytes / 1e6), events, streams].map((n) => n.toLocaleString('en'))
-  const read = `${dataDir}: ${journals} journals, ${mb} MB, ${eventCount} events in ${streamCount} streams`
-  const sum = damages === 0 ? 'no damage' : `${damages} ${damages === 1 ? 'place is' : 'places are'} damaged`
-  const rest = untold === 0 ? [] : [`… and ${untold} more findings`]
-  return [
-    ...sorted.map(paragraph),
-    ...rest,
-    read,
-    notices === 0 ? sum : `${sum}, ${notices} ${notices === 1 ? 'notice' : 'notices'}`,
-  ].join('\n')
+  const read = `${dataDir}: ${counted(journals, 'journal')}, ${sizeOf(bytes)}, ${counted(events, 'event')} in ${counted(streams, 'stream')}`
+  const sum = damages === 0 ? 'no damage' : `${counted(damages, 'place')} ${damages === 1 ? 'is' : 'are'} damaged`
+  const rest = untold === 0 ? [] : [`… and ${counted(untold, 'more finding')}`]
+  return [...sorted.map(paragraph), ...rest, read, notices === 0 ? sum : `${sum}, ${counted(notices, 'notice')}`].join(
+    '\n',
+  )
+}
+
+/** `1 stream`, `2,000 streams`. */
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** `12 B`, `3.4 kB`, `1,200 MB`. */
+export function sizeOf(bytes: number): string {
+  if (bytes < 1e3) return `${bytes} B`
+  const [size, unit] = bytes < 1e6 ? [bytes / 1e3, 'kB'] : [bytes / 1e6, 'MB']
+  return `${size.toLocaleString('en', { maximumFractionDigits: size < 10 ? 1 : 0 })} ${unit}`
 }
 
 export function toJson(dataDir: string, verification: Verification): object {

@@ -50,8 +50,8 @@ function parse(command: Command, name: string, args: readonly string[]): Values 
 }
 
 function tell(error: unknown, terminal: Terminal, signal: AbortSignal): Exit {
-  if (signal.aborted) {
-    terminal.err('interrupted: nothing was finished')
+  if (signal.aborted && error === signal.reason) {
+    terminal.err('interrupted before all was read; nothing was changed')
     return Exit.interrupted
   }
   if (error instanceof UsageError) {

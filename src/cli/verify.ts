@@ -19,7 +19,7 @@ ${DIRECTORY_HELP}
   --json            print one JSON object and nothing else
   --help            print this
 
-Exit code: 0 no damage, 1 damage, 2 usage.`,
+Exit code: 0 no damage, 1 damage, 2 usage, 130 interrupted.`,
   options: DIRECTORY_OPTIONS,
   async run(values, terminal, signal) {
     const dataDir = await findDataDirectory(values)

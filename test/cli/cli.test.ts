@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { sizeOf } from '../../src/cli/report.ts'
 import { run } from '../../src/cli/run.ts'
 import { Account } from '../account.ts'
 import { startInlineNode } from '../node/inline-node.ts'
@@ -49,7 +50,7 @@ describe('penhold', () => {
     for (const name of ['verify', 'repair']) {
       expect(await penhold(name, '--help')).toMatchObject({
         code: 0,
-        out: expect.stringContaining(`penhold ${name}`) as string,
+        out: expect.stringMatching(new RegExp(`penhold ${name}[^]*130 interrupted`)) as string,
       })
     }
   })
@@ -126,7 +127,9 @@ describe('penhold', () => {
     expect(repaired).toMatchObject({ code: 0, out: expect.stringContaining('no damage') as string })
     expect(fs.readFileSync(path).equals(before)).toBe(true)
     expect(fs.existsSync(join(dataDir, 'repaired', file))).toBe(true)
-    expect(await penhold('repair', '--data', dataDir, '--mend', file)).toMatchObject({ code: 2 })
+    const again = await penhold('repair', '--data', dataDir, '--mend', file)
+    expect(again).toMatchObject({ code: 1, err: expect.stringContaining(`nothing of ${file} can be mended`) as string })
+    expect(again.err).not.toContain('--help')
     expect(await penhold('repair', '--data', dataDir, '--mend', '../x')).toMatchObject({ code: 2 })
     const node = await startInlineNode({ dataDir })
     for (let i = 0; i < 20; i += 1) expect(await node.ref(Account, `a${i}`).query('balance')).toBe(1)
@@ -139,6 +142,10 @@ describe('penhold', () => {
     const bytes = fs.readFileSync(path)
     bytes.fill(0xaa, bytes.length / 2, bytes.length / 2 + 64)
     fs.writeFileSync(path, bytes)
+    // Of a segment that was left, a node with its index knows more than one without.
+    expect((await penhold('verify', '--data', dataDir)).out).toMatch(
+      /meaning: shards? [\d, ]+ lost something there, or may have: (?:it is|they are) refused; where a sound index \(\.idx\)/,
+    )
     expect(await penhold('repair', '--data', dataDir)).toMatchObject({ code: 1 })
     const { code, out } = await penhold('repair', '--data', dataDir, '--accept-loss', file, '--json')
     expect(code).toBe(0)
@@ -152,6 +159,75 @@ describe('penhold', () => {
     const dataDir = await dataDirectory()
     const terminal = { out: () => undefined, err: () => undefined, isWatched: false }
     expect(await run(['verify', '--data', dataDir], terminal, AbortSignal.abort())).toBe(130)
+  })
+
+  test('repair that is interrupted says what was done by then, which stays, and what was not', async () => {
+    const dataDir = await dataDirectory()
+    const file = 'journals/00000001/000001.log'
+    const path = join(dataDir, file)
+    const before = fs.readFileSync(path)
+    flip(path, Math.floor(before.length / 2))
+    const interruptAt = async (what: RegExp, ...words: string[]): Promise<Outcome> => {
+      const said = { out: '', err: '' }
+      const stop = new AbortController()
+      const terminal = {
+        out: (text: string) => {
+          said.out += `${text}\n`
+          if (what.test(text)) stop.abort()
+        },
+        err: (text: string) => void (said.err += `${text}\n`),
+        isWatched: false,
+      }
+      if (what.test('')) stop.abort()
+      return { code: await run(['repair', '--data', dataDir, ...words], terminal, stop.signal), ...said }
+    }
+    expect(await interruptAt(/^$/, '--mend', file)).toEqual({
+      code: 130,
+      out: '',
+      err: 'interrupted before all was read; nothing was changed\n',
+    })
+    expect(fs.readFileSync(path).equals(before)).toBe(false)
+    const { code, out, err } = await interruptAt(/^repaired journals/, '--mend', file, '--accept-loss', file)
+    expect(code).toBe(130)
+    expect(out).toContain(`repaired ${file}: the flipped bit was set right`)
+    expect(err).toBe(
+      `interrupted: repaired, and it stays so: ${file}; not done: --accept-loss ${file}, the indexes. What is left is told by penhold verify\n`,
+    )
+    expect(fs.readFileSync(path).equals(before)).toBe(true)
+    expect(await penhold('verify', '--data', dataDir)).toMatchObject({ code: 0 })
+  })
+
+  test('one file that cannot be mended keeps none of the others from it', async () => {
+    const dataDir = await dataDirectory()
+    const file = 'journals/00000001/000001.log'
+    const before = fs.readFileSync(join(dataDir, file))
+    flip(join(dataDir, file), Math.floor(before.length / 2))
+    const words = ['repair', '--data', dataDir, '--mend', 'cluster.json', '--mend', file]
+    const { code, out, err } = await penhold(...words)
+    expect([code, err]).toEqual([
+      1,
+      'nothing of cluster.json can be mended for certain; penhold verify says what can be done\n',
+    ])
+    expect(out).toContain('no damage')
+    expect(fs.readFileSync(join(dataDir, file)).equals(before)).toBe(true)
+  })
+
+  test('what there is is counted in good English, and small sizes are small', async () => {
+    const dataDir = temporaryFolder()
+    const node = await startInlineNode({ dataDir })
+    await node.ref(Account, 'a').ask('deposit', { amount: 1 })
+    await node.close()
+    expect((await penhold('verify', '--data', dataDir)).out).toMatch(/: 1 journal, [\d.]+ k?B, 1 event in 1 stream\n/)
+    expect([0, 999, 1_500, 12_345, 999_499, 2_500_000, 123_456_789, 5e9].map(sizeOf)).toEqual([
+      '0 B',
+      '999 B',
+      '1.5 kB',
+      '12 kB',
+      '999 kB',
+      '2.5 MB',
+      '123 MB',
+      '5,000 MB',
+    ])
   })
 
   test('the program itself gives the exit code', async () => {

@@ -102,6 +102,18 @@ test('claims and journals that are gone, and fences out of order, are found', as
     copy.folders.delete(journalPath(1))
   })
   expect(lost[0]).toMatchObject({ severity: 'damage', file: journalPath(1), problem: 'the journal is missing' })
+  const none = await without((copy) => {
+    for (const path of copy.files.keys()) if (path.startsWith('journals/')) copy.files.delete(path)
+    for (const path of copy.folders) if (path.startsWith('journals/')) copy.folders.delete(path)
+  })
+  expect(none.length).toBeGreaterThan(0)
+  for (const { file, problem, remedy } of none) {
+    expect([file, problem, remedy]).toEqual([
+      expect.stringMatching(/^journals\/\d+$/),
+      'the journal is missing',
+      `Restore ${file} from a backup`,
+    ])
+  }
   expect(await without((copy) => putFile(copy, fencePath(1, 3), new Uint8Array()))).toMatchObject([
     { severity: 'notice', problem: 'fence 2 is missing' },
   ])

@@ -48,7 +48,7 @@ async function checkShard({ storage, findings, survey }: ClaimCheckOptions, shar
     const result = await read(storage, shard, epoch)
     if (typeof result === 'object') claims.push(result)
     const journal = survey.journalOf(shard, epoch)
-    const problem = typeof result === 'string' ? result : contradiction(result, journal, survey)
+    const problem = typeof result === 'string' ? result : contradiction(result, journal)
     if (problem === undefined || (await isRemoved(storage, shard, epoch))) continue
     findings.add({
       severity: 'damage',
@@ -71,11 +71,12 @@ async function read(storage: Storage, shard: number, epoch: number): Promise<Cla
   }
 }
 
-function contradiction(claim: Claim, opened: number | undefined, survey: Survey): string | undefined {
+/** A journal that it names and that is missing is told of for itself. */
+function contradiction(claim: Claim, opened: number | undefined): string | undefined {
   if (opened !== undefined && opened !== claim.journal) {
     return `it names journal ${claim.journal}, and journal ${opened} opened the epoch`
   }
-  return survey.journals.has(claim.journal) ? undefined : `journal ${claim.journal}, which it names, is missing`
+  return undefined
 }
 
 /** A node that runs beside may have removed a claim that nobody needs any more. */

@@ -56,8 +56,8 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     const onPiece = meter(options, bytes * 2)
     const files = new FileCheck({ storage, catalog, shards, findings, survey, onPiece })
     for (const journal of journals) await files.journal(journal)
-    tellMissingJournals(survey, findings)
     const claims = await checkClaims({ storage, shards, findings, survey })
+    tellMissingJournals(survey, claims, findings)
     for (const [journal, views] of survey.harmedJournals) {
       const harmed = { journal, views, claims, survey, findings }
       tellGaps(harmed)
@@ -109,23 +109,27 @@ function meter({ onProgress, signal }: VerifyOptions, total: number): (piece: Se
   }
 }
 
-/** Journals that histories lead through and that are not there. */
-function tellMissingJournals(survey: Survey, findings: Findings): void {
-  const missing = new Map<number, number[]>()
+/** Journals that histories lead through, or claims name, and that are not there. */
+function tellMissingJournals(survey: Survey, claims: readonly Claim[], findings: Findings): void {
+  const missing = new Map<number, Set<number>>()
+  const add = (journal: number, shard: number): void => {
+    missing.set(journal, (missing.get(journal) ?? new Set()).add(shard))
+  }
   for (const shard of survey.openedShards) {
     for (const { journal } of survey.reigns(shard)) {
-      if ((survey.journals.get(journal)?.length ?? 0) === 0)
-        missing.set(journal, [...(missing.get(journal) ?? []), shard])
+      if ((survey.journals.get(journal)?.length ?? 0) === 0) add(journal, shard)
     }
   }
-  for (const [journal, shards] of missing) {
+  for (const { journal, shard } of claims) if (!survey.journals.has(journal)) add(journal, shard)
+  for (const [journal, known] of missing) {
+    const shards = [...known]
     survey.addBad({ journal, segment: 1 }, { from: 0, to: Number.POSITIVE_INFINITY, isAccepted: false })
     findings.add({
       severity: 'damage',
       file: journalPath(journal),
       offset: 0,
       problem: 'the journal is missing',
-      meaning: `the history of ${list(shards)} leads through it, and is refused`,
+      meaning: `the history of ${list(shards)} leads through it, and ${shards.length === 1 ? 'the shard is' : 'they are'} refused`,
       remedy: `Restore ${journalPath(journal)} from a backup`,
     })
   }
@@ -165,7 +169,7 @@ function tellGaps({ journal, views, claims, survey, findings }: HarmedJournal): 
       meaning:
         shards.length === 0
           ? 'no shard has lost an event that counts; a stream whose history leads there is refused when it is read'
-          : `${list(shards)} lost something there, or may have, and ${shards.length === 1 ? 'is' : 'are'} refused`,
+          : `${list(shards)} lost something there, or may have: ${shards.length === 1 ? 'it is' : 'they are'} refused; where a sound index (.idx) of the file shows that nothing of the order of events is missing, only the streams whose history leads there are`,
       remedy: acceptCommand(file),
     })
   }
