@@ -2,45 +2,52 @@
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { findMutant, type MutantFinding } from './find-mutant.ts'
-import { MUTANTS } from './mutants.ts'
+import { MUTANTS, type Mutant } from './mutants.ts'
 import { shrunk, trySeed, type Story } from './try-seed.ts'
 
 const HELP = `npm run sim -- [options]
 
 Runs Penhold in simulated time, with faults, and checks from outside that it kept its promises.
 
-  --seeds N     so many plans (default 1000)
+  --seeds N     so many plans (default 1000); of each mutant, at most (default 10000)
   --from S      the seed of the first (default 1); a plan depends on its seed alone
-  --mutants     break each rule on purpose, and see that it is noticed; at most --seconds for each
-  --seconds N   time for each mutant (default 60)
+  --mutants     break each rule on purpose, and see that it is noticed
+  --mutant NAME break this one; may be given more than once
+  --seconds N   give a mutant up after so long (default 1800)
   --json        one JSON object on standard output
   --help
 
 Ends with 0 where all is well, 1 where a promise was broken or a mutant was not noticed, 2 on wrong options.
 `
 
+const SEEDS = 1_000
+const MUTANT_SEEDS = 10_000
+
 interface Options {
   readonly seeds: number
   readonly from: number
   readonly seconds: number
-  readonly isMutants: boolean
+  /** Undefined where none are asked for. */
+  readonly mutants: readonly Mutant[] | undefined
   readonly isJson: boolean
 }
 
 function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
-      seeds: { type: 'string', default: '1000' },
+      seeds: { type: 'string' },
       from: { type: 'string', default: '1' },
-      seconds: { type: 'string', default: '60' },
+      seconds: { type: 'string', default: '1800' },
       mutants: { type: 'boolean', default: false },
+      mutant: { type: 'string', multiple: true, default: [] },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return undefined
+  const mutants = values.mutants || values.mutant.length > 0 ? mutantsNamed(values.mutant) : undefined
   const number = (name: 'seeds' | 'from' | 'seconds'): number => {
-    const value = Number(values[name])
+    const value = Number(values[name] ?? (mutants === undefined ? SEEDS : MUTANT_SEEDS))
     if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on`)
     return value
   }
@@ -48,14 +55,24 @@ function readOptions(): Options | undefined {
     seeds: number('seeds'),
     from: number('from'),
     seconds: number('seconds'),
-    isMutants: values.mutants,
+    mutants,
     isJson: values.json,
   }
+}
+
+/** All of them where none is named. */
+function mutantsNamed(names: readonly string[]): readonly Mutant[] {
+  const known = MUTANTS.map(({ name }) => name)
+  const unknown = names.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new Error(`there is no mutant '${unknown}'; there are ${known.join(', ')}`)
+  return names.length === 0 ? MUTANTS : MUTANTS.filter(({ name }) => names.includes(name))
 }
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }
+
+type Figures = Readonly<Record<string, number>>
 
 async function simulate({ seeds, from, isJson }: Options, isStopped: () => boolean): Promise<number> {
   const bar = new SingleBar({
@@ -86,39 +103,44 @@ async function simulate({ seeds, from, isJson }: Options, isStopped: () => boole
     seconds: Math.round(seconds),
     plansPerSecond: Math.round(sums.seeds / seconds),
     commandsPerSecond: Math.round(sums.commands / seconds),
-    faults,
   }
   if (broken !== undefined) {
     process.stderr.write(`seed ${broken.seed}: ${broken.violations[0]}\nlooking for the shortest story …\n`)
     const shortest = await shrunk(broken.seed)
-    if (isJson) say(JSON.stringify({ ...figures, broken: shortest }))
+    if (isJson) say(JSON.stringify({ ...figures, faults, broken: shortest }))
     else say(`${shortest.violations.join('\n')}\n${JSON.stringify(shortest.plan, undefined, 2)}\n${shortest.replay}`)
     return 1
   }
-  say(isJson ? JSON.stringify(figures) : describe(figures))
+  say(isJson ? JSON.stringify({ ...figures, faults }) : describe(figures, faults))
   return 0
 }
 
-function describe(figures: Readonly<Record<string, unknown>>): string {
-  return Object.entries(figures)
-    .map(([name, value]) => `${name.padEnd(18)}${JSON.stringify(value)}`)
-    .join('\n')
+function describe(figures: Figures, faults: Figures): string {
+  const table = (counts: Figures): string[] => {
+    const rows = Object.entries(counts).map(([name, count]) => [name, count.toLocaleString('en')] as const)
+    const width = Math.max(...rows.map(([, count]) => count.length))
+    return rows.map(([name, count]) => `${name.padEnd(20)}${count.padStart(width)}`)
+  }
+  return [...table(figures), '', 'faults', ...table(faults), '', '0 violations'].join('\n')
 }
 
-async function tryMutants({ seconds, isJson }: Options, isStopped: () => boolean): Promise<number> {
+async function tryMutants(
+  { mutants = [], seeds: seedsMax, seconds, isJson }: Options,
+  isStopped: () => boolean,
+): Promise<number> {
   const findings: MutantFinding[] = []
-  for (const mutant of MUTANTS) {
+  for (const mutant of mutants) {
     if (isStopped()) break
-    const finding = await findMutant(mutant, seconds * 1_000)
+    const finding = await findMutant(mutant, { seeds: seedsMax, seconds })
     findings.push(finding)
     const { seeds, violation } = finding
     if (!isJson)
       say(
-        `${mutant.name.padEnd(34)}${violation === undefined ? `NOT NOTICED in ${seeds}` : `seed ${seeds}: ${violation}`}`,
+        `${mutant.name.padEnd(34)}${violation === undefined ? `NOT NOTICED in ${seeds} ${seeds === 1 ? 'plan' : 'plans'}` : `seed ${seeds}: ${violation}`}`,
       )
   }
   if (isJson) say(JSON.stringify(findings))
-  return findings.length === MUTANTS.length && findings.every(({ violation }) => violation !== undefined) ? 0 : 1
+  return findings.length === mutants.length && findings.every(({ violation }) => violation !== undefined) ? 0 : 1
 }
 
 async function main(): Promise<number> {
@@ -135,7 +157,7 @@ async function main(): Promise<number> {
   }
   let isStopped = false
   process.once('SIGINT', () => (isStopped = true))
-  return options.isMutants ? tryMutants(options, () => isStopped) : simulate(options, () => isStopped)
+  return options.mutants !== undefined ? tryMutants(options, () => isStopped) : simulate(options, () => isStopped)
 }
 
 process.exitCode = await main()

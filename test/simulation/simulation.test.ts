@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { MUTANTS } from './mutants.ts'
@@ -57,3 +59,28 @@ for (const { name, seed, mutant } of CASES) {
     }
   })
 }
+
+test('the program tells what it did, and takes one mutant by its name', () => {
+  const main = join(import.meta.dirname, 'main.ts')
+  const sim = (...words: string[]) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...words], { encoding: 'utf8' })
+    return { status, stdout, stderr }
+  }
+  const clean = sim('--seeds', '5')
+  expect(clean).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/\nfaults\n(?:[\w-]+ +\d+\n)+\n0 violations\n$/) as string,
+  })
+  expect(sim('--mutant', 'no-folder-sync-of-claims')).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^no-folder-sync-of-claims +seed 1: [^\n]+\n$/) as string,
+  })
+  expect(sim('--mutant', 'no-fence-check', '--seeds', '1')).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('NOT NOTICED in 1 plan\n') as string,
+  })
+  expect(sim('--mutant', 'no-fense')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("there is no mutant 'no-fense'; there are no-fence-check,") as string,
+  })
+})
