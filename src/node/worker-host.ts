@@ -33,13 +33,27 @@ export interface WorkerHost {
   /** The greatest position in what it took over. */
   readonly position: number
   readonly status: () => WorkerStatus
+  /** Takes shards over; resolves to those that are served from now on. @throws PenholdError `StorageFull` */
+  takeOver(shards: readonly number[]): Promise<readonly OwnedShard[]>
+  /** Makes ready for shards to leave. @throws PenholdError `StorageFull` */
+  prepareRelease(): Promise<void>
+  /** Gives shards up; what takes longer than `ms` to answer is answered with a doubt. */
+  release(shards: readonly number[], ms: number): Promise<void>
+  /** Takes messages from one more sender. */
+  connect(link: Link): void
   /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
 }
 
+export interface OwnedShard {
+  readonly shard: number
+  readonly epoch: number
+  readonly seq: number
+}
+
 export interface WorkerStatus {
   readonly journal: number
-  readonly shards: readonly { readonly shard: number; readonly epoch: number; readonly seq: number }[]
+  readonly shards: readonly OwnedShard[]
   /** Shards that cannot be opened, with the reason. */
   readonly refused: readonly { readonly shard: number; readonly reason: string }[]
   /** Segments of former owners that end in the middle of a batch, and indexes that had to be made again. */
@@ -75,10 +89,21 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   }
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
-  const sender = createLinkSender(link, (reply) => supersession.observe(reply))
-  link.onFrame((frame) => worker.receive(sender, readMessages(frame, clock.monotonic())))
+  const connect = (to: Link): void => {
+    const sender = createLinkSender(to, (reply) => supersession.observe(reply))
+    to.onFrame((frame) => worker.receive(sender, readMessages(frame, clock.monotonic())))
+  }
+  connect(link)
   return {
     position: log.positions.last,
+    connect,
+    async takeOver(wanted) {
+      const served = await worker.moves.takeOver(wanted)
+      warnOfRefused(log, onWarning)
+      return log.ownedShards.filter(({ shard }) => served.includes(shard))
+    },
+    prepareRelease: () => worker.moves.prepareRelease(),
+    release: (leaving, ms) => worker.moves.release(leaving, ms),
     status: () => ({
       journal: log.journal,
       shards: log.ownedShards,
