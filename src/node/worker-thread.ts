@@ -60,8 +60,8 @@ async function run(): Promise<void> {
 
 async function answer(host: WorkerHost, { call, name, args }: ToWorker & { kind: 'call' }): Promise<FromWorker> {
   try {
-    const run = host[name] as (...given: readonly unknown[]) => unknown
-    return { kind: 'returned', call, value: await run(...args) }
+    const method = host[name] as (...given: readonly unknown[]) => unknown
+    return { kind: 'returned', call, value: await method(...args) }
   } catch (error) {
     return { kind: 'threw', call, failure: toFailure(error) }
   }

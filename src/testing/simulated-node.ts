@@ -179,7 +179,7 @@ export class SimulatedNode {
         worker.thread.run(() => {
           work().then(
             (value) => told(() => resolve(value)),
-            (error: unknown) => told(() => reject(error as Error)),
+            (error: unknown) => told(() => reject(error)),
           )
         })
       })
