@@ -37,6 +37,7 @@ export type FromWorker =
   /** It cannot start, for a reason that starting it again will not mend. */
   | { readonly kind: 'refused'; readonly failure: Failure }
   | { readonly kind: 'warning'; readonly message: string }
+  | { readonly kind: 'lost'; readonly shards: readonly number[] }
   | { readonly kind: 'broken'; readonly reason: string }
   | { readonly kind: 'closed' }
 
@@ -61,6 +62,8 @@ export interface WorkerHandle {
 
 export interface WorkerEvents {
   readonly onWarning: (message: string) => void
+  /** Somebody else has claimed shards that the worker served. */
+  readonly onLost: (shards: readonly number[]) => void
   /** The worker is of no use any more, and was not asked to end. `ended` is left out where that is not known. */
   readonly onEnd: (reason: string, ended?: Ended) => void
 }
@@ -99,6 +102,7 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
           resolve({ ...handle, position: said.position })
         } else if (said.kind === 'refused') reject(((phase = 'ending'), fromFailure(said.failure)))
         else if (said.kind === 'warning') events.onWarning(said.message)
+        else if (said.kind === 'lost') events.onLost(said.shards)
         else if (said.kind === 'broken') end(said.reason, 'log')
         else if (said.kind === 'returned' || said.kind === 'threw') calls.answered(said)
         else onClosed()
@@ -182,6 +186,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     link: far,
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: events.onWarning,
+    onLost: events.onLost,
     onBroken: (error) => events.onEnd(String(error), 'log'),
   })
   return {

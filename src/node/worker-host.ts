@@ -26,6 +26,8 @@ export interface WorkerHostOptions {
   readonly link: Link
   readonly progress: Progress
   readonly onWarning: (message: string) => void
+  /** Somebody else has claimed shards that were served here. */
+  readonly onLost: (shards: readonly number[]) => void
   readonly onBroken: (error: unknown) => void
 }
 
@@ -64,7 +66,7 @@ export interface WorkerStatus {
 
 /** @throws PenholdError `BadDefinition` where the log has events that the definitions have no path for */
 export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost> {
-  const { storage, clock, random, config, clusterId, shards, link, progress, onWarning, onBroken } = options
+  const { storage, clock, random, config, clusterId, shards, link, progress, onWarning, onLost, onBroken } = options
   const log = await Log.open({
     storage,
     clock,
@@ -75,7 +77,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     node: `${config.name}/${process.pid}`,
   })
   const { aggregates, limits } = config
-  const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onBroken })
+  const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onLost, onBroken })
   const problems = await worker.missingPaths()
   if (problems.length > 0) {
     await close(worker, log)

@@ -37,6 +37,7 @@ async function run(): Promise<void> {
       link: thread.link,
       progress: writeProgress(progress),
       onWarning: warn,
+      onLost: (lost) => say({ kind: 'lost', shards: lost }),
       onBroken: (error) => say({ kind: 'broken', reason: String(error) }),
     })
     thread.onMessage((message) => {

@@ -160,6 +160,7 @@ export class SimulatedNode {
         link: far,
         progress: { enter: () => undefined, leave: () => undefined },
         onWarning: (message) => toMain(() => events.onWarning(message)),
+        onLost: (lost) => toMain(() => events.onLost(lost)),
         onBroken: fail,
       })
       const serve = (host: WorkerHost): void => {

@@ -200,7 +200,7 @@ async function readLog(
   const onBroken = (error: unknown): never => {
     throw error
   }
-  const ports = { log, clock, random, progress, onWarning: () => undefined, onBroken }
+  const ports = { log, clock, random, progress, onWarning: () => undefined, onLost: () => undefined, onBroken }
   const worker = new Worker({ ...ports, aggregates, limits: DEFAULT_ACTOR_LIMITS })
   const streams = new Map<string, LoggedEvent[]>()
   for (const account of new Set(plan.operations.map((operation) => operation.account))) {
