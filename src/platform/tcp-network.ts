@@ -85,6 +85,10 @@ export class TcpNetwork implements Network {
     })
     server.maxConnections = CONNECTIONS_MAX
     const chosen = await listening(server, { host, port })
+    // The system had no socket left, or this listener no place: the next ones may fare better.
+    const turnAway = (why: string): void => this.#onRefused(new ConnectionError('broken', why), address)
+    server.on('error', (error) => turnAway(`a connection could not be taken: ${error.message}`))
+    server.on('drop', () => turnAway(`${CONNECTIONS_MAX} connections stand, which is the limit of a listener`))
     return {
       address: formatAddress({ host, port: chosen }),
       close: async () => {

@@ -143,6 +143,21 @@ describe('an end that is refused is told why, and so is its operator', () => {
   })
 })
 
+test('an end that only says it has a secret, and proves with none, is refused by either side', () => {
+  const nobody = { secrets: [new Uint8Array(0)] }
+  const { sent } = shakeHands(initiator(nobody), acceptor(nobody))
+  const [a, b] = [initiator(), acceptor()]
+  expect(kinds([b.read(sent[0]!), b.read(sent[2]!)])).toEqual(['waiting', 'unproven'])
+  expect(kinds([a.read(sent[1]!), a.read(sent[3]!)])).toEqual(['waiting', 'unproven'])
+})
+
+test('which end lacks a secret is said', () => {
+  const { steps } = shakeHands(initiator({ secrets: [] }), acceptor())
+  const messages = steps.map((step) => (step.kind === 'failed' ? step.error.message : ''))
+  expect(messages[0]).toMatch('this end has a shared secret, the other one has none')
+  expect(messages[1]).toMatch('the other end has a shared secret, this one has none')
+})
+
 test('a secret is changed without a pause: both accept both, then the new one is proven with, then the old one goes', () => {
   const phases = [[OLD], [OLD, SECRET], [SECRET, OLD], [SECRET]]
   for (const [i, phase] of phases.entries()) {

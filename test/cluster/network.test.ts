@@ -15,8 +15,8 @@ const SECRET = 'a secret of thirty-two characters'
 for (const [name, options] of Object.entries({
   'the network over TCP': {},
   'the network over TCP with a shared secret': { secrets: [SECRET] },
-  'the network over TLS': { tls: certificates().ours },
-  'the network over TLS with a shared secret': { secrets: [SECRET], tls: certificates().ours },
+  'the network over TLS': { tls: certificates.ours },
+  'the network over TLS with a shared secret': { secrets: [SECRET], tls: certificates.ours },
 })) {
   testNetworkContract(name, () => ({
     ...LOOPBACK,
