@@ -54,6 +54,9 @@ export async function startRedis(
     server.kill('SIGKILL')
     await once(server, 'exit')
   }
+  // Also where the test that started it does not come to its end.
+  const last = (): void => void server.kill('SIGKILL')
+  process.once('exit', last)
   await start()
   const admin = new Redis({
     port,
@@ -73,6 +76,7 @@ export async function startRedis(
     restart: start,
     async stop() {
       admin.disconnect()
+      process.off('exit', last)
       await kill()
       fs.rmSync(folder, { recursive: true, force: true })
     },

@@ -114,7 +114,7 @@ export interface Leases {
 }
 
 /** A member with less of its ttl left was not heard for two beats; a store that heard nobody may have been away. */
-export const HEARD_SHARE = 1 / 3
+export const HEARD_SHARE: number = 1 / 3
 
 /** What a beat must keep for any store to understand it; a caller that breaks it is a bug. */
 export function checkBeat({ cluster, member, ttlMs, hold, want, release }: Beat): void {
@@ -146,7 +146,11 @@ export function leasesUnavailable(reason: string): PenholdError {
 }
 
 /** @param remedy what to do where the other data is gone for good */
-export function clusterNameTaken(name: string, marks: Record<'known' | 'told', ClusterMark>, remedy: string) {
+export function clusterNameTaken(
+  name: string,
+  marks: Readonly<Record<'known' | 'told', ClusterMark>>,
+  remedy: string,
+): PenholdError {
   const { known, told } = marks
   return new PenholdError(
     'ClusterNameTaken',

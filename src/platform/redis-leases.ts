@@ -137,14 +137,15 @@ class RedisLeases implements Leases {
   }
 
   #viewOf(reply: Reply): View {
-    const [kind, clusterId, shards, isSettling, ...rest] = reply
+    const [kind, clusterId, shards, isSettling, now, ...rest] = reply
     if (kind !== 'view') throw leasesUnavailable('a beat was overtaken by a later one')
     const members: Member[] = []
     const leases: Lease[] = []
-    for (let i = 0; i < rest.length; i += 2) {
+    for (let i = 0; i < rest.length; i += 3) {
       const member = JSON.parse(String(rest[i])) as Member
       members.push(member)
-      for (const lease of leasesOf(member.id, String(rest[i + 1]))) leases.push(lease)
+      const times = { now: Number(now), memberEnds: Number(rest[i + 1]) }
+      for (const lease of leasesOf(member.id, String(rest[i + 2]), times)) leases.push(lease)
     }
     return {
       cluster: { clusterId: String(clusterId), shards: Number(shards) },
@@ -157,18 +158,23 @@ class RedisLeases implements Leases {
 
 function shardsOf({ hold, want, release }: Beat): readonly string[] {
   return [
-    hold.map(({ shard, worker, epoch }) => `${shard}:${worker}:${epoch}`),
+    // As the store writes them down.
+    hold.toSorted((a, b) => a.shard - b.shard).map(({ shard, worker, epoch }) => `${shard}:${worker}:${epoch}:0`),
     want.map(({ shard, worker }) => `${shard}:${worker}`),
     release.map(({ shard, to }) => `${shard}:${to?.worker ?? ''}:${to?.member ?? ''}`),
   ].map((list) => list.join(','))
 }
 
-function leasesOf(member: string, text: string): readonly Lease[] {
+/** A lease lasts no longer than its member, and may end sooner. */
+function leasesOf(member: string, text: string, times: { now: number; memberEnds: number }): readonly Lease[] {
   if (text === '') return []
-  return text.split(',').map((lease) => {
-    const [shard, worker, epoch, remainingMs] = lease.split(':').map(Number)
-    return { shard: shard!, member, worker: worker!, epoch: epoch!, remainingMs: remainingMs! }
+  const { now, memberEnds } = times
+  const leases = text.split(',').map((lease) => {
+    const [shard, worker, epoch, ends] = lease.split(':').map(Number)
+    const remainingMs = (ends === 0 ? memberEnds : Math.min(memberEnds, ends!)) - now
+    return { shard: shard!, member, worker: worker!, epoch: epoch!, remainingMs }
   })
+  return leases.filter(({ remainingMs }) => remainingMs > 0)
 }
 
 /** Some errors of Node have only a code. An error of ioredis has the command in it, and so is shown by its message alone. */

@@ -4,26 +4,26 @@
  *
  *   {penhold:<name>}:cluster  hash: clusterId, shards, settlesAt (0: settled)
  *   {penhold:<name>}:members  hash: member's id → "<ends> <ttl> <sender> <number> <JSON>"
- *   {penhold:<name>}:leases   hash: shard → "<member> <worker> <epoch> <ends>"
+ *   {penhold:<name>}:leases   hash: member's id → "<shard>:<worker>:<epoch>:<ends>,…", by shard
  *
  * Times are milliseconds of Redis' clock. A lease's `ends` is 0 as long as each beat of its member mentions it: then it
- * lasts as long as the membership, and a beat that changes nothing writes one field, however many shards there are. It
- * has an end of its own from when a beat does not mention it, or when it was handed over and is not taken up yet.
+ * lasts as long as the membership. It has an end of its own from when a beat does not mention it, or when it was handed
+ * over and is not taken up yet. So a beat that changes nothing says what stands there already: that is one comparison of
+ * texts and one field written, however many shards there are.
  *
  * The clock may jump. Forward, everybody's time has run out and nobody was heard, so the store settles. Back, whatever
  * would end further away than two ttls ends after one.
  */
 import { HEARD_SHARE } from '../cluster/leases.ts'
 
-/**
- * Reads everything; of members and leases what lives. `isBeat` is defined before it: then what is over is removed.
- * Defines now, cluster, settlesAt, members, leases, hasOthers (somebody but `me` was registered), isHeard.
- */
+/** Reads everything. `me` and `isBeat` are defined before it; only a beat writes. */
 const READ = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local cluster = redis.call('HMGET', KEYS[1], 'clusterId', 'shards', 'settlesAt')
-local members, leases, settlesAt = {}, {}, tonumber(cluster[3] or 0)
+local settlesAt = tonumber(cluster[3] or 0)
+-- All that are registered, also those whose time has run out.
+local members = {}
 local hasOthers, isHeard = false, false
 
 local function whole(number) return string.format('%.0f', number) end
@@ -33,13 +33,9 @@ local function bounded(ends, ttl)
   return ends
 end
 
-local function drop(key, field)
-  if isBeat then redis.call('HDEL', key, field) end
-end
-
 local function write(id, member)
-  local value = table.concat({ whole(member.ends), whole(member.ttl), member.sender, whole(member.number), member.json }, ' ')
-  redis.call('HSET', KEYS[2], id, value)
+  local value = { whole(member.ends), whole(member.ttl), member.sender, whole(member.number), member.json }
+  redis.call('HSET', KEYS[2], id, table.concat(value, ' '))
 end
 
 local stored = redis.call('HGETALL', KEYS[2])
@@ -55,43 +51,32 @@ for i = 1, #stored, 2 do
 end
 `
 
-/** Leaves out, and in a beat removes, what is over. */
+/** Leaves out who is gone, with all leases; a beat removes them. Defines \`texts\`: member's id → its leases. */
 const PRUNE = `
 for id, member in pairs(members) do
   if member.ends <= now then
     members[id] = nil
-    drop(KEYS[2], id)
+    if isBeat then redis.call('HDEL', KEYS[2], id) end
   end
 end
-
+local texts = {}
 stored = redis.call('HGETALL', KEYS[3])
 for i = 1, #stored, 2 do
-  local shard = stored[i]
-  local holder, worker, epoch, ends = string.match(stored[i + 1], '^(%S+) (%d+) (%d+) (%d+)$')
-  ends = tonumber(ends)
-  local member = members[holder]
-  if not member or (ends > 0 and ends <= now) then
-    drop(KEYS[3], shard)
-  else
-    leases[shard] = { member = holder, worker = worker, epoch = epoch, ends = ends }
+  local id = stored[i]
+  if members[id] then
+    texts[id] = stored[i + 1]
+  elseif isBeat then
+    redis.call('HDEL', KEYS[3], id)
   end
 end
 `
 
 const VIEW = `
-local held = {}
-for shard, lease in pairs(leases) do
-  local member = members[lease.member]
-  local ends = member.ends
-  if lease.ends > 0 then ends = math.min(ends, bounded(lease.ends, member.ttl)) end
-  local list = held[lease.member] or {}
-  held[lease.member] = list
-  list[#list + 1] = shard .. ':' .. lease.worker .. ':' .. lease.epoch .. ':' .. whole(ends - now)
-end
-local view = { 'view', cluster[1], cluster[2], now < settlesAt and 1 or 0 }
+local view = { 'view', cluster[1], cluster[2], now < settlesAt and 1 or 0, now }
 for id, member in pairs(members) do
   view[#view + 1] = member.json
-  view[#view + 1] = table.concat(held[id] or {}, ',')
+  view[#view + 1] = member.ends
+  view[#view + 1] = texts[id] or ''
 end
 return view
 `
@@ -99,10 +84,11 @@ return view
 /**
  * KEYS cluster, members, leases
  * ARGV 1 member's id, 2 ttl, 3 sender, 4 number of this beat among the sender's, 5 clusterId, 6 shards, 7 isNew (0 or 1),
- *      8 member as JSON, 9 hold "shard:worker:epoch,…", 10 want "shard:worker,…", 11 release "shard:worker:member,…"
- * Returns { 'view', clusterId, shards, isSettling, member's JSON, its leases "shard:worker:epoch:remaining,…", JSON, … };
+ *      8 member as JSON, 9 hold "shard:worker:epoch:0,…" by shard, 10 want "shard:worker,…",
+ *      11 release "shard:worker:member,…"
+ * Returns { 'view', clusterId, shards, isSettling (0 or 1), now, and for each member: JSON, ends, its leases };
  *      { 'other', clusterId, shards } where other data is registered, and { 'late' } where a later beat came first: then
- *      nothing was changed.
+ *      nothing was granted or taken.
  */
 export const BEAT_SCRIPT: string = `
 local me, ttl, sender, number = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -131,51 +117,79 @@ ${PRUNE}
 members[me] = { ends = now + ttl, ttl = ttl, sender = sender, number = number, json = ARGV[8] }
 write(me, members[me])
 
-local function put(shard, member, worker, epoch, ends)
-  local lease = leases[shard]
-  if lease and lease.member == member and lease.worker == worker and lease.epoch == epoch and lease.ends == ends then
-    return
-  end
-  leases[shard] = { member = member, worker = worker, epoch = epoch, ends = ends }
-  redis.call('HSET', KEYS[3], shard, table.concat({ member, worker, epoch, whole(ends) }, ' '))
-end
-
-for shard, worker, to in string.gmatch(ARGV[11], '(%d+):(%d*):([^,]*)') do
-  local lease = leases[shard]
-  if not lease or lease.member == me then
-    if members[to] then
-      put(shard, to, worker, '0', now + members[to].ttl)
-    elseif lease then
-      leases[shard] = nil
-      drop(KEYS[3], shard)
+local function change()
+  -- Shard → lease, and whose leases are others than before.
+  local leases, isChanged = {}, {}
+  for id, text in pairs(texts) do
+    for shard, worker, epoch, given in string.gmatch(text, '(%d+):(%d+):(%d+):(%d+)') do
+      local ends = bounded(tonumber(given), members[id].ttl)
+      if ends ~= tonumber(given) then isChanged[id] = true end
+      if ends == 0 or ends > now then
+        leases[shard] = { member = id, worker = worker, epoch = epoch, ends = ends }
+      else
+        isChanged[id] = true
+      end
     end
   end
-end
 
-local isMentioned = {}
-for shard, worker, epoch in string.gmatch(ARGV[9], '(%d+):(%d+):(%d+)') do
-  local lease = leases[shard]
-  isMentioned[shard] = true
-  if not lease or lease.member == me or tonumber(epoch) > tonumber(lease.epoch) then put(shard, me, worker, epoch, 0) end
-end
-for shard, worker in string.gmatch(ARGV[10], '(%d+):(%d+)') do
-  local lease = leases[shard]
-  isMentioned[shard] = true
-  if lease and lease.member == me then
-    put(shard, me, worker, lease.epoch, 0)
-  elseif not lease and now >= settlesAt then
-    put(shard, me, worker, '0', 0)
+  local function put(shard, lease)
+    local old = leases[shard]
+    if old then isChanged[old.member] = true end
+    if lease then isChanged[lease.member] = true end
+    leases[shard] = lease
+  end
+
+  for shard, worker, to in string.gmatch(ARGV[11], '(%d+):(%d*):([^,]*)') do
+    local lease = leases[shard]
+    if not lease or lease.member == me then
+      local target = members[to]
+      put(shard, target and { member = to, worker = worker, epoch = '0', ends = now + target.ttl })
+    end
+  end
+  local isMentioned = {}
+  for shard, worker, epoch in string.gmatch(ARGV[9], '(%d+):(%d+):(%d+):0') do
+    local lease = leases[shard]
+    isMentioned[shard] = true
+    if not lease or lease.member == me or tonumber(epoch) > tonumber(lease.epoch) then
+      put(shard, { member = me, worker = worker, epoch = epoch, ends = 0 })
+    end
+  end
+  for shard, worker in string.gmatch(ARGV[10], '(%d+):(%d+)') do
+    local lease = leases[shard]
+    isMentioned[shard] = true
+    if lease and lease.member == me then
+      put(shard, { member = me, worker = worker, epoch = lease.epoch, ends = 0 })
+    elseif not lease and now >= settlesAt then
+      put(shard, { member = me, worker = worker, epoch = '0', ends = 0 })
+    end
+  end
+  for shard, lease in pairs(leases) do
+    if lease.member == me and lease.ends == 0 and not isMentioned[shard] then
+      lease.ends = before.ends
+      isChanged[me] = true
+    end
+  end
+
+  local shards = {}
+  for shard, lease in pairs(leases) do
+    local list = shards[lease.member] or {}
+    shards[lease.member] = list
+    if isChanged[lease.member] then list[#list + 1] = tonumber(shard) end
+  end
+  for id in pairs(isChanged) do
+    local list = shards[id] or {}
+    table.sort(list)
+    for i, number in ipairs(list) do
+      local shard = whole(number)
+      local lease = leases[shard]
+      list[i] = shard .. ':' .. lease.worker .. ':' .. lease.epoch .. ':' .. whole(lease.ends)
+    end
+    texts[id] = table.concat(list, ',')
+    if #list > 0 then redis.call('HSET', KEYS[3], id, texts[id]) else redis.call('HDEL', KEYS[3], id) end
   end
 end
 
-for shard, lease in pairs(leases) do
-  if lease.member == me and not isMentioned[shard] then
-    local ends = lease.ends
-    -- Only what was handed over in this very beat has an end of its own where the member was not registered before.
-    if ends == 0 then ends = before.ends end
-    put(shard, me, lease.worker, lease.epoch, bounded(ends, ttl))
-  end
-end
+if ARGV[10] ~= '' or ARGV[11] ~= '' or ARGV[9] ~= (texts[me] or '') then change() end
 ${VIEW}`
 
 /**
@@ -194,10 +208,7 @@ ${PRUNE}${VIEW}`
  * Returns { 'left' }
  */
 export const LEAVE_SCRIPT: string = `
-local leases = redis.call('HGETALL', KEYS[3])
-for i = 1, #leases, 2 do
-  if string.match(leases[i + 1], '^%S+') == ARGV[1] then redis.call('HDEL', KEYS[3], leases[i]) end
-end
 redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
 return { 'left' }
 `

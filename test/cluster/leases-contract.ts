@@ -173,6 +173,14 @@ export function testLeasesContract(name: string, create: () => Promise<LeasesUnd
       expect(held(await b.beat(beatOf('b', { hold: [{ shard: 2, worker: 1, epoch: 5 }] })))).toEqual(['2 b 1 5'])
     })
 
+    test('a lease lasts no longer than its member, also one that was handed over', async () => {
+      await begin()
+      await subject.passTime(TTL * 0.5)
+      await a.beat(beatOf('a', { release: [{ shard: 1, to: { member: 'b', worker: 1 } }] }))
+      await subject.passTime(TTL * 0.6)
+      expect(held(await a.beat(beatOf('a', { want: [{ shard: 1, worker: 0 }] })))).toEqual(['1 a 0 0'])
+    })
+
     test('what is handed to a worker of the same member stays, and what is handed to nobody is free', async () => {
       await begin()
       const own = [{ shard: 1, to: { member: 'a', worker: 1 } }]

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
+import net from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Leases } from '../../src/cluster/leases.ts'
@@ -23,6 +25,35 @@ async function start(...args: Parameters<typeof startRedis>): Promise<RedisProce
   const redis = await startRedis(...args)
   onTestFinished(() => redis.stop())
   return redis
+}
+
+async function listen(server: net.Server): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as net.AddressInfo).port
+}
+
+/** A way to a server on which what is under way can get lost, with no word to either side; new connections pass. */
+async function startWay(to: number): Promise<{ port: number; swallow(): void }> {
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer((near) => {
+    const far = net.connect(to, '127.0.0.1')
+    for (const socket of [near, far]) {
+      socket.on('error', () => undefined)
+      sockets.add(socket)
+    }
+    near.pipe(far)
+    far.pipe(near)
+  })
+  const port = await listen(server)
+  onTestFinished(() => sockets.forEach((socket) => socket.destroy()))
+  const swallow = (): void =>
+    sockets.forEach((socket) => {
+      socket.unpipe()
+      socket.resume()
+    })
+  return { port, swallow }
 }
 
 const asserted = (leases: Leases) => vi.waitFor(async () => held(await leases.beat(beatOf('a', { hold }))), WAIT)
@@ -67,10 +98,44 @@ describe.skipIf(!hasRedis)('a Redis that is not there', () => {
     const a = openRedisLeases({ name: 'bank', redis: redis.url, timeoutMs: 60_000 })
     await a.beat(beatOf('a', { hold }))
     redis.pause()
-    const beat = expect(a.beat(beatOf('a', { hold }))).rejects.toMatchObject(unavailable)
+    const beat = expect(a.beat(beatOf('a', { hold }))).rejects.toThrow('the connection was closed')
     await a.close()
     await beat
     redis.resume()
+  })
+
+  test('fails what is under way as soon as its connection breaks', async () => {
+    const redis = await start()
+    // Longer than this test may take.
+    const a = open(redis.url, 150_000)
+    await a.beat(beatOf('a', { hold }))
+    redis.pause()
+    const beat = expect(a.beat(beatOf('a', { hold }))).rejects.toMatchObject(unavailable)
+    await redis.kill()
+    await beat
+  })
+
+  test('that is gone without a word is looked for anew', async () => {
+    const redis = await start()
+    const way = await startWay(redis.port)
+    const a = open(`redis://127.0.0.1:${way.port}`, 200)
+    await asserted(a)
+    way.swallow()
+    await expect(a.look()).rejects.toMatchObject(unavailable)
+    expect(await asserted(a)).toEqual(['1 a 0 4'])
+  })
+
+  test('that repeats a password in its complaint is not repeated', async () => {
+    const way = net.createServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.on('data', (data) =>
+        socket.write(`-ERR unknown command, with args: ${data.toString().split('\r\n').join(' ')}\r\n`),
+      )
+    })
+    const port = await listen(way)
+    const a = open(`redis://:se%24cret@127.0.0.1:${port}`)
+    await expect(a.look()).rejects.toThrow(/with args: .*auth .*\*\*\*/)
+    await expect(a.look()).rejects.not.toThrow('se$cret')
   })
 
   test('that refuses the password says so, and does not repeat it', async () => {

@@ -35,12 +35,9 @@ async function passTime({ admin }: RedisProcess, ms: number): Promise<void> {
       value.replace(/^\d+/, (ends) => String(Number(ends) - ms)),
     )
   }
-  for (const [shard, value] of Object.entries(await admin.hgetall(leases))) {
-    await admin.hset(
-      leases,
-      shard,
-      value.replace(/[1-9]\d*$/, (ends) => String(Math.max(Number(ends) - ms, 1))),
-    )
+  for (const [id, value] of Object.entries(await admin.hgetall(leases))) {
+    const earlier = value.replaceAll(/[1-9]\d*(?=,|$)/g, (ends) => String(Math.max(Number(ends) - ms, 1)))
+    await admin.hset(leases, id, earlier)
   }
 }
 
@@ -87,7 +84,7 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
     const changes = async () =>
       Number(/rdb_changes_since_last_save:(\d+)/.exec(await redis.admin.info('persistence'))![1])
     const before = await changes()
-    expect(held(await a.beat(beatOf('a', { cluster, hold })))).toEqual(held(first))
+    expect(held(await a.beat(beatOf('a', { cluster, hold: hold.toReversed() })))).toEqual(held(first))
     expect((await changes()) - before).toBe(1)
   })
 
@@ -106,6 +103,27 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
     await b.beat(beatOf('b'))
     await passTime(redis, TTL * 0.2)
     expect(ids(await b.beat(beatOf('b')))).toEqual(['b'])
+  })
+
+  test('a lease that its member does not mention ends in time, though the clock is set back', async () => {
+    await redis.admin.flushall()
+    const a = open(redis.url)
+    await a.beat(beatOf('a', { isNew: true, want }))
+    await a.beat(beatOf('a'))
+    await passTime(redis, -3_600_000 * 24)
+    for (let i = 0; i < 3; i += 1) {
+      await a.beat(beatOf('a'))
+      await passTime(redis, TTL * 0.5)
+    }
+    expect(held((await a.look())!)).toEqual([])
+  })
+
+  test('who leaves leaves nothing behind', async () => {
+    await redis.admin.flushall()
+    const a = open(redis.url)
+    await a.beat(beatOf('a', { isNew: true, want }))
+    await a.leave('a')
+    expect(await redis.admin.keys('*')).toEqual([KEYS[0]])
   })
 
   test('settling ends in time, though the clock is set back', async () => {
