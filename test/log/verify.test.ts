@@ -5,6 +5,7 @@ import { encode } from '../../src/log/codec.ts'
 import { Log } from '../../src/log/log.ts'
 import { claimPath, fencePath, journalPath, segmentPath } from '../../src/log/path.ts'
 import { NOWHERE, RecordKind, type Address, type RecordParts } from '../../src/log/record.ts'
+import { encodeOpening } from '../../src/log/reign.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { verify } from '../../src/log/verify/verify.ts'
 import type { Finding } from '../../src/log/verify/finding.ts'
@@ -64,6 +65,12 @@ test.each<[string, (first: Address, position: number) => Partial<RecordParts>, R
     /its chain leads to .* at byte 8/,
   ],
   ['data that cannot be decoded', () => ({ data: sliceOf(Buffer.from([0x92, 1])) }), /cannot be decoded/],
+  ['an opening that says nothing', () => ({ kind: RecordKind.opened, data: sliceOf(encode({})) }), /is no opening/],
+  [
+    'an opening of another epoch',
+    () => ({ kind: RecordKind.opened, data: sliceOf(encodeOpening({ shard: 0, epoch: 7, reigns: [] })) }),
+    /is no opening/,
+  ],
   ['a kind that does not exist', () => ({ kind: 9 as never }), /is not what was written/],
 ])('%s is found', async (_, wrong, problem) => {
   expect(await findings(await wronglyWritten(() => ({})))).toEqual([])

@@ -9,6 +9,7 @@ import { isLogCorrupt } from '../error.ts'
 import { readLosses } from '../losses.ts'
 import { CLUSTER_PATH, indexPath, journalPath, lossPath, numbersOf, segmentPath } from '../path.ts'
 import { isRecord, RecordKind, type LogRecord } from '../record.ts'
+import { decodeOpening } from '../reign.ts'
 import type { SegmentPiece } from '../scan.ts'
 import { OpenIndex } from '../segment-index.ts'
 import { readWhole, type Storage } from '../storage.ts'
@@ -188,13 +189,17 @@ export class FileCheck {
     if (kind === RecordKind.closed) return undefined
     if (shard >= this.#options.shards) return `there is no shard ${shard}`
     if (kind !== RecordKind.opened && hashLow % this.#options.shards !== shard) return 'the stream is not of this shard'
+    let data: unknown
     try {
-      void record.data
+      data = record.data
       void record.metadata
     } catch (error) {
       return `its data cannot be decoded: ${String(error)}`
     }
-    return undefined
+    if (kind !== RecordKind.opened) return undefined
+    const opening = decodeOpening(data)
+    const isSound = opening?.shard === shard && opening.epoch === record.epoch
+    return isSound ? undefined : "it is no opening of the shard's, and the shard is refused"
   }
 
   /** A segment that does not go on where the one before it ended. */
