@@ -11,7 +11,7 @@ import { verify } from '../../src/log/verify/verify.ts'
 import type { Finding } from '../../src/log/verify/finding.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { SimulatedStorage, type Fault } from '../../src/testing/simulated-storage.ts'
 import { deposit, type Harness } from '../actor/harness.ts'
 import { A, pieces, written, X } from './damaged-log.ts'
 import { copyOfDisk, emptyDisk, openPurses, putFile, writeSmallLog } from './small-log.ts'
@@ -170,7 +170,7 @@ test('a journal that was begun after the walk had listed them is not missing', a
   let next: Promise<Harness> | undefined
   const { kept } = (
     await verify({
-      storage: new SimulatedStorage(disk, async ({ name, path }) => {
+      storage: new SimulatedStorage(disk, async ({ name, path }): Promise<Fault> => {
         if (name === 'list' && path === 'shards') await (next ??= openPurses(disk))
         return 'none'
       }),
