@@ -51,36 +51,37 @@ interface Task {
   readonly signal: AbortSignal
 }
 
-async function repairLocked(task: Task): Promise<Exit> {
-  const { dataDir, values, terminal, signal } = task
+async function repairLocked({ dataDir, values, terminal, signal }: Task): Promise<Exit> {
   const storage = new FileStorage(dataDir, pooled)
+  const isJson = values['json'] === true
   const before = await walk(storage, terminal, signal)
   const options = { storage, clock: systemClock, identity: before.identity, survey: before.survey }
-  const repairs = await work(options, dataDir, values)
-  const after = await walk(storage, terminal, signal)
-  if (values['json'] === true) {
-    terminal.out(JSON.stringify({ repairs, ...toJson(dataDir, after) }))
-  } else {
-    for (const { file, done } of repairs) terminal.out(`repaired ${file}: ${done}`)
-    terminal.out(toText(dataDir, after))
+  const repairs: Repair[] = []
+  const refused: string[] = []
+  for await (const step of work(options, dataDir, values)) {
+    if (typeof step === 'string') refused.push(step)
+    else repairs.push(step)
+    // At once: whatever becomes of the rest, this was done.
+    if (typeof step !== 'string' && !isJson) terminal.out(`repaired ${step.file}: ${step.done}`)
   }
+  const after = await walk(storage, terminal, signal)
+  terminal.out(isJson ? JSON.stringify({ repairs, refused, ...toJson(dataDir, after) }) : toText(dataDir, after))
+  if (refused.length > 0) throw new UsageError(refused.join('\n'))
   return after.findings.damages === 0 ? Exit.ok : Exit.failed
 }
 
-async function work(options: RepairOptions, dataDir: string, values: Values): Promise<Repair[]> {
-  const repairs: Repair[] = []
-  for (const file of filesOf(values['mend'], dataDir)) {
-    const repaired = await mendFile(options, file)
-    if (repaired === undefined) throw new UsageError(`nothing of ${file} can be mended for certain; see penhold verify`)
-    repairs.push(repaired)
+/** What is done, step by step; of what is not done, why. */
+async function* work(options: RepairOptions, dataDir: string, values: Values): AsyncGenerator<Repair | string> {
+  const [toMend, toAccept] = [filesOf(values['mend'], dataDir), filesOf(values['accept-loss'], dataDir)]
+  for (const file of toMend) {
+    yield (await mendFile(options, file)) ?? `nothing of ${file} can be mended for certain; see penhold verify`
   }
-  for (const file of filesOf(values['accept-loss'], dataDir)) {
+  for (const file of toAccept) {
     const accepted = await acceptLosses(options, file)
-    if (accepted.length === 0)
-      throw new UsageError(`there is no loss in ${file} that could be accepted; see penhold verify`)
-    repairs.push(...accepted)
+    if (accepted.length === 0) yield `there is no loss in ${file} that could be accepted; see penhold verify`
+    yield* accepted
   }
-  return [...repairs, ...(await remakeIndexes(options))]
+  yield* await remakeIndexes(options)
 }
 
 /** As verify prints them: within the data directory, with `/`. */

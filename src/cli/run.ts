@@ -51,7 +51,7 @@ function parse(command: Command, name: string, args: readonly string[]): Values 
 
 function tell(error: unknown, terminal: Terminal, signal: AbortSignal): Exit {
   if (signal.aborted) {
-    terminal.err('interrupted: nothing was finished')
+    terminal.err('interrupted')
     return Exit.interrupted
   }
   if (error instanceof UsageError) {

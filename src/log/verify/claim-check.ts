@@ -1,7 +1,10 @@
-/** Claims: each is what was written, none is missing between two, and the epochs that were opened have theirs. */
+/**
+ * Claims: each is what was written, and from the newest opening on none is missing. Those before it are removed, nobody
+ * needs them, and a power loss may bring any of them back.
+ */
 import { readClaim, type Claim } from '../claim.ts'
 import { isLogCorrupt } from '../error.ts'
-import { claimPath, numbersOf, shardPath, SHARDS_PATH } from '../path.ts'
+import { claimPath, journalPath, JOURNALS_PATH, numbersOf, shardPath, SHARDS_PATH } from '../path.ts'
 import { readWhole, type Storage } from '../storage.ts'
 import { mendClaim } from '../mend.ts'
 import { mendCommand, REPAIR, type Findings } from './finding.ts'
@@ -41,14 +44,14 @@ async function checkShard({ storage, findings, survey }: ClaimCheckOptions, shar
   const epochs = numbersOf(await storage.list(shardPath(shard)), '.claim')
   const opened = survey.newestEpoch(shard)
   const newest = Math.max(opened, epochs.at(-1) ?? 0)
-  // Claims before the newest opening are kept for a while and then removed.
-  const first = Math.min(opened === 0 ? newest : opened, epochs[0] ?? newest)
+  const needed = opened === 0 ? (epochs[0] ?? newest) : opened
   const claims: Claim[] = []
-  for (let epoch = Math.max(1, first); epoch <= newest; epoch += 1) {
+  for (let epoch = Math.max(1, Math.min(needed, epochs[0] ?? needed)); epoch <= newest; epoch += 1) {
+    if (epoch < needed && !epochs.includes(epoch)) continue
     const result = await read(storage, shard, epoch)
     if (typeof result === 'object') claims.push(result)
     const journal = survey.journalOf(shard, epoch)
-    const problem = typeof result === 'string' ? result : contradiction(result, journal, survey)
+    const problem = typeof result === 'string' ? result : await contradiction(result, journal, { storage, survey })
     if (problem === undefined || (await isRemoved(storage, shard, epoch))) continue
     findings.add({
       severity: 'damage',
@@ -71,11 +74,19 @@ async function read(storage: Storage, shard: number, epoch: number): Promise<Cla
   }
 }
 
-function contradiction(claim: Claim, opened: number | undefined, survey: Survey): string | undefined {
-  if (opened !== undefined && opened !== claim.journal) {
-    return `it names journal ${claim.journal}, and journal ${opened} opened the epoch`
+async function contradiction(
+  claim: Claim,
+  opened: number | undefined,
+  { storage, survey }: { readonly storage: Storage; readonly survey: Survey },
+): Promise<string | undefined> {
+  const { journal } = claim
+  if (opened !== undefined && opened !== journal) {
+    return `it names journal ${journal}, and journal ${opened} opened the epoch`
   }
-  return survey.journals.has(claim.journal) ? undefined : `journal ${claim.journal}, which it names, is missing`
+  if (survey.journals.has(journal)) return undefined
+  // A node that runs beside may have begun it since the journals were listed.
+  const isThere = numbersOf(await storage.list(JOURNALS_PATH), '').includes(journal)
+  return isThere ? undefined : `${journalPath(journal)}, which it names, is missing`
 }
 
 /** A node that runs beside may have removed a claim that nobody needs any more. */
