@@ -64,7 +64,9 @@ export class ShardMoves {
   }
 
   async #takeOver(shards: readonly number[]): Promise<readonly number[]> {
-    const { log, committer, kinds } = this.#options
+    const { log, committer, kinds, dropShards } = this.#options
+    // What somebody else has claimed unnoticed is not owned any more.
+    dropShards(await log.lostShards())
     const wanted = shards.filter((shard) => log.epochOf(shard) === 0)
     const opened = (await log.inherit(wanted)).map(async (inheritance) => {
       await committer.write(() => log.open(inheritance))

@@ -41,6 +41,8 @@ export interface WorkerOptions {
   readonly progress: Progress
   /** Something an operator should know and nobody else is told. */
   readonly onWarning: (message: string) => void
+  /** Shards were claimed by somebody else. */
+  readonly onLost: (shards: readonly number[]) => void
   /** The log has ended: the worker answers nothing any more and must be replaced. */
   readonly onBroken: (error: unknown) => void
 }
@@ -93,7 +95,10 @@ export class Worker {
         this.#answered(1)
       },
       onVoid: (actor) => this.#dropVoid(actor),
-      onShardsLost: (shards) => this.#dropShards(shards),
+      onShardsLost: (shards) => {
+        this.#dropShards(shards)
+        options.onLost(shards)
+      },
       onRoom: () => this.#resume(),
       onBroken: (error) => {
         this.#end()

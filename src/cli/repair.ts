@@ -65,7 +65,8 @@ interface Job {
 /** What came of the jobs. */
 interface Work {
   readonly repairs: readonly Repair[]
-  readonly problems: readonly string[]
+  /** What could not be done, and why. */
+  readonly refused: readonly string[]
   /** Not begun, as somebody pressed Ctrl-C. */
   readonly undone: readonly string[]
 }
@@ -84,9 +85,9 @@ async function repairLocked(task: Task): Promise<Exit> {
   })
   if (isJson) terminal.out(JSON.stringify({ ...work, ...(after && toJson(dataDir, after)) }))
   else if (after !== undefined) terminal.out(toText(dataDir, after))
-  for (const problem of work.problems) terminal.err(problem)
+  for (const reason of work.refused) terminal.err(reason)
   if (after === undefined || work.undone.length > 0) return interrupted(work, terminal)
-  return work.problems.length === 0 && after.findings.damages === 0 ? Exit.ok : Exit.failed
+  return work.refused.length === 0 && after.findings.damages === 0 ? Exit.ok : Exit.failed
 }
 
 function interrupted({ repairs, undone }: Work, terminal: Terminal): Exit {
@@ -107,15 +108,15 @@ async function workOff(
   { values, terminal, signal }: Task,
 ): Promise<Work> {
   const repairs: Repair[] = []
-  const problems: string[] = []
+  const refused: string[] = []
   for (const [i, { run, otherwise }] of jobs.entries()) {
-    if (signal.aborted) return { repairs, problems, undone: jobs.slice(i).map(({ what }) => what) }
+    if (signal.aborted) return { repairs, refused, undone: jobs.slice(i).map(({ what }) => what) }
     const made = await run(options)
     repairs.push(...made)
     if (values['json'] !== true) for (const { file, done } of made) terminal.out(`repaired ${file}: ${done}`)
-    if (made.length === 0 && otherwise !== undefined) problems.push(otherwise)
+    if (made.length === 0 && otherwise !== undefined) refused.push(otherwise)
   }
-  return { repairs, problems, undone: [] }
+  return { repairs, refused, undone: [] }
 }
 
 function jobsOf(values: Values, dataDir: string): readonly Job[] {

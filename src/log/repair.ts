@@ -5,6 +5,7 @@
  */
 import { Catalog } from './catalog.ts'
 import { encodeChecked } from './checked-json.ts'
+import { decodeClaim } from './claim.ts'
 import type { Clock } from './clock.ts'
 import type { ClusterIdentity } from './cluster-identity.ts'
 import { acceptLoss } from './losses.ts'
@@ -62,6 +63,8 @@ export async function mendFile(options: RepairOptions, file: string): Promise<Re
       return mendSegment(options, { ...place, file, content })
     case 'claim': {
       const { shard, epoch } = place
+      const isNeeded = content !== undefined || epoch >= survey.newestEpoch(shard)
+      if (!isNeeded || isSound(content, place, survey)) return undefined
       const mended = content && mendClaim(content, shard, epoch)
       if (mended !== undefined)
         return replace(storage, { file, content, mended, done: 'its one flipped bit was set right' })
@@ -102,6 +105,16 @@ type Place =
   | { readonly kind: 'cluster' | 'other' }
   | { readonly kind: 'segment'; readonly journal: number; readonly segment: number }
   | { readonly kind: 'claim'; readonly shard: number; readonly epoch: number }
+
+/** Whether a claim is what was written, as far as the journals tell. */
+function isSound(
+  content: Uint8Array | undefined,
+  { shard, epoch }: { readonly shard: number; readonly epoch: number },
+  survey: Survey,
+): boolean {
+  const claim = content && decodeClaim(content, shard, epoch)
+  return claim !== undefined && claim.journal === (survey.journalOf(shard, epoch) ?? claim.journal)
+}
 
 /** What a path in the data directory stands for. */
 function parsePath(file: string): Place {

@@ -2,7 +2,7 @@
  * `cluster.config.ts`: what a deployment edits. The main thread, every worker and the tools load the same file, so it
  * must define the same thing each time it is loaded.
  */
-import { availableParallelism } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
@@ -10,6 +10,8 @@ import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
+import type { RedisSettings } from '../platform/redis-settings.ts'
+import type { TlsOptions } from '../platform/tcp-network.ts'
 
 export interface Limits extends ActorLimits {
   /** Requests under way to one worker; one more gets `MailboxFull`. */
@@ -23,6 +25,20 @@ export interface Timeouts {
   readonly handlerMs: number
   /** How long stopping waits for what is under way. */
   readonly stopMs: number
+  /** How long a node of several keeps its shards without a word from it; after that others take them over. */
+  readonly leaseMs: number
+}
+
+/** How a node of several is reached by the others. */
+export interface NetworkSettings {
+  /** `host:port` to listen at; port 0 takes a free one. Default `127.0.0.1:0`. Other addresses need `secrets` or `tls`. */
+  readonly listen?: string
+  /** What the others are told where they do not reach it at `listen`. */
+  readonly advertise?: string
+  /** Known to all nodes and to nobody else, 32 characters or more each: the first is proven with, all are accepted. */
+  readonly secrets?: readonly string[]
+  /** PEM certificates, required of both sides. */
+  readonly tls?: TlsOptions
 }
 
 export interface ClusterDefinition {
@@ -37,6 +53,13 @@ export interface ClusterDefinition {
   readonly shards?: number
   /** A new file of the log is begun when the current one has so many bytes. Default 64 MiB. */
   readonly segmentBytes?: number
+  /** Where the nodes of a cluster find each other. Default: none; one process owns everything. */
+  readonly redis?: RedisSettings | undefined
+  readonly network?: NetworkSettings
+  /** What humans call this node, in a cluster of several. Default: host name and process id. */
+  readonly nodeName?: string
+  /** Its share of the shards is in proportion to it. Default 1. */
+  readonly weight?: number
   readonly limits?: Partial<Limits>
   readonly timeouts?: Partial<Timeouts>
   /** A `tell` failed: nobody else is told. Default: a warning of the process. Called on the thread that sent it. */
@@ -46,21 +69,29 @@ export interface ClusterDefinition {
 }
 
 /** A definition with everything filled in. */
-export interface ClusterConfig extends Required<Omit<ClusterDefinition, 'limits' | 'timeouts'>> {
+export interface ClusterConfig extends Required<Omit<ClusterDefinition, 'limits' | 'timeouts' | 'redis'>> {
+  readonly redis: RedisSettings | undefined
   readonly limits: Limits
   readonly timeouts: Timeouts
 }
 
 /** Settings that a program may override for its node. */
-export type Overrides = Partial<Pick<ClusterDefinition, 'dataDir' | 'workers' | 'shards' | 'segmentBytes'>> & {
+export type Overrides = Partial<
+  Pick<
+    ClusterDefinition,
+    'dataDir' | 'workers' | 'shards' | 'segmentBytes' | 'redis' | 'network' | 'nodeName' | 'weight'
+  >
+> & {
   readonly limits?: Partial<Limits>
   readonly timeouts?: Partial<Timeouts>
 }
 
 const SHARDS_MAX = 4096
 const WORKERS_MAX = 256
+const WEIGHT_MAX = 1_000
+const NETWORK_SETTINGS = ['listen', 'advertise', 'secrets', 'tls']
 const DEFAULT_LIMITS: Limits = { ...DEFAULT_ACTOR_LIMITS, underWayMax: 100_000 }
-const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30_000 }
+const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30_000, leaseMs: 3_000 }
 
 /**
  * Defines a cluster. Everything but name, aggregates and data directory has a default.
@@ -84,6 +115,10 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
     segmentBytes: definition.segmentBytes ?? 64 * 1024 * 1024,
+    redis: definition.redis,
+    network: definition.network ?? {},
+    nodeName: definition.nodeName ?? `${hostname()}-${process.pid}`,
+    weight: definition.weight ?? 1,
     limits: { ...DEFAULT_LIMITS, ...definition.limits },
     timeouts: { ...DEFAULT_TIMEOUTS, ...definition.timeouts },
     onTellFailed: shielded(definition.onTellFailed ?? warnTellFailed),
@@ -131,7 +166,8 @@ function checkShape(definition: ClusterDefinition): void {
   if (wrong !== undefined) throw definitionError(`the cluster's ${wrong} not what defineCluster takes`)
 }
 
-function wrongPart({ limits, timeouts, onTellFailed, onWarning }: ClusterDefinition): string | undefined {
+function wrongPart({ limits, timeouts, network, onTellFailed, onWarning }: ClusterDefinition): string | undefined {
+  if (network !== undefined && !isObject(network)) return 'network is'
   if (limits !== undefined && !isObject(limits)) return 'limits are'
   if (timeouts !== undefined && !isObject(timeouts)) return 'timeouts are'
   if (onTellFailed !== undefined && typeof onTellFailed !== 'function') return 'onTellFailed is'
@@ -165,17 +201,19 @@ function checkSettings(name: string, definition: ClusterDefinition, config: Clus
     )
   }
   check('', definition, Object.keys(config))
+  check('network.', definition.network ?? {}, NETWORK_SETTINGS)
   check('limits.', definition.limits ?? {}, Object.keys(DEFAULT_LIMITS))
   check('timeouts.', definition.timeouts ?? {}, Object.keys(DEFAULT_TIMEOUTS))
 }
 
-function checkNumbers({ name, workers, shards, segmentBytes, limits, timeouts }: ClusterConfig): void {
+function checkNumbers({ name, workers, shards, segmentBytes, weight, limits, timeouts }: ClusterConfig): void {
   const inRange = (what: string, value: number, min: number, max: number): void => {
     if (Number.isInteger(value) && value >= min && value <= max) return
     throw definitionError(`cluster '${name}': ${what} is ${inspect(value)}; give a whole number from ${min} to ${max}`)
   }
   if (workers !== 'inline') inRange('workers', workers, 1, WORKERS_MAX)
   inRange('shards', shards, 1, SHARDS_MAX)
+  inRange('weight', weight, 1, WEIGHT_MAX)
   inRange('segmentBytes', segmentBytes, 64 * 1024, 1024 * 1024 * 1024)
   for (const [limit, value] of Object.entries(limits)) inRange(`limits.${limit}`, value, 1, 2 ** 31)
   for (const [timeout, value] of Object.entries(timeouts)) inRange(`timeouts.${timeout}`, value, 1, 2 ** 31 - 1)

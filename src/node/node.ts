@@ -1,22 +1,32 @@
 /** Starting a node: its config, its data directory and the platform under it. */
+import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { definitionError } from '../aggregate/error.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { storageFull } from '../log/error.ts'
+import { SHARDS_PATH } from '../log/path.ts'
 import { isStorageFull } from '../log/storage.ts'
 import { blocking, pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
+import { openRedisLeases } from '../platform/redis-leases.ts'
+import type { RedisSettings } from '../platform/redis-settings.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
+import { TcpNetwork } from '../platform/tcp-network.ts'
+import type { ClusterPorts } from './cluster-side.ts'
 import { loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
 import { identify, makeDirectory } from './data-directory.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { RunningNode, type Node, type NodePorts } from './running-node.ts'
 import { startInline, startThreaded } from './worker-handle.ts'
 
+/** An answer of the lease store takes less than a third of a lease, so that one that fails can be asked for again in time. */
+const LEASE_TIMEOUTS_PER_TTL = 4
+
 /**
- * Starts a node. Resolves when every shard has been taken over and is served.
+ * Starts a node. Resolves when every shard that is the node's has been taken over and is served: all of them, or, where
+ * the config names a Redis, its part of them.
  *
  * `config` is the URL or path of a `cluster.config.ts`, which worker threads load too; or a config itself, for a node
  * that runs inline.
@@ -25,22 +35,39 @@ import { startInline, startThreaded } from './worker-handle.ts'
  */
 export async function startNode(config: URL | string | ClusterConfig, overrides: Overrides = {}): Promise<Node> {
   const source = await resolveConfig(config, overrides)
-  makeDirectory(source.config.dataDir)
-  const unlock = await lockDirectory({
-    dataDir: source.config.dataDir,
-    clock: systemClock,
-    onWarning: source.config.onWarning,
-  })
+  const { dataDir, redis, onWarning } = source.config
+  makeDirectory(dataDir)
+  // The nodes of a cluster share the directory.
+  const isAlone = redis === undefined
+  const unlock = isAlone ? await lockDirectory({ dataDir, clock: systemClock, onWarning }) : () => Promise.resolve()
   try {
-    await new FileStorage(source.config.dataDir, blocking).removeLeftovers()
-    const storage = new FileStorage(source.config.dataDir, pooled)
+    if (isAlone) await new FileStorage(dataDir, blocking).removeLeftovers()
+    const storage = new FileStorage(dataDir, pooled)
     const identity = await identify(storage, source.config)
-    const node = new RunningNode(source.config, identity, systemPorts(source, identity, { storage, onClosed: unlock }))
+    const cluster = redis === undefined ? undefined : await clusterPorts(source.config, redis, storage)
+    const ports = systemPorts(source, identity, { storage, onClosed: unlock })
+    const node = new RunningNode(source.config, identity, { ...ports, cluster })
     await node.start()
     return node
   } catch (error) {
     await unlock()
     throw isStorageFull(error) ? storageFull(error) : error
+  }
+}
+
+async function clusterPorts(config: ClusterConfig, redis: RedisSettings, storage: FileStorage): Promise<ClusterPorts> {
+  const { name, nodeName, weight, network, timeouts } = config
+  const { listen = '127.0.0.1:0', advertise, secrets, tls } = network
+  return {
+    leases: openRedisLeases({ name, redis, timeoutMs: Math.floor(timeouts.leaseMs / LEASE_TIMEOUTS_PER_TTL) }),
+    network: new TcpNetwork({ ...(secrets && { secrets }), ...(tls && { tls }) }),
+    listen,
+    advertise,
+    id: randomUUID(),
+    name: nodeName,
+    weight,
+    leaseMs: timeouts.leaseMs,
+    isNew: (await storage.list(SHARDS_PATH)).length === 0,
   }
 }
 

@@ -7,16 +7,18 @@ import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, type PenholdError } from '../aggregate/error.ts'
 import { nodeClosed, quarantined } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
+import type { View } from '../cluster/leases.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
 import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
 import type { Clock } from '../log/clock.ts'
 import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
+import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
 import type { ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { Quarantine } from './quarantine.ts'
-import { Supervisor, workerName } from './supervisor.ts'
+import { Supervisor } from './supervisor.ts'
 import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
 import type { WorkerStatus } from './worker-host.ts'
 
@@ -29,6 +31,8 @@ export interface NodeStatus {
   readonly workerRestarts: number
   /** Requests that wait for their reply. */
   readonly underWay: number
+  /** For a node of several: who they are and what they own, as it has last heard. */
+  readonly cluster: View | undefined
 }
 
 /** A running node. Close it, or let `await using` do so: what was asked is answered and made durable first. */
@@ -52,6 +56,8 @@ export interface NodePorts {
   startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle>
   /** The node has ended. */
   onClosed(): Promise<void>
+  /** For a node that is one of several. Without it, it owns everything. */
+  readonly cluster?: ClusterPorts | undefined
 }
 
 export class RunningNode implements Node, RefHost {
@@ -63,10 +69,12 @@ export class RunningNode implements Node, RefHost {
   readonly #router: Router
   readonly #quarantine: Quarantine
   readonly #supervisor: Supervisor
+  readonly #cluster: ClusterSide | undefined
   readonly #workers: number
   #closing: Promise<void> | undefined
 
-  constructor(config: ClusterConfig, { clusterId, shards }: ClusterIdentity, ports: NodePorts) {
+  constructor(config: ClusterConfig, identity: ClusterIdentity, ports: NodePorts) {
+    const { clusterId, shards } = identity
     const { clock, random } = ports
     this.#config = config
     this.#ports = ports
@@ -74,34 +82,59 @@ export class RunningNode implements Node, RefHost {
     this.commandBytesMax = config.limits.commandBytesMax
     this.#placement = new StreamPlacement(clusterId, shards)
     this.#workers = config.workers === 'inline' ? 1 : config.workers
-    const names = Array.from({ length: this.#workers }, (_, worker) => workerName(worker))
-    const ring = createRing(
-      names.map((name) => ({ name, weight: 1 })),
-      shards,
-    )
     const { limits, timeouts, onWarning } = config
+    const side = ports.cluster
     this.#router = new Router({
       clock,
       shards,
       underWayMax: limits.underWayMax,
       timeoutMs: timeouts.askMs,
-      onBadFrame: (owner, error) => this.#supervisor.distrust(names.indexOf(owner), error),
+      onBadFrame: (owner, error) => this.#supervisor.distrust(owner, error),
+      ...(side === undefined ? {} : { onElsewhere: () => undefined }),
     })
-    for (const [shard, owner] of ring.owners.entries()) this.#router.assign(shard, owner)
     this.#quarantine = new Quarantine(clock)
+    const sideOptions = { identity: { ...identity }, workers: this.#workers, clock, router: this.#router, onWarning }
+    this.#cluster = side && new ClusterSide({ ...sideOptions, ports: side })
+    const cluster = this.#cluster
+    const ownerOf = (worker: number): string => cluster?.ownerOf(worker) ?? `worker-${worker}`
+    const shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
       quarantine: this.#quarantine,
       handlerMs: timeouts.handlerMs,
       onWarning,
-      start: (worker, events) => ports.startWorker(shardsOf(ring, names[worker]!), events),
+      ownerOf,
+      onWorker: (worker, handle) => cluster?.setWorker(worker, handle),
+      onLost: (worker, lost) => cluster?.lost(worker, lost),
+      start: (worker, events) => ports.startWorker(shardsOfWorker(worker), events),
     })
   }
 
-  /** Resolves when every shard has been taken over and is served. */
+  /** Alone it owns everything: each worker has its shards, for good. */
+  #divide(shards: number, ownerOf: (worker: number) => string): (worker: number) => readonly number[] {
+    const workers = Array.from({ length: this.#workers }, (_, worker) => ({ name: ownerOf(worker), weight: 1 }))
+    const ring = createRing(workers, shards)
+    for (const [shard, owner] of ring.owners.entries()) this.#router.assign(shard, owner)
+    return (worker) => shardsOf(ring, ownerOf(worker))
+  }
+
+  /** Resolves when every shard that is the node's at first has been taken over and is served. */
   async start(): Promise<void> {
-    await this.#supervisor.start(this.#workers)
+    if (this.#cluster === undefined) await this.#supervisor.start(this.#workers)
+    else await this.#join(this.#cluster)
+  }
+
+  async #join(cluster: ClusterSide): Promise<void> {
+    try {
+      await cluster.listen()
+      await this.#supervisor.start(this.#workers)
+      await cluster.join()
+    } catch (error) {
+      await this.#supervisor.close(this.#config.timeouts.stopMs)
+      await cluster.close()
+      throw error
+    }
   }
 
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
@@ -126,6 +159,7 @@ export class RunningNode implements Node, RefHost {
       workers: await this.#supervisor.status(),
       workerRestarts: this.#supervisor.restarts,
       underWay: this.#router.underWay,
+      cluster: this.#cluster?.view,
     }
   }
 
@@ -153,10 +187,13 @@ export class RunningNode implements Node, RefHost {
   }
 
   async #close(): Promise<void> {
-    await this.#router.drain(this.#config.timeouts.stopMs)
+    const { stopMs } = this.#config.timeouts
+    await this.#router.drain(stopMs)
     try {
-      await this.#supervisor.close(this.#config.timeouts.stopMs)
+      await this.#cluster?.drain(stopMs)
+      await this.#supervisor.close(stopMs)
     } finally {
+      await this.#cluster?.close()
       this.#router.close()
       await this.#ports.onClosed()
     }

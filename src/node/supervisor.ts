@@ -20,6 +20,12 @@ export interface SupervisorOptions {
   readonly quarantine: Quarantine
   readonly handlerMs: number
   readonly onWarning: (message: string) => void
+  /** What a worker is called among the routes. */
+  readonly ownerOf: (worker: number) => string
+  /** A worker serves; or, undefined, it has ended. */
+  readonly onWorker?: (worker: number, handle: WorkerHandle | undefined) => void
+  /** Shards of a worker were claimed by somebody else. */
+  readonly onLost?: (worker: number, shards: readonly number[]) => void
   /** Starts the worker of a number. */
   readonly start: (worker: number, events: WorkerEvents) => Promise<WorkerHandle>
 }
@@ -109,13 +115,15 @@ export class Supervisor {
     const handle = await this.#options.start(charge.worker, {
       onWarning,
       onEnd: (reason, what) => this.#ended(charge, handle, { reason, what }),
+      onLost: (shards) => this.#options.onLost?.(charge.worker, shards),
     })
     if (this.#isClosing) return handle.terminate()
     charge.handle = handle
     charge.servingSince = clock.monotonic()
     charge.seen = { count: -1, since: charge.servingSince }
     router.observe(handle.position)
-    router.attach(workerName(charge.worker), handle.link)
+    router.attach(this.#options.ownerOf(charge.worker), handle.link)
+    this.#options.onWorker?.(charge.worker, handle)
   }
 
   /** A worker that ended while users' code ran was ended by it: that command is not sent again. */
@@ -126,7 +134,8 @@ export class Supervisor {
       this.#blame(charge, handle, message, { kind: 'ended' })
       return
     }
-    if (what === 'thread' && charge.handle === handle) this.#options.router.threadEnded(workerName(charge.worker))
+    if (what === 'thread' && charge.handle === handle)
+      this.#options.router.threadEnded(this.#options.ownerOf(charge.worker))
     void this.#replace(charge, handle, { reason, isBlamed: false })
   }
 
@@ -143,8 +152,8 @@ export class Supervisor {
   }
 
   /** Replaces a worker that cannot be understood. */
-  distrust(worker: number, error: unknown): void {
-    const charge = this.#charges[worker]
+  distrust(owner: string, error: unknown): void {
+    const charge = this.#charges.find(({ worker }) => this.#options.ownerOf(worker) === owner)
     if (charge?.handle === undefined) return
     void this.#replace(charge, charge.handle, { reason: String(error), isBlamed: false })
   }
@@ -157,7 +166,8 @@ export class Supervisor {
     if (charge.handle !== handle || this.#isClosing) return
     const { router, clock, onWarning } = this.#options
     charge.handle = undefined
-    router.detach(workerName(charge.worker))
+    router.detach(this.#options.ownerOf(charge.worker))
+    this.#options.onWorker?.(charge.worker, undefined)
     this.#restarts += 1
     const isHealthy = why.isBlamed || clock.monotonic() - charge.servingSince > HEALTHY_MS
     charge.failures = isHealthy ? 0 : charge.failures + 1
@@ -215,9 +225,4 @@ export class Supervisor {
     // Its caller has given up waiting; the thread is held all the same.
     void this.#replace(charge, handle, { reason: `a handler has held its thread for ${handlerMs} ms`, isBlamed: false })
   }
-}
-
-/** What a node's worker is called among its routes. */
-export function workerName(worker: number): string {
-  return `worker-${worker}`
 }

@@ -10,17 +10,35 @@ import type { Storage } from '../log/storage.ts'
 import { startThread } from '../platform/thread.ts'
 import type { ClusterConfig, Overrides } from './config.ts'
 import { createProgressMemory, readProgress, type ProgressReading } from './progress.ts'
-import { hostWorker, type WorkerHost, type WorkerStatus } from './worker-host.ts'
+import { hostWorker, type OwnedShard, type WorkerHost, type WorkerStatus } from './worker-host.ts'
 import type { ThreadData } from './worker-thread.ts'
 
-export type ToWorker = { readonly kind: 'status' } | { readonly kind: 'close' }
+/** What a worker on a thread is asked from outside its mailboxes. */
+export interface WorkerCalls {
+  status(): Promise<WorkerStatus>
+  takeOver(shards: readonly number[]): Promise<readonly OwnedShard[]>
+  prepareRelease(): Promise<void>
+  release(shards: readonly number[], ms: number): Promise<void>
+}
+
+export type ToWorker =
+  | {
+      readonly kind: 'call'
+      readonly call: number
+      readonly name: keyof WorkerCalls
+      readonly args: readonly unknown[]
+    }
+  | { readonly kind: 'connect'; readonly port: unknown }
+  | { readonly kind: 'close' }
 export type FromWorker =
   | { readonly kind: 'ready'; readonly position: number }
+  | { readonly kind: 'returned'; readonly call: number; readonly value: unknown }
+  | { readonly kind: 'threw'; readonly call: number; readonly failure: Failure }
   /** It cannot start, for a reason that starting it again will not mend. */
   | { readonly kind: 'refused'; readonly failure: Failure }
   | { readonly kind: 'warning'; readonly message: string }
+  | { readonly kind: 'lost'; readonly shards: readonly number[] }
   | { readonly kind: 'broken'; readonly reason: string }
-  | { readonly kind: 'status'; readonly status: WorkerStatus }
   | { readonly kind: 'closed' }
 
 export interface WorkerHandle {
@@ -30,6 +48,12 @@ export interface WorkerHandle {
   progress(): ProgressReading
   /** Undefined where the worker ends before it can say. */
   status(): Promise<WorkerStatus | undefined>
+  /** As those of WorkerHost; undefined where the worker ends before it is done. */
+  takeOver(shards: readonly number[]): Promise<readonly OwnedShard[] | undefined>
+  prepareRelease(): Promise<void>
+  release(shards: readonly number[], ms: number): Promise<void>
+  /** One more link to the worker, for a sender of its own. */
+  connect(): Link
   /** Answers what is under way and ends. */
   close(): Promise<void>
   /** Ends at once, whatever it is doing; resolves when nothing of it runs any more. */
@@ -38,6 +62,8 @@ export interface WorkerHandle {
 
 export interface WorkerEvents {
   readonly onWarning: (message: string) => void
+  /** Somebody else has claimed shards that the worker served. */
+  readonly onLost: (shards: readonly number[]) => void
   /** The worker is of no use any more, and was not asked to end. `ended` is left out where that is not known. */
   readonly onEnd: (reason: string, ended?: Ended) => void
 }
@@ -59,14 +85,14 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
   const data: ThreadData = { configUrl: configUrl.href, overrides, clusterId, shards, progress: memory }
   return new Promise((resolve, reject) => {
     let phase: 'starting' | 'serving' | 'ending' = 'starting'
-    const statusWaiters: ((status: WorkerStatus | undefined) => void)[] = []
+    const calls = new Calls((message) => thread.post(message))
     let onClosed = (): void => undefined
     const end = (reason: string, ended: Ended): void => {
       if (phase === 'starting') reject(new Error(reason))
       else if (phase === 'serving') events.onEnd(reason, ended)
       phase = 'ending'
       onClosed()
-      for (const resolveStatus of statusWaiters.splice(0)) resolveStatus(undefined)
+      calls.end()
     }
     const thread = startThread('worker-thread', data, {
       onMessage(message) {
@@ -76,8 +102,9 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
           resolve({ ...handle, position: said.position })
         } else if (said.kind === 'refused') reject(((phase = 'ending'), fromFailure(said.failure)))
         else if (said.kind === 'warning') events.onWarning(said.message)
+        else if (said.kind === 'lost') events.onLost(said.shards)
         else if (said.kind === 'broken') end(said.reason, 'log')
-        else if (said.kind === 'status') statusWaiters.shift()?.(said.status)
+        else if (said.kind === 'returned' || said.kind === 'threw') calls.answered(said)
         else onClosed()
       },
       onEnd: (error) => end(String(error), 'thread'),
@@ -85,11 +112,11 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
     const handle: Omit<WorkerHandle, 'position'> = {
       link: thread.link,
       progress: () => readProgress(memory),
-      status: () =>
-        new Promise((resolveStatus) => {
-          statusWaiters.push(resolveStatus)
-          thread.post({ kind: 'status' } satisfies ToWorker)
-        }),
+      status: () => calls.make('status'),
+      takeOver: (...args) => calls.make('takeOver', ...args),
+      prepareRelease: () => calls.make('prepareRelease'),
+      release: (...args) => calls.make('release', ...args),
+      connect: () => thread.connect((port) => ({ kind: 'connect', port }) satisfies ToWorker),
       close: () =>
         new Promise((resolveClose) => {
           phase = 'ending'
@@ -102,6 +129,44 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
       },
     }
   })
+}
+
+/** Calls to a thread under way, by number. */
+class Calls {
+  readonly #post: (message: ToWorker) => void
+  readonly #underWay = new Map<number, { resolve: (value: never) => void; reject: (error: unknown) => void }>()
+  #last = 0
+  #isEnded = false
+
+  constructor(post: (message: ToWorker) => void) {
+    this.#post = post
+  }
+
+  /** Resolves to what the worker returns; to undefined where it ends before. */
+  make<Name extends keyof WorkerCalls>(
+    name: Name,
+    ...args: Parameters<WorkerCalls[Name]>
+  ): Promise<Awaited<ReturnType<WorkerCalls[Name]>> | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.#isEnded) return resolve(undefined)
+      this.#last += 1
+      this.#underWay.set(this.#last, { resolve, reject })
+      this.#post({ kind: 'call', call: this.#last, name, args })
+    })
+  }
+
+  answered(said: FromWorker & { readonly kind: 'returned' | 'threw' }): void {
+    const call = this.#underWay.get(said.call)
+    this.#underWay.delete(said.call)
+    if (said.kind === 'threw') call?.reject(fromFailure(said.failure))
+    else call?.resolve(said.value as never)
+  }
+
+  end(): void {
+    this.#isEnded = true
+    for (const { resolve } of this.#underWay.values()) resolve(undefined as never)
+    this.#underWay.clear()
+  }
 }
 
 export interface InlineOptions {
@@ -121,6 +186,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     link: far,
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: events.onWarning,
+    onLost: events.onLost,
     onBroken: (error) => events.onEnd(String(error), 'log'),
   })
   return {
@@ -128,6 +194,14 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     position: host.position,
     progress: () => ({ count: 0, isBusy: false, request: 0 }),
     status: async () => host.status(),
+    takeOver: (shards) => host.takeOver(shards),
+    prepareRelease: () => host.prepareRelease(),
+    release: (shards, ms) => host.release(shards, ms),
+    connect() {
+      const [nearer, farther] = createLinkPair(options.clock)
+      host.connect(farther)
+      return nearer
+    },
     close: () => host.close(),
     terminate: async () => far.close(),
   }

@@ -26,6 +26,8 @@ export interface WorkerHostOptions {
   readonly link: Link
   readonly progress: Progress
   readonly onWarning: (message: string) => void
+  /** Somebody else has claimed shards that were served here. */
+  readonly onLost: (shards: readonly number[]) => void
   readonly onBroken: (error: unknown) => void
 }
 
@@ -33,13 +35,27 @@ export interface WorkerHost {
   /** The greatest position in what it took over. */
   readonly position: number
   readonly status: () => WorkerStatus
+  /** Takes shards over; resolves to those that are served from now on. @throws PenholdError `StorageFull` */
+  takeOver(shards: readonly number[]): Promise<readonly OwnedShard[]>
+  /** Makes ready for shards to leave. @throws PenholdError `StorageFull` */
+  prepareRelease(): Promise<void>
+  /** Gives shards up; what takes longer than `ms` to answer is answered with a doubt. */
+  release(shards: readonly number[], ms: number): Promise<void>
+  /** Takes messages from one more sender. */
+  connect(link: Link): void
   /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
 }
 
+export interface OwnedShard {
+  readonly shard: number
+  readonly epoch: number
+  readonly seq: number
+}
+
 export interface WorkerStatus {
   readonly journal: number
-  readonly shards: readonly { readonly shard: number; readonly epoch: number; readonly seq: number }[]
+  readonly shards: readonly OwnedShard[]
   /** Shards that cannot be opened, with the reason. */
   readonly refused: readonly { readonly shard: number; readonly reason: string }[]
   /** Segments of former owners that end in the middle of a batch, and indexes that had to be made again. */
@@ -50,7 +66,7 @@ export interface WorkerStatus {
 
 /** @throws PenholdError `BadDefinition` where the log has events that the definitions have no path for */
 export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost> {
-  const { storage, clock, random, config, clusterId, shards, link, progress, onWarning, onBroken } = options
+  const { storage, clock, random, config, clusterId, shards, link, progress, onWarning, onLost, onBroken } = options
   const log = await Log.open({
     storage,
     clock,
@@ -61,7 +77,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     node: `${config.name}/${process.pid}`,
   })
   const { aggregates, limits } = config
-  const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onBroken })
+  const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onLost, onBroken })
   const problems = await worker.missingPaths()
   if (problems.length > 0) {
     await close(worker, log)
@@ -75,10 +91,21 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   }
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
-  const sender = createLinkSender(link, (reply) => supersession.observe(reply))
-  link.onFrame((frame) => worker.receive(sender, readMessages(frame, clock.monotonic())))
+  const connect = (to: Link): void => {
+    const sender = createLinkSender(to, (reply) => supersession.observe(reply))
+    to.onFrame((frame) => worker.receive(sender, readMessages(frame, clock.monotonic())))
+  }
+  connect(link)
   return {
     position: log.positions.last,
+    connect,
+    async takeOver(wanted) {
+      const served = await worker.moves.takeOver(wanted)
+      warnOfRefused(log, onWarning)
+      return log.ownedShards.filter(({ shard }) => served.includes(shard))
+    },
+    prepareRelease: () => worker.moves.prepareRelease(),
+    release: (leaving, ms) => worker.moves.release(leaving, ms),
     status: () => ({
       journal: log.journal,
       shards: log.ownedShards,

@@ -1,14 +1,14 @@
-/** The entry of a worker's thread. Says `ready`, `warning`, `broken`, `status` and `closed`; is told `status` and `close`. */
+/** The entry of a worker's thread. What it says and is told: worker-handle.ts. */
 import { PenholdError } from '../aggregate/error.ts'
 import { toFailure } from '../actor/error.ts'
 import { blocking } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { surviveStrayErrors } from '../platform/stray-errors.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
-import { insideThread } from '../platform/thread.ts'
+import { insideThread, linkOver } from '../platform/thread.ts'
 import { loadConfig, type Overrides } from './config.ts'
 import { writeProgress } from './progress.ts'
-import { hostWorker } from './worker-host.ts'
+import { hostWorker, type WorkerHost } from './worker-host.ts'
 import type { FromWorker, ToWorker } from './worker-handle.ts'
 
 export interface ThreadData {
@@ -37,11 +37,13 @@ async function run(): Promise<void> {
       link: thread.link,
       progress: writeProgress(progress),
       onWarning: warn,
+      onLost: (lost) => say({ kind: 'lost', shards: lost }),
       onBroken: (error) => say({ kind: 'broken', reason: String(error) }),
     })
     thread.onMessage((message) => {
-      const { kind } = message as ToWorker
-      if (kind === 'status') say({ kind: 'status', status: host.status() })
+      const told = message as ToWorker
+      if (told.kind === 'call') void answer(host, told).then(say)
+      else if (told.kind === 'connect') host.connect(linkOver(told.port))
       else
         void host
           .close()
@@ -54,6 +56,15 @@ async function run(): Promise<void> {
     if (!(error instanceof PenholdError)) throw error
     say({ kind: 'refused', failure: toFailure(error) })
     thread.close()
+  }
+}
+
+async function answer(host: WorkerHost, { call, name, args }: ToWorker & { kind: 'call' }): Promise<FromWorker> {
+  try {
+    const method = host[name] as (...given: readonly unknown[]) => unknown
+    return { kind: 'returned', call, value: await method(...args) }
+  } catch (error) {
+    return { kind: 'threw', call, failure: toFailure(error) }
   }
 }
 

@@ -10,6 +10,8 @@ import { createPortLink } from './port-link.ts'
 export interface Thread {
   readonly link: Link
   post(message: unknown): void
+  /** One more link to the thread. Its other end goes there in the message that `wrap` makes of it, for `linkOver`. */
+  connect(wrap: (port: unknown) => unknown): Link
   /** Ends the thread at once; resolves when nothing of it runs any more. */
   terminate(): Promise<void>
 }
@@ -33,8 +35,18 @@ export function startThread(entry: string, data: object, events: ThreadEvents): 
   return {
     link: createPortLink(port1),
     post: (message) => thread.postMessage(message),
+    connect(wrap) {
+      const channel = new MessageChannel()
+      thread.postMessage(wrap(channel.port2), [channel.port2])
+      return createPortLink(channel.port1)
+    },
     terminate: async () => void (await thread.terminate()),
   }
+}
+
+/** The thread's end of a link that `connect` made. */
+export function linkOver(port: unknown): Link {
+  return createPortLink(port as MessagePort)
 }
 
 /** The inside of a thread: what it was started with and how it talks to whoever started it. */

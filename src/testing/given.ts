@@ -159,6 +159,9 @@ function createWhen(scene: Scene, outcome: Outcome): unknown {
       if (typeof expected === 'function') {
         throw new Error('given … when … then … waits for nothing: leave out the await, and say what you expect')
       }
+      if (typeof expected !== 'object' || expected === null) {
+        throw failure(`then takes events or a rejection, and was given ${String(expected)}`)
+      }
       const { kind } = expected as { readonly kind?: unknown }
       if (kind === 'rejection') checkRejection(scene, outcome, expected as ExpectedRejection)
       else checkEvents(scene, outcome, Array.isArray(expected) ? expected : [expected])
@@ -264,6 +267,8 @@ function checkState(scene: Scene, outcome: Outcome, expected: unknown): void {
   const state = outcome.kind === 'accepted' ? outcome.state : scene.state
   if (typeof expected === 'function') {
     const isRight: unknown = (expected as (state: unknown) => unknown)(state)
+    // What it finds later nobody would hear of.
+    if (isRight instanceof Promise) throw failure('thenState waits for nothing: its function must not be async')
     if (isRight === false) fail(scene, `a state for which ${String(expected)}`, describeValue(state))
   } else if (difference(expected, state) !== undefined) {
     fail(scene, describeValue(expected), describeValue(state))

@@ -1,48 +1,202 @@
 /**
- * A lease store that cannot be trusted: it says who may try to own something, for a time, and can be made to forget, to
- * hang, and to grant twice. What holds must hold whatever it does (I1).
+ * The lease store of a simulated cluster: what Redis promises, by the kernel's clock, and what it may do instead. It can
+ * forget, hang, be away, be out of one member's reach, and grant what another has. What holds must hold whatever it
+ * does (I1).
  */
+import {
+  checkBeat,
+  clusterNameTaken,
+  HEARD_SHARE,
+  leasesUnavailable,
+  type Beat,
+  type ClusterMark,
+  type Leases,
+  type Member,
+  type View,
+} from '../cluster/leases.ts'
 import type { Kernel } from './kernel.ts'
 
-interface Lease {
-  readonly holder: string
+interface Registration {
+  readonly member: Member
+  readonly ttlMs: number
   readonly untilMs: number
 }
 
+interface Grant {
+  readonly member: string
+  readonly worker: number
+  readonly epoch: number
+  readonly untilMs: number
+}
+
+const LATENCY_MS = 1
+/** So much of the ttl a beat waits for its answer: there is time for two more before the lease runs out. */
+const TIMEOUT_SHARE = 0.3
+/** So long the others wait. */
+const TIMEOUT_MS = 1000
+
 export class SimulatedLeases {
   readonly #kernel: Kernel
-  readonly #leases = new Map<string, Lease>()
+  readonly #members = new Map<string, Registration>()
+  readonly #leases = new Map<number, Grant>()
+  #cluster: ClusterMark | undefined
+  #settlesAtMs = 0
   #hangsUntilMs = 0
+  #awayUntilMs = 0
+  readonly #cutOffUntilMs = new Map<string, number>()
   #grantsTwice = 0
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel
   }
 
-  /** Takes or renews a lease. Resolves to whether `holder` has it now. */
-  async acquire(key: string, holder: string, ttlMs: number): Promise<boolean> {
-    await this.#kernel.sleep(1)
-    if (this.#hangsUntilMs > this.#kernel.now) await this.#kernel.sleep(this.#hangsUntilMs - this.#kernel.now)
-    const lease = this.#leases.get(key)
-    if (lease !== undefined && lease.holder !== holder && lease.untilMs > this.#kernel.now) {
-      if (this.#grantsTwice === 0) return false
-      this.#grantsTwice -= 1
+  /** The port, for whoever runs at a place; `cutOff` names the place. */
+  connect(place: string): Leases {
+    let isClosed = false
+    const ask = async <Result>(timeoutMs: number, operation: () => Result): Promise<Result> => {
+      if (isClosed) throw leasesUnavailable('the connection is closed')
+      return this.#within(timeoutMs, this.#travel(place).then(operation))
     }
-    this.#leases.set(key, { holder, untilMs: this.#kernel.now + ttlMs })
-    return true
+    return {
+      beat: async (beat) => {
+        checkBeat(beat)
+        return ask(beat.ttlMs * TIMEOUT_SHARE, () => this.#beat(beat))
+      },
+      look: () => ask(TIMEOUT_MS, () => (this.#cluster === undefined ? undefined : this.#view(this.#cluster))),
+      leave: (member) => ask(TIMEOUT_MS, () => this.#leave(member)),
+      async close() {
+        isClosed = true
+      },
+    }
   }
 
-  /** Everything is gone, as after a flush or a fail-over to a copy that lagged. */
+  /** Everything is gone, as after a flush or a fail-over to an empty copy. */
   forget(): void {
+    this.#cluster = undefined
+    this.#settlesAtMs = 0
+    this.#members.clear()
     this.#leases.clear()
   }
 
+  /** It takes nothing up for a while; then all that waited, though who sent it may have given up. */
   hang(forMs: number): void {
     this.#hangsUntilMs = this.#kernel.now + forMs
   }
 
-  /** The next who asks is granted what another holds. */
+  /** Nobody reaches it for a while. */
+  beAway(forMs: number): void {
+    this.#awayUntilMs = this.#kernel.now + forMs
+  }
+
+  /** Whoever runs at this place does not reach it for a while. */
+  cutOff(place: string, forMs: number): void {
+    this.#cutOffUntilMs.set(place, this.#kernel.now + forMs)
+  }
+
+  /** The next that wants what another has is granted it. */
   grantTwice(): void {
     this.#grantsTwice += 1
+  }
+
+  /** Resolves when the store takes a request up. */
+  async #travel(place: string): Promise<void> {
+    const kernel = this.#kernel
+    await kernel.sleep(LATENCY_MS)
+    if (this.#awayUntilMs > kernel.now) throw leasesUnavailable('it is away')
+    if ((this.#cutOffUntilMs.get(place) ?? 0) > kernel.now) throw leasesUnavailable(`it is out of reach of ${place}`)
+    if (this.#hangsUntilMs > kernel.now) await kernel.sleep(this.#hangsUntilMs - kernel.now)
+  }
+
+  /** Who waits gives up after a while; what was asked takes its course. */
+  #within<Result>(timeoutMs: number, answer: Promise<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#kernel.after(timeoutMs, () => reject(leasesUnavailable(`no answer in ${timeoutMs} ms`)))
+      answer.then(resolve, reject).finally(cancel)
+    })
+  }
+
+  #beat(beat: Beat): View {
+    const { cluster, member, ttlMs } = beat
+    const now = this.#kernel.now
+    this.#register(beat)
+    this.#prune()
+    const untilMs = now + ttlMs
+    this.#members.set(member.id, { member, ttlMs, untilMs })
+    for (const { shard, to } of beat.release) this.#release(member.id, shard, to)
+    for (const { shard, worker, epoch } of beat.hold) {
+      const lease = this.#leases.get(shard)
+      const isFree = lease === undefined || lease.member === member.id || epoch > lease.epoch
+      if (isFree) this.#leases.set(shard, { member: member.id, worker, epoch, untilMs })
+    }
+    for (const { shard, worker } of beat.want) this.#want(shard, { member: member.id, worker, epoch: 0, untilMs })
+    return this.#view(cluster)
+  }
+
+  /** Knows whose data this is about from here on, and whether the store can be sure of who has what. */
+  #register({ cluster, member, ttlMs, isNew }: Beat): void {
+    const now = this.#kernel.now
+    const known = this.#cluster
+    if (known !== undefined && (known.clusterId !== cluster.clusterId || known.shards !== cluster.shards)) {
+      if (this.#members.size > 0) throw clusterNameTaken('simulated', { known, told: cluster }, 'Forget the other.')
+      this.forget()
+    }
+    const others = [...this.#members.keys()].some((id) => id !== member.id)
+    const isHeard = [...this.#members.values()].some((each) => each.untilMs - now >= each.ttlMs * HEARD_SHARE)
+    if (this.#cluster === undefined) this.#settlesAtMs = isNew ? 0 : now + ttlMs
+    else if (others && !isHeard) this.#settlesAtMs = now + ttlMs
+    this.#cluster = cluster
+  }
+
+  #release(member: string, shard: number, to: Beat['release'][number]['to']): void {
+    const lease = this.#leases.get(shard)
+    if (lease !== undefined && lease.member !== member) return
+    const target = to === undefined ? undefined : this.#members.get(to.member)
+    if (to === undefined || target === undefined) this.#leases.delete(shard)
+    else this.#leases.set(shard, { ...to, epoch: 0, untilMs: this.#kernel.now + target.ttlMs })
+  }
+
+  #want(shard: number, grant: Grant): void {
+    const lease = this.#leases.get(shard)
+    if (lease?.member === grant.member) {
+      this.#leases.set(shard, { ...grant, epoch: lease.epoch })
+    } else if (lease === undefined) {
+      if (!this.#isSettling) this.#leases.set(shard, grant)
+    } else if (this.#grantsTwice > 0) {
+      this.#grantsTwice -= 1
+      this.#leases.set(shard, grant)
+    }
+  }
+
+  #leave(member: string): void {
+    this.#members.delete(member)
+    for (const [shard, lease] of this.#leases) if (lease.member === member) this.#leases.delete(shard)
+  }
+
+  #prune(): void {
+    const now = this.#kernel.now
+    for (const [id, { untilMs }] of this.#members) if (untilMs <= now) this.#members.delete(id)
+    for (const [shard, { member, untilMs }] of this.#leases) {
+      if (untilMs <= now || !this.#members.has(member)) this.#leases.delete(shard)
+    }
+  }
+
+  get #isSettling(): boolean {
+    return this.#kernel.now < this.#settlesAtMs
+  }
+
+  #view(cluster: ClusterMark): View {
+    const now = this.#kernel.now
+    const members = [...this.#members.values()].filter(({ untilMs }) => untilMs > now)
+    const until = new Map(members.map(({ member, untilMs }) => [member.id, untilMs]))
+    const leases = [...this.#leases].map(([shard, { member, worker, epoch, untilMs }]) => {
+      const remainingMs = Math.min(untilMs, until.get(member) ?? 0) - now
+      return { shard, member, worker, epoch, remainingMs }
+    })
+    return {
+      cluster,
+      members: members.map(({ member }) => member).sort((a, b) => (a.id < b.id ? -1 : 1)),
+      leases: leases.filter(({ remainingMs }) => remainingMs > 0).sort((a, b) => a.shard - b.shard),
+      isSettling: this.#isSettling,
+    }
   }
 }

@@ -232,7 +232,10 @@ class SimulatedMachine implements Machine {
       life.isBroken = true
       if (!/^(JournalBroken|ProcessDied)/.test(reason)) this.#defect = new Error(`a worker ended: ${reason}`)
     }
-    return startInline({ ...ports, clusterId: CLUSTER_ID, shards }, { onWarning: this.#options.onWarning, onEnd })
+    return startInline(
+      { ...ports, clusterId: CLUSTER_ID, shards },
+      { onWarning: this.#options.onWarning, onLost: () => undefined, onEnd },
+    )
   }
 
   #createRouter(): Router {

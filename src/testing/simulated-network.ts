@@ -1,10 +1,13 @@
 /**
- * The network of the simulator: connections between threads, on which frames arrive in order, after a while, or, once
- * the connection is cut, not at all. A cut may be of one direction alone, and nobody is told.
+ * The network of the simulator. Between the threads of a process: links, on which frames arrive in order, after a while,
+ * or, once the link is cut, not at all. Between nodes: the port of cluster/network.ts, one `host` for each node, with
+ * what networks do to connections. A cut may be of one direction alone, and nobody is told.
  */
 import type { Link } from '../cluster/link.ts'
+import type { Network } from '../cluster/network.ts'
 import type { Kernel } from './kernel.ts'
 import type { SeededRandom } from './random.ts'
+import { SimulatedHosts, type Path } from './simulated-hosts.ts'
 import type { SimulatedThread } from './simulated-thread.ts'
 
 export class SimulatedNetwork {
@@ -12,11 +15,48 @@ export class SimulatedNetwork {
   readonly #random: SeededRandom
   /** A frame takes up to so long. */
   latencyMs: number
+  readonly #hosts: SimulatedHosts
 
   constructor(kernel: Kernel, random: SeededRandom, latencyMs: number) {
     this.#kernel = kernel
     this.#random = random
     this.latencyMs = latencyMs
+    this.#hosts = new SimulatedHosts(kernel, () => this.#someLatency())
+  }
+
+  /** The network as a node on this thread has it, at addresses `name:port`. The name's former node has to be dead. */
+  host(name: string, thread: SimulatedThread): Network {
+    return this.#hosts.host(name, thread)
+  }
+
+  /** What goes this way between hosts waits, new connections too, and nobody is told. Never mended, it never arrives. */
+  cut(path: Path): void {
+    this.#hosts.cut(path)
+  }
+
+  /** What waited since the cut arrives, as TCP sends it again, and what follows. */
+  mend(path: Path): void {
+    this.#hosts.mend(path)
+  }
+
+  /** What goes this way takes so much longer. */
+  delay(path: Path, ms: number): void {
+    this.#hosts.delay(path, ms)
+  }
+
+  /** Connections between the two hosts break; both ends are told, and what was under way is lost. */
+  reset(a: string, b: string): void {
+    this.#hosts.reset(a, b)
+  }
+
+  /** New connections to the host are refused, or are no longer. Those that stand stay. */
+  refuse(host: string, isRefused: boolean): void {
+    this.#hosts.refuse(host, isRefused)
+  }
+
+  /** The host's node was killed: after a while the others are told that their connections to it broke. */
+  died(host: string): void {
+    this.#hosts.died(host)
   }
 
   /** The two ends of a new connection. */
@@ -30,7 +70,11 @@ export class SimulatedNetwork {
 
   #carry(frame: Uint8Array, arrive: () => void): void {
     this.#kernel.note(`frame ${frame.length}`)
-    this.#kernel.after((this.#random.below(1000) / 1000) * this.latencyMs, arrive)
+    this.#kernel.after(this.#someLatency(), arrive)
+  }
+
+  #someLatency(): number {
+    return (this.#random.below(1000) / 1000) * this.latencyMs
   }
 }
 

@@ -160,6 +160,7 @@ export class SimulatedNode {
         link: far,
         progress: { enter: () => undefined, leave: () => undefined },
         onWarning: (message) => toMain(() => events.onWarning(message)),
+        onLost: (lost) => toMain(() => events.onLost(lost)),
         onBroken: fail,
       })
       const serve = (host: WorkerHost): void => {
@@ -172,8 +173,27 @@ export class SimulatedNode {
 
   #handle(worker: WorkerThread, link: WorkerHandle['link'], host: WorkerHost): WorkerHandle {
     const toMain = (callback: () => void): void => void this.#options.kernel.after(0, () => this.main.run(callback))
+    const call = <T>(work: () => Promise<T>): Promise<T | undefined> =>
+      new Promise((resolve, reject) => {
+        if (worker.thread.isDead) return resolve(undefined)
+        const told = (tell: () => void): void => toMain(tell)
+        worker.thread.run(() => {
+          work().then(
+            (value) => told(() => resolve(value)),
+            (error: unknown) => told(() => reject(error)),
+          )
+        })
+      })
     return {
       link,
+      takeOver: (shards) => call(() => host.takeOver(shards)),
+      prepareRelease: () => call(() => host.prepareRelease()),
+      release: (shards, ms) => call(() => host.release(shards, ms)),
+      connect: () => {
+        const [near, far] = this.#options.network.connect(this.main, worker.thread)
+        worker.thread.run(() => host.connect(far))
+        return near
+      },
       position: host.position,
       progress: () => ({ count: 0, isBusy: false, request: 0 }),
       status: async () => (worker.thread.isDead ? undefined : host.status()),

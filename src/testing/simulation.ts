@@ -3,6 +3,7 @@
  * faults. Whoever holds the lease starts a node there; one that is killed is started again; one that was stopped and
  * superseded goes on as a second writer, which is what the log must withstand.
  */
+import type { Leases } from '../cluster/leases.ts'
 import type { Storage } from '../log/storage.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { Kernel } from './kernel.ts'
@@ -41,6 +42,7 @@ export type SimulatedFault = { readonly atMs: number } & (
 
 interface Place {
   readonly name: string
+  readonly leases: Leases
   readonly machine: MachineClock
   node: SimulatedNode | undefined
   isServing: boolean
@@ -88,6 +90,7 @@ export class Simulation {
     this.#leases = new SimulatedLeases(this.kernel)
     this.#places = Array.from({ length: options.places }, (_, i) => ({
       name: `place-${i}`,
+      leases: this.#leases.connect(`place-${i}`),
       // Quartz is right to a ten-thousandth or so; much worse is allowed for here.
       machine: { wallMs: WALL_MS + this.random.below(2000), rate: 0.95 + this.random.below(100) / 1000 },
       node: undefined,
@@ -176,7 +179,8 @@ export class Simulation {
     const again = (): void => void this.kernel.after(RENEW_MS, () => this.#tend(place))
     // A stopped process renews nothing.
     if (place.isStopped) return again()
-    void this.#leases.acquire('data', place.name, LEASE_MS).then((isGranted) => {
+    void this.#isGranted(place).then((isGranted) => {
+      if (isGranted === undefined) return again()
       place.denials = isGranted ? 0 : place.denials + 1
       // One that was superseded by somebody who has gone since must claim its shards again.
       if (isGranted && place.isSuperseded) this.#kill(place)
@@ -185,6 +189,31 @@ export class Simulation {
       if (place.denials === DENIALS_MAX && place.isServing) this.#retire(place)
       again()
     })
+  }
+
+  /**
+   * Whether the place has the one lease that there is; undefined where the store does not answer. Agents assert nothing and call everything new, so that a store
+   * that forgets grants it to whoever comes next: there are more second writers than nodes would make.
+   */
+  async #isGranted(place: Place): Promise<boolean | undefined> {
+    const { name } = place
+    const want = [{ shard: 0, worker: 0 }]
+    const member = { id: name, name, address: name, workers: 1, weight: 1, protocol: 1, state: 'up' as const }
+    const cluster = { clusterId: 'simulated', shards: 1 }
+    try {
+      const view = await place.leases.beat({
+        cluster,
+        member,
+        ttlMs: LEASE_MS,
+        hold: [],
+        want,
+        release: [],
+        isNew: true,
+      })
+      return view.leases.some((lease) => lease.member === name)
+    } catch {
+      return undefined
+    }
   }
 
   async #start(place: Place): Promise<void> {

@@ -60,6 +60,7 @@ export async function open(
     limits: { ...DEFAULT_ACTOR_LIMITS, ...limits },
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: (message) => warnings.push(message),
+    onLost: () => undefined,
     onBroken: (error) => {
       throw error
     },

@@ -202,7 +202,10 @@ async function readLog(job: ToLogReader): Promise<FromLogReader> {
   const timer = setTimeout(() => child.kill('SIGKILL'), READ_MS_MAX)
   try {
     return await new Promise<FromLogReader>((resolve, reject) => {
-      child.once('message', (told) => resolve(told as FromLogReader))
+      // Warnings come first, where the log has something to tell.
+      child.on('message', (told: FromLogReader | { readonly kind: 'warning' }) => {
+        if (!('kind' in told)) resolve(told)
+      })
       child.once('exit', (code, signal) => reject(new Error(`the log's reader ended with ${signal ?? code}`)))
       child.send(job)
     })

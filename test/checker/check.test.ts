@@ -118,6 +118,15 @@ test('gaps in the log are found, and positions that do not grow', () => {
   const gap = checkShards(new Map([['account/1', [first, { ...second, seq: 3 }]]]))
   expect(gap).toMatchObject([{ kind: 'seq-gap', message: 'the event after seq 1 of shard 0 has seq 3' }])
   expect(checkShards(new Map([['account/1', [first, { ...second, seq: 1 }]]]))).toHaveLength(1)
+  const other = { ...second, version: 1, position: first.position }
+  expect(
+    checkShards(
+      new Map([
+        ['account/1', [first]],
+        ['account/2', [other]],
+      ]),
+    ),
+  ).toMatchObject([{ kind: 'position-order', message: 'seq 2 is at 10, the one before at 10' }])
 })
 
 test('streams are checked each by itself', () => {

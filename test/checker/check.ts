@@ -26,16 +26,23 @@ export function check(history: readonly Entry[], log: LoggedStreams): Violation[
   )
 }
 
-/** That each shard counts its events 1, 2, 3 …; for a log that holds all streams of its shards. */
+/** That each shard counts its events 1, 2, 3 …, at growing positions; for a log that holds all streams of its shards. */
 export function checkShards(log: LoggedStreams): Violation[] {
   const violations: Violation[] = []
   const byShard = Map.groupBy([...log.values()].flat(), ({ shard }) => shard)
   for (const [shard, events] of byShard) {
-    const seqs = events.map(({ seq }) => seq).toSorted((a, b) => a - b)
-    const at = seqs.findIndex((seq, i) => seq !== i + 1)
-    if (at === -1) continue
-    const message = `the event after seq ${seqs[at - 1] ?? 0} of shard ${shard} has seq ${seqs[at]}`
-    violations.push({ kind: 'seq-gap', stream: `shard ${shard}`, message })
+    const stream = `shard ${shard}`
+    const row = events.toSorted((a, b) => a.seq - b.seq)
+    const gap = row.findIndex(({ seq }, i) => seq !== i + 1)
+    if (gap !== -1) {
+      const message = `the event after seq ${row[gap - 1]?.seq ?? 0} of shard ${shard} has seq ${row[gap]!.seq}`
+      violations.push({ kind: 'seq-gap', stream, message })
+    }
+    const early = row.findIndex(({ position }, i) => i > 0 && position <= row[i - 1]!.position)
+    if (early !== -1) {
+      const message = `seq ${row[early]!.seq} is at ${row[early]!.position}, the one before at ${row[early - 1]!.position}`
+      violations.push({ kind: 'position-order', stream, message })
+    }
   }
   return violations
 }

@@ -135,6 +135,33 @@ describe('penhold', () => {
     for (let i = 0; i < 20; i += 1) expect(await node.ref(Account, `a${i}`).query('balance')).toBe(1)
   })
 
+  test('what could be mended is told, also where something else could not be', async () => {
+    const dataDir = await dataDirectory()
+    const [harmed, unknown] = ['journals/00000001/000001.log', 'journals/00000009/000001.log']
+    const path = join(dataDir, harmed)
+    const length = fs.statSync(path).size
+    for (const files of [
+      [harmed, unknown],
+      [unknown, harmed],
+    ]) {
+      flip(path, Math.floor(length / 2))
+      const words = files.flatMap((file) => ['--mend', file])
+      expect(await penhold('repair', '--data', dataDir, ...words)).toMatchObject({
+        code: 1,
+        out: expect.stringMatching(new RegExp(`^repaired ${harmed}: .*\\n.*no damage`, 's')) as string,
+        err: expect.stringContaining(`nothing of ${unknown} can be mended`) as string,
+      })
+    }
+    flip(path, Math.floor(length / 2))
+    const words = ['--mend', unknown, '--mend', harmed, '--json']
+    const { out } = await penhold('repair', '--data', dataDir, ...words)
+    expect(JSON.parse(out)).toMatchObject({
+      damages: 0,
+      repairs: [{ file: harmed }],
+      refused: [expect.stringContaining(unknown) as string],
+    })
+  })
+
   test('a loss is accepted only for the file that is named', async () => {
     const dataDir = await dataDirectory()
     const file = 'journals/00000001/000001.log'
@@ -195,21 +222,6 @@ describe('penhold', () => {
     )
     expect(fs.readFileSync(path).equals(before)).toBe(true)
     expect(await penhold('verify', '--data', dataDir)).toMatchObject({ code: 0 })
-  })
-
-  test('one file that cannot be mended keeps none of the others from it', async () => {
-    const dataDir = await dataDirectory()
-    const file = 'journals/00000001/000001.log'
-    const before = fs.readFileSync(join(dataDir, file))
-    flip(join(dataDir, file), Math.floor(before.length / 2))
-    const words = ['repair', '--data', dataDir, '--mend', 'cluster.json', '--mend', file]
-    const { code, out, err } = await penhold(...words)
-    expect([code, err]).toEqual([
-      1,
-      'nothing of cluster.json can be mended for certain; penhold verify says what can be done\n',
-    ])
-    expect(out).toContain('no damage')
-    expect(fs.readFileSync(join(dataDir, file)).equals(before)).toBe(true)
   })
 
   test('what there is is counted in good English, and small sizes are small', async () => {

@@ -1,4 +1,5 @@
 import { batch, opening } from './batch.ts'
+import { connection, handshake } from './connection.ts'
 import { aggregate, cluster, values } from './definitions.ts'
 import { directory } from './directory.ts'
 import { claim, clusterFile, index, lockFile, names } from './files.ts'
@@ -18,6 +19,8 @@ export const TARGETS: readonly Target[] = [
   names,
   messageFrame,
   replyFrame,
+  handshake,
+  connection,
   cluster,
   aggregate,
   values,

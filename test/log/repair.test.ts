@@ -145,6 +145,16 @@ describe('what is known for certain is mended', () => {
     await expectClean(disk)
   })
 
+  test('claims that are right, or that nobody needs any more, are left alone', async () => {
+    const { disk } = await writeSmallLog(1)
+    const { survey, identity } = await check(disk)
+    const options = { storage: new SimulatedStorage(disk), clock, identity, survey }
+    const before = new Map([...disk.files].map(([path, { live }]) => [path, live]))
+    for (const epoch of [1, 2, 3]) expect(await mendFile(options, claimPath(0, epoch))).toBeUndefined()
+    expect(new Map([...disk.files].map(([path, { live }]) => [path, live]))).toEqual(before)
+    await expectClean(disk)
+  })
+
   test('indexes that are missing are made again, byte for byte', async () => {
     const { disk } = await writeSmallLog(4)
     const before = new Map([...disk.files].map(([path, { live }]) => [path, live]))

@@ -1,15 +1,18 @@
 import { expect, test } from 'vitest'
+import { encodeChecked } from '../../src/log/checked-json.ts'
+import { encodeIdentity } from '../../src/log/cluster-identity.ts'
 import { encode } from '../../src/log/codec.ts'
 import { Log } from '../../src/log/log.ts'
 import { claimPath, fencePath, journalPath, segmentPath } from '../../src/log/path.ts'
 import { NOWHERE, RecordKind, type Address, type RecordParts } from '../../src/log/record.ts'
+import { encodeOpening } from '../../src/log/reign.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { verify } from '../../src/log/verify/verify.ts'
 import type { Finding } from '../../src/log/verify/finding.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
-import { deposit } from '../actor/harness.ts'
+import { SimulatedStorage, type Fault } from '../../src/testing/simulated-storage.ts'
+import { deposit, type Harness } from '../actor/harness.ts'
 import { A, pieces, written, X } from './damaged-log.ts'
 import { copyOfDisk, emptyDisk, openPurses, putFile, writeSmallLog } from './small-log.ts'
 
@@ -62,6 +65,12 @@ test.each<[string, (first: Address, position: number) => Partial<RecordParts>, R
     /its chain leads to .* at byte 8/,
   ],
   ['data that cannot be decoded', () => ({ data: sliceOf(Buffer.from([0x92, 1])) }), /cannot be decoded/],
+  ['an opening that says nothing', () => ({ kind: RecordKind.opened, data: sliceOf(encode({})) }), /is no opening/],
+  [
+    'an opening of another epoch',
+    () => ({ kind: RecordKind.opened, data: sliceOf(encodeOpening({ shard: 0, epoch: 7, reigns: [] })) }),
+    /is no opening/,
+  ],
   ['a kind that does not exist', () => ({ kind: 9 as never }), /is not what was written/],
 ])('%s is found', async (_, wrong, problem) => {
   expect(await findings(await wronglyWritten(() => ({})))).toEqual([])
@@ -141,6 +150,57 @@ test('a shard that went from a journal to one with a smaller number is followed 
   expect(await first.ask(deposit(A, 1))).toMatchObject({ version: 3 })
   await first.worker.close()
   expect(await findings(disk)).toEqual([])
+})
+
+test('a segment that was exchanged for another is found, though it looks like an unfinished write to a node', async () => {
+  const { disk } = await writeSmallLog(3)
+  const last = segmentPath(3, 2)
+  putFile(disk, last, disk.files.get(segmentPath(2, 1))!.live)
+  expect(await findings(disk)).toContainEqual(
+    expect.objectContaining({
+      severity: 'damage',
+      file: last,
+      problem: `a whole batch of ${segmentPath(2, 1)}, byte 0 stands here`,
+    }),
+  )
+})
+
+test('the cluster.json of another cluster is found', async () => {
+  const disk = await written([A], [X])
+  putFile(disk, 'cluster.json', encodeIdentity({ format: 1, clusterId: 'other', name: 'purses', shards: 2 }))
+  expect(await findings(disk)).toContainEqual(
+    expect.objectContaining({
+      severity: 'damage',
+      problem: 'a whole batch of another cluster stands here',
+      remedy: expect.stringContaining('Restore cluster.json') as string,
+    }),
+  )
+})
+
+test('a journal that was begun after the walk had listed them is not missing', async () => {
+  const disk = await written([A], [X])
+  let next: Promise<Harness> | undefined
+  const { kept } = (
+    await verify({
+      storage: new SimulatedStorage(disk, async ({ name, path }): Promise<Fault> => {
+        if (name === 'list' && path === 'shards') await (next ??= openPurses(disk))
+        return 'none'
+      }),
+      clock: new SimulatedClock(),
+    })
+  ).findings
+  expect(next).toBeDefined()
+  expect(kept.filter(({ severity }) => severity === 'damage')).toEqual([])
+})
+
+test('claims from before the newest opening are missed by nobody, as a power loss brings any of them back', async () => {
+  const { disk } = await writeSmallLog(1)
+  const old = disk.files.get(claimPath(0, 2))!.live
+  disk.files.delete(claimPath(0, 2))
+  putFile(disk, claimPath(0, 1), encodeChecked({ shard: 0, journal: 1, node: 'test', epoch: 1 }))
+  expect(await findings(disk)).toEqual([])
+  putFile(disk, claimPath(0, 2), old.slice(1))
+  expect(await findings(disk)).toMatchObject([{ severity: 'damage', file: claimPath(0, 2) }])
 })
 
 test('a walk that is aborted ends with the reason', async () => {

@@ -25,7 +25,11 @@ export async function startSimulatedNode(disk: SimulatedDisk, plan?: Plan): Prom
   const config = defineCluster({ ...definition, segmentBytes: 64 * 1024 })
   const worker = await startInline(
     { storage: new SimulatedStorage(disk, plan), clock, random, config, clusterId: 'test', shards: [0, 1] },
-    { onWarning: (message) => warnings.push(message), onEnd: (reason) => warnings.push(reason) },
+    {
+      onLost: () => undefined,
+      onWarning: (message) => warnings.push(message),
+      onEnd: (reason) => warnings.push(reason),
+    },
   )
   const onBadFrame = (_: string, error: unknown): void => {
     throw error

@@ -7,6 +7,7 @@ import { DedupeWindow } from '../../src/actor/dedupe-window.ts'
 import { Log, type CutBatch } from '../../src/log/log.ts'
 import { PositionClock } from '../../src/log/position.ts'
 import { RecordKind } from '../../src/log/record.ts'
+import type { Place } from '../../src/log/reign.ts'
 import type { LogFile, Storage } from '../../src/log/storage.ts'
 import { Heir, type Inheritance } from '../../src/log/take-over.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
@@ -67,6 +68,11 @@ function inheriting(change: (inheritance: Inheritance) => Inheritance): () => ()
           return change(await original.call(this, claim))
         },
     )
+}
+
+/** Behind all that stands in the seal's segment. */
+function behind(seal: Place): Place {
+  return { ...seal, offset: 2 ** 31 - 1 }
 }
 
 /** Lets replies of some kinds go without waiting for anything. */
@@ -185,8 +191,17 @@ export const MUTANTS: readonly Mutant[] = [
       const { reigns, carried } = inheritance
       const last = reigns.at(-1)
       if (carried.length === 0 || last?.until === undefined) return inheritance
-      const until = { ...last.until, offset: 2 ** 31 - 1 }
-      return { ...inheritance, carried: [], reigns: [...reigns.slice(0, -1), { ...last, until }] }
+      return { ...inheritance, carried: [], reigns: [...reigns.slice(0, -1), { ...last, until: behind(last.until) }] }
+    }),
+  },
+  {
+    name: 'carry-without-sealing',
+    breaks: 'the batch in doubt is carried over and counts where it stands, too (D2)',
+    install: inheriting((inheritance) => {
+      const { reigns, carried } = inheritance
+      const last = reigns.at(-1)
+      if (carried.length === 0 || last?.until === undefined) return inheritance
+      return { ...inheritance, reigns: [...reigns.slice(0, -1), { ...last, until: behind(last.until) }] }
     }),
   },
   {

@@ -193,6 +193,12 @@ test('waiting for it is an error that says so', async () => {
   }).rejects.toThrow('leave out the await')
 })
 
+test('a check that would be heard of too late fails, and so does nothing to expect', () => {
+  const deposited = given(Account).when('deposit', { amount: 1 })
+  expect(told(() => deposited.thenState(async () => Promise.resolve()))).toContain('waits for nothing')
+  expect(told(() => deposited.then(undefined as never))).toContain('was given undefined')
+})
+
 test('what an aggregate does not have does not compile', () => {
   const check = (): void => {
     // @ts-expect-error an event of another name

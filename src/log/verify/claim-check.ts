@@ -1,4 +1,7 @@
-/** Claims: each is what was written, none is missing between two, and the epochs that were opened have theirs. */
+/**
+ * Claims: each is what was written, and from the newest opening on none is missing. Those before it are removed, nobody
+ * needs them, and a power loss may bring any of them back.
+ */
 import { readClaim, type Claim } from '../claim.ts'
 import { isLogCorrupt } from '../error.ts'
 import { claimPath, numbersOf, shardPath, SHARDS_PATH } from '../path.ts'
@@ -41,10 +44,10 @@ async function checkShard({ storage, findings, survey }: ClaimCheckOptions, shar
   const epochs = numbersOf(await storage.list(shardPath(shard)), '.claim')
   const opened = survey.newestEpoch(shard)
   const newest = Math.max(opened, epochs.at(-1) ?? 0)
-  // Claims before the newest opening are kept for a while and then removed.
-  const first = Math.min(opened === 0 ? newest : opened, epochs[0] ?? newest)
+  const needed = opened === 0 ? (epochs[0] ?? newest) : opened
   const claims: Claim[] = []
-  for (let epoch = Math.max(1, first); epoch <= newest; epoch += 1) {
+  for (let epoch = Math.max(1, Math.min(needed, epochs[0] ?? needed)); epoch <= newest; epoch += 1) {
+    if (epoch < needed && !epochs.includes(epoch)) continue
     const result = await read(storage, shard, epoch)
     if (typeof result === 'object') claims.push(result)
     const journal = survey.journalOf(shard, epoch)
@@ -72,11 +75,10 @@ async function read(storage: Storage, shard: number, epoch: number): Promise<Cla
 }
 
 /** A journal that it names and that is missing is told of for itself. */
-function contradiction(claim: Claim, opened: number | undefined): string | undefined {
-  if (opened !== undefined && opened !== claim.journal) {
-    return `it names journal ${claim.journal}, and journal ${opened} opened the epoch`
-  }
-  return undefined
+function contradiction({ journal }: Claim, opened: number | undefined): string | undefined {
+  return opened === undefined || opened === journal
+    ? undefined
+    : `it names journal ${journal}, and journal ${opened} opened the epoch`
 }
 
 /** A node that runs beside may have removed a claim that nobody needs any more. */

@@ -7,12 +7,14 @@ import type { Gap, SegmentView } from '../damage.ts'
 import { encodeIndex, IndexFile } from '../index-file.ts'
 import { isLogCorrupt } from '../error.ts'
 import { readLosses } from '../losses.ts'
-import { indexPath, journalPath, lossPath, numbersOf, segmentPath } from '../path.ts'
+import { CLUSTER_PATH, indexPath, journalPath, lossPath, numbersOf, segmentPath } from '../path.ts'
 import { isRecord, RecordKind, type LogRecord } from '../record.ts'
+import { decodeOpening } from '../reign.ts'
 import type { SegmentPiece } from '../scan.ts'
 import { OpenIndex } from '../segment-index.ts'
 import { readWhole, type Storage } from '../storage.ts'
 import { acceptCommand, mendCommand, REPAIR, type Finding, type Findings } from './finding.ts'
+import { ANOTHER_CLUSTER, findMisplaced, type SegmentPlace } from './misplaced.ts'
 import type { Survey } from './survey.ts'
 
 export interface FileCheckOptions {
@@ -90,7 +92,7 @@ export class FileCheck {
     let isSeen = stored.end === 0
     if (isSeen && stored.bytes !== undefined) await this.#compare(new OpenIndex(journal, segment), stored)
     const index = await catalog.read(journal, segment, async (piece, soFar) => {
-      this.#piece({ journal, segment }, piece)
+      await this.#piece({ journal, segment }, piece)
       if (soFar.end === stored.end && piece.kind !== 'end') {
         isSeen = true
         await this.#compare(soFar, stored)
@@ -103,7 +105,7 @@ export class FileCheck {
     return index
   }
 
-  #piece(place: { journal: number; segment: number }, piece: SegmentPiece): void {
+  async #piece(place: { journal: number; segment: number }, piece: SegmentPiece): Promise<void> {
     const file = segmentPath(place.journal, place.segment)
     switch (piece.kind) {
       case 'batch':
@@ -125,7 +127,7 @@ export class FileCheck {
         break
       }
       case 'end':
-        if (piece.isTorn) this.#torn(file, piece.from)
+        if (piece.isTorn) await this.#torn({ ...place, offset: piece.from })
         break
       case 'damage':
         // Told once it is known which shards it means.
@@ -133,8 +135,28 @@ export class FileCheck {
     }
   }
 
-  #torn(file: string, offset: number): void {
-    this.#options.findings.add({
+  async #torn(place: SegmentPlace): Promise<void> {
+    const { catalog, findings } = this.#options
+    const { journal, segment, offset } = place
+    const file = segmentPath(journal, segment)
+    const { cluster } = catalog.identity(journal, segment)
+    const owner = await findMisplaced(catalog.files, cluster, place)
+    if (owner !== undefined) {
+      findings.add({
+        severity: 'damage',
+        file,
+        offset,
+        problem: `a whole batch of ${owner} stands here`,
+        meaning:
+          'a file was exchanged: a node takes this for a write that a crash interrupted, and serves what is left',
+        remedy:
+          owner === ANOTHER_CLUSTER
+            ? `Restore ${CLUSTER_PATH}, or ${file}, from a backup; start no node before`
+            : `Restore ${file} from a backup; start no node before`,
+      })
+      return
+    }
+    findings.add({
       severity: 'notice',
       file,
       offset,
@@ -167,13 +189,17 @@ export class FileCheck {
     if (kind === RecordKind.closed) return undefined
     if (shard >= this.#options.shards) return `there is no shard ${shard}`
     if (kind !== RecordKind.opened && hashLow % this.#options.shards !== shard) return 'the stream is not of this shard'
+    let data: unknown
     try {
-      void record.data
+      data = record.data
       void record.metadata
     } catch (error) {
       return `its data cannot be decoded: ${String(error)}`
     }
-    return undefined
+    if (kind !== RecordKind.opened) return undefined
+    const opening = decodeOpening(data)
+    const isSound = opening?.shard === shard && opening.epoch === record.epoch
+    return isSound ? undefined : "it is no opening of the shard's, and the shard is refused"
   }
 
   /** A segment that does not go on where the one before it ended. */

@@ -40,7 +40,7 @@ export class Survey {
   /** Takes in an opening. Resolves to another journal that has opened the same epoch, which must not be. */
   addOpening(record: LogRecord): number | undefined {
     const opening = decodeOpening(record.data)
-    // Whoever takes the shard over is told.
+    // It was told as damage.
     if (opening === undefined) return undefined
     const { shard, epoch, reigns } = opening
     const epochs = this.#epochs.get(shard) ?? new Map<number, number>()

@@ -57,7 +57,10 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     const files = new FileCheck({ storage, catalog, shards, findings, survey, onPiece })
     for (const journal of journals) await files.journal(journal)
     const claims = await checkClaims({ storage, shards, findings, survey })
-    tellMissingJournals(survey, claims, findings)
+    // A node that runs beside may have begun some since they were listed.
+    const begun = numbersOf(await storage.list(JOURNALS_PATH), '')
+    const orphans = claims.filter(({ journal }) => !survey.journals.has(journal) && !begun.includes(journal))
+    tellMissingJournals(survey, orphans, findings)
     for (const [journal, views] of survey.harmedJournals) {
       const harmed = { journal, views, claims, survey, findings }
       tellGaps(harmed)
@@ -109,8 +112,8 @@ function meter({ onProgress, signal }: VerifyOptions, total: number): (piece: Se
   }
 }
 
-/** Journals that histories lead through, or claims name, and that are not there. */
-function tellMissingJournals(survey: Survey, claims: readonly Claim[], findings: Findings): void {
+/** Journals that histories lead through and that are not there, and those that orphaned claims name. */
+function tellMissingJournals(survey: Survey, orphans: readonly Claim[], findings: Findings): void {
   const missing = new Map<number, Set<number>>()
   const add = (journal: number, shard: number): void => {
     missing.set(journal, (missing.get(journal) ?? new Set()).add(shard))
@@ -120,7 +123,7 @@ function tellMissingJournals(survey: Survey, claims: readonly Claim[], findings:
       if ((survey.journals.get(journal)?.length ?? 0) === 0) add(journal, shard)
     }
   }
-  for (const { journal, shard } of claims) if (!survey.journals.has(journal)) add(journal, shard)
+  for (const { journal, shard } of orphans) add(journal, shard)
   for (const [journal, known] of missing) {
     const shards = [...known]
     survey.addBad({ journal, segment: 1 }, { from: 0, to: Number.POSITIVE_INFINITY, isAccepted: false })

@@ -1,0 +1,149 @@
+/**
+ * Channels: the links between a node's router and the workers of another, all over one connection. A frame on it:
+ *
+ *     0 kind u8: 1 data, 2 the worker can be reached, 3 it cannot   1 worker u16   3 the frame that the link carries
+ *
+ * The serving end says which of its workers can be reached, and when one no longer can; what was under way to it then is
+ * the sender's to send again.
+ */
+import type { Connection } from './network.ts'
+import { BACKLOG_HIGH_BYTES } from './network.ts'
+import { BadFrame } from './frame.ts'
+import type { Link } from './link.ts'
+
+const Kind = { data: 1, here: 2, gone: 3 } as const
+const HEADER_BYTES = 3
+
+/** The end that has the workers. */
+export class ServingEnd {
+  readonly #connection: Connection
+  readonly #links = new Map<number, Link>()
+
+  /** `onBadFrame` is told of what no peer says; the connection is closed then. */
+  constructor(connection: Connection, onBadFrame: (error: unknown) => void) {
+    this.#connection = connection
+    connection.onFrame((frame) => {
+      try {
+        const { kind, worker, content } = read(frame)
+        if (kind !== Kind.data) throw new BadFrame('only workers come and go')
+        // One that has just gone: the peer is told already.
+        this.#links.get(worker)?.send(content)
+      } catch (error) {
+        onBadFrame(error)
+        connection.close()
+      }
+    })
+    // Whoever does not take its replies may not ask for more.
+    connection.onDrain(() => connection.resume())
+  }
+
+  /** The worker can be reached, through a link of this connection's own. */
+  attach(worker: number, link: Link): void {
+    this.#links.set(worker, link)
+    link.onFrame((frame) => {
+      if (this.#links.get(worker) !== link) return
+      this.#connection.send(write(Kind.data, worker, frame))
+      if (this.#connection.backlogBytes > BACKLOG_HIGH_BYTES) this.#connection.pause()
+    })
+    this.#connection.send(write(Kind.here, worker))
+  }
+
+  detach(worker: number): void {
+    const link = this.#links.get(worker)
+    if (link === undefined) return
+    this.#links.delete(worker)
+    link.close()
+    this.#connection.send(write(Kind.gone, worker))
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close()
+    this.#links.clear()
+    this.#connection.close()
+  }
+}
+
+export interface AskingEvents {
+  readonly onHere: (worker: number, link: Link) => void
+  readonly onGone: (worker: number) => void
+  readonly onBadFrame: (error: unknown) => void
+}
+
+/** The end that asks. */
+export class AskingEnd {
+  readonly #connection: Connection
+  readonly #events: AskingEvents
+  readonly #links = new Map<number, ChannelLink>()
+
+  constructor(connection: Connection, events: AskingEvents) {
+    const { onHere, onGone, onBadFrame } = events
+    this.#connection = connection
+    this.#events = events
+    connection.onFrame((frame) => {
+      try {
+        const { kind, worker, content } = read(frame)
+        if (kind === Kind.data) {
+          this.#links.get(worker)?.deliver(content)
+          return
+        }
+        if (this.#links.delete(worker)) onGone(worker)
+        if (kind === Kind.gone) return
+        const link = new ChannelLink((sent) => this.#connection.send(write(Kind.data, worker, sent)))
+        this.#links.set(worker, link)
+        onHere(worker, link)
+      } catch (error) {
+        onBadFrame(error)
+        connection.close()
+      }
+    })
+  }
+
+  /** The connection has ended, and all workers with it. */
+  ended(): void {
+    const workers = [...this.#links.keys()]
+    this.#links.clear()
+    for (const worker of workers) this.#events.onGone(worker)
+  }
+}
+
+class ChannelLink implements Link {
+  readonly #post: (frame: Uint8Array) => void
+  #receive: ((frame: Uint8Array) => void) | undefined
+  #isClosed = false
+
+  constructor(post: (frame: Uint8Array) => void) {
+    this.#post = post
+  }
+
+  send(frame: Uint8Array<ArrayBuffer>): void {
+    if (!this.#isClosed) this.#post(frame)
+  }
+
+  onFrame(receive: (frame: Uint8Array) => void): void {
+    this.#receive = receive
+  }
+
+  deliver(frame: Uint8Array): void {
+    if (!this.#isClosed) this.#receive?.(frame)
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+}
+
+function write(kind: number, worker: number, content?: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(HEADER_BYTES + (content?.length ?? 0))
+  frame[0] = kind
+  frame[1] = worker
+  frame[2] = worker >>> 8
+  if (content !== undefined) frame.set(content, HEADER_BYTES)
+  return frame
+}
+
+function read(frame: Uint8Array<ArrayBuffer>): { kind: number; worker: number; content: Uint8Array<ArrayBuffer> } {
+  const [kind = 0, low = 0, high = 0] = frame
+  const isFrame = frame.length >= HEADER_BYTES && kind >= Kind.data && kind <= Kind.gone
+  if (!isFrame) throw new BadFrame(`a channel's frame of ${frame.length} bytes has the kind ${kind}`)
+  return { kind, worker: low | (high << 8), content: frame.subarray(HEADER_BYTES) }
+}

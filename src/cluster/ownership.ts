@@ -1,0 +1,339 @@
+/**
+ * Ownership: one node's part in who owns what. A loop tells the lease store what the node's workers hold and want, and
+ * does what follows from the answer: shards that the store grants are claimed, those that the ring gives to others are
+ * handed over, a few at a time.
+ *
+ * The store only says who tries; the log says who is (I1). So whatever the store does, owners go on serving: while it is
+ * away nothing moves, and when it has forgotten all it is told again.
+ */
+import type { Cancel, Clock } from '../log/clock.ts'
+import type { HandedShard, ServedShard } from './control.ts'
+import type { Beat, ClusterMark, Lease, Leases, Member, View } from './leases.ts'
+import { ownerName } from './peers.ts'
+import { createRing, type RingWorker } from './ring.ts'
+
+/** What it asks of a worker. `undefined` for an answer: the worker has ended. */
+export interface ShardWorker {
+  takeOver(shards: readonly number[]): Promise<readonly { shard: number; epoch: number }[] | undefined>
+  prepareRelease(): Promise<void>
+  release(shards: readonly number[], ms: number): Promise<void>
+}
+
+export interface OwnershipOptions {
+  readonly clock: Clock
+  readonly leases: Leases
+  readonly cluster: ClusterMark
+  readonly member: Member
+  readonly ttlMs: number
+  /** Nobody has ever claimed a shard in the data. */
+  readonly isNew: boolean
+  readonly events: OwnershipEvents
+}
+
+export interface OwnershipEvents {
+  /** Shards are served by workers of this node. */
+  readonly onServing: (shards: readonly ServedShard[]) => void
+  /** Who is in the cluster, and what the store knows of owners. */
+  readonly onView: (view: View) => void
+  /** Shards were given up for another member's workers. */
+  readonly onHandedTo: (member: string, shards: readonly HandedShard[]) => void
+  readonly onWarning: (message: string) => void
+}
+
+const BEATS_PER_TTL = 3
+/** Shards on their way to other nodes at a time. */
+const LEAVING_MAX = 4
+/** What a shard's messages that are under way when it leaves may take. */
+const RELEASE_MS = 2_000
+/** A shard that could not be taken over is tried again after so long, and after twice as long the next time. */
+const RETRY_MS = 1_000
+const RETRY_MS_MAX = 60_000
+
+interface Arrival {
+  readonly worker: number
+  tries: number
+  /** On the monotonic clock; while it is on its way, never. */
+  nextAt: number
+}
+
+export class Ownership {
+  readonly #options: OwnershipOptions
+  readonly #workers = new Map<number, ShardWorker>()
+  readonly #served = new Map<number, ServedShard>()
+  readonly #arriving = new Map<number, Arrival>()
+  readonly #leaving = new Set<number>()
+  #released: { shard: number; to: { member: string; worker: number } | undefined }[] = []
+  #wanted: readonly HandedShard[] = []
+  #view: View | undefined
+  #state: Member['state'] = 'up'
+  #isNew: boolean
+  #isAway = false
+  #isClosed = false
+  /** Shards that are being taken over or given up. */
+  readonly #pending = new Set<Promise<void>>()
+  #beating: Promise<void> = Promise.resolve()
+  #stopTimer: Cancel = () => undefined
+
+  constructor(options: OwnershipOptions) {
+    this.#options = options
+    this.#isNew = options.isNew
+  }
+
+  /** Joins. Resolves when what the store granted at first is served. @throws PenholdError where the store refuses, or is away */
+  async start(): Promise<void> {
+    await this.#beat({ isFirst: true })
+    await this.#beat({ isFirst: true })
+    await Promise.all(this.#pending)
+    this.#schedule()
+  }
+
+  get view(): View | undefined {
+    return this.#view
+  }
+  get served(): readonly ServedShard[] {
+    return [...this.#served.values()]
+  }
+
+  /** A worker serves, with nothing of its own yet; or, undefined, it has ended. */
+  setWorker(worker: number, handle: ShardWorker | undefined): void {
+    for (const { shard, worker: owner } of this.#served.values()) if (owner === worker) this.#served.delete(shard)
+    for (const [shard, { worker: owner }] of this.#arriving) if (owner === worker) this.#arriving.delete(shard)
+    this.#workers.delete(worker)
+    if (handle === undefined) return
+    this.#workers.set(worker, handle)
+    if (this.#view !== undefined) this.#arrive(this.#mine(this.#view))
+  }
+
+  /** A worker has learned that shards of it have a newer owner. */
+  lost(worker: number, shards: readonly number[]): void {
+    for (const shard of shards) if (this.#served.get(shard)?.worker === worker) this.#served.delete(shard)
+  }
+
+  /** Another node has given these up for workers of this one: they are claimed before the store has granted them. */
+  handed(shards: readonly HandedShard[]): void {
+    this.#arrive(shards.filter(({ shard }) => shard < this.#options.cluster.shards))
+  }
+
+  /** Hands everything over, where there is somebody to take it. Resolves when all is gone, or after `ms`. */
+  async drain(ms: number): Promise<void> {
+    this.#state = 'draining'
+    const until = this.#options.clock.monotonic() + ms
+    while (this.#served.size > 0 && this.#options.clock.monotonic() < until) {
+      await this.#beat({ isFirst: false })
+      if (!this.#hasHeirs()) return
+      await Promise.all(this.#pending)
+      if (this.#leaving.size === 0 && this.#served.size > 0) await this.#pause(50)
+    }
+  }
+
+  /** Leaves. After the workers have ended, so that nobody else is granted what is still served. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#stopTimer()
+    await this.#beating
+    const { leases, member } = this.#options
+    // What is not told runs out by itself.
+    await leases.leave(member.id).catch(() => undefined)
+    await leases.close()
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return
+    this.#stopTimer = this.#options.clock.after(this.#options.ttlMs / BEATS_PER_TTL, () => {
+      void this.#beat({ isFirst: false })
+      this.#schedule()
+    })
+  }
+
+  /** One beat at a time. */
+  #beat(options: { readonly isFirst: boolean }): Promise<void> {
+    const beat = this.#beating.then(() => this.#beatNow(options))
+    this.#beating = beat.catch(() => undefined)
+    return beat
+  }
+
+  async #beatNow({ isFirst }: { readonly isFirst: boolean }): Promise<void> {
+    if (this.#isClosed) return
+    const { leases, events } = this.#options
+    const beat = this.#compose()
+    let view: View
+    try {
+      view = await leases.beat(beat)
+    } catch (error) {
+      // Whether it was taken is unknown; the next one says it again.
+      this.#released.unshift(...beat.release.map(({ shard, to }) => ({ shard, to })))
+      if (isFirst) throw error
+      if (!this.#isAway) events.onWarning(String(error))
+      this.#isAway = true
+      return
+    }
+    if (this.#isAway) events.onWarning('the lease store answers again')
+    this.#isAway = false
+    this.#isNew = false
+    this.#apply(view)
+  }
+
+  #compose(): Beat {
+    const { cluster, member, ttlMs } = this.#options
+    const release = this.#released.filter(({ shard }) => !this.#served.has(shard) && !this.#arriving.has(shard))
+    this.#released = []
+    const isReleased = (shard: number): boolean => release.some((released) => released.shard === shard)
+    const want = new Map<number, number>()
+    for (const { shard, worker } of this.#wanted) want.set(shard, worker)
+    for (const [shard, { worker }] of this.#arriving) want.set(shard, worker)
+    return {
+      cluster,
+      member: { ...member, state: this.#state },
+      ttlMs,
+      hold: [...this.#served.values()].map(({ shard, worker, epoch }) => ({ shard, worker, epoch })),
+      want: [...want]
+        .filter(([shard]) => !this.#served.has(shard) && !isReleased(shard))
+        .map(([shard, worker]) => ({ shard, worker })),
+      release: release.map(({ shard, to }) => (to === undefined ? { shard } : { shard, to })),
+      isNew: this.#isNew,
+    }
+  }
+
+  #apply(view: View): void {
+    this.#view = view
+    this.#options.events.onView(view)
+    for (const lease of view.leases) this.#yieldTo(lease)
+    this.#arrive(this.#mine(view))
+    const ring = this.#ring(view)
+    if (ring === undefined) return
+    const self = this.#options.member.id
+    const leased = new Set(view.leases.map(({ shard }) => shard))
+    const before = this.#wanted.length
+    this.#wanted = ring.flatMap((owner, shard) => {
+      const { member, worker } = parseOwner(owner)
+      return member === self && !leased.has(shard) && !this.#served.has(shard) ? [{ shard, worker }] : []
+    })
+    // What nobody has need not wait for the next beat.
+    if (this.#wanted.length > 0 && before === 0 && !view.isSettling) void this.#beat({ isFirst: false })
+    if (!view.isSettling) this.#handOff(ring)
+  }
+
+  /** A lease of another's with a greater epoch than ours: the log has a newer owner than we have heard of. */
+  #yieldTo({ shard, member, epoch }: Lease): void {
+    const served = this.#served.get(shard)
+    if (served !== undefined && member !== this.#options.member.id && epoch > served.epoch) this.#served.delete(shard)
+  }
+
+  #mine(view: View): HandedShard[] {
+    const { id } = this.#options.member
+    return view.leases.filter(({ member }) => member === id).map(({ shard, worker }) => ({ shard, worker }))
+  }
+
+  /** Claims shards that are this node's to claim. */
+  #arrive(shards: readonly HandedShard[]): void {
+    const now = this.#options.clock.monotonic()
+    const due = shards.filter(({ shard, worker }) => {
+      if (this.#served.has(shard) || this.#leaving.has(shard) || !this.#workers.has(worker)) return false
+      return (this.#arriving.get(shard)?.nextAt ?? 0) <= now
+    })
+    for (const [worker, group] of Map.groupBy(due, ({ worker: to }) => to)) {
+      const numbers = group.map(({ shard }) => shard)
+      for (const shard of numbers) {
+        const tries = (this.#arriving.get(shard)?.tries ?? 0) + 1
+        this.#arriving.set(shard, { worker, tries, nextAt: Number.POSITIVE_INFINITY })
+      }
+      this.#track(this.#takeOver(worker, this.#workers.get(worker)!, numbers))
+    }
+  }
+
+  async #takeOver(worker: number, handle: ShardWorker, shards: readonly number[]): Promise<void> {
+    const { clock, events } = this.#options
+    const owned = await handle.takeOver(shards).catch((error: unknown) => {
+      events.onWarning(`worker ${worker} could not take over ${shards.length} shards: ${String(error)}`)
+      return []
+    })
+    if (this.#workers.get(worker) !== handle) return
+    const serving = (owned ?? []).map(({ shard, epoch }) => ({ shard, worker, epoch }))
+    for (const one of serving) {
+      this.#arriving.delete(one.shard)
+      this.#served.set(one.shard, one)
+    }
+    for (const shard of shards) {
+      const arrival = this.#arriving.get(shard)
+      if (arrival === undefined) continue
+      // Claimed by somebody else meanwhile, or kept closed: not at every beat, since each try is a claim.
+      arrival.nextAt = clock.monotonic() + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (arrival.tries - 1))
+    }
+    if (serving.length > 0) events.onServing(serving)
+  }
+
+  /** The owner that each shard should have; undefined where nobody wants any. */
+  #ring(view: View): readonly string[] | undefined {
+    const current: (string | undefined)[] = []
+    for (const { shard, member, worker } of view.leases) current[shard] = ownerName(member, worker)
+    const workers = view.members.filter(({ state }) => state === 'up').flatMap(workersOf)
+    if (workers.length === 0) return undefined
+    return createRing(workers, this.#options.cluster.shards, current).owners
+  }
+
+  #hasHeirs(): boolean {
+    const { id } = this.#options.member
+    return this.#view?.members.some((member) => member.id !== id && member.state === 'up') === true
+  }
+
+  /** Gives up what the ring gives to others. */
+  #handOff(ring: readonly string[]): void {
+    const self = this.#options.member.id
+    const moves: { shard: number; from: number; to: { member: string; worker: number } }[] = []
+    for (const { shard, worker } of this.#served.values()) {
+      const to = parseOwner(ring[shard]!)
+      const isStaying = to.member === self && to.worker === worker
+      if (isStaying || this.#leaving.has(shard) || this.#leaving.size + moves.length >= LEAVING_MAX) continue
+      moves.push({ shard, from: worker, to })
+    }
+    for (const [from, group] of Map.groupBy(moves, (move) => move.from)) {
+      for (const { shard } of group) this.#leaving.add(shard)
+      this.#track(this.#giveUp(this.#workers.get(from), group))
+    }
+  }
+
+  async #giveUp(
+    handle: ShardWorker | undefined,
+    moves: readonly { readonly shard: number; readonly to: { readonly member: string; readonly worker: number } }[],
+  ): Promise<void> {
+    const shards = moves.map(({ shard }) => shard)
+    const { events, member } = this.#options
+    try {
+      await handle?.prepareRelease().catch(() => undefined)
+      await handle?.release(shards, RELEASE_MS)
+    } catch (error) {
+      events.onWarning(`shards ${shards.join(', ')} could not be handed over: ${String(error)}`)
+    }
+    for (const { shard, to } of moves) {
+      this.#served.delete(shard)
+      this.#leaving.delete(shard)
+      this.#released.push({ shard, to })
+    }
+    for (const [to, group] of Map.groupBy(moves, (move) => move.to.member)) {
+      const handed = group.map(({ shard, to: { worker } }) => ({ shard, worker }))
+      if (to === member.id) this.#arrive(handed)
+      else events.onHandedTo(to, handed)
+    }
+    // Tells the store, and begins the next ones.
+    void this.#beat({ isFirst: false })
+  }
+
+  #track(work: Promise<void>): void {
+    this.#pending.add(work)
+    void work.finally(() => this.#pending.delete(work))
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.afterAlive(ms, resolve))
+  }
+}
+
+/** A member's share is its own; its workers divide it evenly. */
+function workersOf({ id, workers, weight }: Member): RingWorker[] {
+  return Array.from({ length: workers }, (_, worker) => ({ name: ownerName(id, worker), weight: weight / workers }))
+}
+
+function parseOwner(owner: string): { readonly member: string; readonly worker: number } {
+  const at = owner.lastIndexOf('/')
+  return { member: owner.slice(0, at), worker: Number(owner.slice(at + 1)) }
+}

@@ -1,0 +1,191 @@
+/**
+ * Peers: the nodes that this one asks. To each it keeps two connections, one for messages and one for control, so that
+ * what says who owns what never queues behind bulk; it calls again when they break, for as long as the peer is a member.
+ */
+import type { Cancel, Clock } from '../log/clock.ts'
+import { AskingEnd } from './channels.ts'
+import { decodeControl, encodeControl, type ControlMessage, type ServedShard } from './control.ts'
+import type { Member } from './leases.ts'
+import type { Link } from './link.ts'
+import { ConnectionError, type Connection, type Greeting, type Network } from './network.ts'
+
+export interface PeersOptions {
+  readonly network: Network
+  readonly clock: Clock
+  /** What this process says of itself. */
+  readonly greeting: (purpose: Greeting['purpose']) => Greeting
+  readonly onHere: (owner: string, link: Link) => void
+  readonly onGone: (owner: string) => void
+  /** The peer's workers serve these shards. */
+  readonly onServing: (member: string, shards: readonly ServedShard[]) => void
+  readonly onWarning: (message: string) => void
+}
+
+const CONNECT_MS = 3_000
+const REDIAL_MS = 100
+const REDIAL_MS_MAX = 2_000
+const PING_MS = 1_000
+/** A peer that has said nothing for so long on the connection for control is taken for gone. */
+const SILENCE_MS = 3_000
+
+/** What a member's worker is called among the routes. */
+export function ownerName(member: string, worker: number): string {
+  return `${member}/${worker}`
+}
+
+export class Peers {
+  readonly #options: PeersOptions
+  readonly #peers = new Map<string, Peer>()
+
+  constructor(options: PeersOptions) {
+    this.#options = options
+  }
+
+  /** From here on these are the peers. */
+  update(members: readonly Member[]): void {
+    for (const [id, peer] of this.#peers) {
+      if (members.some((member) => member.id === id && member.address === peer.address)) continue
+      this.#peers.delete(id)
+      peer.close()
+    }
+    for (const { id, address } of members) {
+      if (!this.#peers.has(id)) this.#peers.set(id, new Peer(id, address, this.#options))
+    }
+  }
+
+  /** Tells a peer something, where it can be reached; nobody is told where it cannot. */
+  tell(member: string, message: ControlMessage): void {
+    this.#peers.get(member)?.tell(message)
+  }
+
+  close(): void {
+    this.update([])
+  }
+}
+
+/** One peer, called again and again until it is closed. */
+class Peer {
+  readonly address: string
+  readonly #id: string
+  readonly #options: PeersOptions
+  #open: Connection[] = []
+  #control: Connection | undefined
+  #asking: AskingEnd | undefined
+  #redialMs = REDIAL_MS
+  #stopTimer: Cancel = () => undefined
+  #heardAt = 0
+  #isClosed = false
+  #isWarned = false
+
+  constructor(id: string, address: string, options: PeersOptions) {
+    this.#id = id
+    this.address = address
+    this.#options = options
+    void this.#dial()
+  }
+
+  tell(message: ControlMessage): void {
+    this.#control?.send(encodeControl(message))
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#stopTimer()
+    this.#hangUp()
+  }
+
+  async #dial(): Promise<void> {
+    const { network, greeting } = this.#options
+    const connect = async (purpose: Greeting['purpose']): Promise<void> => {
+      const connection = await network.connect(this.address, greeting(purpose), { timeoutMs: CONNECT_MS })
+      this.#open.push(connection)
+      if (connection.peer.member !== this.#id) {
+        throw new ConnectionError('stranger', `another node answers at ${this.address}`)
+      }
+      connection.onClose(() => this.#broken(connection))
+    }
+    try {
+      await connect('control')
+      await connect('messages')
+    } catch (error) {
+      this.#warn(error)
+      this.#redial()
+      return
+    }
+    if (this.#isClosed) return this.#hangUp()
+    const [control, messages] = this.#open
+    if (control === undefined || messages === undefined) return this.#redial()
+    this.#use(control, messages)
+  }
+
+  #use(control: Connection, messages: Connection): void {
+    const { onHere, onGone, onWarning, clock } = this.#options
+    this.#redialMs = REDIAL_MS
+    this.#isWarned = false
+    this.#control = control
+    this.#heardAt = clock.monotonic()
+    control.onFrame((frame) => this.#told(control, frame))
+    this.#asking = new AskingEnd(messages, {
+      onHere: (worker, link) => onHere(ownerName(this.#id, worker), link),
+      onGone: (worker) => onGone(ownerName(this.#id, worker)),
+      onBadFrame: (error) => onWarning(`${this.address} sends what no node says (${String(error)})`),
+    })
+    this.#ping()
+  }
+
+  #told(control: Connection, frame: Uint8Array): void {
+    this.#heardAt = this.#options.clock.monotonic()
+    try {
+      const message = decodeControl(frame)
+      if (message.kind === 'serving') this.#options.onServing(this.#id, message.shards)
+    } catch (error) {
+      this.#options.onWarning(`${this.address} sends what no node says (${String(error)})`)
+      control.close()
+    }
+  }
+
+  #ping(): void {
+    const { clock } = this.#options
+    this.#stopTimer()
+    this.#stopTimer = clock.after(PING_MS, () => {
+      if (clock.monotonic() - this.#heardAt > SILENCE_MS) {
+        this.#hangUp()
+        this.#redial()
+        return
+      }
+      this.tell({ kind: 'ping' })
+      this.#ping()
+    })
+  }
+
+  #broken(connection: Connection): void {
+    if (!this.#open.includes(connection)) return
+    this.#hangUp()
+    this.#redial()
+  }
+
+  #hangUp(): void {
+    this.#control = undefined
+    this.#asking?.ended()
+    this.#asking = undefined
+    // Those that close because of it are not broken.
+    for (const connection of this.#open.splice(0)) connection.close()
+  }
+
+  #redial(): void {
+    this.#hangUp()
+    if (this.#isClosed) return
+    this.#stopTimer()
+    this.#stopTimer = this.#options.clock.after(this.#redialMs, () => void this.#dial())
+    this.#redialMs = Math.min(REDIAL_MS_MAX, this.#redialMs * 2)
+  }
+
+  /** Once an outage; that nobody is there, the members tell. */
+  #warn(error: unknown): void {
+    const isNews =
+      !(error instanceof ConnectionError) || !['unreachable', 'timeout', 'closed', 'broken'].includes(error.kind)
+    if (!isNews || this.#isWarned) return
+    this.#isWarned = true
+    this.#options.onWarning(`the node at ${this.address} cannot be asked: ${String(error)}`)
+  }
+}

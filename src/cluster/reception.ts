@@ -1,0 +1,93 @@
+/**
+ * The reception: whoever has called this node. Messages go on to the workers, each over a link of the caller's own;
+ * callers for control are told what the workers serve, at once and whenever it changes.
+ */
+import { ServingEnd } from './channels.ts'
+import { decodeControl, encodeControl, type HandedShard, type ServedShard } from './control.ts'
+import type { Link } from './link.ts'
+import type { Connection } from './network.ts'
+
+export interface ReceptionOptions {
+  /** What is served here now. */
+  readonly serving: () => readonly ServedShard[]
+  /** A node has given up shards for workers of this one. */
+  readonly onHanded: (shards: readonly HandedShard[]) => void
+  readonly onWarning: (message: string) => void
+}
+
+/** What a worker gives each caller a link with. */
+export interface Reachable {
+  connect(): Link
+}
+
+export class Reception {
+  readonly #options: ReceptionOptions
+  readonly #workers = new Map<number, Reachable>()
+  readonly #ends = new Set<ServingEnd>()
+  readonly #listeners = new Set<Connection>()
+  #isClosed = false
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options
+  }
+
+  accept(connection: Connection): void {
+    if (this.#isClosed) connection.close()
+    else if (connection.peer.purpose === 'control') this.#listen(connection)
+    else this.#serve(connection)
+  }
+
+  /** The worker can be reached; undefined where it no longer can. */
+  set(worker: number, reachable: Reachable | undefined): void {
+    for (const end of this.#ends) end.detach(worker)
+    this.#workers.delete(worker)
+    if (reachable === undefined) return
+    this.#workers.set(worker, reachable)
+    for (const end of this.#ends) end.attach(worker, reachable.connect())
+  }
+
+  /** Tells everyone what is served now. */
+  announce(shards: readonly ServedShard[]): void {
+    if (shards.length === 0) return
+    const frame = encodeControl({ kind: 'serving', shards })
+    for (const listener of this.#listeners) listener.send(frame)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const end of this.#ends) end.close()
+    for (const listener of this.#listeners) listener.close()
+  }
+
+  #serve(connection: Connection): void {
+    const end = new ServingEnd(connection, (error) => this.#warn(error))
+    this.#ends.add(end)
+    connection.onClose(() => {
+      this.#ends.delete(end)
+      end.close()
+    })
+    for (const [worker, reachable] of this.#workers) end.attach(worker, reachable.connect())
+  }
+
+  #listen(connection: Connection): void {
+    this.#listeners.add(connection)
+    connection.onClose(() => this.#listeners.delete(connection))
+    connection.onFrame((frame) => {
+      try {
+        const message = decodeControl(frame)
+        if (message.kind === 'ping') connection.send(encodeControl({ kind: 'pong' }))
+        if (message.kind === 'handed' && connection.peer.role === 'node') this.#options.onHanded(message.shards)
+      } catch (error) {
+        this.#warn(error)
+        connection.close()
+      }
+    })
+    connection.send(encodeControl({ kind: 'serving', shards: this.#options.serving() }))
+  }
+
+  #warn(error: unknown): void {
+    this.#options.onWarning(
+      `somebody connected and sent what no node says (${String(error)}); the connection was closed`,
+    )
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The side of a node that it turns to the other nodes: who they are, what they serve, what they ask, and what moves
+ * between them and this one.
+ */
+import { Directory } from '../cluster/directory.ts'
+import { Ownership } from '../cluster/ownership.ts'
+import { ownerName, Peers } from '../cluster/peers.ts'
+import type { Leases, Member, View } from '../cluster/leases.ts'
+import type { Greeting, Listener, Network } from '../cluster/network.ts'
+import { Reception } from '../cluster/reception.ts'
+import type { Router } from '../cluster/router.ts'
+import type { Clock } from '../log/clock.ts'
+import type { ClusterIdentity } from '../log/cluster-identity.ts'
+import { hash64 } from '../log/stream.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+/** The newest version of the protocol between nodes that this one speaks; it speaks the one before as well. */
+export const PROTOCOL_VERSION = 1
+
+/** What a node needs to be one of several. */
+export interface ClusterPorts {
+  readonly leases: Leases
+  readonly network: Network
+  /** `host:port` to listen at, and what peers are told where that differs. */
+  readonly listen: string
+  readonly advertise: string | undefined
+  /** A UUID of this life of the process, and a name for humans. */
+  readonly id: string
+  readonly name: string
+  readonly weight: number
+  readonly leaseMs: number
+  /** Nobody has ever claimed a shard in the data. */
+  readonly isNew: boolean
+}
+
+export interface ClusterSideOptions {
+  readonly ports: ClusterPorts
+  readonly identity: ClusterIdentity
+  readonly workers: number
+  readonly clock: Clock
+  readonly router: Router
+  readonly onWarning: (message: string) => void
+}
+
+export class ClusterSide {
+  readonly #options: ClusterSideOptions
+  readonly #directory: Directory
+  readonly #peers: Peers
+  readonly #reception: Reception
+  readonly #handles = new Map<number, WorkerHandle>()
+  #listener: Listener | undefined
+  #ownership: Ownership | undefined
+
+  constructor(options: ClusterSideOptions) {
+    const { ports, router, clock, onWarning, identity } = options
+    this.#options = options
+    this.#directory = new Directory(identity.shards, (shard, owner) => router.assign(shard, owner))
+    this.#peers = new Peers({
+      network: ports.network,
+      clock,
+      greeting: (purpose) => this.#greeting(purpose),
+      onHere: (owner, link) => router.attach(owner, link),
+      onGone: (owner) => router.detach(owner),
+      onServing: (member, shards) => {
+        for (const { shard, worker, epoch } of shards) this.#directory.learn(shard, ownerName(member, worker), epoch)
+      },
+      onWarning,
+    })
+    this.#reception = new Reception({
+      serving: () => this.#ownership?.served ?? [],
+      onHanded: (shards) => this.#ownership?.handed(shards),
+      onWarning,
+    })
+  }
+
+  get view(): View | undefined {
+    return this.#ownership?.view
+  }
+
+  /** What a worker of this node is called among the routes. */
+  ownerOf(worker: number): string {
+    return ownerName(this.#options.ports.id, worker)
+  }
+
+  /** Can be called by others from here on. @throws ConnectionError, or PenholdError `BadDefinition` */
+  async listen(): Promise<void> {
+    const { network, listen } = this.#options.ports
+    const greeting = (): Greeting => this.#greeting('messages')
+    this.#listener = await network.listen(listen, greeting, (connection) => this.#reception.accept(connection))
+  }
+
+  /** Joins the others. Resolves when what was granted at first is served. @throws PenholdError `LeasesUnavailable`, `ClusterNameTaken` */
+  async join(): Promise<void> {
+    const { ports, identity, clock, onWarning } = this.#options
+    const { clusterId, shards } = identity
+    this.#ownership = new Ownership({
+      clock,
+      leases: ports.leases,
+      cluster: { clusterId, shards },
+      member: this.#member(),
+      ttlMs: ports.leaseMs,
+      isNew: ports.isNew,
+      events: {
+        onServing: (served) => {
+          for (const { shard, worker, epoch } of served) this.#directory.learn(shard, this.ownerOf(worker), epoch)
+          this.#reception.announce(served)
+        },
+        onView: (view) => this.#see(view),
+        onHandedTo: (member, handed) => this.#peers.tell(member, { kind: 'handed', shards: handed }),
+        onWarning,
+      },
+    })
+    for (const [worker, handle] of this.#handles) this.#ownership.setWorker(worker, handle)
+    await this.#ownership.start()
+  }
+
+  /** A worker serves, with nothing of its own yet; or, undefined, it has ended. */
+  setWorker(worker: number, handle: WorkerHandle | undefined): void {
+    if (handle === undefined) this.#handles.delete(worker)
+    else this.#handles.set(worker, handle)
+    this.#reception.set(worker, handle)
+    this.#ownership?.setWorker(worker, handle)
+  }
+
+  /** Shards of a worker have a newer owner. */
+  lost(worker: number, shards: readonly number[]): void {
+    this.#ownership?.lost(worker, shards)
+  }
+
+  /** Takes no more shards and hands over those it has, where there is somebody to take them. */
+  async drain(ms: number): Promise<void> {
+    await this.#ownership?.drain(ms)
+  }
+
+  /** After the workers have ended. */
+  async close(): Promise<void> {
+    await this.#ownership?.close()
+    if (this.#ownership === undefined) await this.#options.ports.leases.close()
+    this.#reception.close()
+    this.#peers.close()
+    await this.#listener?.close()
+  }
+
+  #member(): Member {
+    const { id, name, weight, advertise, listen } = this.#options.ports
+    const address = advertise ?? this.#listener?.address ?? listen
+    return { id, name, address, workers: this.#options.workers, weight, protocol: PROTOCOL_VERSION, state: 'up' }
+  }
+
+  #see({ members, leases }: View): void {
+    this.#peers.update(members.filter(({ id }) => id !== this.#options.ports.id))
+    for (const { shard, member, worker, epoch } of leases) {
+      if (member !== this.#options.ports.id) this.#directory.learn(shard, ownerName(member, worker), epoch)
+    }
+  }
+
+  #greeting(purpose: Greeting['purpose']): Greeting {
+    const { ports, identity } = this.#options
+    const cluster = hashOf(identity.clusterId)
+    return { cluster, protocol: PROTOCOL_VERSION, role: 'node', purpose, member: ports.id }
+  }
+}
+
+/** 16 bytes that stand for a cluster's id. */
+export function hashOf(clusterId: string): Uint8Array {
+  const [a, b] = [hash64(clusterId, 1), hash64(clusterId, 2)]
+  return new Uint8Array(Uint32Array.of(a.high, a.low, b.high, b.low).buffer)
+}

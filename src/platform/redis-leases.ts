@@ -1,0 +1,185 @@
+/**
+ * Members and leases in Redis (7.0 or newer, or Valkey): one server, Sentinels or a Redis Cluster. docs/redis.md says
+ * what becomes of it when Redis is away, flushed, or fails over; redis-scripts.ts has the keys and what is done to them.
+ */
+import { randomUUID } from 'node:crypto'
+import { assert } from '../aggregate/assert.ts'
+import {
+  checkBeat,
+  clusterNameTaken,
+  leasesUnavailable,
+  type Beat,
+  type ClusterMark,
+  type Lease,
+  type Leases,
+  type Member,
+  type View,
+} from '../cluster/leases.ts'
+import { BEAT_SCRIPT, LEAVE_SCRIPT, LOOK_SCRIPT } from './redis-scripts.ts'
+import { connectRedis, type RedisClient, type RedisSettings } from './redis-settings.ts'
+
+export interface RedisLeasesOptions {
+  /** The cluster's name, which is in the names of its keys. */
+  readonly name: string
+  readonly redis: RedisSettings
+  /** So long an answer may take; below a third of the ttl, so that a beat that failed can be told again in time. */
+  readonly timeoutMs: number
+}
+
+/**
+ * Connects, and stays connected for as long as it takes; until it is, whatever is asked fails with `LeasesUnavailable`.
+ * @throws PenholdError `BadDefinition` where the settings cannot work
+ */
+export function openRedisLeases(options: RedisLeasesOptions): Leases {
+  return new RedisLeases(options)
+}
+
+type ScriptName = 'penholdBeat' | 'penholdLook' | 'penholdLeave'
+type Scripts = Record<ScriptName, (...args: readonly (string | number)[]) => Promise<unknown>>
+type Reply = readonly [kind: string, ...rest: (string | number)[]]
+
+class RedisLeases implements Leases {
+  readonly #name: string
+  readonly #timeoutMs: number
+  readonly #keys: readonly string[]
+  readonly #client: RedisClient['client']
+  readonly #redact: RedisClient['redact']
+  readonly #sender = randomUUID()
+  #beats = 0
+  /** Why there is no connection. Who asks is told; nobody else listens. */
+  #lastError: unknown
+  #isClosed = false
+  /** Whom to tell when it is closed. */
+  readonly #waiting = new Set<(reason: Error) => void>()
+
+  constructor({ name, redis, timeoutMs }: RedisLeasesOptions) {
+    this.#name = name
+    this.#timeoutMs = timeoutMs
+    this.#keys = ['cluster', 'members', 'leases'].map((key) => `{penhold:${name}}:${key}`)
+    const { client, redact } = connectRedis(redis, timeoutMs)
+    this.#client = client
+    this.#redact = redact
+    client.on('error', (error: unknown) => (this.#lastError = error))
+    client.on('ready', () => (this.#lastError = undefined))
+    const scripts = { penholdBeat: BEAT_SCRIPT, penholdLook: LOOK_SCRIPT, penholdLeave: LEAVE_SCRIPT }
+    for (const [script, lua] of Object.entries(scripts)) client.defineCommand(script, { lua, numberOfKeys: 3 })
+  }
+
+  async beat(beat: Beat): Promise<View> {
+    checkBeat(beat)
+    assert(this.#timeoutMs * 3 < beat.ttlMs, 'an answer takes less than a third of the ttl')
+    const { cluster, member, ttlMs, isNew } = beat
+    this.#beats += 1
+    const about = [member.id, ttlMs, this.#sender, this.#beats, cluster.clusterId, cluster.shards, isNew ? 1 : 0]
+    const reply = await this.#run('penholdBeat', [...about, JSON.stringify(member), ...shardsOf(beat)])
+    if (reply[0] === 'other') throw this.#nameTaken(reply, cluster)
+    return this.#viewOf(reply)
+  }
+
+  async look(): Promise<View | undefined> {
+    const reply = await this.#run('penholdLook', [])
+    return reply[0] === 'none' ? undefined : this.#viewOf(reply)
+  }
+
+  async leave(member: string): Promise<void> {
+    await this.#run('penholdLeave', [member])
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const giveUp of this.#waiting) giveUp(new Error('the connection was closed'))
+    // Between two attempts to connect there is no event to wait for.
+    this.#client.disconnect()
+  }
+
+  async #run(script: ScriptName, args: readonly (string | number)[]): Promise<Reply> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(new Error(`no answer in ${this.#timeoutMs} ms`)), this.#timeoutMs)
+    this.#waiting.add(reject)
+    try {
+      // A Redis Cluster's commands wait and are sent again beyond ioredis' own time limit.
+      return await Promise.race([this.#send(script, args), promise])
+    } catch (error) {
+      throw leasesUnavailable(this.#redact(reasonOf(error)))
+    } finally {
+      clearTimeout(timer)
+      this.#waiting.delete(reject)
+    }
+  }
+
+  async #send(script: ScriptName, args: readonly (string | number)[]): Promise<Reply> {
+    const client = this.#client
+    if (this.#isClosed) throw new Error('the connection was closed')
+    // A connector that gave up: for ioredis this is the end, for a node it is not.
+    if (client.status === 'end') client.connect().catch(() => undefined)
+    if (client.status === 'connecting' || client.status === 'connect') await this.#settled()
+    if (client.status !== 'ready') throw this.#lastError ?? new Error('there is no connection')
+    return (await (client as unknown as Scripts)[script](...this.#keys, ...args)) as Reply
+  }
+
+  /** Once an attempt to connect has come to its end, well or not. */
+  #settled(): Promise<void> {
+    const client = this.#client
+    return new Promise((resolve) => {
+      const events = ['ready', 'close', 'end']
+      const done = (): void => {
+        for (const event of events) client.off(event, done)
+        resolve()
+      }
+      for (const event of events) client.on(event, done)
+    })
+  }
+
+  #nameTaken([, clusterId, shards]: Reply, told: ClusterMark): Error {
+    const known = { clusterId: String(clusterId), shards: Number(shards) }
+    const remedy = `Where the other data is gone for good, and all its nodes are stopped, make its name free: redis-cli DEL ${this.#keys.map((key) => `'${key}'`).join(' ')}`
+    return clusterNameTaken(this.#name, { known, told }, remedy)
+  }
+
+  #viewOf(reply: Reply): View {
+    const [kind, clusterId, shards, isSettling, now, ...rest] = reply
+    if (kind !== 'view') throw leasesUnavailable('a beat was overtaken by a later one')
+    const members: Member[] = []
+    const leases: Lease[] = []
+    for (let i = 0; i < rest.length; i += 3) {
+      const member = JSON.parse(String(rest[i])) as Member
+      members.push(member)
+      const times = { now: Number(now), memberEnds: Number(rest[i + 1]) }
+      for (const lease of leasesOf(member.id, String(rest[i + 2]), times)) leases.push(lease)
+    }
+    return {
+      cluster: { clusterId: String(clusterId), shards: Number(shards) },
+      members: members.sort((a, b) => (a.id < b.id ? -1 : 1)),
+      leases: leases.sort((a, b) => a.shard - b.shard),
+      isSettling: isSettling === 1,
+    }
+  }
+}
+
+function shardsOf({ hold, want, release }: Beat): readonly string[] {
+  return [
+    // As the store writes them down.
+    hold.toSorted((a, b) => a.shard - b.shard).map(({ shard, worker, epoch }) => `${shard}:${worker}:${epoch}:0`),
+    want.map(({ shard, worker }) => `${shard}:${worker}`),
+    release.map(({ shard, to }) => `${shard}:${to?.worker ?? ''}:${to?.member ?? ''}`),
+  ].map((list) => list.join(','))
+}
+
+/** A lease lasts no longer than its member, and may end sooner. */
+function leasesOf(member: string, text: string, times: { now: number; memberEnds: number }): readonly Lease[] {
+  if (text === '') return []
+  const { now, memberEnds } = times
+  const leases = text.split(',').map((lease) => {
+    const [shard, worker, epoch, ends] = lease.split(':').map(Number)
+    const remainingMs = (ends === 0 ? memberEnds : Math.min(memberEnds, ends!)) - now
+    return { shard: shard!, member, worker: worker!, epoch: epoch!, remainingMs }
+  })
+  return leases.filter(({ remainingMs }) => remainingMs > 0)
+}
+
+/** Some errors of Node have only a code. An error of ioredis has the command in it, and so is shown by its message alone. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = 'code' in error ? String(error.code) : error.name
+  return error.message === '' ? code : error.message
+}

@@ -1,0 +1,106 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+
+/** Whether this machine has a Redis to start. */
+export const hasRedis: boolean = spawnSync('redis-server', ['--version']).status === 0
+
+export interface RedisProcess {
+  readonly port: number
+  readonly url: string
+  /** A connection of the test's own. */
+  readonly admin: Redis
+  /** Stops it dead, as a machine that hangs; and lets it go on. */
+  pause(): void
+  resume(): void
+  /** Ends it with all it knew. */
+  kill(): Promise<void>
+  /** After `kill`: an empty one at the same place. */
+  restart(): Promise<void>
+  stop(): Promise<void>
+}
+
+/**
+ * A real redis-server on a free loopback port, with nothing kept on disk, in a folder that goes with it.
+ * @param settings more lines of its configuration
+ */
+export async function startRedis(
+  settings: readonly string[] = [],
+  kind: 'server' | 'encrypted' | 'sentinel' = 'server',
+): Promise<RedisProcess> {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'penhold-redis-'))
+  const port = await freePort()
+  const configuration = join(folder, 'redis.conf')
+  let server: ChildProcess
+  const start = async (): Promise<void> => {
+    const ports = kind === 'encrypted' ? ['port 0', `tls-port ${port}`] : [`port ${port}`]
+    const lines = [
+      ...ports,
+      'bind 127.0.0.1',
+      `dir ${folder}`,
+      ...(kind === 'sentinel' ? [] : ['save ""']),
+      ...settings,
+    ]
+    fs.writeFileSync(configuration, `${lines.join('\n')}\n`)
+    server = spawn('redis-server', [configuration, ...(kind === 'sentinel' ? ['--sentinel'] : [])], { stdio: 'ignore' })
+    await listening(port, server)
+  }
+  const kill = async (): Promise<void> => {
+    if (server.exitCode !== null || server.signalCode !== null) return
+    server.kill('SIGKILL')
+    await once(server, 'exit')
+  }
+  // Also where the test that started it does not come to its end.
+  const last = (): void => void server.kill('SIGKILL')
+  process.once('exit', last)
+  await start()
+  const admin = new Redis({
+    port,
+    host: '127.0.0.1',
+    lazyConnect: true,
+    retryStrategy: () => 50,
+    maxRetriesPerRequest: null,
+  })
+  admin.on('error', () => undefined)
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    admin,
+    pause: () => void server.kill('SIGSTOP'),
+    resume: () => void server.kill('SIGCONT'),
+    kill,
+    restart: start,
+    async stop() {
+      admin.disconnect()
+      process.off('exit', last)
+      await kill()
+      fs.rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+async function listening(port: number, server: ChildProcess): Promise<void> {
+  for (;;) {
+    if (server.exitCode !== null) throw new Error(`redis-server ended at once, with code ${server.exitCode}`)
+    const socket = net.connect(port, '127.0.0.1')
+    const isConnected = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    if (isConnected) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
