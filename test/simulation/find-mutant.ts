@@ -17,21 +17,24 @@ export interface MutantBounds {
   readonly seconds: number
 }
 
-/** Runs plans over a mutant until one of them notices, from seed 1 on. */
-export async function findMutant(
-  { name, breaks, install, wrapStorage }: Mutant,
-  bounds: MutantBounds,
-): Promise<MutantFinding> {
+/** Runs plans over a mutant, from seed 1 on, until it breaks a promise in one that keeps them all without it. */
+export async function findMutant(mutant: Mutant, bounds: MutantBounds): Promise<MutantFinding> {
+  const { name, breaks } = mutant
+  const end = performance.now() + bounds.seconds * 1_000
+  let seeds = 0
+  while (seeds < bounds.seeds && performance.now() < end) {
+    seeds += 1
+    const [violation] = await violationsWith(mutant, seeds)
+    if (violation === undefined || (await trySeed(seeds)).violations.length > 0) continue
+    return { mutant: name, breaks, seeds, violation: violation.split('\n')[0]! }
+  }
+  return { mutant: name, breaks, seeds, violation: undefined }
+}
+
+async function violationsWith({ install, wrapStorage }: Mutant, seed: number): Promise<readonly string[]> {
   const undo = install?.()
   try {
-    const end = performance.now() + bounds.seconds * 1_000
-    let seeds = 0
-    while (seeds < bounds.seeds && performance.now() < end) {
-      seeds += 1
-      const { violations } = await trySeed(seeds, wrapStorage && { wrapStorage })
-      if (violations.length > 0) return { mutant: name, breaks, seeds, violation: violations[0]!.split('\n')[0]! }
-    }
-    return { mutant: name, breaks, seeds, violation: undefined }
+    return (await trySeed(seed, wrapStorage && { wrapStorage })).violations
   } finally {
     undo?.()
   }

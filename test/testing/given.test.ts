@@ -163,9 +163,12 @@ test('values are shown as plain objects, wherever they come from', () => {
     type: 'echo',
     initialState: (): unknown => null,
     events: { Heard: (_state, { what }: { what: unknown }) => what },
-    commands: { say: (_state, { what }: { what: unknown }, { emit }) => emit.Heard({ what }) },
+    commands: {
+      say: (_state, _nothing: undefined, { emit, metadata }) =>
+        emit.Heard({ what: Object.assign(Object.create(null) as object, metadata) }),
+    },
   })
-  const say = given(Echo).when('say', { what: { by: 'ada', lines: [{ item: 'x' }] } })
+  const say = given(Echo).when('say', undefined, { metadata: { by: 'ada', lines: [{ item: 'x' }] } })
   const text = told(() => say.thenNothing())
   expect(text).toContain("{ by: 'ada', lines: [ { item: 'x' } ] }")
   expect(text).not.toContain('prototype')
