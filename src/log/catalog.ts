@@ -43,6 +43,8 @@ export class Catalog {
   readonly #indexes = new Map<string, Promise<SegmentIndex>>()
   /** Of segments whose index knows of records past a seal, by segment and seal. */
   readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
+  /** Those that have all of their segment, though it has no batch that says so. */
+  readonly #whole = new WeakSet<SegmentIndex>()
   readonly #tornTails = new Map<string, number>()
   #indexesRebuilt = 0
 
@@ -103,17 +105,20 @@ export class Catalog {
   async flawOfReign(shard: number, { journal, from, until = from }: Reign): Promise<Flaw | undefined> {
     const indexes: SegmentIndex[] = []
     for (let { segment } = from; segment <= until.segment; segment += 1) {
-      indexes.push(await this.index(journal, segment, segment === until.segment ? until.offset : 0))
+      indexes.push(await this.index(journal, segment, segment === until.segment ? until.offset : undefined))
       await this.#connect(indexes)
     }
     return flawOf(shard, indexes, until)
   }
 
-  /** The index of a segment that is no longer written, covering at least what of it lies before `end`. */
-  async index(journal: number, segment: number, end: number): Promise<SegmentIndex> {
+  /**
+   * The index of a segment: of at least what of it lies before `end`, where a seal does; of all of it, where its writer
+   * has gone on to the next.
+   */
+  async index(journal: number, segment: number, end: number | undefined): Promise<SegmentIndex> {
     const key = indexPath(journal, segment)
     const known = await this.#indexes.get(key)
-    if (known !== undefined && known.end >= end) return known
+    if (known !== undefined && this.#reaches(known, end)) return known
     const opening = this.#openIndex(journal, segment, end)
     this.#indexes.set(key, opening)
     opening.catch(() => this.#indexes.delete(key))
@@ -203,24 +208,42 @@ export class Catalog {
     await this.files.close()
   }
 
-  async #openIndex(journal: number, segment: number, end: number): Promise<SegmentIndex> {
+  async #openIndex(journal: number, segment: number, end: number | undefined): Promise<SegmentIndex> {
     const file = await IndexFile.open(this.files, journal, segment)
-    // An index that was made while its segment was still written to may not reach up to the seal.
-    if (file !== undefined && file.end >= end) return file
+    if (file !== undefined && this.#reaches(file, end)) return file
     this.#indexesRebuilt += 1
-    const index = await this.read(journal, segment)
-    return index.isSound ? ((await this.#write(index)) ?? index) : index
+    const read = await this.read(journal, segment)
+    const index = read.isSound ? ((await this.#write(read)) ?? read) : read
+    if (end === undefined) this.#whole.add(index)
+    return index
+  }
+
+  /** An index that was made while its segment was still written to may end too early. */
+  #reaches(index: SegmentIndex, end: number | undefined): boolean {
+    return end === undefined ? index.isLast || this.#whole.has(index) : index.end >= end
   }
 
   /** Makes sure that the last index but one goes on in the last: a segment that does not has lost its end. */
   async #connect(indexes: SegmentIndex[]): Promise<void> {
     const [before, next] = indexes.slice(-2)
-    if (before === undefined || next === undefined || isFollowed(before, next)) return
-    // An index that was made while its segment was still written to may end too early.
-    const again = before instanceof OpenIndex ? before : await this.#scan(before.journal, before.segment)
+    if (before === undefined || next === undefined) return
+    // Where nothing stands in the next segment either, it does not tell whether the index ends too early.
+    const isTold = this.#reaches(before, undefined) || next.firstBatchNumber > 0
+    if (isTold && isFollowed(before, next)) {
+      this.#keepWhole(before)
+      return
+    }
+    const again = await this.#scan(before.journal, before.segment)
+    const kept = await this.#indexes.get(indexPath(before.journal, before.segment))
+    if (kept !== undefined && next.firstBatchNumber > 0) this.#whole.add(kept)
     indexes[indexes.length - 2] = again
     const gap = await this.gapBetween(again.journal, again, next)
     if (gap !== undefined) again.addGap(gap)
+  }
+
+  #keepWhole(index: SegmentIndex): void {
+    this.#whole.add(index)
+    this.#indexes.set(indexPath(index.journal, index.segment), Promise.resolve(index))
   }
 
   /** What is missing between a segment's end and the next. */

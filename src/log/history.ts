@@ -104,7 +104,7 @@ export class History {
     const last = reign.until?.segment ?? own.segment
     for (let segment = last; segment >= reign.from.segment; segment -= 1) {
       if (reign.journal === own.journal && segment === own.segment) yield own
-      else yield await this.#catalog.index(reign.journal, segment, segment === last ? (reign.until?.offset ?? 0) : 0)
+      else yield await this.#catalog.index(reign.journal, segment, segment === last ? reign.until?.offset : undefined)
     }
   }
 

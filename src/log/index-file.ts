@@ -52,9 +52,9 @@ export async function encodeIndex(
     offset += body.length
     await pause()
   }
-  const { journal, segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber } = index
+  const { journal, segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast } = index
   const eventTypes = [...index.eventTypes].toSorted()
-  const batches = { end, lastBatchOffset, lastBatchNumber, firstBatchNumber }
+  const batches = { end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast }
   const head = encodeHead({ journal, segment, ...batches, eventTypes, sections })
   const prefix = Buffer.alloc(PREFIX_BYTES)
   prefix.writeUInt32LE(MAGIC, 0)
@@ -86,6 +86,7 @@ export class IndexFile {
   readonly lastBatchOffset: number
   readonly lastBatchNumber: number
   readonly firstBatchNumber: number
+  readonly isLast: boolean
   readonly eventTypes: readonly string[]
   readonly extents: ReadonlyMap<number, Section>
   /** A segment with damage gets no index file: it is read anew each time, so that the damage is not forgotten. */
@@ -104,6 +105,7 @@ export class IndexFile {
     this.lastBatchOffset = head.lastBatchOffset
     this.lastBatchNumber = head.lastBatchNumber
     this.firstBatchNumber = head.firstBatchNumber
+    this.isLast = head.isLast
     this.eventTypes = head.eventTypes
     this.extents = new Map(head.sections.map((section) => [section.shard, section]))
   }

@@ -24,6 +24,8 @@ export interface Head {
   readonly lastBatchOffset: number
   readonly lastBatchNumber: number
   readonly firstBatchNumber: number
+  /** The segment's last batch is in it: what has the index has all of the segment. */
+  readonly isLast: boolean
   readonly eventTypes: readonly string[]
   readonly sections: readonly Section[]
 }
@@ -49,6 +51,7 @@ function isHead(value: unknown, sectionBytes: number): value is Head {
   const { end, lastBatchOffset, lastBatchNumber, firstBatchNumber, eventTypes, sections } = head
   return (
     [head.journal, head.segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber].every(isCount) &&
+    typeof head.isLast === 'boolean' &&
     isBatches(head as Head) &&
     Array.isArray(eventTypes) &&
     eventTypes.every((type) => typeof type === 'string') &&

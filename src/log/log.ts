@@ -243,7 +243,9 @@ export class Log {
    */
   async append(cut: CutBatch): Promise<void> {
     await this.#journal.append(cut.builder)
-    this.#index.add({ ...cut.place, length: cut.length, isLast: false })
+    const { segment } = this.#journal.place
+    const isLast = segment !== cut.place.segment
+    this.#index.add({ ...cut.place, length: cut.length, isLast })
     for (const record of cut.builder.records()) this.#index.addRecord(record)
     assert(this.#index.isSound, 'what was written keeps the rules of the log')
     for (const [shard, seq] of cut.seqs) {
@@ -251,8 +253,7 @@ export class Log {
       if (owned !== undefined) owned.durableSeq = seq
     }
     cut.builder.shrink()
-    const { segment } = this.#journal.place
-    if (segment !== cut.place.segment) {
+    if (isLast) {
       this.#adopted = this.#catalog.adopt(this.#index)
       this.#index = new OpenIndex(this.journal, segment)
     }
