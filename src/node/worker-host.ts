@@ -151,8 +151,7 @@ class Supersession {
 
   /** A shard that was lost shows in the replies to those who ask for it. */
   observe(reply: Reply): void {
-    if (reply.kind !== 'failed') return
-    if (reply.failure.code === 'OwnershipLost' || reply.failure.code === 'ShardUnavailable') this.look()
+    if (reply.kind === 'elsewhere' || (reply.kind === 'failed' && reply.failure.code === 'OwnershipLost')) this.look()
   }
 
   look(): void {

@@ -142,7 +142,7 @@ test('shards that move, come back and are seized under load lose nothing and do 
       await crew.workers[0]!.worker.moves.takeOver([0, 1])
       await crew.check()
     }),
-    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 60) },
+    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 60), timeout: 20_000 },
   )
 }, 120_000)
 
