@@ -214,6 +214,13 @@ export class Worker {
   }
 
   #handle(actor: Actor, message: Message, sender: Sender): void {
+    const { shard } = actor.stream
+    if (this.#log.epochOf(shard) !== actor.epoch) {
+      // Its shard was lost this very moment; whoever looked that up will let the actor go.
+      this.#answeredBy(actor)
+      this.#answerAtOnce(sender, message, { kind: 'elsewhere', shard })
+      return
+    }
     if (message.kind === 'state') {
       void this.#answerState(actor, message, sender)
       return

@@ -88,6 +88,8 @@ export class Journal {
 
   /** The batch of this place, which is still being built, will be the last of its segment. */
   endSegmentWith({ segment, offset }: BatchPlace): void {
+    // The segment before may still have to end where it was told to, and this one is as good as new.
+    if (offset === 0) return
     // Behind the batch that may be on its way to the disk, which ends where this one begins.
     this.#early = { segment, end: offset + 1 }
   }

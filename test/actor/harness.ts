@@ -27,6 +27,11 @@ interface Options {
   readonly tweak?: (log: Log) => void
   readonly segmentBytes?: number
   readonly own?: readonly number[]
+  readonly onBroken?: (error: unknown) => void
+}
+
+function rethrow(error: unknown): never {
+  throw error
 }
 
 export const DEFAULTS = {
@@ -45,7 +50,15 @@ export const DEFAULTS = {
 export async function open(
   disk: SimulatedDisk,
   clock: SimulatedClock,
-  { aggregates = [Account], limits = {}, plan, tweak, segmentBytes = 4096, own = [0, 1] }: Options = {},
+  {
+    aggregates = [Account],
+    limits = {},
+    plan,
+    tweak,
+    segmentBytes = 4096,
+    own = [0, 1],
+    onBroken = rethrow,
+  }: Options = {},
 ): Promise<Harness> {
   const storage = new SimulatedStorage(disk, plan)
   const options = { clusterId: 'test', shards: 2, own, segmentBytes, node: 'test' }
@@ -61,9 +74,7 @@ export async function open(
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: (message) => warnings.push(message),
     onLost: () => undefined,
-    onBroken: (error) => {
-      throw error
-    },
+    onBroken,
   })
   let lastId = 0
   const send = (message: Message): Promise<Reply> =>

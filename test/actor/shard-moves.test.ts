@@ -10,6 +10,8 @@ import { deposit, open, type Harness } from './harness.ts'
 
 const ACCOUNTS = ['account/0', 'account/1', 'account/2', 'account/3']
 
+const LIMITS = { segmentBytes: 16_384 }
+
 /** Some workers over one disk, none of which owns anything yet. */
 class Crew {
   readonly disk = new SimulatedDisk()
@@ -19,17 +21,21 @@ class Crew {
   readonly underWay: Promise<void>[] = []
   /** Replies that left open whether the command took effect. */
   doubts = 0
+  /** Rejects where a worker breaks. */
+  readonly broken: Promise<never>
+  #break: (error: unknown) => void = () => undefined
   readonly #random: SeededRandom
   #asked = 0
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed)
+    this.broken = new Promise((_, reject) => (this.#break = reject))
   }
 
   async start(workers: number): Promise<void> {
     for (let i = 0; i < workers; i += 1) {
       const plan = async (): Promise<'none'> => (await turns(this.#random.below(4)), 'none')
-      this.workers.push(await open(this.disk, this.clock, { own: [], segmentBytes: 16_384, plan }))
+      this.workers.push(await open(this.disk, this.clock, { ...LIMITS, own: [], plan, onBroken: this.#break }))
     }
   }
 
@@ -57,8 +63,8 @@ class Crew {
 
   /** What was acknowledged is in the log, once, at the version that was told; versions count without a gap (I2, I4, I5). */
   async check(): Promise<void> {
-    await Promise.all(this.underWay)
-    const heir = await open(this.disk, this.clock, { segmentBytes: 16_384 })
+    await Promise.race([Promise.all(this.underWay), this.broken])
+    const heir = await open(this.disk, this.clock, LIMITS)
     const found = new Map<string, number>()
     for (const account of ACCOUNTS) {
       const records = await Array.fromAsync(heir.log.back(heir.log.placement.stream(account)))
@@ -137,7 +143,7 @@ test('shards that move, come back and are seized under load lose nothing and do 
       await crew.workers[0]!.worker.moves.takeOver([0, 1])
       const moves: Promise<unknown>[] = []
       for (const doing of steps) await perform(crew, doing, moves)
-      await Promise.all(moves)
+      await Promise.race([Promise.all(moves), crew.broken])
       // Somebody owns everything in the end, so that all that was asked finds an owner.
       await crew.workers[0]!.worker.moves.takeOver([0, 1])
       await crew.check()
