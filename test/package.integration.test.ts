@@ -57,6 +57,7 @@ function installPacked(): string {
   const into = ['--strip-components=1', '-C', join(folder, 'node_modules/penhold')]
   execFileSync('tar', ['-xzf', join(clone, tarball), ...into])
   for (const dependency of [
+    'ioredis',
     'msgpackr',
     'uuid',
     'fast-check',

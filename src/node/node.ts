@@ -10,10 +10,8 @@ import { SHARDS_PATH } from '../log/path.ts'
 import { isStorageFull } from '../log/storage.ts'
 import { blocking, pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
-import { openRedisLeases } from '../platform/redis-leases.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
-import { TcpNetwork } from '../platform/tcp-network.ts'
 import type { ClusterPorts } from './cluster-side.ts'
 import { loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
 import { identify, makeDirectory } from './data-directory.ts'
@@ -58,6 +56,9 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
 async function clusterPorts(config: ClusterConfig, redis: RedisSettings, storage: FileStorage): Promise<ClusterPorts> {
   const { name, nodeName, weight, network, timeouts } = config
   const { listen = '127.0.0.1:0', advertise, secrets, tls } = network
+  // Not loaded where a process is alone.
+  const { openRedisLeases } = await import('../platform/redis-leases.ts')
+  const { TcpNetwork } = await import('../platform/tcp-network.ts')
   return {
     leases: openRedisLeases({ name, redis, timeoutMs: Math.floor(timeouts.leaseMs / LEASE_TIMEOUTS_PER_TTL) }),
     network: new TcpNetwork({ ...(secrets && { secrets }), ...(tls && { tls }) }),
