@@ -9,7 +9,7 @@
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { BrokenInvariant } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import type { Cancel, Clock } from '../log/clock.ts'
+import type { Clock } from '../log/clock.ts'
 import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
@@ -26,6 +26,7 @@ import { createKind, missingPaths, type Kind } from './kind.ts'
 import type { ActorLimits } from './limits.ts'
 import type { CommandMessage, Message, Reply, Sender, StateMessage } from './message.ts'
 import { readPast } from './past-state.ts'
+import { Passivation } from './passivation.ts'
 import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
 import { fold, readTail } from './recovery.ts'
@@ -54,8 +55,6 @@ export interface Progress {
 
 /** Messages that are taken up before the event loop has its turn: about half a millisecond of work. */
 const SLICE = 64
-/** Idle actors are looked for so many times in the time after which they are passivated. */
-const PASSIVATION_CHECKS = 4
 
 export class Worker {
   readonly #options: WorkerOptions
@@ -64,6 +63,7 @@ export class Worker {
   readonly #kinds = new Map<string, Kind>()
   readonly #actors = new ActiveActors()
   readonly #committer: Committer
+  readonly #passivation: Passivation
   /** Shards that come and leave while the worker lives. */
   readonly moves: ShardMoves
   /** Messages that were taken in and not yet up, in order. Bounded by the senders' windows. */
@@ -75,7 +75,6 @@ export class Worker {
   #paused: Actor[] = []
   /** The monotonic time, read once for a slice. */
   #now = 0
-  #stopIdleCheck: Cancel = () => undefined
   /** The next slice is scheduled. */
   #isPumping = false
   #isEnded = false
@@ -114,7 +113,7 @@ export class Worker {
       kinds: this.#kinds,
       dropShards: (shards) => this.#dropShards(shards),
     })
-    this.#scheduleIdleCheck()
+    this.#passivation = new Passivation(options.clock, this.#actors, options.limits)
   }
 
   /** The event types in the log that today's definitions have no path for, each with the reason. */
@@ -150,7 +149,7 @@ export class Worker {
 
   #end(): void {
     this.#isEnded = true
-    this.#stopIdleCheck()
+    this.#passivation.stop()
     for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 
@@ -424,7 +423,7 @@ export class Worker {
       }
     }
     actor.phase = 'running'
-    this.#passivateOverflow()
+    this.#passivation.overflow()
     this.#committer.kick()
   }
 
@@ -465,20 +464,6 @@ export class Worker {
       // Those that run have their replies in the committer, which knows what became of them.
       if (shards.includes(shard)) this.#refuse(actor, ownershipLost(shard))
     }
-  }
-
-  #passivateOverflow(): void {
-    let excess = this.#actors.size - this.#options.limits.activeActorsMax
-    if (excess > 0) this.#actors.passivate(() => excess-- > 0)
-  }
-
-  #scheduleIdleCheck(): void {
-    const { passivateAfterMs } = this.#options.limits
-    this.#stopIdleCheck = this.#options.clock.after(passivateAfterMs / PASSIVATION_CHECKS, () => {
-      const before = this.#options.clock.monotonic() - passivateAfterMs
-      this.#actors.passivate((actor) => actor.lastUsed < before)
-      this.#scheduleIdleCheck()
-    })
   }
 }
 
