@@ -53,6 +53,11 @@ export class Peers {
     }
   }
 
+  /** Whether the peer can be told something now. */
+  reaches(member: string): boolean {
+    return this.#peers.get(member)?.isReached === true
+  }
+
   /** Tells a peer something, where it can be reached; nobody is told where it cannot. */
   tell(member: string, message: ControlMessage): void {
     this.#peers.get(member)?.tell(message)
@@ -82,6 +87,10 @@ class Peer {
     this.address = address
     this.#options = options
     void this.#dial()
+  }
+
+  get isReached(): boolean {
+    return this.#control !== undefined
   }
 
   tell(message: ControlMessage): void {

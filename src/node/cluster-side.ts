@@ -106,6 +106,7 @@ export class ClusterSide {
           this.#reception.announce(served)
         },
         onView: (view) => this.#see(view),
+        reaches: (member) => this.#peers.reaches(member),
         onHandedTo: (member, handed) => this.#peers.tell(member, { kind: 'handed', shards: handed }),
         onWarning,
       },
