@@ -133,7 +133,7 @@ test('whoever owns a shard, and whatever the router was told of it, its messages
       for (const order of cluster.done) expect(order).toEqual(order.toSorted((a, b) => a - b))
       expect(cluster.router.underWay).toBe(0)
     }),
-    { numRuns: 300 },
+    { numRuns: 600 },
   )
 }, 60_000)
 
