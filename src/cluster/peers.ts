@@ -58,6 +58,11 @@ export class Peers {
     return this.#peers.get(member)?.isReached === true
   }
 
+  /** A worker of a peer has sent what none sends: the connections to the peer are made anew. */
+  distrust(owner: string, error: unknown): void {
+    for (const [id, peer] of this.#peers) if (owner.startsWith(`${id}/`)) peer.distrust(error)
+  }
+
   /** Tells a peer something, where it can be reached; nobody is told where it cannot. */
   tell(member: string, message: ControlMessage): void {
     this.#peers.get(member)?.tell(message)
@@ -95,6 +100,11 @@ class Peer {
 
   tell(message: ControlMessage): void {
     this.#control?.send(encodeControl(message))
+  }
+
+  distrust(error: unknown): void {
+    this.#options.onWarning(`${this.address} sends what no worker says (${String(error)})`)
+    this.#redial()
   }
 
   close(): void {

@@ -123,6 +123,11 @@ export class ClusterSide {
     this.#ownership?.setWorker(worker, handle)
   }
 
+  /** A worker, of this node or of another, has said what no worker says. */
+  distrust(owner: string, error: unknown): void {
+    this.#peers.distrust(owner, error)
+  }
+
   /** Shards of a worker have a newer owner. */
   lost(worker: number, shards: readonly number[]): void {
     this.#ownership?.lost(worker, shards)
