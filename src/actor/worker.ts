@@ -76,6 +76,7 @@ export class Worker {
   /** The monotonic time, read once for a slice. */
   #now = 0
   #stopIdleCheck: Cancel = () => undefined
+  #onEnd: () => void = () => undefined
   /** The next slice is scheduled. */
   #isPumping = false
   #isEnded = false
@@ -142,6 +143,9 @@ export class Worker {
 
   /** Ends the worker on purpose. No message may come after this. */
   async close(): Promise<void> {
+    // The journal's last record is the last that anybody writes. What a broken log keeps waiting never ends.
+    if (!this.#isEnded)
+      await Promise.race([this.moves.close(), new Promise<void>((resolve) => (this.#onEnd = resolve))])
     await this.settle()
     if (this.#isEnded) return
     this.#end()
@@ -151,6 +155,7 @@ export class Worker {
   #end(): void {
     this.#isEnded = true
     this.#stopIdleCheck()
+    this.#onEnd()
     for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 
