@@ -86,7 +86,8 @@ export class ShardMoves {
     if (problems.length > 0) for (const shard of wanted) log.refuse(shard, definitionError(problems.join('; ')))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    return wanted.filter((shard) => log.owns(shard))
+    // Those, too, that an earlier try has taken over before it failed.
+    return shards.filter((shard) => log.owns(shard))
   }
 
   /**
