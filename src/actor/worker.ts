@@ -56,6 +56,8 @@ export interface Progress {
 const SLICE = 64
 /** Idle actors are looked for so many times in the time after which they are passivated. */
 const PASSIVATION_CHECKS = 4
+/** A worker that nobody asks learns after so long that it has lost shards. */
+const LOOK_MS = 500
 
 export class Worker {
   readonly #options: WorkerOptions
@@ -76,6 +78,7 @@ export class Worker {
   /** The monotonic time, read once for a slice. */
   #now = 0
   #stopIdleCheck: Cancel = () => undefined
+  #stopLook: Cancel = () => undefined
   #onEnd: () => void = () => undefined
   /** The next slice is scheduled. */
   #isPumping = false
@@ -116,6 +119,7 @@ export class Worker {
       dropShards: (shards) => this.#dropShards(shards),
     })
     this.#scheduleIdleCheck()
+    this.#scheduleLook()
   }
 
   /** The event types in the log that today's definitions have no path for, each with the reason. */
@@ -155,6 +159,7 @@ export class Worker {
   #end(): void {
     this.#isEnded = true
     this.#stopIdleCheck()
+    this.#stopLook()
     this.#onEnd()
     for (const resolve of this.#onSettled.splice(0)) resolve()
   }
@@ -475,6 +480,13 @@ export class Worker {
   #passivateOverflow(): void {
     let excess = this.#actors.size - this.#options.limits.activeActorsMax
     if (excess > 0) this.#actors.passivate(() => excess-- > 0)
+  }
+
+  #scheduleLook(): void {
+    this.#stopLook = this.#options.clock.after(LOOK_MS, () => {
+      this.#committer.look()
+      if (!this.#isEnded) this.#scheduleLook()
+    })
   }
 
   #scheduleIdleCheck(): void {
