@@ -64,7 +64,9 @@ export class Ownership {
   readonly #served = new Map<number, ServedShard>()
   readonly #arriving = new Map<number, Arrival>()
   readonly #leaving = new Set<number>()
-  #released: { shard: number; to: { member: string; worker: number } | undefined }[] = []
+  /** Given up, and the store has not said yet that it knows. */
+  #released: readonly { readonly shard: number; readonly to: { readonly member: string; readonly worker: number } }[] =
+    []
   #wanted: readonly HandedShard[] = []
   #view: View | undefined
   #state: Member['state'] = 'up'
@@ -113,6 +115,8 @@ export class Ownership {
 
   /** Another node has given these up for workers of this one: they are claimed before the store has granted them. */
   handed(shards: readonly HandedShard[]): void {
+    // Whoever gives a shard up has had it since: what this node has of it may be an old epoch that nobody asked for yet.
+    for (const { shard } of shards) if (!this.#leaving.has(shard)) this.#served.delete(shard)
     this.#arrive(shards.filter(({ shard }) => shard < this.#options.cluster.shards))
   }
 
@@ -158,12 +162,12 @@ export class Ownership {
     if (this.#isClosed) return
     const { leases, events } = this.#options
     const beat = this.#compose()
+    const told = this.#released
     let view: View
     try {
       view = await leases.beat(beat)
     } catch (error) {
       // Whether it was taken is unknown; the next one says it again.
-      this.#released.unshift(...beat.release.map(({ shard, to }) => ({ shard, to })))
       if (isFirst) throw error
       if (!this.#isAway) events.onWarning(String(error))
       this.#isAway = true
@@ -172,13 +176,13 @@ export class Ownership {
     if (this.#isAway) events.onWarning('the lease store answers again')
     this.#isAway = false
     this.#isNew = false
+    this.#released = this.#released.filter((released) => !told.includes(released))
     this.#apply(view)
   }
 
   #compose(): Beat {
     const { cluster, member, ttlMs } = this.#options
     const release = this.#released.filter(({ shard }) => !this.#served.has(shard) && !this.#arriving.has(shard))
-    this.#released = []
     const isReleased = (shard: number): boolean => release.some((released) => released.shard === shard)
     const want = new Map<number, number>()
     for (const { shard, worker } of this.#wanted) want.set(shard, worker)
@@ -191,7 +195,7 @@ export class Ownership {
       want: [...want]
         .filter(([shard]) => !this.#served.has(shard) && !isReleased(shard))
         .map(([shard, worker]) => ({ shard, worker })),
-      release: release.map(({ shard, to }) => (to === undefined ? { shard } : { shard, to })),
+      release,
       isNew: this.#isNew,
     }
   }
@@ -230,9 +234,13 @@ export class Ownership {
     }
   }
 
+  /** What the store has leased to this node. Of what was given up since, it may not know yet. */
   #mine(view: View): HandedShard[] {
     const { id } = this.#options.member
-    return view.leases.filter(({ member }) => member === id).map(({ shard, worker }) => ({ shard, worker }))
+    const isReleased = (shard: number): boolean => this.#released.some((released) => released.shard === shard)
+    return view.leases
+      .filter(({ member, shard }) => member === id && !isReleased(shard))
+      .map(({ shard, worker }) => ({ shard, worker }))
   }
 
   /** Claims shards that are this node's to claim. */
@@ -315,11 +323,14 @@ export class Ownership {
     } catch (error) {
       events.onWarning(`shards ${shards.join(', ')} could not be handed over: ${String(error)}`)
     }
-    for (const { shard, to } of moves) {
+    for (const { shard } of moves) {
       this.#served.delete(shard)
       this.#leaving.delete(shard)
-      this.#released.push({ shard, to })
     }
+    this.#released = [
+      ...this.#released.filter(({ shard }) => !shards.includes(shard)),
+      ...moves.map(({ shard, to }) => ({ shard, to })),
+    ]
     for (const [to, group] of Map.groupBy(moves, (move) => move.to.member)) {
       const handed = group.map(({ shard, to: { worker } }) => ({ shard, worker }))
       if (to === member.id) this.#arrive(handed)
