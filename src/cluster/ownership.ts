@@ -37,6 +37,8 @@ export interface OwnershipEvents {
   readonly onView: (view: View) => void
   /** Shards were given up for another member's workers. */
   readonly onHandedTo: (member: string, shards: readonly HandedShard[]) => void
+  /** Whether a member can be told: nothing is given up for one that would hear of it late. */
+  readonly reaches: (member: string) => boolean
   readonly onWarning: (message: string) => void
 }
 
@@ -198,6 +200,7 @@ export class Ownership {
     this.#view = view
     this.#options.events.onView(view)
     for (const lease of view.leases) this.#yieldTo(lease)
+    this.#forgetArrivals(view)
     this.#arrive(this.#mine(view))
     const ring = this.#ring(view)
     if (ring === undefined) return
@@ -217,6 +220,14 @@ export class Ownership {
   #yieldTo({ shard, member, epoch }: Lease): void {
     const served = this.#served.get(shard)
     if (served !== undefined && member !== this.#options.member.id && epoch > served.epoch) this.#served.delete(shard)
+  }
+
+  /** What was not served in the end, and is not this node's to try again. */
+  #forgetArrivals(view: View): void {
+    const mine = new Set(this.#mine(view).map(({ shard }) => shard))
+    for (const [shard, { nextAt }] of this.#arriving) {
+      if (nextAt !== Number.POSITIVE_INFINITY && !mine.has(shard)) this.#arriving.delete(shard)
+    }
   }
 
   #mine(view: View): HandedShard[] {
@@ -282,7 +293,7 @@ export class Ownership {
     const moves: { shard: number; from: number; to: { member: string; worker: number } }[] = []
     for (const { shard, worker } of this.#served.values()) {
       const to = parseOwner(ring[shard]!)
-      const isStaying = to.member === self && to.worker === worker
+      const isStaying = to.member === self ? to.worker === worker : !this.#options.events.reaches(to.member)
       if (isStaying || this.#leaving.has(shard) || this.#leaving.size + moves.length >= LEAVING_MAX) continue
       moves.push({ shard, from: worker, to })
     }

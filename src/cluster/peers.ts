@@ -53,6 +53,16 @@ export class Peers {
     }
   }
 
+  /** Whether the peer can be told something now. */
+  reaches(member: string): boolean {
+    return this.#peers.get(member)?.isReached === true
+  }
+
+  /** A worker of a peer has sent what none sends: the connections to the peer are made anew. */
+  distrust(owner: string, error: unknown): void {
+    for (const [id, peer] of this.#peers) if (owner.startsWith(`${id}/`)) peer.distrust(error)
+  }
+
   /** Tells a peer something, where it can be reached; nobody is told where it cannot. */
   tell(member: string, message: ControlMessage): void {
     this.#peers.get(member)?.tell(message)
@@ -84,8 +94,17 @@ class Peer {
     void this.#dial()
   }
 
+  get isReached(): boolean {
+    return this.#control !== undefined
+  }
+
   tell(message: ControlMessage): void {
     this.#control?.send(encodeControl(message))
+  }
+
+  distrust(error: unknown): void {
+    this.#options.onWarning(`${this.address} sends what no worker says (${String(error)})`)
+    this.#redial()
   }
 
   close(): void {

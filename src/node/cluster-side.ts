@@ -106,6 +106,7 @@ export class ClusterSide {
           this.#reception.announce(served)
         },
         onView: (view) => this.#see(view),
+        reaches: (member) => this.#peers.reaches(member),
         onHandedTo: (member, handed) => this.#peers.tell(member, { kind: 'handed', shards: handed }),
         onWarning,
       },
@@ -120,6 +121,11 @@ export class ClusterSide {
     else this.#handles.set(worker, handle)
     this.#reception.set(worker, handle)
     this.#ownership?.setWorker(worker, handle)
+  }
+
+  /** A worker, of this node or of another, has said what no worker says. */
+  distrust(owner: string, error: unknown): void {
+    this.#peers.distrust(owner, error)
   }
 
   /** Shards of a worker have a newer owner. */
