@@ -16,15 +16,20 @@ const SECRET = 'a secret of thirty-two characters'
 const IDS = Array.from({ length: 24 }, (_, i) => `a${i}`)
 const WAIT = { timeout: 30_000, interval: 20 }
 
-/** What a cluster of one test has in common. */
-async function shared(): Promise<Overrides & { readonly server: RedisProcess }> {
+/** What the nodes of one test have in common. */
+interface Shared {
+  readonly server: RedisProcess
+  readonly overrides: Overrides
+}
+
+async function share(): Promise<Shared> {
   const server = await startRedis()
   onTestFinished(() => server.stop())
   const network = { secrets: [SECRET] }
-  return { dataDir: temporaryFolder(), redis: server.url, network, server }
+  return { server, overrides: { dataDir: temporaryFolder(), redis: server.url, network } }
 }
 
-async function startHere({ server: _, ...overrides }: Awaited<ReturnType<typeof shared>>): Promise<Node> {
+async function startHere({ overrides }: Shared): Promise<Node> {
   const node = await startNode(new URL('cluster.config.ts', import.meta.url), { ...overrides, nodeName: 'here' })
   onTestFinished(() => node.close())
   return node
@@ -36,7 +41,7 @@ interface There {
   kill(): Promise<void>
 }
 
-async function startThere({ server: _, ...overrides }: Awaited<ReturnType<typeof shared>>): Promise<There> {
+async function startThere({ overrides }: Shared): Promise<There> {
   const child = fork(fileURLToPath(new URL('cluster-process.ts', import.meta.url)), {
     execArgv: [],
     serialization: 'advanced',
@@ -70,7 +75,7 @@ async function untilServed(node: Node, shards: number): Promise<void> {
 
 describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () => {
   test('a ref leads from each to every aggregate, with whatever is sent and told', async () => {
-    const cluster = await shared()
+    const cluster = await share()
     const here = await startHere(cluster)
     const there = await startThere(cluster)
     await untilServed(here, 4)
@@ -91,7 +96,7 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
   })
 
   test('what is sent arrives as it was, of every type and size', async () => {
-    const cluster = await shared()
+    const cluster = await share()
     const here = await startHere(cluster)
     const there = await startThere(cluster)
     await untilServed(here, 4)
@@ -114,7 +119,7 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
   })
 
   test('a node that closes hands over, and no command of the others fails', async () => {
-    const cluster = await shared()
+    const cluster = await share()
     const here = await startHere(cluster)
     const there = await startThere(cluster)
     await untilServed(here, 4)
@@ -143,7 +148,7 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
   })
 
   test('a command that was asked at a node that was killed takes effect once when it is asked again elsewhere', async () => {
-    const cluster = await shared()
+    const cluster = await share()
     const here = await startHere(cluster)
     const there = await startThere(cluster)
     await untilServed(here, 4)
@@ -165,7 +170,7 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
   })
 
   test('whoever lacks the secret is not let in', async () => {
-    const cluster = await shared()
+    const cluster = await share()
     const here = await startHere(cluster)
     const { members, cluster: mark } = (await here.status()).cluster!
     const connect = (secrets: readonly string[]): Promise<Connection> =>
@@ -182,7 +187,7 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
   })
 
   test('LeasesUnavailable: a node that does not reach Redis does not start, and leaves the data to those that do', async () => {
-    const cluster = await shared()
+    const cluster = await share()
     await cluster.server.kill()
     await expect(startHere(cluster)).rejects.toMatchObject({ code: 'LeasesUnavailable', retryable: true })
     await cluster.server.restart()
