@@ -43,6 +43,8 @@ export interface OwnershipEvents {
 }
 
 const BEATS_PER_TTL = 3
+/** Every node has beaten meanwhile, and so has heard of a member that is known for so long, and called it. */
+const BEATS_UNTIL_KNOWN = 2
 /** Shards on their way to other nodes at a time. */
 const LEAVING_MAX = 4
 /** What a shard's messages that are under way when it leaves may take. */
@@ -69,6 +71,8 @@ export class Ownership {
     []
   #wanted: readonly HandedShard[] = []
   #view: View | undefined
+  /** Since when each member is known, on the monotonic clock. */
+  #knownSince: ReadonlyMap<string, number> = new Map()
   #state: Member['state'] = 'up'
   #isNew: boolean
   #isAway = false
@@ -202,6 +206,8 @@ export class Ownership {
 
   #apply(view: View): void {
     this.#view = view
+    const now = this.#options.clock.monotonic()
+    this.#knownSince = new Map(view.members.map(({ id }) => [id, this.#knownSince.get(id) ?? now]))
     this.#options.events.onView(view)
     for (const lease of view.leases) this.#yieldTo(lease)
     this.#forgetArrivals(view)
@@ -295,13 +301,23 @@ export class Ownership {
     return this.#view?.members.some((member) => member.id !== id && member.state === 'up') === true
   }
 
+  /**
+   * Whether everybody can ask a member. What it is given before is out of reach of those who have not heard of it: for a
+   * beat, or for as long as the store is away.
+   */
+  #isKnown(member: string): boolean {
+    const { clock, ttlMs, events } = this.#options
+    const since = this.#knownSince.get(member) ?? Number.POSITIVE_INFINITY
+    return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL && events.reaches(member)
+  }
+
   /** Gives up what the ring gives to others. */
   #handOff(ring: readonly string[]): void {
     const self = this.#options.member.id
     const moves: { shard: number; from: number; to: { member: string; worker: number } }[] = []
     for (const { shard, worker } of this.#served.values()) {
       const to = parseOwner(ring[shard]!)
-      const isStaying = to.member === self ? to.worker === worker : !this.#options.events.reaches(to.member)
+      const isStaying = to.member === self ? to.worker === worker : !this.#isKnown(to.member)
       if (isStaying || this.#leaving.has(shard) || this.#leaving.size + moves.length >= LEAVING_MAX) continue
       moves.push({ shard, from: worker, to })
     }

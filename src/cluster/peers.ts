@@ -41,10 +41,11 @@ export class Peers {
     this.#options = options
   }
 
-  /** From here on these are the peers. */
-  update(members: readonly Member[]): void {
+  /** From here on these are the peers; where they are not all of them, those that are missing remain. */
+  update(members: readonly Member[], { areAll = true }: { readonly areAll?: boolean } = {}): void {
     for (const [id, peer] of this.#peers) {
-      if (members.some((member) => member.id === id && member.address === peer.address)) continue
+      const member = members.find((each) => each.id === id)
+      if (member === undefined ? !areAll : member.address === peer.address) continue
       this.#peers.delete(id)
       peer.close()
     }

@@ -153,8 +153,10 @@ export class ClusterSide {
     return { id, name, address, workers: this.#options.workers, weight, protocol: PROTOCOL_VERSION, state: 'up' }
   }
 
-  #see({ members, leases }: View): void {
-    this.#peers.update(members.filter(({ id }) => id !== this.#options.ports.id))
+  #see({ members, leases, isSettling }: View): void {
+    const others = members.filter(({ id }) => id !== this.#options.ports.id)
+    // A store that settles has forgotten members that have not beaten since, and serve as before.
+    this.#peers.update(others, { areAll: !isSettling })
     for (const { shard, member, worker, epoch } of leases) {
       if (member !== this.#options.ports.id) this.#directory.learn(shard, ownerName(member, worker), epoch)
     }
