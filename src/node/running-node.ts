@@ -2,9 +2,8 @@
  * A running node: its workers behind a router and a supervisor, and the refs that lead to them. What it runs on is a
  * port, so that the simulator runs this very code.
  */
-import { inspect } from 'node:util'
-import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, type PenholdError } from '../aggregate/error.ts'
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import type { PenholdError } from '../aggregate/error.ts'
 import { nodeClosed, quarantined } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import type { View } from '../cluster/leases.ts'
@@ -15,7 +14,7 @@ import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
-import type { ClusterConfig } from './config.ts'
+import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { Quarantine } from './quarantine.ts'
 import { Supervisor } from './supervisor.ts'
@@ -138,16 +137,7 @@ export class RunningNode implements Node, RefHost {
   }
 
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
-    if (!isAggregate(aggregate)) {
-      throw definitionError(
-        `node.ref was given ${inspect(aggregate, { depth: 0 })}; give what defineAggregate returned`,
-      )
-    }
-    if (!this.#config.aggregates.some(({ type }) => type === aggregate.type)) {
-      throw definitionError(
-        `the cluster '${this.#config.name}' has no aggregate '${aggregate.type}'; add it to the config`,
-      )
-    }
+    checkAddressed(this.#config, aggregate, 'node')
     return createRef(this, aggregate, id)
   }
 
