@@ -6,7 +6,7 @@ import type { Aggregate } from '../aggregate/aggregate.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import { nodeClosed, quarantined } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
-import type { View } from '../cluster/leases.ts'
+import type { Member, View } from '../cluster/leases.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
 import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
 import type { Clock } from '../log/clock.ts'
@@ -32,6 +32,8 @@ export interface NodeStatus {
   readonly underWay: number
   /** For a node of several: who they are and what they own, as it has last heard. */
   readonly cluster: View | undefined
+  /** For a node of several: what the others are told of it. */
+  readonly member: Member | undefined
 }
 
 /** A running node. Close it, or let `await using` do so: what was asked is answered and made durable first. */
@@ -150,6 +152,7 @@ export class RunningNode implements Node, RefHost {
       workerRestarts: this.#supervisor.restarts,
       underWay: this.#router.underWay,
       cluster: this.#cluster?.view,
+      member: this.#cluster?.member,
     }
   }
 

@@ -14,10 +14,13 @@ export interface Surroundings {
 
 /** @throws PenholdError `BadDefinition` where the settings cannot work */
 export async function openSurroundings(config: ClusterConfig, redis: RedisSettings): Promise<Surroundings> {
-  const { secrets, tls } = config.network
+  return { network: await openNetwork(config), leases: await openLeases(config, redis) }
+}
+
+/** @throws PenholdError `BadDefinition` where the settings cannot work */
+export async function openNetwork({ network: { secrets, tls } }: ClusterConfig): Promise<Network> {
   const { TcpNetwork } = await import('../platform/tcp-network.ts')
-  const network = new TcpNetwork({ ...(secrets && { secrets }), ...(tls && { tls }) })
-  return { leases: await openLeases(config, redis), network }
+  return new TcpNetwork({ ...(secrets && { secrets }), ...(tls && { tls }) })
 }
 
 /** @throws PenholdError `BadDefinition` where the settings cannot work */
