@@ -18,6 +18,8 @@ export interface Terminal {
   err(text: string): void
   /** Whether people watch what `err` says. */
   readonly isWatched: boolean
+  /** Whether people watch what `out` says. */
+  readonly isScreen: boolean
 }
 
 export type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
@@ -29,6 +31,8 @@ export interface Command {
   readonly help: string
   /** Options beside `--help` and `--json`, which every command has. */
   readonly options: ParseArgsOptionsConfig
+  /** The name among the values of the one word that it needs beside its options. */
+  readonly operand?: string
   run(values: Values, terminal: Terminal, signal: AbortSignal): Promise<Exit>
 }
 

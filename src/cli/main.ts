@@ -3,12 +3,18 @@
 import { run } from './run.ts'
 
 const stop = new AbortController()
-// A second one ends it at once: nothing is left half done on disk.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+// A second one, whichever, ends it at once: nothing is left half done on disk.
+const onSignal = (): void => {
+  for (const signal of SIGNALS) process.off(signal, onSignal)
+  stop.abort()
+}
+for (const signal of SIGNALS) process.on(signal, onSignal)
 
 const terminal = {
   out: (text: string): void => void process.stdout.write(`${text}\n`),
   err: (text: string): void => void process.stderr.write(`${text}\n`),
   isWatched: process.stderr.isTTY,
+  isScreen: process.stdout.isTTY,
 }
 process.exitCode = await run(process.argv.slice(2), terminal, stop.signal)

@@ -2,11 +2,15 @@
 import { parseArgs } from 'node:util'
 import { PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
+import { ConnectionError } from '../cluster/network.ts'
 import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
+import { drain } from './drain.ts'
 import { repair } from './repair.ts'
+import { start } from './start.ts'
+import { status } from './status.ts'
 import { verify } from './verify.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { verify, repair }
+const COMMANDS: Readonly<Record<string, Command>> = { start, status, drain, verify, repair }
 
 /** Runs what the words say. Resolves to the exit code; `signal` is Ctrl-C. */
 export async function run(words: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<Exit> {
@@ -41,8 +45,14 @@ function unknown(name: string): string {
 
 function parse(command: Command, name: string, args: readonly string[]): Values {
   const options = { ...command.options, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
+  const { operand } = command
   try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values
+    const allowPositionals = operand !== undefined
+    const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals })
+    if (operand === undefined || values.help === true) return values
+    const [word, ...more] = positionals
+    if (word === undefined || more.length > 0) throw new Error(`give one ${operand.toUpperCase()}`)
+    return { ...values, [operand]: word }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     throw new UsageError(`${name}: ${message}`, { cause: error })
@@ -57,6 +67,10 @@ function tell(error: unknown, terminal: Terminal, signal: AbortSignal): Exit {
   if (error instanceof UsageError) {
     terminal.err(`${error.message}\nSee penhold --help`)
     return Exit.usage
+  }
+  if (error instanceof ConnectionError) {
+    terminal.err(`the network: ${error.message}`)
+    return Exit.failed
   }
   // A bug: with everything that helps to find it.
   if (!(error instanceof PenholdError)) throw error

@@ -11,6 +11,8 @@ export type ControlMessage =
   | { readonly kind: 'serving'; readonly shards: readonly ServedShard[] }
   /** The sender has given these shards up for the receiver's workers, who need not wait for a lease to claim them. */
   | { readonly kind: 'handed'; readonly shards: readonly HandedShard[] }
+  /** An operator wants the receiver to give up its shards. */
+  | { readonly kind: 'drain' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' }
 
@@ -23,7 +25,7 @@ export interface ServedShard extends HandedShard {
   readonly epoch: number
 }
 
-const Kind = { serving: 1, handed: 2, ping: 3, pong: 4 } as const
+const Kind = { serving: 1, handed: 2, ping: 3, pong: 4, drain: 5 } as const
 
 export function encodeControl(message: ControlMessage): Uint8Array {
   switch (message.kind) {
@@ -31,6 +33,7 @@ export function encodeControl(message: ControlMessage): Uint8Array {
       return encode([Kind.serving, ...message.shards.flatMap(({ shard, worker, epoch }) => [shard, worker, epoch])])
     case 'handed':
       return encode([Kind.handed, ...message.shards.flatMap(({ shard, worker }) => [shard, worker])])
+    case 'drain':
     case 'ping':
     case 'pong':
       return encode([Kind[message.kind]])
@@ -40,6 +43,7 @@ export function encodeControl(message: ControlMessage): Uint8Array {
 /** @throws BadFrame */
 export function decodeControl(frame: Uint8Array): ControlMessage {
   const [kind, ...numbers] = decodeNumbers(frame)
+  if (kind === Kind.drain && numbers.length === 0) return { kind: 'drain' }
   if (kind === Kind.ping && numbers.length === 0) return { kind: 'ping' }
   if (kind === Kind.pong && numbers.length === 0) return { kind: 'pong' }
   if (kind === Kind.serving && numbers.length % 3 === 0) {

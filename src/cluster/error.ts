@@ -77,3 +77,11 @@ export function quarantined(stream: string, forMs: number): PenholdError {
 export function nodeClosed(outcome: Outcome): PenholdError {
   return new PenholdError('NodeClosed', 'the node is closed', { outcome, retryable: false })
 }
+
+export function clusterNotFound(name: string): PenholdError {
+  return new PenholdError(
+    'ClusterNotFound',
+    `Redis knows no cluster '${name}'. Start a node of it; or look whether this is the nodes' Redis, and their cluster's name.`,
+    { outcome: 'none', retryable: true, details: { name } },
+  )
+}

@@ -12,6 +12,8 @@ export interface ReceptionOptions {
   readonly serving: () => readonly ServedShard[]
   /** A node has given up shards for workers of this one. */
   readonly onHanded: (shards: readonly HandedShard[]) => void
+  /** An operator wants this node to give up its shards. */
+  readonly onDrain: () => void
   readonly onWarning: (message: string) => void
 }
 
@@ -76,6 +78,7 @@ export class Reception {
       try {
         const message = decodeControl(frame)
         if (message.kind === 'ping') connection.send(encodeControl({ kind: 'pong' }))
+        if (message.kind === 'drain') this.#options.onDrain()
         if (message.kind === 'handed' && connection.peer.role === 'node') this.#options.onHanded(message.shards)
       } catch (error) {
         this.#warn(error)

@@ -7,7 +7,7 @@
  */
 import type { Reply } from '../actor/message.ts'
 import { shardUnavailable, toFailure } from '../actor/error.ts'
-import type { PenholdError } from '../aggregate/error.ts'
+import { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { formatId } from '../log/identity.ts'
 import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
@@ -173,6 +173,13 @@ export class Router {
     }
   }
 
+  /** Answers everything that waits for a shard whose owner nobody knows. */
+  failUnowned(shard: number, error: PenholdError): void {
+    for (const parcel of this.#routes.route(shard).held) {
+      this.fail(parcel.message.request, parcel.isSentAgain ? inDoubt(error) : error)
+    }
+  }
+
   /** Answers everything that is under way to an aggregate with an error. */
   failStream(stream: string, error: PenholdError): void {
     for (const [request, { message }] of this.#pending) if (message.stream === stream) this.fail(request, error)
@@ -308,4 +315,9 @@ function toldAs(reply: Reply, isDoubtful: boolean): Reply {
       : reply
   if (told.kind !== 'failed' || !isDoubtful) return told
   return { kind: 'failed', failure: { ...told.failure, outcome: 'unknown' } }
+}
+
+function inDoubt(error: PenholdError): PenholdError {
+  const { code, message, retryable, details } = error
+  return new PenholdError(code, message, { outcome: 'unknown', retryable, details })
 }

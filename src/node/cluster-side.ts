@@ -17,6 +17,9 @@ import type { WorkerHandle } from './worker-handle.ts'
 /** The newest version of the protocol between nodes that this one speaks; it speaks the one before as well. */
 export const PROTOCOL_VERSION = 1
 
+/** After so long the rest goes at the pace of the heartbeats. */
+const DRAIN_MS = 60_000
+
 /** What a node needs to be one of several. */
 export interface ClusterPorts {
   readonly leases: Leases
@@ -69,8 +72,18 @@ export class ClusterSide {
     this.#reception = new Reception({
       serving: () => this.#ownership?.served ?? [],
       onHanded: (shards) => this.#ownership?.handed(shards),
+      onDrain: () => {
+        onWarning('told to hand over all shards: this node takes none again until it is started anew')
+        void this.drain(DRAIN_MS)
+      },
       onWarning,
     })
+  }
+
+  /** What the others are told of this node. */
+  get member(): Member {
+    const { id } = this.#options.ports
+    return this.view?.members.find((member) => member.id === id) ?? this.#member()
   }
 
   get view(): View | undefined {

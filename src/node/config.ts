@@ -2,9 +2,10 @@
  * `cluster.config.ts`: what a deployment edits. The main thread, every worker and the tools load the same file, so it
  * must define the same thing each time it is loaded.
  */
+import fs from 'node:fs'
 import { availableParallelism, hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
@@ -134,6 +135,25 @@ export function withOverrides(config: ClusterConfig, overrides: Overrides): Clus
   const limits = { ...config.limits, ...overrides.limits }
   const timeouts = { ...config.timeouts, ...overrides.timeouts }
   return defineCluster({ ...config, ...overrides, limits, timeouts })
+}
+
+/** Where a config file is, given as a URL or a path. @throws PenholdError `BadDefinition` where there is none */
+export function configUrl(given: URL | string): URL {
+  const isUrl = given instanceof URL || given.startsWith('file:')
+  const url = isUrl ? new URL(given) : pathToFileURL(given)
+  if (!fs.existsSync(fileURLToPath(url))) throw definitionError(`there is no config file ${fileURLToPath(url)}`)
+  return url
+}
+
+/** @throws PenholdError `BadDefinition` where the aggregate is none of the config's */
+export function checkAddressed(config: ClusterConfig, aggregate: Aggregate, host: 'node' | 'client'): void {
+  if (!isAggregate(aggregate)) {
+    throw definitionError(
+      `${host}.ref was given ${inspect(aggregate, { depth: 0 })}; give what defineAggregate returned`,
+    )
+  }
+  if (config.aggregates.some(({ type }) => type === aggregate.type)) return
+  throw definitionError(`the cluster '${config.name}' has no aggregate '${aggregate.type}'; add it to the config`)
 }
 
 /**

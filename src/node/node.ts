@@ -1,8 +1,6 @@
 /** Starting a node: its config, its data directory and the platform under it. */
 import { randomUUID } from 'node:crypto'
-import fs from 'node:fs'
 import { resolve as resolvePath } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { definitionError } from '../aggregate/error.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { storageFull } from '../log/error.ts'
@@ -13,14 +11,12 @@ import { FileStorage } from '../platform/file-storage.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import type { ClusterPorts } from './cluster-side.ts'
-import { loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
+import { configUrl, loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
 import { identify, makeDirectory } from './data-directory.ts'
 import { lockDirectory } from './directory-lock.ts'
+import { openSurroundings } from './surroundings.ts'
 import { RunningNode, type Node, type NodePorts } from './running-node.ts'
 import { startInline, startThreaded } from './worker-handle.ts'
-
-/** An answer of the lease store takes less than a third of a lease, so that one that fails can be asked for again in time. */
-const LEASE_TIMEOUTS_PER_TTL = 4
 
 /**
  * Starts a node. Resolves when every shard that is the node's has been taken over and is served: all of them, or, where
@@ -58,14 +54,10 @@ async function clusterPorts(
   config: ClusterConfig,
   { redis, storage, id }: { readonly redis: RedisSettings; readonly storage: FileStorage; readonly id: string },
 ): Promise<ClusterPorts> {
-  const { name, nodeName, weight, network, timeouts } = config
-  const { listen = '127.0.0.1:0', advertise, secrets, tls } = network
-  // Not loaded where a process is alone.
-  const { openRedisLeases } = await import('../platform/redis-leases.ts')
-  const { TcpNetwork } = await import('../platform/tcp-network.ts')
+  const { nodeName, weight, network, timeouts } = config
+  const { listen = '127.0.0.1:0', advertise } = network
   return {
-    leases: openRedisLeases({ name, redis, timeoutMs: Math.floor(timeouts.leaseMs / LEASE_TIMEOUTS_PER_TTL) }),
-    network: new TcpNetwork({ ...(secrets && { secrets }), ...(tls && { tls }) }),
+    ...(await openSurroundings(config, redis)),
     listen,
     advertise,
     id,
@@ -85,9 +77,7 @@ interface ConfigSource {
 
 async function resolveConfig(given: URL | string | ClusterConfig, overrides: Overrides): Promise<ConfigSource> {
   if (typeof given === 'string' || given instanceof URL) {
-    const isUrl = given instanceof URL || given.startsWith('file:')
-    const url = isUrl ? new URL(given) : pathToFileURL(given)
-    if (!fs.existsSync(fileURLToPath(url))) throw definitionError(`there is no config file ${fileURLToPath(url)}`)
+    const url = configUrl(given)
     const config = await loadConfig(url, overrides)
     // Workers resolve nothing again: they get the directory that was found here.
     return { config, url, overrides: { ...overrides, dataDir: config.dataDir } }

@@ -2,12 +2,11 @@
  * A running node: its workers behind a router and a supervisor, and the refs that lead to them. What it runs on is a
  * port, so that the simulator runs this very code.
  */
-import { inspect } from 'node:util'
-import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, type PenholdError } from '../aggregate/error.ts'
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import type { PenholdError } from '../aggregate/error.ts'
 import { nodeClosed, quarantined } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
-import type { View } from '../cluster/leases.ts'
+import type { Member, View } from '../cluster/leases.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
 import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
 import type { Clock } from '../log/clock.ts'
@@ -15,7 +14,7 @@ import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
-import type { ClusterConfig } from './config.ts'
+import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { Quarantine } from './quarantine.ts'
 import { Supervisor } from './supervisor.ts'
@@ -33,6 +32,8 @@ export interface NodeStatus {
   readonly underWay: number
   /** For a node of several: who they are and what they own, as it has last heard. */
   readonly cluster: View | undefined
+  /** For a node of several: what the others are told of it. */
+  readonly member: Member | undefined
 }
 
 /** A running node. Close it, or let `await using` do so: what was asked is answered and made durable first. */
@@ -141,16 +142,7 @@ export class RunningNode implements Node, RefHost {
   }
 
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
-    if (!isAggregate(aggregate)) {
-      throw definitionError(
-        `node.ref was given ${inspect(aggregate, { depth: 0 })}; give what defineAggregate returned`,
-      )
-    }
-    if (!this.#config.aggregates.some(({ type }) => type === aggregate.type)) {
-      throw definitionError(
-        `the cluster '${this.#config.name}' has no aggregate '${aggregate.type}'; add it to the config`,
-      )
-    }
+    checkAddressed(this.#config, aggregate, 'node')
     return createRef(this, aggregate, id)
   }
 
@@ -163,6 +155,7 @@ export class RunningNode implements Node, RefHost {
       workerRestarts: this.#supervisor.restarts,
       underWay: this.#router.underWay,
       cluster: this.#cluster?.view,
+      member: this.#cluster?.member,
     }
   }
 

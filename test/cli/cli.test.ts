@@ -20,6 +20,7 @@ async function penhold(...words: string[]): Promise<Outcome> {
     out: (text: string) => void (said.out += `${text}\n`),
     err: (text: string) => void (said.err += `${text}\n`),
     isWatched: false,
+    isScreen: false,
   }
   const code = await run(words, terminal, new AbortController().signal)
   return { code, ...said }
@@ -47,6 +48,10 @@ describe('penhold', () => {
       out: expect.stringMatching(/verify .*\n.*repair /) as string,
     })
     expect(await penhold()).toMatchObject({ code: 2 })
+    for (const name of ['status', 'start', 'drain']) {
+      const help = expect.stringMatching(new RegExp(`penhold ${name}[^]*2 usage`)) as string
+      expect(await penhold(name, '--help')).toMatchObject({ code: 0, out: help })
+    }
     for (const name of ['verify', 'repair']) {
       expect(await penhold(name, '--help')).toMatchObject({
         code: 0,
@@ -66,6 +71,10 @@ describe('penhold', () => {
     [['verify', '--data', 'x', '--config', 'y'], 'not both'],
     [['verify', '--data', import.meta.dirname], 'is no data directory of Penhold'],
     [['repair', '--mend'], 'argument missing'],
+    [['start'], 'give --config FILE'],
+    [['status', '--config', '/does/not/exist.ts'], 'there is no config file'],
+    [['drain'], 'give one NODE'],
+    [['drain', 'a', 'b'], 'give one NODE'],
   ])('%j is refused with what is wrong', async (words, message) => {
     const here = process.cwd()
     process.chdir(temporaryFolder())
@@ -184,7 +193,7 @@ describe('penhold', () => {
 
   test('Ctrl-C ends it', async () => {
     const dataDir = await dataDirectory()
-    const terminal = { out: () => undefined, err: () => undefined, isWatched: false }
+    const terminal = { out: () => undefined, err: () => undefined, isWatched: false, isScreen: false }
     expect(await run(['verify', '--data', dataDir], terminal, AbortSignal.abort())).toBe(130)
   })
 
@@ -204,6 +213,7 @@ describe('penhold', () => {
         },
         err: (text: string) => void (said.err += `${text}\n`),
         isWatched: false,
+        isScreen: false,
       }
       if (what.test('')) stop.abort()
       return { code: await run(['repair', '--data', dataDir, ...words], terminal, stop.signal), ...said }

@@ -1,0 +1,95 @@
+/** `penhold drain`: takes the shards off a node, before it is stopped or its machine is taken away. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Member, View } from '../cluster/leases.ts'
+import { tellToDrain } from '../node/tell-to-drain.ts'
+import { openNetwork } from '../node/surroundings.ts'
+import { Exit, UsageError, type Command, type Terminal } from './command.ts'
+import { CONFIG_HELP, findCluster } from './config-file.ts'
+import { lookAt, openClusterLeases } from './status.ts'
+
+const LOOK_MS = 200
+
+export const drain: Command = {
+  summary: 'hands the shards of a node to the others',
+  help: `Tells a node to hand its shards to the other nodes, a few at a time, and waits until it has none. Callers see no error.
+The node goes on running without shards, until it is stopped (penhold start does the same by itself on SIGTERM); started
+anew it takes shards again.
+
+  penhold drain NODE [--config FILE] [--json]
+
+NODE is the name or the id of a node, as penhold status prints it.
+
+  --config FILE     the cluster ${CONFIG_HELP}
+  --json            print one JSON object at the end and nothing else
+  --help            print this
+
+PENHOLD_REDIS and PENHOLD_SECRETS count instead of the config's.
+
+Exit code: 0 the node has no shard, 1 it could not be told or there is nobody to take them, 2 usage, 130 interrupted
+(the node goes on handing them over).`,
+  options: { config: { type: 'string' } },
+  operand: 'node',
+  async run(values, terminal, signal) {
+    const { config } = await findCluster(values['config'], process.env)
+    const leases = await openClusterLeases(config)
+    const look = (): Promise<View> => lookAt(config.name, leases)
+    try {
+      const view = await look()
+      const member = memberOf(view, String(values['node']))
+      if (!hasHeirs(view, member)) {
+        terminal.err(`no other node is up to take the shards of ${member.name}: start one first`)
+        return Exit.failed
+      }
+      await tellToDrain(await openNetwork(config), view.cluster, member)
+      const isJson = values['json'] === true
+      return await follow({ look, member, signal, terminal, isJson })
+    } finally {
+      await leases.close()
+    }
+  },
+}
+
+/** @throws UsageError where it is none, or several */
+function memberOf({ members }: View, node: string): Member {
+  const found = members.filter(({ id, name }) => id === node || name === node)
+  const [member] = found
+  if (member !== undefined && found.length === 1) return member
+  const known = members.map(({ name, id }) => `${name} (${id})`).join(', ')
+  const problem = member === undefined ? `there is no node '${node}'` : `'${node}' is the name of ${found.length} nodes`
+  throw new UsageError(`${problem}; there are: ${known || 'none'}`)
+}
+
+function hasHeirs({ members }: View, { id }: Member): boolean {
+  return members.some((member) => member.id !== id && member.state === 'up')
+}
+
+interface Watch {
+  readonly look: () => Promise<View>
+  readonly member: Member
+  readonly signal: AbortSignal
+  readonly terminal: Terminal
+  readonly isJson: boolean
+}
+
+/** Until it has none, says how many there are whenever they have become fewer. */
+async function follow({ look, member, signal, terminal, isJson }: Watch): Promise<Exit> {
+  let shown: number | undefined
+  while (!signal.aborted) {
+    const view = await look()
+    const left = view.leases.filter((lease) => lease.member === member.id).length
+    const now = view.members.find(({ id }) => id === member.id)
+    if (left === 0 && now?.state !== 'up') {
+      terminal.out(isJson ? JSON.stringify({ ...member, ...now, shards: left }) : `${member.name} has no shards`)
+      return Exit.ok
+    }
+    if (!hasHeirs(view, member)) {
+      terminal.err(`no other node is up any more: ${member.name} keeps ${left} shards`)
+      return Exit.failed
+    }
+    if (left !== shown && !isJson) terminal.err(`${member.name} has ${left} shards`)
+    shown = left
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined)
+  }
+  terminal.err(`interrupted: ${member.name} goes on handing over its shards`)
+  return Exit.interrupted
+}

@@ -1,0 +1,228 @@
+/**
+ * A client: refs that lead to the nodes of a cluster from a process that is none of them. It looks who they are and what
+ * they own, and hears from them what moves; commands wait with it, in order and with their ids, while nobody serves
+ * their shard. What it runs on is a port.
+ */
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import type { PenholdError } from '../aggregate/error.ts'
+import { shardUnavailable } from '../actor/error.ts'
+import { Directory } from '../cluster/directory.ts'
+import { nodeClosed } from '../cluster/error.ts'
+import type { ClusterMark, Leases, Member, View } from '../cluster/leases.ts'
+import type { Network } from '../cluster/network.ts'
+import { ownerName, Peers } from '../cluster/peers.ts'
+import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
+import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
+import type { Cancel, Clock } from '../log/clock.ts'
+import { IdSource } from '../log/identity.ts'
+import type { Random } from '../log/random.ts'
+import { StreamPlacement } from '../log/stream.ts'
+import { hashOf, PROTOCOL_VERSION } from './cluster-side.ts'
+import { checkAddressed, type ClusterConfig } from './config.ts'
+
+/** A connection to a cluster. Close it, or let `await using` do so: what was asked is answered first. */
+export interface Client extends AsyncDisposable {
+  /**
+   * The address of an aggregate, typed by its definition. What is asked while no node is there at all fails with
+   * `ShardUnavailable`; while some are, it waits for the one that serves the aggregate.
+   * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
+   */
+  ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
+  /** Takes no more requests, waits for the replies to those under way, and ends. */
+  close(): Promise<void>
+}
+
+/** What a client is made on. */
+export interface ClientPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly leases: Leases
+  readonly network: Network
+  /** A UUID of this life of the client. */
+  readonly id: string
+}
+
+const LOOK_MS = 1_000
+/** After somebody was asked in vain. */
+const LOOK_SOON_MS = 100
+
+export class RunningClient implements Client, RefHost {
+  readonly ids: IdSource
+  readonly commandBytesMax: number
+  readonly #config: ClusterConfig
+  readonly #ports: ClientPorts
+  readonly #mark: ClusterMark
+  readonly #placement: StreamPlacement
+  readonly #router: Router
+  readonly #directory: Directory
+  readonly #peers: Peers
+  /** Workers that can be asked. */
+  readonly #here = new Set<string>()
+  #members: readonly Member[] = []
+  /** Since when every look has found no member; on the monotonic clock. */
+  #nobodySince: number | undefined
+  #isLooking = false
+  #isLookingSoon = false
+  #isAway = false
+  #isStrange = false
+  #isClosed = false
+  #stopTimer: Cancel = () => undefined
+  #closing: Promise<void> | undefined
+
+  /** `view` is what the lease store knows now. */
+  constructor(config: ClusterConfig, view: View, ports: ClientPorts) {
+    const { clock, random, network } = ports
+    const { limits, timeouts, onWarning } = config
+    this.#config = config
+    this.#ports = ports
+    this.#mark = view.cluster
+    const { clusterId, shards } = view.cluster
+    this.ids = new IdSource(clock, random)
+    this.commandBytesMax = limits.commandBytesMax
+    this.#placement = new StreamPlacement(clusterId, shards)
+    this.#router = new Router({
+      clock,
+      shards,
+      underWayMax: limits.underWayMax,
+      timeoutMs: timeouts.askMs,
+      onBadFrame: (owner, error) => onWarning(`${owner} answers what no worker says (${String(error)})`),
+      onElsewhere: () => this.#lookSoon(),
+    })
+    this.#directory = new Directory(shards, (shard, owner) => this.#router.assign(shard, owner))
+    const greeting = {
+      cluster: hashOf(clusterId),
+      protocol: PROTOCOL_VERSION,
+      role: 'client',
+      member: ports.id,
+    } as const
+    this.#peers = new Peers({
+      network,
+      clock,
+      greeting: (purpose) => ({ ...greeting, purpose }),
+      onHere: (owner, link) => {
+        this.#here.add(owner)
+        this.#router.attach(owner, link)
+      },
+      onGone: (owner) => {
+        this.#here.delete(owner)
+        this.#router.detach(owner)
+        this.#lookSoon()
+      },
+      onServing: (member, served) => {
+        for (const { shard, worker, epoch } of served) this.#directory.learn(shard, ownerName(member, worker), epoch)
+      },
+      onWarning,
+    })
+    this.#see(view)
+    this.#lookIn(LOOK_MS)
+  }
+
+  ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
+    checkAddressed(this.#config, aggregate, 'client')
+    return createRef(this, aggregate, id)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  shardOf(stream: string): number {
+    return this.#placement.shardOf(stream)
+  }
+
+  send({ shard }: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void {
+    if (this.#closing !== undefined) outcome.reject(nodeClosed('none'))
+    else if (this.#isNobodyThere()) outcome.reject(shardUnavailable(shard, NOBODY))
+    else this.#router.send(shard, message, outcome, options)
+  }
+
+  onTellFailed(error: PenholdError, stream: string, name: string): void {
+    this.#config.onTellFailed(error, { stream, name })
+  }
+
+  async #close(): Promise<void> {
+    await this.#router.drain(this.#config.timeouts.stopMs)
+    this.#isClosed = true
+    this.#stopTimer()
+    this.#router.close()
+    this.#peers.close()
+    await this.#ports.leases.close()
+  }
+
+  #lookIn(ms: number): void {
+    if (this.#isClosed) return
+    this.#stopTimer()
+    this.#stopTimer = this.#ports.clock.after(ms, () => void this.#look())
+  }
+
+  #lookSoon(): void {
+    if (this.#isLookingSoon) return
+    this.#isLookingSoon = true
+    if (!this.#isLooking) this.#lookIn(LOOK_SOON_MS)
+  }
+
+  async #look(): Promise<void> {
+    const { onWarning } = this.#config
+    this.#isLooking = true
+    this.#isLookingSoon = false
+    try {
+      const view = await this.#ports.leases.look()
+      if (this.#isClosed) return
+      this.#see(view)
+      this.#isAway = false
+    } catch (error) {
+      // The nodes go on with what they have, and so do those that ask them.
+      if (!this.#isAway && !this.#isClosed) onWarning(String(error))
+      this.#isAway = true
+    }
+    this.#isLooking = false
+    this.#lookIn(this.#isLookingSoon ? LOOK_SOON_MS : LOOK_MS)
+  }
+
+  #see(view: View | undefined): void {
+    const members = view === undefined || this.#isOfOthers(view) ? [] : view.members
+    if (view === undefined || members.length === 0) return this.#seeNobody()
+    this.#nobodySince = undefined
+    const isNamed = (id: string): boolean => members.some((member) => member.id === id)
+    // A store that has forgotten all is told of the members one after the other.
+    const unnamed = view.isSettling ? this.#members.filter(({ id }) => !isNamed(id)) : []
+    this.#members = [...members, ...unnamed]
+    this.#peers.update(this.#members)
+    for (const { shard, member, worker, epoch } of view.leases) {
+      this.#directory.learn(shard, ownerName(member, worker), epoch)
+    }
+  }
+
+  /** It may be the store that has forgotten them: whoever was there is asked on, and called again. */
+  #seeNobody(): void {
+    this.#nobodySince ??= this.#ports.clock.monotonic()
+    if (!this.#isNobodyThere()) return
+    for (let shard = 0; shard < this.#mark.shards; shard += 1) {
+      this.#router.failUnowned(shard, shardUnavailable(shard, NOBODY))
+    }
+  }
+
+  #isNobodyThere(): boolean {
+    const { clock } = this.#ports
+    if (this.#nobodySince === undefined || this.#here.size > 0) return false
+    return clock.monotonic() - this.#nobodySince >= this.#config.timeouts.leaseMs
+  }
+
+  #isOfOthers({ cluster }: View): boolean {
+    const isOfOthers = cluster.clusterId !== this.#mark.clusterId || cluster.shards !== this.#mark.shards
+    if (isOfOthers && !this.#isStrange) {
+      this.#config.onWarning(
+        `'${this.#config.name}' is the name of other data now (${cluster.clusterId}): connect anew`,
+      )
+    }
+    this.#isStrange = isOfOthers
+    return isOfOthers
+  }
+}
+
+const NOBODY = 'no node is in the cluster'

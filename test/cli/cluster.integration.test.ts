@@ -1,0 +1,166 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { connect } from '../../src/index.ts'
+import { Account } from '../account.ts'
+import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+const SHARDS = 8
+const main = join(import.meta.dirname, '../../src/cli/main.ts')
+
+interface StatusJson {
+  readonly members: readonly {
+    name: string
+    address: string
+    state: string
+    workers: number
+    shardsByWorker: number[]
+  }[]
+  readonly leases: readonly { shard: number; epoch: number; ageMs: number }[]
+  readonly unowned: readonly number[]
+}
+
+describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
+  let redis: RedisProcess
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  afterAll(() => redis.stop())
+
+  /** A cluster of this test's own: its config, and the environment that its commands have. */
+  function cluster(more = ''): { readonly config: string; readonly environment: NodeJS.ProcessEnv } {
+    const folder = temporaryFolder()
+    const config = join(folder, 'cluster.config.ts')
+    const name = `cli-${folder.split('-').at(-1)}`
+    fs.writeFileSync(
+      config,
+      `import { defineCluster } from ${JSON.stringify(join(import.meta.dirname, '../../src/index.ts'))}
+       import { Account } from ${JSON.stringify(join(import.meta.dirname, '../account.ts'))}
+       export default defineCluster({ name: '${name}', aggregates: [Account], dataDir: 'data', workers: 1, shards: ${SHARDS}, ${more} })`,
+    )
+    return { config, environment: { ...process.env, PENHOLD_REDIS: redis.url } }
+  }
+
+  type Cluster = ReturnType<typeof cluster>
+
+  function penhold(
+    { config, environment }: Cluster,
+    ...words: string[]
+  ): { code: number | null; out: string; err: string } {
+    const {
+      status: code,
+      stdout: out,
+      stderr: err,
+    } = spawnSync(process.execPath, [main, ...words, '--config', config], {
+      env: environment,
+      encoding: 'utf8',
+      timeout: 60_000,
+    })
+    return { code, out, err }
+  }
+
+  function look(of: Cluster): StatusJson {
+    return JSON.parse(penhold(of, 'status', '--json').out) as StatusJson
+  }
+
+  /** Resolves when it says that it serves. */
+  async function start({ config, environment }: Cluster, more: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
+    const child = spawn(process.execPath, [main, 'start', '--config', config], {
+      env: { ...environment, ...more },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    onTestFinished(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    })
+    let said = ''
+    child.stderr.on('data', (data) => (said += String(data)))
+    const [line] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [unknown]
+    expect(`${String(line)}${said}`).toContain('serves with')
+    return child
+  }
+
+  async function stop(child: ChildProcess): Promise<number | null> {
+    child.kill('SIGTERM')
+    const [code] = (await once(child, 'exit')) as [number | null]
+    return code
+  }
+
+  test('nodes start with what the environment says, are shown, drained and stopped', async () => {
+    const bank = cluster()
+    const first = await start(bank, { PENHOLD_NODE_NAME: 'first', PENHOLD_WORKERS: '2' })
+    const second = await start(bank, { PENHOLD_NODE_NAME: 'second', PENHOLD_ADVERTISE: '' })
+    await using client = await connect(bank.config, { redis: redis.url })
+    await client.ref(Account, '1').ask('deposit', { amount: 1 })
+
+    await expect.poll(() => look(bank).unowned, { timeout: 30_000 }).toEqual([])
+    const { members, leases } = look(bank)
+    const byName = members.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    expect(byName.map(({ name, workers, state }) => [name, workers, state])).toEqual([
+      ['first', 2, 'up'],
+      ['second', 1, 'up'],
+    ])
+    expect(leases.map(({ shard }) => shard)).toEqual(Array.from({ length: SHARDS }, (_, shard) => shard))
+    const shown = penhold(bank, 'status', '--shards')
+    expect(shown.code).toBe(0)
+    expect(shown.out).toMatch(/first +127\.0\.0\.1:\d+ +up +2 [^]*SHARD +NODE[^]*every shard has an owner/)
+
+    expect(penhold(bank, 'drain', 'first')).toMatchObject({ code: 0, out: 'first has no shards\n' })
+    const drained = look(bank).members.find(({ name }) => name === 'first')
+    expect(drained).toMatchObject({ state: 'draining', shardsByWorker: [0, 0] })
+    expect(await client.ref(Account, '1').query('balance')).toBe(1)
+
+    expect(penhold(bank, 'drain', 'second')).toMatchObject({ code: 1 })
+    expect(penhold(bank, 'drain', 'third')).toMatchObject({ code: 2 })
+    expect(await stop(first)).toBe(0)
+    expect(look(bank).members.map(({ name }) => name)).toEqual(['second'])
+    await client.close()
+    expect(await stop(second)).toBe(0)
+    expect(penhold(bank, 'status')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('without an owner: 8') as string,
+    })
+  })
+
+  test('a second signal ends a node at once', async () => {
+    // Redis hangs, and the node waits for a quarter of this for it.
+    const bank = cluster('timeouts: { leaseMs: 200_000 }')
+    const node = await start(bank)
+    redis.pause()
+    try {
+      const isStopping = once(node.stderr!, 'data')
+      node.kill('SIGTERM')
+      await isStopping
+      node.kill('SIGINT')
+      expect(await once(node, 'exit')).toEqual([null, 'SIGINT'])
+    } finally {
+      redis.resume()
+    }
+  })
+
+  test('what cannot be done is told in a line', () => {
+    const bank = cluster()
+    expect(penhold(bank, 'status')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^ClusterNotFound: /) as string,
+    })
+    const nowhere = { ...bank, environment: { PENHOLD_REDIS: 'redis://127.0.0.1:1' } }
+    expect(penhold(nowhere, 'status')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^LeasesUnavailable: /) as string,
+    })
+    const taken = { ...bank, environment: { ...bank.environment, PENHOLD_LISTEN: `127.0.0.1:${redis.port}` } }
+    expect(penhold(taken, 'start')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^the network: .*\n$/) as string,
+    })
+    const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_WORKERS: 'many' } }
+    expect(penhold(wrong, 'start')).toMatchObject({ code: 2, err: expect.stringContaining("'many'") as string })
+    const alone = { ...bank, environment: { ...bank.environment, PENHOLD_REDIS: ' ' } }
+    expect(penhold(alone, 'status')).toMatchObject({ code: 1, err: expect.stringContaining('has no redis') as string })
+  })
+})
