@@ -10,7 +10,7 @@
 import { decodeChecked, encodeChecked } from './checked-json.ts'
 import { isCount } from './count.ts'
 import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
-import { claimPath, fencePath, journalPath, numbersOf, shardPath, SHARDS_PATH } from './path.ts'
+import { claimPath, fencePath, journalPath, numbersOf, openedPath, shardPath, SHARDS_PATH } from './path.ts'
 import { readWhole, type Storage } from './storage.ts'
 
 export interface Claim {
@@ -71,10 +71,27 @@ async function maybeReadNewest(storage: Storage, shard: number): Promise<Claim |
   }
 }
 
-/** Claims that no reader and no fence needs any more: those before the epoch at which the shard was last opened. */
-export async function removeClaimsBefore(storage: Storage, shard: number, epoch: number): Promise<void> {
-  for (const old of numbersOf(await storage.list(shardPath(shard)), '.claim')) {
-    if (old < epoch) await storage.remove(claimPath(shard, old))
+/**
+ * Leaves a mark that the claim's epoch was opened, and removes what no reader and no fence needs any more: claims from
+ * before the epoch at which the shard was opened the last time, and older marks.
+ */
+export async function settleClaim(storage: Storage, { shard, epoch }: Claim, openedEpoch: number): Promise<void> {
+  await storage.createMark(openedPath(shard, epoch))
+  const names = await storage.list(shardPath(shard))
+  for (const old of numbersOf(names, '.claim')) if (old < openedEpoch) await storage.remove(claimPath(shard, old))
+  for (const old of numbersOf(names, '.opened')) if (old < epoch) await storage.remove(openedPath(shard, old))
+}
+
+/**
+ * The newest epoch that was opened and whose claim is gone, with none after it: 0 where there is none, as it should be.
+ * A mark is made long after its claim, so that whoever sees the one and not the other looks once more.
+ */
+export async function lostEpoch(storage: Storage, shard: number): Promise<number> {
+  for (let look = 1; ; look += 1) {
+    const names = await storage.list(shardPath(shard))
+    const opened = numbersOf(names, '.opened').at(-1) ?? 0
+    if (opened <= (numbersOf(names, '.claim').at(-1) ?? 0)) return 0
+    if (look === 2) return opened
   }
 }
 

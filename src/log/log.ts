@@ -8,7 +8,7 @@ import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { BatchBuilder, type BatchPlace } from './batch.ts'
 import { Catalog } from './catalog.ts'
-import { createClaim, FenceWatch, isNewestClaim, newestEpoch, removeClaimsBefore, type Claim } from './claim.ts'
+import { createClaim, FenceWatch, isNewestClaim, newestEpoch, settleClaim, type Claim } from './claim.ts'
 import type { Clock } from './clock.ts'
 import { failureAt, isLogCorrupt, storageFull } from './error.ts'
 import { shardPath } from './path.ts'
@@ -200,7 +200,7 @@ export class Log {
     try {
       await this.#orRefuse(shard, async () => {
         isNewest = await isNewestClaim(this.#storage, claim)
-        if (isNewest) await removeClaimsBefore(this.#storage, shard, openedEpoch)
+        if (isNewest) await settleClaim(this.#storage, claim, openedEpoch)
       })
     } catch (error) {
       // Opened and not served, it could not be taken over again.

@@ -41,6 +41,11 @@ export function claimPath(shard: number, epoch: number): string {
   return `${shardPath(shard)}/${pad(epoch, 10)}.claim`
 }
 
+/** Says that the epoch was opened: should its claim be lost, nobody takes an older one for the newest. */
+export function openedPath(shard: number, epoch: number): string {
+  return `${shardPath(shard)}/${pad(epoch, 10)}.opened`
+}
+
 /** The greatest number in a name: it must fit into the 32 bits that records have for it. */
 const NUMBER_MAX = 2 ** 32 - 2
 

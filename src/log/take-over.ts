@@ -17,11 +17,11 @@ import { assert } from '../aggregate/assert.ts'
 import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentIndex } from './catalog.ts'
 import { sliceOf } from './slice.ts'
-import { isNewestClaim, newestEpoch, raiseFence, readClaim, type Claim } from './claim.ts'
+import { isNewestClaim, lostEpoch, newestEpoch, raiseFence, readClaim, type Claim } from './claim.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import { flawOf, type Flaw } from './damage.ts'
 import { failureAt, logCorrupt } from './error.ts'
-import { journalPath, JOURNALS_PATH, numbersOf, segmentPath, shardPath } from './path.ts'
+import { claimPath, journalPath, JOURNALS_PATH, numbersOf, segmentPath, shardPath } from './path.ts'
 import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
 import { decodeOpening, encodeOpening, isBefore, type Place, type Reign } from './reign.ts'
 import type { Storage } from './storage.ts'
@@ -51,11 +51,13 @@ export class Heir {
   }
 
   /**
-   * Before a shard is claimed: one that nobody has claimed has no records. Where it has some, the claims of those who
-   * wrote them are gone, and whoever began it anew would hide them.
+   * Before a shard is claimed: its newest claim must not be one that only became so because newer ones are lost. And one
+   * that nobody has claimed has no records: where it has some, whoever began it anew would hide them.
    * @throws PenholdError `LogCorrupt`
    */
   async checkClaims(shard: number): Promise<void> {
+    const lost = await lostEpoch(this.#storage, shard)
+    if (lost > 0) throw logCorrupt(claimPath(shard, lost), 0, 'the claim is missing, and was the newest')
     if ((await newestEpoch(this.#storage, shard)) > 0) return
     for (const journal of numbersOf(await this.#storage.list(JOURNALS_PATH), '')) {
       if (!(await this.#shardsIn(journal)).has(shard)) continue

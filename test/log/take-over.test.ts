@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Log } from '../../src/log/log.ts'
-import { claimPath, indexPath, journalPath, segmentPath, shardPath } from '../../src/log/path.ts'
+import { claimPath, indexPath, journalPath, openedPath, segmentPath, shardPath } from '../../src/log/path.ts'
 import { NOWHERE, RecordKind } from '../../src/log/record.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { encode } from '../../src/log/codec.ts'
@@ -126,6 +126,7 @@ test('a shard whose claims are gone is refused, as often as one tries, and not t
   const disk = await diskOfTwoOwners()
   const claim = disk.files.get(claimPath(0, 1))!
   disk.files.delete(claimPath(0, 1))
+  disk.files.delete(openedPath(0, 1))
   for (let start = 0; start < 3; start += 1) {
     const log = await openLog(disk, [0, 1])
     expect(log.refusedShards.get(0)).toMatchObject({
@@ -171,4 +172,22 @@ test('a segment of somewhere else in place of the last one is no torn tail: the 
   })
   expect(log.found.tornTails.size).toBe(0)
   expect(log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+})
+
+test('a newest claim that is lost is missed, and an older one is not taken for it', async () => {
+  const disk = await diskOfTwoOwners()
+  const heir = await openLog(disk, [0])
+  await writeEvent(heir, 0)
+  await heir.close()
+  const claim = disk.files.get(claimPath(0, 2))!
+  expect(disk.files.has(claimPath(0, 1))).toBe(true)
+  disk.files.delete(claimPath(0, 2))
+  for (let start = 0; start < 2; start += 1) {
+    const log = await openLog(disk, [0, 1])
+    expect(log.refusedShards.get(0)).toMatchObject({ code: 'LogCorrupt', details: { path: claimPath(0, 2) } })
+    expect(log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+    await log.close()
+  }
+  disk.files.set(claimPath(0, 2), claim)
+  expect((await openLog(disk, [0])).ownedShards).toMatchObject([{ shard: 0, epoch: 3, seq: 2 }])
 })
