@@ -56,8 +56,6 @@ export interface Progress {
 const SLICE = 64
 /** Idle actors are looked for so many times in the time after which they are passivated. */
 const PASSIVATION_CHECKS = 4
-/** A worker that nobody asks learns after so long that it has lost shards. */
-const LOOK_MS = 500
 
 export class Worker {
   readonly #options: WorkerOptions
@@ -78,8 +76,7 @@ export class Worker {
   /** The monotonic time, read once for a slice. */
   #now = 0
   #stopIdleCheck: Cancel = () => undefined
-  #stopLook: Cancel = () => undefined
-  #onEnd: () => void = () => undefined
+  readonly #ended = Promise.withResolvers<void>()
   /** The next slice is scheduled. */
   #isPumping = false
   #isEnded = false
@@ -119,7 +116,6 @@ export class Worker {
       dropShards: (shards) => this.#dropShards(shards),
     })
     this.#scheduleIdleCheck()
-    this.#scheduleLook()
   }
 
   /** The event types in the log that today's definitions have no path for, each with the reason. */
@@ -148,8 +144,7 @@ export class Worker {
   /** Ends the worker on purpose. No message may come after this. */
   async close(): Promise<void> {
     // The journal's last record is the last that anybody writes. What a broken log keeps waiting never ends.
-    if (!this.#isEnded)
-      await Promise.race([this.moves.close(), new Promise<void>((resolve) => (this.#onEnd = resolve))])
+    await Promise.race([this.moves.close(), this.#ended.promise])
     await this.settle()
     if (this.#isEnded) return
     this.#end()
@@ -159,8 +154,7 @@ export class Worker {
   #end(): void {
     this.#isEnded = true
     this.#stopIdleCheck()
-    this.#stopLook()
-    this.#onEnd()
+    this.#ended.resolve()
     for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 
@@ -480,13 +474,6 @@ export class Worker {
   #passivateOverflow(): void {
     let excess = this.#actors.size - this.#options.limits.activeActorsMax
     if (excess > 0) this.#actors.passivate(() => excess-- > 0)
-  }
-
-  #scheduleLook(): void {
-    this.#stopLook = this.#options.clock.after(LOOK_MS, () => {
-      this.#committer.look()
-      if (!this.#isEnded) this.#scheduleLook()
-    })
   }
 
   #scheduleIdleCheck(): void {

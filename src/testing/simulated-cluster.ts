@@ -35,6 +35,12 @@ export type ClusterFault =
       | { readonly kind: 'leases-cut-off'; readonly place: number; readonly forMs: number }
     ))
 
+/** What befalls the network and the lease store. */
+type FaultBetween = Extract<
+  ClusterFault,
+  { readonly kind: 'slow-network' | 'cut-network' | `${string}-connections` | `leases-${string}` }
+>
+
 interface Place {
   readonly name: string
   readonly machine: MachineClock
@@ -172,13 +178,20 @@ export class SimulatedCluster {
       case 'slow-disk':
         this.#diskMs = SLOW_DISK_MS
         return this.#later(fault.forMs, () => (this.#diskMs = DISK_MS))
-      default:
+      case 'slow-network':
+      case 'cut-network':
+      case 'reset-connections':
+      case 'refuse-connections':
+      case 'leases-forget':
+      case 'leases-hang':
+      case 'leases-away':
+      case 'leases-cut-off':
+      case 'leases-grant-twice':
         return this.#strikeBetween(fault)
     }
   }
 
-  /** What befalls the network and the lease store. */
-  #strikeBetween(fault: ClusterFault): void {
+  #strikeBetween(fault: FaultBetween): void {
     const name = (place: number): string => this.#place(place).name
     switch (fault.kind) {
       case 'slow-network':

@@ -209,7 +209,7 @@ function heardOn<Result>(thread: SimulatedThread, answer: Promise<Result>): Prom
   return new Promise((resolve, reject) => {
     answer.then(
       (result) => thread.run(() => resolve(result)),
-      (error: unknown) => thread.run(() => reject(error as Error)),
+      (error: unknown) => thread.run(() => reject(error)),
     )
   })
 }

@@ -3,6 +3,7 @@
  * real code from outside.
  */
 import { Committer } from '../../../src/actor/committer.ts'
+import { ShardMoves } from '../../../src/actor/shard-moves.ts'
 import { Worker } from '../../../src/actor/worker.ts'
 import { Directory } from '../../../src/cluster/directory.ts'
 import { Ownership } from '../../../src/cluster/ownership.ts'
@@ -48,15 +49,11 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     breaks: 'a shard is given up while its last batch is written, whose replies go all the same (I2)',
     install() {
       const undoQuiet = replace(
-        Worker.prototype,
-        'receive',
+        ShardMoves.prototype,
+        'release',
         (original) =>
-          function (this: Worker, sender, messages) {
-            // What leaves need not wait for anything.
-            const { moves } = this
-            const { release } = Object.getPrototypeOf(moves) as typeof moves
-            moves.release = (shards) => release.call(moves, shards, 0)
-            original.call(this, sender, messages)
+          function (this: ShardMoves, shards) {
+            return original.call(this, shards, 0)
           },
       )
       const undoRelease = replace(
@@ -110,7 +107,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
         (original) =>
           function (this: Routes, shard) {
             const route = original.call(this, shard)
-            return Object.defineProperty(route, 'abroad', { get: () => 0, set: () => undefined, configurable: true })
+            return Object.defineProperty(route, 'abroad', { get: () => 0, set() {}, configurable: true })
           },
       ),
   },
@@ -140,7 +137,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'nothing-is-looked-for',
     breaks: 'a worker that nobody asks never looks whether its shards were claimed',
-    install: () => replace(Committer.prototype, 'look', () => () => undefined),
+    install: () => replace(Committer.prototype, 'look', () => () => true),
   },
   {
     name: 'directory-without-epochs',
