@@ -5,7 +5,6 @@
 import { Committer } from '../../../src/actor/committer.ts'
 import { ShardMoves } from '../../../src/actor/shard-moves.ts'
 import { Worker } from '../../../src/actor/worker.ts'
-import { Directory } from '../../../src/cluster/directory.ts'
 import { Ownership } from '../../../src/cluster/ownership.ts'
 import { Router } from '../../../src/cluster/router.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
@@ -98,36 +97,9 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
       ),
   },
   {
-    name: 'moves-without-waiting',
-    breaks: 'messages go to the next owner while the owner before still has some (order)',
-    install: () =>
-      replace(
-        Routes.prototype,
-        'route',
-        (original) =>
-          function (this: Routes, shard) {
-            const route = original.call(this, shard)
-            return Object.defineProperty(route, 'abroad', { get: () => 0, set() {}, configurable: true })
-          },
-      ),
-  },
-  {
     name: 'elsewhere-is-dropped',
     breaks: 'what an owner does not take is not sent to the next one',
     install: () => replace(Routes.prototype, 'bounce', () => () => undefined),
-  },
-  {
-    name: 'away-is-lost',
-    breaks: 'what was under way to an owner that is away is not sent again',
-    install: () =>
-      replace(
-        Routes.prototype,
-        'detach',
-        (original) =>
-          function (this: Routes, owner) {
-            original.call(this, owner, [])
-          },
-      ),
   },
   {
     name: 'lost-is-not-heard',
@@ -138,19 +110,6 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     name: 'nothing-is-looked-for',
     breaks: 'a worker that nobody asks never looks whether its shards were claimed',
     install: () => replace(Committer.prototype, 'look', () => () => true),
-  },
-  {
-    name: 'directory-without-epochs',
-    breaks: 'whoever spoke last counts as the owner',
-    install: () =>
-      replace(
-        Directory.prototype,
-        'learn',
-        (original) =>
-          function (this: Directory, shard, owner, epoch) {
-            original.call(this, shard, owner, Math.min(epoch, 1))
-          },
-      ),
   },
   {
     name: 'leaves-without-a-word',
