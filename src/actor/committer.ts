@@ -99,9 +99,11 @@ export class Committer {
     })
   }
 
-  /** The look for its own sake: a worker that nobody asks must learn, too, that it has lost shards. */
-  look(): void {
-    if (this.#state !== 'broken') this.#release([]).catch((error) => this.break(error))
+  /** The look for its own sake. Returns whether another one makes sense: the log has not ended. */
+  look(): boolean {
+    if (this.#state === 'broken') return false
+    this.#release([]).catch((error) => this.break(error))
+    return true
   }
 
   /**

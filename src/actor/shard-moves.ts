@@ -32,6 +32,8 @@ interface Departure {
 
 /** An open segment that is larger is ended before shards leave: their next owners read what comes after it. */
 const ROLL_OVER_BYTES = 256 * 1024
+/** A worker that nobody asks learns after so long that it has lost shards. */
+const LOOK_MS = 500
 /** Aggregates that get a snapshot on leaving, the last used first, and the events that make one worth it. */
 const SNAPSHOTS_MAX = 256
 const EVENTS_WORTH_A_SNAPSHOT = 16
@@ -47,6 +49,7 @@ export class ShardMoves {
 
   constructor(options: ShardMovesOptions) {
     this.#options = options
+    this.#lookLater()
   }
 
   /** The shard's messages are no longer taken up here. */
@@ -135,6 +138,13 @@ export class ShardMoves {
     const done = (): void => void this.#underWay.delete(work)
     work.then(done, done)
     return work
+  }
+
+  #lookLater(): void {
+    const { clock, committer } = this.#options
+    clock.after(LOOK_MS, () => {
+      if (!this.#isClosed && committer.look()) this.#lookLater()
+    })
   }
 
   /** Takes up nothing new of these shards; resolves when what is under way is answered, or after `ms`. */

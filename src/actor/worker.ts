@@ -9,7 +9,7 @@
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { BrokenInvariant } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import { every, type Cancel, type Clock } from '../log/clock.ts'
+import type { Clock } from '../log/clock.ts'
 import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
@@ -55,8 +55,6 @@ export interface Progress {
 
 /** Messages that are taken up before the event loop has its turn: about half a millisecond of work. */
 const SLICE = 64
-/** A worker that nobody asks learns after so long that it has lost shards. */
-const LOOK_MS = 500
 
 export class Worker {
   readonly #options: WorkerOptions
@@ -77,8 +75,7 @@ export class Worker {
   #paused: Actor[] = []
   /** The monotonic time, read once for a slice. */
   #now = 0
-  readonly #stopLook: Cancel
-  #onEnd: () => void = () => undefined
+  readonly #ended = Promise.withResolvers<void>()
   /** The next slice is scheduled. */
   #isPumping = false
   #isEnded = false
@@ -118,7 +115,6 @@ export class Worker {
       dropShards: (shards) => this.#dropShards(shards),
     })
     this.#passivation = new Passivation(options.clock, this.#actors, options.limits)
-    this.#stopLook = every(options.clock, LOOK_MS, () => this.#committer.look())
   }
 
   /** The event types in the log that today's definitions have no path for, each with the reason. */
@@ -147,8 +143,7 @@ export class Worker {
   /** Ends the worker on purpose. No message may come after this. */
   async close(): Promise<void> {
     // The journal's last record is the last that anybody writes. What a broken log keeps waiting never ends.
-    if (!this.#isEnded)
-      await Promise.race([this.moves.close(), new Promise<void>((resolve) => (this.#onEnd = resolve))])
+    await Promise.race([this.moves.close(), this.#ended.promise])
     await this.settle()
     if (this.#isEnded) return
     this.#end()
@@ -158,8 +153,7 @@ export class Worker {
   #end(): void {
     this.#isEnded = true
     this.#passivation.stop()
-    this.#stopLook()
-    this.#onEnd()
+    this.#ended.resolve()
     for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 

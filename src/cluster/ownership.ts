@@ -131,7 +131,8 @@ export class Ownership {
     while (this.#served.size > 0 && this.#options.clock.monotonic() < until) {
       await this.#beat({ isFirst: false })
       if (!this.#hasHeirs()) return
-      await Promise.all(this.#pending)
+      // A worker that has broken may never say that it is done.
+      await this.#within(until - this.#options.clock.monotonic(), Promise.all(this.#pending))
       if (this.#leaving.size === 0 && this.#served.size > 0) await this.#pause(50)
     }
   }
@@ -359,6 +360,12 @@ export class Ownership {
   #track(work: Promise<void>): void {
     this.#pending.add(work)
     void work.finally(() => this.#pending.delete(work))
+  }
+
+  async #within(ms: number, work: Promise<unknown>): Promise<void> {
+    let cancel: Cancel = () => undefined
+    await Promise.race([work, new Promise<void>((resolve) => (cancel = this.#options.clock.after(ms, resolve)))])
+    cancel()
   }
 
   #pause(ms: number): Promise<void> {

@@ -41,7 +41,7 @@ export interface WorkerHost {
   prepareRelease(): Promise<void>
   /** Gives shards up; what takes longer than `ms` to answer is answered with a doubt. */
   release(shards: readonly number[], ms: number): Promise<void>
-  /** Takes messages from one more sender. */
+  /** Takes messages from one more sender, on another node. */
   connect(link: Link): void
   /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
@@ -91,14 +91,14 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   }
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
-  const connect = (to: Link): void => {
+  const connect = (to: Link, take: (message: Message) => Message): void => {
     const sender = createLinkSender(to, (reply) => supersession.observe(reply))
-    listen(to, { clock, onWarning, onMessages: (messages) => worker.receive(sender, messages) })
+    listen(to, { clock, onWarning, onMessages: (messages) => worker.receive(sender, messages.map(take)) })
   }
-  connect(link)
+  connect(link, (message) => message)
   return {
     position: log.positions.last,
-    connect,
+    connect: (to) => connect(to, doubted),
     async takeOver(wanted) {
       const served = await worker.moves.takeOver(wanted)
       warnOfRefused(log, onWarning)
@@ -157,6 +157,14 @@ async function close(worker: Worker, log: Log): Promise<void> {
     if (!isOutOfRoom(error)) throw error
     await log.abandon()
   }
+}
+
+/**
+ * What comes over a network may come late: when its sender has given the connection up, sent it again over another, or
+ * to another owner, and been answered. So nothing that comes from there is taken for new.
+ */
+function doubted(message: Message): Message {
+  return message.kind === 'command' ? { ...message, isFresh: false, isAgain: true } : message
 }
 
 /** Tells an operator, once, that another process has taken shards over: their callers see errors, and nobody else would. */

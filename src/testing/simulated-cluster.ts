@@ -35,6 +35,12 @@ export type ClusterFault =
       | { readonly kind: 'leases-cut-off'; readonly place: number; readonly forMs: number }
     ))
 
+/** What befalls the network and the lease store. */
+type FaultBetween = Extract<
+  ClusterFault,
+  { readonly kind: 'slow-network' | 'cut-network' | `${string}-connections` | `leases-${string}` }
+>
+
 interface Place {
   readonly name: string
   readonly machine: MachineClock
@@ -55,12 +61,6 @@ const SLOW_DISK_MS = 60
 const LATENCY_MS = 0.2
 const SLOW_LATENCY_MS = 40
 const WALL_MS = Date.UTC(2026, 0, 1)
-
-/** What befalls what is between nodes. */
-type FaultBetween = Extract<
-  ClusterFault,
-  { readonly kind: `${'slow' | 'cut'}-network` | `${'reset' | 'refuse'}-connections` | `leases-${string}` }
->
 
 export class SimulatedCluster {
   readonly kernel: Kernel

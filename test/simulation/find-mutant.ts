@@ -1,5 +1,5 @@
 import type { Mutant } from './mutants.ts'
-import { trySeed } from './try-seed.ts'
+import type { AnyPlan, Trials } from './try-seed.ts'
 
 export interface MutantFinding {
   readonly mutant: string
@@ -18,24 +18,19 @@ export interface MutantBounds {
 }
 
 /** Runs plans over a mutant, from seed 1 on, until it breaks a promise in one that keeps them all without it. */
-export async function findMutant(mutant: Mutant, bounds: MutantBounds): Promise<MutantFinding> {
+export async function findMutant<P extends AnyPlan>(
+  trials: Trials<P>,
+  mutant: Mutant,
+  bounds: MutantBounds,
+): Promise<MutantFinding> {
   const { name, breaks } = mutant
   const end = performance.now() + bounds.seconds * 1_000
   let seeds = 0
   while (seeds < bounds.seeds && performance.now() < end) {
     seeds += 1
-    const [violation] = await violationsWith(mutant, seeds)
-    if (violation === undefined || (await trySeed(seeds)).violations.length > 0) continue
+    const [violation] = await trials.tryMutant(mutant, seeds)
+    if (violation === undefined || (await trials.trySeed(seeds)).violations.length > 0) continue
     return { mutant: name, breaks, seeds, violation: violation.split('\n')[0]! }
   }
   return { mutant: name, breaks, seeds, violation: undefined }
-}
-
-async function violationsWith({ install, wrapStorage }: Mutant, seed: number): Promise<readonly string[]> {
-  const undo = install?.()
-  try {
-    return (await trySeed(seed, wrapStorage && { wrapStorage })).violations
-  } finally {
-    undo?.()
-  }
 }

@@ -2,13 +2,15 @@
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { findMutant, type MutantFinding } from './find-mutant.ts'
-import { MUTANTS, type Mutant } from './mutants.ts'
-import { shrunk, trySeed, type Story } from './try-seed.ts'
+import { CLUSTER_TRIALS } from './cluster/try-seed.ts'
+import type { Mutant } from './mutants.ts'
+import { NODE_TRIALS, type AnyPlan, type Story, type Trials } from './try-seed.ts'
 
 const HELP = `npm run sim -- [options]
 
 Runs Penhold in simulated time, with faults, and checks from outside that it kept its promises.
 
+  --cluster     several nodes over one log, instead of one at a time
   --seeds N     so many plans (default 1000); of each mutant, at most (default 10000)
   --from S      the seed of the first (default 1); a plan depends on its seed alone
   --mutants     break each rule on purpose, and see that it is noticed
@@ -24,6 +26,7 @@ const SEEDS = 1_000
 const MUTANT_SEEDS = 10_000
 
 interface Options {
+  readonly isCluster: boolean
   readonly seeds: number
   readonly from: number
   readonly seconds: number
@@ -35,6 +38,7 @@ interface Options {
 function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
+      cluster: { type: 'boolean', default: false },
       seeds: { type: 'string' },
       from: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '1800' },
@@ -45,13 +49,15 @@ function readOptions(): Options | undefined {
     },
   })
   if (values.help) return undefined
-  const mutants = values.mutants || values.mutant.length > 0 ? mutantsNamed(values.mutant) : undefined
+  const { mutants: all } = values.cluster ? CLUSTER_TRIALS : NODE_TRIALS
+  const mutants = values.mutants || values.mutant.length > 0 ? mutantsNamed(all, values.mutant) : undefined
   const number = (name: 'seeds' | 'from' | 'seconds'): number => {
     const value = Number(values[name] ?? (mutants === undefined ? SEEDS : MUTANT_SEEDS))
     if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on`)
     return value
   }
   return {
+    isCluster: values.cluster,
     seeds: number('seeds'),
     from: number('from'),
     seconds: number('seconds'),
@@ -61,12 +67,14 @@ function readOptions(): Options | undefined {
 }
 
 /** All of them where none is named. */
-function mutantsNamed(names: readonly string[]): readonly Mutant[] {
-  const known = MUTANTS.map(({ name }) => name)
+function mutantsNamed(mutants: readonly Mutant[], names: readonly string[]): readonly Mutant[] {
+  const known = mutants.map(({ name }) => name)
   const unknown = names.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new Error(`there is no mutant '${unknown}'; there are ${known.join(', ')}`)
-  return names.length === 0 ? MUTANTS : MUTANTS.filter(({ name }) => names.includes(name))
+  return names.length === 0 ? mutants : mutants.filter(({ name }) => names.includes(name))
 }
+
+let isStopped = false
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`)
@@ -74,7 +82,7 @@ function say(line: string): void {
 
 type Figures = Readonly<Record<string, number>>
 
-async function simulate({ seeds, from, isJson }: Options, isStopped: () => boolean): Promise<number> {
+async function simulate<P extends AnyPlan>(trials: Trials<P>, { seeds, from, isJson }: Options): Promise<number> {
   const bar = new SingleBar({
     format: '{bar} {value}/{total} plans, {eta_formatted} to go',
     noTTYOutput: false,
@@ -85,8 +93,8 @@ async function simulate({ seeds, from, isJson }: Options, isStopped: () => boole
   const began = performance.now()
   let broken: Story | undefined
   bar.start(seeds, 0)
-  for (let seed = from; seed < from + seeds && broken === undefined && !isStopped(); seed += 1) {
-    const story = await trySeed(seed)
+  for (let seed = from; seed < from + seeds && broken === undefined && !isStopped; seed += 1) {
+    const story = await trials.trySeed(seed)
     sums.seeds += 1
     sums.commands += story.attempts
     sums.acknowledged += story.acknowledged
@@ -106,7 +114,7 @@ async function simulate({ seeds, from, isJson }: Options, isStopped: () => boole
   }
   if (broken !== undefined) {
     process.stderr.write(`seed ${broken.seed}: ${broken.violations[0]}\nlooking for the shortest story …\n`)
-    const shortest = await shrunk(broken.seed)
+    const shortest = await trials.shrunk(broken.seed)
     if (isJson) say(JSON.stringify({ ...figures, faults, broken: shortest }))
     else say(`${shortest.violations.join('\n')}\n${JSON.stringify(shortest.plan, undefined, 2)}\n${shortest.replay}`)
     return 1
@@ -124,14 +132,14 @@ function describe(figures: Figures, faults: Figures): string {
   return [...table(figures), '', 'faults', ...table(faults), '', '0 violations'].join('\n')
 }
 
-async function tryMutants(
+async function tryMutants<P extends AnyPlan>(
+  trials: Trials<P>,
   { mutants = [], seeds: seedsMax, seconds, isJson }: Options,
-  isStopped: () => boolean,
 ): Promise<number> {
   const findings: MutantFinding[] = []
   for (const mutant of mutants) {
-    if (isStopped()) break
-    const finding = await findMutant(mutant, { seeds: seedsMax, seconds })
+    if (isStopped) break
+    const finding = await findMutant(trials, mutant, { seeds: seedsMax, seconds })
     findings.push(finding)
     const { seeds, violation } = finding
     if (!isJson)
@@ -141,6 +149,10 @@ async function tryMutants(
   }
   if (isJson) say(JSON.stringify(findings))
   return findings.length === mutants.length && findings.every(({ violation }) => violation !== undefined) ? 0 : 1
+}
+
+function work<P extends AnyPlan>(trials: Trials<P>, options: Options): Promise<number> {
+  return options.mutants === undefined ? simulate(trials, options) : tryMutants(trials, options)
 }
 
 async function main(): Promise<number> {
@@ -155,9 +167,8 @@ async function main(): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  let isStopped = false
   process.once('SIGINT', () => (isStopped = true))
-  return options.mutants !== undefined ? tryMutants(options, () => isStopped) : simulate(options, () => isStopped)
+  return options.isCluster ? work(CLUSTER_TRIALS, options) : work(NODE_TRIALS, options)
 }
 
 process.exitCode = await main()

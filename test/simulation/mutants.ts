@@ -22,7 +22,7 @@ export interface Mutant {
 }
 
 /** Replaces a method of a class. */
-function replace<C extends object, K extends keyof C>(
+export function replace<C extends object, K extends keyof C>(
   prototype: C,
   name: K,
   make: (original: C[K]) => C[K],
@@ -33,7 +33,7 @@ function replace<C extends object, K extends keyof C>(
 }
 
 /** A storage that differs in some calls. */
-function differing(storage: Storage, calls: Partial<Storage>): Storage {
+export function differing(storage: Storage, calls: Partial<Storage>): Storage {
   return new Proxy(storage, {
     get(target, name) {
       const call: unknown = name in calls ? calls[name as keyof Storage] : target[name as keyof Storage]

@@ -2,9 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MUTANTS } from './mutants.ts'
 import { plans } from './plan.ts'
-import { tryPlan, trySeed } from './try-seed.ts'
+import { NODE_TRIALS } from './try-seed.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 300),
@@ -15,7 +14,7 @@ const parameters = {
 test('every promise holds, whatever goes wrong', { timeout: 240_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(plans, async (plan) => {
-      expect((await tryPlan(plan)).violations).toEqual([])
+      expect((await NODE_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
     parameters,
   )
@@ -25,8 +24,8 @@ test('the same seed goes the same way, to the letter', async () => {
   const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
   const traces: number[] = []
   for (const seed of seeds) {
-    const { trace } = await trySeed(seed)
-    expect((await trySeed(seed)).trace, `seed ${seed}`).toBe(trace)
+    const { trace } = await NODE_TRIALS.trySeed(seed)
+    expect((await NODE_TRIALS.trySeed(seed)).trace, `seed ${seed}`).toBe(trace)
     traces.push(trace)
   }
   expect(new Set(traces).size, 'different seeds go different ways').toBe(seeds.length)
@@ -49,14 +48,9 @@ const CASES = [
 
 for (const { name, seed, mutant } of CASES) {
   test(`${name} (seed ${seed})`, async () => {
-    expect((await trySeed(seed)).violations).toEqual([])
-    const { install, wrapStorage } = MUTANTS.find((other) => other.name === mutant)!
-    const undo = install?.()
-    try {
-      expect((await trySeed(seed, wrapStorage && { wrapStorage })).violations, mutant).not.toEqual([])
-    } finally {
-      undo?.()
-    }
+    expect((await NODE_TRIALS.trySeed(seed)).violations).toEqual([])
+    const mutation = NODE_TRIALS.mutants.find((other) => other.name === mutant)!
+    expect(await NODE_TRIALS.tryMutant(mutation, seed), mutant).not.toEqual([])
   })
 }
 

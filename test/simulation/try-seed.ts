@@ -1,35 +1,80 @@
 /** From a seed to its plan, its run, and, where a promise was broken, to the shortest story that breaks it. */
 import fc from 'fast-check'
+import { MUTANTS, type Mutant } from './mutants.ts'
 import { plans, type Plan } from './plan.ts'
 import { run, type Result, type RunOptions } from './run.ts'
 
-export interface Story extends Result {
+/** What any plan tells of itself. */
+export interface AnyPlan {
+  readonly faults: readonly { readonly kind: string }[]
+}
+
+export interface Story<P extends AnyPlan = AnyPlan> extends Result {
   readonly seed: number
-  readonly plan: Plan
+  readonly plan: P
 }
 
-/** Runs the plan of a seed. A program that throws where it must not has broken its promises too. */
-export async function tryPlan(plan: Plan, options: RunOptions = {}): Promise<Result> {
-  try {
-    return await run(plan, options)
-  } catch (error) {
-    const problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { violations: [`it threw: ${problem}`], trace: 0, attempts: 0, acknowledged: 0, simulatedMs: 0 }
+/** A simulation: what may happen in it, and what is broken in it on purpose. */
+export class Trials<P extends AnyPlan> {
+  readonly mutants: readonly Mutant[]
+  readonly #plans: fc.Arbitrary<P>
+  readonly #run: (plan: P, options: RunOptions) => Promise<Result>
+  /** Where seeds are kept. */
+  readonly #test: string
+
+  constructor(options: {
+    readonly plans: fc.Arbitrary<P>
+    readonly run: (plan: P, options: RunOptions) => Promise<Result>
+    readonly mutants: readonly Mutant[]
+    readonly test: string
+  }) {
+    this.#plans = options.plans
+    this.#run = options.run
+    this.mutants = options.mutants
+    this.#test = options.test
   }
-}
 
-export async function trySeed(seed: number, options: RunOptions = {}): Promise<Story> {
-  const [plan] = fc.sample(plans, { seed, numRuns: 1 })
-  return { seed, plan: plan!, ...(await tryPlan(plan!, options)) }
+  /** Runs a plan. A program that throws where it must not has broken its promises too. */
+  async tryPlan(plan: P, options: RunOptions = {}): Promise<Result> {
+    try {
+      return await this.#run(plan, options)
+    } catch (error) {
+      const problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      return { violations: [`it threw: ${problem}`], trace: 0, attempts: 0, acknowledged: 0, simulatedMs: 0 }
+    }
+  }
+
+  async trySeed(seed: number, options: RunOptions = {}): Promise<Story<P>> {
+    const [plan] = fc.sample(this.#plans, { seed, numRuns: 1 })
+    return { seed, plan: plan!, ...(await this.tryPlan(plan!, options)) }
+  }
+
+  /** What the plan of a seed breaks with a mutant in place. */
+  async tryMutant({ install, wrapStorage }: Mutant, seed: number): Promise<readonly string[]> {
+    const undo = install?.()
+    try {
+      return (await this.trySeed(seed, wrapStorage && { wrapStorage })).violations
+    } finally {
+      undo?.()
+    }
+  }
+
+  /** The shortest story that is found in two minutes, and how to see it again. */
+  async shrunk(seed: number): Promise<Story<P> & { readonly replay: string }> {
+    const property = fc.asyncProperty(this.#plans, async (plan) => (await this.tryPlan(plan)).violations.length === 0)
+    const found = await fc.check(property, { seed, numRuns: 1, interruptAfterTimeLimit: SHRINK_MS })
+    const plan = found.counterexample?.[0] ?? fc.sample(this.#plans, { seed, numRuns: 1 })[0]!
+    const replay = `seed ${seed}, path ${found.counterexamplePath ?? '0'}; to keep it, name it in ${this.#test}`
+    return { seed, plan, replay, ...(await this.tryPlan(plan)) }
+  }
 }
 
 const SHRINK_MS = 120_000
 
-/** The shortest story that is found in two minutes, and how to see it again. */
-export async function shrunk(seed: number, options: RunOptions = {}): Promise<Story & { readonly replay: string }> {
-  const property = fc.asyncProperty(plans, async (plan) => (await tryPlan(plan, options)).violations.length === 0)
-  const found = await fc.check(property, { seed, numRuns: 1, interruptAfterTimeLimit: SHRINK_MS })
-  const plan = found.counterexample?.[0] ?? fc.sample(plans, { seed, numRuns: 1 })[0]!
-  const replay = `seed ${seed}, path ${found.counterexamplePath ?? '0'}; to keep it, name it in test/simulation/simulation.test.ts`
-  return { seed, plan, replay, ...(await tryPlan(plan, options)) }
-}
+/** One node at a time. */
+export const NODE_TRIALS: Trials<Plan> = new Trials({
+  plans,
+  run,
+  mutants: MUTANTS,
+  test: 'test/simulation/simulation.test.ts',
+})
