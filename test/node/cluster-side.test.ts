@@ -25,8 +25,8 @@ async function startSide() {
     beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => {
       await gates.beat
       const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
-      const leases = mine.map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
-      return { cluster, members: [member, ...store.others], leases, isSettling: store.isSettling }
+      const granted = mine.map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
+      return { cluster, members: [member, ...store.others], leases: granted, isSettling: store.isSettling }
     },
     look: async () => undefined,
     leave: async () => undefined,
