@@ -37,7 +37,7 @@ function showLines(): Progress {
       lastMs = performance.now()
       const { acknowledged, violations } = figures
       process.stderr.write(
-        `${figures.cycles} of ${cycles} cycles, ${acknowledged} acknowledged, ${violations.length} violations\n`,
+        `${figures.cycles}${Number.isFinite(cycles) ? ` of ${cycles}` : ''} cycles, ${acknowledged} acknowledged, ${violations.length} violations\n`,
       )
     },
     stop: () => undefined,

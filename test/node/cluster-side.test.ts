@@ -18,18 +18,16 @@ async function startSide() {
   const store: { others: readonly Member[]; isSettling: boolean } = { others: [], isSettling: false }
   let open = 0
   const released: number[] = []
+  const taken: number[] = []
+  const gates = { beat: Promise.resolve(), release: Promise.resolve() }
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const leases: Leases = {
-    beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => ({
-      cluster,
-      members: [member, ...store.others],
-      leases: [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))].map((lease) => ({
-        ...lease,
-        member: member.id,
-        remainingMs: TTL,
-      })),
-      isSettling: store.isSettling,
-    }),
+    beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => {
+      await gates.beat
+      const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
+      const granted = mine.map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
+      return { cluster, members: [member, ...store.others], leases: granted, isSettling: store.isSettling }
+    },
     look: async () => undefined,
     leave: async () => undefined,
     close: async () => undefined,
@@ -51,9 +49,15 @@ async function startSide() {
   }
   const worker: Partial<WorkerHandle> = {
     connect: () => createLinkPair(clock)[0],
-    takeOver: async (shards) => shards.map((shard) => ({ shard, epoch: 1, seq: 0 })),
+    takeOver: async (shards) => {
+      taken.push(...shards)
+      return shards.map((shard) => ({ shard, epoch: 1, seq: 0 }))
+    },
     prepareRelease: async () => undefined,
-    release: async (shards) => void released.push(...shards),
+    release: async (shards) => {
+      await gates.release
+      released.push(...shards)
+    },
   }
   const onBadFrame = (): void => undefined
   const identity = { format: 1, name: 'side', clusterId: 'cluster', shards: SHARDS }
@@ -82,7 +86,7 @@ async function startSide() {
     clock.advance(BEAT)
     await turn()
   }
-  return { store, beat, released, open: () => open }
+  return { store, gates, turn, beat, taken, released, open: () => open }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
@@ -107,4 +111,22 @@ test('a store that has forgotten everybody costs no connection between nodes', a
   store.isSettling = false
   await beat()
   expect(open()).toBe(0)
+})
+
+test('a shard that was given up is not claimed back because the store was slow to hear of it', async () => {
+  const { store, gates, turn, beat, taken, released } = await startSide()
+  const [release, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  store.others = [OTHER]
+  gates.release = release.promise
+  for (let beats = 0; beats < 3; beats += 1) await beat()
+  // A beat is under way that says these shards are held, and meanwhile they are given up.
+  gates.beat = answer.promise
+  await beat()
+  release.resolve()
+  await turn()
+  expect(released).toHaveLength(SHARDS / 2)
+  taken.length = 0
+  answer.resolve()
+  await turn()
+  expect(taken).toEqual([])
 })
