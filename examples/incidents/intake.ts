@@ -32,21 +32,28 @@ interface Series {
   last: Promise<void>
 }
 
-/** Rows under way at once. */
+/** Rows under way at once, unless told otherwise. */
 const WINDOW = 5_000
+
+export interface IntakeOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Rows under way at once. */
+  readonly window?: number
+}
 
 export class Intake {
   readonly replies: Replies = { rows: 0, commands: 0, accepted: 0, rejected: 0, rejections: {} }
-  readonly #node: Node
+  readonly #node: Pick<Node, 'ref'>
   readonly #signal: AbortSignal | undefined
   readonly #series = new Map<string, Series>()
-  readonly #window = new Window(WINDOW)
+  readonly #window: Window
   #failure: unknown
 
   /** The signal stops it: rows that have been sent are finished, others are left for another run. */
-  constructor(node: Node, signal?: AbortSignal) {
+  constructor(node: Pick<Node, 'ref'>, { signal, window = WINDOW }: IntakeOptions = {}) {
     this.#node = node
     this.#signal = signal
+    this.#window = new Window(window)
   }
 
   /** The incidents that the rows spoke of. */

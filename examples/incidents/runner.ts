@@ -25,7 +25,7 @@ export interface RunOptions {
 
 export async function run({ node, source, signal, onRows }: RunOptions): Promise<Run> {
   const startedMs = performance.now()
-  const intake = new Intake(node, signal)
+  const intake = new Intake(node, { signal })
   const timer = setInterval(() => onRows?.(intake.replies.rows), 100)
   try {
     await intake.take(source.rows)

@@ -99,6 +99,11 @@ export class Committer {
     })
   }
 
+  /** The look for its own sake: a worker that nobody asks must learn, too, that it has lost shards. */
+  look(): void {
+    if (this.#state !== 'broken') this.#release([]).catch((error) => this.break(error))
+  }
+
   /**
    * Resolves once all that the actor has written is durable.
    * @throws PenholdError `StorageFull` where it was not written after all

@@ -1,7 +1,7 @@
 /** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import type { Failure } from './message.ts'
+import type { Failure, Reply } from './message.ts'
 
 export function handlerFailed(what: string, cause: unknown): PenholdError {
   const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
@@ -124,4 +124,9 @@ export function toFailure(error: unknown): Failure {
 
 export function fromFailure({ code, message, ...options }: Failure): PenholdError {
   return new PenholdError(code, message, options)
+}
+
+/** The reply of what has failed. */
+export function failed(error: unknown): Reply {
+  return { kind: 'failed', failure: toFailure(error) }
 }

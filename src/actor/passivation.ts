@@ -1,5 +1,5 @@
 /** Passivation: which actors leave memory, and when: those that nobody has used for long, and those beyond the bound. */
-import type { Cancel, Clock } from '../log/clock.ts'
+import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { ActiveActors } from './active-actors.ts'
 import type { ActorLimits } from './limits.ts'
 
@@ -7,16 +7,18 @@ import type { ActorLimits } from './limits.ts'
 const CHECKS = 4
 
 export class Passivation {
-  readonly #clock: Clock
   readonly #actors: ActiveActors
   readonly #limits: ActorLimits
-  #stop: Cancel = () => undefined
+  readonly #stop: Cancel
 
   constructor(clock: Clock, actors: ActiveActors, limits: ActorLimits) {
-    this.#clock = clock
     this.#actors = actors
     this.#limits = limits
-    this.#schedule()
+    const { passivateAfterMs } = limits
+    this.#stop = every(clock, passivateAfterMs / CHECKS, () => {
+      const before = clock.monotonic() - passivateAfterMs
+      actors.passivate((actor) => actor.lastUsed < before)
+    })
   }
 
   /** Lets go of the least recently used beyond the bound. */
@@ -27,14 +29,5 @@ export class Passivation {
 
   stop(): void {
     this.#stop()
-  }
-
-  #schedule(): void {
-    const { passivateAfterMs } = this.#limits
-    this.#stop = this.#clock.after(passivateAfterMs / CHECKS, () => {
-      const before = this.#clock.monotonic() - passivateAfterMs
-      this.#actors.passivate((actor) => actor.lastUsed < before)
-      this.#schedule()
-    })
   }
 }

@@ -41,6 +41,9 @@ export class ShardMoves {
   readonly #departures = new Set<Departure>()
   /** Arrivals come one after the other: nobody claims against themselves. */
   #arrivals: Promise<unknown> = Promise.resolve()
+  /** What comes and goes now; all of it may still write. */
+  readonly #underWay = new Set<Promise<unknown>>()
+  #isClosed = false
 
   constructor(options: ShardMovesOptions) {
     this.#options = options
@@ -58,9 +61,15 @@ export class ShardMoves {
    * @throws PenholdError `StorageFull`; those that were opened before it are served
    */
   takeOver(shards: readonly number[]): Promise<readonly number[]> {
-    const arrival = this.#arrivals.then(() => this.#takeOver(shards))
+    const arrival = this.#arrivals.then(() => (this.#isClosed ? [] : this.#takeOver(shards)))
     this.#arrivals = arrival.catch(() => undefined)
-    return arrival
+    return this.#during(arrival)
+  }
+
+  /** Nothing comes or goes from here on. Resolves when nothing that moves writes any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
   }
 
   async #takeOver(shards: readonly number[]): Promise<readonly number[]> {
@@ -77,7 +86,8 @@ export class ShardMoves {
     if (problems.length > 0) for (const shard of wanted) log.refuse(shard, definitionError(problems.join('; ')))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    return wanted.filter((shard) => log.owns(shard))
+    // Those, too, that an earlier try has taken over before it failed.
+    return shards.filter((shard) => log.owns(shard))
   }
 
   /**
@@ -85,6 +95,10 @@ export class ShardMoves {
    * @throws PenholdError `StorageFull`
    */
   async prepareRelease(): Promise<void> {
+    if (!this.#isClosed) await this.#during(this.#rollOver())
+  }
+
+  async #rollOver(): Promise<void> {
     const { log, committer } = this.#options
     if (log.openSegmentBytes <= ROLL_OVER_BYTES) return
     await committer.write(() => log.rollOver())
@@ -93,6 +107,10 @@ export class ShardMoves {
 
   /** Gives shards up. Resolves when they are nobody's; what takes longer than `ms` to answer is answered with a doubt. */
   async release(shards: readonly number[], ms: number): Promise<void> {
+    if (!this.#isClosed) await this.#during(this.#release(shards, ms))
+  }
+
+  async #release(shards: readonly number[], ms: number): Promise<void> {
     const { log, dropShards } = this.#options
     const leaving = new Set(shards.filter((shard) => log.owns(shard)))
     if (leaving.size === 0) return
@@ -110,6 +128,13 @@ export class ShardMoves {
       departure.underWay -= 1
       if (departure.underWay === 0) departure.onQuiet()
     }
+  }
+
+  #during<Result>(work: Promise<Result>): Promise<Result> {
+    this.#underWay.add(work)
+    const done = (): void => void this.#underWay.delete(work)
+    work.then(done, done)
+    return work
   }
 
   /** Takes up nothing new of these shards; resolves when what is under way is answered, or after `ms`. */

@@ -9,7 +9,7 @@
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { BrokenInvariant } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import type { Clock } from '../log/clock.ts'
+import { every, type Cancel, type Clock } from '../log/clock.ts'
 import { ownershipLost } from '../log/error.ts'
 import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
@@ -55,6 +55,8 @@ export interface Progress {
 
 /** Messages that are taken up before the event loop has its turn: about half a millisecond of work. */
 const SLICE = 64
+/** A worker that nobody asks learns after so long that it has lost shards. */
+const LOOK_MS = 500
 
 export class Worker {
   readonly #options: WorkerOptions
@@ -75,6 +77,8 @@ export class Worker {
   #paused: Actor[] = []
   /** The monotonic time, read once for a slice. */
   #now = 0
+  readonly #stopLook: Cancel
+  #onEnd: () => void = () => undefined
   /** The next slice is scheduled. */
   #isPumping = false
   #isEnded = false
@@ -114,6 +118,7 @@ export class Worker {
       dropShards: (shards) => this.#dropShards(shards),
     })
     this.#passivation = new Passivation(options.clock, this.#actors, options.limits)
+    this.#stopLook = every(options.clock, LOOK_MS, () => this.#committer.look())
   }
 
   /** The event types in the log that today's definitions have no path for, each with the reason. */
@@ -141,6 +146,9 @@ export class Worker {
 
   /** Ends the worker on purpose. No message may come after this. */
   async close(): Promise<void> {
+    // The journal's last record is the last that anybody writes. What a broken log keeps waiting never ends.
+    if (!this.#isEnded)
+      await Promise.race([this.moves.close(), new Promise<void>((resolve) => (this.#onEnd = resolve))])
     await this.settle()
     if (this.#isEnded) return
     this.#end()
@@ -150,6 +158,8 @@ export class Worker {
   #end(): void {
     this.#isEnded = true
     this.#passivation.stop()
+    this.#stopLook()
+    this.#onEnd()
     for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 
@@ -196,7 +206,7 @@ export class Worker {
     }
     const { mailboxMax } = this.#options.limits
     if (actor.underWay >= mailboxMax) {
-      this.#answerAtOnce(sender, message, failed(errors.mailboxFull(actor.stream.name, mailboxMax)))
+      this.#answerAtOnce(sender, message, errors.failed(errors.mailboxFull(actor.stream.name, mailboxMax)))
       return
     }
     actor.underWay += 1
@@ -242,7 +252,7 @@ export class Worker {
         this.#committer.break(error)
         return
       }
-      reply = failed(error)
+      reply = errors.failed(error)
       if (error instanceof PenholdError && error.code === 'HandlerFailed') this.#reload(actor)
     }
     this.#options.progress.leave()
@@ -328,7 +338,7 @@ export class Worker {
     try {
       reply = await read()
     } catch (error) {
-      reply = failed(error)
+      reply = errors.failed(error)
     }
     if (this.#isEnded) return
     this.#committer.hold({ actor, sender, request: message.request, reply })
@@ -340,18 +350,18 @@ export class Worker {
   #activate(name: string): Actor | Reply {
     const type = streamType(name)
     const kind = this.#kinds.get(type)
-    if (kind === undefined) return failed(errors.unknownAggregate(type))
+    if (kind === undefined) return errors.failed(errors.unknownAggregate(type))
     // A ref has looked at the id; who else sends messages may not have.
     const problem = idProblem(name.slice(type.length + 1))
-    if (problem !== undefined) return failed(errors.badAddress(problem))
+    if (problem !== undefined) return errors.failed(errors.badAddress(problem))
     const stream = this.#log.placement.stream(name)
     const { shard } = stream
     const refusal = this.#log.refusedShards.get(shard)
-    if (refusal !== undefined) return failed(refusal)
+    if (refusal !== undefined) return errors.failed(refusal)
     const epoch = this.#log.epochOf(shard)
     if (epoch === 0 || this.moves.isLeaving(shard)) return { kind: 'elsewhere', shard }
     if (!this.#actors.makeRoomFor(stream)) {
-      return failed(errors.shardUnavailable(shard, 'a stream with the same hash is busy'))
+      return errors.failed(errors.shardUnavailable(shard, 'a stream with the same hash is busy'))
     }
     const actor = new Actor(stream, kind, epoch)
     this.#actors.add(actor)
@@ -438,7 +448,7 @@ export class Worker {
   #refuse(actor: Actor, error: unknown): void {
     this.#actors.remove(actor)
     for (const { sender, message } of actor.mailbox) {
-      sender.reply(message.request, failed(error))
+      sender.reply(message.request, errors.failed(error))
       sender.flush()
       this.#answeredBy(actor)
     }
@@ -465,8 +475,4 @@ export class Worker {
       if (shards.includes(shard)) this.#refuse(actor, ownershipLost(shard))
     }
   }
-}
-
-function failed(error: unknown): Reply {
-  return { kind: 'failed', failure: errors.toFailure(error) }
 }

@@ -37,10 +37,14 @@ export interface OwnershipEvents {
   readonly onView: (view: View) => void
   /** Shards were given up for another member's workers. */
   readonly onHandedTo: (member: string, shards: readonly HandedShard[]) => void
+  /** Whether a member can be told: nothing is given up for one that would hear of it late. */
+  readonly reaches: (member: string) => boolean
   readonly onWarning: (message: string) => void
 }
 
 const BEATS_PER_TTL = 3
+/** Every node has beaten meanwhile, and so has heard of a member that is known for so long, and called it. */
+const BEATS_UNTIL_KNOWN = 2
 /** Shards on their way to other nodes at a time. */
 const LEAVING_MAX = 4
 /** What a shard's messages that are under way when it leaves may take. */
@@ -62,9 +66,13 @@ export class Ownership {
   readonly #served = new Map<number, ServedShard>()
   readonly #arriving = new Map<number, Arrival>()
   readonly #leaving = new Set<number>()
-  #released: { shard: number; to: { member: string; worker: number } | undefined }[] = []
+  /** Given up, and the store has not said yet that it knows. */
+  #released: readonly { readonly shard: number; readonly to: { readonly member: string; readonly worker: number } }[] =
+    []
   #wanted: readonly HandedShard[] = []
   #view: View | undefined
+  /** Since when each member is known, on the monotonic clock. */
+  #knownSince: ReadonlyMap<string, number> = new Map()
   #state: Member['state'] = 'up'
   #isNew: boolean
   #isAway = false
@@ -111,6 +119,8 @@ export class Ownership {
 
   /** Another node has given these up for workers of this one: they are claimed before the store has granted them. */
   handed(shards: readonly HandedShard[]): void {
+    // Whoever gives a shard up has had it since: what this node has of it may be an old epoch that nobody asked for yet.
+    for (const { shard } of shards) if (!this.#leaving.has(shard)) this.#served.delete(shard)
     this.#arrive(shards.filter(({ shard }) => shard < this.#options.cluster.shards))
   }
 
@@ -156,12 +166,12 @@ export class Ownership {
     if (this.#isClosed) return
     const { leases, events } = this.#options
     const beat = this.#compose()
+    const told = this.#released
     let view: View
     try {
       view = await leases.beat(beat)
     } catch (error) {
       // Whether it was taken is unknown; the next one says it again.
-      this.#released.unshift(...beat.release.map(({ shard, to }) => ({ shard, to })))
       if (isFirst) throw error
       if (!this.#isAway) events.onWarning(String(error))
       this.#isAway = true
@@ -170,13 +180,13 @@ export class Ownership {
     if (this.#isAway) events.onWarning('the lease store answers again')
     this.#isAway = false
     this.#isNew = false
+    this.#released = this.#released.filter((released) => !told.includes(released))
     this.#apply(view)
   }
 
   #compose(): Beat {
     const { cluster, member, ttlMs } = this.#options
     const release = this.#released.filter(({ shard }) => !this.#served.has(shard) && !this.#arriving.has(shard))
-    this.#released = []
     const isReleased = (shard: number): boolean => release.some((released) => released.shard === shard)
     const want = new Map<number, number>()
     for (const { shard, worker } of this.#wanted) want.set(shard, worker)
@@ -189,15 +199,18 @@ export class Ownership {
       want: [...want]
         .filter(([shard]) => !this.#served.has(shard) && !isReleased(shard))
         .map(([shard, worker]) => ({ shard, worker })),
-      release: release.map(({ shard, to }) => (to === undefined ? { shard } : { shard, to })),
+      release,
       isNew: this.#isNew,
     }
   }
 
   #apply(view: View): void {
     this.#view = view
+    const now = this.#options.clock.monotonic()
+    this.#knownSince = new Map(view.members.map(({ id }) => [id, this.#knownSince.get(id) ?? now]))
     this.#options.events.onView(view)
     for (const lease of view.leases) this.#yieldTo(lease)
+    this.#forgetArrivals(view)
     this.#arrive(this.#mine(view))
     const ring = this.#ring(view)
     if (ring === undefined) return
@@ -219,9 +232,21 @@ export class Ownership {
     if (served !== undefined && member !== this.#options.member.id && epoch > served.epoch) this.#served.delete(shard)
   }
 
+  /** What was not served in the end, and is not this node's to try again. */
+  #forgetArrivals(view: View): void {
+    const mine = new Set(this.#mine(view).map(({ shard }) => shard))
+    for (const [shard, { nextAt }] of this.#arriving) {
+      if (nextAt !== Number.POSITIVE_INFINITY && !mine.has(shard)) this.#arriving.delete(shard)
+    }
+  }
+
+  /** What the store has leased to this node. Of what was given up since, it may not know yet. */
   #mine(view: View): HandedShard[] {
     const { id } = this.#options.member
-    return view.leases.filter(({ member }) => member === id).map(({ shard, worker }) => ({ shard, worker }))
+    const isReleased = (shard: number): boolean => this.#released.some((released) => released.shard === shard)
+    return view.leases
+      .filter(({ member, shard }) => member === id && !isReleased(shard))
+      .map(({ shard, worker }) => ({ shard, worker }))
   }
 
   /** Claims shards that are this node's to claim. */
@@ -276,13 +301,23 @@ export class Ownership {
     return this.#view?.members.some((member) => member.id !== id && member.state === 'up') === true
   }
 
+  /**
+   * Whether everybody can ask a member. What it is given before is out of reach of those who have not heard of it: for a
+   * beat, or for as long as the store is away.
+   */
+  #isKnown(member: string): boolean {
+    const { clock, ttlMs, events } = this.#options
+    const since = this.#knownSince.get(member) ?? Number.POSITIVE_INFINITY
+    return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL && events.reaches(member)
+  }
+
   /** Gives up what the ring gives to others. */
   #handOff(ring: readonly string[]): void {
     const self = this.#options.member.id
     const moves: { shard: number; from: number; to: { member: string; worker: number } }[] = []
     for (const { shard, worker } of this.#served.values()) {
       const to = parseOwner(ring[shard]!)
-      const isStaying = to.member === self && to.worker === worker
+      const isStaying = to.member === self ? to.worker === worker : !this.#isKnown(to.member)
       if (isStaying || this.#leaving.has(shard) || this.#leaving.size + moves.length >= LEAVING_MAX) continue
       moves.push({ shard, from: worker, to })
     }
@@ -304,11 +339,14 @@ export class Ownership {
     } catch (error) {
       events.onWarning(`shards ${shards.join(', ')} could not be handed over: ${String(error)}`)
     }
-    for (const { shard, to } of moves) {
+    for (const { shard } of moves) {
       this.#served.delete(shard)
       this.#leaving.delete(shard)
-      this.#released.push({ shard, to })
     }
+    this.#released = [
+      ...this.#released.filter(({ shard }) => !shards.includes(shard)),
+      ...moves.map(({ shard, to }) => ({ shard, to })),
+    ]
     for (const [to, group] of Map.groupBy(moves, (move) => move.to.member)) {
       const handed = group.map(({ shard, to: { worker } }) => ({ shard, worker }))
       if (to === member.id) this.#arrive(handed)

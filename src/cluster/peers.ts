@@ -41,16 +41,27 @@ export class Peers {
     this.#options = options
   }
 
-  /** From here on these are the peers. */
-  update(members: readonly Member[]): void {
+  /** From here on these are the peers; where they are not all of them, those that are missing remain. */
+  update(members: readonly Member[], { areAll = true }: { readonly areAll?: boolean } = {}): void {
     for (const [id, peer] of this.#peers) {
-      if (members.some((member) => member.id === id && member.address === peer.address)) continue
+      const member = members.find((each) => each.id === id)
+      if (member === undefined ? !areAll : member.address === peer.address) continue
       this.#peers.delete(id)
       peer.close()
     }
     for (const { id, address } of members) {
       if (!this.#peers.has(id)) this.#peers.set(id, new Peer(id, address, this.#options))
     }
+  }
+
+  /** Whether the peer can be told something now. */
+  reaches(member: string): boolean {
+    return this.#peers.get(member)?.isReached === true
+  }
+
+  /** A worker of a peer has sent what none sends: the connections to the peer are made anew. */
+  distrust(owner: string, error: unknown): void {
+    for (const [id, peer] of this.#peers) if (owner.startsWith(`${id}/`)) peer.distrust(error)
   }
 
   /** Tells a peer something, where it can be reached; nobody is told where it cannot. */
@@ -84,8 +95,17 @@ class Peer {
     void this.#dial()
   }
 
+  get isReached(): boolean {
+    return this.#control !== undefined
+  }
+
   tell(message: ControlMessage): void {
     this.#control?.send(encodeControl(message))
+  }
+
+  distrust(error: unknown): void {
+    this.#options.onWarning(`${this.address} sends what no worker says (${String(error)})`)
+    this.#redial()
   }
 
   close(): void {

@@ -173,11 +173,10 @@ export class Router {
     }
   }
 
-  /** Answers everything that waits for a shard whose owner nobody knows. */
-  failUnowned(shard: number, error: PenholdError): void {
-    for (const parcel of this.#routes.route(shard).held) {
-      const { isSentAgain } = parcel
-      this.fail(parcel.message.request, isSentAgain ? inDoubt(error) : error)
+  /** Answers everything that waits for the owner of a shard with an error. */
+  failWaiting(shard: number, error: PenholdError): void {
+    for (const { message, isSentAgain } of this.#routes.route(shard).held) {
+      this.fail(message.request, isSentAgain ? inDoubt(error) : error)
     }
   }
 
@@ -259,7 +258,12 @@ export class Router {
     }
   }
 
-  #expire(request: number, { message, timeoutMs }: Pending): void {
+  #expire(request: number, pending: Pending): void {
+    const { message, timeoutMs, route } = pending
+    if (outcomeOf(pending) === 'none') {
+      this.fail(request, shardUnavailable(route.shard, `nobody has served it for ${timeoutMs} ms`))
+      return
+    }
     const what = message.kind === 'state' ? 'a look at its state' : `'${message.name}'`
     this.fail(request, timeout(addressOf(message), what, timeoutMs))
   }

@@ -10,6 +10,7 @@ import { FilePool } from './file-pool.ts'
 import { findFlippedBit } from './flipped-bit.ts'
 import { encodeIndex, IndexFile } from './index-file.ts'
 import { isAccepted, readLosses, type Losses } from './losses.ts'
+import { findMisplaced } from './misplaced.ts'
 import { indexPath, journalPath, numbersOf, segmentPath } from './path.ts'
 import { Block, RECORD_HEADER_BYTES, lengthAt, type Address, type LogRecord } from './record.ts'
 import type { Place, Reign } from './reign.ts'
@@ -287,9 +288,17 @@ export class Catalog {
         }
         break
       case 'end':
-        if (piece.isTorn) this.#tornTails.set(segmentPath(index.journal, index.segment), piece.from)
+        if (piece.isTorn) await this.#addTail(index, piece.from)
         break
     }
+  }
+
+  /** Bytes of no batch, as a crash leaves them; or a batch of somewhere else, which nobody wrote there. */
+  async #addTail(index: OpenIndex, offset: number): Promise<void> {
+    const { journal, segment } = index
+    const owner = await findMisplaced(this.files, this.#cluster, { journal, segment, offset })
+    if (owner === undefined) this.#tornTails.set(segmentPath(journal, segment), offset)
+    else await this.#addGap(index, { from: offset, to: Number.POSITIVE_INFINITY }, `what stands there is of ${owner}`)
   }
 
   async #addGap(index: OpenIndex, { from, to }: { from: number; to: number }, problem: string): Promise<void> {

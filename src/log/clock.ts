@@ -15,3 +15,13 @@ export interface Clock {
 }
 
 export type Cancel = () => void
+
+/** Calls back again and again, each time after so many milliseconds. */
+export function every(clock: Clock, ms: number, callback: () => void): Cancel {
+  let cancel = clock.after(ms, again)
+  function again(): void {
+    cancel = clock.after(ms, again)
+    callback()
+  }
+  return () => cancel()
+}

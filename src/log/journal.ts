@@ -103,6 +103,7 @@ export class Journal {
     assert(this.#state === 'open', 'a journal that is broken or closed takes no more batches')
     if (this.#segment.offset >= this.#endOf(this.#segment.number)) await this.#nextSegment()
     const segment = this.#segment
+    assert(isThere(batch.place, this.place), 'batches are appended one after the other, each where it was built for')
     const isLast = segment.offset + batch.length >= this.#endOf(segment.number)
     if (isLast) this.#next ??= await this.#createNext()
     await this.#allocate(segment.offset + batch.length)
@@ -194,6 +195,10 @@ export class Journal {
       throw new JournalBroken(`writing the ${what} of journal ${this.number} failed`, { cause: error })
     }
   }
+}
+
+function isThere(a: BatchPlace, b: BatchPlace): boolean {
+  return a.segment === b.segment && a.offset === b.offset && a.number === b.number
 }
 
 /**

@@ -197,10 +197,16 @@ export class Log {
     const { shard, epoch } = claim
     const owned = this.#owned.get(shard)
     let isNewest = false
-    await this.#orRefuse(shard, async () => {
-      isNewest = await isNewestClaim(this.#storage, claim)
-      if (isNewest) await removeClaimsBefore(this.#storage, shard, openedEpoch)
-    })
+    try {
+      await this.#orRefuse(shard, async () => {
+        isNewest = await isNewestClaim(this.#storage, claim)
+        if (isNewest) await removeClaimsBefore(this.#storage, shard, openedEpoch)
+      })
+    } catch (error) {
+      // Opened and not served, it could not be taken over again.
+      if (this.#owned.get(shard) === owned) this.#owned.delete(shard)
+      throw error
+    }
     if (owned?.epoch !== epoch || this.#owned.get(shard) !== owned) return false
     if (isNewest) owned.isServed = true
     else this.#owned.delete(shard)

@@ -119,6 +119,7 @@ export class ClusterSide {
           this.#reception.announce(served)
         },
         onView: (view) => this.#see(view),
+        reaches: (member) => this.#peers.reaches(member),
         onHandedTo: (member, handed) => this.#peers.tell(member, { kind: 'handed', shards: handed }),
         onWarning,
       },
@@ -133,6 +134,11 @@ export class ClusterSide {
     else this.#handles.set(worker, handle)
     this.#reception.set(worker, handle)
     this.#ownership?.setWorker(worker, handle)
+  }
+
+  /** A worker, of this node or of another, has said what no worker says. */
+  distrust(owner: string, error: unknown): void {
+    this.#peers.distrust(owner, error)
   }
 
   /** Shards of a worker have a newer owner. */
@@ -160,8 +166,10 @@ export class ClusterSide {
     return { id, name, address, workers: this.#options.workers, weight, protocol: PROTOCOL_VERSION, state: 'up' }
   }
 
-  #see({ members, leases }: View): void {
-    this.#peers.update(members.filter(({ id }) => id !== this.#options.ports.id))
+  #see({ members, leases, isSettling }: View): void {
+    const others = members.filter(({ id }) => id !== this.#options.ports.id)
+    // A store that settles has forgotten members that have not beaten since, and serve as before.
+    this.#peers.update(others, { areAll: !isSettling })
     for (const { shard, member, worker, epoch } of leases) {
       if (member !== this.#options.ports.id) this.#directory.learn(shard, ownerName(member, worker), epoch)
     }

@@ -5,6 +5,9 @@
  * A process of this host can be asked whether it lives. One of another host cannot, and a container may have another
  * host name after each crash: so the holder touches its lock every few seconds, and whoever finds one of another host
  * watches it for several times as long. Readings of one file are compared, never the clocks of two machines.
+ *
+ * Nodes of a cluster share a directory: each has a lock of its own beside the one of a process that is alone. Either makes
+ * its own lock first and then looks for those of the other kind, so that one of two at least sees the other.
  */
 import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
@@ -27,6 +30,8 @@ export interface LockOptions {
   readonly dataDir: string
   readonly clock: Clock
   readonly onWarning: (message: string) => void
+  /** The id of a node that shares the directory with others. */
+  readonly shareAs?: string
 }
 
 interface Holder {
@@ -37,11 +42,12 @@ interface Holder {
 }
 
 /**
- * Takes the directory for this process; resolves to what gives it back.
+ * Takes the directory for this process, or takes a share in it; resolves to what gives it back.
  * @throws PenholdError `DataDirectoryInUse`, with the process that has it; `DataDirectoryUnusable`; `StorageFull`
  */
 export async function lockDirectory(options: LockOptions): Promise<() => Promise<void>> {
-  const path = join(options.dataDir, LOCK_PATH)
+  const alone = join(options.dataDir, LOCK_PATH)
+  const path = options.shareAs === undefined ? alone : `${alone}.${options.shareAs}`
   const own: Holder = { pid: process.pid, host: hostname(), startedAt: startOf(process.pid) }
   const temporary = `${path}.${randomUUID()}.tmp`
   let file: fs.promises.FileHandle | undefined
@@ -57,7 +63,28 @@ export async function lockDirectory(options: LockOptions): Promise<() => Promise
   } finally {
     fs.rmSync(temporary, { force: true })
   }
-  return hold(file, { path, own, clock: options.clock })
+  const unlock = hold(file, { path, own, clock: options.clock })
+  try {
+    for (const other of options.shareAs === undefined ? shares(options.dataDir) : [alone]) await refuse(other, options)
+    return unlock
+  } catch (error) {
+    await unlock()
+    throw error
+  }
+}
+
+/** The locks of those that share the directory. */
+function shares(dataDir: string): string[] {
+  const names = fs.readdirSync(dataDir).filter((name) => name.startsWith(`${LOCK_PATH}.`) && !name.endsWith('.tmp'))
+  return names.map((name) => join(dataDir, name))
+}
+
+/** Nobody who is alive may hold this one. */
+async function refuse(path: string, options: LockOptions): Promise<void> {
+  const found = readHolder(path)
+  if (found.kind !== 'holder') return
+  if (await isInUse(path, found.holder, options)) throw inUse(options.dataDir, found.holder, path)
+  removeStale(path, found.holder)
 }
 
 async function take(temporary: string, path: string, options: LockOptions): Promise<void> {

@@ -31,14 +31,15 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
   const source = await resolveConfig(config, overrides)
   const { dataDir, redis, onWarning } = source.config
   makeDirectory(dataDir)
-  // The nodes of a cluster share the directory.
-  const isAlone = redis === undefined
-  const unlock = isAlone ? await lockDirectory({ dataDir, clock: systemClock, onWarning }) : () => Promise.resolve()
+  const id = randomUUID()
+  const lock = { dataDir, clock: systemClock, onWarning }
+  const unlock = await lockDirectory(redis === undefined ? lock : { ...lock, shareAs: id })
   try {
-    if (isAlone) await new FileStorage(dataDir, blocking).removeLeftovers()
+    // Those of others that share the directory may be in use.
+    if (redis === undefined) await new FileStorage(dataDir, blocking).removeLeftovers()
     const storage = new FileStorage(dataDir, pooled)
     const identity = await identify(storage, source.config)
-    const cluster = redis === undefined ? undefined : await clusterPorts(source.config, redis, storage)
+    const cluster = redis === undefined ? undefined : await clusterPorts(source.config, { redis, storage, id })
     const ports = systemPorts(source, identity, { storage, onClosed: unlock })
     const node = new RunningNode(source.config, identity, { ...ports, cluster })
     await node.start()
@@ -49,14 +50,17 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
   }
 }
 
-async function clusterPorts(config: ClusterConfig, redis: RedisSettings, storage: FileStorage): Promise<ClusterPorts> {
+async function clusterPorts(
+  config: ClusterConfig,
+  { redis, storage, id }: { readonly redis: RedisSettings; readonly storage: FileStorage; readonly id: string },
+): Promise<ClusterPorts> {
   const { nodeName, weight, network, timeouts } = config
   const { listen = '127.0.0.1:0', advertise } = network
   return {
     ...(await openSurroundings(config, redis)),
     listen,
     advertise,
-    id: randomUUID(),
+    id,
     name: nodeName,
     weight,
     leaseMs: timeouts.leaseMs,

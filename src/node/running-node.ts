@@ -90,7 +90,10 @@ export class RunningNode implements Node, RefHost {
       shards,
       underWayMax: limits.underWayMax,
       timeoutMs: timeouts.askMs,
-      onBadFrame: (owner, error) => this.#supervisor.distrust(owner, error),
+      onBadFrame: (owner, error) => {
+        this.#supervisor.distrust(owner, error)
+        this.#cluster?.distrust(owner, error)
+      },
       ...(side === undefined ? {} : { onElsewhere: () => undefined }),
     })
     this.#quarantine = new Quarantine(clock)

@@ -3,11 +3,11 @@
  * (worker-thread.ts) and inline.
  */
 import { toFailure } from '../actor/error.ts'
-import type { Reply, Sender } from '../actor/message.ts'
+import type { Message, Reply, Sender } from '../actor/message.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
-import { FrameWriter } from '../cluster/frame.ts'
+import { BadFrame, FrameWriter } from '../cluster/frame.ts'
 import { readMessages, writeReply } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import { isOutOfRoom } from '../log/error.ts'
@@ -93,7 +93,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   supersession.look()
   const connect = (to: Link): void => {
     const sender = createLinkSender(to, (reply) => supersession.observe(reply))
-    to.onFrame((frame) => worker.receive(sender, readMessages(frame, clock.monotonic())))
+    listen(to, { clock, onWarning, onMessages: (messages) => worker.receive(sender, messages) })
   }
   connect(link)
   return {
@@ -116,6 +116,29 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     }),
     close: () => close(worker, log),
   }
+}
+
+interface Listener {
+  readonly clock: Clock
+  readonly onWarning: (message: string) => void
+  readonly onMessages: (messages: readonly Message[]) => void
+}
+
+/** Takes messages from a link for as long as they are messages. */
+function listen(link: Link, { clock, onWarning, onMessages }: Listener): void {
+  link.onFrame((frame) => {
+    let messages: Message[]
+    try {
+      messages = readMessages(frame, clock.monotonic())
+    } catch (error) {
+      if (!(error instanceof BadFrame)) throw error
+      // Whoever sends such a thing is not worth an answer, and costs nobody else anything (I8).
+      onWarning(`somebody sent a worker what no node sends (${error.message}), and is not listened to any more`)
+      link.close()
+      return
+    }
+    onMessages(messages)
+  })
 }
 
 /** One warning for each reason: a damaged journal is every shard's that was in it. */

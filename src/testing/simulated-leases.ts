@@ -15,6 +15,7 @@ import {
   type View,
 } from '../cluster/leases.ts'
 import type { Kernel } from './kernel.ts'
+import type { SimulatedThread } from './simulated-thread.ts'
 
 interface Registration {
   readonly member: Member
@@ -50,12 +51,14 @@ export class SimulatedLeases {
     this.#kernel = kernel
   }
 
-  /** The port, for whoever runs at a place; `cutOff` names the place. */
-  connect(place: string): Leases {
+  /** The port, for whoever runs at a place, and on a thread, where it has one; `cutOff` names the place. */
+  connect(place: string, thread?: SimulatedThread): Leases {
     let isClosed = false
     const ask = async <Result>(timeoutMs: number, operation: () => Result): Promise<Result> => {
       if (isClosed) throw leasesUnavailable('the connection is closed')
-      return this.#within(timeoutMs, this.#travel(place).then(operation))
+      this.#kernel.note(`leases ${place}`)
+      const answer = this.#within(timeoutMs, this.#travel(place).then(operation))
+      return thread === undefined ? answer : heardOn(thread, answer)
     }
     return {
       beat: async (beat) => {
@@ -199,4 +202,14 @@ export class SimulatedLeases {
       isSettling: this.#isSettling,
     }
   }
+}
+
+/** An answer that a stopped thread hears when it is woken, and a dead one never. */
+function heardOn<Result>(thread: SimulatedThread, answer: Promise<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    answer.then(
+      (result) => thread.run(() => resolve(result)),
+      (error: unknown) => thread.run(() => reject(error)),
+    )
+  })
 }

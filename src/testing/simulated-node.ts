@@ -3,6 +3,7 @@
  * disk. The node, or one of its workers, can be stopped, woken up and killed at any moment.
  */
 import type { Storage } from '../log/storage.ts'
+import type { ClusterPorts } from '../node/cluster-side.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { RunningNode } from '../node/running-node.ts'
 import type { WorkerEvents, WorkerHandle } from '../node/worker-handle.ts'
@@ -27,6 +28,8 @@ export interface SimulatedNodeOptions {
   readonly wrapStorage: (storage: Storage) => Storage
   /** A fault stops or kills the node in the middle of a call. */
   readonly onStruck: (fault: 'stop' | 'kill') => void
+  /** What makes it one of several; its main thread is the one that hears of everything. */
+  readonly cluster?: (main: SimulatedThread) => ClusterPorts
 }
 
 /** A fault that strikes the next call of a kind: the call fails, or the node is stopped or killed inside of it, or the thread ends. */
@@ -40,6 +43,8 @@ interface WorkerThread {
   readonly storage: SimulatedStorage
   /** Tells the main thread that it has ended by itself. Before it serves this means that it could not start. */
   onEnd: (reason: unknown) => void
+  /** Calls to it that are under way, which nobody will answer once it has ended. */
+  readonly calls: Set<() => void>
 }
 
 export class SimulatedNode {
@@ -60,6 +65,7 @@ export class SimulatedNode {
       random: new SeededRandom(random.next()),
       startWorker: (shards, events) => this.#startWorker(shards, events),
       onClosed: () => Promise.resolve(),
+      cluster: options.cluster?.(this.main),
     })
   }
 
@@ -131,6 +137,8 @@ export class SimulatedNode {
     worker.thread.kill()
     worker.storage.kill(this.#options.random.chance(0.5))
     this.#workers = this.#workers.filter((other) => other !== worker)
+    for (const giveUp of worker.calls) giveUp()
+    worker.calls.clear()
   }
 
   #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {
@@ -144,7 +152,7 @@ export class SimulatedNode {
     const [near, far] = network.connect(this.main, thread)
     const toMain = (callback: () => void): void => void kernel.after(0, () => this.main.run(callback))
     return new Promise((resolve, reject) => {
-      const worker: WorkerThread = { thread, storage, onEnd: reject }
+      const worker: WorkerThread = { thread, storage, onEnd: reject, calls: new Set() }
       this.#workers.push(worker)
       const fail = (error: unknown): void => {
         this.#end(worker)
@@ -176,7 +184,11 @@ export class SimulatedNode {
     const call = <T>(work: () => Promise<T>): Promise<T | undefined> =>
       new Promise((resolve, reject) => {
         if (worker.thread.isDead) return resolve(undefined)
-        const told = (tell: () => void): void => toMain(tell)
+        const giveUp = (): void => toMain(() => resolve(undefined))
+        worker.calls.add(giveUp)
+        const told = (tell: () => void): void => {
+          if (worker.calls.delete(giveUp)) toMain(tell)
+        }
         worker.thread.run(() => {
           work().then(
             (value) => told(() => resolve(value)),

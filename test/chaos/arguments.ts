@@ -7,6 +7,8 @@ export interface Arguments {
   readonly scenario: Scenario
   /** Undefined for as many as the scenario takes to count. */
   readonly cycles: number | undefined
+  /** After so many no new cycle begins. */
+  readonly minutes: number | undefined
   readonly seed: number
   readonly isJson: boolean
 }
@@ -19,16 +21,18 @@ export function helpText(): string {
   return `Torments real Penhold nodes on real disks, and holds what they told their clients against their log.
 
   npm run chaos -- SCENARIO [OPTIONS]
+  npm run chaos -- --minutes M [OPTIONS]     for the scenario cluster
 
 ${list.join('\n')}
 
   --cycles N      how many cycles
+  --minutes M     cycles for so long
   --seed N        for the clients' and the faults' choices; chance of the machine remains (default: 1)
   --json          print one JSON object and nothing else
   --help          print this
 
 Exits with 1 where something was violated, and then keeps the log and the history and says where.
-All but kill and pause need root: they mount file systems of their own in the temporary folder, or use strace.`
+All but cluster, kill and pause need root: they mount file systems of their own in the temporary folder, or use strace.`
 }
 
 /** Undefined where help was asked for. @throws Error that says what is wrong with them */
@@ -38,13 +42,14 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     allowPositionals: true,
     options: {
       cycles: { type: 'string' },
+      minutes: { type: 'string' },
       seed: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false, short: 'h' },
     },
   })
   if (values.help) return undefined
-  const [name] = positionals
+  const [name = values.minutes === undefined ? undefined : 'cluster'] = positionals
   const scenario = scenarios.find((known) => known.name === name)
   if (scenario === undefined || positionals.length > 1) {
     const known = scenarios.map((each) => each.name).join(', ')
@@ -53,6 +58,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
   return {
     scenario,
     cycles: values.cycles === undefined ? undefined : whole('--cycles', values.cycles, 1),
+    minutes: values.minutes === undefined ? undefined : whole('--minutes', values.minutes, 1),
     seed: whole('--seed', values.seed, 0),
     isJson: values.json,
   }

@@ -18,7 +18,23 @@ const SENDINGS_MAX = 10
 const PAUSE_AFTER_FAILURE_MS = 5
 const COMMANDS: readonly AccountCommand[] = ['deposit', 'deposit', 'withdraw', 'withdraw', 'exchange', 'touch']
 
+/** What one request came to, for who wants to know how callers fare. */
+export interface Observation {
+  readonly account: string
+  readonly invokedAt: number
+  readonly returnedAt: number
+  /** Undefined where its node ended before it answered. */
+  readonly answer: Answer | undefined
+}
+
 export class Bank {
+  /** The accounts of a round. */
+  accountsOf: (round: number) => readonly string[] = (round) =>
+    Array.from({ length: ACCOUNTS }, (_, i) => `round-${round}-${i}`)
+  /** How many commands wait for a few milliseconds only. */
+  impatience = 0.03
+  /** Is told of everything that is answered, or never will be. */
+  observe: (observation: Observation) => void = () => undefined
   readonly #random: SeededRandom
   readonly #seed: number
   readonly #figures: Figures
@@ -31,6 +47,7 @@ export class Bank {
   #clients: Promise<void>[] = []
   #isStopped = true
   #commandsLeft = 0
+  #probes = 0
   #onServing: (() => void)[] = []
   readonly #givenUp = new Map<NodeProcess, PromiseWithResolvers<undefined>>()
   #lastFault: number | undefined
@@ -54,7 +71,7 @@ export class Bank {
    */
   begin({ commands = Number.POSITIVE_INFINITY }: { readonly commands?: number } = {}): Promise<unknown> {
     this.#round += 1
-    this.#accounts = Array.from({ length: ACCOUNTS }, (_, i) => `round-${this.#round}-${i}`)
+    this.#accounts = this.accountsOf(this.#round)
     this.#history = []
     this.#isStopped = false
     this.#commandsLeft = commands
@@ -90,6 +107,21 @@ export class Bank {
     this.#lastFault = performance.now()
   }
 
+  /** Sends to an account until a command of now is accepted. Resolves to when that was. */
+  async probe(account: string): Promise<number | undefined> {
+    while (!this.#isStopped) {
+      this.#figures.commands += 1
+      this.#probes += 1
+      const commandId = deriveId('probe', this.#seed, this.#round, this.#probes)
+      const call: Call = { kind: 'command', name: 'deposit', commandId, payload: { amount: 1, text: '' } }
+      const answer = await this.#send({ account, call, timeoutMs: undefined })
+      if (answer === 'stopped') return undefined
+      if (answer?.kind === 'accepted') return performance.now()
+      if (answer?.kind === 'failed') await delay(PAUSE_AFTER_FAILURE_MS)
+    }
+    return undefined
+  }
+
   async #runClient(client: number): Promise<void> {
     const random = new SeededRandom(this.#random.next())
     for (let count = 0; !this.#isStopped && this.#commandsLeft > 0; count += 1) {
@@ -107,7 +139,7 @@ export class Bank {
     const text = 'x'.repeat(random.chance(0.1) ? random.below(4_000) : random.below(100))
     const call: Call = { kind: 'command', name, commandId, payload: { amount: random.below(100), text } }
     for (let sending = 1; sending <= SENDINGS_MAX; sending += 1) {
-      const timeoutMs = random.chance(0.03) ? 1 + random.below(4) : undefined
+      const timeoutMs = random.chance(this.impatience) ? 1 + random.below(4) : undefined
       const answer = await this.#send({ account, call, timeoutMs })
       if (answer === 'stopped') return
       const isAnswered = answer?.kind === 'accepted' || answer?.kind === 'rejected'
@@ -145,6 +177,7 @@ export class Bank {
     const returnedAt = answer === undefined ? Number.POSITIVE_INFINITY : performance.now()
     if (answer?.kind === 'failed') this.#figures.failure(answer.code)
     const { account, call } = request
+    this.observe({ account, invokedAt, returnedAt, answer })
     const where = { stream: `account/${account}`, invokedAt, returnedAt }
     if (call.kind !== 'command') {
       if (answer?.kind !== 'shown') return

@@ -21,6 +21,8 @@ import { NodeProcess } from './node.ts'
 
 export interface ChaosOptions {
   readonly cycles: number
+  /** No cycle begins after so many. */
+  readonly minutes?: number | undefined
   readonly seed: number
   readonly signal: AbortSignal
   readonly onCycle: (chaos: Chaos) => void
@@ -38,6 +40,7 @@ export class Chaos {
   readonly figures: Figures = new Figures()
   readonly bank: Bank
   readonly #options: ChaosOptions
+  readonly #endsAt: number
   readonly #nodes = new Set<NodeProcess>()
   /** By data directory and account: the last event at the check of the account's round. */
   readonly #settled = new Map<string, Map<string, LoggedEvent | undefined>>()
@@ -45,6 +48,7 @@ export class Chaos {
   constructor(options: ChaosOptions, cleanup: Cleanup) {
     this.#options = options
     this.cycles = options.cycles
+    this.#endsAt = performance.now() + (options.minutes ?? Number.POSITIVE_INFINITY) * 60_000
     this.random = new SeededRandom(options.seed)
     this.cleanup = cleanup
     this.folder = makeFolder(cleanup)
@@ -83,8 +87,7 @@ export class Chaos {
 
   /** Waits until the node serves. One that does not, and was not kept from it, is a violation. */
   async untilOpen(node: NodeProcess): Promise<boolean> {
-    const late = delay(OPEN_MS_MAX, 'late', { ref: false })
-    const ms = await Promise.race([node.opened, late])
+    const ms = await Promise.race([node.opened, this.late(OPEN_MS_MAX)])
     if (ms === 'late') this.violated(`a node did not serve within ${OPEN_MS_MAX} ms`)
     // Even the shortest run has something to lose.
     if (typeof ms === 'number') await this.until(() => this.figures.acknowledged > 0, OPEN_MS_MAX)
@@ -106,6 +109,11 @@ export class Chaos {
     return true
   }
 
+  /** For what should have come by then. */
+  late(ms: number): Promise<'late'> {
+    return delay(ms, 'late', { ref: false })
+  }
+
   violated(message: string): void {
     this.figures.violations.push(message)
   }
@@ -116,10 +124,11 @@ export class Chaos {
   }
 
   /** Ends a cycle, and a round where it is time for that. Resolves to whether the nodes were ended for a check. */
-  async turn(dataDir: string): Promise<boolean> {
+  async turn(dataDir: string, cyclesPerCheck: number = CYCLES_PER_CHECK): Promise<boolean> {
     const cycle = this.figures.cycles + 1
+    if (performance.now() > this.#endsAt) this.cycles = Math.min(this.cycles, cycle)
     const isLast = cycle === this.cycles
-    const isChecked = isLast || cycle % CYCLES_PER_CHECK === 0
+    const isChecked = isLast || cycle % cyclesPerCheck === 0
     if (isChecked) await this.check(dataDir)
     if (isChecked && !isLast) void this.bank.begin()
     this.cycleDone()

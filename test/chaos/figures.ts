@@ -1,4 +1,6 @@
 /** What a run amounts to: counts, times, and what was found wrong. */
+import type { Impact } from './impact.ts'
+
 export class Figures {
   cycles = 0
   /** Commands by id; each may have been sent several times. */
@@ -20,6 +22,8 @@ export class Figures {
   readonly openMs: number[] = []
   /** From each fault to the first acknowledgement of something that was sent after it. */
   readonly recoverMs: number[] = []
+  /** What each kind of fault did to callers, where the scenario looks at that. */
+  readonly impacts: Map<string, Impact> = new Map()
   readonly violations: string[] = []
 
   fault(kind: string): void {
@@ -31,8 +35,15 @@ export class Figures {
   }
 }
 
-/** The median and the maximum; zeroes for none. */
-export function spread(values: readonly number[]): { readonly p50: number; readonly max: number } {
+export interface Spread {
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+}
+
+/** The median, the 99th percentile and the maximum; zeroes for none. */
+export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
-  return { p50: sorted[Math.floor(sorted.length / 2)] ?? 0, max: sorted.at(-1) ?? 0 }
+  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0
+  return { p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 }
 }

@@ -5,7 +5,7 @@ import { toJson, toTable } from './report.ts'
 import { missing } from './requirement.ts'
 import { runScenario } from './scenario.ts'
 
-async function torment({ scenario, cycles, seed, isJson }: Arguments): Promise<number> {
+async function torment({ scenario, cycles, minutes, seed, isJson }: Arguments): Promise<number> {
   const lack = missing(scenario.requirements)
   if (lack !== undefined) throw new Error(`${scenario.name} cannot run here: ${lack}`)
   const stopping = new AbortController()
@@ -14,7 +14,8 @@ async function torment({ scenario, cycles, seed, isJson }: Arguments): Promise<n
   const before = performance.now()
   try {
     const figures = await runScenario(scenario, {
-      cycles: cycles ?? scenario.cycles,
+      cycles: cycles ?? (minutes === undefined ? scenario.cycles : Number.POSITIVE_INFINITY),
+      minutes,
       seed,
       signal: stopping.signal,
       onCycle: (chaos) => progress.update(chaos),

@@ -49,7 +49,8 @@ process.on('message', (message: ToNode) => {
     case 'open':
       opening = open(message)
       opening.catch((error: unknown) => {
-        say({ kind: 'refused', reason: String(error) }, () => process.disconnect())
+        const reason = error instanceof PenholdError ? `${error.code}: ${error.message}` : String(error)
+        say({ kind: 'refused', reason }, () => process.disconnect())
       })
       break
     case 'request':

@@ -102,6 +102,11 @@ export class NodeProcess {
     this.#isExpectedToEnd = true
   }
 
+  /** It has come so far that it should go on by itself. */
+  expectNoEnd(): void {
+    this.#isExpectedToEnd = false
+  }
+
   async kill(): Promise<void> {
     this.expectEnd()
     this.#child.kill('SIGKILL')

@@ -1,5 +1,6 @@
 /** What a run came to, for people and for programs. */
-import { spread, type Figures } from './figures.ts'
+import { spread, type Figures, type Spread } from './figures.ts'
+import type { Impact } from './impact.ts'
 
 export interface Run {
   readonly scenario: string
@@ -10,7 +11,7 @@ export interface Run {
 
 /** One JSON object in one line. */
 export function toJson({ scenario, seed, seconds, figures }: Run): string {
-  const { openMs, recoverMs, ...counts } = figures
+  const { openMs, recoverMs, impacts, ...counts } = figures
   const date = new Date().toISOString()
   return JSON.stringify({
     date,
@@ -20,6 +21,7 @@ export function toJson({ scenario, seed, seconds, figures }: Run): string {
     ...counts,
     openMs: spread(openMs),
     recoverMs: spread(recoverMs),
+    impacts: Object.fromEntries([...impacts].map(([kind, impact]) => [kind, summaryOf(impact)])),
   })
 }
 
@@ -41,7 +43,42 @@ export function toTable({ scenario, seed, seconds, figures }: Run): string {
   ]
   const lines = rows.map(([name, value]) => `  ${name.padEnd(16)}${value}`)
   const title = `${scenario}, seed ${seed}, ${seconds.toFixed(0)} s, Node ${process.version}`
-  return [title, '', ...lines, ...figures.violations.map((violation) => `  ✗ ${violation}`)].join('\n')
+  return [
+    title,
+    '',
+    ...lines,
+    ...impactLines(figures.impacts),
+    ...figures.violations.map((violation) => `  ✗ ${violation}`),
+  ].join('\n')
+}
+
+function summaryOf(impact: Impact): object {
+  const { times, unknown, failures } = impact
+  return { times, ...timesOf(impact), unknown, failures }
+}
+
+function timesOf({ servedMs, pauseMs }: Impact): Record<'servedMs' | 'pauseMs', Spread> {
+  return { servedMs: spread(servedMs), pauseMs: spread(pauseMs) }
+}
+
+const COLUMNS = [44, 6, 22, 30, 9] as const
+
+/** What each kind of fault did to callers. */
+function impactLines(impacts: ReadonlyMap<string, Impact>): readonly string[] {
+  if (impacts.size === 0) return []
+  const head = ['fault', 'times', 'every shard served', 'longest wait, by shard', 'unknown', 'failed']
+  const rows = [...impacts].map(([kind, impact]) => {
+    const { servedMs, pauseMs } = timesOf(impact)
+    return [
+      kind,
+      thousands(impact.times),
+      `p50 ${Math.round(servedMs.p50)}, max ${Math.round(servedMs.max)} ms`,
+      `p50 ${Math.round(pauseMs.p50)}, p99 ${Math.round(pauseMs.p99)}, max ${Math.round(pauseMs.max)} ms`,
+      thousands(impact.unknown),
+      listOf(impact.failures) || 'none',
+    ]
+  })
+  return ['', ...[head, ...rows].map((row) => `  ${row.map((cell, i) => cell.padEnd(COLUMNS[i] ?? 0)).join('  ')}`), '']
 }
 
 function listOf(counts: Readonly<Record<string, number>>): string {

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { Cleanup, makeFolder } from './cleanup.ts'
 import { Disk } from './disk.ts'
 
-/** `mounts`: making, mounting and unmounting file systems; `tracing`: failing another process's system calls. */
-export type Requirement = 'linux' | 'mounts' | 'tracing'
+/** `mounts`: making, mounting and unmounting file systems; `tracing`: failing another process's system calls; `redis`: a server to start. */
+export type Requirement = 'linux' | 'mounts' | 'tracing' | 'redis'
 
 const TOOLS: Readonly<Record<Requirement, readonly string[]>> = {
   linux: [],
   mounts: ['mkfs.ext4', 'mount', 'umount', 'perl'],
   tracing: ['strace'],
+  redis: ['redis-server'],
 }
 
 /** Undefined where everything is there. */
@@ -19,7 +20,8 @@ export function missing(requirements: readonly Requirement[]): string | undefine
   if (process.platform !== 'linux') return 'it needs Linux'
   const tool = requirements.flatMap((requirement) => TOOLS[requirement]).find((name) => !isInstalled(name))
   if (tool !== undefined) return `it needs ${tool}`
-  if (requirements.some((requirement) => requirement !== 'linux') && process.getuid?.() !== 0) return 'it needs root'
+  const needsRoot = requirements.includes('mounts') || requirements.includes('tracing')
+  if (needsRoot && process.getuid?.() !== 0) return 'it needs root'
   if (requirements.includes('mounts')) return mountProblem()
   if (requirements.includes('tracing')) return traceProblem()
   return undefined

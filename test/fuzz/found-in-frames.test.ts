@@ -7,7 +7,9 @@ import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { deposit, DEFAULTS, open } from '../actor/harness.ts'
+import { turn } from '../actor/simulated-bank.ts'
 import { eventBytes } from '../log/event-bytes.ts'
+import { startSimulatedNode } from '../node/simulated-node.ts'
 
 describe('frames', () => {
   const id = sliceOf(new Uint8Array(16))
@@ -91,4 +93,13 @@ describe('frames', () => {
       expect(await bank.ask(deposit('account/1', 1))).toMatchObject({ kind: 'accepted' })
     },
   )
+})
+
+test('a sender of nonsense is not listened to any more, and costs the worker and its other senders nothing', async () => {
+  const node = await startSimulatedNode(new SimulatedDisk())
+  const stranger = node.worker.connect()
+  stranger.send(Uint8Array.of(9, 9, 9))
+  await turn()
+  expect(node.warnings).toEqual([expect.stringContaining('somebody sent a worker what no node sends')])
+  expect(await node.account('1').ask('deposit', { amount: 5 })).toMatchObject({ version: 1 })
 })

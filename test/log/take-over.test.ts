@@ -158,3 +158,17 @@ test('a torn tail is counted, and told with its place', async () => {
   expect([...heir.found.tornTails]).toEqual([[segmentPath(3, 1), at]])
   expect(heir.found.indexesRebuilt).toBe(0)
 })
+
+test('a segment of somewhere else in place of the last one is no torn tail: the shard is refused', async () => {
+  const disk = await diskOfTwoOwners()
+  const file = disk.files.get(segmentPath(1, 1))!
+  file.write(0, disk.files.get(segmentPath(2, 1))!.live)
+  disk.files.delete(indexPath(1, 1))
+  const log = await openLog(disk, [0, 1])
+  expect(log.refusedShards.get(0)).toMatchObject({
+    code: 'LogCorrupt',
+    message: expect.stringContaining('what stands there is of journals/00000002/000001.log') as string,
+  })
+  expect(log.found.tornTails.size).toBe(0)
+  expect(log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+})

@@ -88,3 +88,22 @@ test.each([
   await unlock()
   expect(fs.readdirSync(dataDir)).toEqual([])
 })
+
+test('nodes of a cluster share a directory; a process that is alone and a share keep each other out', async () => {
+  const dataDir = temporaryFolder()
+  const options = { dataDir, clock: new SimulatedClock(), onWarning: () => undefined }
+  const inUse = { code: 'DataDirectoryInUse', details: { pid: process.pid } }
+  const shares = [await lockDirectory({ ...options, shareAs: 'a' }), await lockDirectory({ ...options, shareAs: 'b' })]
+  await expect(lockDirectory(options)).rejects.toMatchObject(inUse)
+  for (const unlock of shares) await unlock()
+  expect(fs.readdirSync(dataDir)).toEqual([])
+  const unlock = await lockDirectory(options)
+  await expect(lockDirectory({ ...options, shareAs: 'c' })).rejects.toMatchObject(inUse)
+  await unlock()
+  // What a killed node has left keeps nobody out.
+  fs.writeFileSync(join(dataDir, 'lock.d'), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), startedAt: '1' }))
+  await (
+    await lockDirectory(options)
+  )()
+  expect(fs.readdirSync(dataDir)).toEqual([])
+})

@@ -19,6 +19,8 @@ export interface Attempt {
   readonly isRead: boolean
   /** How many events it makes where it takes effect. */
   readonly events: number
+  /** The row that it was first sent in, where the order of sending is the order of the array. */
+  readonly row?: number
   /** The node it was sent through. */
   readonly via: object
   readonly invokedAt: number

@@ -9,6 +9,8 @@ export interface Operation {
   readonly amount: number
   /** How long the client thinks before. */
   readonly thinkMs: number
+  /** So many of it at once, in a row; one where it is left out. */
+  readonly burst?: number
 }
 
 export interface Plan {
@@ -27,7 +29,7 @@ export interface Plan {
 /** Faults strike within this time; operations spread over it as well. */
 const STRIKES_MS = 6_000
 
-const operation: fc.Arbitrary<Operation> = fc.record({
+export const operation: fc.Arbitrary<Operation> = fc.record({
   client: fc.nat(9),
   // One that is hot, and others.
   account: fc.oneof(fc.constant(0), fc.nat(4)),
@@ -40,10 +42,10 @@ const operation: fc.Arbitrary<Operation> = fc.record({
   thinkMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 800 })),
 })
 
-const atMs = fc.integer({ min: 0, max: STRIKES_MS })
-const place = fc.nat(2)
+export const atMs = fc.integer({ min: 0, max: STRIKES_MS })
+export const place = fc.nat(2)
 const worker = fc.nat(1)
-const briefly = fc.integer({ min: 1, max: 3_000 })
+export const briefly = fc.integer({ min: 1, max: 3_000 })
 const step = fc.constantFrom(
   ...(['createExclusive', 'createMark', 'createFolder', 'createLog', 'replace', 'remove'] as const),
   ...(['openRead', 'list', 'write', 'sync', 'truncate', 'read'] as const),

@@ -14,7 +14,7 @@ import type { SegmentPiece } from '../scan.ts'
 import { OpenIndex } from '../segment-index.ts'
 import { readWhole, type Storage } from '../storage.ts'
 import { acceptCommand, mendCommand, REPAIR, type Finding, type Findings } from './finding.ts'
-import { ANOTHER_CLUSTER, findMisplaced, type SegmentPlace } from './misplaced.ts'
+import { ANOTHER_CLUSTER, findMisplaced, type SegmentPlace } from '../misplaced.ts'
 import type { Survey } from './survey.ts'
 
 export interface FileCheckOptions {

@@ -1,5 +1,6 @@
 /** All scenarios, by the name that one asks for. */
 import type { Scenario } from '../scenario.ts'
+import { cluster } from './cluster.ts'
 import { failingDevice } from './failing-device.ts'
 import { fullDisk } from './full-disk.ts'
 import { kill } from './kill.ts'
@@ -7,4 +8,4 @@ import { pause } from './pause.ts'
 import { powerLoss } from './power-loss.ts'
 import { syscalls } from './syscalls.ts'
 
-export const scenarios: readonly Scenario[] = [kill, pause, powerLoss, failingDevice, fullDisk, syscalls]
+export const scenarios: readonly Scenario[] = [cluster, kill, pause, powerLoss, failingDevice, fullDisk, syscalls]

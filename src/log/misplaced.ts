@@ -2,11 +2,11 @@
  * Where nothing of a segment's own stands, a whole batch of another place may: of another segment, of another journal, or
  * of another cluster. No crash leaves that; a file was exchanged.
  */
-import { BATCH_BYTES_LIMIT, BATCH_HEADER_BYTES, readBatch } from '../batch.ts'
-import type { FilePool } from '../file-pool.ts'
-import { segmentPath } from '../path.ts'
-import { Block } from '../record.ts'
-import type { StreamHash } from '../stream.ts'
+import { BATCH_BYTES_LIMIT, BATCH_HEADER_BYTES, readBatch } from './batch.ts'
+import type { FilePool } from './file-pool.ts'
+import { segmentPath } from './path.ts'
+import { Block } from './record.ts'
+import type { StreamHash } from './stream.ts'
 
 export interface SegmentPlace {
   readonly journal: number
@@ -30,5 +30,7 @@ export async function findMisplaced(
   const own = { low: block.u32(40), high: block.u32(44) }
   if (readBatch(block, 0, { ...named, cluster: own }).kind !== 'batch') return undefined
   if (own.low !== cluster.low || own.high !== cluster.high) return ANOTHER_CLUSTER
+  // Its living writer has just written it.
+  if (named.journal === journal && named.segment === segment && named.offset === offset) return undefined
   return `${segmentPath(named.journal, named.segment)}, byte ${named.offset}`
 }

@@ -1,0 +1,177 @@
+/**
+ * `npm run cluster`: the service desk on three nodes over one data directory and a Redis of its own. In the middle one node
+ * is killed, a fourth joins and goes on where the dead one was, and another leaves. `--help` tells the options.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DemoError, messageOf } from '../incidents/demo-error.ts'
+import { readArguments } from '../incidents/arguments.ts'
+import { generateIncidents } from '../incidents/generated.ts'
+import type { Replies } from '../incidents/intake.ts'
+import { differences, toJson, toTable } from '../incidents/report.ts'
+import type { Numbers } from '../incidents/runner.ts'
+import { openCsv } from '../incidents/rows.ts'
+import type { Tally } from '../incidents/tally.ts'
+import type { Job } from './message.ts'
+import { NodeProcess } from './node-process.ts'
+import { startRedis } from './redis.ts'
+
+const PARTS = 3
+const HELP = `Runs the service desk of npm run demo on three nodes: one is killed, a fourth joins, another leaves.
+
+  npm run cluster [-- --input FILE | --incidents N --seed N] [--data DIR] [--json]
+
+See npm run demo -- --help for the options. Needs redis-server.`
+
+/** The longest wait of any caller while something happened. */
+interface Pause {
+  readonly what: string
+  readonly ms: number
+}
+
+async function main(): Promise<number> {
+  const args = readArguments(process.argv.slice(2))
+  if (args.isHelp) {
+    console.log(HELP)
+    return 0
+  }
+  const dataDir = args.dataDir ?? (await mkdtemp(join(tmpdir(), 'penhold-cluster-')))
+  try {
+    await using redis = await startRedis()
+    await using crew = new Crew({ dataDir, redis: redis.url, isQuiet: args.isJson })
+    const job = { input: args.input, incidents: args.incidents, seed: args.seed, parts: PARTS }
+    const total = await countRows(job)
+    const startedAt = performance.now()
+    const { replies, numbers } = await crew.drive(job, total)
+    const seconds = (performance.now() - startedAt) / 1000
+    const outcome = summary({ replies, tally: await crew.tally(numbers), seconds })
+    console.log(args.isJson ? toJson(outcome) : `\n${toTable(outcome)}\n\n${describe(crew.pauses)}\n`)
+    const wrong = args.input === undefined ? differences(outcome, await truthOf(job)) : []
+    for (const difference of wrong) console.error(`wrong: ${difference}`)
+    return wrong.length === 0 ? 0 : 1
+  } finally {
+    if (args.dataDir === undefined) await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
+/** The nodes, and what is done to them. */
+class Crew implements AsyncDisposable {
+  readonly pauses: Pause[] = []
+  readonly #options: { readonly dataDir: string; readonly redis: string; readonly isQuiet: boolean }
+  #nodes: NodeProcess[] = []
+  #started = 0
+
+  constructor(options: { readonly dataDir: string; readonly redis: string; readonly isQuiet: boolean }) {
+    this.#options = options
+  }
+
+  /** Takes all rows in, while nodes die, come and go. */
+  async drive(job: Omit<Job, 'part'>, total: number): Promise<{ replies: Replies[]; numbers: string[] }> {
+    const [first, second, third] = [await this.#start(), await this.#start(), await this.#start()]
+    const taking = [first, second].map((node, part) => node.take({ ...job, part }))
+    const doomed = third.take({ ...job, part: 2 }).catch(() => undefined)
+    await this.#until(() => this.#rows() > total * 0.25)
+    await this.#watch('a node was killed', async () => {
+      third.kill()
+      await doomed
+      this.#nodes = this.#nodes.filter((node) => node !== third)
+      await this.#until(() => this.#rows() > total * 0.45)
+    })
+    await this.#watch('a fourth node joined', async () => {
+      const fourth = await this.#start()
+      // What the dead one had taken in is there: its rows have no second effect.
+      taking.push(fourth.take({ ...job, part: 2 }))
+      await this.#until(() => this.#rows() > total * 0.7)
+    })
+    await taking[0]
+    await this.#watch('a node left', async () => {
+      await first.close()
+      this.#nodes = this.#nodes.filter((node) => node !== first)
+    })
+    const taken = await Promise.all(taking)
+    return { replies: taken.map(({ replies }) => replies), numbers: taken.flatMap(({ numbers }) => numbers) }
+  }
+
+  async tally(numbers: readonly string[]): Promise<Tally> {
+    return this.#nodes[0]!.tally(numbers)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.#nodes) await node.close()
+  }
+
+  async #start(): Promise<NodeProcess> {
+    const { dataDir, redis } = this.#options
+    this.#started += 1
+    const node = await NodeProcess.start({ dataDir, redis, name: `node-${this.#started}` })
+    this.#nodes.push(node)
+    return node
+  }
+
+  #rows(): number {
+    return this.#nodes.reduce((sum, { rows }) => sum + rows, 0)
+  }
+
+  async #watch(what: string, work: () => Promise<void>): Promise<void> {
+    if (!this.#options.isQuiet) console.error(what)
+    for (const node of this.#nodes) node.slowestMs = 0
+    await work()
+    this.pauses.push({ what, ms: Math.max(...this.#nodes.map(({ slowestMs }) => slowestMs)) })
+  }
+
+  /** Resolves when it is so, or nobody has anything left to do. */
+  async #until(isSo: () => boolean): Promise<void> {
+    while (!isSo() && this.#nodes.some(({ isTaking }) => isTaking)) await new Promise((go) => setTimeout(go, 20))
+  }
+}
+
+async function countRows(job: Omit<Job, 'part'>): Promise<number> {
+  await using source = job.input === undefined ? generateIncidents(job) : await openCsv(job.input)
+  let rows = 0
+  for await (const _ of source.rows) rows += 1
+  return rows
+}
+
+async function truthOf(job: Omit<Job, 'part'>) {
+  const source = generateIncidents(job)
+  for await (const _ of source.rows);
+  return source.truth
+}
+
+function summary(given: {
+  readonly replies: readonly Replies[]
+  readonly tally: Tally
+  readonly seconds: number
+}): Numbers {
+  const { replies, tally, seconds } = given
+  const sum = (of: (each: Replies) => number): number => replies.reduce((total, each) => total + of(each), 0)
+  const rejections: Record<string, number> = {}
+  for (const each of replies) {
+    for (const [rule, count] of Object.entries(each.rejections)) rejections[rule] = (rejections[rule] ?? 0) + count
+  }
+  const commands = sum((each) => each.commands)
+  return {
+    rows: sum(({ rows }) => rows),
+    commands,
+    accepted: sum(({ accepted }) => accepted),
+    rejected: sum(({ rejected }) => rejected),
+    rejections,
+    ...tally,
+    seconds: Math.round(seconds * 1000) / 1000,
+    commandsPerSecond: Math.round(commands / seconds),
+  }
+}
+
+function describe(pauses: readonly Pause[]): string {
+  const rows = pauses.map(({ what, ms }) => `  ${what.padEnd(24)}${Math.round(ms).toLocaleString('en').padStart(7)} ms`)
+  return `  the longest that any caller waited while\n${rows.join('\n')}`
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  if (!(error instanceof DemoError)) throw error
+  console.error(messageOf(error))
+  process.exitCode = 1
+}

@@ -1,0 +1,36 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { decodeControl, encodeControl, type ControlMessage } from '../../src/cluster/control.ts'
+import { BadFrame } from '../../src/cluster/frame.ts'
+import { encode } from '../../src/log/codec.ts'
+
+const count = fc.nat()
+const served = fc.record({ shard: count, worker: count, epoch: count })
+const message: fc.Arbitrary<ControlMessage> = fc.oneof(
+  fc.record({ kind: fc.constant('serving' as const), shards: fc.array(served) }),
+  fc.record({ kind: fc.constant('handed' as const), shards: fc.array(fc.record({ shard: count, worker: count })) }),
+  fc.constant({ kind: 'ping' as const }),
+  fc.constant({ kind: 'pong' as const }),
+)
+
+test('what nodes tell each other arrives as it was said', () => {
+  fc.assert(
+    fc.property(message, (said) => {
+      expect(decodeControl(encodeControl(said))).toEqual(said)
+    }),
+  )
+})
+
+test('anything else is a BadFrame', () => {
+  const wrong = [[], [9], [1, 2], [2, 1], [3, 1], ['serving'], [1, -1, 0, 0], [1, 0.5, 0, 0], { kind: 'ping' }, null]
+  for (const each of wrong) expect(() => decodeControl(encode(each)), JSON.stringify(each)).toThrow(BadFrame)
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), (noise) => {
+      try {
+        decodeControl(noise)
+      } catch (error) {
+        expect(error).toBeInstanceOf(BadFrame)
+      }
+    }),
+  )
+})

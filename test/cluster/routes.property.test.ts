@@ -1,0 +1,147 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { CommandMessage } from '../../src/actor/message.ts'
+import { FrameWriter } from '../../src/cluster/frame.ts'
+import { createLinkPair, type Link } from '../../src/cluster/link.ts'
+import { Router, type Unsent } from '../../src/cluster/router.ts'
+import { outgoing, readMessages, writeReply } from '../../src/cluster/wire.ts'
+import { sliceOf } from '../../src/log/slice.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+
+const SHARDS = 2
+const WORKERS = ['a', 'b', 'c'] as const
+type Name = (typeof WORKERS)[number]
+
+function command(number: number): Unsent {
+  const identity = { commandId: sliceOf(new Uint8Array(16)), payloadHash: number, isFresh: true, isAgain: false }
+  const what = { kind: 'command', request: 0, stream: 'account/1', name: 'open', payload: outgoing({}) } as const
+  return { ...what, ...identity, expectedVersion: -1, deadline: 0, after: 0, metadata: undefined }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
+/** Workers that own shards or do not, and do what they are told in their own time: what the log would know, they share. */
+class Cluster {
+  readonly clock = new SimulatedClock()
+  readonly done: number[][] = Array.from({ length: SHARDS }, () => [])
+  readonly owners: (Name | undefined)[] = Array.from({ length: SHARDS }, () => undefined)
+  readonly answers = new Map<number, string>()
+  readonly router = new Router({
+    clock: this.clock,
+    shards: SHARDS,
+    underWayMax: 1000,
+    timeoutMs: 1_000_000,
+    onBadFrame: (_, error) => {
+      throw error
+    },
+    onElsewhere: () => undefined,
+  })
+  readonly #far = new Map<Name, { link: Link; inbox: CommandMessage[] }>()
+  #sent = 0
+
+  send(shard: number): void {
+    this.#sent += 1
+    const number = this.#sent * SHARDS + shard
+    const message = command(number)
+    this.router.send(shard, message, {
+      resolve: ({ kind }) => this.answers.set(number, kind),
+      reject: ({ code }) => this.answers.set(number, code),
+    })
+  }
+
+  connect(name: Name): void {
+    this.disconnect(name)
+    const [near, link] = createLinkPair(this.clock)
+    const inbox: CommandMessage[] = []
+    link.onFrame((frame) => inbox.push(...(readMessages(frame, 0) as CommandMessage[])))
+    this.#far.set(name, { link, inbox })
+    this.router.attach(name, near)
+  }
+
+  disconnect(name: Name): void {
+    this.#far.delete(name)
+    this.router.detach(name)
+  }
+
+  /** The worker takes up so much of what it was sent; `isLost`: it does it, and its answer gets lost with the link. */
+  work(name: Name, count: number, isLost: boolean): void {
+    const far = this.#far.get(name)
+    if (far === undefined) return
+    const frame = new FrameWriter()
+    for (const { request, payloadHash } of far.inbox.splice(0, count)) {
+      const shard = payloadHash % SHARDS
+      if (this.owners[shard] !== name) writeReply(frame, request, { kind: 'elsewhere', shard })
+      else {
+        if (!this.done[shard]!.includes(payloadHash)) this.done[shard]!.push(payloadHash)
+        writeReply(frame, request, { kind: 'answered', value: 1 })
+      }
+    }
+    if (isLost) this.disconnect(name)
+    else if (frame.length > 0) far.link.send(frame.take())
+  }
+
+  move(shard: number, name: Name, isTold: boolean): void {
+    this.owners[shard] = name
+    if (isTold) this.router.assign(shard, name)
+  }
+
+  async end(): Promise<void> {
+    for (const name of WORKERS) this.connect(name)
+    for (let round = 0; round < 40; round += 1) {
+      for (let shard = 0; shard < SHARDS; shard += 1) this.router.assign(shard, (this.owners[shard] ??= 'a'))
+      for (const name of WORKERS) this.work(name, 1000, false)
+      await turn()
+    }
+  }
+}
+
+const name = fc.constantFrom(...WORKERS)
+const shard = fc.nat({ max: SHARDS - 1 })
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('send' as const), shard, times: fc.integer({ min: 1, max: 4 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('work' as const), name, count: fc.integer({ min: 1, max: 5 }) }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('move' as const), shard, name, isTold: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('tell' as const), shard, name }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose' as const), name, count: fc.nat({ max: 3 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('connect' as const), name }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
+)
+
+test('whoever owns a shard, and whatever the router was told of it, its messages arrive in order and are answered once', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const cluster = new Cluster()
+      for (const one of WORKERS) cluster.connect(one)
+      let sent = 0
+      for (const doing of steps) {
+        if (doing.kind === 'send') for (let i = 0; i < doing.times; i += 1) cluster.send(((sent += 1), doing.shard))
+        if (doing.kind === 'work') cluster.work(doing.name, doing.count, false)
+        if (doing.kind === 'move') cluster.move(doing.shard, doing.name, doing.isTold)
+        if (doing.kind === 'tell') cluster.router.assign(doing.shard, doing.name)
+        if (doing.kind === 'lose') cluster.work(doing.name, doing.count, true)
+        if (doing.kind === 'connect') cluster.connect(doing.name)
+        if (doing.kind === 'turn') await turn()
+      }
+      await cluster.end()
+      expect([...cluster.answers.values()]).toEqual(Array.from({ length: sent }, () => 'answered'))
+      for (const order of cluster.done) expect(order).toEqual(order.toSorted((a, b) => a - b))
+      expect(cluster.router.underWay).toBe(0)
+    }),
+    { numRuns: 600 },
+  )
+}, 60_000)
+
+test('ShardUnavailable: what nobody serves was done by nobody', async () => {
+  const { router, clock } = new Cluster()
+  const told = new Promise((_, reject) => {
+    router.send(0, command(1), { resolve: () => undefined, reject }, { timeoutMs: 50 })
+  })
+  clock.advance(60)
+  await expect(told).rejects.toMatchObject({ code: 'ShardUnavailable', outcome: 'none', retryable: true })
+})

@@ -1,0 +1,110 @@
+import { expect, test } from 'vitest'
+import type { Beat, Leases, Member, View } from '../../src/cluster/leases.ts'
+import { createLinkPair } from '../../src/cluster/link.ts'
+import type { Connection, Network } from '../../src/cluster/network.ts'
+import { Router } from '../../src/cluster/router.ts'
+import { ClusterSide } from '../../src/node/cluster-side.ts'
+import type { WorkerHandle } from '../../src/node/worker-handle.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+
+const SHARDS = 4
+const TTL = 3_000
+const BEAT = TTL / 3
+const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 1, protocol: 1, state: 'up' }
+
+/** The side of a node that serves all shards, over a store that shows it these others. */
+async function startSide() {
+  const clock = new SimulatedClock()
+  const store: { others: readonly Member[]; isSettling: boolean } = { others: [], isSettling: false }
+  let open = 0
+  const released: number[] = []
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  const leases: Leases = {
+    beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => ({
+      cluster,
+      members: [member, ...store.others],
+      leases: [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))].map((lease) => ({
+        ...lease,
+        member: member.id,
+        remainingMs: TTL,
+      })),
+      isSettling: store.isSettling,
+    }),
+    look: async () => undefined,
+    leave: async () => undefined,
+    close: async () => undefined,
+  }
+  const network: Network = {
+    listen: async () => ({ address: 'a:1', close: async () => undefined }),
+    connect: async (_, greeting) => {
+      open += 1
+      const connection: Partial<Connection> = {
+        peer: { ...greeting, member: OTHER.id },
+        send: () => undefined,
+        onDrain: () => undefined,
+        onFrame: () => undefined,
+        onClose: () => undefined,
+        close: () => void (open -= 1),
+      }
+      return connection as Connection
+    },
+  }
+  const worker: Partial<WorkerHandle> = {
+    connect: () => createLinkPair(clock)[0],
+    takeOver: async (shards) => shards.map((shard) => ({ shard, epoch: 1, seq: 0 })),
+    prepareRelease: async () => undefined,
+    release: async (shards) => void released.push(...shards),
+  }
+  const onBadFrame = (): void => undefined
+  const identity = { format: 1, name: 'side', clusterId: 'cluster', shards: SHARDS }
+  const side = new ClusterSide({
+    ports: {
+      leases,
+      network,
+      listen: 'a:1',
+      advertise: undefined,
+      id: 'a',
+      name: 'a',
+      weight: 1,
+      leaseMs: TTL,
+      isNew: true,
+    },
+    identity,
+    workers: 1,
+    clock,
+    router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame }),
+    onWarning: () => undefined,
+  })
+  await side.listen()
+  side.setWorker(0, worker as WorkerHandle)
+  await side.join()
+  const beat = async (): Promise<void> => {
+    clock.advance(BEAT)
+    await turn()
+  }
+  return { store, beat, released, open: () => open }
+}
+
+test('a node that has just joined is given nothing before all others must have heard of it', async () => {
+  const { store, beat, released } = await startSide()
+  store.others = [OTHER]
+  for (let beats = 0; beats < 2; beats += 1) {
+    await beat()
+    expect(released).toEqual([])
+  }
+  await beat()
+  expect(released).toHaveLength(SHARDS / 2)
+})
+
+test('a store that has forgotten everybody costs no connection between nodes', async () => {
+  const { store, beat, open } = await startSide()
+  store.others = [OTHER]
+  await beat()
+  expect(open()).toBe(2)
+  Object.assign(store, { others: [], isSettling: true })
+  await beat()
+  expect(open()).toBe(2)
+  store.isSettling = false
+  await beat()
+  expect(open()).toBe(0)
+})

@@ -1,0 +1,116 @@
+/** Runs a cluster's plan: clients and faults for a while, then peace, a look at who owns what, an orderly end, the log. */
+import { defineCluster, type ClusterConfig } from '../../../src/index.ts'
+import { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
+import { check, checkShards } from '../../checker/check.ts'
+import { createAccount, type Account } from '../bank.ts'
+import { brokenCauses } from '../causes.ts'
+import { Clients } from '../clients.ts'
+import { findDamage, readLog } from '../ground-truth.ts'
+import { entryOf, type Attempt } from '../history.ts'
+import type { Result, RunOptions } from '../run.ts'
+import { brokenRows } from './rows.ts'
+import type { ClusterPlan } from './plan.ts'
+
+/** Faults have struck, and ended, by then. */
+const PEACE_MS = 10_000
+/** Without faults everything is answered within this time, and owned as it should be. */
+const ANSWER_MS = 120_000
+const CALM_MS = 200_000
+const END_MS = 30_000
+/** Nobody fails because of these. */
+const GENTLE = new Set(['drain-node', 'slow-network', 'set-clock'])
+
+export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions = {}): Promise<Result> {
+  const account = createAccount(plan.snapshotEvery)
+  const config = configOf(plan, account)
+  const { seed, joinsAtMs } = plan
+  const cluster = new SimulatedCluster({ seed, config, joinsAtMs, ...(wrapStorage && { wrapStorage }) })
+  const { kernel } = cluster
+  cluster.schedule(plan.faults)
+  const clients = new Clients(cluster, account, plan)
+  clients.start()
+  await kernel.run({ untilMs: PEACE_MS })
+  cluster.heal()
+  const why = (): string => [...cluster.failures.map(String), ...cluster.warnings].slice(-3).join('; ')
+  const problems: string[] = []
+  if (!(await kernel.run({ untilMs: PEACE_MS + ANSWER_MS, isDone: () => clients.open === 0 }))) {
+    problems.push(`${clients.open} clients are never answered: ${clients.last()} (${why()})`)
+  } else {
+    problems.push(...(await unrest(cluster, config, why)), ...(await leftBehind(cluster, why)))
+  }
+  cluster.killAll()
+  cluster.disk.losePower(cluster.random)
+  const { attempts } = clients
+  const result = {
+    trace: kernel.trace,
+    attempts: attempts.length,
+    acknowledged: attempts.filter(({ outcome }) => outcome.kind === 'accepted').length,
+    simulatedMs: kernel.now,
+  }
+  if (problems.length > 0) return { ...result, violations: problems }
+  const damage = await findDamage(cluster, config)
+  const log = await readLog(cluster, config, plan.operations)
+  if (log instanceof Error) return { ...result, violations: [`the log cannot be read: ${log.message}`] }
+  const history = attempts.map(entryOf).filter((entry) => entry !== undefined)
+  const broken = [...check(history, log), ...checkShards(log)].map(
+    ({ kind, stream, message }) => `${kind} on ${stream}: ${message}`,
+  )
+  const failed = plan.faults.every(({ kind }) => GENTLE.has(kind)) ? attempts.filter(hasFailed) : []
+  const rough = failed.map(({ stream, outcome }) => `${stream} failed for no reason: ${JSON.stringify(outcome)}`)
+  return { ...result, violations: [...damage, ...broken, ...brokenCauses(attempts), ...brokenRows(attempts), ...rough] }
+}
+
+function hasFailed({ outcome }: Attempt): boolean {
+  return outcome.kind === 'none' || outcome.kind === 'unknown'
+}
+
+/** That in the end all places have a node, each shard has one owner, and each node reaches every one. */
+async function unrest(cluster: SimulatedCluster, { shards }: ClusterConfig, why: () => string): Promise<string[]> {
+  const { kernel } = cluster
+  let told = 'nothing'
+  const isCalm = async (): Promise<boolean> => {
+    const view = await cluster.look()
+    const leases = view?.leases.filter(({ epoch }) => epoch > 0).length ?? 0
+    told = `${cluster.nodes.length} nodes, ${view?.members.length ?? 0} members, ${leases} leases of ${shards}`
+    return leases === shards && view?.members.length === cluster.nodes.length && cluster.nodes.length === cluster.places
+  }
+  let isDone = false
+  const wait = async (): Promise<void> => {
+    while (!(await isCalm())) await kernel.sleep(500)
+    isDone = true
+  }
+  void wait()
+  if (await kernel.run({ untilMs: kernel.now + CALM_MS, isDone: () => isDone })) return []
+  return [`it does not come to rest: ${told} (${why()})`]
+}
+
+/** What is there when all nodes have ended in good order. */
+async function leftBehind(cluster: SimulatedCluster, why: () => string): Promise<string[]> {
+  const { kernel } = cluster
+  let isDone = false
+  let left: string[] = []
+  const end = async (): Promise<void> => {
+    await cluster.drainAll()
+    const view = await cluster.look()
+    left = [...(view?.members ?? []).map(({ id }) => id), ...(view?.leases ?? []).map(({ shard }) => `shard ${shard}`)]
+    isDone = true
+  }
+  void end()
+  if (!(await kernel.run({ untilMs: kernel.now + END_MS, isDone: () => isDone }))) return [`it does not end (${why()})`]
+  return left.length === 0 ? [] : [`nodes that have ended left behind: ${left.join(', ')}`]
+}
+
+function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
+  const config = defineCluster({
+    name: 'simulated',
+    aggregates: [account],
+    dataDir: 'none',
+    workers: plan.workers,
+    shards: plan.shards,
+    // What a router sends again must be found behind any number of others; what clients repeat, within the window.
+    limits: { activeActorsMax: plan.activeActorsMax, dedupeWindow: plan.namesCommands ? 1_000 : 1 },
+    timeouts: { askMs: 2_000, stopMs: 1_000 },
+  })
+  // Far smaller than a user may choose, so that a short life has many.
+  return { ...config, segmentBytes: plan.segmentBytes }
+}
