@@ -4,13 +4,14 @@ import { PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { ConnectionError } from '../cluster/network.ts'
 import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
+import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
 import { repair } from './repair.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { start, status, drain, verify, repair }
+const COMMANDS: Readonly<Record<string, Command>> = { start, status, drain, doctor, verify, repair }
 
 /** Runs what the words say. Resolves to the exit code; `signal` is Ctrl-C. */
 export async function run(words: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<Exit> {

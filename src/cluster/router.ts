@@ -173,10 +173,10 @@ export class Router {
     }
   }
 
-  /** Answers everything that waits for a shard whose owner nobody knows. */
-  failUnowned(shard: number, error: PenholdError): void {
-    for (const parcel of this.#routes.route(shard).held) {
-      this.fail(parcel.message.request, parcel.isSentAgain ? inDoubt(error) : error)
+  /** Answers everything that waits for the owner of a shard with an error. */
+  failWaiting(shard: number, error: PenholdError): void {
+    for (const { message, isSentAgain } of this.#routes.route(shard).held) {
+      this.fail(message.request, isSentAgain ? inDoubt(error) : error)
     }
   }
 

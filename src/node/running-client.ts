@@ -8,7 +8,7 @@ import type { PenholdError } from '../aggregate/error.ts'
 import { shardUnavailable } from '../actor/error.ts'
 import { Directory } from '../cluster/directory.ts'
 import { nodeClosed } from '../cluster/error.ts'
-import type { ClusterMark, Leases, Member, View } from '../cluster/leases.ts'
+import type { ClusterMark, Leases, View } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
 import { ownerName, Peers } from '../cluster/peers.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
@@ -58,7 +58,6 @@ export class RunningClient implements Client, RefHost {
   readonly #peers: Peers
   /** Workers that can be asked. */
   readonly #here = new Set<string>()
-  #members: readonly Member[] = []
   /** Since when every look has found no member; on the monotonic clock. */
   #nobodySince: number | undefined
   #isLooking = false
@@ -85,7 +84,7 @@ export class RunningClient implements Client, RefHost {
       shards,
       underWayMax: limits.underWayMax,
       timeoutMs: timeouts.askMs,
-      onBadFrame: (owner, error) => onWarning(`${owner} answers what no worker says (${String(error)})`),
+      onBadFrame: (owner, error) => this.#peers.distrust(owner, error),
       onElsewhere: () => this.#lookSoon(),
     })
     this.#directory = new Directory(shards, (shard, owner) => this.#router.assign(shard, owner))
@@ -188,11 +187,8 @@ export class RunningClient implements Client, RefHost {
     const members = view === undefined || this.#isOfOthers(view) ? [] : view.members
     if (view === undefined || members.length === 0) return this.#seeNobody()
     this.#nobodySince = undefined
-    const isNamed = (id: string): boolean => members.some((member) => member.id === id)
-    // A store that has forgotten all is told of the members one after the other.
-    const unnamed = view.isSettling ? this.#members.filter(({ id }) => !isNamed(id)) : []
-    this.#members = [...members, ...unnamed]
-    this.#peers.update(this.#members)
+    // A store that settles has forgotten members that have not beaten since, and serve as before.
+    this.#peers.update(members, { areAll: !view.isSettling })
     for (const { shard, member, worker, epoch } of view.leases) {
       this.#directory.learn(shard, ownerName(member, worker), epoch)
     }
@@ -203,7 +199,7 @@ export class RunningClient implements Client, RefHost {
     this.#nobodySince ??= this.#ports.clock.monotonic()
     if (!this.#isNobodyThere()) return
     for (let shard = 0; shard < this.#mark.shards; shard += 1) {
-      this.#router.failUnowned(shard, shardUnavailable(shard, NOBODY))
+      this.#router.failWaiting(shard, shardUnavailable(shard, NOBODY))
     }
   }
 

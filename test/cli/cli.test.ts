@@ -48,7 +48,7 @@ describe('penhold', () => {
       out: expect.stringMatching(/verify .*\n.*repair /) as string,
     })
     expect(await penhold()).toMatchObject({ code: 2 })
-    for (const name of ['status', 'start', 'drain']) {
+    for (const name of ['status', 'start', 'drain', 'doctor']) {
       const help = expect.stringMatching(new RegExp(`penhold ${name}[^]*2 usage`)) as string
       expect(await penhold(name, '--help')).toMatchObject({ code: 0, out: help })
     }

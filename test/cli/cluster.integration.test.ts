@@ -142,6 +142,29 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     }
   })
 
+  test('the doctor looks at Redis and the volume, and leaves nothing behind', () => {
+    const bank = cluster()
+    const { code, out } = penhold(bank, 'doctor', '--json')
+    expect(code).toBe(0)
+    const { checks, dataDir } = JSON.parse(out) as { checks: { about: string; verdict: string }[]; dataDir: string }
+    expect(checks.map(({ about }) => about)).toEqual([
+      'redis',
+      'redis',
+      'clock',
+      'volume',
+      'volume',
+      'volume',
+      'volume',
+    ])
+    expect(checks.filter(({ verdict }) => verdict === 'refused')).toEqual([])
+    expect(fs.readdirSync(dataDir)).toEqual([])
+    const nowhere = { ...bank, environment: { PENHOLD_REDIS: 'redis://127.0.0.1:1' } }
+    expect(penhold(nowhere, 'doctor')).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/^refused +redis: /) as string,
+    })
+  })
+
   test('what cannot be done is told in a line', () => {
     const bank = cluster()
     expect(penhold(bank, 'status')).toMatchObject({
