@@ -361,10 +361,10 @@ test('no story is begun when the time is up, which is no success', async () => {
 
 test('stories that the time limit cuts are counted; where hardly any were told, a warning says so', async () => {
   const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
-  const report = await checkInvariants(Account, { commands: account, timeLimitMs: 1_500, numRuns: 20_000 })
-  const { stories, cut } = report
-  expect([stories.decider + cut.decider, stories.runtime + cut.runtime]).toEqual([100_000, 20_000])
+  const options = { commands: account, only: 'decider', timeLimitMs: 1_500, numRuns: 100_000 } as const
+  const { stories, cut } = await checkInvariants(Account, options)
+  expect(stories.decider + cut.decider).toBe(500_000)
   expect((await warned).message).toMatch(
-    /^\d+ of (?:100000|20000) stories through the (?:decider alone|runtime) were told in 1500 ms \(timeLimitMs\): that finds little/,
+    /^\d+ of 500000 stories through the decider alone were told in 1500 ms \(timeLimitMs\): that finds little/,
   )
 })
