@@ -8,7 +8,7 @@ import { CONFIG_HELP, findConfig } from './config-file.ts'
 
 export const DIRECTORY_OPTIONS = { data: { type: 'string' }, config: { type: 'string' } } as const
 
-export const DIRECTORY_HELP = `  --data DIR        the data directory
+export const DIRECTORY_HELP: string = `  --data DIR        the data directory
   --config FILE     the config that names it ${CONFIG_HELP}`
 
 /** The directory that was named, or that the config names. @throws UsageError where there is none */
