@@ -66,6 +66,7 @@ export async function lockDirectory(options: LockOptions): Promise<() => Promise
   const unlock = hold(file, { path, own, clock: options.clock })
   try {
     for (const other of options.shareAs === undefined ? shares(options.dataDir) : [alone]) await refuse(other, options)
+    removeDead(options.dataDir)
     return unlock
   } catch (error) {
     await unlock()
@@ -77,6 +78,15 @@ export async function lockDirectory(options: LockOptions): Promise<() => Promise
 function shares(dataDir: string): string[] {
   const names = fs.readdirSync(dataDir).filter((name) => name.startsWith(`${LOCK_PATH}.`) && !name.endsWith('.tmp'))
   return names.map((name) => join(dataDir, name))
+}
+
+/** What killed nodes of this host have left. */
+function removeDead(dataDir: string): void {
+  for (const path of shares(dataDir)) {
+    const found = readHolder(path)
+    const isDead = found.kind === 'holder' && found.holder.host === hostname() && !isAlive(found.holder)
+    if (isDead) removeStale(path, found.holder)
+  }
 }
 
 /** Nobody who is alive may hold this one. */
