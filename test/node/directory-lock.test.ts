@@ -102,8 +102,8 @@ test('nodes of a cluster share a directory; a process that is alone and a share 
   await unlock()
   // What a killed node has left keeps nobody out.
   fs.writeFileSync(join(dataDir, 'lock.d'), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), startedAt: '1' }))
-  await (
-    await lockDirectory(options)
-  )()
+  const share = await lockDirectory({ ...options, shareAs: 'e' })
+  expect(fs.readdirSync(dataDir)).toEqual(['lock.e'])
+  await share()
   expect(fs.readdirSync(dataDir)).toEqual([])
 })
