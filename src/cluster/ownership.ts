@@ -131,6 +131,9 @@ export class Ownership {
     while (this.#served.size > 0 && this.#options.clock.monotonic() < until) {
       await this.#beat({ isFirst: false })
       if (!this.#hasHeirs()) return
+      // To those the store named last: the log decides who owns what, and the store is told when it is back.
+      const ring = this.#isAway && this.#view !== undefined ? this.#ring(this.#view) : undefined
+      if (ring !== undefined) this.#handOff(ring)
       // A worker that has broken may never say that it is done.
       await this.#within(until - this.#options.clock.monotonic(), Promise.all(this.#pending))
       if (this.#leaving.size === 0 && this.#served.size > 0) await this.#pause(50)
@@ -292,7 +295,8 @@ export class Ownership {
   #ring(view: View): readonly string[] | undefined {
     const current: (string | undefined)[] = []
     for (const { shard, member, worker } of view.leases) current[shard] = ownerName(member, worker)
-    const workers = view.members.filter(({ state }) => state === 'up').flatMap(workersOf)
+    const isOut = this.#state === 'draining' ? this.#options.member.id : undefined
+    const workers = view.members.filter(({ id, state }) => state === 'up' && id !== isOut).flatMap(workersOf)
     if (workers.length === 0) return undefined
     return createRing(workers, this.#options.cluster.shards, current).owners
   }
