@@ -29,6 +29,11 @@ export async function findDamage({ disk }: Remains, { name, shards }: ClusterCon
   return damage.map(({ file, offset, problem }) => `verify finds damage in ${file} at byte ${offset}: ${problem}`)
 }
 
+/** Workers that ended because the code broke a rule of its own: they were replaced, and it is a bug all the same. */
+export function brokenRules(warnings: readonly string[]): string[] {
+  return warnings.filter((warning) => warning.includes('BrokenInvariant'))
+}
+
 /** The log as a fresh process finds it, with half of its indexes gone: they are derived. */
 export async function readLog(
   { disk, random }: Remains,

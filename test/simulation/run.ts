@@ -5,7 +5,7 @@ import { check, checkShards } from '../checker/check.ts'
 import { createAccount, type Account } from './bank.ts'
 import { brokenCauses } from './causes.ts'
 import { Clients } from './clients.ts'
-import { findDamage, readLog } from './ground-truth.ts'
+import { brokenRules, findDamage, readLog } from './ground-truth.ts'
 import { entryOf } from './history.ts'
 import type { Plan } from './plan.ts'
 
@@ -60,7 +60,8 @@ export async function run(plan: Plan, { wrapStorage }: RunOptions = {}): Promise
   const broken = [...check(history, log), ...checkShards(log)].map(
     ({ kind, stream, message }) => `${kind} on ${stream}: ${message}`,
   )
-  return { ...result, violations: [...damage, ...broken, ...brokenCauses(attempts)] }
+  const rules = brokenRules(simulation.warnings)
+  return { ...result, violations: [...damage, ...broken, ...brokenCauses(attempts), ...rules] }
 }
 
 function configOf(plan: Plan, account: Account): ClusterConfig {

@@ -5,7 +5,7 @@ import { check, checkShards } from '../../checker/check.ts'
 import { createAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
-import { findDamage, readLog } from '../ground-truth.ts'
+import { brokenRules, findDamage, readLog } from '../ground-truth.ts'
 import { entryOf, type Attempt } from '../history.ts'
 import type { Result, RunOptions } from '../run.ts'
 import { brokenRows } from './rows.ts'
@@ -57,7 +57,9 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   )
   const failed = plan.faults.every(({ kind }) => GENTLE.has(kind)) ? attempts.filter(hasFailed) : []
   const rough = failed.map(({ stream, outcome }) => `${stream} failed for no reason: ${JSON.stringify(outcome)}`)
-  return { ...result, violations: [...damage, ...broken, ...brokenCauses(attempts), ...brokenRows(attempts), ...rough] }
+  const rules = brokenRules(cluster.warnings)
+  const causes = [...brokenCauses(attempts), ...brokenRows(attempts)]
+  return { ...result, violations: [...damage, ...broken, ...causes, ...rough, ...rules] }
 }
 
 function hasFailed({ outcome }: Attempt): boolean {
