@@ -118,6 +118,7 @@ export class ShardMoves {
     const leaving = new Set(shards.filter((shard) => log.owns(shard)))
     if (leaving.size === 0) return
     const departure = await this.#quiet(leaving, ms)
+    // Without room on the disk there are none, and the heir reads more events.
     await this.#writeSnapshots(leaving).catch(() => undefined)
     dropShards([...leaving])
     log.release([...leaving])

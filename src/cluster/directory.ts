@@ -3,7 +3,7 @@
  * asked in vain is forgotten until somebody names an owner again. It only says whom to ask: who is asked knows from the
  * log whether it owns the shard.
  */
-export interface Entry {
+interface Entry {
   readonly owner: string
   readonly epoch: number
 }
@@ -16,10 +16,6 @@ export class Directory {
   constructor(shards: number, assign: (shard: number, owner: string | undefined) => void) {
     this.#entries = Array.from({ length: shards }, () => undefined)
     this.#assign = assign
-  }
-
-  get(shard: number): Entry | undefined {
-    return this.#entries[shard]
   }
 
   /** Somebody says that this owner serves the shard in this epoch. */

@@ -339,6 +339,7 @@ export class Ownership {
     const shards = moves.map(({ shard }) => shard)
     const { events, member } = this.#options
     try {
+      // Without room on the disk the heir has more to read, and nothing else is different.
       await handle?.prepareRelease().catch(() => undefined)
       await handle?.release(shards, RELEASE_MS)
     } catch (error) {

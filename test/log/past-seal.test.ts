@@ -1,46 +1,9 @@
 import { expect, test } from 'vitest'
-import { Log } from '../../src/log/log.ts'
+import type { Log } from '../../src/log/log.ts'
 import { indexPath, segmentPath } from '../../src/log/path.ts'
-import { NOWHERE, RecordKind, type Address } from '../../src/log/record.ts'
-import { sliceOf } from '../../src/log/slice.ts'
-import { encode } from '../../src/log/codec.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
-import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
-
-const clock = new SimulatedClock()
-
-function openLog(disk: SimulatedDisk, own: readonly number[], plan?: Plan): Promise<Log> {
-  const storage = new SimulatedStorage(disk, plan)
-  return Log.open({ storage, clock, clusterId: 'test', shards: 2, own, segmentBytes: 65_536, node: 'test' })
-}
-
-function streamOf(log: Log, shard: number): string {
-  const id = Array.from({ length: 100 }, (_, i) => i).find((i) => log.placement.shardOf(`a/${i}`) === shard)
-  return `a/${id}`
-}
-
-async function write(log: Log, shard: number, version: number, previous: Address = NOWHERE): Promise<Address> {
-  const address = log.add(log.placement.stream(streamOf(log, shard)), {
-    kind: RecordKind.event,
-    epoch: 0,
-    seq: 0,
-    version,
-    payloadHash: 0,
-    position: log.positions.next(),
-    previous,
-    time: 0,
-    eventId: new Uint8Array(16),
-    commandId: sliceOf(new Uint8Array(16)),
-    typeVersion: 1,
-    type: Buffer.from('Noted'),
-    data: sliceOf(encode({})),
-    metadata: encode({}),
-  })
-  await log.append(log.cut())
-  return address
-}
+import { openLog, streamOf, writeEvent } from './noted.ts'
 
 /** Shard 0 has an event in journal 1, and another one past its seal there that only an index knows of. */
 async function diskWithGhost(): Promise<SimulatedDisk> {
@@ -49,14 +12,14 @@ async function diskWithGhost(): Promise<SimulatedDisk> {
   const first = await openLog(disk, [0, 1], ({ name, path }) =>
     isDying && name === 'sync' && path === segmentPath(1, 1) ? 'die-before' : 'none',
   )
-  const ofShard0 = await write(first, 0, 1)
-  const ofShard1 = await write(first, 1, 1)
+  const ofShard0 = await writeEvent(first, 0)
+  const ofShard1 = await writeEvent(first, 1)
   // Shard 0 gets another owner, and the first one, which has not noticed, writes on and dies before its sync.
   await openLog(disk, [0])
   isDying = true
-  await expect(write(first, 0, 2, ofShard0)).rejects.toThrow()
+  await expect(writeEvent(first, 0, { version: 2, previous: ofShard0 })).rejects.toThrow()
   // Whoever takes shard 1 over reads the journal to its end, which is in memory alone, and writes the index down.
-  await write(await openLog(disk, [1]), 1, 2, ofShard1)
+  await writeEvent(await openLog(disk, [1]), 1, { version: 2, previous: ofShard1 })
   disk.files.get(indexPath(1, 1))!.sync()
   disk.files.get(indexPath(1, 1))!.isNameDurable = true
   disk.losePower(new SeededRandom(1))

@@ -1,40 +1,8 @@
 import { expect, test } from 'vitest'
-import { Log } from '../../src/log/log.ts'
 import { claimPath, indexPath, journalPath, openedPath, segmentPath, shardPath } from '../../src/log/path.ts'
-import { NOWHERE, RecordKind } from '../../src/log/record.ts'
-import { sliceOf } from '../../src/log/slice.ts'
-import { encode } from '../../src/log/codec.ts'
-import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { SimulatedStorage, type Plan, type StepName } from '../../src/testing/simulated-storage.ts'
-
-function openLog(disk: SimulatedDisk, own: readonly number[], plan?: Plan): Promise<Log> {
-  const storage = new SimulatedStorage(disk, plan)
-  const clock = new SimulatedClock()
-  return Log.open({ storage, clock, clusterId: 'test', shards: 2, own, segmentBytes: 65_536, node: 'test' })
-}
-
-/** Writes the first event of some stream of the shard. */
-async function writeEvent(log: Log, shard: number): Promise<void> {
-  const id = Array.from({ length: 100 }, (_, i) => i).find((i) => log.placement.shardOf(`a/${i}`) === shard)
-  log.add(log.placement.stream(`a/${id}`), {
-    kind: RecordKind.event,
-    epoch: 0,
-    seq: 0,
-    version: 1,
-    payloadHash: 0,
-    position: log.positions.next(),
-    previous: NOWHERE,
-    time: 0,
-    eventId: new Uint8Array(16),
-    commandId: sliceOf(new Uint8Array(16)),
-    typeVersion: 1,
-    type: Buffer.from('Noted'),
-    data: sliceOf(encode({})),
-    metadata: encode({}),
-  })
-  await log.append(log.cut())
-}
+import type { Plan, StepName } from '../../src/testing/simulated-storage.ts'
+import { openLog, writeEvent } from './noted.ts'
 
 /** Shard 0 was last owned by the writer of journal 1, shard 1 by that of journal 2. */
 async function diskOfTwoOwners(): Promise<SimulatedDisk> {

@@ -1,0 +1,46 @@
+/** Logs of two shards without actors, whose events say nothing: for tests of who owns what. */
+import { Log } from '../../src/log/log.ts'
+import { encode } from '../../src/log/codec.ts'
+import { NOWHERE, RecordKind, type Address } from '../../src/log/record.ts'
+import { sliceOf } from '../../src/log/slice.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
+
+export function openLog(disk: SimulatedDisk, own: readonly number[], plan?: Plan): Promise<Log> {
+  const storage = new SimulatedStorage(disk, plan)
+  const clock = new SimulatedClock()
+  return Log.open({ storage, clock, clusterId: 'test', shards: 2, own, segmentBytes: 65_536, node: 'test' })
+}
+
+/** The first stream of the shard. */
+export function streamOf(log: Log, shard: number): string {
+  const id = Array.from({ length: 100 }, (_, i) => i).find((i) => log.placement.shardOf(`a/${i}`) === shard)
+  return `a/${id}`
+}
+
+/** Writes an event of the first stream of the shard; durable when it resolves to where it stands. */
+export async function writeEvent(
+  log: Log,
+  shard: number,
+  { version = 1, previous = NOWHERE }: { readonly version?: number; readonly previous?: Address } = {},
+): Promise<Address> {
+  const address = log.add(log.placement.stream(streamOf(log, shard)), {
+    kind: RecordKind.event,
+    epoch: 0,
+    seq: 0,
+    version,
+    payloadHash: 0,
+    position: log.positions.next(),
+    previous,
+    time: 0,
+    eventId: new Uint8Array(16),
+    commandId: sliceOf(new Uint8Array(16)),
+    typeVersion: 1,
+    type: Buffer.from('Noted'),
+    data: sliceOf(encode({})),
+    metadata: encode({}),
+  })
+  await log.append(log.cut())
+  return address
+}
