@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureCluster } from './cluster.ts'
 import { measureColdCommands } from './cold-command.ts'
 import { measureColdLoads } from './cold-load.ts'
 import { Dataset, type DatasetPlan } from './dataset.ts'
@@ -11,7 +12,7 @@ import { formatTable, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'N'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
@@ -98,6 +99,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     const { measurePeers } = await import('./peers.ts')
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
+  if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
   if (!['R', 'L', 'S', 'C'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)
   if (only.has('R')) {
