@@ -7,7 +7,7 @@ import { fork } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { startRedis } from '../test/redis-server.ts'
+import { startRedis, type RedisProcess } from '../test/redis-server.ts'
 import type { Book, Job, Where } from './cluster-node.ts'
 import { atLeast, atMost, say, type Row } from './report.ts'
 import { median, type Figures } from './sample.ts'
@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly rounds: number
   readonly seconds: number
   readonly warmUpSeconds: number
+  /** How long Redis is gone. */
+  readonly goneSeconds: number
 }
 
 const ACCOUNTS = 1_000
@@ -69,7 +71,11 @@ class NodeProcess {
 export async function measureCluster(options: ClusterOptions): Promise<Row[]> {
   const redis = await startRedis()
   try {
-    return [...(await remoteRows(options, redis.url)), await threeNodesRow(options, redis.url)]
+    return [
+      ...(await remoteRows(options, redis.url)),
+      await threeNodesRow(options, redis.url),
+      await goneRow(options, redis),
+    ]
   } finally {
     await redis.stop()
   }
@@ -135,6 +141,32 @@ async function threeNodesRow({ dir, rounds, seconds, warmUpSeconds }: ClusterOpt
   }
 }
 
+/** A command that fails ends the run. */
+async function goneRow({ dir, warmUpSeconds, goneSeconds }: ClusterOptions, redis: RedisProcess): Promise<Row> {
+  say(`N gone: Redis for ${goneSeconds} s`)
+  const place = { dataDir: join(dir, 'gone'), redis: redis.url }
+  const nodes = await startNodes(NODES, place)
+  const rate = async (seconds: number): Promise<number> => sumOf(await driveAll(nodes, seconds))
+  await nodes[0]!.ask({ kind: 'open' })
+  await rate(warmUpSeconds)
+  const before = await rate(goneSeconds / 2)
+  await redis.kill()
+  const gone = await rate(goneSeconds)
+  await redis.restart()
+  // What it has forgotten, it is told again.
+  await rate(warmUpSeconds)
+  const after = await rate(goneSeconds / 2)
+  await closeAndVerify(nodes, place)
+  const ratio = (2 * gone) / (before + after)
+  return {
+    id: 'N gone',
+    what: `the same, while Redis is gone for ${goneSeconds} s`,
+    figure: { kind: 'rate', perSecond: gone },
+    target: atLeast(ratio, 0.9, `0.90 × before and after: ${ratio.toFixed(2)}`),
+    details: { ratio, before, after },
+  }
+}
+
 interface Place {
   readonly dataDir: string
   /** Without it the node is alone. */
@@ -147,21 +179,32 @@ async function rateOf(
   { seconds, warmUpSeconds, ...place }: Place & Pick<ClusterOptions, 'seconds' | 'warmUpSeconds'>,
 ): Promise<number> {
   const nodes = await startNodes(count, place)
-  const run = (howLong: number): Promise<Figures[]> =>
-    Promise.all(
-      nodes.map((node, i) => {
-        const inFlight = Math.floor(IN_FLIGHT / count) + (i < IN_FLIGHT % count ? 1 : 0)
-        return node.ask<Figures>({ kind: 'drive', inFlight, seconds: howLong, where: 'anywhere' })
-      }),
-    )
   await nodes[0]!.ask({ kind: 'open' })
-  await run(warmUpSeconds)
-  const figures = await run(seconds)
+  await driveAll(nodes, warmUpSeconds)
+  const figures = await driveAll(nodes, seconds)
+  await closeAndVerify(nodes, place)
+  return sumOf(figures)
+}
+
+function sumOf(figures: readonly Figures[]): number {
+  return figures.reduce((sum, { perSecond }) => sum + perSecond, 0)
+}
+
+/** All accounts asked from all nodes, with IN_FLIGHT in all. */
+function driveAll(nodes: readonly NodeProcess[], seconds: number): Promise<Figures[]> {
+  return Promise.all(
+    nodes.map((node, i) => {
+      const inFlight = Math.floor(IN_FLIGHT / nodes.length) + (i < IN_FLIGHT % nodes.length ? 1 : 0)
+      return node.ask<Figures>({ kind: 'drive', inFlight, seconds, where: 'anywhere' })
+    }),
+  )
+}
+
+async function closeAndVerify(nodes: readonly NodeProcess[], place: Place): Promise<void> {
   const books = await Promise.all(nodes.map((node) => node.ask<Book>({ kind: 'book' })))
   for (const node of nodes) await node.close()
   await verify(books, place)
   fs.rmSync(place.dataDir, { recursive: true, force: true })
-  return figures.reduce((sum, { perSecond }) => sum + perSecond, 0)
 }
 
 async function verify(books: readonly Book[], place: Place): Promise<void> {

@@ -31,6 +31,7 @@ interface Sizes {
   readonly rounds: number
   readonly seconds: number
   readonly warmUpSeconds: number
+  readonly goneSeconds: number
   readonly plan: DatasetPlan
   /** For R once more: as many accounts as W1 has, so that their states are at hand. */
   readonly fewPlan: DatasetPlan
@@ -40,6 +41,7 @@ const FULL: Sizes = {
   rounds: 3,
   seconds: 3,
   warmUpSeconds: 1,
+  goneSeconds: 60,
   plan: { aggregates: 1_000_000, eventsBetween: 999, lastSegmentFill: 0.9 },
   fewPlan: { aggregates: 1_000, eventsBetween: 299, lastSegmentFill: 0 },
 }
@@ -47,6 +49,7 @@ const QUICK: Sizes = {
   rounds: 1,
   seconds: 0.5,
   warmUpSeconds: 0.5,
+  goneSeconds: 4,
   plan: { aggregates: 20_000, eventsBetween: 20, lastSegmentFill: 0 },
   fewPlan: { aggregates: 1_000, eventsBetween: 10, lastSegmentFill: 0 },
 }
