@@ -189,12 +189,12 @@ export class Worker {
   }
 
   #take({ sender, message }: Envelope): void {
-    const actor = this.#actors.get(message.stream) ?? this.#activate(message.stream)
+    const actor = this.#actors.get(message.stream) ?? this.#activate(message)
     if (!(actor instanceof Actor)) {
       this.#answerAtOnce(sender, message, actor)
       return
     }
-    if (this.moves.isLeaving(actor.stream.shard)) {
+    if (this.moves.isLeaving(actor.stream.shard) || !isFor(actor.epoch, message)) {
       this.#answerAtOnce(sender, message, { kind: 'elsewhere', shard: actor.stream.shard })
       return
     }
@@ -341,7 +341,8 @@ export class Worker {
 
   // Recovery
 
-  #activate(name: string): Actor | Reply {
+  #activate(message: Message): Actor | Reply {
+    const { stream: name } = message
     const type = streamType(name)
     const kind = this.#kinds.get(type)
     if (kind === undefined) return errors.failed(errors.unknownAggregate(type))
@@ -353,7 +354,7 @@ export class Worker {
     const refusal = this.#log.refusedShards.get(shard)
     if (refusal !== undefined) return errors.failed(refusal)
     const epoch = this.#log.epochOf(shard)
-    if (epoch === 0 || this.moves.isLeaving(shard)) return { kind: 'elsewhere', shard }
+    if (epoch === 0 || this.moves.isLeaving(shard) || !isFor(epoch, message)) return { kind: 'elsewhere', shard }
     if (!this.#actors.makeRoomFor(stream)) {
       return errors.failed(errors.shardUnavailable(shard, 'a stream with the same hash is busy'))
     }
@@ -469,4 +470,9 @@ export class Worker {
       if (shards.includes(shard)) this.#refuse(actor, ownershipLost(shard))
     }
   }
+}
+
+/** Whether a message may be taken up in this epoch of its shard: in another, its sender may have been answered already. */
+function isFor(epoch: number, message: Message): boolean {
+  return message.epoch === epoch || message.epoch === 0
 }

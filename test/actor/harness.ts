@@ -37,6 +37,7 @@ function rethrow(error: unknown): never {
 export const DEFAULTS = {
   kind: 'command',
   request: 0,
+  epoch: 0,
   payloadHash: 0,
   isFresh: true,
   isAgain: false,
@@ -91,7 +92,7 @@ export async function open(
       const commandId = parseId(deriveId('auto', (lastId += 1), clock.monotonic(), Math.random()))
       return send({ ...DEFAULTS, commandId, payloadHash, ...message })
     },
-    query: (stream, name) => send({ kind: 'query', request: 1, stream, name, payload: undefined }),
+    query: (stream, name) => send({ kind: 'query', request: 1, epoch: 0, stream, name, payload: undefined }),
   }
 }
 

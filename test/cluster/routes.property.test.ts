@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import type { CommandMessage } from '../../src/actor/message.ts'
 import { FrameWriter } from '../../src/cluster/frame.ts'
 import { createLinkPair, type Link } from '../../src/cluster/link.ts'
-import { Router, type Unsent } from '../../src/cluster/router.ts'
-import { outgoing, readMessages, writeReply } from '../../src/cluster/wire.ts'
+import { Router } from '../../src/cluster/router.ts'
+import { outgoing, PROTOCOL_VERSION, readMessages, writeReply, type Unsent } from '../../src/cluster/wire.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
@@ -14,7 +14,14 @@ type Name = (typeof WORKERS)[number]
 
 function command(number: number): Unsent {
   const identity = { commandId: sliceOf(new Uint8Array(16)), payloadHash: number, isFresh: true, isAgain: false }
-  const what = { kind: 'command', request: 0, stream: 'account/1', name: 'open', payload: outgoing({}) } as const
+  const what = {
+    kind: 'command',
+    request: 0,
+    epoch: 0,
+    stream: 'account/1',
+    name: 'open',
+    payload: outgoing({}),
+  } as const
   return { ...what, ...identity, expectedVersion: -1, deadline: 0, after: 0, metadata: undefined }
 }
 
@@ -24,7 +31,7 @@ const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(res
 class Cluster {
   readonly clock = new SimulatedClock()
   readonly done: number[][] = Array.from({ length: SHARDS }, () => [])
-  readonly owners: (Name | undefined)[] = Array.from({ length: SHARDS }, () => undefined)
+  readonly owners: { name?: Name; epoch: number }[] = Array.from({ length: SHARDS }, () => ({ epoch: 0 }))
   readonly answers = new Map<number, string>()
   readonly router = new Router({
     clock: this.clock,
@@ -53,7 +60,9 @@ class Cluster {
     this.disconnect(name)
     const [near, link] = createLinkPair(this.clock)
     const inbox: CommandMessage[] = []
-    link.onFrame((frame) => inbox.push(...(readMessages(frame, 0) as CommandMessage[])))
+    link.onFrame((frame) =>
+      inbox.push(...(readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION }) as CommandMessage[])),
+    )
     this.#far.set(name, { link, inbox })
     this.router.attach(name, near)
   }
@@ -68,9 +77,10 @@ class Cluster {
     const far = this.#far.get(name)
     if (far === undefined) return
     const frame = new FrameWriter()
-    for (const { request, payloadHash } of far.inbox.splice(0, count)) {
+    for (const { request, epoch, payloadHash } of far.inbox.splice(0, count)) {
       const shard = payloadHash % SHARDS
-      if (this.owners[shard] !== name) writeReply(frame, request, { kind: 'elsewhere', shard })
+      const owner = this.owners[shard]!
+      if (owner.name !== name || owner.epoch !== epoch) writeReply(frame, request, { kind: 'elsewhere', shard })
       else {
         if (!this.done[shard]!.includes(payloadHash)) this.done[shard]!.push(payloadHash)
         writeReply(frame, request, { kind: 'answered', value: 1 })
@@ -80,15 +90,26 @@ class Cluster {
     else if (frame.length > 0) far.link.send(frame.take())
   }
 
+  /** To another owner, or back to the same in a new epoch. */
   move(shard: number, name: Name, isTold: boolean): void {
-    this.owners[shard] = name
-    if (isTold) this.router.assign(shard, name)
+    const epoch = this.owners[shard]!.epoch + 1
+    this.owners[shard] = { name, epoch }
+    if (isTold) this.router.assign(shard, name, epoch)
+  }
+
+  /** Something that was true once, or never. */
+  tell(shard: number, name: Name, ago: number): void {
+    this.router.assign(shard, name, Math.max(1, this.owners[shard]!.epoch - ago))
   }
 
   async end(): Promise<void> {
     for (const name of WORKERS) this.connect(name)
     for (let round = 0; round < 40; round += 1) {
-      for (let shard = 0; shard < SHARDS; shard += 1) this.router.assign(shard, (this.owners[shard] ??= 'a'))
+      for (let shard = 0; shard < SHARDS; shard += 1) {
+        const { name = 'a', epoch } = this.owners[shard]!
+        this.owners[shard] = { name, epoch }
+        this.router.assign(shard, name, epoch)
+      }
       for (const name of WORKERS) this.work(name, 1000, false)
       await turn()
     }
@@ -107,7 +128,7 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('work' as const), name, count: fc.integer({ min: 1, max: 5 }) }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('move' as const), shard, name, isTold: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('tell' as const), shard, name }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('tell' as const), shard, name, ago: fc.nat({ max: 2 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose' as const), name, count: fc.nat({ max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('connect' as const), name }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
@@ -123,7 +144,7 @@ test('whoever owns a shard, and whatever the router was told of it, its messages
         if (doing.kind === 'send') for (let i = 0; i < doing.times; i += 1) cluster.send(((sent += 1), doing.shard))
         if (doing.kind === 'work') cluster.work(doing.name, doing.count, false)
         if (doing.kind === 'move') cluster.move(doing.shard, doing.name, doing.isTold)
-        if (doing.kind === 'tell') cluster.router.assign(doing.shard, doing.name)
+        if (doing.kind === 'tell') cluster.tell(doing.shard, doing.name, doing.ago)
         if (doing.kind === 'lose') cluster.work(doing.name, doing.count, true)
         if (doing.kind === 'connect') cluster.connect(doing.name)
         if (doing.kind === 'turn') await turn()
