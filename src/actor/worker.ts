@@ -189,7 +189,7 @@ export class Worker {
   }
 
   #take({ sender, message }: Envelope): void {
-    const actor = this.#actors.get(message.stream) ?? this.#activate(message)
+    const actor = this.#actors.get(message.stream) ?? this.#activate(message.stream)
     if (!(actor instanceof Actor)) {
       this.#answerAtOnce(sender, message, actor)
       return
@@ -341,8 +341,7 @@ export class Worker {
 
   // Recovery
 
-  #activate(message: Message): Actor | Reply {
-    const { stream: name } = message
+  #activate(name: string): Actor | Reply {
     const type = streamType(name)
     const kind = this.#kinds.get(type)
     if (kind === undefined) return errors.failed(errors.unknownAggregate(type))
@@ -354,7 +353,7 @@ export class Worker {
     const refusal = this.#log.refusedShards.get(shard)
     if (refusal !== undefined) return errors.failed(refusal)
     const epoch = this.#log.epochOf(shard)
-    if (epoch === 0 || this.moves.isLeaving(shard) || !isFor(epoch, message)) return { kind: 'elsewhere', shard }
+    if (epoch === 0 || this.moves.isLeaving(shard)) return { kind: 'elsewhere', shard }
     if (!this.#actors.makeRoomFor(stream)) {
       return errors.failed(errors.shardUnavailable(shard, 'a stream with the same hash is busy'))
     }
