@@ -10,7 +10,7 @@ import { temporaryFolder } from '../temporary.ts'
 
 /** A worker's thread, and what it has said beside its links. */
 function start() {
-  let heard = (_: FromWorker): void => undefined
+  let heard: (message: FromWorker) => void = () => undefined
   const data: ThreadData = {
     configUrl: new URL('troublesome.config.ts', import.meta.url).href,
     overrides: { dataDir: temporaryFolder() },

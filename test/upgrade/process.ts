@@ -49,10 +49,11 @@ async function run({ kind, name, journals, overrides }: Start): Promise<void> {
   const writing = Promise.all(journals.map(write))
   const tell = (told: Told): void => void process.send?.(told)
   tell({ kind: 'started' })
-  const timer = setInterval(async () => {
+  const report = async (): Promise<void> => {
     const workers = (await node?.status())?.workers ?? []
     if (!isOver) tell({ kind: 'written', rows, shards: workers.flatMap((worker) => worker?.shards ?? []).length })
-  }, 20)
+  }
+  const timer = setInterval(() => void report(), 20)
   process.once('SIGTERM', () => {
     isOver = true
     clearInterval(timer)
