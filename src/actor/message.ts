@@ -7,6 +7,11 @@ import type { Slice } from '../log/slice.ts'
 interface ToAggregate {
   /** The sender's number for this request; the answer carries it. Increasing with each sender. */
   readonly request: number
+  /**
+   * The epoch of the shard in which its sender takes the worker for the owner: in another it is not taken up, so that a
+   * copy that comes late has no effect. 0 where there are no late copies, or the sender cannot say.
+   */
+  readonly epoch: number
   /** `type/id` of the aggregate. */
   readonly stream: string
 }
@@ -62,7 +67,7 @@ export type Reply =
   | { readonly kind: 'rejected'; readonly code: string; readonly details: unknown }
   | { readonly kind: 'answered'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: Failure }
-  /** The worker does not own the shard: it has done nothing, and somebody else may be asked. */
+  /** The worker does not own the shard, or not in that epoch: it has done nothing, and somebody else may be asked. */
   | { readonly kind: 'elsewhere'; readonly shard: number }
 
 /** A `PenholdError` in plain data. */

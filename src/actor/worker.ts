@@ -194,7 +194,7 @@ export class Worker {
       this.#answerAtOnce(sender, message, actor)
       return
     }
-    if (this.moves.isLeaving(actor.stream.shard)) {
+    if (this.moves.isLeaving(actor.stream.shard) || !isFor(actor.epoch, message)) {
       this.#answerAtOnce(sender, message, { kind: 'elsewhere', shard: actor.stream.shard })
       return
     }
@@ -469,4 +469,9 @@ export class Worker {
       if (shards.includes(shard)) this.#refuse(actor, ownershipLost(shard))
     }
   }
+}
+
+/** Whether a message may be taken up in this epoch of its shard: in another, its sender may have been answered already. */
+function isFor(epoch: number, message: Message): boolean {
+  return message.epoch === epoch || message.epoch === 0
 }

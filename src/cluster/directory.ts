@@ -10,10 +10,10 @@ interface Entry {
 
 export class Directory {
   readonly #entries: (Entry | undefined)[]
-  readonly #assign: (shard: number, owner: string | undefined) => void
+  readonly #assign: (shard: number, owner: string, epoch: number) => void
 
   /** `assign` is told of each owner that messages should go to. */
-  constructor(shards: number, assign: (shard: number, owner: string | undefined) => void) {
+  constructor(shards: number, assign: (shard: number, owner: string, epoch: number) => void) {
     this.#entries = Array.from({ length: shards }, () => undefined)
     this.#assign = assign
   }
@@ -23,6 +23,6 @@ export class Directory {
     const known = this.#entries[shard]
     if (shard >= this.#entries.length || epoch === 0 || (known !== undefined && known.epoch > epoch)) return
     this.#entries[shard] = { owner, epoch }
-    this.#assign(shard, owner)
+    this.#assign(shard, owner, epoch)
   }
 }

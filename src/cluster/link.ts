@@ -9,6 +9,7 @@ export interface Link {
   send(frame: Uint8Array<ArrayBuffer>): void
   /** Takes every frame from now on. Called once. */
   onFrame(receive: (frame: Uint8Array) => void): void
+  /** Nothing more is sent or taken, and what the other end has not taken yet, it need not take any more. */
   close(): void
 }
 
@@ -45,6 +46,7 @@ class LocalLink implements Link {
 
   close(): void {
     this.#isClosed = true
+    if (this.#other !== undefined) this.#other.#isClosed = true
   }
 
   deliver(frame: Uint8Array): void {

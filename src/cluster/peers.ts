@@ -16,7 +16,7 @@ export interface PeersOptions {
   readonly clock: Clock
   /** What this process says of itself. */
   readonly greeting: (purpose: Greeting['purpose']) => Greeting
-  readonly onHere: (owner: string, link: Link) => void
+  readonly onHere: (owner: string, link: Link, protocol: number) => void
   readonly onGone: (owner: string) => void
   /** The peer's workers serve these shards. */
   readonly onServing: (member: string, shards: readonly ServedShard[]) => void
@@ -173,7 +173,7 @@ class Peer {
     this.#heardAt = clock.monotonic()
     control.onFrame((frame) => this.#told(control, frame))
     this.#asking = new AskingEnd(messages, {
-      onHere: (worker, link) => onHere(ownerName(this.#id, worker), link),
+      onHere: (worker, link) => onHere(ownerName(this.#id, worker), link, messages.protocol),
       onGone: (worker) => onGone(ownerName(this.#id, worker)),
       onBadFrame: (error) => onWarning(`${this.address} sends what no node says (${String(error)})`),
     })

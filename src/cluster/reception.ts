@@ -1,6 +1,9 @@
 /**
  * The reception: whoever has called this node. Messages go on to the workers, each over a link of the caller's own;
  * callers for control are told what the workers serve, at once and whenever it changes.
+ *
+ * A caller that calls again for messages has given up the connection before, whatever of it is still under way here, and
+ * sends again what it carried: so nothing of it reaches a worker from then on (docs/decisions/epochs-in-messages.md).
  */
 import { ServingEnd } from './channels.ts'
 import { decodeControl, encodeControl, type HandedShard, type ServedShard } from './control.ts'
@@ -19,13 +22,20 @@ export interface ReceptionOptions {
 
 /** What a worker gives each caller a link with. */
 export interface Reachable {
-  connect(): Link
+  /** Once it is closed nothing of it is read that a later link could overtake. `protocol`: the version it speaks. */
+  connect(protocol: number): Link
+}
+
+interface Served {
+  readonly end: ServingEnd
+  readonly protocol: number
 }
 
 export class Reception {
   readonly #options: ReceptionOptions
   readonly #workers = new Map<number, Reachable>()
-  readonly #ends = new Set<ServingEnd>()
+  /** By caller. */
+  readonly #ends = new Map<string, Served>()
   readonly #listeners = new Set<Connection>()
   #isClosed = false
 
@@ -41,11 +51,11 @@ export class Reception {
 
   /** The worker can be reached; undefined where it no longer can. */
   set(worker: number, reachable: Reachable | undefined): void {
-    for (const end of this.#ends) end.detach(worker)
+    for (const { end } of this.#ends.values()) end.detach(worker)
     this.#workers.delete(worker)
     if (reachable === undefined) return
     this.#workers.set(worker, reachable)
-    for (const end of this.#ends) end.attach(worker, reachable.connect())
+    for (const { end, protocol } of this.#ends.values()) end.attach(worker, reachable.connect(protocol))
   }
 
   /** Tells everyone what is served now. */
@@ -57,18 +67,20 @@ export class Reception {
 
   close(): void {
     this.#isClosed = true
-    for (const end of this.#ends) end.close()
+    for (const { end } of this.#ends.values()) end.close()
     for (const listener of this.#listeners) listener.close()
   }
 
   #serve(connection: Connection): void {
+    const { peer, protocol } = connection
+    this.#ends.get(peer.member)?.end.close()
     const end = new ServingEnd(connection, (error) => this.#warn(error))
-    this.#ends.add(end)
+    this.#ends.set(peer.member, { end, protocol })
     connection.onClose(() => {
-      this.#ends.delete(end)
+      if (this.#ends.get(peer.member)?.end === end) this.#ends.delete(peer.member)
       end.close()
     })
-    for (const [worker, reachable] of this.#workers) end.attach(worker, reachable.connect())
+    for (const [worker, reachable] of this.#workers) end.attach(worker, reachable.connect(protocol))
   }
 
   #listen(connection: Connection): void {

@@ -25,8 +25,8 @@ import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/record
 import type { Slice } from '../log/slice.ts'
 import { idProblem, streamName } from '../log/stream.ts'
 import { badPayload } from './error.ts'
-import type { Outcome, RequestOptions, Unsent } from './router.ts'
-import { outgoing } from './wire.ts'
+import type { Outcome, RequestOptions } from './router.ts'
+import { outgoing, type Unsent } from './wire.ts'
 
 export interface AskOptions {
   /**
@@ -178,6 +178,7 @@ class AggregateRef {
       const message = {
         kind: 'query',
         request: 0,
+        epoch: 0,
         stream: this.stream,
         name,
         payload: outgoing(argument),
@@ -195,7 +196,7 @@ class AggregateRef {
     return new Promise((resolve, reject) => {
       checkOptions(`the state of ${this.stream}`, options, QUERY_OPTIONS)
       const at = checkedMoment(moment)
-      const message = { kind: 'state', request: 0, stream: this.stream, at } as const
+      const message = { kind: 'state', request: 0, epoch: 0, stream: this.stream, at } as const
       this.#host.send(
         this.#address,
         message,
@@ -221,6 +222,7 @@ class AggregateRef {
     return {
       kind: 'command',
       request: 0,
+      epoch: 0,
       stream: this.stream,
       name,
       payload: outgoing(payload),

@@ -13,7 +13,7 @@ import { formatId } from '../log/identity.ts'
 import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
 import type { Link } from './link.ts'
 import { Routes, type Lane, type Parcel } from './routes.ts'
-import { readReplies, type NumberedReply, type OutgoingMessage } from './wire.ts'
+import { readReplies, type NumberedReply, type OutgoingMessage, type Unsent } from './wire.ts'
 
 export interface RouterOptions {
   readonly clock: Clock
@@ -41,11 +41,6 @@ export interface RequestOptions {
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
-
-/** A message whose number, and for a command its deadline, the router will set. */
-export type Unsent<M extends OutgoingMessage = OutgoingMessage> = M extends OutgoingMessage
-  ? { -readonly [K in keyof M]: M[K] }
-  : never
 
 interface Pending extends Parcel {
   readonly outcome: Outcome
@@ -132,14 +127,14 @@ export class Router {
     this.#positionSeen = Math.max(this.#positionSeen, position)
   }
 
-  /** The owner of a shard, from here on; undefined where nobody knows it. */
-  assign(shard: number, owner: string | undefined): void {
-    this.#routes.assign(shard, owner)
+  /** The owner of a shard, from here on, and its epoch; 0 where there is only one owner ever. */
+  assign(shard: number, owner: string, epoch = 0): void {
+    this.#routes.assign(shard, owner, epoch)
   }
 
   /** The worker can be reached through this link from now on. What waits for it is sent, in order. */
-  attach(owner: string, link: Link): void {
-    this.#routes.attach(owner, link)
+  attach(owner: string, link: Link, protocol?: number): void {
+    this.#routes.attach(owner, link, protocol)
   }
 
   /** The worker is away. What is under way to it is kept. */

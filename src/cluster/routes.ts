@@ -3,16 +3,17 @@
  *
  * A message is under way on the lane of an owner, or held. While a shard moves, or its owner is away, its messages are
  * held; and after a move, until the owner before has answered all that it was sent: so what one sender sends to one
- * aggregate arrives in order, whoever owns it.
+ * aggregate arrives in order, whoever owns it. An owner that has a shard again is another one: what was sent to it in the
+ * epoch before comes back, and must not be overtaken.
  */
 import type { Clock } from '../log/clock.ts'
 import { FrameWriter } from './frame.ts'
 import type { Link } from './link.ts'
-import { writeMessage, type OutgoingMessage } from './wire.ts'
+import { PROTOCOL_VERSION, writeMessage, type Unsent } from './wire.ts'
 
 /** A message that has to get to the owner of its shard. */
 export interface Parcel {
-  message: OutgoingMessage
+  message: Unsent
   readonly route: Route
   /** The lane that it is under way on; undefined while it is held. */
   lane: Lane | undefined
@@ -28,7 +29,9 @@ export interface Parcel {
 export interface Lane {
   readonly owner: string
   link: Link | undefined
-  outgoing: OutgoingMessage[]
+  /** The version of the protocol that the link speaks. */
+  protocol: number
+  outgoing: Unsent[]
   underWay: number
   isFlushing: boolean
 }
@@ -38,6 +41,8 @@ export interface Route {
   readonly shard: number
   /** The owner's lane; undefined while nobody knows the owner. */
   lane: Lane | undefined
+  /** The owner's epoch, which every message to it carries. */
+  epoch: number
   /** Counts the changes of owner. */
   generation: number
   /** Messages under way on the lane, and those under way on lanes of owners before. */
@@ -96,22 +101,23 @@ export class Routes {
     const { route } = parcel
     const isFromOwner = parcel.generation === route.generation
     this.#takeBack(parcel, isDoubtful)
-    if (isFromOwner) this.#point(route, undefined)
+    if (isFromOwner) this.#point(route, undefined, 0)
     this.#flushHeld(route)
   }
 
-  /** From here on the shard's messages go to this owner; undefined where nobody knows it. */
-  assign(shard: number, owner: string | undefined): void {
+  /** From here on the shard's messages go to this owner. */
+  assign(shard: number, owner: string, epoch: number): void {
     const route = this.route(shard)
-    if (route.lane?.owner === owner) return
-    this.#point(route, owner === undefined ? undefined : this.#lane(owner))
+    if (route.lane?.owner === owner && route.epoch === epoch) return
+    this.#point(route, this.#lane(owner), epoch)
     this.#flushHeld(route)
   }
 
   /** The owner can be reached through this link. What is held for it is sent, in order. */
-  attach(owner: string, link: Link): void {
+  attach(owner: string, link: Link, protocol: number = PROTOCOL_VERSION): void {
     const lane = this.#lane(owner)
     lane.link = link
+    lane.protocol = protocol
     lane.outgoing = []
     link.onFrame((frame) => {
       if (lane.link === link) this.#onFrame(lane, frame)
@@ -137,14 +143,15 @@ export class Routes {
   }
 
   #lane(owner: string): Lane {
-    const lane = this.#lanes.get(owner) ?? { owner, link: undefined, outgoing: [], underWay: 0, isFlushing: false }
+    const lane = this.#lanes.get(owner) ?? createLane(owner)
     this.#lanes.set(owner, lane)
     return lane
   }
 
-  #point(route: Route, lane: Lane | undefined): void {
+  #point(route: Route, lane: Lane | undefined, epoch: number): void {
     const before = route.lane
     route.lane = lane
+    route.epoch = epoch
     route.generation += 1
     route.abroad += route.here
     route.here = 0
@@ -187,6 +194,7 @@ export class Routes {
   #post(parcel: Parcel, lane: Lane): void {
     parcel.lane = lane
     parcel.generation = parcel.route.generation
+    parcel.message.epoch = parcel.route.epoch
     parcel.route.here += 1
     lane.underWay += 1
     lane.outgoing.push(parcel.message)
@@ -197,13 +205,13 @@ export class Routes {
 
   #flush(lane: Lane): void {
     lane.isFlushing = false
-    const { outgoing, link } = lane
+    const { outgoing, link, protocol } = lane
     lane.outgoing = []
     if (link === undefined) return
-    const now = this.#clock.monotonic()
+    const passage = { now: this.#clock.monotonic(), protocol }
     let inFrame = 0
     for (const message of outgoing) {
-      writeMessage(this.#frame, message, now)
+      writeMessage(this.#frame, message, passage)
       inFrame += 1
       if (inFrame < MESSAGES_PER_FRAME && this.#frame.length < FRAME_BYTES) continue
       link.send(this.#frame.take())
@@ -214,10 +222,14 @@ export class Routes {
 }
 
 function createRoute(shard: number): Route {
-  return { shard, lane: undefined, generation: 0, here: 0, abroad: 0, held: new Set() }
+  return { shard, lane: undefined, epoch: 0, generation: 0, here: 0, abroad: 0, held: new Set() }
+}
+
+function createLane(owner: string): Lane {
+  return { owner, link: undefined, protocol: PROTOCOL_VERSION, outgoing: [], underWay: 0, isFlushing: false }
 }
 
 /** The same message for another try: its id may have been seen. */
-function again(message: OutgoingMessage): OutgoingMessage {
+function again(message: Unsent): Unsent {
   return message.kind === 'command' ? { ...message, isFresh: false, isAgain: true } : message
 }

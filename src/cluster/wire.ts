@@ -2,7 +2,7 @@
  * Messages and replies as frames. All that was said in one turn of the event loop travels in one frame, which is worth
  * four times the throughput of a frame each. A frame is a row of messages, or of replies:
  *
- *     message   tag u8, request u32, stream text, then
+ *     message   tag u8, request u32, epoch u32 (from version 2 on), stream text, then
  *       command   name text, flags u8, command id 16 bytes, payload hash u32, milliseconds left f64, after f64, and where flagged:
  *                 expected version f64, metadata (MessagePack), payload (MessagePack)
  *       query     name text, flags u8, argument (MessagePack, where flagged)
@@ -11,6 +11,8 @@
  *       accepted  version u32, position f64, records
  *       rejected, answered, failed   MessagePack
  *       elsewhere                    shard u32
+ *
+ * The epoch is the shard's, in which the worker is its owner as far as the sender has heard; 0: in whichever it is.
  *
  * Texts are UTF-8 behind a u16 length, everything encoded stands behind a u32 length. Little-endian.
  *
@@ -28,6 +30,12 @@ const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered
 const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16 } as const
 const FLAGS_ALL = 31
 
+/** The newest version of all this that nodes speak with each other; they speak the one before as well (docs/wire.md). */
+export const PROTOCOL_VERSION = 2
+
+/** From this version on a message says which epoch it is meant for. */
+const WITH_EPOCH = 2
+
 /** A message on its way out: what its caller gave is encoded, so that nothing changes it any more. */
 export type OutgoingMessage =
   | (Omit<CommandMessage, 'payload' | 'metadata'> & {
@@ -37,15 +45,28 @@ export type OutgoingMessage =
   | (Omit<QueryMessage, 'payload'> & { readonly payload: Slice | undefined })
   | StateMessage
 
+/** A message whose number and epoch, and for a command its deadline, the router will set. */
+export type Unsent<M extends OutgoingMessage = OutgoingMessage> = M extends OutgoingMessage
+  ? { -readonly [K in keyof M]: M[K] }
+  : never
+
+/** What both ends of a link have to agree on, and the time at this one. */
+export interface Passage {
+  /** The monotonic clock here: a deadline travels as the time that is left, since clocks of others differ. */
+  readonly now: number
+  /** The version of the protocol that the link speaks. */
+  readonly protocol: number
+}
+
 /** A caller's value as it will travel. */
 export function outgoing(value: unknown): Slice | undefined {
   return value === undefined ? undefined : sliceOf(encode(value))
 }
 
-/** `now` is the monotonic clock here: a deadline travels as the time that is left, since clocks of others differ. */
-export function writeMessage(frame: FrameWriter, message: OutgoingMessage, now: number): void {
+export function writeMessage(frame: FrameWriter, message: OutgoingMessage, { now, protocol }: Passage): void {
   frame.u8(Tag[message.kind])
   frame.u32(message.request)
+  if (protocol >= WITH_EPOCH) frame.u32(message.epoch)
   frame.text(message.stream)
   switch (message.kind) {
     case 'command':
@@ -62,11 +83,11 @@ export function writeMessage(frame: FrameWriter, message: OutgoingMessage, now: 
   }
 }
 
-/** `now` is the monotonic clock here. @throws BadFrame */
-export function readMessages(bytes: Uint8Array, now: number): Message[] {
+/** @throws BadFrame */
+export function readMessages(bytes: Uint8Array, passage: Passage): Message[] {
   const frame = new FrameReader(bytes)
   const messages: Message[] = []
-  while (!frame.isAtEnd) messages.push(readMessage(frame, now))
+  while (!frame.isAtEnd) messages.push(readMessage(frame, passage))
   return messages
 }
 
@@ -129,17 +150,20 @@ function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly 
   if (payload !== undefined) frame.slice(payload)
 }
 
-function readMessage(frame: FrameReader, now: number): Message {
+function readMessage(frame: FrameReader, { now, protocol }: Passage): Message {
   const tag = frame.u8()
   const request = frame.u32()
+  const epoch = protocol >= WITH_EPOCH ? frame.u32() : 0
   const stream = frame.text()
   switch (tag) {
     case Tag.command:
-      return readCommand(frame, { request, stream, now })
-    case Tag.query:
-      return { kind: 'query', request, stream, name: frame.text(), payload: readOptional(frame) } satisfies QueryMessage
+      return readCommand(frame, { request, epoch, stream, now })
+    case Tag.query: {
+      const name = frame.text()
+      return { kind: 'query', request, epoch, stream, name, payload: readOptional(frame) } satisfies QueryMessage
+    }
     case Tag.state:
-      return { kind: 'state', request, stream, at: readMoment(frame) }
+      return { kind: 'state', request, epoch, stream, at: readMoment(frame) }
     default:
       throw new BadFrame(`no message has the tag ${tag}`)
   }
@@ -147,7 +171,7 @@ function readMessage(frame: FrameReader, now: number): Message {
 
 function readCommand(
   frame: FrameReader,
-  { request, stream, now }: { readonly request: number; readonly stream: string; readonly now: number },
+  { request, epoch, stream, now }: Pick<CommandMessage, 'request' | 'epoch' | 'stream'> & { readonly now: number },
 ): CommandMessage {
   const name = frame.text()
   const flags = frame.u8()
@@ -164,6 +188,7 @@ function readCommand(
   return {
     kind: 'command',
     request,
+    epoch,
     stream,
     name,
     payload,

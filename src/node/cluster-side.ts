@@ -11,13 +11,11 @@ import { addressUnreachable } from '../cluster/error.ts'
 import { ConnectionError, parseAddress, type Greeting, type Listener, type Network } from '../cluster/network.ts'
 import { Reception } from '../cluster/reception.ts'
 import type { Router } from '../cluster/router.ts'
+import { PROTOCOL_VERSION } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { hash64 } from '../log/stream.ts'
 import type { WorkerHandle } from './worker-handle.ts'
-
-/** The newest version of the protocol between nodes that this one speaks; it speaks the one before as well. */
-export const PROTOCOL_VERSION = 1
 
 const CONNECT_MS = 3_000
 /** Hosts that stand for all addresses of a machine. */
@@ -62,12 +60,12 @@ export class ClusterSide {
   constructor(options: ClusterSideOptions) {
     const { ports, router, clock, onWarning, identity } = options
     this.#options = options
-    this.#directory = new Directory(identity.shards, (shard, owner) => router.assign(shard, owner))
+    this.#directory = new Directory(identity.shards, (shard, owner, epoch) => router.assign(shard, owner, epoch))
     this.#peers = new Peers({
       network: ports.network,
       clock,
       greeting: (purpose) => this.#greeting(purpose),
-      onHere: (owner, link) => router.attach(owner, link),
+      onHere: (owner, link, protocol) => router.attach(owner, link, protocol),
       onGone: (owner) => router.detach(owner),
       onServing: (member, shards) => {
         for (const { shard, worker, epoch } of shards) this.#directory.learn(shard, ownerName(member, worker), epoch)

@@ -12,12 +12,13 @@ import type { ClusterMark, Leases, View } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
 import { ownerName, Peers } from '../cluster/peers.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
-import { Router, type Outcome, type RequestOptions, type Unsent } from '../cluster/router.ts'
+import { Router, type Outcome, type RequestOptions } from '../cluster/router.ts'
+import { PROTOCOL_VERSION, type Unsent } from '../cluster/wire.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
-import { hashOf, PROTOCOL_VERSION } from './cluster-side.ts'
+import { hashOf } from './cluster-side.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 
 /** A connection to a cluster. Close it, or let `await using` do so: what was asked is answered first. */
@@ -87,7 +88,7 @@ export class RunningClient implements Client, RefHost {
       onBadFrame: (owner, error) => this.#peers.distrust(owner, error),
       onElsewhere: () => this.#lookSoon(),
     })
-    this.#directory = new Directory(shards, (shard, owner) => this.#router.assign(shard, owner))
+    this.#directory = new Directory(shards, (shard, owner, epoch) => this.#router.assign(shard, owner, epoch))
     const greeting = {
       cluster: hashOf(clusterId),
       protocol: PROTOCOL_VERSION,
@@ -98,9 +99,9 @@ export class RunningClient implements Client, RefHost {
       network,
       clock,
       greeting: (purpose) => ({ ...greeting, purpose }),
-      onHere: (owner, link) => {
+      onHere: (owner, link, protocol) => {
         this.#here.add(owner)
-        this.#router.attach(owner, link)
+        this.#router.attach(owner, link, protocol)
       },
       onGone: (owner) => {
         this.#here.delete(owner)

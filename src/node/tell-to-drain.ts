@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { decodeControl, encodeControl } from '../cluster/control.ts'
 import type { ClusterMark, Member } from '../cluster/leases.ts'
 import { ConnectionError, type Network } from '../cluster/network.ts'
-import { hashOf, PROTOCOL_VERSION } from './cluster-side.ts'
+import { PROTOCOL_VERSION } from '../cluster/wire.ts'
+import { hashOf } from './cluster-side.ts'
 
 const CONNECT_MS = 5_000
 

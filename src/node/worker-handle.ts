@@ -28,7 +28,9 @@ export type ToWorker =
       readonly name: keyof WorkerCalls
       readonly args: readonly unknown[]
     }
-  | { readonly kind: 'connect'; readonly port: unknown }
+  | { readonly kind: 'connect'; readonly link: number; readonly port: unknown; readonly protocol: number }
+  /** Nothing more of this link is to be read. What is said later, about others, is heard later. */
+  | { readonly kind: 'disconnect'; readonly link: number }
   | { readonly kind: 'close' }
 export type FromWorker =
   | { readonly kind: 'ready'; readonly position: number }
@@ -52,8 +54,8 @@ export interface WorkerHandle {
   takeOver(shards: readonly number[]): Promise<readonly OwnedShard[] | undefined>
   prepareRelease(): Promise<void>
   release(shards: readonly number[], ms: number): Promise<void>
-  /** One more link to the worker, for a sender of its own. */
-  connect(): Link
+  /** One more link to the worker, for a sender on another node, that speaks this version of the protocol. */
+  connect(protocol: number): Link
   /** Answers what is under way and ends. */
   close(): Promise<void>
   /** Ends at once, whatever it is doing; resolves when nothing of it runs any more. */
@@ -86,6 +88,7 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
   return new Promise((resolve, reject) => {
     let phase: 'starting' | 'serving' | 'ending' = 'starting'
     const calls = new Calls((message) => thread.post(message))
+    let links = 0
     let onClosed = (): void => undefined
     const end = (reason: string, ended: Ended): void => {
       if (phase === 'starting') reject(new Error(reason))
@@ -116,7 +119,15 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
       takeOver: (...args) => calls.make('takeOver', ...args),
       prepareRelease: () => calls.make('prepareRelease'),
       release: (...args) => calls.make('release', ...args),
-      connect: () => thread.connect((port) => ({ kind: 'connect', port }) satisfies ToWorker),
+      connect(protocol) {
+        const number = (links += 1)
+        const link = thread.connect((port) => ({ kind: 'connect', link: number, port, protocol }) satisfies ToWorker)
+        const close = (): void => {
+          link.close()
+          thread.post({ kind: 'disconnect', link: number } satisfies ToWorker)
+        }
+        return { ...link, close }
+      },
       close: () =>
         new Promise((resolveClose) => {
           phase = 'ending'
@@ -203,9 +214,9 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     takeOver: (shards) => Promise.race([host.takeOver(shards), ended]),
     prepareRelease: () => Promise.race([host.prepareRelease(), ended]),
     release: (shards, ms) => Promise.race([host.release(shards, ms), ended]),
-    connect() {
+    connect(protocol) {
       const [nearer, farther] = createLinkPair(options.clock)
-      host.connect(farther)
+      host.connect(farther, protocol)
       return nearer
     },
     close: () => host.close(),

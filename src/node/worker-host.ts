@@ -8,7 +8,7 @@ import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
 import { BadFrame, FrameWriter } from '../cluster/frame.ts'
-import { readMessages, writeReply } from '../cluster/wire.ts'
+import { PROTOCOL_VERSION, readMessages, writeReply } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import { isOutOfRoom } from '../log/error.ts'
 import { Log } from '../log/log.ts'
@@ -41,8 +41,8 @@ export interface WorkerHost {
   prepareRelease(): Promise<void>
   /** Gives shards up; what takes longer than `ms` to answer is answered with a doubt. */
   release(shards: readonly number[], ms: number): Promise<void>
-  /** Takes messages from one more sender, on another node. */
-  connect(link: Link): void
+  /** Takes messages from one more sender, on another node, by a link that speaks this version of the protocol. */
+  connect(link: Link, protocol: number): void
   /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
 }
@@ -91,14 +91,14 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   }
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
-  const connect = (to: Link, take: (message: Message) => Message): void => {
+  const connect = (to: Link, protocol: number, take: (messages: readonly Message[]) => readonly Message[]): void => {
     const sender = createLinkSender(to, (reply) => supersession.observe(reply))
-    listen(to, { clock, onWarning, onMessages: (messages) => worker.receive(sender, messages.map(take)) })
+    listen(to, { clock, protocol, onWarning, onMessages: (messages) => worker.receive(sender, take(messages)) })
   }
-  connect(link, (message) => message)
+  connect(link, PROTOCOL_VERSION, (messages) => messages)
   return {
     position: log.positions.last,
-    connect: (to) => connect(to, doubted),
+    connect: (to, protocol) => connect(to, protocol, (messages) => messages.map(doubted)),
     async takeOver(wanted) {
       const served = await worker.moves.takeOver(wanted)
       warnOfRefused(log, onWarning)
@@ -120,16 +120,17 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
 
 interface Listener {
   readonly clock: Clock
+  readonly protocol: number
   readonly onWarning: (message: string) => void
   readonly onMessages: (messages: readonly Message[]) => void
 }
 
 /** Takes messages from a link for as long as they are messages. */
-function listen(link: Link, { clock, onWarning, onMessages }: Listener): void {
+function listen(link: Link, { clock, protocol, onWarning, onMessages }: Listener): void {
   link.onFrame((frame) => {
     let messages: Message[]
     try {
-      messages = readMessages(frame, clock.monotonic())
+      messages = readMessages(frame, { now: clock.monotonic(), protocol })
     } catch (error) {
       if (!(error instanceof BadFrame)) throw error
       // Whoever sends such a thing is not worth an answer, and costs nobody else anything (I8).
@@ -161,10 +162,11 @@ async function close(worker: Worker, log: Log): Promise<void> {
 
 /**
  * What comes over a network may come late: when its sender has given the connection up, sent it again over another, or
- * to another owner, and been answered. So nothing that comes from there is taken for new.
+ * to another owner, and been answered. What names its epoch cannot, as it is taken up in that one alone; all else is
+ * never taken for new.
  */
 function doubted(message: Message): Message {
-  return message.kind === 'command' ? { ...message, isFresh: false, isAgain: true } : message
+  return message.kind === 'command' && message.epoch === 0 ? { ...message, isFresh: false, isAgain: true } : message
 }
 
 /** Tells an operator, once, that another process has taken shards over: their callers see errors, and nobody else would. */

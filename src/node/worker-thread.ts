@@ -1,6 +1,7 @@
 /** The entry of a worker's thread. What it says and is told: worker-handle.ts. */
 import { PenholdError } from '../aggregate/error.ts'
 import { toFailure } from '../actor/error.ts'
+import type { Link } from '../cluster/link.ts'
 import { blocking } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { surviveStrayErrors } from '../platform/stray-errors.ts'
@@ -40,11 +41,18 @@ async function run(): Promise<void> {
       onLost: (lost) => say({ kind: 'lost', shards: lost }),
       onBroken: (error) => say({ kind: 'broken', reason: String(error) }),
     })
+    const links = new Map<number, Link>()
     thread.onMessage((message) => {
       const told = message as ToWorker
       if (told.kind === 'call') void answer(host, told).then(say)
-      else if (told.kind === 'connect') host.connect(linkOver(told.port))
-      else
+      else if (told.kind === 'connect') {
+        const link = linkOver(told.port)
+        links.set(told.link, link)
+        host.connect(link, told.protocol)
+      } else if (told.kind === 'disconnect') {
+        links.get(told.link)?.close()
+        links.delete(told.link)
+      } else
         void host
           .close()
           .then(closed, (error: unknown) => (warn(`a worker could not close its log: ${String(error)}`), closed()))

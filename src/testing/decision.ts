@@ -162,6 +162,7 @@ function messageFor(aggregate: Aggregate, of: Pick<Request, 'name' | 'payload' |
   return {
     kind: 'command',
     request: 0,
+    epoch: 0,
     stream: `${aggregate.type}/${of.id}`,
     name: of.name,
     payload: of.payload,

@@ -121,6 +121,7 @@ function checkStates(
     const wanted = answer(aggregate, states.at(-1), {
       kind: 'query',
       request: 0,
+      epoch: 0,
       stream: name,
       name: query,
       payload: undefined,

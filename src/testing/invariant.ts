@@ -56,7 +56,7 @@ export function checkInvariantsOf(
   const { id, state, before, events } = place
   const version = events.length
   const query = (name: string, payload?: unknown): unknown =>
-    answer(aggregate, state, { kind: 'query', request: 0, stream: `${aggregate.type}/${id}`, name, payload })
+    answer(aggregate, state, { kind: 'query', request: 0, epoch: 0, stream: `${aggregate.type}/${id}`, name, payload })
   const seen = { id, version, before, events, query } as unknown as Seen<Aggregate>
   for (const [name, invariant] of Object.entries(invariants)) {
     const problem = problemWith(() => invariant(state, seen))

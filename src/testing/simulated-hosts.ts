@@ -14,6 +14,7 @@ import {
   type Network,
 } from '../cluster/network.ts'
 import type { Kernel } from './kernel.ts'
+import type { SeededRandom } from './random.ts'
 import { SimulatedConnection, type Carrier } from './simulated-connection.ts'
 import type { SimulatedThread } from './simulated-thread.ts'
 
@@ -32,6 +33,8 @@ interface Acceptor {
 interface Pair extends Path {
   readonly near: SimulatedConnection
   readonly far: SimulatedConnection
+  /** What the initiator has sent since the connection went bad; undefined where it has not. */
+  late: (() => void)[] | undefined
 }
 
 interface Call extends Path {
@@ -42,10 +45,13 @@ interface Call extends Path {
 
 /** A peer is told so much later, and a latency, that the process at the other end was killed. */
 const RESET_AFTER_MS = 200
+/** A connection that goes bad: its initiator gives it up, what it carried arrives, its acceptor is told, each so much later. */
+const BAD_MS = 500
 const FIRST_FREE_PORT = 30_000
 
 export class SimulatedHosts {
   readonly #kernel: Kernel
+  readonly #random: SeededRandom
   readonly #someLatency: () => number
   /** By address. */
   readonly #acceptors = new Map<string, Acceptor>()
@@ -56,8 +62,9 @@ export class SimulatedHosts {
   readonly #refusing = new Set<string>()
   #nextPort = FIRST_FREE_PORT
 
-  constructor(kernel: Kernel, someLatency: () => number) {
+  constructor(kernel: Kernel, random: SeededRandom, someLatency: () => number) {
     this.#kernel = kernel
+    this.#random = random
     this.#someLatency = someLatency
   }
 
@@ -85,7 +92,7 @@ export class SimulatedHosts {
 
   reset(a: string, b: string): void {
     const between = [...this.#pairs].filter(({ from, to }) => (from === a && to === b) || (from === b && to === a))
-    for (const pair of between) this.#break(pair)
+    for (const pair of between) this.#goBad(pair)
   }
 
   refuse(host: string, isRefused: boolean): void {
@@ -102,9 +109,25 @@ export class SimulatedHosts {
 
   #break(pair: Pair): void {
     this.#pairs.delete(pair)
-    const reason = new ConnectionError('broken', 'the connection broke: it was reset')
-    pair.near.end(reason)
-    pair.far.end(reason)
+    pair.near.end(reset())
+    pair.far.end(reset())
+  }
+
+  /** The initiator has long called again when the acceptor still reads what it sent before, if it ever does. */
+  #goBad(pair: Pair): void {
+    const late: (() => void)[] = []
+    pair.late = late
+    this.#pairs.delete(pair)
+    const isLost = this.#random.chance(0.5)
+    const steps = [
+      () => pair.near.end(reset()),
+      () => {
+        for (const arrive of isLost ? [] : late.splice(0)) arrive()
+      },
+      () => pair.far.end(reset()),
+    ]
+    let ms = 0
+    for (const step of steps) this.#kernel.after((ms += this.#random.below(BAD_MS)), step)
   }
 
   /** Calls back when it is there: later, much later, or never. */
@@ -175,11 +198,15 @@ export class SimulatedHosts {
 
   #pair(call: Call, agreed: { readonly near: Agreed; readonly far: Agreed }, thread: SimulatedThread): Pair {
     const { from, to } = call
-    const near = new SimulatedConnection(call.thread, agreed.near, this.#carrier({ from, to }))
+    const carry = this.#carrier({ from, to })
+    const near = new SimulatedConnection(call.thread, agreed.near, (what, arrive) => {
+      if (pair.late === undefined) carry(what, arrive)
+      else pair.late.push(arrive)
+    })
     const far = new SimulatedConnection(thread, agreed.far, this.#carrier({ from: to, to: from }))
     near.join(far)
     far.join(near)
-    const pair: Pair = { from, to, near, far }
+    const pair: Pair = { from, to, near, far, late: undefined }
     this.#pairs.add(pair)
     return pair
   }
@@ -190,6 +217,10 @@ export class SimulatedHosts {
       this.#carry(path, arrive)
     }
   }
+}
+
+function reset(): ConnectionError {
+  return new ConnectionError('broken', 'the connection broke: it was reset')
 }
 
 function keyOf({ from, to }: Path): string {

@@ -21,7 +21,7 @@ export class SimulatedNetwork {
     this.#kernel = kernel
     this.#random = random
     this.latencyMs = latencyMs
-    this.#hosts = new SimulatedHosts(kernel, () => this.#someLatency())
+    this.#hosts = new SimulatedHosts(kernel, random, () => this.#someLatency())
   }
 
   /** The network as a node on this thread has it, at addresses `name:port`. The name's former node has to be dead. */
@@ -44,7 +44,10 @@ export class SimulatedNetwork {
     this.#hosts.delay(path, ms)
   }
 
-  /** Connections between the two hosts break; both ends are told, and what was under way is lost. */
+  /**
+   * Connections between the two hosts go bad: both ends are told, the acceptor last, who until then may read what the
+   * initiator has sent and given up.
+   */
   reset(a: string, b: string): void {
     this.#hosts.reset(a, b)
   }

@@ -201,10 +201,14 @@ export class SimulatedNode {
       takeOver: (shards) => call(() => host.takeOver(shards)),
       prepareRelease: () => call(() => host.prepareRelease()),
       release: (shards, ms) => call(() => host.release(shards, ms)),
-      connect: () => {
+      connect: (protocol) => {
         const [near, far] = this.#options.network.connect(this.main, worker.thread)
-        worker.thread.run(() => host.connect(far))
-        return near
+        worker.thread.run(() => host.connect(far, protocol))
+        const close = (): void => {
+          near.close()
+          worker.thread.run(() => far.close())
+        }
+        return { send: (frame) => near.send(frame), onFrame: (receive) => near.onFrame(receive), close }
       },
       position: host.position,
       progress: () => ({ count: 0, isBusy: false, request: 0 }),

@@ -17,7 +17,7 @@ export interface Harness {
   readonly worker: Worker
   readonly warnings: string[]
   ask(message: Omit<CommandMessage, keyof typeof DEFAULTS> & Partial<CommandMessage>): Promise<Reply>
-  query(stream: string, name: string): Promise<Reply>
+  query(stream: string, name: string, epoch?: number): Promise<Reply>
 }
 
 interface Options {
@@ -37,6 +37,7 @@ function rethrow(error: unknown): never {
 export const DEFAULTS = {
   kind: 'command',
   request: 0,
+  epoch: 0,
   payloadHash: 0,
   isFresh: true,
   isAgain: false,
@@ -91,7 +92,7 @@ export async function open(
       const commandId = parseId(deriveId('auto', (lastId += 1), clock.monotonic(), Math.random()))
       return send({ ...DEFAULTS, commandId, payloadHash, ...message })
     },
-    query: (stream, name) => send({ kind: 'query', request: 1, stream, name, payload: undefined }),
+    query: (stream, name, epoch = 0) => send({ kind: 'query', request: 1, epoch, stream, name, payload: undefined }),
   }
 }
 

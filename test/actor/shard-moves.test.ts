@@ -169,3 +169,25 @@ test('a hand-off leaves nobody in doubt, and hot aggregates with a snapshot', as
     await crew.check()
   }
 }, 60_000)
+
+test('what was sent to an owner in one epoch is not taken up in another, be it a command or a question', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  const first = await open(disk, clock, { ...LIMITS, own: [0, 1] })
+  const { shard } = first.log.placement.stream('account/1')
+  const elsewhere = { kind: 'elsewhere', shard }
+  const accepted = { kind: 'accepted' }
+  expect(await first.ask({ ...deposit('account/1', 1), epoch: 2 })).toEqual(elsewhere)
+  expect(await first.ask({ ...deposit('account/1', 1), epoch: 1 })).toMatchObject(accepted)
+  expect(await first.ask({ ...deposit('account/1', 1), epoch: 2 })).toEqual(elsewhere)
+  await first.worker.moves.release([shard], 1_000)
+  expect(await first.ask({ ...deposit('account/1', 1), epoch: 1 })).toEqual(elsewhere)
+  await first.worker.moves.takeOver([shard])
+  expect(first.log.epochOf(shard)).toBe(2)
+  expect(await first.ask({ ...deposit('account/1', 1), epoch: 1 })).toEqual(elsewhere)
+  expect(await first.query('account/1', 'balance', 1)).toEqual(elsewhere)
+  expect(await first.query('account/1', 'balance', 2)).toEqual({ kind: 'answered', value: 1 })
+  expect(await first.ask({ ...deposit('account/1', 1), epoch: 2 })).toMatchObject(accepted)
+  expect(await first.ask({ ...deposit('account/1', 1), epoch: 1 })).toEqual(elsewhere)
+  // Who cannot say is asked nothing.
+  expect(await first.ask(deposit('account/1', 1))).toMatchObject({ ...accepted, version: 3 })
+})

@@ -153,6 +153,7 @@ export class SimulatedBank {
     return {
       kind: 'command',
       request: index,
+      epoch: 0,
       stream: `account/${account}`,
       name,
       payload: { amount },
@@ -193,7 +194,7 @@ function askBalance(worker: Worker, account: number): Promise<unknown> {
       reply: (_, answer) => resolve(answer.kind === 'answered' ? answer.value : answer),
       flush: () => undefined,
     }
-    const query = { kind: 'query', request: 1, stream: `account/${account}`, name: 'balance' } as const
+    const query = { kind: 'query', request: 1, epoch: 0, stream: `account/${account}`, name: 'balance' } as const
     worker.receive(sender, [{ ...query, payload: undefined }])
   })
 }

@@ -71,6 +71,16 @@ test('both ends learn of each other what each said', () => {
   ])
 })
 
+test.each([
+  [1, 2, 1],
+  [3, 2, 2],
+])('of versions %i and %i the lesser counts', (protocol, other, agreed) => {
+  const near = initiator({ greeting: { ...NEAR, protocol } })
+  const { steps } = shakeHands(near, acceptor({ greeting: { ...FAR, protocol: other } }))
+  const versions = steps.flatMap((step) => (step.kind === 'done' ? [step.agreed.protocol] : []))
+  expect(versions).toEqual([agreed, agreed])
+})
+
 test('it may come in pieces, with the first frames behind it', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(40)), fc.uint8Array({ maxLength: 100 }), (cuts, behind) => {

@@ -106,11 +106,24 @@ describe('the simulated network', () => {
     expect(told).toEqual(Array.from({ length: 21 }, (_, i) => `far ${i}`))
   })
 
-  test('a reset is told to both, and loses what was under way', async () => {
-    near.send(frameOf(1))
-    simulated.network.reset('b', 'a')
-    await pass(1000)
-    expect(told.toSorted()).toEqual(['far broken', 'near broken'])
+  test('a reset is told to both, and what was under way is lost, or late', async () => {
+    const seen = new Set<string>()
+    for (let seed = 1; seen.size < 2; seed += 1) {
+      const { kernel, network, a, b } = simulate(seed)
+      const others = new Accepted()
+      await b.listen('b:7', () => FAR, others.take)
+      const caller = await until(kernel, a.connect('b:7', NEAR, { timeoutMs: 1000 }))
+      const called = await until(kernel, others.next())
+      const order: string[] = []
+      caller.onClose(({ kind }) => order.push(`near ${kind}`))
+      called.onFrame((frame) => order.push(`far ${frame.length}`))
+      called.onClose(({ kind }) => order.push(`far ${kind}`))
+      network.reset('b', 'a')
+      caller.send(frameOf(1))
+      await kernel.run({ untilMs: kernel.now + 2_000 })
+      seen.add(order.join(', '))
+    }
+    expect([...seen].toSorted()).toEqual(['near broken, far 1, far broken', 'near broken, far broken'])
   })
 
   test('a killed node says nothing more, and its peer is told after a while', async () => {

@@ -1,13 +1,20 @@
 import { expect, test } from 'vitest'
-import { Router, type Unsent } from '../../src/cluster/router.ts'
+import { Router } from '../../src/cluster/router.ts'
 import { createLinkPair } from '../../src/cluster/link.ts'
-import { outgoing, readMessages } from '../../src/cluster/wire.ts'
+import { outgoing, PROTOCOL_VERSION, readMessages, type Unsent } from '../../src/cluster/wire.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
 function command(): Unsent {
   const identity = { commandId: sliceOf(new Uint8Array(16)), payloadHash: 0, isFresh: true, isAgain: false }
-  const what = { kind: 'command', request: 0, stream: 'account/1', name: 'open', payload: outgoing({}) } as const
+  const what = {
+    kind: 'command',
+    request: 0,
+    epoch: 0,
+    stream: 'account/1',
+    name: 'open',
+    payload: outgoing({}),
+  } as const
   return { ...what, ...identity, expectedVersion: -1, deadline: 0, after: 0, metadata: undefined }
 }
 
@@ -18,7 +25,7 @@ test('a command comes after all that its worker took over (I6), and still does w
   const arrived: unknown[] = []
   const attach = (position: number): void => {
     const [near, far] = createLinkPair(clock)
-    far.onFrame((frame) => arrived.push(...readMessages(frame, 0)))
+    far.onFrame((frame) => arrived.push(...readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })))
     router.observe(position)
     router.attach('worker', near)
   }

@@ -2,7 +2,14 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Reply } from '../../src/actor/message.ts'
 import { BadFrame, FrameWriter } from '../../src/cluster/frame.ts'
-import { outgoing, readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
+import {
+  outgoing,
+  PROTOCOL_VERSION,
+  readMessages,
+  readReplies,
+  writeMessage,
+  writeReply,
+} from '../../src/cluster/wire.ts'
 import { parseId } from '../../src/log/identity.ts'
 import { copyOf, sliceOf } from '../../src/log/slice.ts'
 import { eventBytes } from '../log/event-bytes.ts'
@@ -21,6 +28,7 @@ const id = fc.uuid().map((text) => copyOf(parseId(text)))
 const command = fc.record({
   kind: fc.constant('command' as const),
   request: fc.nat(),
+  epoch: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   stream: wellFormed,
   name: wellFormed,
   payload: plain,
@@ -35,25 +43,27 @@ const command = fc.record({
   metadata: fc.option(fc.dictionary(fc.constantFrom('a', 'b'), fc.string({ unit: 'grapheme' })), { nil: undefined }),
 })
 
-function messagesOf(frame: Uint8Array): unknown[] {
-  return readMessages(frame, 0).map((message) =>
+const AT = { now: 0, protocol: PROTOCOL_VERSION }
+
+function messagesOf(frame: Uint8Array, protocol: number): unknown[] {
+  return readMessages(frame, { now: 0, protocol }).map((message) =>
     message.kind === 'command' ? { ...message, commandId: copyOf(message.commandId) } : message,
   )
 }
 
-test('messages arrive as they were sent', () => {
+test('messages arrive as they were sent; in version 1 without their epochs', () => {
   fc.assert(
-    fc.property(fc.array(command, { maxLength: 5 }), (commands) => {
+    fc.property(fc.array(command, { maxLength: 5 }), fc.constantFrom(1, 2), (commands, protocol) => {
       const frame = new FrameWriter()
       for (const each of commands) {
         const [payload, metadata] = [outgoing(each.payload), outgoing(each.metadata)]
-        writeMessage(frame, { ...each, commandId: sliceOf(each.commandId), payload, metadata }, 0)
+        writeMessage(frame, { ...each, commandId: sliceOf(each.commandId), payload, metadata }, { now: 0, protocol })
       }
-      const arrived = messagesOf(frame.take()).map((message) => {
+      const arrived = messagesOf(frame.take(), protocol).map((message) => {
         const { commandId, ...rest } = message as { commandId: Uint8Array }
         return { ...rest, commandId: Uint8Array.from(commandId) }
       })
-      expect(arrived).toEqual(commands)
+      expect(arrived).toEqual(protocol === 1 ? commands.map((each) => ({ ...each, epoch: 0 })) : commands)
     }),
   )
 })
@@ -85,20 +95,21 @@ test('a frame that was cut or made up is refused, and nothing is allocated by it
   const message = {
     kind: 'query',
     request: 1,
+    epoch: 1,
     stream: 'account/1',
     name: 'balance',
     payload: outgoing({ a: 1 }),
   } as const
-  writeMessage(frame, message, 0)
+  writeMessage(frame, message, AT)
   const whole = frame.take()
   for (let length = 1; length < whole.length; length += 1) {
-    expect(() => readMessages(whole.subarray(0, length), 0), `cut at ${length}`).toThrow(BadFrame)
+    expect(() => readMessages(whole.subarray(0, length), AT), `cut at ${length}`).toThrow(BadFrame)
   }
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 100 }), (noise) => {
       for (const read of [readMessages, readReplies]) {
         try {
-          read(noise, 0)
+          read(noise, AT)
         } catch (error) {
           expect(error).toBeInstanceOf(BadFrame)
         }

@@ -1,7 +1,14 @@
 /** Bad frames that were found, by name. What is wrong in MessagePack stands in test/log/decoder.test.ts. */
 import { describe, expect, test } from 'vitest'
 import { BadFrame, FrameWriter } from '../../src/cluster/frame.ts'
-import { outgoing, readMessages, readReplies, writeMessage, writeReply } from '../../src/cluster/wire.ts'
+import {
+  outgoing,
+  PROTOCOL_VERSION,
+  readMessages,
+  readReplies,
+  writeMessage,
+  writeReply,
+} from '../../src/cluster/wire.ts'
 import { RECORD_HEADER_BYTES } from '../../src/log/record.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -10,6 +17,8 @@ import { deposit, DEFAULTS, open } from '../actor/harness.ts'
 import { turn } from '../actor/simulated-bank.ts'
 import { eventBytes } from '../log/event-bytes.ts'
 import { startSimulatedNode } from '../node/simulated-node.ts'
+
+const AT = { now: 0, protocol: PROTOCOL_VERSION }
 
 describe('frames', () => {
   const id = sliceOf(new Uint8Array(16))
@@ -26,10 +35,10 @@ describe('frames', () => {
     ['a payload that is a timestamp', { payload: outgoing(new Date()) }],
   ])('a command with %s', (_, wrong) => {
     const frame = new FrameWriter()
-    writeMessage(frame, ask, 0)
-    expect(readMessages(frame.take(), 0)).toHaveLength(1)
-    writeMessage(frame, { ...ask, ...wrong }, 0)
-    expect(() => readMessages(frame.take(), 0)).toThrow(BadFrame)
+    writeMessage(frame, ask, AT)
+    expect(readMessages(frame.take(), AT)).toHaveLength(1)
+    writeMessage(frame, { ...ask, ...wrong }, AT)
+    expect(() => readMessages(frame.take(), AT)).toThrow(BadFrame)
   })
 
   test.each<[string, unknown]>([
@@ -39,8 +48,8 @@ describe('frames', () => {
     ['one that nobody knows', { atMoon: 1 }],
   ])('a moment that is %s', (_, at) => {
     const frame = new FrameWriter()
-    writeMessage(frame, { kind: 'state', request: 1, stream: 'account/1', at: at as never }, 0)
-    expect(() => readMessages(frame.take(), 0)).toThrow(BadFrame)
+    writeMessage(frame, { kind: 'state', request: 1, epoch: 0, stream: 'account/1', at: at as never }, AT)
+    expect(() => readMessages(frame.take(), AT)).toThrow(BadFrame)
   })
 
   test.each<[string, unknown]>([
@@ -78,10 +87,10 @@ describe('frames', () => {
 
   test('a name that is no UTF-8', () => {
     const frame = new FrameWriter()
-    writeMessage(frame, { ...ask, stream: 'account/x' }, 0)
+    writeMessage(frame, { ...ask, stream: 'account/x' }, AT)
     const bytes = frame.take()
     bytes[bytes.indexOf(0x78)] = 0xff
-    expect(() => readMessages(bytes, 0)).toThrow(BadFrame)
+    expect(() => readMessages(bytes, AT)).toThrow(BadFrame)
   })
 
   test.each(['account/', 'account/e\u0301', 'account/\n', `account/${'x'.repeat(600)}`])(
@@ -97,7 +106,7 @@ describe('frames', () => {
 
 test('a sender of nonsense is not listened to any more, and costs the worker and its other senders nothing', async () => {
   const node = await startSimulatedNode(new SimulatedDisk())
-  const stranger = node.worker.connect()
+  const stranger = node.worker.connect(PROTOCOL_VERSION)
   stranger.send(Uint8Array.of(9, 9, 9))
   await turn()
   expect(node.warnings).toEqual([expect.stringContaining('somebody sent a worker what no node sends')])

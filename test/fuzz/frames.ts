@@ -33,12 +33,15 @@ const ids = fc.oneof(
   fc.nat().map((seed) => parseId(deriveId(seed))),
   fc.uint8Array({ minLength: 16, maxLength: 16 }).map(sliceOf),
 )
+/** Of its shard's only epoch, of none, or of another. */
+const epoch = fc.oneof(fc.constantFrom(0, 1), edges)
 const command = fc
   .record({
     stream: streams,
     name: fc.constantFrom('deposit', 'open', 'toString', ''),
     payload: fc.oneof(plain, fc.constant({ amount: 1 })),
     request: edges,
+    epoch,
     after: number,
     expectedVersion: fc.oneof(fc.constant(-1), number),
     deadline: number,
@@ -51,12 +54,12 @@ const command = fc
   })
 const message: fc.Arbitrary<OutgoingMessage> = fc.oneof(
   command,
-  fc.record({ stream: streams, payload: plain }).map(({ stream, payload }): OutgoingMessage => {
-    return { kind: 'query', request: 1, name: 'balance', stream, payload: outgoing(payload) }
+  fc.record({ stream: streams, epoch, payload: plain }).map(({ payload, ...given }): OutgoingMessage => {
+    return { kind: 'query', request: 1, name: 'balance', ...given, payload: outgoing(payload) }
   }),
   fc
-    .record({ stream: streams, at: wrong })
-    .map(({ stream, at }): OutgoingMessage => ({ kind: 'state', request: 2, stream, at: (at ?? {}) as StateAt })),
+    .record({ stream: streams, epoch, at: wrong })
+    .map(({ at, ...given }): OutgoingMessage => ({ kind: 'state', request: 2, ...given, at: (at ?? {}) as StateAt })),
 )
 
 const reply: fc.Arbitrary<Reply> = fc.oneof(
@@ -83,11 +86,12 @@ const isBadFrame = (error: unknown): boolean => error instanceof BadFrame
 /** A worker that gets a made-up frame answers each message of it, and goes on. */
 export const messageFrame: Target = target(
   'message-frame',
-  fc.record({ messages: fc.array(message, { maxLength: 4 }), changes: mutations }),
-  async ({ messages, changes }) => {
+  fc.record({ messages: fc.array(message, { maxLength: 4 }), changes: mutations, protocol: fc.constantFrom(1, 2) }),
+  async ({ messages, changes, protocol }) => {
+    const passage = { now: 0, protocol }
     const frame = new FrameWriter()
-    for (const each of messages) writeMessage(frame, each, 0)
-    const read = await orDocumented(() => readMessages(mutate(frame.take(), changes), 0), isBadFrame)
+    for (const each of messages) writeMessage(frame, each, passage)
+    const read = await orDocumented(() => readMessages(mutate(frame.take(), changes), passage), isBadFrame)
     if (read === undefined) return
     for (const each of read) if (each.kind !== 'state') expectPlain(each.payload ?? null)
     const { worker } = await open(new SimulatedDisk(), new SimulatedClock())

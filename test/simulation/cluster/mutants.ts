@@ -6,6 +6,7 @@ import { Committer } from '../../../src/actor/committer.ts'
 import { ShardMoves } from '../../../src/actor/shard-moves.ts'
 import { Worker } from '../../../src/actor/worker.ts'
 import { Ownership } from '../../../src/cluster/ownership.ts'
+import { Reception } from '../../../src/cluster/reception.ts'
 import { Router } from '../../../src/cluster/router.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { Log } from '../../../src/log/log.ts'
@@ -95,6 +96,39 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
             original.call(this, sender, messages.map(forget))
           },
       ),
+  },
+  {
+    name: 'epoch-not-compared',
+    breaks: 'a message counts in whatever epoch it arrives (I5)',
+    install: () =>
+      replace(
+        Worker.prototype,
+        'receive',
+        (original) =>
+          function (this: Worker, sender, messages) {
+            original.call(
+              this,
+              sender,
+              messages.map((message) => ({ ...message, epoch: 0 })),
+            )
+          },
+      ),
+  },
+  {
+    name: 'older-connection-still-read',
+    breaks: 'a caller that calls again does not end its connection before (I5)',
+    install() {
+      let calls = 0
+      return replace(
+        Reception.prototype,
+        'accept',
+        (original) =>
+          function (this: Reception, connection) {
+            const member = `${connection.peer.member}-${(calls += 1)}`
+            original.call(this, Object.assign(connection, { peer: { ...connection.peer, member } }))
+          },
+      )
+    },
   },
   {
     name: 'elsewhere-is-dropped',

@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import { createLinkPair, type Link } from '../../src/cluster/link.ts'
+import type { Connection, Greeting } from '../../src/cluster/network.ts'
+import { Reception } from '../../src/cluster/reception.ts'
+import { Kernel } from '../../src/testing/kernel.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedNetwork } from '../../src/testing/simulated-network.ts'
+import { SimulatedThread } from '../../src/testing/simulated-thread.ts'
+import { turn } from '../actor/simulated-bank.ts'
+import { FAR, NEAR } from './network-ends.ts'
+
+const DATA = 1
+const WORKER = 3
+
+/** A reception with one worker, and callers of it over a slow network. */
+async function open() {
+  const kernel = new Kernel()
+  const network = new SimulatedNetwork(kernel, new SeededRandom(1), 5)
+  const threads = { wallMs: 0, rate: 1 }
+  const far = new SimulatedThread(kernel, threads)
+  const near = network.host('near', new SimulatedThread(kernel, threads))
+  const taken: number[] = []
+  const links: { protocol: number; link: Link }[] = []
+  const nothing = (): void => undefined
+  const reception = new Reception({ serving: () => [], onHanded: nothing, onDrain: nothing, onWarning: nothing })
+  const clock = new SimulatedClock()
+  reception.set(WORKER, {
+    connect(protocol) {
+      const [link, worker] = createLinkPair(clock)
+      links.push({ protocol, link })
+      worker.onFrame(([number]) => void taken.push(number!))
+      return link
+    },
+  })
+  const accept = (connection: Connection): void => reception.accept(connection)
+  await network.host('far', far).listen('far:1', () => ({ ...FAR, protocol: 2 }), accept)
+  const pass = async (ms: number): Promise<void> => {
+    await kernel.run({ untilMs: kernel.now + ms })
+    await turn()
+  }
+  const call = async (greeting: Partial<Greeting> = {}): Promise<Connection> => {
+    const calling = near.connect('far:1', { ...NEAR, purpose: 'messages', ...greeting }, { timeoutMs: 1_000 })
+    await pass(50)
+    const connection = await calling
+    connection.onFrame(nothing)
+    return connection
+  }
+  const send = (connection: Connection, number: number): void => connection.send(Uint8Array.of(DATA, WORKER, 0, number))
+  return { network, links, taken, pass, call, send }
+}
+
+test('of a caller that calls again for messages nothing is read that it sent before', async () => {
+  const { network, taken, pass, call, send } = await open()
+  const older = await call()
+  const other = await call({ member: FAR.member })
+  send(older, 1)
+  await pass(50)
+  network.delay({ from: 'near', to: 'far' }, 500)
+  send(older, 2)
+  send(other, 3)
+  network.delay({ from: 'near', to: 'far' }, 0)
+  const ends: string[] = []
+  older.onClose(({ kind }) => ends.push(kind))
+  const newer = await call()
+  send(newer, 4)
+  await pass(1_000)
+  expect(taken).toEqual([1, 4, 3])
+  expect(ends).toEqual(['closed'])
+  send(newer, 5)
+  await pass(50)
+  expect(taken).toEqual([1, 4, 3, 5])
+})
+
+test('what is for a worker is written in the version that both ends speak', async () => {
+  const { links, call } = await open()
+  await call({ protocol: 1 })
+  await call({ protocol: 2 })
+  await call({ protocol: 3 })
+  expect(links.map(({ protocol }) => protocol)).toEqual([1, 2, 2])
+})

@@ -1,0 +1,110 @@
+/**
+ * A tap on the connections to a node: passes all bytes on, and notes which version each end named in the handshake, and
+ * which version the messages that follow are written in.
+ */
+import { once } from 'node:events'
+import net from 'node:net'
+import { FrameSplitter } from '../../src/cluster/frame-splitter.ts'
+import { HELLO_BYTES, PROOF_BYTES } from '../../src/cluster/handshake.ts'
+import { readMessages } from '../../src/cluster/wire.ts'
+
+const CHANNEL_BYTES = 3
+const VERSION_AT = 4
+const ROLE_AT = 6
+const PURPOSE_AT = 7
+
+/** What was seen of a connection for messages. */
+export interface Seen {
+  readonly role: 'node' | 'client'
+  /** The newest that each end speaks, in the order of calling. */
+  readonly versions: readonly [number, number]
+  /** The versions that all of the frames so far can be read as. */
+  readonly spoken: readonly number[]
+}
+
+export interface Tap {
+  readonly address: string
+  readonly seen: () => readonly Seen[]
+  close(): void
+}
+
+export async function startTap(port: number): Promise<Tap> {
+  const conversations: Conversation[] = []
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer((caller) => {
+    const called = net.connect(port, '127.0.0.1')
+    const conversation = new Conversation()
+    conversations.push(conversation)
+    caller.on('data', (bytes: Buffer) => conversation.asked(bytes))
+    called.on('data', (bytes: Buffer) => conversation.answered(bytes))
+    for (const [from, to] of [
+      [caller, called],
+      [called, caller],
+    ] as const) {
+      sockets.add(from)
+      from.setNoDelay(true)
+      from.on('data', (bytes) => to.write(bytes))
+      from.on('end', () => to.end())
+      from.on('error', () => to.destroy())
+      from.on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    address: `127.0.0.1:${(server.address() as net.AddressInfo).port}`,
+    seen: () => conversations.flatMap((conversation) => conversation.seen() ?? []),
+    close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+class Conversation {
+  readonly #splitter = new FrameSplitter()
+  #asked: Buffer = Buffer.alloc(0)
+  #answered: Buffer = Buffer.alloc(0)
+  #isHandshakeOver = false
+  #hasMessages = false
+  #spoken: readonly number[] = [1, 2]
+
+  answered(bytes: Buffer): void {
+    if (this.#answered.length < HELLO_BYTES) this.#answered = Buffer.concat([this.#answered, bytes])
+  }
+
+  asked(bytes: Buffer): void {
+    if (this.#isHandshakeOver) return this.#read(bytes)
+    this.#asked = Buffer.concat([this.#asked, bytes])
+    const handshake = HELLO_BYTES + PROOF_BYTES
+    if (this.#asked.length < handshake) return
+    this.#isHandshakeOver = true
+    this.#read(this.#asked.subarray(handshake))
+  }
+
+  seen(): Seen | undefined {
+    if (!this.#hasMessages) return undefined
+    const versions = [this.#asked.readUInt16LE(VERSION_AT), this.#answered.readUInt16LE(VERSION_AT)] as const
+    return { role: this.#asked[ROLE_AT] === 1 ? 'node' : 'client', versions, spoken: this.#spoken }
+  }
+
+  #read(bytes: Uint8Array): void {
+    if (this.#asked[PURPOSE_AT] !== 1 || bytes.length === 0) return
+    this.#splitter.split(bytes, (frame) => {
+      this.#hasMessages = true
+      this.#spoken = this.#spoken.filter((protocol) => isOf(protocol, frame.subarray(CHANNEL_BYTES)))
+      return true
+    })
+  }
+}
+
+function isOf(protocol: number, frame: Uint8Array): boolean {
+  try {
+    return readMessages(frame, { now: 0, protocol }).length > 0
+  } catch {
+    return false
+  }
+}

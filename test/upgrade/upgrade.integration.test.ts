@@ -1,0 +1,148 @@
+import { execFileSync, fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { connect, defineCluster } from '../../src/index.ts'
+import { hasRedis, startRedis } from '../redis-server.ts'
+import { temporaryFolder } from '../temporary.ts'
+import config, { Journal } from './cluster.config.ts'
+import type { Ended, Start, Told } from './process.ts'
+import { startTap, type Tap } from './tap.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+/** Enough that each shard has some, and that all writers share all of them. */
+const JOURNALS = Array.from({ length: 12 }, (_, i) => `j${i}`)
+const WAIT = { timeout: 30_000, interval: 20 }
+type Version = 'old' | 'new'
+
+/** The folder that a process of the version runs in. */
+function unpacked(): Readonly<Record<Version, string>> {
+  const folder = temporaryFolder()
+  const modules = join(folder, 'node_modules')
+  const into = join(modules, 'penhold')
+  fs.mkdirSync(into, { recursive: true })
+  execFileSync('tar', ['-xzf', join(ROOT, 'test/fixtures/previous/penhold.tar.gz'), '-C', into])
+  const { dependencies } = JSON.parse(fs.readFileSync(join(into, 'package.json'), 'utf8')) as { dependencies: object }
+  for (const name of Object.keys(dependencies)) {
+    fs.mkdirSync(join(modules, name, '..'), { recursive: true })
+    fs.symlinkSync(join(ROOT, 'node_modules', name), join(modules, name))
+  }
+  fs.writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  for (const name of ['cluster.config.ts', 'process.ts']) {
+    const source = fs.readFileSync(join(import.meta.dirname, name), 'utf8')
+    fs.writeFileSync(join(folder, name), source.replaceAll('../../src/index.ts', 'penhold'))
+  }
+  return { old: folder, new: import.meta.dirname }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** One process that writes, from its start to its end. */
+class Writer {
+  readonly name: string
+  rows = 0
+  shards = 0
+  readonly #child: ChildProcess
+  readonly #ended: Promise<Ended>
+
+  constructor(folder: string, start: Start) {
+    this.name = start.name
+    const child = fork(join(folder, 'process.ts'), { execArgv: [], serialization: 'advanced' })
+    this.#child = child
+    onTestFinished(() => void child.kill('SIGKILL'))
+    this.#ended = new Promise((resolve, reject) => {
+      child.once('exit', (code) => reject(new Error(`${start.name} ended with ${code} and said nothing`)))
+      child.on('message', (told: Told) => {
+        if (told.kind === 'written') Object.assign(this, { rows: told.rows, shards: told.shards })
+        else if (told.kind === 'ended') resolve(told)
+      })
+    })
+    this.#ended.catch(() => undefined)
+    child.send(start)
+  }
+
+  /** Resolves when it writes, and, where it is a node, serves. */
+  async isAtWork(kind: Start['kind']): Promise<void> {
+    const before = this.rows
+    await vi.waitFor(() => {
+      expect(this.rows, this.name).toBeGreaterThan(before + JOURNALS.length)
+      if (kind === 'node') expect(this.shards, this.name).toBeGreaterThan(0)
+    }, WAIT)
+  }
+
+  async end(): Promise<Ended> {
+    this.#child.kill('SIGTERM')
+    return this.#ended
+  }
+}
+
+test.skipIf(!hasRedis)(
+  'nodes are upgraded one by one, and one of them back again, under load that sees nothing of it',
+  { timeout: 120_000 },
+  async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.stop())
+    const folders = unpacked()
+    const shared = { dataDir: temporaryFolder(), redis: redis.url }
+    const taps: Tap[] = []
+    const start = async (kind: Start['kind'], version: Version, name: string): Promise<Writer> => {
+      const port = await freePort()
+      const tap = await startTap(port)
+      taps.push(tap)
+      onTestFinished(() => tap.close())
+      const network = { listen: `127.0.0.1:${port}`, advertise: tap.address }
+      const overrides = { ...shared, ...(kind === 'node' && { network, nodeName: name }) }
+      const writer = new Writer(folders[version], { kind, name, journals: JOURNALS, overrides })
+      await writer.isAtWork(kind)
+      return writer
+    }
+    const ended: [Writer, Ended][] = []
+    const end = async (writer: Writer): Promise<void> => void ended.push([writer, await writer.end()])
+
+    const first = await start('node', 'old', 'first')
+    const second = await start('node', 'old', 'second')
+    const clients = [await start('client', 'old', 'old-client'), await start('client', 'new', 'new-client')]
+    const third = await start('node', 'new', 'third')
+    await end(first)
+    // Somebody has second thoughts.
+    const back = await start('node', 'old', 'first-back')
+    await end(second)
+    const secondNew = await start('node', 'new', 'second-new')
+    await end(back)
+    const firstNew = await start('node', 'new', 'first-new')
+    for (const client of clients) await client.isAtWork('client')
+
+    // Whoever writes last sees what all have written.
+    for (const writer of [...clients, third, secondNew]) await end(writer)
+    await using reader = await connect(defineCluster({ ...config, ...shared }))
+    await firstNew.isAtWork('node')
+    const counts = await Promise.all(JOURNALS.map((id) => reader.ref(Journal, id).query('entries')))
+    await end(firstNew)
+    for (const [{ name }, { failures, entries }] of ended) {
+      expect(failures, name).toEqual([])
+      if (name === 'first-new') continue
+      expect(
+        JOURNALS.map((id) => counts[JOURNALS.indexOf(id)]![name] ?? 0),
+        name,
+      ).toEqual(JOURNALS.map((id) => entries[id] ?? 0))
+    }
+
+    const seen = taps.flatMap((tap) => tap.seen())
+    for (const { versions, spoken } of seen) expect(spoken).toEqual([Math.min(...versions)])
+    const kinds = new Set(seen.map(({ role, versions }) => `${role} ${versions.join(' to ')}`))
+    expect([...kinds].toSorted()).toEqual(
+      ['node', 'client']
+        .flatMap((role) => ['1 to 1', '1 to 2', '2 to 1', '2 to 2'].map((pair) => `${role} ${pair}`))
+        .toSorted(),
+    )
+  },
+)
