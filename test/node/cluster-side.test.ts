@@ -51,7 +51,7 @@ async function startSide() {
     connect: () => createLinkPair(clock)[0],
     takeOver: async (shards) => {
       taken.push(...shards)
-      return shards.map((shard) => ({ shard, epoch: 1, seq: 0 }))
+      return shards.map((shard) => ({ shard, epoch: 1, seq: 0, undurable: 0 }))
     },
     prepareRelease: async () => undefined,
     release: async (shards) => {
