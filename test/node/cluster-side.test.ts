@@ -15,7 +15,8 @@ const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 
 /** The side of a node that serves all shards, over a store that shows it these others. */
 async function startSide() {
   const clock = new SimulatedClock()
-  const store: { others: readonly Member[]; isSettling: boolean } = { others: [], isSettling: false }
+  const store = { others: [] as readonly Member[], isSettling: false, isAway: false }
+  const refusing = new Set<number>()
   let open = 0
   const released: number[] = []
   const taken: number[] = []
@@ -24,6 +25,7 @@ async function startSide() {
   const leases: Leases = {
     beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => {
       await gates.beat
+      if (store.isAway) throw new Error('the store is away')
       const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
       const granted = mine.map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
       return { cluster, members: [member, ...store.others], leases: granted, isSettling: store.isSettling }
@@ -51,7 +53,8 @@ async function startSide() {
     connect: () => createLinkPair(clock)[0],
     takeOver: async (shards) => {
       taken.push(...shards)
-      return shards.map((shard) => ({ shard, epoch: 1, seq: 0, undurable: 0 }))
+      const served = shards.filter((shard) => !refusing.has(shard))
+      return served.map((shard) => ({ shard, epoch: 1, seq: 0, undurable: 0 }))
     },
     prepareRelease: async () => undefined,
     release: async (shards) => {
@@ -78,6 +81,7 @@ async function startSide() {
     clock,
     router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame }),
     onWarning: () => undefined,
+    measure: async () => ({ workers: [], shards: [] }),
   })
   await side.listen()
   side.setWorker(0, worker as WorkerHandle)
@@ -86,7 +90,7 @@ async function startSide() {
     clock.advance(BEAT)
     await turn()
   }
-  return { store, gates, turn, beat, taken, released, open: () => open }
+  return { side, store, gates, refusing, turn, beat, taken, released, open: () => open }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
@@ -129,4 +133,33 @@ test('a shard that was given up is not claimed back because the store was slow t
   answer.resolve()
   await turn()
   expect(taken).toEqual([])
+})
+
+test('a shard that was granted and is not served is awaited, for longer and longer, until it is', async () => {
+  const { side, refusing, beat } = await startSide()
+  expect(side.condition).toMatchObject({ awaited: [], isDraining: false, storeAwayMs: undefined })
+  refusing.add(2)
+  side.lost(0, [2])
+  // The store has heard that it is not held, and grants it once more.
+  for (let beats = 0; beats < 5; beats += 1) {
+    await beat()
+    expect(side.condition?.awaited).toEqual([{ shard: 2, worker: 0, ms: beats * BEAT }])
+  }
+  refusing.clear()
+  for (let beats = 0; beats < 20; beats += 1) await beat()
+  expect(side.condition?.awaited).toEqual([])
+})
+
+test('what a node alone cut off from the store has lost to others it awaits no longer than its lease', async () => {
+  const { side, store, beat } = await startSide()
+  store.isAway = true
+  await beat()
+  side.lost(0, [0, 1])
+  expect(side.condition?.awaited.map(({ shard }) => shard)).toEqual([0, 1])
+  for (let beats = 0; beats < 3; beats += 1) await beat()
+  expect(side.condition?.awaited).toEqual([])
+  expect(side.condition?.storeAwayMs).toBeGreaterThanOrEqual(TTL)
+  store.isAway = false
+  await beat()
+  expect(side.condition?.storeAwayMs).toBeUndefined()
 })
