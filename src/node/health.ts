@@ -4,8 +4,8 @@
  * - Live: starting the process anew would help nobody. A worker whose thread hangs for good, in a call to a disk that does
  *   not return, say, keeps its shards for as long as the process lives; so a node with one is not live.
  * - Ready: what is asked of this node's workers is answered, as far as that is the node's to say. That Redis is away makes
- *   nobody unready: all nodes would be, and owners serve on. Damage makes nobody unready: those whose files are whole are
- *   served.
+ *   nobody unready: all nodes would be, and owners serve on. Damage makes nobody unready: what is whole is served, and
+ *   no other node could open the rest.
  */
 import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/control.ts'
 import type { OwnershipCondition } from '../cluster/ownership.ts'
@@ -47,8 +47,8 @@ export function judgeLive({ workers }: Examination, handlerMs: number): Verdict 
 }
 
 export function judgeReady({ phase, workers, ownership, lost }: Examination): Verdict {
-  const refused = new Set(workers.flatMap((reading) => refusedOf(reading)))
-  const late = (ownership?.awaited ?? []).filter(({ shard, ms }) => ms >= AWAITED_MS && !refused.has(shard))
+  const damaged = new Set(workers.flatMap((reading) => damagedOf(reading)))
+  const late = (ownership?.awaited ?? []).filter(({ shard, ms }) => ms >= AWAITED_MS && !damaged.has(shard))
   return verdict([
     ...(phase === 'serving' ? [] : [`it is ${phase}`]),
     ...(ownership?.isDraining === true && phase === 'serving' ? ['it hands its shards over (penhold drain)'] : []),
@@ -128,8 +128,9 @@ function measureOf(reading: WorkerReading): WorkerMeasure {
   return { state: isFull ? 'full' : 'writes', journal, ...lag }
 }
 
-function refusedOf(reading: WorkerReading): readonly number[] {
-  return reading.kind === 'answered' ? reading.status.refused.map(({ shard }) => shard) : []
+function damagedOf(reading: WorkerReading): readonly number[] {
+  const refused = reading.kind === 'answered' ? reading.status.refused : []
+  return refused.filter(({ code }) => code === 'LogCorrupt').map(({ shard }) => shard)
 }
 
 function listed(shards: readonly number[]): string {

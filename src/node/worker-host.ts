@@ -57,8 +57,8 @@ export interface WorkerStatus {
   readonly isFull: boolean
   /** The journal's file is where others look for it; not so where its volume was taken away. */
   readonly isInPlace: boolean
-  /** Shards that cannot be opened, with the reason. */
-  readonly refused: readonly { readonly shard: number; readonly reason: string }[]
+  /** Shards that cannot be opened, with the reason: `LogCorrupt`, or `BadDefinition` for events that nothing here can read. */
+  readonly refused: readonly { readonly shard: number; readonly code: string; readonly reason: string }[]
   /** Segments of former owners that end in the middle of a batch, and indexes that had to be made again. */
   readonly tornTails: number
   readonly indexesRebuilt: number
@@ -122,7 +122,7 @@ function statusOf(log: Log, { activeActors }: Worker): WorkerStatus {
     lag: log.lag,
     isFull: log.isFull,
     isInPlace: log.isInPlace,
-    refused: [...log.refusedShards].map(([shard, { message }]) => ({ shard, reason: message })),
+    refused: [...log.refusedShards].map(([shard, { code, message }]) => ({ shard, code, reason: message })),
     tornTails: log.found.tornTails.size,
     indexesRebuilt: log.found.indexesRebuilt,
     activeActors,

@@ -62,12 +62,15 @@ test('neither Redis, nor a damaged file, nor what waits for the disk for a momen
   const away = { ...OWNERSHIP, storeAwayMs: 600_000 }
   expect(isReady({ ownership: away })).toBe(true)
   expect(toJson(found({ ownership: away }))).toMatchObject({ redis: { isAway: true, awayMs: 600_000 } })
-  const refused = [{ shard: 7, reason: 'it is at /secret/place' }]
+  const refused = [{ shard: 7, code: 'LogCorrupt', reason: 'it is at /secret/place' }]
   const ownership = { ...OWNERSHIP, awaited: [{ shard: 7, worker: 0, ms: 60_000 }] }
   const damaged = found({ workers: [answered({ refused })], ownership })
   expect(judgeReady(damaged).isWell).toBe(true)
   expect(toJson(damaged)).toMatchObject({ workers: [{ refused: [7] }] })
   expect(JSON.stringify(toJson(damaged))).not.toContain('secret')
+  // Another node, with newer definitions, could open it.
+  const unknown = [{ ...refused[0]!, code: 'BadDefinition' }]
+  expect(isReady({ workers: [answered({ refused: unknown })], ownership })).toBe(false)
 })
 
 test('a node is live, whatever it lacks, until a worker has not answered for longer than any watchdog takes', () => {
