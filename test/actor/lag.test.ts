@@ -12,6 +12,7 @@ test('what is decided and not on disk is counted from the head, and its age grow
   let gate: Promise<void> | undefined
   const plan = async ({ name }: { name: string }) => (name === 'sync' ? (await gate, 'none') : 'none') as 'none'
   const { log, ask } = await open(disk, clock, { plan, own: [0, 1] })
+  clock.advance(1_000)
   const undurable = (): number => log.ownedShards.reduce((sum, one) => sum + one.undurable, 0)
   await ask(deposit('account/1', 1))
   const before = log.ownedShards.reduce((sum, { seq }) => sum + seq, 0)
@@ -54,25 +55,32 @@ test('whether there is room again is tried when somebody asks: nobody need send 
   await worker.close()
 })
 
-test('commands that come while room is sought wait for that, and all take effect', async () => {
+test('commands that come while room is sought wait for that: its zeroes do not come over what they write', async () => {
   const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
-  let gate: Promise<void> | undefined
-  const plan = async ({ name }: { name: string }) => (name === 'write' ? (await gate, 'none') : 'none') as 'none'
-  const { log, worker, ask, query } = await open(disk, clock, { plan })
+  const write = Promise.withResolvers<void>()
+  let isNext = false
+  const plan = async ({ name }: { name: string }): Promise<'none'> => {
+    const isGated = isNext && name === 'write'
+    if (isGated) isNext = false
+    if (isGated) await write.promise
+    return 'none'
+  }
+  const { log, worker, ask } = await open(disk, clock, { plan })
   disk.room = 0
   let balance = 0
   while ((await ask(deposit('account/1', 1))).kind === 'accepted') balance += 1
   disk.room = Number.POSITIVE_INFINITY
-  const write = Promise.withResolvers<void>()
-  gate = write.promise
+  isNext = true
   const examined = [worker.examine(), worker.examine()]
   await turn()
   const asked = [ask(deposit('account/1', 1)), ask(deposit('account/1', 1))]
-  await turn()
+  for (let turns = 0; turns < 20; turns += 1) await turn()
   write.resolve()
   await Promise.all(examined)
   expect((await Promise.all(asked)).map(({ kind }) => kind)).toEqual(['accepted', 'accepted'])
   expect(log.isFull).toBe(false)
+  await worker.close()
+  const { query } = await open(disk, clock)
   expect(await query('account/1', 'balance')).toMatchObject({ value: balance + 2 })
 })
 
