@@ -56,6 +56,8 @@ export class Committer {
   #checks = 0
   #idleWaiters: (() => void)[] = []
   #roomWaiters: (() => void)[] = []
+  /** Who waits for another look for room on the disk. */
+  #seekers: (() => void)[] = []
 
   constructor(options: CommitterOptions) {
     this.#options = options
@@ -107,6 +109,20 @@ export class Committer {
   }
 
   /**
+   * The look, and where the last batch found no room on the disk, one for room: nothing else may come that would try.
+   * Resolves when what the log says of itself is so now.
+   */
+  async examine(): Promise<void> {
+    if (this.#state === 'broken') return
+    await this.#release([]).catch((error: unknown) => this.break(error))
+    // Whoever commits at this moment finds out by itself.
+    if (!this.#options.log.isFull || (this.#state !== 'idle' && this.#state !== 'scheduled')) return
+    const isSought = new Promise<void>((resolve) => this.#seekers.push(resolve))
+    this.kick()
+    await isSought
+  }
+
+  /**
    * Resolves once all that the actor has written is durable.
    * @throws PenholdError `StorageFull` where it was not written after all
    */
@@ -143,6 +159,7 @@ export class Committer {
   async #run(): Promise<void> {
     this.#state = 'running'
     try {
+      if (this.#seekers.length > 0) await this.#findRoom()
       while (this.#ready.length > 0 || !this.#options.log.isBatchEmpty) {
         // Those that need no sync go first: it may hold up the thread.
         if (this.#ready.length > 0) await this.#release(this.#ready.splice(0))
@@ -159,7 +176,13 @@ export class Committer {
   break(error: unknown): void {
     if (this.#state === 'broken') return
     this.#state = 'broken'
+    for (const resolve of this.#seekers.splice(0)) resolve()
     this.#options.onBroken(error)
+  }
+
+  async #findRoom(): Promise<void> {
+    await this.#options.log.findRoom()
+    for (const resolve of this.#seekers.splice(0)) resolve()
   }
 
   async #commit(): Promise<void> {

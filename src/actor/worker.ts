@@ -140,6 +140,11 @@ export class Worker {
     await this.#committer.settled()
   }
 
+  /** Resolves when what the log says of its shards and its room was measured now. */
+  examine(): Promise<void> {
+    return this.#committer.examine()
+  }
+
   /** Ends the worker on purpose. No message may come after this. */
   async close(): Promise<void> {
     // The journal's last record is the last that anybody writes. What a broken log keeps waiting never ends.

@@ -7,14 +7,22 @@ import { UsageError, type Values } from './command.ts'
 
 export const CONFIG_HELP = '(default: cluster.config.ts or .js here)'
 
-export const ENVIRONMENT_HELP = `What the environment names counts instead of what the config says:
-  PENHOLD_REDIS      URL of Redis
-  PENHOLD_LISTEN     host:port to listen at
-  PENHOLD_ADVERTISE  host:port that the other nodes are told
-  PENHOLD_SECRETS    shared secrets, with commas between them
-  PENHOLD_NODE_NAME  what humans call the node
-  PENHOLD_DATA_DIR   the data directory
-  PENHOLD_WORKERS    worker threads, or inline`
+/** Variables of the environment, and what each says. */
+export const ENVIRONMENT = {
+  PENHOLD_REDIS: 'URL of Redis',
+  PENHOLD_LISTEN: 'host:port to listen at',
+  PENHOLD_ADVERTISE: 'host:port that the other nodes are told',
+  PENHOLD_SECRETS: 'shared secrets, with commas between them',
+  PENHOLD_HEALTH: 'host:port to answer probes at',
+  PENHOLD_NODE_NAME: 'what humans call the node',
+  PENHOLD_DATA_DIR: 'the data directory',
+  PENHOLD_WORKERS: 'worker threads, or inline',
+} as const
+
+export const ENVIRONMENT_HELP: string = [
+  'What the environment names counts instead of what the config says:',
+  ...Object.entries(ENVIRONMENT).map(([name, what]) => `  ${name.padEnd(19)}${what}`),
+].join('\n')
 
 const CONFIGS = ['cluster.config.ts', 'cluster.config.js', 'cluster.config.mjs']
 
@@ -43,10 +51,11 @@ export async function findCluster(given: Values[string], environment: NodeJS.Pro
 
 /** A variable that is set to nothing is not set. */
 function overridesOf(environment: NodeJS.ProcessEnv, network: ClusterConfig['network']): Overrides {
-  const given = (name: string): string | undefined => environment[`PENHOLD_${name}`]?.trim() || undefined
-  const [redis, nodeName, dataDir] = [given('REDIS'), given('NODE_NAME'), given('DATA_DIR')]
-  const [listen, advertise, workers] = [given('LISTEN'), given('ADVERTISE'), given('WORKERS')]
-  const secrets = given('SECRETS')
+  const given = (name: keyof typeof ENVIRONMENT): string | undefined => environment[name]?.trim() || undefined
+  const [redis, nodeName] = [given('PENHOLD_REDIS'), given('PENHOLD_NODE_NAME')]
+  const [dataDir, workers] = [given('PENHOLD_DATA_DIR'), given('PENHOLD_WORKERS')]
+  const [listen, advertise, health] = [given('PENHOLD_LISTEN'), given('PENHOLD_ADVERTISE'), given('PENHOLD_HEALTH')]
+  const secrets = given('PENHOLD_SECRETS')
     ?.split(',')
     .map((secret) => secret.trim())
   return {
@@ -54,6 +63,7 @@ function overridesOf(environment: NodeJS.ProcessEnv, network: ClusterConfig['net
     ...(nodeName && { nodeName }),
     ...(dataDir && { dataDir: resolve(dataDir) }),
     ...(workers && { workers: workersOf(workers) }),
+    ...(health && { health: { listen: health } }),
     network: { ...network, ...(listen && { listen }), ...(advertise && { advertise }), ...(secrets && { secrets }) },
   }
 }

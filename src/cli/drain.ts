@@ -1,7 +1,7 @@
 /** `penhold drain`: takes the shards off a node, before it is stopped or its machine is taken away. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member, View } from '../cluster/leases.ts'
-import { tellToDrain } from '../node/tell-to-drain.ts'
+import { tellToDrain } from '../node/ask-member.ts'
 import { openNetwork } from '../node/surroundings.ts'
 import { Exit, UsageError, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'

@@ -1,4 +1,5 @@
 /** `penhold start`: one node, until it is told to stop. */
+import { READY_PATH } from '../node/health-endpoints.ts'
 import { startNode } from '../node/node.ts'
 import type { NodeStatus } from '../node/running-node.ts'
 import { Exit, type Command } from './command.ts'
@@ -46,11 +47,12 @@ function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
-function toJson({ name, dataDir, workers, member }: NodeStatus): object {
-  return { cluster: name, dataDir, workers: workers.length, ...(member && { member }) }
+function toJson({ name, dataDir, workers, member, health }: NodeStatus): object {
+  return { cluster: name, dataDir, workers: workers.length, ...(member && { member }), ...(health && { health }) }
 }
 
-function toText({ name, dataDir, workers, member }: NodeStatus): string {
+function toText({ name, dataDir, workers, member, health }: NodeStatus): string {
   const who = member === undefined ? 'a node alone' : `node ${member.name} at ${member.address}`
-  return `cluster '${name}': ${who} serves with ${workers.length} worker${workers.length === 1 ? '' : 's'} over ${dataDir}`
+  const probes = health === undefined ? '' : `, and answers probes at http://${health}${READY_PATH}`
+  return `cluster '${name}': ${who} serves with ${workers.length} worker${workers.length === 1 ? '' : 's'} over ${dataDir}${probes}`
 }

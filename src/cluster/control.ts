@@ -13,6 +13,9 @@ export type ControlMessage =
   | { readonly kind: 'handed'; readonly shards: readonly HandedShard[] }
   /** An operator wants the receiver to give up its shards. */
   | { readonly kind: 'drain' }
+  /** Somebody wants to know how far the receiver's workers are, and is told. */
+  | { readonly kind: 'measure' }
+  | ({ readonly kind: 'measured' } & NodeMeasure)
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' }
 
@@ -25,7 +28,38 @@ export interface ServedShard extends HandedShard {
   readonly epoch: number
 }
 
-const Kind = { serving: 1, handed: 2, ping: 3, pong: 4, drain: 5 } as const
+/** How far a node's workers are, measured when it was asked for. */
+export interface NodeMeasure {
+  /** By number. */
+  readonly workers: readonly WorkerMeasure[]
+  readonly shards: readonly ShardMeasure[]
+}
+
+/** `silent`: it did not answer in time, or is being replaced. `full`: there is no room for what it would write. */
+export interface WorkerMeasure {
+  readonly state: (typeof WORKER_STATES)[number]
+  readonly journal: number
+  /** What was decided and is not durable, and how long the oldest of it has waited. */
+  readonly records: number
+  readonly bytes: number
+  readonly oldestMs: number
+}
+
+export interface ShardMeasure extends ServedShard {
+  readonly state: (typeof SHARD_STATES)[number]
+  /** Of its newest durable event. */
+  readonly seq: number
+  /** Events that were decided and are not durable yet. */
+  readonly undurable: number
+  /** How long it has been awaited. */
+  readonly ms: number
+}
+
+const WORKER_STATES = ['silent', 'writes', 'full'] as const
+const SHARD_STATES = ['served', 'leaving', 'awaited'] as const
+const Kind = { serving: 1, handed: 2, ping: 3, pong: 4, drain: 5, measure: 6, measured: 7 } as const
+const WORKER_NUMBERS = 5
+const SHARD_NUMBERS = 7
 
 export function encodeControl(message: ControlMessage): Uint8Array {
   switch (message.kind) {
@@ -33,7 +67,10 @@ export function encodeControl(message: ControlMessage): Uint8Array {
       return encode([Kind.serving, ...message.shards.flatMap(({ shard, worker, epoch }) => [shard, worker, epoch])])
     case 'handed':
       return encode([Kind.handed, ...message.shards.flatMap(({ shard, worker }) => [shard, worker])])
+    case 'measured':
+      return encode([Kind.measured, ...measureNumbers(message)])
     case 'drain':
+    case 'measure':
     case 'ping':
     case 'pong':
       return encode([Kind[message.kind]])
@@ -44,15 +81,58 @@ export function encodeControl(message: ControlMessage): Uint8Array {
 export function decodeControl(frame: Uint8Array): ControlMessage {
   const [kind, ...numbers] = decodeNumbers(frame)
   if (kind === Kind.drain && numbers.length === 0) return { kind: 'drain' }
+  if (kind === Kind.measure && numbers.length === 0) return { kind: 'measure' }
+  if (kind === Kind.measured) return { kind: 'measured', ...toMeasure(numbers) }
   if (kind === Kind.ping && numbers.length === 0) return { kind: 'ping' }
   if (kind === Kind.pong && numbers.length === 0) return { kind: 'pong' }
   if (kind === Kind.serving && numbers.length % 3 === 0) {
-    return { kind: 'serving', shards: rows(numbers, 3).map(([shard, worker, epoch]) => ({ shard, worker, epoch })) }
+    return {
+      kind: 'serving',
+      shards: rows<Three>(numbers, 3).map(([shard, worker, epoch]) => ({ shard, worker, epoch })),
+    }
   }
   if (kind === Kind.handed && numbers.length % 2 === 0) {
-    return { kind: 'handed', shards: rows(numbers, 2).map(([shard, worker]) => ({ shard, worker })) }
+    return { kind: 'handed', shards: rows<Three>(numbers, 2).map(([shard, worker]) => ({ shard, worker })) }
   }
-  throw new BadFrame('a control message is none')
+  throw noMessage()
+}
+
+function measureNumbers({ workers, shards }: NodeMeasure): number[] {
+  return [
+    workers.length,
+    ...workers.flatMap(({ state, journal, records, bytes, oldestMs }) => {
+      return [WORKER_STATES.indexOf(state), journal, records, bytes, oldestMs]
+    }),
+    ...shards.flatMap(({ shard, worker, epoch, state, seq, undurable, ms }) => {
+      return [shard, worker, epoch, SHARD_STATES.indexOf(state), seq, undurable, ms]
+    }),
+  ]
+}
+
+function toMeasure([count = -1, ...numbers]: readonly number[]): NodeMeasure {
+  const ofWorkers = count * WORKER_NUMBERS
+  const ofShards = numbers.length - ofWorkers
+  if (count < 0 || ofShards < 0 || ofShards % SHARD_NUMBERS !== 0) throw noMessage()
+  const workers = rows<Five>(numbers.slice(0, ofWorkers), WORKER_NUMBERS)
+  const shards = rows<Seven>(numbers.slice(ofWorkers), SHARD_NUMBERS)
+  return {
+    workers: workers.map(([state, journal, records, bytes, oldestMs]) => {
+      return { state: named(WORKER_STATES, state), journal, records, bytes, oldestMs }
+    }),
+    shards: shards.map(([shard, worker, epoch, state, seq, undurable, ms]) => {
+      return { shard, worker, epoch, state: named(SHARD_STATES, state), seq, undurable, ms }
+    }),
+  }
+}
+
+function named<Name>(names: readonly Name[], number: number): Name {
+  const name = names[number]
+  if (name === undefined) throw noMessage()
+  return name
+}
+
+function noMessage(): BadFrame {
+  return new BadFrame('a control message is none')
 }
 
 function decodeNumbers(frame: Uint8Array): number[] {
@@ -65,7 +145,11 @@ function decodeNumbers(frame: Uint8Array): number[] {
   throw new BadFrame('a control message is no list of numbers')
 }
 
-function rows(numbers: readonly number[], width: number): [number, number, number][] {
+type Three = [number, number, number]
+type Five = [...Three, number, number]
+type Seven = [...Five, number, number]
+
+function rows<Row extends number[]>(numbers: readonly number[], width: number): Row[] {
   const count = numbers.length / width
-  return Array.from({ length: count }, (_, i) => numbers.slice(i * width, (i + 1) * width) as [number, number, number])
+  return Array.from({ length: count }, (_, i) => numbers.slice(i * width, (i + 1) * width) as Row)
 }

@@ -42,6 +42,21 @@ export interface OwnershipEvents {
   readonly onWarning: (message: string) => void
 }
 
+/** How a node's part stands at a moment. */
+export interface OwnershipCondition {
+  readonly isDraining: boolean
+  /** Since the store was last heard; undefined while it answers. */
+  readonly storeAwayMs: number | undefined
+  /** Shards that are this node's to serve and are not served yet, and since when. */
+  readonly awaited: readonly AwaitedShard[]
+  /** Shards on their way to other owners. */
+  readonly leaving: readonly number[]
+}
+
+export interface AwaitedShard extends HandedShard {
+  readonly ms: number
+}
+
 const BEATS_PER_TTL = 3
 /** Every node has beaten meanwhile, and so has heard of a member that is known for so long, and called it. */
 const BEATS_UNTIL_KNOWN = 2
@@ -76,6 +91,10 @@ export class Ownership {
   #state: Member['state'] = 'joining'
   #isNew: boolean
   #isAway = false
+  /** When the last beat that was answered was sent, on the monotonic clock. */
+  #heardAt = 0
+  /** Since when each shard is awaited, on the monotonic clock. */
+  readonly #awaitedSince = new Map<number, number>()
   #isClosed = false
   /** Shards that are being taken over or given up. */
   readonly #pending = new Set<Promise<void>>()
@@ -111,19 +130,34 @@ export class Ownership {
     return [...this.#served.values()]
   }
 
+  get condition(): OwnershipCondition {
+    const now = this.#options.clock.monotonic()
+    return {
+      isDraining: this.#state === 'draining',
+      storeAwayMs: this.#isAway ? Math.round(now - this.#heardAt) : undefined,
+      awaited: this.#awaited().map(({ shard, worker }) => {
+        return { shard, worker, ms: Math.round(now - (this.#awaitedSince.get(shard) ?? now)) }
+      }),
+      leaving: [...this.#leaving],
+    }
+  }
+
   /** A worker serves, with nothing of its own yet; or, undefined, it has ended. */
   setWorker(worker: number, handle: ShardWorker | undefined): void {
     for (const { shard, worker: owner } of this.#served.values()) if (owner === worker) this.#served.delete(shard)
     for (const [shard, { worker: owner }] of this.#arriving) if (owner === worker) this.#arriving.delete(shard)
     this.#workers.delete(worker)
-    if (handle === undefined) return
-    this.#workers.set(worker, handle)
-    if (this.#view !== undefined) this.#arrive(this.#mine(this.#view))
+    if (handle !== undefined) {
+      this.#workers.set(worker, handle)
+      if (this.#view !== undefined) this.#arrive(this.#mine(this.#view))
+    }
+    this.#noteAwaited()
   }
 
   /** A worker has learned that shards of it have a newer owner. */
   lost(worker: number, shards: readonly number[]): void {
     for (const shard of shards) if (this.#served.get(shard)?.worker === worker) this.#served.delete(shard)
+    this.#noteAwaited()
   }
 
   /** Another node has given these up for workers of this one: they are claimed before the store has granted them. */
@@ -131,6 +165,7 @@ export class Ownership {
     // Whoever gives a shard up has had it since: what this node has of it may be an old epoch that nobody asked for yet.
     for (const { shard } of shards) if (!this.#leaving.has(shard)) this.#served.delete(shard)
     this.#arrive(shards.filter(({ shard }) => shard < this.#options.cluster.shards))
+    this.#noteAwaited()
   }
 
   /** Hands everything over, where there is somebody to take it. Resolves when all is gone, or after `ms`. */
@@ -180,6 +215,7 @@ export class Ownership {
     if (this.#isClosed) return
     const { leases, events } = this.#options
     const beat = this.#compose()
+    const sentAt = this.#options.clock.monotonic()
     const told = this.#released
     let view: View
     try {
@@ -195,6 +231,7 @@ export class Ownership {
     }
     if (this.#isAway) events.onWarning('the lease store answers again')
     this.#isAway = false
+    this.#heardAt = sentAt
     this.#isNew = false
     this.#released = this.#released.filter((released) => !told.includes(released))
     this.#apply(view)
@@ -228,6 +265,7 @@ export class Ownership {
     for (const lease of view.leases) this.#yieldTo(lease)
     this.#forgetArrivals(view)
     this.#arrive(this.#mine(view))
+    this.#noteAwaited()
     const ring = this.#ring(view)
     if (ring === undefined) return
     const self = this.#options.member.id
@@ -300,7 +338,26 @@ export class Ownership {
       // Claimed by somebody else meanwhile, or kept closed: not at every beat, since each try is a claim.
       arrival.nextAt = clock.monotonic() + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (arrival.tries - 1))
     }
+    this.#noteAwaited()
     if (serving.length > 0) events.onServing(serving)
+  }
+
+  /** What is leased to this node, for as long as that holds without another word, or on its way to it; and not served. */
+  #awaited(): readonly HandedShard[] {
+    const isOver = this.#options.clock.monotonic() - this.#heardAt >= this.#options.ttlMs
+    const leased = this.#view === undefined || isOver ? [] : this.#mine(this.#view)
+    const awaited = new Map(leased.map((lease) => [lease.shard, lease]))
+    for (const [shard, { worker, nextAt }] of this.#arriving) {
+      if (!isOver || nextAt === Number.POSITIVE_INFINITY) awaited.set(shard, { shard, worker })
+    }
+    return [...awaited.values()].filter(({ shard }) => !this.#served.has(shard) && !this.#leaving.has(shard))
+  }
+
+  #noteAwaited(): void {
+    const now = this.#options.clock.monotonic()
+    const awaited = new Set(this.#awaited().map(({ shard }) => shard))
+    for (const shard of this.#awaitedSince.keys()) if (!awaited.has(shard)) this.#awaitedSince.delete(shard)
+    for (const shard of awaited) if (!this.#awaitedSince.has(shard)) this.#awaitedSince.set(shard, now)
   }
 
   /** The owner that each shard should have; undefined where nobody wants any. */

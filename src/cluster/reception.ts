@@ -6,7 +6,7 @@
  * sends again what it carried: so nothing of it reaches a worker from then on (docs/decisions/epochs-in-messages.md).
  */
 import { ServingEnd } from './channels.ts'
-import { decodeControl, encodeControl, type HandedShard, type ServedShard } from './control.ts'
+import { decodeControl, encodeControl, type HandedShard, type NodeMeasure, type ServedShard } from './control.ts'
 import type { Link } from './link.ts'
 import type { Connection } from './network.ts'
 
@@ -17,6 +17,8 @@ export interface ReceptionOptions {
   readonly onHanded: (shards: readonly HandedShard[]) => void
   /** An operator wants this node to give up its shards. */
   readonly onDrain: () => void
+  /** How far the workers here are, measured now. */
+  readonly measure: () => Promise<NodeMeasure>
   readonly onWarning: (message: string) => void
 }
 
@@ -37,6 +39,8 @@ export class Reception {
   /** By caller. */
   readonly #ends = new Map<string, Served>()
   readonly #listeners = new Set<Connection>()
+  /** Callers whose question for a measure is under way. */
+  readonly #asking = new Set<Connection>()
   #isClosed = false
 
   constructor(options: ReceptionOptions) {
@@ -91,6 +95,7 @@ export class Reception {
         const message = decodeControl(frame)
         if (message.kind === 'ping') connection.send(encodeControl({ kind: 'pong' }))
         if (message.kind === 'drain') this.#options.onDrain()
+        if (message.kind === 'measure') void this.#measure(connection)
         if (message.kind === 'handed' && connection.peer.role === 'node') this.#options.onHanded(message.shards)
       } catch (error) {
         this.#warn(error)
@@ -98,6 +103,21 @@ export class Reception {
       }
     })
     connection.send(encodeControl({ kind: 'serving', shards: this.#options.serving() }))
+  }
+
+  /** One answer a caller at a time: what it asks meanwhile is answered by that. */
+  async #measure(connection: Connection): Promise<void> {
+    if (this.#asking.has(connection)) return
+    this.#asking.add(connection)
+    try {
+      connection.send(encodeControl({ kind: 'measured', ...(await this.#options.measure()) }))
+    } catch (error) {
+      // Whoever asked learns that there is no answer.
+      this.#options.onWarning(`it could not be told how far the workers are: ${String(error)}`)
+      connection.close()
+    } finally {
+      this.#asking.delete(connection)
+    }
   }
 
   #warn(error: unknown): void {

@@ -63,6 +63,9 @@ export class BatchBuilder {
   get length(): number {
     return this.#length
   }
+  get recordCount(): number {
+    return this.#addresses.length
+  }
   get isFull(): boolean {
     return this.#length >= BATCH_BYTES_MAX
   }

@@ -14,7 +14,7 @@
 import { assert } from '../aggregate/assert.ts'
 import type { BatchBuilder, BatchPlace } from './batch.ts'
 import { newestClaimedJournal } from './claim.ts'
-import { JournalBroken, storageFull } from './error.ts'
+import { isOutOfRoom, JournalBroken, storageFull } from './error.ts'
 import { journalPath, JOURNALS_PATH, numbersOf, segmentPath } from './path.ts'
 import { isStorageFull, type LogFile, type Storage } from './storage.ts'
 import type { StreamHash } from './stream.ts'
@@ -49,6 +49,8 @@ export class Journal {
   /** Where a segment is to end before it is full. */
   #early: { readonly segment: number; readonly end: number } | undefined
   #state: 'open' | 'broken' | 'closed' = 'open'
+  /** Bytes of the batch that there was no room for last; 0 where there was. */
+  #refusedBytes = 0
 
   private constructor(storage: Storage, number: number, options: JournalOptions, segment: OpenSegment) {
     this.#storage = storage
@@ -81,6 +83,15 @@ export class Journal {
     return this.#placeAfter(this.#segment.number, this.#segment.offset, this.#batchNumber)
   }
 
+  /** The last batch found no room. */
+  get isFull(): boolean {
+    return this.#refusedBytes > 0
+  }
+  /** Whether the file that is written is where others look for it: not on a volume that was taken away. */
+  get isInPlace(): boolean {
+    return this.#storage.exists(segmentPath(this.number, this.#segment.number))
+  }
+
   /** Where the batch after the one of this place and length will stand. */
   placeAfter(place: BatchPlace, length: number): BatchPlace {
     return this.#placeAfter(place.segment, place.offset + length, place.number + 1)
@@ -105,14 +116,37 @@ export class Journal {
     const segment = this.#segment
     assert(isThere(batch.place, this.place), 'batches are appended one after the other, each where it was built for')
     const isLast = segment.offset + batch.length >= this.#endOf(segment.number)
-    if (isLast) this.#next ??= await this.#createNext()
-    await this.#allocate(segment.offset + batch.length)
+    try {
+      if (isLast) this.#next ??= await this.#createNext()
+      await this.#allocate(segment.offset + batch.length)
+    } catch (error) {
+      this.#refusedBytes = batch.length
+      throw error
+    }
+    this.#refusedBytes = 0
     await this.#breaking('batch', async () => {
       await segment.file.write(segment.offset, batch.finish(isLast))
       await segment.file.sync()
     })
     segment.offset += batch.length
     this.#batchNumber += 1
+  }
+
+  /**
+   * Looks for the room that there was not: `isFull` says whether there is none still. While nothing is appended.
+   * @throws JournalBroken
+   */
+  async findRoom(): Promise<void> {
+    if (this.#state !== 'open' || !this.isFull) return
+    const segment = this.#segment
+    const end = segment.offset + this.#refusedBytes
+    try {
+      if (end >= this.#endOf(segment.number)) this.#next ??= await this.#createNext()
+      await this.#allocate(end)
+      this.#refusedBytes = 0
+    } catch (error) {
+      if (!isOutOfRoom(error)) throw error
+    }
   }
 
   async close(): Promise<void> {

@@ -48,6 +48,24 @@ interface OwnedShard {
   isServed: boolean
 }
 
+/** How far what is durable is behind what was decided: the head of the log. */
+export interface Lag {
+  readonly records: number
+  readonly bytes: number
+  /** How long the oldest of them has waited; 0 where there are none. */
+  readonly oldestMs: number
+}
+
+/** A shard that is served. */
+export interface ShardHead {
+  readonly shard: number
+  readonly epoch: number
+  /** Of its newest durable event. */
+  readonly seq: number
+  /** Events that were decided and are not durable yet. */
+  readonly undurable: number
+}
+
 const NOT_DURABLE = -1
 
 /** A batch that is complete and waits to be appended. */
@@ -56,6 +74,8 @@ export interface CutBatch {
   readonly length: number
   readonly builder: BatchBuilder
   readonly seqs: ReadonlyMap<number, number>
+  /** When its first record was added, on the monotonic clock. */
+  readonly since: number
 }
 
 export class Log {
@@ -74,6 +94,10 @@ export class Log {
   /** Two builders in turn: one is being written while the next accumulates. */
   #batch: BatchBuilder
   #spare: BatchBuilder
+  /** When the first record of the batch under construction was added, on the monotonic clock. */
+  #batchSince = 0
+  /** The batch that is being made durable. */
+  #appending: CutBatch | undefined
   #index: OpenIndex
   #touched = new Set<OwnedShard>()
   /** The batch under construction ends its segment. */
@@ -115,9 +139,35 @@ export class Log {
   get journal(): number {
     return this.#journal.number
   }
-  get ownedShards(): readonly { readonly shard: number; readonly epoch: number; readonly seq: number }[] {
+  get ownedShards(): readonly ShardHead[] {
     const served = [...this.#owned.values()].filter(({ isServed }) => isServed)
-    return served.map(({ shard, epoch, durableSeq }) => ({ shard, epoch, seq: durableSeq }))
+    return served.map(({ shard, epoch, seq, durableSeq }) => ({
+      shard,
+      epoch,
+      seq: durableSeq,
+      undurable: seq - durableSeq,
+    }))
+  }
+  /** Measured now, against the head. */
+  get lag(): Lag {
+    const accumulating = { builder: this.#batch, length: this.#batch.length, since: this.#batchSince }
+    const waiting = [this.#appending, accumulating].filter((batch) => batch !== undefined && !batch.builder.isEmpty)
+    const sum = (of: (batch: Pick<CutBatch, 'builder' | 'length'>) => number): number =>
+      waiting.reduce((total, batch) => total + of(batch!), 0)
+    const oldest = waiting[0]?.since
+    return {
+      records: sum(({ builder }) => builder.recordCount),
+      bytes: sum(({ length }) => length),
+      oldestMs: oldest === undefined ? 0 : Math.max(0, Math.round(this.#clock.monotonic() - oldest)),
+    }
+  }
+  /** The last batch found no room on the disk. */
+  get isFull(): boolean {
+    return this.#journal.isFull
+  }
+  /** Whether the journal's file is where others look for it. */
+  get isInPlace(): boolean {
+    return this.#journal.isInPlace
   }
   get refusedShards(): ReadonlyMap<number, PenholdError> {
     return this.#refused
@@ -184,6 +234,7 @@ export class Log {
     const { claim, reigns, seq, position } = inheritance
     const { shard, epoch } = claim
     this.positions.observe(position)
+    this.#adding()
     const from = addOpening(this.#batch, inheritance, this.#clock.now())
     const reign: Reign = { epoch, journal: this.journal, from, until: undefined }
     const owned = { shard, epoch, reigns: [...reigns, reign], seq, durableSeq: NOT_DURABLE, isServed: false }
@@ -221,6 +272,7 @@ export class Log {
     this.#touched.add(owned)
     parts.epoch = owned.epoch
     parts.seq = owned.seq
+    this.#adding()
     return this.#batch.add(stream, parts)
   }
 
@@ -239,7 +291,7 @@ export class Log {
     this.#batch = this.#spare
     this.#spare = builder
     this.#batch.begin(this.#journal.placeAfter(place, builder.length))
-    return { place, length: builder.length, builder, seqs }
+    return { place, length: builder.length, builder, seqs, since: this.#batchSince }
   }
 
   /**
@@ -248,7 +300,9 @@ export class Log {
    * @throws JournalBroken: this log is at its end.
    */
   async append(cut: CutBatch): Promise<void> {
+    this.#appending = cut
     await this.#journal.append(cut.builder)
+    this.#appending = undefined
     const { segment } = this.#journal.place
     const isLast = segment !== cut.place.segment
     this.#index.add({ ...cut.place, length: cut.length, isLast })
@@ -286,7 +340,13 @@ export class Log {
       if (owned.durableSeq === NOT_DURABLE) this.#owned.delete(shard)
     }
     this.#touched = new Set()
+    this.#appending = undefined
     this.#batch.begin(this.#journal.place)
+  }
+
+  /** Looks for the room that the last batch did not find. While nothing is appended. @throws JournalBroken */
+  findRoom(): Promise<void> {
+    return this.#journal.findRoom()
   }
 
   /**
@@ -342,6 +402,7 @@ export class Log {
   /** Ends the journal on purpose: whoever comes next finds nothing in doubt. */
   async close(): Promise<void> {
     assert(this.#batch.isEmpty, 'a log is closed when its last batch is durable')
+    this.#adding()
     this.#batch.add(NO_STREAM, closingParts(this.#clock.now()))
     await this.append(this.cut())
     await this.#catalog.adopt(this.#index)
@@ -352,6 +413,10 @@ export class Log {
   async abandon(): Promise<void> {
     await this.#journal.close().catch(() => undefined)
     await this.#catalog.close()
+  }
+
+  #adding(): void {
+    if (this.#batch.isEmpty) this.#batchSince = this.#clock.monotonic()
   }
 
   async #takeOver(shards: readonly number[]): Promise<void> {

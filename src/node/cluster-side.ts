@@ -4,7 +4,8 @@
  */
 import { definitionError } from '../aggregate/error.ts'
 import { Directory } from '../cluster/directory.ts'
-import { Ownership } from '../cluster/ownership.ts'
+import type { NodeMeasure } from '../cluster/control.ts'
+import { Ownership, type OwnershipCondition } from '../cluster/ownership.ts'
 import { ownerName, Peers } from '../cluster/peers.ts'
 import type { Leases, Member, View } from '../cluster/leases.ts'
 import { addressUnreachable } from '../cluster/error.ts'
@@ -46,6 +47,8 @@ export interface ClusterSideOptions {
   readonly clock: Clock
   readonly router: Router
   readonly onWarning: (message: string) => void
+  /** How far the workers are, measured now. */
+  readonly measure: () => Promise<NodeMeasure>
 }
 
 export class ClusterSide {
@@ -79,6 +82,7 @@ export class ClusterSide {
         onWarning('told to hand over all shards: this node takes none again until it is started anew')
         void this.drain(DRAIN_MS)
       },
+      measure: () => this.#options.measure(),
       onWarning,
     })
   }
@@ -91,6 +95,11 @@ export class ClusterSide {
 
   get view(): View | undefined {
     return this.#ownership?.view
+  }
+
+  /** Undefined before it joins. */
+  get condition(): OwnershipCondition | undefined {
+    return this.#ownership?.condition
   }
 
   /** What a worker of this node is called among the routes. */

@@ -11,6 +11,7 @@ import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
+import { parseAddress } from '../cluster/network.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
 
@@ -42,6 +43,12 @@ export interface NetworkSettings {
   readonly tls?: TlsOptions
 }
 
+/** Where a node answers probes: `/health/live` and `/health/ready`. */
+export interface HealthSettings {
+  /** `host:port`; port 0 takes a free one. Default: nowhere. Whoever reaches it is told names and numbers. */
+  readonly listen?: string
+}
+
 export interface ClusterDefinition {
   /** Names the cluster; data belongs to the cluster that made it. */
   readonly name: string
@@ -57,6 +64,7 @@ export interface ClusterDefinition {
   /** Where the nodes of a cluster find each other. Default: none; one process owns everything. */
   readonly redis?: RedisSettings | undefined
   readonly network?: NetworkSettings
+  readonly health?: HealthSettings
   /** What humans call this node, in a cluster of several. Default: host name and process id. */
   readonly nodeName?: string
   /** Its share of the shards is in proportion to it. Default 1. */
@@ -80,7 +88,7 @@ export interface ClusterConfig extends Required<Omit<ClusterDefinition, 'limits'
 export type Overrides = Partial<
   Pick<
     ClusterDefinition,
-    'dataDir' | 'workers' | 'shards' | 'segmentBytes' | 'redis' | 'network' | 'nodeName' | 'weight'
+    'dataDir' | 'workers' | 'shards' | 'segmentBytes' | 'redis' | 'network' | 'health' | 'nodeName' | 'weight'
   >
 > & {
   readonly limits?: Partial<Limits>
@@ -90,6 +98,7 @@ export type Overrides = Partial<
 const SHARDS_MAX = 4096
 const WORKERS_MAX = 256
 const WEIGHT_MAX = 1_000
+const HEALTH_SETTINGS = ['listen']
 const NETWORK_SETTINGS = ['listen', 'advertise', 'secrets', 'tls']
 const DEFAULT_LIMITS: Limits = { ...DEFAULT_ACTOR_LIMITS, underWayMax: 100_000 }
 const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30_000, leaseMs: 3_000 }
@@ -118,6 +127,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
     segmentBytes: definition.segmentBytes ?? 64 * 1024 * 1024,
     redis: definition.redis,
     network: definition.network ?? {},
+    health: definition.health ?? {},
     nodeName: definition.nodeName ?? `${hostname()}-${process.pid}`,
     weight: definition.weight ?? 1,
     limits: { ...DEFAULT_LIMITS, ...definition.limits },
@@ -127,6 +137,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   }
   checkSettings(name, definition, config)
   checkNumbers(config)
+  if (config.health.listen !== undefined) parseAddress(config.health.listen)
   return config
 }
 
@@ -186,8 +197,10 @@ function checkShape(definition: ClusterDefinition): void {
   if (wrong !== undefined) throw definitionError(`the cluster's ${wrong} not what defineCluster takes`)
 }
 
-function wrongPart({ limits, timeouts, network, onTellFailed, onWarning }: ClusterDefinition): string | undefined {
+function wrongPart(definition: ClusterDefinition): string | undefined {
+  const { limits, timeouts, network, health, onTellFailed, onWarning } = definition
   if (network !== undefined && !isObject(network)) return 'network is'
+  if (health !== undefined && !isObject(health)) return 'health is'
   if (limits !== undefined && !isObject(limits)) return 'limits are'
   if (timeouts !== undefined && !isObject(timeouts)) return 'timeouts are'
   if (onTellFailed !== undefined && typeof onTellFailed !== 'function') return 'onTellFailed is'
@@ -222,6 +235,7 @@ function checkSettings(name: string, definition: ClusterDefinition, config: Clus
   }
   check('', definition, Object.keys(config))
   check('network.', definition.network ?? {}, NETWORK_SETTINGS)
+  check('health.', definition.health ?? {}, HEALTH_SETTINGS)
   check('limits.', definition.limits ?? {}, Object.keys(DEFAULT_LIMITS))
   check('timeouts.', definition.timeouts ?? {}, Object.keys(DEFAULT_TIMEOUTS))
 }

@@ -14,6 +14,7 @@ import type { ClusterPorts } from './cluster-side.ts'
 import { configUrl, loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
 import { identify, makeDirectory } from './data-directory.ts'
 import { lockDirectory } from './directory-lock.ts'
+import { openHealthEndpoints, type HealthEndpoints } from './health-endpoints.ts'
 import { openSurroundings } from './surroundings.ts'
 import { RunningNode, type Node, type NodePorts } from './running-node.ts'
 import { startInline, startThreaded } from './worker-handle.ts'
@@ -34,18 +35,26 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
   const id = randomUUID()
   const lock = { dataDir, clock: systemClock, onWarning }
   const unlock = await lockDirectory(redis === undefined ? lock : { ...lock, shareAs: id })
+  let health: HealthEndpoints | undefined
+  const end = async (): Promise<void> => {
+    await health?.close()
+    await unlock()
+  }
   try {
+    const { listen } = source.config.health
+    if (listen !== undefined) health = await openHealthEndpoints(source.config, listen)
     // Those of others that share the directory may be in use.
     if (redis === undefined) await new FileStorage(dataDir, blocking).removeLeftovers()
     const storage = new FileStorage(dataDir, pooled)
     const identity = await identify(storage, source.config)
     const cluster = redis === undefined ? undefined : await clusterPorts(source.config, { redis, storage, id })
-    const ports = systemPorts(source, identity, { storage, onClosed: unlock })
-    const node = new RunningNode(source.config, identity, { ...ports, cluster })
+    const ports = systemPorts(source, identity, { storage, onClosed: end })
+    const node = new RunningNode(source.config, identity, { ...ports, cluster, health: health?.address })
+    health?.speakFor(node)
     await node.start()
     return node
   } catch (error) {
-    await unlock()
+    await end()
     throw isStorageFull(error) ? storageFull(error) : error
   }
 }

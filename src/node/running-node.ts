@@ -4,6 +4,7 @@
  */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import type { PenholdError } from '../aggregate/error.ts'
+import type { NodeMeasure } from '../cluster/control.ts'
 import { nodeClosed, quarantined } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import type { Member, View } from '../cluster/leases.ts'
@@ -17,6 +18,8 @@ import { StreamPlacement } from '../log/stream.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
+import { toMeasure, type Examination } from './health.ts'
+import { Pulse } from './pulse.ts'
 import { Quarantine } from './quarantine.ts'
 import { Supervisor } from './supervisor.ts'
 import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
@@ -35,6 +38,8 @@ export interface NodeStatus {
   readonly cluster: View | undefined
   /** For a node of several: what the others are told of it. */
   readonly member: Member | undefined
+  /** `host:port` where it answers probes, where it does. */
+  readonly health: string | undefined
 }
 
 /** A running node. Close it, or let `await using` do so: what was asked is answered and made durable first. */
@@ -60,6 +65,8 @@ export interface NodePorts {
   onClosed(): Promise<void>
   /** For a node that is one of several. Without it, it owns everything. */
   readonly cluster?: ClusterPorts | undefined
+  /** Where it answers probes. */
+  readonly health?: string | undefined
 }
 
 export class RunningNode implements Node, RefHost {
@@ -73,6 +80,11 @@ export class RunningNode implements Node, RefHost {
   readonly #supervisor: Supervisor
   readonly #cluster: ClusterSide | undefined
   readonly #workers: number
+  readonly #pulse: Pulse
+  /** For a node alone: the shards of each worker. */
+  readonly #shardsOfWorker: (worker: number) => readonly number[]
+  #isServing = false
+  #examining: Promise<Examination> | undefined
   #closing: Promise<void> | undefined
 
   constructor(config: ClusterConfig, identity: ClusterIdentity, ports: NodePorts) {
@@ -98,11 +110,14 @@ export class RunningNode implements Node, RefHost {
       ...(side === undefined ? {} : { onElsewhere: () => undefined }),
     })
     this.#quarantine = new Quarantine(clock)
-    const sideOptions = { identity: { ...identity }, workers: this.#workers, clock, router: this.#router, onWarning }
+    this.#pulse = new Pulse(clock)
+    const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
+    const parts = { clock, router: this.#router, onWarning, measure }
+    const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }
     this.#cluster = side && new ClusterSide({ ...sideOptions, ports: side })
     const cluster = this.#cluster
     const ownerOf = (worker: number): string => cluster?.ownerOf(worker) ?? `worker-${worker}`
-    const shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
+    this.#shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
@@ -112,7 +127,7 @@ export class RunningNode implements Node, RefHost {
       ownerOf,
       onWorker: (worker, handle) => cluster?.setWorker(worker, handle),
       onLost: (worker, lost) => cluster?.lost(worker, lost),
-      start: (worker, events) => ports.startWorker(shardsOfWorker(worker), events),
+      start: (worker, events) => ports.startWorker(this.#shardsOfWorker(worker), events),
     })
   }
 
@@ -128,6 +143,7 @@ export class RunningNode implements Node, RefHost {
   async start(): Promise<void> {
     if (this.#cluster === undefined) await this.#supervisor.start(this.#workers)
     else await this.#join(this.#cluster)
+    this.#isServing = true
   }
 
   async #join(cluster: ClusterSide): Promise<void> {
@@ -157,7 +173,31 @@ export class RunningNode implements Node, RefHost {
       underWay: this.#router.underWay,
       cluster: this.#cluster?.view,
       member: this.#cluster?.member,
+      health: this.#ports.health,
     }
+  }
+
+  /** How it is now, by asking its workers. Whoever asks while others wait for the answer waits for the same. */
+  examine(): Promise<Examination> {
+    this.#examining ??= this.#examine().finally(() => (this.#examining = undefined))
+    return this.#examining
+  }
+
+  async #examine(): Promise<Examination> {
+    const workers = await this.#pulse.take(this.#supervisor.handles)
+    const ownership = this.#cluster?.condition
+    const lost = workers.flatMap((reading, worker) => {
+      if (reading.kind !== 'answered') return []
+      const { shards, refused } = reading.status
+      const known = new Set([...shards, ...refused].map(({ shard }) => shard))
+      return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
+    })
+    return { phase: this.#phase, workers, ownership, lost }
+  }
+
+  get #phase(): Examination['phase'] {
+    if (this.#closing !== undefined) return 'stopping'
+    return this.#isServing ? 'serving' : 'starting'
   }
 
   close(): Promise<void> {

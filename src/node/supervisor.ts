@@ -83,6 +83,11 @@ export class Supervisor {
     this.#watch()
   }
 
+  /** By worker; undefined for one that is being replaced. */
+  get handles(): readonly (WorkerHandle | undefined)[] {
+    return this.#charges.map(({ handle }) => handle)
+  }
+
   status(): Promise<(Awaited<ReturnType<WorkerHandle['status']>> | undefined)[]> {
     return Promise.all(this.#charges.map(async ({ handle }) => handle?.status()))
   }

@@ -5,18 +5,19 @@ import type { Failure } from '../actor/message.ts'
 import { fromFailure } from '../actor/error.ts'
 import { createLinkPair, type Link } from '../cluster/link.ts'
 import type { Clock } from '../log/clock.ts'
+import type { ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import { startThread } from '../platform/thread.ts'
 import type { ClusterConfig, Overrides } from './config.ts'
 import { createProgressMemory, readProgress, type ProgressReading } from './progress.ts'
-import { hostWorker, type OwnedShard, type WorkerHost, type WorkerStatus } from './worker-host.ts'
+import { hostWorker, type WorkerHost, type WorkerStatus } from './worker-host.ts'
 import type { ThreadData } from './worker-thread.ts'
 
 /** What a worker on a thread is asked from outside its mailboxes. */
 export interface WorkerCalls {
   status(): Promise<WorkerStatus>
-  takeOver(shards: readonly number[]): Promise<readonly OwnedShard[]>
+  takeOver(shards: readonly number[]): Promise<readonly ShardHead[]>
   prepareRelease(): Promise<void>
   release(shards: readonly number[], ms: number): Promise<void>
 }
@@ -51,7 +52,7 @@ export interface WorkerHandle {
   /** Undefined where the worker ends before it can say. */
   status(): Promise<WorkerStatus | undefined>
   /** As those of WorkerHost; undefined where the worker ends before it is done. */
-  takeOver(shards: readonly number[]): Promise<readonly OwnedShard[] | undefined>
+  takeOver(shards: readonly number[]): Promise<readonly ShardHead[] | undefined>
   prepareRelease(): Promise<void>
   release(shards: readonly number[], ms: number): Promise<void>
   /** One more link to the worker, for a sender on another node, that speaks this version of the protocol. */
@@ -209,7 +210,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     link: near,
     position: host.position,
     progress: () => ({ count: 0, isBusy: false, request: 0 }),
-    status: async () => host.status(),
+    status: () => host.status(),
     // What has broken may never say that it is done.
     takeOver: (shards) => Promise.race([host.takeOver(shards), ended]),
     prepareRelease: () => Promise.race([host.prepareRelease(), ended]),

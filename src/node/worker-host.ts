@@ -11,7 +11,7 @@ import { BadFrame, FrameWriter } from '../cluster/frame.ts'
 import { PROTOCOL_VERSION, readMessages, writeReply } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import { isOutOfRoom } from '../log/error.ts'
-import { Log } from '../log/log.ts'
+import { Log, type Lag, type ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import type { ClusterConfig } from './config.ts'
@@ -34,9 +34,10 @@ export interface WorkerHostOptions {
 export interface WorkerHost {
   /** The greatest position in what it took over. */
   readonly position: number
-  readonly status: () => WorkerStatus
+  /** Measured now: with the look, so that what somebody else has claimed does not count. */
+  status(): Promise<WorkerStatus>
   /** Takes shards over; resolves to those that are served from now on. @throws PenholdError `StorageFull` */
-  takeOver(shards: readonly number[]): Promise<readonly OwnedShard[]>
+  takeOver(shards: readonly number[]): Promise<readonly ShardHead[]>
   /** Makes ready for shards to leave. @throws PenholdError `StorageFull` */
   prepareRelease(): Promise<void>
   /** Gives shards up; what takes longer than `ms` to answer is answered with a doubt. */
@@ -47,17 +48,17 @@ export interface WorkerHost {
   close(): Promise<void>
 }
 
-export interface OwnedShard {
-  readonly shard: number
-  readonly epoch: number
-  readonly seq: number
-}
-
 export interface WorkerStatus {
   readonly journal: number
-  readonly shards: readonly OwnedShard[]
-  /** Shards that cannot be opened, with the reason. */
-  readonly refused: readonly { readonly shard: number; readonly reason: string }[]
+  readonly shards: readonly ShardHead[]
+  /** What was decided and is not durable yet. */
+  readonly lag: Lag
+  /** There was no room on the disk for the last batch, and there is none now. */
+  readonly isFull: boolean
+  /** The journal's file is where others look for it; not so where its volume was taken away. */
+  readonly isInPlace: boolean
+  /** Shards that cannot be opened, with the reason: `LogCorrupt`, or `BadDefinition` for events that nothing here can read. */
+  readonly refused: readonly { readonly shard: number; readonly code: string; readonly reason: string }[]
   /** Segments of former owners that end in the middle of a batch, and indexes that had to be made again. */
   readonly tornTails: number
   readonly indexesRebuilt: number
@@ -106,15 +107,25 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     },
     prepareRelease: () => worker.moves.prepareRelease(),
     release: (leaving, ms) => worker.moves.release(leaving, ms),
-    status: () => ({
-      journal: log.journal,
-      shards: log.ownedShards,
-      refused: [...log.refusedShards].map(([shard, { message }]) => ({ shard, reason: message })),
-      tornTails: log.found.tornTails.size,
-      indexesRebuilt: log.found.indexesRebuilt,
-      activeActors: worker.activeActors,
-    }),
+    async status() {
+      await worker.examine()
+      return statusOf(log, worker)
+    },
     close: () => close(worker, log),
+  }
+}
+
+function statusOf(log: Log, { activeActors }: Worker): WorkerStatus {
+  return {
+    journal: log.journal,
+    shards: log.ownedShards,
+    lag: log.lag,
+    isFull: log.isFull,
+    isInPlace: log.isInPlace,
+    refused: [...log.refusedShards].map(([shard, { code, message }]) => ({ shard, code, reason: message })),
+    tornTails: log.found.tornTails.size,
+    indexesRebuilt: log.found.indexesRebuilt,
+    activeActors,
   }
 }
 

@@ -212,7 +212,7 @@ export class SimulatedNode {
       },
       position: host.position,
       progress: () => ({ count: 0, isBusy: false, request: 0 }),
-      status: async () => (worker.thread.isDead ? undefined : host.status()),
+      status: () => call(() => host.status()),
       close: () =>
         new Promise((resolve) => {
           const end = (): void => {

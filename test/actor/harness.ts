@@ -16,8 +16,8 @@ export interface Harness {
   readonly log: Log
   readonly worker: Worker
   readonly warnings: string[]
-  ask(message: Omit<CommandMessage, keyof typeof DEFAULTS> & Partial<CommandMessage>): Promise<Reply>
-  query(stream: string, name: string, epoch?: number): Promise<Reply>
+  readonly ask: (message: Omit<CommandMessage, keyof typeof DEFAULTS> & Partial<CommandMessage>) => Promise<Reply>
+  readonly query: (stream: string, name: string, epoch?: number) => Promise<Reply>
 }
 
 interface Options {

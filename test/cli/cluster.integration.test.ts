@@ -18,10 +18,15 @@ interface StatusJson {
     state: string
     workers: number
     shardsByWorker: number[]
+    lagByWorker?: { state: string; records: number; bytes: number; oldestMs: number }[]
+    silence?: string
   }[]
-  readonly leases: readonly { shard: number; epoch: number; ageMs: number }[]
+  readonly leases: readonly { shard: number; epoch: number; ageMs: number; state?: string; seq?: number }[]
   readonly unowned: readonly number[]
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
+const statesOf = ({ leases }: StatusJson): unknown[] => leases.map(({ state }) => state)
 
 describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
   let redis: RedisProcess
@@ -66,8 +71,11 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     return JSON.parse(penhold(of, 'status', '--json').out) as StatusJson
   }
 
+  /** With the line that says that it serves. */
+  type Started = ChildProcess & { readonly said: string }
+
   /** Resolves when it says that it serves. */
-  async function start({ config, environment }: Cluster, more: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
+  async function start({ config, environment }: Cluster, more: NodeJS.ProcessEnv = {}): Promise<Started> {
     const child = spawn(process.execPath, [main, 'start', '--config', config], {
       env: { ...environment, ...more },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -81,7 +89,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     child.stderr.on('data', (data) => (said += String(data)))
     const [line] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [unknown]
     expect(`${String(line)}${said}`).toContain('serves with')
-    return child
+    return Object.assign(child, { said: String(line) })
   }
 
   async function stop(child: ChildProcess): Promise<number | null> {
@@ -97,7 +105,12 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     await using client = await connect(bank.config, { redis: redis.url })
     await client.ref(Account, '1').ask('deposit', { amount: 1 })
 
-    await expect.poll(() => look(bank).unowned, { timeout: 30_000 }).toEqual([])
+    const settled = Array.from({ length: SHARDS }, () => 'served')
+    const shares = (): unknown[] => [
+      look(bank).members.map(({ shardsByWorker }) => sum(shardsByWorker)),
+      statesOf(look(bank)),
+    ]
+    await expect.poll(shares, { timeout: 30_000 }).toEqual([[4, 4], settled])
     const { members, leases } = look(bank)
     const byName = members.toSorted((a, b) => (a.name < b.name ? -1 : 1))
     expect(byName.map(({ name, workers, state }) => [name, workers, state])).toEqual([
@@ -108,6 +121,10 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     const shown = penhold(bank, 'status', '--shards')
     expect(shown.code).toBe(0)
     expect(shown.out).toMatch(/first +127\.0\.0\.1:\d+ +up +2 [^]*SHARD +NODE[^]*every shard has an owner/)
+    expect(shown.out).toMatch(/^second +0 +4 +writes +\d+ +0 +0 +0 ms$/m)
+    const lag = { state: 'writes', records: 0, bytes: 0, oldestMs: 0 }
+    expect(byName.map(({ lagByWorker }) => lagByWorker)).toMatchObject([[lag, lag], [lag]])
+    expect(sum(leases.map(({ seq }) => seq!))).toBe(1)
 
     expect(penhold(bank, 'drain', 'first')).toMatchObject({ code: 0, out: 'first has no shards\n' })
     const drained = look(bank).members.find(({ name }) => name === 'first')
@@ -124,6 +141,51 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
       code: 1,
       out: expect.stringContaining('without an owner: 8') as string,
     })
+  })
+
+  test('a node that hangs is shown with what it holds, and as silent', async () => {
+    const bank = cluster('timeouts: { leaseMs: 60_000 }')
+    const node = await start(bank, { PENHOLD_NODE_NAME: 'hanging' })
+    await expect.poll(() => look(bank).unowned, { timeout: 30_000 }).toEqual([])
+    node.kill('SIGSTOP')
+    const { members, leases } = look(bank)
+    expect(members).toMatchObject([
+      { name: 'hanging', shardsByWorker: [SHARDS], silence: expect.any(String) as string },
+    ])
+    expect(statesOf({ members, leases, unowned: [] })).toEqual(leases.map(() => undefined))
+    const shown = penhold(bank, 'status')
+    expect(shown).toMatchObject({ code: 0, err: expect.stringContaining('hanging does not say') as string })
+    expect(shown.out).toMatch(/^hanging +0 +8 +silent/m)
+    node.kill('SIGCONT')
+    await expect.poll(() => look(bank).members[0]?.lagByWorker, { timeout: 30_000 }).toHaveLength(1)
+  })
+
+  test('who lacks the secret is shown what Redis knows, and not how far the nodes are', async () => {
+    const bank = cluster()
+    const secret = { PENHOLD_SECRETS: 'a secret of thirty-two characters' }
+    await start(bank, secret)
+    expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string }])
+    expect(look({ ...bank, environment: { ...bank.environment, ...secret } }).members[0]?.lagByWorker).toHaveLength(1)
+  })
+
+  test('a node answers probes where the environment says, and drained it is not ready', async () => {
+    const bank = cluster()
+    const health = '127.0.0.1:0'
+    const first = await start(bank, { PENHOLD_NODE_NAME: 'first', PENHOLD_HEALTH: health })
+    const url = /http:\S+/.exec(first.said)![0]
+    await start(bank, { PENHOLD_NODE_NAME: 'second', PENHOLD_HEALTH: health })
+    const ready = async (): Promise<number> => (await fetch(url)).status
+    expect(await ready()).toBe(200)
+    expect(penhold(bank, 'drain', 'first')).toMatchObject({ code: 0 })
+    expect(await ready()).toBe(503)
+    expect((await fetch(url.replace('ready', 'live'))).status).toBe(200)
+    const taken = { ...bank, environment: { ...bank.environment, PENHOLD_HEALTH: `127.0.0.1:${redis.port}` } }
+    expect(penhold(taken, 'start')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('cannot answer probes') as string,
+    })
+    const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_HEALTH: '8080' } }
+    expect(penhold(wrong, 'start')).toMatchObject({ code: 1, err: expect.stringContaining("'8080'") as string })
   })
 
   test('a second signal ends a node at once', async () => {

@@ -6,9 +6,28 @@ import { encode } from '../../src/log/codec.ts'
 
 const count = fc.nat()
 const served = fc.record({ shard: count, worker: count, epoch: count })
+const worker = fc.record({
+  state: fc.constantFrom('silent' as const, 'writes' as const, 'full' as const),
+  journal: count,
+  records: count,
+  bytes: fc.maxSafeNat(),
+  oldestMs: count,
+})
+const shard = fc.record({
+  shard: count,
+  worker: count,
+  epoch: count,
+  state: fc.constantFrom('served' as const, 'leaving' as const, 'awaited' as const),
+  seq: fc.maxSafeNat(),
+  undurable: count,
+  ms: count,
+})
 const message: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ kind: fc.constant('serving' as const), shards: fc.array(served) }),
   fc.record({ kind: fc.constant('handed' as const), shards: fc.array(fc.record({ shard: count, worker: count })) }),
+  fc.constant({ kind: 'drain' as const }),
+  fc.constant({ kind: 'measure' as const }),
+  fc.record({ kind: fc.constant('measured' as const), workers: fc.array(worker), shards: fc.array(shard) }),
   fc.constant({ kind: 'ping' as const }),
   fc.constant({ kind: 'pong' as const }),
 )
@@ -22,7 +41,9 @@ test('what nodes tell each other arrives as it was said', () => {
 })
 
 test('anything else is a BadFrame', () => {
-  const wrong = [[], [9], [1, 2], [2, 1], [3, 1], ['serving'], [1, -1, 0, 0], [1, 0.5, 0, 0], { kind: 'ping' }, null]
+  const measures = [[7], [7, 1], [7, 1, 1, 0, 0, 0], [7, 1, 3, 0, 0, 0, 0], [7, 0, 0, 0, 0, 3, 0, 0, 0], [7, 0, 1]]
+  const others = [[], [9], [1, 2], [2, 1], [3, 1], [6, 0], ['serving'], [1, -1, 0, 0], [1, 0.5, 0, 0]]
+  const wrong = [...others, ...measures, [7, 2 ** 50, 0, 0, 0, 0, 0], { kind: 'ping' }, null]
   for (const each of wrong) expect(() => decodeControl(encode(each)), JSON.stringify(each)).toThrow(BadFrame)
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (noise) => {

@@ -16,7 +16,7 @@ const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 
 /** The side of a node that serves all shards, over a store that shows it these others. */
 async function startSide(refusing: readonly number[] = []) {
   const clock = new SimulatedClock()
-  const store: { others: readonly Member[]; isSettling: boolean } = { others: [], isSettling: false }
+  const store = { others: [] as readonly Member[], isSettling: false, isAway: false }
   let open = 0
   const released: number[] = []
   const taken: number[] = []
@@ -26,6 +26,7 @@ async function startSide(refusing: readonly number[] = []) {
   const leases: Leases = {
     beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => {
       await gates.beat
+      if (store.isAway) throw new Error('the store is away')
       const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
       const granted = mine.map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
       return { cluster, members: [member, ...store.others], leases: granted, isSettling: store.isSettling }
@@ -72,7 +73,8 @@ async function startSide(refusing: readonly number[] = []) {
     takeOver: async (shards) => {
       taken.push(...shards)
       await gates.takeOver
-      return shards.filter((shard) => !refused.has(shard)).map((shard) => ({ shard, epoch: 1, seq: 0 }))
+      const served = shards.filter((shard) => !refused.has(shard))
+      return served.map((shard) => ({ shard, epoch: 1, seq: 0, undurable: 0 }))
     },
     prepareRelease: async () => undefined,
     release: async (shards) => {
@@ -99,6 +101,7 @@ async function startSide(refusing: readonly number[] = []) {
     clock,
     router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame }),
     onWarning: () => undefined,
+    measure: async () => ({ workers: [], shards: [] }),
   })
   await side.listen()
   side.setWorker(0, worker as WorkerHandle)
@@ -184,4 +187,33 @@ test('what is handed to a node that drains is taken and handed on', async () => 
   await beat()
   await drained
   expect(released.filter((shard) => shard === given)).toHaveLength(2)
+})
+
+test('a shard that was granted and is not served is awaited, for longer and longer, until it is', async () => {
+  const { side, refused, beat } = await startSide()
+  expect(side.condition).toMatchObject({ awaited: [], isDraining: false, storeAwayMs: undefined })
+  refused.add(2)
+  side.lost(0, [2])
+  // The store has heard that it is not held, and grants it once more.
+  for (let beats = 0; beats < 5; beats += 1) {
+    await beat()
+    expect(side.condition?.awaited).toEqual([{ shard: 2, worker: 0, ms: beats * BEAT }])
+  }
+  refused.clear()
+  for (let beats = 0; beats < 20; beats += 1) await beat()
+  expect(side.condition?.awaited).toEqual([])
+})
+
+test('what a node alone cut off from the store has lost to others it awaits no longer than its lease', async () => {
+  const { side, store, beat } = await startSide()
+  store.isAway = true
+  await beat()
+  side.lost(0, [0, 1])
+  expect(side.condition?.awaited.map(({ shard }) => shard)).toEqual([0, 1])
+  for (let beats = 0; beats < 3; beats += 1) await beat()
+  expect(side.condition?.awaited).toEqual([])
+  expect(side.condition?.storeAwayMs).toBeGreaterThanOrEqual(TTL)
+  store.isAway = false
+  await beat()
+  expect(side.condition?.storeAwayMs).toBeUndefined()
 })

@@ -1,0 +1,138 @@
+/**
+ * What an examination of a node means for whoever probes it. Pure.
+ *
+ * - Live: starting the process anew would help nobody. A worker whose thread hangs for good, in a call to a disk that does
+ *   not return, say, keeps its shards for as long as the process lives; so a node with one is not live.
+ * - Ready: what is asked of this node's workers is answered, as far as that is the node's to say. That Redis is away makes
+ *   nobody unready: all nodes would be, and owners serve on. Damage makes nobody unready: what is whole is served, and
+ *   no other node could open the rest.
+ */
+import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/control.ts'
+import type { OwnershipCondition } from '../cluster/ownership.ts'
+import type { WorkerReading } from './pulse.ts'
+import type { WorkerStatus } from './worker-host.ts'
+
+/** A node as it was found when somebody asked. */
+export interface Examination {
+  readonly phase: 'starting' | 'serving' | 'stopping'
+  /** By number. */
+  readonly workers: readonly WorkerReading[]
+  /** For a node that is one of several, once it has joined. */
+  readonly ownership: OwnershipCondition | undefined
+  /** For a node alone: shards that it should serve, and that are neither served nor refused for what is in their files. */
+  readonly lost: readonly number[]
+}
+
+export interface Verdict {
+  readonly isWell: boolean
+  /** One reason a line; none where all is well. Never the text of an error: it would be told to strangers. */
+  readonly why: readonly string[]
+}
+
+/** Beyond the time that a handler may hold its thread, after which the watchdog replaces the worker. */
+export const SILENT_MS = 30_000
+/** A shard that is this node's to serve is taken over by then; else something keeps it from that. */
+export const AWAITED_MS = 10_000
+/** A write or a sync takes no longer, or it is stuck. */
+export const STUCK_MS = 5_000
+
+export function judgeLive({ workers }: Examination, handlerMs: number): Verdict {
+  return verdict(
+    workers.flatMap((reading, worker) =>
+      reading.kind === 'silent' && reading.ms >= handlerMs + SILENT_MS
+        ? [`worker ${worker} has not answered for ${reading.ms} ms`]
+        : [],
+    ),
+  )
+}
+
+export function judgeReady({ phase, workers, ownership, lost }: Examination): Verdict {
+  const damaged = new Set(workers.flatMap((reading) => damagedOf(reading)))
+  const late = (ownership?.awaited ?? []).filter(({ shard, ms }) => ms >= AWAITED_MS && !damaged.has(shard))
+  return verdict([
+    ...(phase === 'serving' ? [] : [`it is ${phase}`]),
+    ...(ownership?.isDraining === true && phase === 'serving' ? ['it hands its shards over (penhold drain)'] : []),
+    ...workers.flatMap((reading, worker) => problemsOf(reading, worker)),
+    ...(late.length === 0 ? [] : [`not taken over within ${AWAITED_MS} ms: ${listed(late.map(({ shard }) => shard))}`]),
+    ...(lost.length === 0 ? [] : [`another process has taken over ${listed(lost)}`]),
+  ])
+}
+
+function verdict(why: readonly string[]): Verdict {
+  return { isWell: why.length === 0, why }
+}
+
+function problemsOf(reading: WorkerReading, worker: number): readonly string[] {
+  if (reading.kind === 'absent') return [`worker ${worker} is being started`]
+  if (reading.kind === 'silent') return [`worker ${worker} has not answered for ${reading.ms} ms`]
+  const { isFull, isInPlace, lag } = reading.status
+  return [
+    ...(isFull ? [`worker ${worker} finds no room on the disk`] : []),
+    ...(isInPlace ? [] : [`worker ${worker} does not find its journal in the data directory`]),
+    ...(lag.oldestMs >= STUCK_MS ? [`worker ${worker} waits for the disk since ${lag.oldestMs} ms`] : []),
+  ]
+}
+
+/** What is told to whoever probes: numbers and names alone. */
+export function toJson({ phase, workers, ownership }: Examination): object {
+  return {
+    phase,
+    workers: workers.map((reading) => (reading.kind === 'answered' ? workerJson(reading.status) : { ...reading })),
+    ...(ownership && {
+      redis: { isAway: ownership.storeAwayMs !== undefined, awayMs: ownership.storeAwayMs ?? 0 },
+      isDraining: ownership.isDraining,
+      awaited: ownership.awaited.map(({ shard, ms }) => ({ shard, ms })),
+      leaving: ownership.leaving,
+    }),
+  }
+}
+
+function workerJson(status: WorkerStatus): object {
+  const { journal, shards, lag, isFull, isInPlace, refused } = status
+  return {
+    kind: 'answered',
+    journal,
+    shards: shards.length,
+    refused: refused.map(({ shard }) => shard),
+    undurable: lag,
+    isFull,
+    isInPlace,
+  }
+}
+
+/** The same for those who ask over the connection for control. */
+export function toMeasure({ workers, ownership }: Examination): NodeMeasure {
+  const leaving = new Set(ownership?.leaving)
+  const shards = workers.flatMap((reading, worker): ShardMeasure[] => {
+    if (reading.kind !== 'answered') return []
+    return reading.status.shards.map((head) => {
+      return { ...head, worker, state: leaving.has(head.shard) ? 'leaving' : 'served', ms: 0 }
+    })
+  })
+  const served = new Set(shards.map(({ shard }) => shard))
+  const awaited = (ownership?.awaited ?? []).filter(({ shard }) => !served.has(shard))
+  return {
+    workers: workers.map(measureOf),
+    shards: [
+      ...shards,
+      ...awaited.map(({ shard, worker, ms }): ShardMeasure => {
+        return { shard, worker, epoch: 0, state: 'awaited', seq: 0, undurable: 0, ms }
+      }),
+    ],
+  }
+}
+
+function measureOf(reading: WorkerReading): WorkerMeasure {
+  if (reading.kind !== 'answered') return { state: 'silent', journal: 0, records: 0, bytes: 0, oldestMs: 0 }
+  const { journal, lag, isFull } = reading.status
+  return { state: isFull ? 'full' : 'writes', journal, ...lag }
+}
+
+function damagedOf(reading: WorkerReading): readonly number[] {
+  const refused = reading.kind === 'answered' ? reading.status.refused : []
+  return refused.filter(({ code }) => code === 'LogCorrupt').map(({ shard }) => shard)
+}
+
+function listed(shards: readonly number[]): string {
+  return `${shards.length === 1 ? 'shard' : 'shards'} ${shards.join(', ')}`
+}

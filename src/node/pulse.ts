@@ -1,0 +1,69 @@
+/**
+ * The pulse: asks a node's workers how they are, and does not wait longer than somebody who probes does. Each has one
+ * question at a time: one that does not answer is not asked over and over, and how long it has not answered is known
+ * from the first question on, however many have come to ask since.
+ */
+import type { Cancel, Clock } from '../log/clock.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+import type { WorkerStatus } from './worker-host.ts'
+
+export type WorkerReading =
+  /** Measured by the worker after it was asked for. */
+  | { readonly kind: 'answered'; readonly status: WorkerStatus }
+  /** It has not answered for so long. */
+  | { readonly kind: 'silent'; readonly ms: number }
+  /** It has ended and is being replaced, or has not started yet. */
+  | { readonly kind: 'absent' }
+
+interface Question {
+  readonly since: number
+  readonly answer: Promise<WorkerReading>
+}
+
+/** Less than the second after which Kubernetes, unless told otherwise, takes a probe for failed. */
+export const ANSWER_MS = 750
+
+const ABSENT: WorkerReading = { kind: 'absent' }
+
+export class Pulse {
+  readonly #clock: Clock
+  readonly #questions = new WeakMap<WorkerHandle, Question>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Resolves within ANSWER_MS. */
+  async take(handles: readonly (WorkerHandle | undefined)[]): Promise<readonly WorkerReading[]> {
+    let cancel: Cancel = () => undefined
+    const isLate = new Promise<undefined>(
+      (resolve) => (cancel = this.#clock.after(ANSWER_MS, () => resolve(undefined))),
+    )
+    const readings = await Promise.all(handles.map((handle) => this.#read(handle, isLate)))
+    cancel()
+    return readings
+  }
+
+  async #read(handle: WorkerHandle | undefined, isLate: Promise<undefined>): Promise<WorkerReading> {
+    if (handle === undefined) return ABSENT
+    let question = this.#questions.get(handle)
+    if (question === undefined) {
+      question = { since: this.#clock.monotonic(), answer: this.#ask(handle) }
+      this.#questions.set(handle, question)
+    }
+    const reading = await Promise.race([question.answer, isLate])
+    return reading ?? { kind: 'silent', ms: Math.round(this.#clock.monotonic() - question.since) }
+  }
+
+  async #ask(handle: WorkerHandle): Promise<WorkerReading> {
+    try {
+      const status = await handle.status()
+      return status === undefined ? ABSENT : { kind: 'answered', status }
+    } catch {
+      // It could not look at its log.
+      return { kind: 'silent', ms: 0 }
+    } finally {
+      this.#questions.delete(handle)
+    }
+  }
+}
