@@ -228,8 +228,9 @@ export class Catalog {
   async #connect(indexes: SegmentIndex[]): Promise<void> {
     const [before, next] = indexes.slice(-2)
     if (before === undefined || next === undefined) return
-    // Where nothing stands in the next segment either, it does not tell whether the index ends too early.
-    const isTold = this.#reaches(before, undefined) || next.firstBatchNumber > 0
+    // Where nothing stands in the next segment either, the index may end too early; or its last batch may be gone, which
+    // was in the page cache alone when somebody made the index.
+    const isTold = next.firstBatchNumber > 0 || (this.#reaches(before, undefined) && isStillTrue(before))
     if (isTold && isFollowed(before, next)) {
       this.#keepWhole(before)
       return
@@ -344,6 +345,11 @@ function isFollowed(before: Neighbour, next: Neighbour): boolean {
   const isTold =
     before.gaps.some(({ to }) => to === Number.POSITIVE_INFINITY) || next.gaps.some(({ from }) => from === 0)
   return isTold || next.firstBatchNumber === 0 || next.firstBatchNumber === before.lastBatchNumber + 1
+}
+
+/** Whether what an index has is still in its segment: it was on the disk, or has just been read. */
+function isStillTrue(index: SegmentIndex): boolean {
+  return index.isDurable || index instanceof OpenIndex
 }
 
 function beginningOf(piece: SegmentPiece): number {

@@ -52,9 +52,9 @@ export async function encodeIndex(
     offset += body.length
     await pause()
   }
-  const { journal, segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast } = index
+  const { journal, segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast, isDurable } = index
   const eventTypes = [...index.eventTypes].toSorted()
-  const batches = { end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast }
+  const batches = { end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast, isDurable }
   const head = encodeHead({ journal, segment, ...batches, eventTypes, sections })
   const prefix = Buffer.alloc(PREFIX_BYTES)
   prefix.writeUInt32LE(MAGIC, 0)
@@ -87,6 +87,7 @@ export class IndexFile {
   readonly lastBatchNumber: number
   readonly firstBatchNumber: number
   readonly isLast: boolean
+  readonly isDurable: boolean
   readonly eventTypes: readonly string[]
   readonly extents: ReadonlyMap<number, Section>
   /** A segment with damage gets no index file: it is read anew each time, so that the damage is not forgotten. */
@@ -106,6 +107,7 @@ export class IndexFile {
     this.lastBatchNumber = head.lastBatchNumber
     this.firstBatchNumber = head.firstBatchNumber
     this.isLast = head.isLast
+    this.isDurable = head.isDurable
     this.eventTypes = head.eventTypes
     this.extents = new Map(head.sections.map((section) => [section.shard, section]))
   }

@@ -26,6 +26,8 @@ export interface Head {
   readonly firstBatchNumber: number
   /** The segment's last batch is in it: what has the index has all of the segment. */
   readonly isLast: boolean
+  /** The segment's own writer made it, behind its syncs. What others make may have a batch that is in the page cache alone. */
+  readonly isDurable: boolean
   readonly eventTypes: readonly string[]
   readonly sections: readonly Section[]
 }
@@ -52,6 +54,7 @@ function isHead(value: unknown, sectionBytes: number): value is Head {
   return (
     [head.journal, head.segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber].every(isCount) &&
     typeof head.isLast === 'boolean' &&
+    typeof head.isDurable === 'boolean' &&
     isBatches(head as Head) &&
     Array.isArray(eventTypes) &&
     eventTypes.every((type) => typeof type === 'string') &&

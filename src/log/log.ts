@@ -314,6 +314,7 @@ export class Log {
     }
     cut.builder.shrink()
     if (isLast) {
+      this.#index.isDurable = true
       this.#adopted = this.#catalog.adopt(this.#index)
       this.#index = new OpenIndex(this.journal, segment)
     }
@@ -405,6 +406,7 @@ export class Log {
     this.#adding()
     this.#batch.add(NO_STREAM, closingParts(this.#clock.now()))
     await this.append(this.cut())
+    this.#index.isDurable = true
     await this.#catalog.adopt(this.#index)
     await this.abandon()
   }

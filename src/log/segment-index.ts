@@ -40,6 +40,8 @@ export class OpenIndex {
   end = 0
   /** The last whole batch says that the next segment's file was made. */
   isLast = false
+  /** All that it has is known to be on the disk: its segment's own writer made it. */
+  isDurable = false
   readonly gaps: Gap[] = []
   readonly harmed: Map<number, Flaw> = new Map()
   #typesSeen = new Set<number>()
