@@ -18,7 +18,7 @@ test('several nodes over one log keep every promise, whatever goes wrong', { tim
   )
 })
 
-test('a command that comes late has no effect a second time', { timeout: 120_000 }, async () => {
+test('what comes late, in whichever epoch, has no effect a second time', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(latePlans, async (plan) => {
       expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
