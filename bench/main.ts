@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureCluster } from './cluster.ts'
 import { measureColdCommands } from './cold-command.ts'
 import { measureColdLoads } from './cold-load.ts'
 import { Dataset, type DatasetPlan } from './dataset.ts'
@@ -11,7 +12,7 @@ import { formatTable, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'N'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
@@ -30,6 +31,7 @@ interface Sizes {
   readonly rounds: number
   readonly seconds: number
   readonly warmUpSeconds: number
+  readonly goneSeconds: number
   readonly plan: DatasetPlan
   /** For R once more: as many accounts as W1 has, so that their states are at hand. */
   readonly fewPlan: DatasetPlan
@@ -39,6 +41,7 @@ const FULL: Sizes = {
   rounds: 3,
   seconds: 3,
   warmUpSeconds: 1,
+  goneSeconds: 60,
   plan: { aggregates: 1_000_000, eventsBetween: 999, lastSegmentFill: 0.9 },
   fewPlan: { aggregates: 1_000, eventsBetween: 299, lastSegmentFill: 0 },
 }
@@ -46,6 +49,7 @@ const QUICK: Sizes = {
   rounds: 1,
   seconds: 0.5,
   warmUpSeconds: 0.5,
+  goneSeconds: 4,
   plan: { aggregates: 20_000, eventsBetween: 20, lastSegmentFill: 0 },
   fewPlan: { aggregates: 1_000, eventsBetween: 10, lastSegmentFill: 0 },
 }
@@ -98,6 +102,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     const { measurePeers } = await import('./peers.ts')
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
+  if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
   if (!['R', 'L', 'S', 'C'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)
   if (only.has('R')) {

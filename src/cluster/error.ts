@@ -85,3 +85,19 @@ export function clusterNotFound(name: string): PenholdError {
     { outcome: 'none', retryable: true, details: { name } },
   )
 }
+
+export function nodeRefused(address: string, cause: Error): PenholdError {
+  return new PenholdError(
+    'NodeRefused',
+    `every node that answers refuses this process. The one at ${address}: ${cause.message}`,
+    { outcome: 'none', retryable: false, details: { address }, cause },
+  )
+}
+
+export function addressUnreachable(address: string, cause: Error): PenholdError {
+  return new PenholdError(
+    'AddressUnreachable',
+    `this node does not reach itself at ${address}, which is where the others are to reach it: ${cause.message}. Set network.advertise to an address of this node that reaches network.listen.`,
+    { outcome: 'none', retryable: true, details: { address }, cause },
+  )
+}

@@ -23,8 +23,8 @@ export interface Member {
   readonly weight: number
   /** The version of the protocol between nodes that it speaks. */
   readonly protocol: number
-  /** One that drains wants no shards any more. */
-  readonly state: 'up' | 'draining'
+  /** One that joins wants no shards yet; one that drains, no more. */
+  readonly state: 'joining' | 'up' | 'draining'
 }
 
 /** The word of the store on who may own a shard. */

@@ -9,7 +9,7 @@
 import type { Cancel, Clock } from '../log/clock.ts'
 import type { HandedShard, ServedShard } from './control.ts'
 import type { Beat, ClusterMark, Lease, Leases, Member, View } from './leases.ts'
-import { ownerName } from './peers.ts'
+import { ownerName, parseOwner } from './peers.ts'
 import { createRing, type RingWorker } from './ring.ts'
 
 /** What it asks of a worker. `undefined` for an answer: the worker has ended. */
@@ -73,7 +73,7 @@ export class Ownership {
   #view: View | undefined
   /** Since when each member is known, on the monotonic clock. */
   #knownSince: ReadonlyMap<string, number> = new Map()
-  #state: Member['state'] = 'up'
+  #state: Member['state'] = 'joining'
   #isNew: boolean
   #isAway = false
   #isClosed = false
@@ -87,8 +87,17 @@ export class Ownership {
     this.#isNew = options.isNew
   }
 
-  /** Joins. Resolves when what the store granted at first is served. @throws PenholdError where the store refuses, or is away */
+  /** Tells the store of this member, who wants nothing yet. @throws PenholdError where the store refuses, or is away */
+  async register(): Promise<void> {
+    await this.#beat({ isFirst: true })
+  }
+
+  /**
+   * Takes part. After `register`, and within a lease of it. Resolves when what the store granted at first is served.
+   * @throws PenholdError where the store refuses, or is away
+   */
   async start(): Promise<void> {
+    this.#state = 'up'
     await this.#beat({ isFirst: true })
     await this.#beat({ isFirst: true })
     await Promise.all(this.#pending)
@@ -128,7 +137,8 @@ export class Ownership {
   async drain(ms: number): Promise<void> {
     this.#state = 'draining'
     const until = this.#options.clock.monotonic() + ms
-    while (this.#served.size > 0 && this.#options.clock.monotonic() < until) {
+    // What another has handed to this node meanwhile arrives, and is handed on.
+    while (this.#served.size + this.#pending.size > 0 && this.#options.clock.monotonic() < until) {
       await this.#beat({ isFirst: false })
       if (!this.#hasHeirs()) return
       // To those the store named last: the log decides who owns what, and the store is told when it is back.
@@ -179,6 +189,8 @@ export class Ownership {
       if (isFirst) throw error
       if (!this.#isAway) events.onWarning(String(error))
       this.#isAway = true
+      // What could not be claimed is tried again all the same: the log decides.
+      this.#arrive([...this.#arriving].map(([shard, { worker }]) => ({ shard, worker })))
       return
     }
     if (this.#isAway) events.onWarning('the lease store answers again')
@@ -295,8 +307,9 @@ export class Ownership {
   #ring(view: View): readonly string[] | undefined {
     const current: (string | undefined)[] = []
     for (const { shard, member, worker } of view.leases) current[shard] = ownerName(member, worker)
-    const isOut = this.#state === 'draining' ? this.#options.member.id : undefined
-    const workers = view.members.filter(({ id, state }) => state === 'up' && id !== isOut).flatMap(workersOf)
+    const self = this.#options.member.id
+    const isIn = ({ id, state }: Member): boolean => (id === self ? this.#state : state) === 'up'
+    const workers = view.members.filter(isIn).flatMap(workersOf)
     if (workers.length === 0) return undefined
     return createRing(workers, this.#options.cluster.shards, current).owners
   }
@@ -381,9 +394,4 @@ export class Ownership {
 /** A member's share is its own; its workers divide it evenly. */
 function workersOf({ id, workers, weight }: Member): RingWorker[] {
   return Array.from({ length: workers }, (_, worker) => ({ name: ownerName(id, worker), weight: weight / workers }))
-}
-
-function parseOwner(owner: string): { readonly member: string; readonly worker: number } {
-  const at = owner.lastIndexOf('/')
-  return { member: owner.slice(0, at), worker: Number(owner.slice(at + 1)) }
 }

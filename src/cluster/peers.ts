@@ -2,12 +2,14 @@
  * Peers: the nodes that this one asks. To each it keeps two connections, one for messages and one for control, so that
  * what says who owns what never queues behind bulk; it calls again when they break, for as long as the peer is a member.
  */
+import { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { AskingEnd } from './channels.ts'
 import { decodeControl, encodeControl, type ControlMessage, type ServedShard } from './control.ts'
+import { nodeRefused } from './error.ts'
 import type { Member } from './leases.ts'
 import type { Link } from './link.ts'
-import { ConnectionError, type Connection, type Greeting, type Network } from './network.ts'
+import { ConnectionError, type Connection, type ConnectionErrorKind, type Greeting, type Network } from './network.ts'
 
 export interface PeersOptions {
   readonly network: Network
@@ -27,10 +29,18 @@ const REDIAL_MS_MAX = 2_000
 const PING_MS = 1_000
 /** A peer that has said nothing for so long on the connection for control is taken for gone. */
 const SILENCE_MS = 3_000
+/** An operator has to change something on one of both ends. */
+const REFUSALS: ReadonlySet<ConnectionErrorKind> = new Set(['other-cluster', 'other-protocol', 'unproven', 'untrusted'])
 
 /** What a member's worker is called among the routes. */
 export function ownerName(member: string, worker: number): string {
   return `${member}/${worker}`
+}
+
+/** What `ownerName` made. */
+export function parseOwner(owner: string): { readonly member: string; readonly worker: number } {
+  const at = owner.lastIndexOf('/')
+  return { member: owner.slice(0, at), worker: Number(owner.slice(at + 1)) }
 }
 
 export class Peers {
@@ -51,6 +61,19 @@ export class Peers {
     }
     for (const { id, address } of members) {
       if (!this.#peers.has(id)) this.#peers.set(id, new Peer(id, address, this.#options))
+    }
+  }
+
+  /**
+   * Resolves as soon as one peer has let this process in, or when none is there that answers.
+   * @throws PenholdError `NodeRefused` where all that answer refuse it
+   */
+  async meet(): Promise<void> {
+    try {
+      await Promise.any([...this.#peers.values()].map(({ firstTry }) => firstTry))
+    } catch (error) {
+      const refusal = (error as AggregateError).errors.find((each) => each instanceof PenholdError)
+      if (refusal !== undefined) throw refusal
     }
   }
 
@@ -77,6 +100,8 @@ export class Peers {
 /** One peer, called again and again until it is closed. */
 class Peer {
   readonly address: string
+  /** Settles when it was called once; rejects with why it was in vain, a PenholdError where it refuses this process. */
+  readonly firstTry: Promise<void>
   readonly #id: string
   readonly #options: PeersOptions
   #open: Connection[] = []
@@ -92,7 +117,8 @@ class Peer {
     this.#id = id
     this.address = address
     this.#options = options
-    void this.#dial()
+    this.firstTry = this.#dial()
+    this.firstTry.catch(() => undefined)
   }
 
   get isReached(): boolean {
@@ -114,6 +140,7 @@ class Peer {
     this.#hangUp()
   }
 
+  /** @throws PenholdError `NodeRefused`, ConnectionError */
   async #dial(): Promise<void> {
     const { network, greeting } = this.#options
     const connect = async (purpose: Greeting['purpose']): Promise<void> => {
@@ -130,7 +157,7 @@ class Peer {
     } catch (error) {
       this.#warn(error)
       this.#redial()
-      return
+      throw error instanceof ConnectionError && REFUSALS.has(error.kind) ? nodeRefused(this.address, error) : error
     }
     if (this.#isClosed) return this.#hangUp()
     const [control, messages] = this.#open
@@ -196,7 +223,7 @@ class Peer {
     this.#hangUp()
     if (this.#isClosed) return
     this.#stopTimer()
-    this.#stopTimer = this.#options.clock.after(this.#redialMs, () => void this.#dial())
+    this.#stopTimer = this.#options.clock.after(this.#redialMs, () => void this.#dial().catch(() => undefined))
     this.#redialMs = Math.min(REDIAL_MS_MAX, this.#redialMs * 2)
   }
 

@@ -2,11 +2,13 @@
  * The side of a node that it turns to the other nodes: who they are, what they serve, what they ask, and what moves
  * between them and this one.
  */
+import { definitionError } from '../aggregate/error.ts'
 import { Directory } from '../cluster/directory.ts'
 import { Ownership } from '../cluster/ownership.ts'
 import { ownerName, Peers } from '../cluster/peers.ts'
 import type { Leases, Member, View } from '../cluster/leases.ts'
-import type { Greeting, Listener, Network } from '../cluster/network.ts'
+import { addressUnreachable } from '../cluster/error.ts'
+import { ConnectionError, parseAddress, type Greeting, type Listener, type Network } from '../cluster/network.ts'
 import { Reception } from '../cluster/reception.ts'
 import type { Router } from '../cluster/router.ts'
 import { PROTOCOL_VERSION } from '../cluster/wire.ts'
@@ -15,6 +17,9 @@ import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { hash64 } from '../log/stream.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
+const CONNECT_MS = 3_000
+/** Hosts that stand for all addresses of a machine. */
+const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 /** After so long the rest goes at the pace of the heartbeats. */
 const DRAIN_MS = 60_000
 
@@ -100,7 +105,11 @@ export class ClusterSide {
     this.#listener = await network.listen(listen, greeting, (connection) => this.#reception.accept(connection))
   }
 
-  /** Joins the others. Resolves when what was granted at first is served. @throws PenholdError `LeasesUnavailable`, `ClusterNameTaken` */
+  /**
+   * Joins the others. Resolves when what was granted at first is served.
+   * @throws PenholdError `LeasesUnavailable`, `ClusterNameTaken`, `BadDefinition`; `AddressUnreachable` and `NodeRefused`, so that nobody
+   * owns shards whom the others cannot ask
+   */
   async join(): Promise<void> {
     const { ports, identity, clock, onWarning } = this.#options
     const { clusterId, shards } = identity
@@ -123,7 +132,27 @@ export class ClusterSide {
       },
     })
     for (const [worker, handle] of this.#handles) this.#ownership.setWorker(worker, handle)
+    await this.#reachSelf()
+    await this.#ownership.register()
+    await this.#peers.meet()
     await this.#ownership.start()
+  }
+
+  async #reachSelf(): Promise<void> {
+    const { id, network } = this.#options.ports
+    const { address } = this.#member()
+    if (EVERYWHERE.has(parseAddress(address).host)) {
+      throw definitionError(
+        `the other nodes cannot reach this one at '${address}', which only says that it listens everywhere. Set network.advertise to its own host and port.`,
+      )
+    }
+    try {
+      const connection = await network.connect(address, this.#greeting('control'), { timeoutMs: CONNECT_MS })
+      connection.close()
+      if (connection.peer.member !== id) throw new ConnectionError('stranger', 'another node answers there')
+    } catch (error) {
+      throw error instanceof ConnectionError ? addressUnreachable(address, error) : error
+    }
   }
 
   /** A worker serves, with nothing of its own yet; or, undefined, it has ended. */

@@ -20,7 +20,8 @@ const LOOK_AGAIN_MS = 100
  *
  * `config` is the same as the nodes': its URL or path, or the config itself.
  *
- * @throws PenholdError `ClusterNotFound`, `LeasesUnavailable`, `BadDefinition`
+ * @throws PenholdError `ClusterNotFound`, `LeasesUnavailable`, `BadDefinition`; `NodeRefused` where the nodes do not let
+ * this process in
  */
 export async function connect(config: URL | string | ClusterConfig, options: ClientOptions = {}): Promise<Client> {
   const resolved = await resolve(config, options)
@@ -31,17 +32,15 @@ export async function connect(config: URL | string | ClusterConfig, options: Cli
     )
   }
   const { leases, network } = await openSurroundings(resolved, redis)
+  let client: RunningClient | undefined
   try {
     const view = await find(name, leases, timeouts.askMs)
-    return new RunningClient(resolved, view, {
-      clock: systemClock,
-      random: systemRandom,
-      leases,
-      network,
-      id: randomUUID(),
-    })
+    const ports = { clock: systemClock, random: systemRandom, leases, network, id: randomUUID() }
+    client = new RunningClient(resolved, view, ports)
+    await client.meet()
+    return client
   } catch (error) {
-    await leases.close()
+    await (client ?? leases).close()
     throw error
   }
 }

@@ -117,6 +117,11 @@ export class RunningClient implements Client, RefHost {
     this.#lookIn(LOOK_MS)
   }
 
+  /** Resolves as soon as one node has let this client in, or when none answers. @throws PenholdError `NodeRefused` */
+  meet(): Promise<void> {
+    return this.#peers.meet()
+  }
+
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
     checkAddressed(this.#config, aggregate, 'client')
     return createRef(this, aggregate, id)

@@ -1,7 +1,9 @@
 /** What a process needs to meet the others of a cluster: the lease store and the network. Loaded only where one does. */
 import type { Leases } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
+import { Refusals } from '../cluster/refusals.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
+import { systemClock } from '../platform/system.ts'
 import type { ClusterConfig } from './config.ts'
 
 /** An answer of the lease store takes less than a third of a lease, so that one that fails can be asked for again in time. */
@@ -18,9 +20,14 @@ export async function openSurroundings(config: ClusterConfig, redis: RedisSettin
 }
 
 /** @throws PenholdError `BadDefinition` where the settings cannot work */
-export async function openNetwork({ network: { secrets, tls } }: ClusterConfig): Promise<Network> {
+export async function openNetwork({ network: { secrets, tls }, onWarning }: ClusterConfig): Promise<Network> {
   const { TcpNetwork } = await import('../platform/tcp-network.ts')
-  return new TcpNetwork({ ...(secrets && { secrets }), ...(tls && { tls }) })
+  const refusals = new Refusals(systemClock, onWarning)
+  return new TcpNetwork({
+    ...(secrets && { secrets }),
+    ...(tls && { tls }),
+    onRefused: (error, from) => refusals.add(error, from),
+  })
 }
 
 /** @throws PenholdError `BadDefinition` where the settings cannot work */

@@ -192,22 +192,28 @@ export interface InlineOptions {
 /** Starts a worker on this thread. There is no watchdog for it: whoever is stuck here is the watchdog too. */
 export async function startInline(options: InlineOptions, events: WorkerEvents): Promise<WorkerHandle> {
   const [near, far] = createLinkPair(options.clock)
+  let onEnd = (): void => undefined
+  const ended = new Promise<undefined>((resolve) => (onEnd = () => resolve(undefined)))
   const host: WorkerHost = await hostWorker({
     ...options,
     link: far,
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: events.onWarning,
     onLost: events.onLost,
-    onBroken: (error) => events.onEnd(String(error), 'log'),
+    onBroken: (error) => {
+      onEnd()
+      events.onEnd(String(error), 'log')
+    },
   })
   return {
     link: near,
     position: host.position,
     progress: () => ({ count: 0, isBusy: false, request: 0 }),
     status: async () => host.status(),
-    takeOver: (shards) => host.takeOver(shards),
-    prepareRelease: () => host.prepareRelease(),
-    release: (shards, ms) => host.release(shards, ms),
+    // What has broken may never say that it is done.
+    takeOver: (shards) => Promise.race([host.takeOver(shards), ended]),
+    prepareRelease: () => Promise.race([host.prepareRelease(), ended]),
+    release: (shards, ms) => Promise.race([host.release(shards, ms), ended]),
     connect(protocol) {
       const [nearer, farther] = createLinkPair(options.clock)
       host.connect(farther, protocol)

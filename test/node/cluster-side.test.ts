@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { encodeControl } from '../../src/cluster/control.ts'
 import type { Beat, Leases, Member, View } from '../../src/cluster/leases.ts'
 import { createLinkPair } from '../../src/cluster/link.ts'
 import type { Connection, Network } from '../../src/cluster/network.ts'
@@ -13,13 +14,14 @@ const BEAT = TTL / 3
 const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 1, protocol: 1, state: 'up' }
 
 /** The side of a node that serves all shards, over a store that shows it these others. */
-async function startSide() {
+async function startSide(refusing: readonly number[] = []) {
   const clock = new SimulatedClock()
   const store: { others: readonly Member[]; isSettling: boolean } = { others: [], isSettling: false }
   let open = 0
   const released: number[] = []
   const taken: number[] = []
-  const gates = { beat: Promise.resolve(), release: Promise.resolve() }
+  const gates = { beat: Promise.resolve(), release: Promise.resolve(), takeOver: Promise.resolve() }
+  const refused = new Set(refusing)
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const leases: Leases = {
     beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => {
@@ -32,12 +34,30 @@ async function startSide() {
     leave: async () => undefined,
     close: async () => undefined,
   }
+  let call = (): void => undefined
+  let tell = (_frame: Uint8Array<ArrayBuffer>): void => undefined
+  /** The other node says that it has given a shard up for this one. */
+  const handed = (shard: number): void => {
+    call()
+    tell(new Uint8Array(encodeControl({ kind: 'handed', shards: [{ shard, worker: 0 }] })))
+  }
   const network: Network = {
-    listen: async () => ({ address: 'a:1', close: async () => undefined }),
-    connect: async (_, greeting) => {
+    listen: async (_, greeting, onConnection) => {
+      call = () => {
+        const told: Partial<Connection> = {
+          peer: { ...greeting(), purpose: 'control', member: OTHER.id },
+          send: () => undefined,
+          onFrame: (receive) => (tell = receive),
+          onClose: () => undefined,
+        }
+        onConnection(told as Connection)
+      }
+      return { address: 'a:1', close: async () => undefined }
+    },
+    connect: async (address, greeting) => {
       open += 1
       const connection: Partial<Connection> = {
-        peer: { ...greeting, member: OTHER.id },
+        peer: { ...greeting, member: address.slice(0, 1) },
         send: () => undefined,
         onDrain: () => undefined,
         onFrame: () => undefined,
@@ -51,7 +71,8 @@ async function startSide() {
     connect: () => createLinkPair(clock)[0],
     takeOver: async (shards) => {
       taken.push(...shards)
-      return shards.map((shard) => ({ shard, epoch: 1, seq: 0 }))
+      await gates.takeOver
+      return shards.filter((shard) => !refused.has(shard)).map((shard) => ({ shard, epoch: 1, seq: 0 }))
     },
     prepareRelease: async () => undefined,
     release: async (shards) => {
@@ -86,7 +107,7 @@ async function startSide() {
     clock.advance(BEAT)
     await turn()
   }
-  return { store, gates, turn, beat, taken, released, open: () => open }
+  return { side, store, gates, refused, turn, beat, taken, released, handed, open: () => open }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
@@ -129,4 +150,38 @@ test('a shard that was given up is not claimed back because the store was slow t
   answer.resolve()
   await turn()
   expect(taken).toEqual([])
+})
+
+test('a shard that could not be claimed is tried again while the store is away', async () => {
+  const { gates, refused, beat, taken } = await startSide([0])
+  expect(taken.filter((shard) => shard === 0)).toHaveLength(1)
+  gates.beat = Promise.reject(new Error('away'))
+  gates.beat.catch(() => undefined)
+  refused.clear()
+  await beat()
+  await beat()
+  expect(taken.filter((shard) => shard === 0)).toHaveLength(2)
+})
+
+test('what is handed to a node that drains is taken and handed on', async () => {
+  const { side, store, gates, turn, beat, handed, released } = await startSide()
+  store.others = [OTHER]
+  for (let beats = 0; beats < 3; beats += 1) await beat()
+  const [release, claim] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  gates.release = release.promise
+  gates.takeOver = claim.promise
+  const [given] = released
+  let isDone = false
+  const drained = side.drain(60_000).then(() => (isDone = true))
+  await turn()
+  handed(given!)
+  release.resolve()
+  await turn()
+  expect(released).toHaveLength(SHARDS)
+  expect(isDone).toBe(false)
+  claim.resolve()
+  await turn()
+  await beat()
+  await drained
+  expect(released.filter((shard) => shard === given)).toHaveLength(2)
 })

@@ -1,0 +1,86 @@
+/** Whoever the others cannot ask, or do not let in, owns no shard. */
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { connect, defineCluster, startNode, type ClusterConfig, type Node, type Overrides } from '../../src/index.ts'
+import { Account } from '../account.ts'
+import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+const [SECRET, OTHER_SECRET] = ['a secret of thirty-two characters', 'another one of thirty-two characters']
+let clusters = 0
+
+describe.skipIf(!hasRedis)('not let in', () => {
+  let redis: RedisProcess
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  afterAll(() => redis.stop())
+
+  function define(): ClusterConfig & { readonly warnings: string[] } {
+    clusters += 1
+    const warnings: string[] = []
+    const config = defineCluster({
+      name: `refused-${clusters}`,
+      aggregates: [Account],
+      dataDir: temporaryFolder(),
+      workers: 'inline',
+      shards: 8,
+      redis: redis.url,
+      network: { secrets: [SECRET] },
+      onWarning: (message) => warnings.push(message),
+    })
+    return Object.assign(config, { warnings })
+  }
+
+  async function start(config: ClusterConfig, overrides: Overrides = {}): Promise<Node> {
+    const node = await startNode(defineCluster({ ...config, ...overrides }))
+    onTestFinished(() => node.close())
+    return node
+  }
+
+  async function untilMembers(node: Node, count: number): Promise<void> {
+    await vi.waitFor(async () => expect((await node.status()).cluster!.members).toHaveLength(count), 10_000)
+  }
+
+  test('NodeRefused: a node or client with another secret does not start, and costs the others nothing', async () => {
+    const { warnings, ...config } = define()
+    const [first] = [await start(config), await start(config)]
+    const wrong = { network: { secrets: [OTHER_SECRET] } }
+    await expect(start(config, wrong)).rejects.toMatchObject({
+      code: 'NodeRefused',
+      outcome: 'none',
+      message: expect.stringContaining('shared secret') as string,
+    })
+    await expect(connect(config, wrong)).rejects.toMatchObject({ code: 'NodeRefused' })
+    expect(warnings.filter((warning) => warning.includes('127.0.0.1 was not let in'))).toHaveLength(2)
+    for (let i = 0; i < 16; i += 1) {
+      expect(await first.ref(Account, `a${i}`).ask('deposit', { amount: 1 })).toMatchObject({ version: 1 })
+    }
+    await untilMembers(first, 2)
+  })
+
+  test('while the secret is changed, a node with both is let in by one that has either', async () => {
+    const { warnings: _, ...config } = define()
+    await start(config)
+    const both = await start(config, { network: { secrets: [SECRET, OTHER_SECRET] } })
+    expect(await both.ref(Account, 'a').ask('deposit', { amount: 1 })).toMatchObject({ version: 1 })
+  })
+
+  test('AddressUnreachable: a node that tells the others an address where it does not answer', async () => {
+    const { warnings: _, ...config } = define()
+    const network = { secrets: [SECRET], advertise: '127.0.0.1:1' }
+    await expect(start(config, { network })).rejects.toMatchObject({
+      code: 'AddressUnreachable',
+      details: { address: '127.0.0.1:1' },
+    })
+    const everywhere = { secrets: [SECRET], listen: '0.0.0.0:0' }
+    await expect(start(config, { network: everywhere })).rejects.toMatchObject({
+      code: 'BadDefinition',
+      message: expect.stringContaining('Set network.advertise') as string,
+    })
+    const first = await start(config)
+    const [taken] = (await first.status()).cluster!.members
+    const others = { secrets: [SECRET], advertise: taken!.address }
+    await expect(start(config, { network: others })).rejects.toThrow('another node answers there')
+    await untilMembers(first, 1)
+  })
+})
