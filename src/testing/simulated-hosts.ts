@@ -45,8 +45,8 @@ interface Call extends Path {
 
 /** A peer is told so much later, and a latency, that the process at the other end was killed. */
 const RESET_AFTER_MS = 200
-/** A connection that goes bad: its initiator gives it up, what it carried arrives, its acceptor is told, each so much later. */
-const BAD_MS = 500
+/** A connection that goes bad: its initiator gives it up, what it carried arrives, its acceptor is told, each up to so much later. */
+const BAD_MS = 2_000
 const FIRST_FREE_PORT = 30_000
 
 export class SimulatedHosts {
@@ -59,6 +59,8 @@ export class SimulatedHosts {
   /** What waits for the path to be mended, in order. */
   readonly #cuts = new Map<string, (() => void)[]>()
   readonly #delays = new Map<string, number>()
+  /** How many connections have gone bad on a path, and what they carried is still under way; who calls is refused. */
+  readonly #bad = new Map<string, number>()
   readonly #refusing = new Set<string>()
   #nextPort = FIRST_FREE_PORT
 
@@ -113,7 +115,7 @@ export class SimulatedHosts {
     pair.far.end(reset())
   }
 
-  /** The initiator has long called again when the acceptor still reads what it sent before, if it ever does. */
+  /** The initiator has long given it up, and sent all of it elsewhere, when the acceptor reads what it carried, if it ever does. */
   #goBad(pair: Pair): void {
     const late: (() => void)[] = []
     pair.late = late
@@ -123,9 +125,12 @@ export class SimulatedHosts {
       () => pair.near.end(reset()),
       () => {
         for (const arrive of isLost ? [] : late.splice(0)) arrive()
+        this.#bad.set(key, this.#bad.get(key)! - 1)
       },
       () => pair.far.end(reset()),
     ]
+    const key = keyOf(pair)
+    this.#bad.set(key, (this.#bad.get(key) ?? 0) + 1)
     let ms = 0
     for (const step of steps) this.#kernel.after((ms += this.#random.below(BAD_MS)), step)
   }
@@ -181,7 +186,8 @@ export class SimulatedHosts {
   /** What the machine called upon does; `reply` takes the caller's end, or why there is none. */
   #answer(call: Call, reply: (result: SimulatedConnection | ConnectionError) => void): void {
     const acceptor = this.#acceptors.get(call.address)
-    if (acceptor === undefined || acceptor.thread.isDead || this.#refusing.has(call.to))
+    const isRefused = this.#refusing.has(call.to) || (this.#bad.get(keyOf(call)) ?? 0) > 0
+    if (acceptor === undefined || acceptor.thread.isDead || isRefused)
       return reply(new ConnectionError('unreachable', 'the connection was refused'))
     acceptor.thread.run(() => {
       const own = acceptor.greeting()

@@ -120,7 +120,7 @@ describe('the simulated network', () => {
       called.onClose(({ kind }) => order.push(`far ${kind}`))
       network.reset('b', 'a')
       caller.send(frameOf(1))
-      await kernel.run({ untilMs: kernel.now + 2_000 })
+      await kernel.run({ untilMs: kernel.now + 10_000 })
       seen.add(order.join(', '))
     }
     expect([...seen].toSorted()).toEqual(['near broken, far 1, far broken', 'near broken, far broken'])

@@ -2,6 +2,7 @@
  * A node or a client of a cluster, in a process of its own, that writes until it is told to end. It runs today's code,
  * or, copied beside the package of the version before, that one.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { connect, startNode, type Overrides } from '../../src/index.ts'
 import config, { Journal } from './cluster.config.ts'
 
@@ -25,6 +26,8 @@ export interface Ended {
 
 /** Sent at once, so that their order is the routers' to keep. */
 const ROW = 4
+/** Between two rows: a machine that is all taken starts processes slowly. */
+const PAUSE_MS = 10
 
 async function run({ kind, name, journals, overrides }: Start): Promise<void> {
   const url = new URL('cluster.config.ts', import.meta.url)
@@ -44,6 +47,7 @@ async function run({ kind, name, journals, overrides }: Start): Promise<void> {
       }
       if (failures.length > 0) return
       rows += 1
+      await delay(PAUSE_MS)
     }
   }
   const writing = Promise.all(journals.map(write))

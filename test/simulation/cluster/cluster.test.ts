@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { clusterPlans } from './plan.ts'
+import { clusterPlans, latePlans } from './plan.ts'
 import { CLUSTER_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -15,6 +15,16 @@ test('several nodes over one log keep every promise, whatever goes wrong', { tim
       expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
     parameters,
+  )
+})
+
+test('what comes late, in whichever epoch, has no effect a second time', { timeout: 120_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(latePlans, async (plan) => {
+      expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    // The first breaks where epochs are not compared.
+    { ...parameters, numRuns: 20, examples: [[fc.sample(latePlans, { seed: 75, numRuns: 1 })[0]!]] },
   )
 })
 

@@ -43,6 +43,32 @@ const errand: fc.Arbitrary<Operation> = fc
   .record({ of: operation, burst: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.integer({ min: 2, max: 6 })) })
   .map(({ of, burst }) => ({ ...of, burst }))
 
+/**
+ * Plans in which commands are under way on a connection that goes bad while its acceptor loses its shards and gets them
+ * back: what is sent first then comes long after what was sent again. Among all others this is rare.
+ */
+export const latePlans: fc.Arbitrary<ClusterPlan> = fc.record({
+  seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
+  joinsAtMs: fc.constant([0, 0, 0]),
+  workers: fc.constant(1),
+  shards: fc.constantFrom(3, 8),
+  snapshotEvery: fc.constant(false as const),
+  segmentBytes: fc.constant(65_536),
+  activeActorsMax: fc.constant(1000),
+  namesCommands: fc.constant(false),
+  operations: fc.array(errand, { minLength: 150, maxLength: 300, size: 'max' }),
+  faults: fc
+    .record({
+      atMs: fc.integer({ min: 1_000, max: 3_000 }),
+      lagMs: fc.integer({ min: -1_200, max: 600 }),
+      forMs: fc.integer({ min: 900, max: 1_600 }),
+    })
+    .map(({ atMs: badAtMs, lagMs, forMs }): ClusterFault[] => [
+      { kind: 'reset-connections', atMs: badAtMs, from: 0, to: 1 },
+      { kind: 'leases-cut-off', atMs: Math.max(0, badAtMs + lagMs), place: 1, forMs },
+    ]),
+})
+
 export const clusterPlans: fc.Arbitrary<ClusterPlan> = fc.record({
   seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
   joinsAtMs: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5_000 })), { minLength: 2, maxLength: 3 }),
