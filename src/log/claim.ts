@@ -9,8 +9,17 @@
  */
 import { decodeChecked, encodeChecked } from './checked-json.ts'
 import { isCount } from './count.ts'
-import { failureAt, isLogCorrupt, logCorrupt } from './error.ts'
-import { claimPath, fencePath, journalPath, numbersOf, openedPath, shardPath, SHARDS_PATH } from './path.ts'
+import { failureAt, isLogCorrupt, JournalBroken, logCorrupt } from './error.ts'
+import {
+  claimPath,
+  fencePath,
+  journalPath,
+  numbersOf,
+  openedPath,
+  segmentPath,
+  shardPath,
+  SHARDS_PATH,
+} from './path.ts'
 import { readWhole, type Storage } from './storage.ts'
 
 export interface Claim {
@@ -107,27 +116,46 @@ export async function raiseFence(storage: Storage, journal: number): Promise<voi
   while (!(await storage.createMark(fencePath(journal, fence)))) fence += 1
 }
 
-/** The writer's side: looks whether a fence was raised in its journal since it last looked. */
+/**
+ * The writer's side: looks whether a fence was raised in its journal since it last looked. That there is none counts only
+ * where the look was at the folder in which it writes: a volume that was taken away under a process can still be written
+ * to through its open files, while at its place nothing is to be seen.
+ */
 export class FenceWatch {
   readonly #storage: Storage
   readonly #journal: number
+  /** Stands in the journal's folder for as long as that is there. */
+  readonly #witness: string
   #next: string
   #seen = 0
 
   constructor(storage: Storage, journal: number) {
     this.#storage = storage
     this.#journal = journal
+    this.#witness = segmentPath(journal, 1)
     this.#next = fencePath(journal, 1)
   }
 
-  /** About a microsecond where there is none. Each fence is reported once. */
+  /**
+   * About two microseconds where there is none. Each fence is reported once.
+   * @throws JournalBroken where nobody can tell
+   */
   isRaised(): boolean {
+    try {
+      return this.#look()
+    } catch (error) {
+      throw new JournalBroken(`whether journal ${this.#journal} is fenced cannot be seen`, { cause: error })
+    }
+  }
+
+  #look(): boolean {
     let isNew = false
     while (this.#storage.exists(this.#next)) {
       isNew = true
       this.#seen += 1
       this.#next = fencePath(this.#journal, this.#seen + 1)
     }
+    if (!isNew && !this.#storage.exists(this.#witness)) throw new Error(`${this.#witness} is gone`)
     return isNew
   }
 }

@@ -29,7 +29,7 @@ export interface Storage {
   openRead(path: string): Promise<ReadFile | undefined>
   /** The names in a folder, sorted; none where there is no folder. */
   list(path: string): Promise<readonly string[]>
-  /** Looks, at once and past every cache, whether a file exists. The fence check stands on it. */
+  /** Looks, at once and past every cache, whether a file exists. The fence check stands on it: throws where it cannot tell. */
   exists(path: string): boolean
 }
 

@@ -76,6 +76,20 @@ export async function identify(storage: Storage, config: ClusterConfig): Promise
   return identity
 }
 
+/**
+ * That a worker which has opened its log has opened it in the data that the node was started on: where a volume was taken
+ * away under the node, another directory stands at its place, and an empty log.
+ * @throws PenholdError `DataFormat`
+ */
+export async function checkIdentity(storage: Storage, { dataDir }: ClusterConfig, clusterId: string): Promise<void> {
+  const content = await readWhole(storage, CLUSTER_PATH)
+  if (content !== undefined && decodeIdentity(content)?.clusterId === clusterId) return
+  throw dataFormat(`${dataDir} is not the data any more that this node was started on. Bring its volume back.`, {
+    dataDir,
+    clusterId,
+  })
+}
+
 /** Data without its `cluster.json` is nobody's: a new identity would hide what is there behind an empty cluster. */
 async function refuseOrphans(storage: Storage, config: ClusterConfig): Promise<void> {
   for (const folder of [JOURNALS_PATH, SHARDS_PATH]) {

@@ -12,7 +12,7 @@ import type { RedisSettings } from '../platform/redis-settings.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import type { ClusterPorts } from './cluster-side.ts'
 import { configUrl, loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
-import { identify, makeDirectory } from './data-directory.ts'
+import { checkIdentity, identify, makeDirectory } from './data-directory.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { openHealthEndpoints, type HealthEndpoints } from './health-endpoints.ts'
 import { openSurroundings } from './surroundings.ts'
@@ -114,9 +114,18 @@ function systemPorts(
   return {
     ...ports,
     onClosed,
-    startWorker: (shards, events) =>
-      url !== undefined && config.workers !== 'inline'
-        ? startThreaded({ configUrl: url, overrides, clusterId, shards }, events)
-        : startInline({ ...ports, storage, config, clusterId, shards }, events),
+    async startWorker(shards, events) {
+      const worker =
+        url !== undefined && config.workers !== 'inline'
+          ? await startThreaded({ configUrl: url, overrides, clusterId, shards }, events)
+          : await startInline({ ...ports, storage, config, clusterId, shards }, events)
+      try {
+        await checkIdentity(storage, config, clusterId)
+      } catch (error) {
+        await worker.terminate()
+        throw error
+      }
+      return worker
+    },
   }
 }

@@ -3,7 +3,7 @@
  * order of syncs: a name is durable when its folder is synced, content when its file is.
  */
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { JOURNALS_PATH, SHARDS_PATH } from '../log/path.ts'
 import type { LogFile, ReadFile, Storage } from '../log/storage.ts'
@@ -153,7 +153,8 @@ export class FileStorage implements Storage {
   }
 
   exists(path: string): boolean {
-    return existsSync(this.#path(path))
+    // Anything but "no such file" throws: whoever cannot look must not take it for none.
+    return statSync(this.#path(path), { throwIfNoEntry: false }) !== undefined
   }
 
   async #writeWhole(path: string, content: Uint8Array, isDurable: boolean): Promise<void> {

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { blocking, type FileCalls } from '../../src/platform/file-calls.ts'
 import { FileStorage } from '../../src/platform/file-storage.ts'
@@ -39,4 +40,14 @@ test('a file that finds no room leaves nothing behind', async () => {
   await expect(storage.replace('a', Buffer.from('a'))).rejects.toMatchObject({ code: 'ENOSPC' })
   expect(open.size).toBe(0)
   expect(fs.readdirSync(root)).toEqual([])
+})
+
+test('a look that cannot tell whether a file is there says so, and does not take it for missing', () => {
+  const root = temporaryFolder()
+  const storage = new FileStorage(root, blocking)
+  fs.mkdirSync(join(root, 'journals'))
+  expect(storage.exists('journals/1.fence')).toBe(false)
+  expect(storage.exists('gone/1.fence')).toBe(false)
+  fs.symlinkSync('loop', join(root, 'loop'))
+  expect(() => storage.exists('loop/1.fence')).toThrow('ELOOP')
 })
