@@ -156,7 +156,9 @@ export class Chaos {
     process.stderr.write(`left out: ${what}\n`)
   }
 
+  /** Something that must not be: it is told at once and with the figures. */
   violated(message: string): void {
+    process.stderr.write(`✗ ${message}\n`)
     this.figures.violations.push(message)
   }
 
