@@ -24,30 +24,51 @@ export interface RedisProcess {
   stop(): Promise<void>
 }
 
+/** Where a server is to run. */
+export interface RedisPlace {
+  /** The folder for its own folder. */
+  readonly parent: string
+  /** A network that this process cannot reach. */
+  readonly network?:
+    | {
+        readonly address: string
+        /** Put before a program, with its arguments, it runs that there. */
+        readonly prefix: readonly string[]
+      }
+    | undefined
+}
+
 /**
  * A real redis-server on a free loopback port, with nothing kept on disk, in a folder that goes with it.
  * @param settings more lines of its configuration
+ * @param place its folder's; and elsewhere than on loopback, where its admin is connected through a socket in that folder
  */
 export async function startRedis(
   settings: readonly string[] = [],
   kind: 'server' | 'encrypted' | 'sentinel' = 'server',
+  { parent, network }: RedisPlace = { parent: tmpdir() },
 ): Promise<RedisProcess> {
-  const folder = fs.mkdtempSync(join(tmpdir(), 'penhold-redis-'))
+  const folder = fs.mkdtempSync(join(parent, 'penhold-redis-'))
   const port = await freePort()
+  const host = network?.address ?? '127.0.0.1'
+  const door: Door = network === undefined ? { port, host } : { path: join(folder, 'redis.sock') }
   const configuration = join(folder, 'redis.conf')
   let server: ChildProcess
   const start = async (): Promise<void> => {
     const ports = kind === 'encrypted' ? ['port 0', `tls-port ${port}`] : [`port ${port}`]
     const lines = [
       ...ports,
-      'bind 127.0.0.1',
+      `bind ${host}`,
+      ...('path' in door ? [`unixsocket ${door.path}`, 'protected-mode no'] : []),
       `dir ${folder}`,
       ...(kind === 'sentinel' ? [] : ['save ""']),
       ...settings,
     ]
     fs.writeFileSync(configuration, `${lines.join('\n')}\n`)
-    server = spawn('redis-server', [configuration, ...(kind === 'sentinel' ? ['--sentinel'] : [])], { stdio: 'ignore' })
-    await listening(port, server)
+    const command = ['redis-server', configuration, ...(kind === 'sentinel' ? ['--sentinel'] : [])]
+    const [program, ...args] = [...(network?.prefix ?? []), ...command]
+    server = spawn(program!, args, { stdio: 'ignore' })
+    await listening(door, server)
   }
   const kill = async (): Promise<void> => {
     if (server.exitCode !== null || server.signalCode !== null) return
@@ -59,8 +80,7 @@ export async function startRedis(
   process.once('exit', last)
   await start()
   const admin = new Redis({
-    port,
-    host: '127.0.0.1',
+    ...door,
     lazyConnect: true,
     retryStrategy: () => 50,
     maxRetriesPerRequest: null,
@@ -68,7 +88,7 @@ export async function startRedis(
   admin.on('error', () => undefined)
   return {
     port,
-    url: `redis://127.0.0.1:${port}`,
+    url: `redis://${host}:${port}`,
     admin,
     pause: () => void server.kill('SIGSTOP'),
     resume: () => void server.kill('SIGCONT'),
@@ -91,10 +111,13 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function listening(port: number, server: ChildProcess): Promise<void> {
+/** How this process reaches the server. */
+type Door = { readonly port: number; readonly host: string } | { readonly path: string }
+
+async function listening(door: Door, server: ChildProcess): Promise<void> {
   for (;;) {
     if (server.exitCode !== null) throw new Error(`redis-server ended at once, with code ${server.exitCode}`)
-    const socket = net.connect(port, '127.0.0.1')
+    const socket = net.connect(door)
     const isConnected = await once(socket, 'connect').then(
       () => true,
       () => false,

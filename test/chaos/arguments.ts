@@ -1,5 +1,6 @@
 /** What `npm run chaos` was told on its command line. */
 import { parseArgs } from 'node:util'
+import { mutants } from './mutant.ts'
 import type { Scenario } from './scenario.ts'
 import { scenarios } from './scenarios/index.ts'
 
@@ -10,8 +11,14 @@ export interface Arguments {
   /** After so many no new cycle begins. */
   readonly minutes: number | undefined
   readonly seed: number
+  readonly rate: number | undefined
+  readonly only: string | undefined
+  readonly mutant: string | undefined
   readonly isJson: boolean
 }
+
+/** Enough for each shard to be asked every few milliseconds, and little enough to leave a small machine idle. */
+const CLUSTER_RATE = 400
 
 export function helpText(): string {
   const list = scenarios.map(({ name, about, cycles }) => {
@@ -28,11 +35,15 @@ ${list.join('\n')}
   --cycles N      how many cycles
   --minutes M     cycles for so long
   --seed N        for the clients' and the faults' choices; chance of the machine remains (default: 1)
+  --rate N        commands in a second, of all clients together (default: ${CLUSTER_RATE} for cluster, else no limit)
+  --only TEXT     of cluster's kinds of faults the one with this name, or those with this in it
+  --mutant NAME   break one rule of the code, which must be noticed: ${[...mutants.keys()].join(', ')}
   --json          print one JSON object and nothing else
   --help          print this
 
 Exits with 1 where something was violated, and then keeps the log and the history and says where.
-All but cluster, kill and pause need root: they mount file systems of their own in the temporary folder, or use strace.`
+All but cluster, kill and pause need root: they mount file systems of their own in the temporary folder, or use strace.
+Without root cluster leaves partitions out, and says so.`
 }
 
 /** Undefined where help was asked for. @throws Error that says what is wrong with them */
@@ -44,6 +55,9 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
       cycles: { type: 'string' },
       minutes: { type: 'string' },
       seed: { type: 'string', default: '1' },
+      rate: { type: 'string' },
+      only: { type: 'string' },
+      mutant: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false, short: 'h' },
     },
@@ -60,8 +74,21 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     cycles: values.cycles === undefined ? undefined : whole('--cycles', values.cycles, 1),
     minutes: values.minutes === undefined ? undefined : whole('--minutes', values.minutes, 1),
     seed: whole('--seed', values.seed, 0),
+    rate: rateOf(values.rate, scenario),
+    only: values.only,
+    mutant: mutantOf(values.mutant),
     isJson: values.json,
   }
+}
+
+function rateOf(text: string | undefined, { name }: Scenario): number | undefined {
+  if (text !== undefined) return whole('--rate', text, 1)
+  return name === 'cluster' ? CLUSTER_RATE : undefined
+}
+
+function mutantOf(name: string | undefined): string | undefined {
+  if (name === undefined || mutants.has(name)) return name
+  throw new Error(`there is no mutant '${name}'; there are ${[...mutants.keys()].join(', ')}`)
 }
 
 function whole(name: string, text: string, min: number): number {

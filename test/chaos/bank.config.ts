@@ -2,6 +2,12 @@
 import { defineCluster } from '../../src/index.ts'
 import { Account } from './account.ts'
 
+// In every thread.
+await import('./moved-clock.ts')
+// Only where it is asked for: all others run the code as it is.
+const mutant = process.env['PENHOLD_CHAOS_MUTANT']
+if (mutant !== undefined) (await import('./mutant.ts')).mutants.get(mutant)!()
+
 export default defineCluster({
   name: 'chaos',
   aggregates: [Account],

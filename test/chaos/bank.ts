@@ -20,6 +20,8 @@ const COMMANDS: readonly AccountCommand[] = ['deposit', 'deposit', 'withdraw', '
 
 /** What one request came to, for who wants to know how callers fare. */
 export interface Observation {
+  /** The one that was asked. */
+  readonly node: NodeProcess
   readonly account: string
   readonly invokedAt: number
   readonly returnedAt: number
@@ -31,8 +33,14 @@ export class Bank {
   /** The accounts of a round. */
   accountsOf: (round: number) => readonly string[] = (round) =>
     Array.from({ length: ACCOUNTS }, (_, i) => `round-${round}-${i}`)
-  /** How many commands wait for a few milliseconds only. */
-  impatience = 0.03
+  /** What share of the commands waits for so long only. */
+  impatience: { readonly share: number; readonly msMin: number; readonly msMax: number } = {
+    share: 0.03,
+    msMin: 1,
+    msMax: 5,
+  }
+  /** Commands and reads in a second, of all clients together. */
+  rate: number = Number.POSITIVE_INFINITY
   /** Is told of everything that is answered, or never will be. */
   observe: (observation: Observation) => void = () => undefined
   readonly #random: SeededRandom
@@ -87,6 +95,15 @@ export class Bank {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 
+  /** Resolves when all that is under way now was answered, or never will be. */
+  async answered(): Promise<void> {
+    await Promise.all(this.#underWay)
+  }
+
+  get serving(): readonly NodeProcess[] {
+    return this.#serving
+  }
+
   /** Clients send to this node from now on. */
   serve(node: NodeProcess): void {
     this.#serving.push(node)
@@ -107,14 +124,20 @@ export class Bank {
     this.#lastFault = performance.now()
   }
 
-  /** Sends to an account until a command of now is accepted. Resolves to when that was. */
-  async probe(account: string): Promise<number | undefined> {
+  /**
+   * Sends to an account until a command of now is accepted. Resolves to when that was; to undefined where the clients are
+   * stopped, or none of the nodes that it may ask is left.
+   */
+  async probe(account: string, mayAsk: (node: NodeProcess) => boolean): Promise<number | undefined> {
     while (!this.#isStopped) {
+      const nodes = this.#serving.filter(mayAsk)
+      if (nodes.length === 0 && this.#serving.length > 0) return undefined
+      const node = nodes[this.#random.below(Math.max(1, nodes.length))]
       this.#figures.commands += 1
       this.#probes += 1
       const commandId = deriveId('probe', this.#seed, this.#round, this.#probes)
       const call: Call = { kind: 'command', name: 'deposit', commandId, payload: { amount: 1, text: '' } }
-      const answer = await this.#send({ account, call, timeoutMs: undefined })
+      const answer = await this.#send({ account, call, timeoutMs: undefined }, () => node)
       if (answer === 'stopped') return undefined
       if (answer?.kind === 'accepted') return performance.now()
       if (answer?.kind === 'failed') await delay(PAUSE_AFTER_FAILURE_MS)
@@ -124,23 +147,34 @@ export class Bank {
 
   async #runClient(client: number): Promise<void> {
     const random = new SeededRandom(this.#random.next())
+    // Each asks its own node, so that one that does not answer keeps its own clients only.
+    const home = (): NodeProcess | undefined => this.#serving[client % this.#serving.length]
     for (let count = 0; !this.#isStopped && this.#commandsLeft > 0; count += 1) {
+      if (this.rate !== Number.POSITIVE_INFINITY) await delay(random.below((2 * CLIENTS * 1_000) / this.rate))
       const account = this.#accounts[random.below(this.#accounts.length)]!
       const kind = random.below(10)
-      if (kind < 7) await this.#command(random, account, deriveId('chaos', this.#seed, this.#round, client, count))
-      else await this.#read(random, account, kind)
+      if (kind < 7)
+        await this.#command({
+          random,
+          account,
+          home,
+          commandId: deriveId('chaos', this.#seed, this.#round, client, count),
+        })
+      else await this.#read({ random, account, home }, kind)
     }
   }
 
-  async #command(random: SeededRandom, account: string, commandId: string): Promise<void> {
+  async #command({ random, account, home, commandId }: Sender & { readonly commandId: string }): Promise<void> {
     this.#figures.commands += 1
     this.#commandsLeft -= 1
     const name = COMMANDS[random.below(COMMANDS.length)]!
     const text = 'x'.repeat(random.chance(0.1) ? random.below(4_000) : random.below(100))
     const call: Call = { kind: 'command', name, commandId, payload: { amount: random.below(100), text } }
     for (let sending = 1; sending <= SENDINGS_MAX; sending += 1) {
-      const timeoutMs = random.chance(this.impatience) ? 1 + random.below(4) : undefined
-      const answer = await this.#send({ account, call, timeoutMs })
+      const { share, msMin, msMax } = this.impatience
+      const timeoutMs = random.chance(share) ? msMin + random.below(msMax - msMin) : undefined
+      // Whatever it asks for again it asks of anyone.
+      const answer = await this.#send({ account, call, timeoutMs }, sending === 1 ? home : undefined)
       if (answer === 'stopped') return
       const isAnswered = answer?.kind === 'accepted' || answer?.kind === 'rejected'
       // Some ask again although they know, and some never learn.
@@ -149,23 +183,26 @@ export class Bank {
     }
   }
 
-  async #read(random: SeededRandom, account: string, kind: number): Promise<void> {
+  async #read({ random, account, home }: Sender, kind: number): Promise<void> {
     const atVersion = kind === 9 ? random.below(20) : undefined
     const call: Call = kind === 7 ? { kind: 'query' } : { kind: 'state', atVersion }
-    const answer = await this.#send({ account, call, timeoutMs: undefined })
+    const answer = await this.#send({ account, call, timeoutMs: undefined }, home)
     if (answer !== 'stopped' && answer?.kind === 'failed') await delay(PAUSE_AFTER_FAILURE_MS)
   }
 
-  /** Undefined where the client gave up waiting. */
-  async #send(request: Request): Promise<Answer | 'stopped' | undefined> {
+  /** Asks the node that `choose` names, or any. Resolves to undefined where the client gave up waiting. */
+  async #send(
+    request: Request,
+    choose: () => NodeProcess | undefined = () => undefined,
+  ): Promise<Answer | 'stopped' | undefined> {
     while (this.#serving.length === 0 && !this.#isStopped) {
       await new Promise<void>((resolve) => this.#onServing.push(resolve))
     }
     if (this.#isStopped) return 'stopped'
-    const node = this.#serving[this.#random.below(this.#serving.length)]!
+    const node = choose() ?? this.#serving[this.#random.below(this.#serving.length)]!
     const invokedAt = performance.now()
     const answering = node.ask(request)
-    const recording = answering.then((answer) => this.#record(request, invokedAt, answer))
+    const recording = answering.then((answer) => this.#record({ request, node, invokedAt, answer }))
     this.#underWay.add(recording)
     void recording.then(() => this.#underWay.delete(recording))
     let givenUp = this.#givenUp.get(node)
@@ -173,11 +210,11 @@ export class Bank {
     return Promise.race([answering, givenUp.promise])
   }
 
-  #record(request: Request, invokedAt: number, answer: Answer | undefined): void {
+  #record({ request, node, invokedAt, answer }: Answered): void {
     const returnedAt = answer === undefined ? Number.POSITIVE_INFINITY : performance.now()
     if (answer?.kind === 'failed') this.#figures.failure(answer.code)
     const { account, call } = request
-    this.observe({ account, invokedAt, returnedAt, answer })
+    this.observe({ node, account, invokedAt, returnedAt, answer })
     const where = { stream: `account/${account}`, invokedAt, returnedAt }
     if (call.kind !== 'command') {
       if (answer?.kind !== 'shown') return
@@ -202,6 +239,20 @@ export class Bank {
     else if (kind === 'none') figures.failedDefinitely += 1
     else figures.unknown += 1
   }
+}
+
+interface Sender {
+  readonly random: SeededRandom
+  readonly account: string
+  /** Whom this client asks first. */
+  readonly home: () => NodeProcess | undefined
+}
+
+interface Answered {
+  readonly request: Request
+  readonly node: NodeProcess
+  readonly invokedAt: number
+  readonly answer: Answer | undefined
 }
 
 function outcomeOf(answer: Answer | undefined): CommandOutcome {

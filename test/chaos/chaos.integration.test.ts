@@ -6,7 +6,7 @@ import { scenarios } from './scenarios/index.ts'
 
 /** A slice of each; `npm run chaos` runs as many as make a result. */
 const CYCLES: Readonly<Record<string, number>> = {
-  cluster: 3,
+  cluster: 2,
   kill: 4,
   pause: 3,
   'power-loss': 4,

@@ -17,13 +17,19 @@ import { Bank } from './bank.ts'
 import { Cleanup, makeFolder } from './cleanup.ts'
 import { Figures } from './figures.ts'
 import type { FromLogReader, ToLogReader } from './message.ts'
-import { NodeProcess } from './node.ts'
+import { NodeProcess, type NodeSurroundings } from './node.ts'
 
 export interface ChaosOptions {
   readonly cycles: number
   /** No cycle begins after so many. */
   readonly minutes?: number | undefined
   readonly seed: number
+  /** Commands that the clients send in a second, all together; as many as are answered where it is not given. */
+  readonly rate?: number | undefined
+  /** Faults are of the kind of this name alone, or of those that have it in their names, where the scenario has several. */
+  readonly only?: string | undefined
+  /** A rule of the code that the nodes are to break. */
+  readonly mutant?: string | undefined
   readonly signal: AbortSignal
   readonly onCycle: (chaos: Chaos) => void
 }
@@ -53,19 +59,30 @@ export class Chaos {
     this.cleanup = cleanup
     this.folder = makeFolder(cleanup)
     this.bank = new Bank(this.random.next(), this.figures)
+    this.bank.rate = options.rate ?? Number.POSITIVE_INFINITY
+  }
+
+  /** How far the run has come, from 0 to 1. */
+  get share(): number {
+    const { minutes } = this.#options
+    const ofCycles = this.figures.cycles / this.cycles
+    if (minutes === undefined || ofCycles >= 1) return ofCycles
+    return Math.min(1, Math.max(ofCycles, 1 - (this.#endsAt - performance.now()) / (minutes * 60_000)))
   }
 
   /** Starts a node's process, which opens nothing yet. */
-  boot(environment: NodeJS.ProcessEnv = {}): NodeProcess {
-    this.#options.signal.throwIfAborted()
-    const node = new NodeProcess(environment)
+  boot({ environment = {}, prefix = [] }: NodeSurroundings = {}): NodeProcess {
+    const { signal: stopping, mutant } = this.#options
+    stopping.throwIfAborted()
+    const broken = mutant === undefined ? {} : { PENHOLD_CHAOS_MUTANT: mutant }
+    const node = new NodeProcess({ prefix, environment: { ...environment, ...broken } })
     this.#nodes.add(node)
     const undo = (): void => void process.kill(node.pid, 'SIGKILL')
     this.cleanup.add(undo)
     void node.ended.then(({ code, signal, stderr, warnings }) => {
       this.#nodes.delete(node)
       this.cleanup.forget(undo)
-      if (node.isExpectedToEnd || this.#options.signal.aborted) return
+      if (node.isExpectedToEnd || stopping.aborted) return
       const last = [node.refusal ?? '', stderr.trim(), ...warnings.slice(-3)].filter((text) => text !== '')
       this.violated(`a node ended by itself (${signal ?? code}): ${last.join(' | ')}`)
     })
@@ -94,6 +111,25 @@ export class Chaos {
     return typeof ms === 'number'
   }
 
+  /** Those of these kinds that the run is to have. @throws Error where there are none */
+  chosen<Item extends { readonly kind: string }>(items: readonly Item[]): readonly Item[] {
+    const { only = '' } = this.#options
+    const named = items.filter(({ kind }) => kind === only)
+    const chosen = named.length > 0 ? named : items.filter(({ kind }) => kind.includes(only))
+    if (chosen.length > 0) return chosen
+    throw new Error(`no kind of fault has '${only}' in its name: ${items.map(({ kind }) => kind).join(', ')}`)
+  }
+
+  /** The same ones in another order. */
+  shuffled<Item>(items: readonly Item[]): Item[] {
+    const mixed = [...items]
+    for (let i = mixed.length - 1; i > 0; i -= 1) {
+      const j = this.random.below(i + 1)
+      ;[mixed[i], mixed[j]] = [mixed[j]!, mixed[i]!]
+    }
+    return mixed
+  }
+
   /** Some time, at random. */
   async wait(msMin: number, msMax: number): Promise<void> {
     await delay(msMin + this.random.below(Math.max(1, msMax - msMin)), undefined, { signal: this.#options.signal })
@@ -109,12 +145,20 @@ export class Chaos {
     return true
   }
 
-  /** For what should have come by then. */
+  /** For what should have come by then. Rejects where the run is stopped. */
   late(ms: number): Promise<'late'> {
-    return delay(ms, 'late', { ref: false })
+    return delay(ms, 'late', { ref: false, signal: this.#options.signal })
   }
 
+  /** What this machine does not allow, so that the run goes without it: it is told at once and with the figures. */
+  leaveOut(what: string): void {
+    this.figures.leftOut.push(what)
+    process.stderr.write(`left out: ${what}\n`)
+  }
+
+  /** Something that must not be: it is told at once and with the figures. */
   violated(message: string): void {
+    process.stderr.write(`✗ ${message}\n`)
     this.figures.violations.push(message)
   }
 

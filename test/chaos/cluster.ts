@@ -1,35 +1,62 @@
-/** The cluster that is tormented: a Redis, and nodes in processes of their own over one data directory. */
+/** The cluster that is tormented: a Redis, and nodes in processes and networks of their own over one data directory. */
+import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import type { Overrides } from '../../src/index.ts'
 import { CLUSTER_PATH } from '../../src/log/path.ts'
 import { StreamPlacement } from '../../src/log/stream.ts'
 import { startRedis, type RedisProcess } from '../redis-server.ts'
 import type { Chaos } from './chaos.ts'
 import { Impact, Watch } from './impact.ts'
+import { Lan, type Place } from './lan.ts'
+import type { Status } from './message.ts'
 import type { NodeProcess } from './node.ts'
+import { isPair, type Torment } from './torment.ts'
 
 export const NODES = 3
+/** By `bank.config.ts`. */
+export const CLUSTER_NAME = 'chaos'
 const SHARDS = 16
 const OVERRIDES = { shards: SHARDS, workers: 2, timeouts: { askMs: 20_000 } }
+/** A place for Redis, and for more nodes than are ever there at once. */
+const PLACES = 1 + NODES + 3
+const NETWORK = { port: 7400, secrets: ['chaos: nobody else is in this network'] }
+/** Where something is to fail, some callers give up, and ask the next node with the same id. */
+const IMPATIENCE = { share: 0.25, msMin: 500, msMax: 2_500 }
+const SERVED_MS_MAX = 60_000
+const OPEN_MS_MAX = 120_000
+/** Twice `timeouts.stopMs`, and more. */
+const CLOSE_MS_MAX = 90_000
+/** More than a third of a lease. */
+const REST_MS = 1_200
 
 export class Cluster {
   readonly dataDir: string
   readonly redis: RedisProcess
+  readonly redisPlace: Place | undefined
+  /** Undefined where the machine has none to give: then all are on loopback. */
+  readonly lan: Lan | undefined
   readonly #chaos: Chaos
+  readonly #places: Map<NodeProcess, Place> = new Map()
+  #free: Place[]
   #nodes: NodeProcess[] = []
   #started = 0
 
-  private constructor(chaos: Chaos, redis: RedisProcess) {
+  private constructor(chaos: Chaos, redis: RedisProcess, lan: Lan | undefined) {
     this.#chaos = chaos
     this.redis = redis
+    this.lan = lan
+    this.redisPlace = lan?.places[0]
+    this.#free = lan?.places.slice(1) ?? []
     this.dataDir = join(chaos.folder, 'data')
-    chaos.bank.impatience = 0
     // One account a shard: what becomes of a shard shows in its account.
     chaos.bank.accountsOf = (round) => onePerShard(this.dataDir, round)
   }
 
-  static async start(chaos: Chaos): Promise<Cluster> {
-    const cluster = new Cluster(chaos, await startRedis())
+  static async start(chaos: Chaos, { hasLan }: { readonly hasLan: boolean }): Promise<Cluster> {
+    const lan = hasLan ? new Lan(PLACES, chaos.cleanup) : undefined
+    const redis = await startRedis([], 'server', { parent: chaos.folder, network: lan?.places[0] })
+    const cluster = new Cluster(chaos, redis, lan)
     await cluster.restore()
     void chaos.bank.begin()
     return cluster
@@ -44,22 +71,41 @@ export class Cluster {
     return this.#nodes[this.#chaos.random.below(this.#nodes.length)]!
   }
 
+  placeOf(node: NodeProcess): Place | undefined {
+    return this.#places.get(node)
+  }
+
   /** Starts those that are missing, and closes those too many. */
   async restore(): Promise<void> {
-    const surplus = this.#nodes.slice(NODES)
-    for (const node of surplus) this.take(node)
-    await Promise.all(surplus.map((node) => node.close()))
+    await Promise.all(this.#nodes.slice(NODES).map((node) => this.closeNode(node)))
     await Promise.all(Array.from({ length: NODES - this.#nodes.length }, () => this.startNode()))
+  }
+
+  /** Waits until each node knows of each, every shard is leased and all of it has stayed so for more than a heartbeat. */
+  async rest(): Promise<void> {
+    let since = Number.POSITIVE_INFINITY
+    const isAtRest = async (): Promise<boolean> => {
+      const telling = Promise.all(this.#nodes.map((node) => node.status()))
+      const told = await Promise.race([telling, this.#chaos.late(SERVED_MS_MAX)])
+      const isSo = told !== 'late' && told.every((status) => isWhole(status, this.#nodes.length))
+      const now = performance.now()
+      since = isSo ? Math.min(since, now) : Number.POSITIVE_INFINITY
+      return now - since > REST_MS
+    }
+    if (await this.#chaos.until(isAtRest, SERVED_MS_MAX)) return
+    this.#chaos.violated(`the nodes did not agree on who is there, and who has what, within ${SERVED_MS_MAX} ms`)
   }
 
   /** Starts a node, again and again while it finds no Redis. Resolves when it serves; callers ask it from then on. */
   async startNode(): Promise<void> {
     for (;;) {
-      const node = this.#chaos.boot()
-      this.#started += 1
-      node.expectEnd()
-      node.open({ ...OVERRIDES, dataDir: this.dataDir, redis: this.redis.url, nodeName: `node-${this.#started}` })
-      const ms = await node.opened
+      const node = this.#boot()
+      const ms = await Promise.race([node.opened, this.#chaos.late(OPEN_MS_MAX)])
+      if (ms === 'late') {
+        this.#chaos.violated(`a node did not serve within ${OPEN_MS_MAX} ms`)
+        await node.kill()
+        return
+      }
       if (ms !== undefined) {
         node.expectNoEnd()
         this.#chaos.figures.openMs.push(ms)
@@ -73,27 +119,40 @@ export class Cluster {
     }
   }
 
-  /** Callers do without this node; it is none of those that serve any more. */
-  take(node: NodeProcess): void {
-    this.#nodes = this.#nodes.filter((each) => each !== node)
-    this.#chaos.bank.leave(node)
+  /** Callers do without this node, and it is told to end in good order. */
+  async closeNode(node: NodeProcess): Promise<void> {
+    this.#take(node)
+    const ended = await Promise.race([node.terminate(), this.#chaos.late(CLOSE_MS_MAX)])
+    if (ended !== 'late') return
+    this.#chaos.violated(`a node did not end within ${CLOSE_MS_MAX} ms of SIGTERM`)
+    await node.kill()
   }
 
   /**
-   * Does something to the cluster and looks how callers fare, until every shard has accepted a command that was sent
-   * after it, and again one that was sent when all was done.
+   * Does something to the cluster and looks how callers fare: until every shard has accepted a command that was sent
+   * after it; and when all is undone, until every node has had one accepted by every shard, and nobody waits any more.
    */
-  async suffer({ kind, isHarmless, run }: Torment): Promise<void> {
+  async suffer(torment: Torment): Promise<void> {
+    const { kind, isHarmless, run } = torment
     const { bank, figures } = this.#chaos
     const watch = new Watch()
     bank.observe = (observation) => watch.observe(observation)
+    bank.impatience = { ...IMPATIENCE, share: isHarmless ? 0 : IMPATIENCE.share }
     bank.fault(kind)
-    const [servedAt] = await Promise.all([this.#served(), run()])
-    await this.#served()
+    const running = run((...nodes) => {
+      for (const node of nodes) watch.apart.add(node)
+    })
+    const [servedAt, undoneAt] = await Promise.all([
+      this.#served([(node) => !watch.apart.has(node) || watch.apart.size >= this.#nodes.length]),
+      running.then(() => performance.now()),
+    ])
+    bank.impatience = { ...IMPATIENCE, share: 0 }
+    const wellAt = await this.#served(this.#nodes.map((each) => (node) => node === each))
     bank.observe = () => undefined
-    const impact = figures.impacts.get(kind) ?? new Impact()
-    figures.impacts.set(kind, impact)
-    watch.end(impact, servedAt)
+    const name = isPair(torment) ? 'two at once' : kind
+    const impact = figures.impacts.get(name) ?? new Impact()
+    figures.impacts.set(name, impact)
+    watch.end(impact, { servedAt, undoneAt, wellAt })
     if (isHarmless && watch.failures.length > 0) {
       this.#chaos.violated(`callers were told of '${kind}': ${watch.failures.join(', ')}`)
     }
@@ -103,33 +162,63 @@ export class Cluster {
     await this.redis.stop()
   }
 
-  /** When the last of the shards has accepted a command that was sent after now. */
-  async #served(): Promise<number> {
+  /**
+   * When the last of the shards has accepted a command that was sent after now, through one of the nodes that each of
+   * these lets it ask, and all that was under way was answered.
+   */
+  async #served(through: readonly ((node: NodeProcess) => boolean)[]): Promise<number> {
     const { bank } = this.#chaos
-    const served = Promise.all(bank.accounts.map((account) => bank.probe(account)))
-    const late = this.#chaos.late(SERVED_MS_MAX)
-    const times = await Promise.race([served, late])
-    if (times !== 'late') return Math.max(...times.map((time) => time ?? 0))
+    const probes = through.flatMap((mayAsk) => bank.accounts.map((account) => bank.probe(account, mayAsk)))
+    const isWell = through.length > 1
+    const all = Promise.all([Promise.all(probes), isWell ? bank.answered() : undefined])
+    const told = await Promise.race([all, this.#chaos.late(SERVED_MS_MAX)])
+    if (told !== 'late') return Math.max(...told[0].map((time) => time ?? 0))
     this.#chaos.violated(`some shard was not served for ${SERVED_MS_MAX} ms`)
     return performance.now()
+  }
+
+  #boot(): NodeProcess {
+    const place = this.#free.shift()
+    assert(place !== undefined || this.lan === undefined, 'there is a place for each node')
+    const node = this.#chaos.boot(place === undefined ? {} : { prefix: place.prefix })
+    this.#started += 1
+    if (place !== undefined) {
+      this.#places.set(node, place)
+      void node.ended.then(() => this.#free.push(place))
+    }
+    node.expectEnd()
+    node.open({
+      ...OVERRIDES,
+      ...networkOf(place),
+      dataDir: this.dataDir,
+      redis: this.redis.url,
+      nodeName: `node-${this.#started}`,
+    })
+    return node
   }
 
   #join(node: NodeProcess): void {
     this.#nodes.push(node)
     this.#chaos.bank.serve(node)
-    void node.ended.then(() => this.take(node))
+    void node.ended.then(() => this.#take(node))
+  }
+
+  #take(node: NodeProcess): void {
+    this.#nodes = this.#nodes.filter((each) => each !== node)
+    this.#chaos.bank.leave(node)
   }
 }
 
-/** Something that is done to the cluster, and undone. */
-export interface Torment {
-  readonly kind: string
-  /** No caller whose process goes on may be told of it. */
-  readonly isHarmless: boolean
-  readonly run: () => Promise<unknown>
+/** Whether a node has heard of so many members and of an owner for every shard. */
+function isWhole(status: Status | undefined, members: number): boolean {
+  return status?.members === members && status.leases === SHARDS && !status.isSettling
 }
 
-const SERVED_MS_MAX = 60_000
+function networkOf(place: Place | undefined): Overrides {
+  if (place === undefined) return {}
+  const { port, secrets } = NETWORK
+  return { network: { listen: `${place.address}:${port}`, secrets } }
+}
 
 function onePerShard(dataDir: string, round: number): readonly string[] {
   const identity = JSON.parse(fs.readFileSync(join(dataDir, CLUSTER_PATH), 'utf8')) as { readonly clusterId: string }

@@ -25,6 +25,8 @@ export class Figures {
   /** What each kind of fault did to callers, where the scenario looks at that. */
   readonly impacts: Map<string, Impact> = new Map()
   readonly violations: string[] = []
+  /** What the machine did not allow. */
+  readonly leftOut: string[] = []
 
   fault(kind: string): void {
     this.faults[kind] = (this.faults[kind] ?? 0) + 1
@@ -44,6 +46,6 @@ export interface Spread {
 /** The median, the 99th percentile and the maximum; zeroes for none. */
 export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
-  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0
+  const at = (share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? 0
   return { p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 }
 }

@@ -9,6 +9,7 @@ import { formatId } from '../../src/log/identity.ts'
 import { Log } from '../../src/log/log.ts'
 import { CLUSTER_PATH } from '../../src/log/path.ts'
 import { RecordKind } from '../../src/log/record.ts'
+import { verify } from '../../src/log/verify/verify.ts'
 import { blocking } from '../../src/platform/file-calls.ts'
 import { FileStorage } from '../../src/platform/file-storage.ts'
 import { systemClock } from '../../src/platform/system.ts'
@@ -72,9 +73,22 @@ async function readStream(log: Log, stream: string): Promise<LoggedEvent[]> {
     .map((record) => {
       state = moved(state, record.data as Movement)
       if (state.balance < 0) problems.push(`${stream} is overdrawn at version ${record.version}`)
-      const { version, position, shard, seq } = record
-      return { version, position, shard, seq, commandId: formatId(record.commandId), digest: state.digest }
+      const { version, position, shard, seq, epoch } = record
+      const owner = { epoch, journal: record.address.journal }
+      return { version, position, shard, seq, owner, commandId: formatId(record.commandId), digest: state.digest }
     })
+}
+
+/**
+ * What `penhold verify` takes for damage, though nothing was damaged: it looks at all that was ever written, and knows an
+ * epoch with two writers also where none of what the second one wrote counts. Indexes are not synced, and made again.
+ */
+async function findDamage({ dataDir }: ToLogReader): Promise<void> {
+  const { findings } = await verify({ storage: new FileStorage(dataDir, blocking), clock: systemClock })
+  for (const { severity, file, offset, problem } of findings.kept) {
+    if (severity !== 'damage' || file.endsWith('.idx')) continue
+    problems.push(`verify finds damage in ${file} at byte ${offset}: ${problem}`)
+  }
 }
 
 function dropIndexes(dataDir: string): void {
@@ -83,9 +97,11 @@ function dropIndexes(dataDir: string): void {
 
 process.on('message', (job: ToLogReader) => {
   void (async () => {
-    if (job.dropsIndexes) dropIndexes(job.dataDir)
     // There is nothing to read where no node came so far as to give the directory an identity.
     const isMade = fs.existsSync(join(job.dataDir, CLUSTER_PATH))
+    // Before anything is taken over, and without the help of what the reading below stands on.
+    if (isMade) await findDamage(job)
+    if (job.dropsIndexes) dropIndexes(job.dataDir)
     const shown = isMade ? await readThroughNode(job) : []
     const events = isMade ? await readLog(job) : []
     const told: FromLogReader = { shown, events, problems }

@@ -5,7 +5,7 @@ import { toJson, toTable } from './report.ts'
 import { missing } from './requirement.ts'
 import { runScenario } from './scenario.ts'
 
-async function torment({ scenario, cycles, minutes, seed, isJson }: Arguments): Promise<number> {
+async function torment({ scenario, cycles, minutes, seed, rate, only, mutant, isJson }: Arguments): Promise<number> {
   const lack = missing(scenario.requirements)
   if (lack !== undefined) throw new Error(`${scenario.name} cannot run here: ${lack}`)
   const stopping = new AbortController()
@@ -17,6 +17,9 @@ async function torment({ scenario, cycles, minutes, seed, isJson }: Arguments): 
       cycles: cycles ?? (minutes === undefined ? scenario.cycles : Number.POSITIVE_INFINITY),
       minutes,
       seed,
+      rate,
+      only,
+      mutant,
       signal: stopping.signal,
       onCycle: (chaos) => progress.update(chaos),
     })

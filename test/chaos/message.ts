@@ -29,6 +29,8 @@ export type ToNode =
   | { readonly kind: 'open'; readonly overrides: Overrides }
   | ({ readonly kind: 'request'; readonly request: number } & Request)
   | { readonly kind: 'status' }
+  /** Its wall clock is to be so many milliseconds before or after the machine's. */
+  | { readonly kind: 'clock'; readonly ms: number }
   | { readonly kind: 'close' }
 
 export type FromNode =
@@ -38,7 +40,15 @@ export type FromNode =
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'answer'; readonly request: number; readonly answer: Answer }
   | { readonly kind: 'warning'; readonly message: string }
-  | { readonly kind: 'status'; readonly workerRestarts: number }
+  | { readonly kind: 'status'; readonly status: Status }
+
+export interface Status {
+  readonly workerRestarts: number
+  /** Of a node of several: what it has last heard from the lease store. */
+  readonly members: number
+  readonly leases: number
+  readonly isSettling: boolean
+}
 
 export interface ToLogReader {
   readonly dataDir: string

@@ -1,7 +1,8 @@
 /** A node in a process of its own. Does what its supervisor says, and ends when that is gone. */
 import { PenholdError, Rejected, startNode, type Node } from '../../src/index.ts'
 import { Account, type AccountState } from './account.ts'
-import type { Answer, FromNode, Request, ToNode } from './message.ts'
+import type { Answer, FromNode, Request, Status, ToNode } from './message.ts'
+import { moveClock } from './moved-clock.ts'
 
 const config = new URL('bank.config.ts', import.meta.url)
 // Loaded before anything is opened, so that system calls can be counted from there.
@@ -44,6 +45,16 @@ async function answer({ account, call, timeoutMs }: Request): Promise<Answer> {
   }
 }
 
+async function statusOf(node: Node): Promise<Status> {
+  const { workerRestarts, cluster } = await node.status()
+  const { members = [], leases = [], isSettling = false } = cluster ?? {}
+  return { workerRestarts, members: members.length, leases: leases.length, isSettling }
+}
+
+function close(): void {
+  void opening?.then((node) => node.close()).then(() => process.disconnect())
+}
+
 process.on('message', (message: ToNode) => {
   switch (message.kind) {
     case 'open':
@@ -57,12 +68,16 @@ process.on('message', (message: ToNode) => {
       void answer(message).then((told) => say({ kind: 'answer', request: message.request, answer: told }))
       break
     case 'status':
-      void opening?.then(async (node) => say({ kind: 'status', workerRestarts: (await node.status()).workerRestarts }))
+      void opening?.then(async (node) => say({ kind: 'status', status: await statusOf(node) }))
+      break
+    case 'clock':
+      moveClock(message.ms)
       break
     case 'close':
-      void opening?.then((node) => node.close()).then(() => process.disconnect())
+      close()
       break
   }
 })
+process.on('SIGTERM', close)
 process.on('disconnect', () => process.exit())
 say({ kind: 'booted' })

@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Overrides } from '../../src/index.ts'
-import type { Answer, FromNode, Request, ToNode } from './message.ts'
+import type { Answer, FromNode, Request, Status, ToNode } from './message.ts'
 
 export interface Ending {
   readonly code: number | null
@@ -13,6 +13,12 @@ export interface Ending {
   /** The end of what it wrote there. */
   readonly stderr: string
   readonly warnings: readonly string[]
+}
+
+export interface NodeSurroundings {
+  readonly environment?: NodeJS.ProcessEnv
+  /** Put before the program, with its arguments. */
+  readonly prefix?: readonly string[]
 }
 
 const STDERR_KEPT = 4_000
@@ -32,15 +38,17 @@ export class NodeProcess {
   #stderr = ''
   #onBooted: () => void = () => undefined
   #onOpened: (ms: number | undefined) => void = () => undefined
-  #onStatus: (workerRestarts: number | undefined) => void = () => undefined
+  #onStatus: (status: Status | undefined) => void = () => undefined
   #refusal: string | undefined
   #isEnded = false
   #isExpectedToEnd = false
 
   /** Starts the process; it opens nothing before `open`. */
-  constructor(environment: NodeJS.ProcessEnv = {}) {
+  constructor({ environment = {}, prefix = [] }: NodeSurroundings = {}) {
+    const [execPath, ...execArgv] = [...prefix, process.execPath]
     this.#child = fork(fileURLToPath(new URL('node-process.ts', import.meta.url)), {
-      execArgv: [],
+      execPath,
+      execArgv,
       env: { ...process.env, ...environment },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -85,8 +93,9 @@ export class NodeProcess {
     })
   }
 
-  /** How many of its workers it has replaced. */
-  workerRestarts(): Promise<number | undefined> {
+  /** What it says of itself; undefined where it ends before. One at a time. */
+  status(): Promise<Status | undefined> {
+    if (this.#isEnded) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       this.#onStatus = resolve
       this.#say({ kind: 'status' })
@@ -95,6 +104,11 @@ export class NodeProcess {
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(signal)
+  }
+
+  /** Sets its wall clock to so many milliseconds before or after the machine's. */
+  moveClock(ms: number): void {
+    this.#say({ kind: 'clock', ms })
   }
 
   /** What becomes of it is somebody else's doing from here on. */
@@ -117,6 +131,13 @@ export class NodeProcess {
   async close(): Promise<void> {
     this.expectEnd()
     this.#say({ kind: 'close' })
+    await this.ended
+  }
+
+  /** The same, as whoever runs services asks for it. */
+  async terminate(): Promise<void> {
+    this.expectEnd()
+    this.#child.kill('SIGTERM')
     await this.ended
   }
 
@@ -144,7 +165,7 @@ export class NodeProcess {
         this.#warnings.push(message.message)
         return
       case 'status':
-        return this.#onStatus(message.workerRestarts)
+        return this.#onStatus(message.status)
     }
   }
 

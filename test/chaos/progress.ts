@@ -15,15 +15,16 @@ export function showProgress(): Progress {
 
 function showBar(): Progress {
   const format =
-    '{bar} {value}/{total} cycles | {acknowledged} acknowledged, {violations} violations | {duration_formatted}, {eta_formatted} to go'
+    '{bar} {percentage} % | {cycles} cycles, {acknowledged} acknowledged, {violations} violations | {duration_formatted}, {eta_formatted} to go'
   const bar = new SingleBar({ format, stream: process.stderr, hideCursor: true })
   let isStarted = false
   return {
-    update({ cycles, figures }) {
-      const payload = { acknowledged: figures.acknowledged, violations: figures.violations.length }
-      if (!isStarted) bar.start(cycles, 0, payload)
+    update({ share, figures }) {
+      const { cycles, acknowledged, violations } = figures
+      const payload = { cycles, acknowledged, violations: violations.length }
+      if (!isStarted) bar.start(100, 0, payload)
       isStarted = true
-      bar.update(figures.cycles, payload)
+      bar.update(Math.floor(share * 100), payload)
     },
     stop: () => bar.stop(),
   }
@@ -32,12 +33,12 @@ function showBar(): Progress {
 function showLines(): Progress {
   let lastMs = performance.now()
   return {
-    update({ cycles, figures }) {
+    update({ share, figures }) {
       if (performance.now() - lastMs < LINE_EVERY_MS) return
       lastMs = performance.now()
-      const { acknowledged, violations } = figures
+      const { cycles, acknowledged, violations } = figures
       process.stderr.write(
-        `${figures.cycles}${Number.isFinite(cycles) ? ` of ${cycles}` : ''} cycles, ${acknowledged} acknowledged, ${violations.length} violations\n`,
+        `${Math.floor(share * 100)} %, ${cycles} cycles, ${acknowledged} acknowledged, ${violations.length} violations\n`,
       )
     },
     stop: () => undefined,

@@ -39,6 +39,7 @@ export function toTable({ scenario, seed, seconds, figures }: Run): string {
     ['events checked', `${thousands(figures.events)}, in ${figures.checks} checks`],
     ['open', milliseconds(figures.openMs)],
     ['recover', milliseconds(figures.recoverMs)],
+    ['left out', figures.leftOut.join('; ') || 'nothing'],
     ['violations', thousands(figures.violations.length)],
   ]
   const lines = rows.map(([name, value]) => `  ${name.padEnd(16)}${value}`)
@@ -57,23 +58,38 @@ function summaryOf(impact: Impact): object {
   return { times, ...timesOf(impact), unknown, failures }
 }
 
-function timesOf({ servedMs, pauseMs }: Impact): Record<'servedMs' | 'pauseMs', Spread> {
-  return { servedMs: spread(servedMs), pauseMs: spread(pauseMs) }
+type Times = 'servedMs' | 'longestMs' | 'pauseMs' | 'apartMs' | 'wellMs'
+
+function timesOf({ servedMs, longestMs, pauseMs, apartMs, wellMs }: Impact): Record<Times, Spread> {
+  return {
+    servedMs: spread(servedMs),
+    longestMs: spread(longestMs),
+    pauseMs: spread(pauseMs),
+    apartMs: spread(apartMs),
+    wellMs: spread(wellMs),
+  }
 }
 
-const COLUMNS = [44, 6, 22, 30, 9] as const
+const COLUMNS = [32, 5, 20, 20, 20, 20, 7] as const
 
 /** What each kind of fault did to callers. */
 function impactLines(impacts: ReadonlyMap<string, Impact>): readonly string[] {
   if (impacts.size === 0) return []
-  const head = ['fault', 'times', 'every shard served', 'longest wait, by shard', 'unknown', 'failed']
+  const head = [
+    'fault; ms: p50, max',
+    'times',
+    'served after',
+    'longest wait',
+    'of those set apart',
+    'well after its end',
+    'unknown',
+    'failed',
+  ]
   const rows = [...impacts].map(([kind, impact]) => {
-    const { servedMs, pauseMs } = timesOf(impact)
     return [
       kind,
       thousands(impact.times),
-      `p50 ${Math.round(servedMs.p50)}, max ${Math.round(servedMs.max)} ms`,
-      `p50 ${Math.round(pauseMs.p50)}, p99 ${Math.round(pauseMs.p99)}, max ${Math.round(pauseMs.max)} ms`,
+      ...[impact.servedMs, impact.longestMs, impact.apartMs, impact.wellMs].map(medianAndMax),
       thousands(impact.unknown),
       listOf(impact.failures) || 'none',
     ]
@@ -90,6 +106,11 @@ function listOf(counts: Readonly<Record<string, number>>): string {
 function milliseconds(values: readonly number[]): string {
   const { p50, max } = spread(values)
   return `p50 ${Math.round(p50)}, max ${Math.round(max)} ms, ${values.length} times`
+}
+
+function medianAndMax(values: readonly number[]): string {
+  const { p50, max } = spread(values)
+  return values.length === 0 ? '–' : `${thousands(Math.round(p50))}, ${thousands(Math.round(max))}`
 }
 
 function thousands(count: number): string {

@@ -4,6 +4,8 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { Cleanup, makeFolder } from './cleanup.ts'
 import { Disk } from './disk.ts'
+import { Lan, type Place } from './lan.ts'
+import { NAMESPACE_TOOLS } from './namespace.ts'
 
 /** `mounts`: making, mounting and unmounting file systems; `tracing`: failing another process's system calls; `redis`: a server to start. */
 export type Requirement = 'linux' | 'mounts' | 'tracing' | 'redis'
@@ -25,6 +27,24 @@ export function missing(requirements: readonly Requirement[]): string | undefine
   if (requirements.includes('mounts')) return mountProblem()
   if (requirements.includes('tracing')) return traceProblem()
   return undefined
+}
+
+/** Why there can be no network of the test's own; undefined where there can. */
+export function lanProblem(): string | undefined {
+  const tool = NAMESPACE_TOOLS.find((name) => !isInstalled(name))
+  if (tool !== undefined) return `they need ${tool}`
+  if (process.getuid?.() !== 0) return 'they need root'
+  const cleanup = new Cleanup()
+  try {
+    const lan = new Lan(2, cleanup)
+    const [from, to] = lan.places as [Place, Place]
+    lan.cut({ from, to })()
+    return undefined
+  } catch (error) {
+    return `they need network namespaces (${error instanceof Error ? error.message.trim() : String(error)})`
+  } finally {
+    cleanup.run()
+  }
 }
 
 function isInstalled(tool: string): boolean {

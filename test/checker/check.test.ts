@@ -134,3 +134,18 @@ test('streams are checked each by itself', () => {
   const log = new Map([...logOf('b'), ['account/2', logOf('a').get('account/1')!]])
   expect(kinds([other, command('b', [0, 1], told(1))], log)).toEqual([])
 })
+
+test('a second writer of an epoch, and a writer of an epoch that is over, are seen', () => {
+  const row = (...owners: readonly (readonly [epoch: number, journal: number])[]): Map<string, LoggedEvent[]> => {
+    const events = logOf('a'.repeat(owners.length)).get('account/1')!
+    const owned = events.map((event, i) => ({ ...event, owner: { epoch: owners[i]![0], journal: owners[i]![1] } }))
+    return new Map([['account/1', owned]])
+  }
+  expect(checkShards(row([1, 7], [1, 7], [2, 8], [4, 7]))).toEqual([])
+  expect(checkShards(row([1, 7], [1, 8]))).toMatchObject([
+    { kind: 'two-writers', message: 'seq 2 is of epoch 1 in journal 8, of which journal 7 has some' },
+  ])
+  expect(checkShards(row([2, 7], [1, 8], [2, 7]))).toMatchObject([
+    { kind: 'two-writers', message: 'seq 2 is of epoch 1 in journal 8, after one of epoch 2' },
+  ])
+})

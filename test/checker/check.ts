@@ -4,7 +4,8 @@
  * A stream's log is a total order of its commands, so that each operation's place is known: a command stands at the
  * version of its last event, a read of version v between v and v + 1. What is left to see is that
  *
- *   1. the log is whole: versions count 1, 2, 3 …, positions grow, shards count their events without a gap (I4);
+ *   1. the log is whole: versions count 1, 2, 3 …, positions grow, shards count their events without a gap (I4), and each
+ *      epoch of a shard has one writer, whose events stand before those of the next (I1);
  *   2. each command is in it once and whole, and was sent (I5);
  *   3. each acknowledgement is in it, at the version and position that were told (I2); nothing is there of a command
  *      whose every sending failed definitely (I7); no command was decided anew after it had taken effect (I5);
@@ -26,7 +27,10 @@ export function check(history: readonly Entry[], log: LoggedStreams): Violation[
   )
 }
 
-/** That each shard counts its events 1, 2, 3 …, at growing positions; for a log that holds all streams of its shards. */
+/**
+ * That each shard counts its events 1, 2, 3 …, at growing positions, and has one writer at a time; for a log that holds all
+ * streams of its shards.
+ */
 export function checkShards(log: LoggedStreams): Violation[] {
   const violations: Violation[] = []
   const byShard = Map.groupBy([...log.values()].flat(), ({ shard }) => shard)
@@ -43,8 +47,28 @@ export function checkShards(log: LoggedStreams): Violation[] {
       const message = `seq ${row[early]!.seq} is at ${row[early]!.position}, the one before at ${row[early - 1]!.position}`
       violations.push({ kind: 'position-order', stream, message })
     }
+    violations.push(
+      ...secondWriters(row).map((second): Violation => ({ kind: 'two-writers', stream, message: second })),
+    )
   }
   return violations
+}
+
+/** Events of an epoch that another journal has events of, or that a later epoch's have come before. */
+function secondWriters(row: readonly LoggedEvent[]): string[] {
+  const writers = new Map<number, number>()
+  let newest = 0
+  return row.flatMap(({ seq, owner }) => {
+    if (owner === undefined) return []
+    const { epoch, journal } = owner
+    const writer = writers.get(epoch) ?? journal
+    writers.set(epoch, writer)
+    const isLate = epoch < newest
+    newest = Math.max(newest, epoch)
+    if (writer === journal && !isLate) return []
+    const other = isLate ? `after one of epoch ${newest}` : `of which journal ${writer} has some`
+    return [`seq ${seq} is of epoch ${epoch} in journal ${journal}, ${other}`]
+  })
 }
 
 /** A command's events in the log. */

@@ -59,6 +59,8 @@ export interface LoggedEvent {
   readonly seq: number
   /** Of all events of the stream up to this one, by the same rule as in `Seen`. */
   readonly digest?: string | number
+  /** Who wrote it, where the reader knows: the epoch of its shard, and the journal. */
+  readonly owner?: { readonly epoch: number; readonly journal: number }
 }
 
 /** The events of every stream that the history names, in the order in which they were read. */
@@ -68,6 +70,7 @@ export type ViolationKind =
   | 'version-gap'
   | 'position-order'
   | 'seq-gap'
+  | 'two-writers'
   | 'never-sent'
   | 'duplicate-effect'
   | 'torn-command'

@@ -5,6 +5,7 @@ import type { Leases } from '../../src/cluster/leases.ts'
 import { openRedisLeases } from '../../src/platform/redis-leases.ts'
 import type { RedisSettings } from '../../src/platform/redis-settings.ts'
 import { beatOf, held, ids, TTL, testLeasesContract } from '../cluster/leases-contract.ts'
+import { moveRedisClock } from '../redis-clock.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 
 const NAME = 'bank'
@@ -23,22 +24,8 @@ function documentation(): string {
   return fs.readFileSync(join(import.meta.dirname, '../../docs/redis.md'), 'utf8')
 }
 
-/** As if Redis' clock had gone on by so much: every time that it has written down is so much earlier. */
-async function passTime({ admin }: RedisProcess, ms: number): Promise<void> {
-  const [cluster, members, leases] = KEYS as [string, string, string]
-  const settlesAt = Number((await admin.hget(cluster, 'settlesAt')) ?? 0)
-  if (settlesAt > 0) await admin.hset(cluster, 'settlesAt', Math.max(settlesAt - ms, 1))
-  for (const [id, value] of Object.entries(await admin.hgetall(members))) {
-    await admin.hset(
-      members,
-      id,
-      value.replace(/^\d+/, (ends) => String(Number(ends) - ms)),
-    )
-  }
-  for (const [id, value] of Object.entries(await admin.hgetall(leases))) {
-    const earlier = value.replaceAll(/[1-9]\d*(?=,|$)/g, (ends) => String(Math.max(Number(ends) - ms, 1)))
-    await admin.hset(leases, id, earlier)
-  }
+function passTime({ admin }: RedisProcess, ms: number): Promise<void> {
+  return moveRedisClock(admin, NAME, ms)
 }
 
 describe.skipIf(!hasRedis)('on a real Redis', () => {

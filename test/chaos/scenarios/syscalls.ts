@@ -28,7 +28,7 @@ export const syscalls: Scenario = {
   cycles: Number.POSITIVE_INFINITY,
   async run(chaos) {
     const base = await makeBase(chaos)
-    const cases = shuffled(chaos, await countCalls(chaos, base)).slice(0, chaos.cycles)
+    const cases = chaos.shuffled(await countCalls(chaos, base)).slice(0, chaos.cycles)
     chaos.plan(cases.length)
     for (const injection of cases) {
       await fail(chaos, base, injection)
@@ -53,7 +53,7 @@ async function makeBase(chaos: Chaos): Promise<Base> {
 async function countCalls(chaos: Chaos, base: Base): Promise<Injection[]> {
   const dataDir = join(chaos.folder, 'counted')
   chaos.copy({ ...base, to: dataDir })
-  const node = chaos.boot(ENVIRONMENT)
+  const node = chaos.boot({ environment: ENVIRONMENT })
   await node.booted
   const trace = await Trace.attach(node, { output: `${dataDir}.trace`, cleanup: chaos.cleanup })
   chaos.open(node, dataDir, OVERRIDES)
@@ -69,7 +69,7 @@ async function countCalls(chaos: Chaos, base: Base): Promise<Injection[]> {
 async function fail(chaos: Chaos, base: Base, injection: Injection): Promise<void> {
   const dataDir = join(chaos.folder, 'failed')
   chaos.copy({ ...base, to: dataDir })
-  const node = chaos.boot(ENVIRONMENT)
+  const node = chaos.boot({ environment: ENVIRONMENT })
   // A fault may well hit what the process cannot live without.
   node.expectEnd()
   await node.booted
@@ -94,13 +94,4 @@ async function work(chaos: Chaos, node: NodeProcess): Promise<boolean> {
   let isDone = false
   void Promise.race([done, node.ended]).then(() => (isDone = true))
   return chaos.until(() => isDone, WORK_MS_MAX)
-}
-
-function shuffled<Item>(chaos: Chaos, items: readonly Item[]): Item[] {
-  const mixed = [...items]
-  for (let i = mixed.length - 1; i > 0; i -= 1) {
-    const j = chaos.random.below(i + 1)
-    ;[mixed[i], mixed[j]] = [mixed[j]!, mixed[i]!]
-  }
-  return mixed
 }
