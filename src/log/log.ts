@@ -250,8 +250,10 @@ export class Log {
     let isNewest = false
     try {
       await this.#orRefuse(shard, async () => {
-        isNewest = await isNewestClaim(this.#storage, claim)
-        if (isNewest) await settleClaim(this.#storage, claim, openedEpoch)
+        if (!(await isNewestClaim(this.#storage, claim))) return
+        await settleClaim(this.#storage, claim, openedEpoch)
+        // One whose claim cannot be settled is refused, and so not served.
+        isNewest = true
       })
     } catch (error) {
       // Opened and not served, it could not be taken over again.

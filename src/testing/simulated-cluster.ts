@@ -28,17 +28,29 @@ export type ClusterFault =
   | SimulatedFault
   | ({ readonly atMs: number } & (
       | { readonly kind: 'drain-node'; readonly place: number; readonly forMs: number }
+      | { readonly kind: 'isolate-node'; readonly place: number; readonly forMs: number }
       | { readonly kind: 'cut-network'; readonly from: number; readonly to: number; readonly forMs: number }
+      | {
+          readonly kind: 'slow-path'
+          readonly from: number
+          readonly to: number
+          readonly byMs: number
+          readonly forMs: number
+        }
       | { readonly kind: 'reset-connections'; readonly from: number; readonly to: number }
       | { readonly kind: 'refuse-connections'; readonly place: number; readonly forMs: number }
       | { readonly kind: 'leases-away'; readonly forMs: number }
+      | { readonly kind: 'leases-late'; readonly byMs: number; readonly forMs: number }
       | { readonly kind: 'leases-cut-off'; readonly place: number; readonly forMs: number }
     ))
 
 /** What befalls the network and the lease store. */
 type FaultBetween = Extract<
   ClusterFault,
-  { readonly kind: 'slow-network' | 'cut-network' | `${string}-connections` | `leases-${string}` }
+  {
+    readonly kind:
+      'slow-network' | 'slow-path' | 'isolate-node' | 'cut-network' | `${string}-connections` | `leases-${string}`
+  }
 >
 
 interface Place {
@@ -97,16 +109,19 @@ export class SimulatedCluster {
     for (const [i, place] of this.#places.entries()) this.#startIn(place, options.joinsAtMs[i]!)
   }
 
-  /** A node that somebody might talk to, whatever it can do for them. */
-  pick(random: SeededRandom): SimulatedNode | undefined {
-    const { nodes } = this
+  /** A node that somebody might talk to, whatever it can do for them; those that cling to theirs also when it stands still. */
+  pick(random: SeededRandom, { clings = false }: { readonly clings?: boolean } = {}): SimulatedNode | undefined {
+    const nodes = clings ? this.#serving.flatMap(({ node }) => node ?? []) : this.nodes
     return nodes.length === 0 ? undefined : nodes[random.below(nodes.length)]
   }
 
   /** Those that serve, as far as they know. */
   get nodes(): readonly SimulatedNode[] {
-    const serving = this.#places.filter(({ phase, isStopped }) => phase === 'serving' && !isStopped)
-    return serving.flatMap(({ node }) => node ?? [])
+    return this.#serving.flatMap(({ isStopped, node }) => (isStopped ? [] : (node ?? [])))
+  }
+
+  get #serving(): readonly Place[] {
+    return this.#places.filter(({ phase }) => phase === 'serving')
   }
 
   get places(): number {
@@ -179,12 +194,15 @@ export class SimulatedCluster {
         this.#diskMs = SLOW_DISK_MS
         return this.#later(fault.forMs, () => (this.#diskMs = DISK_MS))
       case 'slow-network':
+      case 'slow-path':
+      case 'isolate-node':
       case 'cut-network':
       case 'reset-connections':
       case 'refuse-connections':
       case 'leases-forget':
       case 'leases-hang':
       case 'leases-away':
+      case 'leases-late':
       case 'leases-cut-off':
       case 'leases-grant-twice':
         return this.#strikeBetween(fault)
@@ -203,6 +221,13 @@ export class SimulatedCluster {
         this.#network.cut(path)
         return this.#later(fault.forMs, () => this.#network.mend(path))
       }
+      case 'isolate-node':
+        return this.#isolate(name(fault.place), fault.forMs)
+      case 'slow-path': {
+        const path = { from: name(fault.from), to: name(fault.to) }
+        this.#network.delay(path, fault.byMs)
+        return this.#later(fault.forMs, () => this.#network.delay(path, 0))
+      }
       case 'reset-connections':
         return this.#network.reset(name(fault.from), name(fault.to))
       case 'refuse-connections':
@@ -214,11 +239,27 @@ export class SimulatedCluster {
         return this.#leases.hang(fault.forMs)
       case 'leases-away':
         return this.#leases.beAway(fault.forMs)
+      case 'leases-late':
+        return this.#leases.answerLate(fault.forMs, fault.byMs)
       case 'leases-cut-off':
         return this.#leases.cutOff(name(fault.place), fault.forMs)
       case 'leases-grant-twice':
         return this.#leases.grantTwice()
     }
+  }
+
+  /** Nothing goes between a place and the others or the lease store; the disk is within its reach as before. */
+  #isolate(place: string, forMs: number): void {
+    const others = this.#places.map(({ name }) => name).filter((name) => name !== place)
+    const paths = others.flatMap((other) => [
+      { from: place, to: other },
+      { from: other, to: place },
+    ])
+    for (const path of paths) this.#network.cut(path)
+    this.#leases.cutOff(place, forMs)
+    this.#later(forMs, () => {
+      for (const path of paths) this.#network.mend(path)
+    })
   }
 
   #later(ms: number, callback: () => void): void {

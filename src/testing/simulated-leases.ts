@@ -1,7 +1,7 @@
 /**
  * The lease store of a simulated cluster: what Redis promises, by the kernel's clock, and what it may do instead. It can
- * forget, hang, be away, be out of one member's reach, and grant what another has. What holds must hold whatever it
- * does (I1).
+ * forget, hang, be away, be out of one member's reach, answer late, and grant what another has. What holds must hold
+ * whatever it does (I1).
  */
 import {
   checkBeat,
@@ -44,6 +44,8 @@ export class SimulatedLeases {
   #settlesAtMs = 0
   #hangsUntilMs = 0
   #awayUntilMs = 0
+  #answersLateUntilMs = 0
+  #lateMs = 0
   readonly #cutOffUntilMs = new Map<string, number>()
   #grantsTwice = 0
 
@@ -57,7 +59,12 @@ export class SimulatedLeases {
     const ask = async <Result>(timeoutMs: number, operation: () => Result): Promise<Result> => {
       if (isClosed) throw leasesUnavailable('the connection is closed')
       this.#kernel.note(`leases ${place}`)
-      const answer = this.#within(timeoutMs, this.#travel(place).then(operation))
+      const answer = this.#within(
+        timeoutMs,
+        this.#travel(place)
+          .then(operation)
+          .then((result) => this.#answer(result)),
+      )
       return thread === undefined ? answer : heardOn(thread, answer)
     }
     return {
@@ -91,12 +98,18 @@ export class SimulatedLeases {
     this.#awayUntilMs = this.#kernel.now + forMs
   }
 
+  /** For a while its answers are under way for so long: what they say may be over when they are heard. */
+  answerLate(forMs: number, lateMs: number): void {
+    this.#answersLateUntilMs = this.#kernel.now + forMs
+    this.#lateMs = lateMs
+  }
+
   /** Whoever runs at this place does not reach it for a while. */
   cutOff(place: string, forMs: number): void {
     this.#cutOffUntilMs.set(place, this.#kernel.now + forMs)
   }
 
-  /** The next that wants what another has is granted it. */
+  /** The next that wants what another has is granted it; or one that does not, in a cluster, where all is served. */
   grantTwice(): void {
     this.#grantsTwice += 1
   }
@@ -108,6 +121,11 @@ export class SimulatedLeases {
     if (this.#awayUntilMs > kernel.now) throw leasesUnavailable('it is away')
     if ((this.#cutOffUntilMs.get(place) ?? 0) > kernel.now) throw leasesUnavailable(`it is out of reach of ${place}`)
     if (this.#hangsUntilMs > kernel.now) await kernel.sleep(this.#hangsUntilMs - kernel.now)
+  }
+
+  async #answer<Result>(result: Result): Promise<Result> {
+    if (this.#answersLateUntilMs > this.#kernel.now) await this.#kernel.sleep(this.#lateMs)
+    return result
   }
 
   /** Who waits gives up after a while; what was asked takes its course. */
@@ -132,6 +150,8 @@ export class SimulatedLeases {
       if (isFree) this.#leases.set(shard, { member: member.id, worker, epoch, untilMs })
     }
     for (const { shard, worker } of beat.want) this.#want(shard, { member: member.id, worker, epoch: 0, untilMs })
+    if (this.#grantsTwice > 0 && member.state === 'up')
+      this.#grantServed({ member: member.id, worker: 0, epoch: 0, untilMs })
     return this.#view(cluster)
   }
 
@@ -168,6 +188,14 @@ export class SimulatedLeases {
       this.#grantsTwice -= 1
       this.#leases.set(shard, grant)
     }
+  }
+
+  /** The first shard that another serves. */
+  #grantServed(grant: Grant): void {
+    const served = [...this.#leases].find(([, { member, epoch }]) => member !== grant.member && epoch > 0)
+    if (served === undefined) return
+    this.#grantsTwice -= 1
+    this.#leases.set(served[0], grant)
   }
 
   #leave(member: string): void {

@@ -27,6 +27,8 @@ test.each<[string, StepName, string]>([
   ['a claim cannot be read', 'openRead', claimPath(0, 1)],
   ['a claim cannot be made', 'createExclusive', claimPath(0, 2)],
   ['claims cannot be listed', 'list', shardPath(0)],
+  ['an opening cannot be marked', 'createMark', openedPath(0, 2)],
+  ['an older mark cannot be removed', 'remove', openedPath(0, 1)],
 ])(
   'where %s, the shards that need it are refused with the file and the reason, and the others are served',
   async (...given) => {

@@ -12,7 +12,18 @@ function accepted(
   via: object = here,
 ): Attempt {
   const outcome = { kind: 'accepted', version: 1, position } as const
-  return { by, stream: `account/${by}`, isRead: false, events: 1, via, invokedAt, returnedAt, outcome }
+  return {
+    by,
+    stream: `account/${by}`,
+    isRead: false,
+    isQueued: true,
+    events: 1,
+    via,
+    sent: invokedAt,
+    invokedAt,
+    returnedAt,
+    outcome,
+  }
 }
 
 test('a position that is not greater than one that had been told through the same node is found', () => {

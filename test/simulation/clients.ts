@@ -11,18 +11,23 @@ import type { Operation } from './plan.ts'
 export interface Town {
   readonly kernel: Kernel
   readonly random: SeededRandom
-  /** A node that somebody might talk to. */
-  pick(random: SeededRandom): SimulatedNode | undefined
+  /** A node that somebody might talk to; for those that cling to theirs also one that stands still. */
+  pick(random: SeededRandom, how?: { readonly clings: boolean }): SimulatedNode | undefined
+  /** Those that run, where there are several. */
+  readonly nodes?: readonly SimulatedNode[]
 }
 
 export interface Errands {
   readonly operations: readonly Operation[]
   /** Whether clients name their commands, and so can ask again after a silence; if not, they let it be. */
   readonly namesCommands: boolean
+  /** Whether they go to nodes that stand still as well. */
+  readonly clings?: boolean
 }
 
 const PATIENCE_MS = 4_000
 const BACK_OFF_MS = 80
+const MOMENT_MS = 0.001
 
 function eventsOf({ name }: Operation): number {
   if (name === 'transferIn') return 2
@@ -33,6 +38,10 @@ function isRead({ name }: Operation): boolean {
   return name === 'view' || name === 'past'
 }
 
+function viewOf(account: number): Operation {
+  return { client: 0, account, name: 'view', amount: 0, thinkMs: 0 }
+}
+
 export class Clients {
   readonly attempts: Attempt[] = []
   open = 0
@@ -40,6 +49,7 @@ export class Clients {
   readonly #account: Account
   readonly #errands: Errands
   readonly #random: SeededRandom
+  #sent = 0
 
   constructor(town: Town, account: Account, errands: Errands) {
     this.#town = town
@@ -57,6 +67,11 @@ export class Clients {
     for (const operations of clients.values()) void this.#live(operations)
   }
 
+  /** What a node says of an account now. */
+  probe(node: SimulatedNode, account: number): Promise<Outcome> {
+    return this.#outcome(node, viewOf(account), { by: 0, sent: undefined })
+  }
+
   last(): string {
     const { outcome, stream } = this.attempts.at(-1) ?? {}
     return `${stream}: ${JSON.stringify(outcome)}`
@@ -65,55 +80,80 @@ export class Clients {
   async #live(operations: readonly number[]): Promise<void> {
     const { kernel } = this.#town
     for (const operation of operations) {
-      const { thinkMs, burst = 1 } = this.#errands.operations[operation]!
-      await kernel.sleep(thinkMs)
-      const node = this.#town.pick(this.#random)
-      const row = Array.from({ length: burst }, (_, nth) => this.#attempt(node, operation, { nth, isFirst: true }))
+      const { thinkMs, atMs = 0, burst = 1, gapMs = 0, isEchoed = false } = this.#errands.operations[operation]!
+      await kernel.sleep(Math.max(thinkMs, atMs - kernel.now))
+      const node = this.#pick()
+      const row: Promise<boolean>[] = []
+      for (let nth = 0; nth < burst; nth += 1) {
+        if (nth > 0 && gapMs > 0) await kernel.sleep(gapMs)
+        row.push(this.#attempt(node, operation, nth))
+      }
       for (const [nth, first] of row.entries()) {
         let isAnswered = await first
         while (!isAnswered) {
           await kernel.sleep(this.#random.below(BACK_OFF_MS))
-          isAnswered = await this.#attempt(this.#town.pick(this.#random), operation, { nth, isFirst: false })
+          isAnswered = await this.#attempt(this.#pick(), operation, nth)
         }
       }
+      if (isEchoed) await this.#echo(operation)
     }
     this.open -= 1
   }
 
+  #pick(): SimulatedNode | undefined {
+    return this.#town.pick(this.#random, { clings: this.#errands.clings ?? false })
+  }
+
+  /** Every node must show what has been told. */
+  async #echo(operation: number): Promise<void> {
+    const { account } = this.#errands.operations[operation]!
+    // Of what happens at one moment nothing is before anything else.
+    await this.#town.kernel.sleep(MOMENT_MS)
+    const views = this.#town.nodes?.map((node) => this.#try(node, viewOf(account), -1 - this.attempts.length)) ?? []
+    await Promise.all(views)
+  }
+
   /** One attempt; resolves to whether it was answered. */
-  async #attempt(
-    node: SimulatedNode | undefined,
-    operation: number,
-    { nth, isFirst }: { readonly nth: number; readonly isFirst: boolean },
-  ): Promise<boolean> {
-    if (node === undefined) return false
-    const { kernel } = this.#town
+  async #attempt(node: SimulatedNode | undefined, at: number, nth: number): Promise<boolean> {
     const { namesCommands, operations } = this.#errands
+    const by = at + operations.length * (namesCommands ? nth : 1 + this.attempts.length)
+    const attempt = await this.#try(node, operations[at]!, by)
+    if (attempt === undefined || attempt.outcome.kind === 'none') return false
+    return attempt.outcome.kind !== 'unknown' || (!namesCommands && !attempt.isRead)
+  }
+
+  /** Undefined where there is no node. */
+  async #try(node: SimulatedNode | undefined, operation: Operation, by: number): Promise<Attempt | undefined> {
+    if (node === undefined || node.isDead) return undefined
+    const { kernel } = this.#town
     const attempt: Attempt = {
-      by: operation + operations.length * (namesCommands ? nth : 1 + this.attempts.length),
-      stream: `account/${operations[operation]!.account}`,
-      isRead: isRead(operations[operation]!),
-      events: eventsOf(operations[operation]!),
-      ...(isFirst && { row: operation }),
+      by,
+      stream: `account/${operation.account}`,
+      isRead: isRead(operation),
+      isQueued: operation.name !== 'past',
+      events: eventsOf(operation),
       via: node,
+      sent: undefined,
       invokedAt: kernel.now,
       returnedAt: Number.POSITIVE_INFINITY,
       outcome: { kind: 'unknown', code: 'open' },
     }
     this.attempts.push(attempt)
-    const outcome = await this.#outcome(node, operations[operation]!, attempt.by)
-    kernel.note(`${operation} ${outcome.kind}`)
-    attempt.outcome = outcome
+    attempt.outcome = await this.#outcome(node, operation, attempt)
     attempt.returnedAt = kernel.now
-    return outcome.kind !== 'none' && (outcome.kind !== 'unknown' || (!namesCommands && !attempt.isRead))
+    kernel.note(`${by} ${attempt.outcome.kind}`)
+    return attempt
   }
 
   /** The node's answer; `unknown` where it dies or says nothing for too long. */
-  #outcome(node: SimulatedNode, operation: Operation, by: number): Promise<Outcome> {
+  #outcome(node: SimulatedNode, operation: Operation, attempt: Pick<Attempt, 'by' | 'sent'>): Promise<Outcome> {
     return new Promise((resolve) => {
       node.onDead(() => resolve({ kind: 'unknown', code: 'died' }))
       this.#town.kernel.after(PATIENCE_MS, () => resolve({ kind: 'unknown', code: 'silent' }))
-      node.main.run(() => void this.#ask(node, operation, by).then(resolve))
+      node.main.run(() => {
+        attempt.sent = this.#sent += 1
+        void this.#ask(node, operation, attempt.by).then(resolve)
+      })
     })
   }
 

@@ -19,10 +19,11 @@ export interface Attempt {
   readonly isRead: boolean
   /** How many events it makes where it takes effect. */
   readonly events: number
-  /** The row that it was first sent in, where the order of sending is the order of the array. */
-  readonly row?: number
-  /** The node it was sent through. */
+  /** It goes through the aggregate's mailbox, in the order of sending. */
+  readonly isQueued: boolean
+  /** The node it was sent through, and which of all it was; undefined where the node never came to it. */
   readonly via: object
+  sent: number | undefined
   readonly invokedAt: number
   returnedAt: number
   outcome: Outcome

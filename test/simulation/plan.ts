@@ -9,8 +9,14 @@ export interface Operation {
   readonly amount: number
   /** How long the client thinks before. */
   readonly thinkMs: number
-  /** So many of it at once, in a row; one where it is left out. */
+  /** It is not done earlier. */
+  readonly atMs?: number
+  /** So many of it in a row, without waiting for answers; one where it is left out. */
   readonly burst?: number
+  /** Between two of a row. */
+  readonly gapMs?: number
+  /** Whether every node is asked what it shows as soon as it is done. */
+  readonly isEchoed?: boolean
 }
 
 export interface Plan {
@@ -42,17 +48,19 @@ export const operation: fc.Arbitrary<Operation> = fc.record({
   thinkMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 800 })),
 })
 
-export const atMs = fc.integer({ min: 0, max: STRIKES_MS })
 export const place = fc.nat(2)
 const worker = fc.nat(1)
+/** How long a fault lasts. */
 export const briefly = fc.integer({ min: 1, max: 3_000 })
 const step = fc.constantFrom(
   ...(['createExclusive', 'createMark', 'createFolder', 'createLog', 'replace', 'remove'] as const),
   ...(['openRead', 'list', 'write', 'sync', 'truncate', 'read'] as const),
 )
 
+type Faults = { readonly [K in SimulatedFault['kind']]: fc.Arbitrary<SimulatedFault> }
+
 /** By kind, so that a plan can have some kinds and not others: rare ones would drown in a mixture of all. */
-export const FAULTS: { readonly [K in SimulatedFault['kind']]: fc.Arbitrary<SimulatedFault> } = {
+export const faultsAt = (atMs: fc.Arbitrary<number>): Faults => ({
   'kill-node': fc.record({ kind: fc.constant('kill-node' as const), atMs, place }),
   'stop-node': fc.record({ kind: fc.constant('stop-node' as const), atMs, place, forMs: briefly }),
   'kill-worker': fc.record({ kind: fc.constant('kill-worker' as const), atMs, place, worker }),
@@ -78,7 +86,9 @@ export const FAULTS: { readonly [K in SimulatedFault['kind']]: fc.Arbitrary<Simu
   'leases-forget': fc.record({ kind: fc.constant('leases-forget' as const), atMs }),
   'leases-hang': fc.record({ kind: fc.constant('leases-hang' as const), atMs, forMs: briefly }),
   'leases-grant-twice': fc.record({ kind: fc.constant('leases-grant-twice' as const), atMs }),
-}
+})
+
+const FAULTS = faultsAt(fc.integer({ min: 0, max: STRIKES_MS }))
 
 const KINDS = Object.keys(FAULTS) as SimulatedFault['kind'][]
 

@@ -5,17 +5,23 @@
 import { Committer } from '../../../src/actor/committer.ts'
 import { ShardMoves } from '../../../src/actor/shard-moves.ts'
 import { Worker } from '../../../src/actor/worker.ts'
+import { Directory } from '../../../src/cluster/directory.ts'
 import { Ownership } from '../../../src/cluster/ownership.ts'
 import { Reception } from '../../../src/cluster/reception.ts'
 import { Router } from '../../../src/cluster/router.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { Log } from '../../../src/log/log.ts'
 import { SHARDS_PATH } from '../../../src/log/path.ts'
+import { ClusterSide } from '../../../src/node/cluster-side.ts'
+import type { WorkerHandle } from '../../../src/node/worker-handle.ts'
 import { SimulatedLeases } from '../../../src/testing/simulated-leases.ts'
 import { differing, MUTANTS, replace, type Mutant } from '../mutants.ts'
 
 /** The epochs of shards that a log has given up. */
 const givenUp = new WeakMap<Log, Map<number, number>>()
+
+/** The workers of each node that is one of several, by the node's id. */
+const sides = new Map<string, { readonly side: ClusterSide; readonly workers: Map<number, WorkerHandle | undefined> }>()
 
 const OF_THE_LOG = new Set(['no-fence-check', 'no-fence', 'read-without-fence-check', 'adopt-without-carrying'])
 
@@ -141,6 +147,8 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     install: () => replace(Ownership.prototype, 'lost', () => () => undefined),
   },
   {
+    // Hardly ever seen: the lease store tells the node as well (`#yieldTo` in ownership.ts), every reply looks, and
+    // whoever takes a shard over looks first (shard-moves.ts).
     name: 'nothing-is-looked-for',
     breaks: 'a worker that nobody asks never looks whether its shards were claimed',
     install: () => replace(Committer.prototype, 'look', () => () => true),
@@ -171,5 +179,88 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
             if (message.kind === 'command') message.after = 0
           },
       ),
+  },
+  {
+    name: 'moves-without-waiting',
+    breaks: 'messages go to the next owner while the owner before still has some (order)',
+    install: () =>
+      replace(
+        Routes.prototype,
+        'route',
+        (original) =>
+          function (this: Routes, shard) {
+            const route = original.call(this, shard)
+            return Object.defineProperty(route, 'abroad', { get: () => 0, set() {}, configurable: true })
+          },
+      ),
+  },
+  {
+    name: 'under-way-is-lost',
+    breaks: 'what was under way to an owner that is away is not sent again',
+    install: () =>
+      replace(
+        Routes.prototype,
+        'detach',
+        (original) =>
+          function (this: Routes, owner) {
+            original.call(this, owner, [])
+          },
+      ),
+  },
+  {
+    name: 'directory-without-epochs',
+    breaks: 'whoever spoke last counts as the owner',
+    install: () =>
+      replace(
+        Directory.prototype,
+        'learn',
+        (original) =>
+          function (this: Directory, shard, owner, epoch) {
+            original.call(this, shard, owner, Math.min(epoch, 1))
+          },
+      ),
+  },
+  {
+    name: 'away-is-lost',
+    breaks: 'a node that does not reach the lease store gives up all it serves',
+    install() {
+      const undoWorkers = replace(
+        ClusterSide.prototype,
+        'setWorker',
+        (original) =>
+          function (this: ClusterSide, worker, handle) {
+            const id = this.member.id
+            const known = sides.get(id) ?? { side: this, workers: new Map() }
+            sides.set(id, known)
+            known.workers.set(worker, handle)
+            original.call(this, worker, handle)
+          },
+      )
+      const undoBeats = replace(
+        SimulatedLeases.prototype,
+        'connect',
+        (original) =>
+          function (this: SimulatedLeases, place, thread) {
+            const leases = original.call(this, place, thread)
+            return {
+              ...leases,
+              beat: (beat) =>
+                leases.beat(beat).catch((error: unknown) => {
+                  const known = sides.get(beat.member.id)
+                  for (const { shard, worker } of beat.hold) {
+                    known?.side.lost(worker, [shard])
+                    void known?.workers.get(worker)?.release([shard], 0)
+                  }
+                  throw error
+                }),
+            }
+          },
+      )
+      return () => {
+        undoBeats()
+        undoWorkers()
+        sides.clear()
+      }
+    },
   },
 ]

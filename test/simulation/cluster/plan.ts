@@ -1,7 +1,17 @@
 /** A plan for a cluster: what clients do at its nodes, and what befalls the nodes and everything between them. */
 import fc from 'fast-check'
 import type { ClusterFault } from '../../../src/testing/simulated-cluster.ts'
-import { atMs, briefly, FAULTS as NODE_FAULTS, operation, place, type Operation } from '../plan.ts'
+import { briefly, faultsAt, operation, place, type Operation } from '../plan.ts'
+
+/** When something is done: at a time, or near a fault, which is where things go wrong. */
+type When =
+  | { readonly kind: 'at'; readonly ms: number }
+  /** So long after a fault has struck or, for one that lasts, ended; of those that the plan has, modulo their number. */
+  | { readonly kind: 'near'; readonly fault: number; readonly edge: 'begin' | 'end'; readonly ms: number }
+
+export interface Errand extends Operation {
+  readonly when: When
+}
 
 export interface ClusterPlan {
   readonly seed: number
@@ -13,35 +23,134 @@ export interface ClusterPlan {
   readonly segmentBytes: number
   readonly activeActorsMax: number
   readonly namesCommands: boolean
-  readonly operations: readonly Operation[]
+  /** Whether clients go to nodes that stand still as well, which find it in their hands when they wake up. */
+  readonly clings: boolean
+  readonly operations: readonly Errand[]
   readonly faults: readonly ClusterFault[]
 }
 
+/** Faults strike within this time, and have ended a while after it. */
+const STRIKES_MS = 3_500
+export const STRIKES_END_MS: number = STRIKES_MS + 3_000
+/** The first nodes know each other well before. */
+const FORMED_MS = 2_000
+const JOINS_EARLY_MS = 400
+
+type Faults = { readonly [K in ClusterFault['kind']]: fc.Arbitrary<ClusterFault> }
+
 const path = { from: place, to: place }
 
-const FAULTS: { readonly [K in ClusterFault['kind']]: fc.Arbitrary<ClusterFault> } = {
-  ...NODE_FAULTS,
+const faultsOfClusterAt = (atMs: fc.Arbitrary<number>): Faults => ({
+  ...faultsAt(atMs),
   'drain-node': fc.record({ kind: fc.constant('drain-node' as const), atMs, place, forMs: briefly }),
+  'isolate-node': fc.record({ kind: fc.constant('isolate-node' as const), atMs, place, forMs: briefly }),
   'cut-network': fc.record({ kind: fc.constant('cut-network' as const), atMs, ...path, forMs: briefly }),
+  'slow-path': fc.record({
+    kind: fc.constant('slow-path' as const),
+    atMs,
+    ...path,
+    byMs: fc.integer({ min: 1, max: SLOW_PATH_MS }),
+    forMs: briefly,
+  }),
   'reset-connections': fc.record({ kind: fc.constant('reset-connections' as const), atMs, ...path }),
   'refuse-connections': fc.record({ kind: fc.constant('refuse-connections' as const), atMs, place, forMs: briefly }),
   'leases-away': fc.record({ kind: fc.constant('leases-away' as const), atMs, forMs: briefly }),
+  'leases-late': fc.record({
+    kind: fc.constant('leases-late' as const),
+    atMs,
+    byMs: fc.integer({ min: 1, max: LATE_LEASES_MS }),
+    forMs: briefly,
+  }),
   'leases-cut-off': fc.record({ kind: fc.constant('leases-cut-off' as const), atMs, place, forMs: briefly }),
+})
+
+export const SLOW_PATH_MS = 100
+export const LATE_LEASES_MS = 250
+
+type Kind = ClusterFault['kind']
+
+/** Nobody fails because of these, and nobody waits long. */
+export const GENTLE: readonly Kind[] = ['drain-node', 'slow-network', 'slow-path', 'set-clock', 'leases-late']
+/** Nor fails because of these, once the nodes know each other. */
+export const OF_THE_STORE: readonly Kind[] = ['leases-away', 'leases-hang', 'leases-forget']
+
+/** One fault, or two in a row: the second strikes in the middle of what follows from the first. */
+function faultsOf(kinds: readonly Kind[], fromMs: number): fc.Arbitrary<readonly ClusterFault[]> {
+  const all = faultsOfClusterAt(fc.integer({ min: fromMs, max: STRIKES_MS }))
+  const fault = fc.oneof(...kinds.map((kind) => all[kind]))
+  const pair = fc
+    .tuple(fault, fault, fc.integer({ min: 0, max: 60 }))
+    .map(([first, second, ms]) => [first, { ...second, atMs: first.atMs + ms }])
+  const group = fc.oneof({ weight: 2, arbitrary: fault.map((one) => [one]) }, { weight: 1, arbitrary: pair })
+  return fc.array(group, { minLength: 1, maxLength: 7, size: 'max' }).map((groups) => groups.flat())
 }
 
-const KINDS = Object.keys(FAULTS) as ClusterFault['kind'][]
+const ROUGH = Object.keys(faultsOfClusterAt(fc.constant(0))) as Kind[]
 
-/** Up to three kinds most of the time: what a few do to each other drowns in a mixture of all. */
-const faults = fc
+/**
+ * Up to three kinds most of the time (swarm testing, Groce et al., 2012): what a few do to each other drowns in a mixture
+ * of all.
+ */
+const rough = fc
   .oneof(
-    { weight: 3, arbitrary: fc.subarray(KINDS, { minLength: 1, maxLength: 3 }) },
-    { weight: 1, arbitrary: fc.subarray(KINDS, { minLength: 1 }) },
+    { weight: 4, arbitrary: fc.subarray(ROUGH, { minLength: 1, maxLength: 3 }) },
+    { weight: 1, arbitrary: fc.subarray(ROUGH, { minLength: 1 }) },
   )
-  .chain((kinds) => fc.array(fc.oneof(...kinds.map((kind) => FAULTS[kind])), { maxLength: 12, size: 'max' }))
+  .chain((kinds) => faultsOf(kinds, 0))
 
-const errand: fc.Arbitrary<Operation> = fc
-  .record({ of: operation, burst: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.integer({ min: 2, max: 6 })) })
-  .map(({ of, burst }) => ({ ...of, burst }))
+const gentle = fc.subarray([...GENTLE], { minLength: 1, maxLength: 3 }).chain((kinds) => faultsOf(kinds, 0))
+
+/** The lease store fails, and little else is wrong. */
+const storeOnly = fc
+  .tuple(fc.subarray([...OF_THE_STORE], { minLength: 1 }), fc.subarray([...GENTLE], { maxLength: 1 }))
+  .chain(([some, others]) => faultsOf([...some, ...others], FORMED_MS))
+
+const when: fc.Arbitrary<When> = fc.oneof(
+  fc.record({ kind: fc.constant('at' as const), ms: fc.integer({ min: 0, max: STRIKES_MS + 1_000 }) }),
+  fc.record({
+    kind: fc.constant('near' as const),
+    fault: fc.nat(13),
+    edge: fc.constantFrom('begin' as const, 'end' as const),
+    ms: fc.oneof(fc.integer({ min: -20, max: 100 }), fc.integer({ min: -500, max: 1_500 })),
+  }),
+)
+
+const row = fc.oneof(
+  { weight: 2, arbitrary: fc.constant({ burst: 1, gapMs: 0 }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      burst: fc.integer({ min: 2, max: 10 }),
+      gapMs: fc.constantFrom(0, 0.3, 2, 15),
+    }),
+  },
+)
+
+const errand: fc.Arbitrary<Errand> = fc
+  .record({ of: operation, row, when, isEchoed: fc.nat(5).map((nth) => nth === 5) })
+  .map(({ of, row: { burst, gapMs }, ...rest }) => ({ ...of, thinkMs: 0, burst, gapMs, ...rest }))
+
+/** Two or three nodes that join until then. */
+const joinsUntil = (ms: number): fc.Arbitrary<readonly number[]> =>
+  fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: ms })), { minLength: 2, maxLength: 3 })
+
+const plansWith = (
+  joinsAtMs: fc.Arbitrary<readonly number[]>,
+  faults: fc.Arbitrary<readonly ClusterFault[]>,
+): fc.Arbitrary<ClusterPlan> =>
+  fc.record({
+    seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
+    joinsAtMs,
+    workers: fc.integer({ min: 1, max: 2 }),
+    shards: fc.constantFrom(3, 8),
+    snapshotEvery: fc.constantFrom<number | false>(false, 1, 3, 20),
+    segmentBytes: fc.constantFrom(1024, 4096, 65_536),
+    activeActorsMax: fc.constantFrom(1, 3, 1000),
+    namesCommands: fc.boolean(),
+    clings: fc.boolean(),
+    operations: fc.array(errand, { minLength: 1, maxLength: 60, size: 'max' }),
+    faults,
+  })
 
 /**
  * Plans in which commands are under way on a connection that goes bad while its acceptor loses its shards and gets them
@@ -56,6 +165,7 @@ export const latePlans: fc.Arbitrary<ClusterPlan> = fc.record({
   segmentBytes: fc.constant(65_536),
   activeActorsMax: fc.constant(1000),
   namesCommands: fc.constant(false),
+  clings: fc.constant(false),
   operations: fc.array(errand, { minLength: 150, maxLength: 300, size: 'max' }),
   faults: fc
     .record({
@@ -69,15 +179,30 @@ export const latePlans: fc.Arbitrary<ClusterPlan> = fc.record({
     ]),
 })
 
-export const clusterPlans: fc.Arbitrary<ClusterPlan> = fc.record({
-  seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
-  joinsAtMs: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5_000 })), { minLength: 2, maxLength: 3 }),
-  workers: fc.integer({ min: 1, max: 2 }),
-  shards: fc.constantFrom(3, 8),
-  snapshotEvery: fc.constantFrom<number | false>(false, 1, 3, 20),
-  segmentBytes: fc.constantFrom(1024, 4096, 65_536),
-  activeActorsMax: fc.constantFrom(1, 3, 1000),
-  namesCommands: fc.boolean(),
-  operations: fc.array(errand, { minLength: 1, maxLength: 50, size: 'max' }),
-  faults,
-})
+/** Those in which nobody may fail have a share of their own. */
+export const clusterPlans: fc.Arbitrary<ClusterPlan> = fc.oneof(
+  { weight: 6, arbitrary: plansWith(joinsUntil(3_000), rough) },
+  { weight: 3, arbitrary: plansWith(joinsUntil(3_000), gentle) },
+  { weight: 1, arbitrary: plansWith(joinsUntil(JOINS_EARLY_MS), storeOnly) },
+)
+
+/** Whether nothing is broken that callers depend on. */
+export function isGentle({ faults, joinsAtMs }: ClusterPlan): boolean {
+  const rest = faults.filter(({ kind }) => !GENTLE.includes(kind))
+  if (rest.length === 0) return true
+  // Where all end while the store is away, nobody has what they had.
+  if (faults.filter(({ kind }) => kind === 'drain-node').length > 1) return false
+  const formedAtMs = Math.max(...joinsAtMs) + FORMED_MS - JOINS_EARLY_MS
+  return rest.every(({ kind, atMs }) => OF_THE_STORE.includes(kind) && atMs >= formedAtMs)
+}
+
+/** The operations with their times, in the order of these. */
+export function timed({ operations, faults: all }: ClusterPlan): readonly Operation[] {
+  const timeOf = (at: When): number => {
+    const fault = at.kind === 'near' ? all[at.fault % Math.max(1, all.length)] : undefined
+    if (at.kind === 'at' || fault === undefined) return at.ms
+    const lasts = at.edge === 'end' && 'forMs' in fault ? fault.forMs : 0
+    return Math.max(0, fault.atMs + lasts + at.ms)
+  }
+  return operations.map((each) => ({ ...each, atMs: timeOf(each.when) })).toSorted((a, b) => a.atMs - b.atMs)
+}

@@ -6,19 +6,19 @@ import { createAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
 import { brokenRules, findDamage, readLog } from '../ground-truth.ts'
-import { entryOf, type Attempt } from '../history.ts'
+import { entryOf } from '../history.ts'
 import type { Result, RunOptions } from '../run.ts'
-import { brokenRows } from './rows.ts'
-import type { ClusterPlan } from './plan.ts'
+import { brokenGentleness } from './gentle.ts'
+import { brokenOrder } from './order.ts'
+import { STRIKES_END_MS, timed, type ClusterPlan } from './plan.ts'
 
 /** Faults have struck, and ended, by then. */
-const PEACE_MS = 10_000
+const PEACE_MS = STRIKES_END_MS + 500
 /** Without faults everything is answered within this time, and owned as it should be. */
 const ANSWER_MS = 120_000
 const CALM_MS = 200_000
 const END_MS = 30_000
-/** Nobody fails because of these. */
-const GENTLE = new Set(['drain-node', 'slow-network', 'set-clock'])
+const PROBE_MS = 500
 
 export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions = {}): Promise<Result> {
   const account = createAccount(plan.snapshotEvery)
@@ -27,7 +27,8 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   const cluster = new SimulatedCluster({ seed, config, joinsAtMs, ...(wrapStorage && { wrapStorage }) })
   const { kernel } = cluster
   cluster.schedule(plan.faults)
-  const clients = new Clients(cluster, account, plan)
+  const { namesCommands, clings } = plan
+  const clients = new Clients(cluster, account, { operations: timed(plan), namesCommands, clings })
   clients.start()
   await kernel.run({ untilMs: PEACE_MS })
   cluster.heal()
@@ -36,7 +37,9 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   if (!(await kernel.run({ untilMs: PEACE_MS + ANSWER_MS, isDone: () => clients.open === 0 }))) {
     problems.push(`${clients.open} clients are never answered: ${clients.last()} (${why()})`)
   } else {
-    problems.push(...(await unrest(cluster, config, why)), ...(await leftBehind(cluster, why)))
+    problems.push(...(await unrest(cluster, config, why)))
+    if (problems.length === 0) problems.push(...(await silence(cluster, clients, plan)))
+    if (problems.length === 0) problems.push(...(await leftBehind(cluster, why)))
   }
   cluster.killAll()
   cluster.disk.losePower(cluster.random)
@@ -55,15 +58,9 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   const broken = [...check(history, log), ...checkShards(log)].map(
     ({ kind, stream, message }) => `${kind} on ${stream}: ${message}`,
   )
-  const failed = plan.faults.every(({ kind }) => GENTLE.has(kind)) ? attempts.filter(hasFailed) : []
-  const rough = failed.map(({ stream, outcome }) => `${stream} failed for no reason: ${JSON.stringify(outcome)}`)
   const rules = brokenRules(cluster.warnings)
-  const causes = [...brokenCauses(attempts), ...brokenRows(attempts)]
-  return { ...result, violations: [...damage, ...broken, ...causes, ...rough, ...rules] }
-}
-
-function hasFailed({ outcome }: Attempt): boolean {
-  return outcome.kind === 'none' || outcome.kind === 'unknown'
+  const causes = [...brokenCauses(attempts), ...brokenOrder(attempts, log)]
+  return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
 
 /** That in the end all places have a node, each shard has one owner, and each node reaches every one. */
@@ -84,6 +81,25 @@ async function unrest(cluster: SimulatedCluster, { shards }: ClusterConfig, why:
   void wait()
   if (await kernel.run({ untilMs: kernel.now + CALM_MS, isDone: () => isDone })) return []
   return [`it does not come to rest: ${told} (${why()})`]
+}
+
+/** That once all is well each node answers for each aggregate, soon and at the first try. */
+async function silence({ kernel, nodes }: SimulatedCluster, clients: Clients, plan: ClusterPlan): Promise<string[]> {
+  const accounts = new Set(plan.operations.map(({ account }) => account))
+  const open = new Set<string>()
+  const failed: string[] = []
+  for (const [i, node] of nodes.entries()) {
+    for (const account of accounts) {
+      const name = `account/${account} at node ${i}`
+      open.add(name)
+      void clients.probe(node, account).then((outcome) => {
+        open.delete(name)
+        if (outcome.kind !== 'read') failed.push(`${name}: ${JSON.stringify(outcome)}`)
+      })
+    }
+  }
+  await kernel.run({ untilMs: kernel.now + PROBE_MS, isDone: () => open.size === 0 })
+  return [...failed, ...open].map((name) => `in peace nobody answers for ${name}`)
 }
 
 /** What is there when all nodes have ended in good order. */
