@@ -143,6 +143,7 @@ export class SimulatedCluster {
     this.disk.room = Number.POSITIVE_INFINITY
     this.#diskMs = DISK_MS
     this.#network.latencyMs = LATENCY_MS
+    this.#network.heal()
     for (const place of this.#places) {
       place.node?.forgetFaults()
       this.#wake(place)

@@ -61,6 +61,8 @@ export class SimulatedHosts {
   readonly #delays = new Map<string, number>()
   /** How many connections have gone bad on a path, and what they carried is still under way; who calls is refused. */
   readonly #bad = new Map<string, number>()
+  /** What each of those goes through, a step at a call. */
+  readonly #goingBad = new Set<() => void>()
   readonly #refusing = new Set<string>()
   #nextPort = FIRST_FREE_PORT
 
@@ -131,8 +133,19 @@ export class SimulatedHosts {
     ]
     const key = keyOf(pair)
     this.#bad.set(key, (this.#bad.get(key) ?? 0) + 1)
+    const goOn = (): void => {
+      const step = steps.shift()
+      if (step === undefined) this.#goingBad.delete(goOn)
+      else step()
+    }
+    this.#goingBad.add(goOn)
     let ms = 0
-    for (const step of steps) this.#kernel.after((ms += this.#random.below(BAD_MS)), step)
+    for (let i = 0; i <= steps.length; i += 1) this.#kernel.after((ms += this.#random.below(BAD_MS)), goOn)
+  }
+
+  /** Whatever is going bad has done so. */
+  heal(): void {
+    while (this.#goingBad.size > 0) for (const goOn of this.#goingBad) goOn()
   }
 
   /** Calls back when it is there: later, much later, or never. */

@@ -52,6 +52,11 @@ export class SimulatedNetwork {
     this.#hosts.reset(a, b)
   }
 
+  /** Connections that are going bad have done so at once. */
+  heal(): void {
+    this.#hosts.heal()
+  }
+
   /** New connections to the host are refused, or are no longer. Those that stand stay. */
   refuse(host: string, isRefused: boolean): void {
     this.#hosts.refuse(host, isRefused)

@@ -191,3 +191,13 @@ test('what was sent to an owner in one epoch is not taken up in another, be it a
   // Who cannot say is asked nothing.
   expect(await first.ask(deposit('account/1', 1))).toMatchObject({ ...accepted, version: 3 })
 })
+
+test('a worker that nobody asks learns all the same that its shards have another owner', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  const before = await open(disk, clock)
+  await open(disk, clock, { own: [1] })
+  expect(before.log.ownedShards.map(({ shard }) => shard)).toEqual([0, 1])
+  clock.advance(500)
+  await turns(20)
+  expect(before.log.ownedShards.map(({ shard }) => shard)).toEqual([0])
+})

@@ -18,17 +18,21 @@ export interface Story<P extends AnyPlan = AnyPlan> extends Result {
 export class Trials<P extends AnyPlan> {
   readonly mutants: readonly Mutant[]
   readonly #plans: fc.Arbitrary<P>
+  readonly #plansFor: (mutant: Mutant) => fc.Arbitrary<P>
   readonly #run: (plan: P, options: RunOptions) => Promise<Result>
   /** Where seeds are kept. */
   readonly #test: string
 
   constructor(options: {
     readonly plans: fc.Arbitrary<P>
+    /** Those in which a mutant shows, where that is too rare among all of them. */
+    readonly plansFor?: (mutant: Mutant) => fc.Arbitrary<P> | undefined
     readonly run: (plan: P, options: RunOptions) => Promise<Result>
     readonly mutants: readonly Mutant[]
     readonly test: string
   }) {
     this.#plans = options.plans
+    this.#plansFor = (mutant) => options.plansFor?.(mutant) ?? options.plans
     this.#run = options.run
     this.mutants = options.mutants
     this.#test = options.test
@@ -49,14 +53,19 @@ export class Trials<P extends AnyPlan> {
     return { seed, plan: plan!, ...(await this.tryPlan(plan!, options)) }
   }
 
-  /** What the plan of a seed breaks with a mutant in place. */
-  async tryMutant({ install, wrapStorage }: Mutant, seed: number): Promise<readonly string[]> {
+  /** What the plan of a seed breaks with a mutant in place, and keeps without it. */
+  async tryMutant(mutant: Mutant, seed: number): Promise<readonly string[]> {
+    const { install, wrapStorage } = mutant
+    const plan = fc.sample(this.#plansFor(mutant), { seed, numRuns: 1 })[0]!
     const undo = install?.()
+    let broken: Result
     try {
-      return (await this.trySeed(seed, wrapStorage && { wrapStorage })).violations
+      broken = await this.tryPlan(plan, wrapStorage && { wrapStorage })
     } finally {
       undo?.()
     }
+    if (broken.violations.length === 0) return []
+    return (await this.tryPlan(plan)).violations.length === 0 ? broken.violations : []
   }
 
   /** The shortest story that is found in two minutes, and how to see it again. */

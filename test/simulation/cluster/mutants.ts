@@ -2,7 +2,6 @@
  * Rules of the cluster, each broken on purpose, and those of the log that several nodes lean on. A mutant is put over the
  * real code from outside.
  */
-import { Committer } from '../../../src/actor/committer.ts'
 import { ShardMoves } from '../../../src/actor/shard-moves.ts'
 import { Worker } from '../../../src/actor/worker.ts'
 import { Directory } from '../../../src/cluster/directory.ts'
@@ -145,13 +144,6 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     name: 'lost-is-not-heard',
     breaks: 'a node does not hear that it has lost a shard, and never claims it again',
     install: () => replace(Ownership.prototype, 'lost', () => () => undefined),
-  },
-  {
-    // Hardly ever seen: the lease store tells the node as well (`#yieldTo` in ownership.ts), every reply looks, and
-    // whoever takes a shard over looks first (shard-moves.ts).
-    name: 'nothing-is-looked-for',
-    breaks: 'a worker that nobody asks never looks whether its shards were claimed',
-    install: () => replace(Committer.prototype, 'look', () => () => true),
   },
   {
     name: 'leaves-without-a-word',

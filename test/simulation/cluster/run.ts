@@ -18,6 +18,8 @@ const PEACE_MS = STRIKES_END_MS + 500
 const ANSWER_MS = 120_000
 const CALM_MS = 200_000
 const END_MS = 30_000
+/** Nodes that could not reach each other have called again. */
+const REDIAL_MS = 2_500
 const PROBE_MS = 500
 
 export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions = {}): Promise<Result> {
@@ -38,6 +40,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     problems.push(`${clients.open} clients are never answered: ${clients.last()} (${why()})`)
   } else {
     problems.push(...(await unrest(cluster, config, why)))
+    await kernel.run({ untilMs: kernel.now + REDIAL_MS })
     if (problems.length === 0) problems.push(...(await silence(cluster, clients, plan)))
     if (problems.length === 0) problems.push(...(await leftBehind(cluster, why)))
   }
