@@ -67,6 +67,7 @@ const RELEASE_MS = 2_000
 /** A shard that could not be taken over is tried again after so long, and after twice as long the next time. */
 const RETRY_MS = 1_000
 const RETRY_MS_MAX = 60_000
+const DRAIN_AGAIN_MS = 50
 
 interface Arrival {
   readonly worker: number
@@ -175,13 +176,18 @@ export class Ownership {
     // What another has handed to this node meanwhile arrives, and is handed on.
     while (this.#served.size + this.#pending.size > 0 && this.#options.clock.monotonic() < until) {
       await this.#beat({ isFirst: false })
-      if (!this.#hasHeirs()) return
+      if (!this.#hasHeirs()) {
+        if (this.#view?.isSettling !== true) return
+        // The store has forgotten the others, who tell it again that they are there.
+        await this.#pause(DRAIN_AGAIN_MS)
+        continue
+      }
       // To those the store named last: the log decides who owns what, and the store is told when it is back.
       const ring = this.#isAway && this.#view !== undefined ? this.#ring(this.#view) : undefined
       if (ring !== undefined) this.#handOff(ring)
       // A worker that has broken may never say that it is done.
       await this.#within(until - this.#options.clock.monotonic(), Promise.all(this.#pending))
-      if (this.#leaving.size === 0 && this.#served.size > 0) await this.#pause(50)
+      if (this.#leaving.size === 0 && this.#served.size > 0) await this.#pause(DRAIN_AGAIN_MS)
     }
   }
 

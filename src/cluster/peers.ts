@@ -51,11 +51,14 @@ export class Peers {
     this.#options = options
   }
 
-  /** From here on these are the peers; where they are not all of them, those that are missing remain. */
+  /**
+   * From here on these are the peers; where they are not all of them, those that are missing remain. So does one that
+   * answers: it may be cut off from the lease store alone, and have shards still.
+   */
   update(members: readonly Member[], { areAll = true }: { readonly areAll?: boolean } = {}): void {
     for (const [id, peer] of this.#peers) {
       const member = members.find((each) => each.id === id)
-      if (member === undefined ? !areAll : member.address === peer.address) continue
+      if (member === undefined ? !areAll || peer.isHeard : member.address === peer.address) continue
       this.#peers.delete(id)
       peer.close()
     }
@@ -123,6 +126,11 @@ class Peer {
 
   get isReached(): boolean {
     return this.#control !== undefined
+  }
+
+  /** It has answered the last ping, or the one before. */
+  get isHeard(): boolean {
+    return this.isReached && this.#options.clock.monotonic() - this.#heardAt < 2 * PING_MS
   }
 
   tell(message: ControlMessage): void {

@@ -16,7 +16,7 @@ const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 
 /** The side of a node that serves all shards, over a store that shows it these others. */
 async function startSide(refusing: readonly number[] = []) {
   const clock = new SimulatedClock()
-  const store = { others: [] as readonly Member[], isSettling: false, isAway: false }
+  const store = { others: [] as readonly Member[], isSettling: false, isAway: false, answers: false }
   let open = 0
   const released: number[] = []
   const taken: number[] = []
@@ -57,11 +57,14 @@ async function startSide(refusing: readonly number[] = []) {
     },
     connect: async (address, greeting) => {
       open += 1
+      let answer = (_frame: Uint8Array<ArrayBuffer>): void => undefined
       const connection: Partial<Connection> = {
         peer: { ...greeting, member: address.slice(0, 1) },
-        send: () => undefined,
+        send: () => {
+          if (store.answers) answer(Uint8Array.from(encodeControl({ kind: 'pong' })))
+        },
         onDrain: () => undefined,
-        onFrame: () => undefined,
+        onFrame: (receive) => (answer = receive),
         onClose: () => undefined,
         close: () => void (open -= 1),
       }
@@ -135,6 +138,33 @@ test('a store that has forgotten everybody costs no connection between nodes', a
   store.isSettling = false
   await beat()
   expect(open()).toBe(0)
+})
+
+test('a node that the store has forgotten and that answers is not hung up, as it may have shards still', async () => {
+  const { store, beat, open } = await startSide()
+  Object.assign(store, { others: [OTHER], answers: true })
+  await beat()
+  store.others = []
+  for (let beats = 0; beats < 5; beats += 1) await beat()
+  expect(open()).toBe(2)
+  store.answers = false
+  for (let beats = 0; beats < 3; beats += 1) await beat()
+  expect(open()).toBe(0)
+})
+
+test('a node that closes while the store has forgotten everybody waits until the others are there again', async () => {
+  const { side, store, beat, released } = await startSide()
+  store.others = [OTHER]
+  for (let beats = 0; beats < 2; beats += 1) await beat()
+  Object.assign(store, { others: [], isSettling: true })
+  let isDone = false
+  const drained = side.drain(60_000).then(() => (isDone = true))
+  await beat()
+  expect(isDone).toBe(false)
+  Object.assign(store, { others: [OTHER], isSettling: false })
+  for (let beats = 0; beats < 4; beats += 1) await beat()
+  await drained
+  expect(released).toHaveLength(SHARDS)
 })
 
 test('a shard that was given up is not claimed back because the store was slow to hear of it', async () => {
