@@ -22,6 +22,7 @@ import type { CommandMessage, Failure, Message, QueryMessage, Reply, StateAt, St
 import { BadEncoding, decode, encode, encodeScratch } from '../log/codec.ts'
 import { isCount } from '../log/count.ts'
 import { isIdAt } from '../log/identity.ts'
+import { POSITION_MAX } from '../log/position.ts'
 import { areEvents } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
@@ -181,7 +182,7 @@ function readCommand(
   const payloadHash = frame.u32()
   const deadline = now + frame.f64()
   if (Number.isNaN(deadline)) throw new BadFrame('a deadline is no time')
-  const after = frame.count()
+  const after = readPosition(frame)
   const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.count()
   const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : readObject(frame)
   const payload = (flags & Flag.hasPayload) === 0 ? undefined : decodeSlice(frame.slice())
@@ -206,7 +207,7 @@ function readCommand(
 function readReply(frame: FrameReader, tag: number): Reply {
   switch (tag) {
     case Tag.accepted:
-      return { kind: 'accepted', version: frame.u32(), position: frame.count(), records: readRecords(frame) }
+      return { kind: 'accepted', version: frame.u32(), position: readPosition(frame), records: readRecords(frame) }
     case Tag.rejected:
       return { kind: 'rejected', code: frame.text(), details: readOptional(frame) }
     case Tag.answered:
@@ -230,6 +231,13 @@ function readOptional(frame: FrameReader): unknown {
   const flags = frame.u8()
   if (flags !== 0 && flags !== Flag.hasPayload) throw new BadFrame(`no value has the flags ${flags}`)
   return flags === 0 ? undefined : decodeSlice(frame.slice())
+}
+
+/** Whoever has seen a position gives out greater ones: an absurd one would use them all up. */
+function readPosition(frame: FrameReader): number {
+  const position = frame.count()
+  if (position > POSITION_MAX) throw new BadFrame(`${position} is no position`)
+  return position
 }
 
 function readMoment(frame: FrameReader): StateAt {

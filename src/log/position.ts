@@ -8,6 +8,8 @@ import type { Clock } from './clock.ts'
 
 const EPOCH_MS = Date.UTC(2024, 0, 1)
 const TICKS_PER_MS = 4096
+/** What comes from elsewhere and is greater, from 50 days before the numbers end in 2093, is no position. */
+export const POSITION_MAX: number = 2 ** 53 - 2 ** 44
 
 export class PositionClock {
   readonly #clock: Clock

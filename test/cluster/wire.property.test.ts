@@ -11,6 +11,7 @@ import {
   writeReply,
 } from '../../src/cluster/wire.ts'
 import { parseId } from '../../src/log/identity.ts'
+import { POSITION_MAX } from '../../src/log/position.ts'
 import { copyOf, sliceOf } from '../../src/log/slice.ts'
 import { eventBytes } from '../log/event-bytes.ts'
 
@@ -116,4 +117,14 @@ test('a frame that was cut or made up is refused, and nothing is allocated by it
       }
     }),
   )
+})
+
+test('a position that would use up all others is none', () => {
+  const accepted = (position: number): Uint8Array => {
+    const frame = new FrameWriter()
+    writeReply(frame, 1, { kind: 'accepted', version: 1, position, records: sliceOf(new Uint8Array()) })
+    return frame.take()
+  }
+  expect(readReplies(accepted(POSITION_MAX))).toHaveLength(1)
+  expect(() => readReplies(accepted(POSITION_MAX + 1))).toThrow(BadFrame)
 })
