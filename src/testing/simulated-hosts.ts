@@ -59,7 +59,7 @@ export class SimulatedHosts {
   /** What waits for the path to be mended, in order. */
   readonly #cuts = new Map<string, (() => void)[]>()
   readonly #delays = new Map<string, number>()
-  /** How many connections have gone bad on a path, and what they carried is still under way; who calls is refused. */
+  /** How many connections have gone bad on a path on which who calls is refused while what they carried is under way. */
   readonly #bad = new Map<string, number>()
   /** What each of those goes through, a step at a call. */
   readonly #goingBad = new Set<() => void>()
@@ -123,16 +123,17 @@ export class SimulatedHosts {
     pair.late = late
     this.#pairs.delete(pair)
     const isLost = this.#random.chance(0.5)
+    const refusals = this.#random.chance(0.5) ? 1 : 0
     const steps = [
       () => pair.near.end(reset()),
       () => {
         for (const arrive of isLost ? [] : late.splice(0)) arrive()
-        this.#bad.set(key, this.#bad.get(key)! - 1)
+        this.#bad.set(key, this.#bad.get(key)! - refusals)
       },
       () => pair.far.end(reset()),
     ]
     const key = keyOf(pair)
-    this.#bad.set(key, (this.#bad.get(key) ?? 0) + 1)
+    this.#bad.set(key, (this.#bad.get(key) ?? 0) + refusals)
     const goOn = (): void => {
       const step = steps.shift()
       if (step === undefined) this.#goingBad.delete(goOn)

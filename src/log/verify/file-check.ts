@@ -38,6 +38,7 @@ interface View extends SegmentView {
 interface StoredIndex {
   readonly bytes: Uint8Array | undefined
   readonly end: number
+  readonly isDurable: boolean
 }
 
 export class FileCheck {
@@ -217,12 +218,14 @@ export class FileCheck {
     const bytes = await readWhole(storage, indexPath(journal, segment))
     const index = bytes === undefined ? undefined : await IndexFile.open(catalog.files, journal, segment)
     // One that cannot be opened is compared at the end, and found to differ.
-    return { bytes, end: index?.end ?? (bytes === undefined ? 0 : -1) }
+    return { bytes, end: index?.end ?? (bytes === undefined ? 0 : -1), isDurable: index?.isDurable === true }
   }
 
-  async #compare(index: OpenIndex, { bytes }: StoredIndex): Promise<void> {
+  async #compare(index: OpenIndex, { bytes, isDurable }: StoredIndex): Promise<void> {
     // The index of a segment that was damaged since knows more than the segment does.
     if (!index.isSound) return
+    // Only whoever made it knows that.
+    index.isDurable = isDurable
     const { shards } = this.#options
     const made = await encodeIndex(
       index,

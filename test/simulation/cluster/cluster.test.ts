@@ -41,10 +41,10 @@ test('the same seed of a cluster goes the same way, to the letter', async () => 
 /** Each shows what a rule is there for: with the rule it passes, without it it does not. */
 const CASES = [
   { seed: 14, mutant: 'no-fence-check', name: 'a node that wakes up acknowledges nothing' },
-  { seed: 147, mutant: 'read-without-fence-check', name: 'a node that is cut off shows nothing old' },
-  { seed: 820, mutant: 'moves-without-waiting', name: 'a shard moves, and what one node sends keeps its order' },
-  { seed: 861, mutant: 'lost-is-not-heard', name: 'a shard that was lost unnoticed is found' },
-  { seed: 10, mutant: 'router-forgets-ids', name: 'what is sent again takes effect once' },
+  { seed: 184, mutant: 'read-without-fence-check', name: 'a node that is cut off shows nothing old' },
+  { seed: 214, mutant: 'moves-without-waiting', name: 'a shard moves, and what one node sends keeps its order' },
+  { seed: 1171, mutant: 'lost-is-not-heard', name: 'a shard that was lost unnoticed is found' },
+  { seed: 14, mutant: 'router-forgets-ids', name: 'what is sent again takes effect once' },
 ] as const
 
 for (const { name, seed, mutant } of CASES) {
