@@ -96,7 +96,8 @@ export class Peers {
   }
 
   close(): void {
-    this.update([])
+    for (const peer of this.#peers.values()) peer.close()
+    this.#peers.clear()
   }
 }
 
