@@ -1,8 +1,9 @@
 /**
- * The directory: who serves which shard, as far as this process has heard. What is newer by epoch counts; whoever is
- * asked in vain is forgotten until somebody names an owner again. It only says whom to ask: who is asked knows from the
- * log whether it owns the shard.
+ * The directory: who serves which shard, as far as this process has heard. What is newer by epoch counts, for as long as
+ * its owner is a member. It only says whom to ask: who is asked knows from the log whether it owns the shard.
  */
+import { parseOwner } from './peers.ts'
+
 interface Entry {
   readonly owner: string
   readonly epoch: number
@@ -24,5 +25,12 @@ export class Directory {
     if (shard >= this.#entries.length || epoch === 0 || (known !== undefined && known.epoch > epoch)) return
     this.#entries[shard] = { owner, epoch }
     this.#assign(shard, owner, epoch)
+  }
+
+  /** The member is none any more: whoever serves what it served is believed, in whatever epoch. A backup may be restored. */
+  forget(member: string): void {
+    for (const [shard, entry] of this.#entries.entries()) {
+      if (entry !== undefined && parseOwner(entry.owner).member === member) this.#entries[shard] = undefined
+    }
   }
 }

@@ -20,6 +20,8 @@ export interface PeersOptions {
   readonly onGone: (owner: string) => void
   /** The peer's workers serve these shards. */
   readonly onServing: (member: string, shards: readonly ServedShard[]) => void
+  /** The peer is none any more. */
+  readonly onDropped: (member: string) => void
   readonly onWarning: (message: string) => void
 }
 
@@ -61,6 +63,7 @@ export class Peers {
       if (member === undefined ? !areAll || peer.isHeard : member.address === peer.address) continue
       this.#peers.delete(id)
       peer.close()
+      if (member === undefined) this.#options.onDropped(id)
     }
     for (const { id, address } of members) {
       if (!this.#peers.has(id)) this.#peers.set(id, new Peer(id, address, this.#options))

@@ -73,6 +73,7 @@ export class ClusterSide {
       onServing: (member, shards) => {
         for (const { shard, worker, epoch } of shards) this.#directory.learn(shard, ownerName(member, worker), epoch)
       },
+      onDropped: (member) => this.#directory.forget(member),
       onWarning,
     })
     this.#reception = new Reception({

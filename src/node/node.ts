@@ -115,6 +115,8 @@ function systemPorts(
     ...ports,
     onClosed,
     async startWorker(shards, events) {
+      // Before, so that nothing is begun in an empty folder; and after, since that is when the log was opened.
+      await checkIdentity(storage, config, clusterId)
       const worker =
         url !== undefined && config.workers !== 'inline'
           ? await startThreaded({ configUrl: url, overrides, clusterId, shards }, events)

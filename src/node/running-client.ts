@@ -111,6 +111,7 @@ export class RunningClient implements Client, RefHost {
       onServing: (member, served) => {
         for (const { shard, worker, epoch } of served) this.#directory.learn(shard, ownerName(member, worker), epoch)
       },
+      onDropped: (member) => this.#directory.forget(member),
       onWarning,
     })
     this.#see(view)
