@@ -179,6 +179,12 @@ export const latePlans: fc.Arbitrary<ClusterPlan> = fc.record({
     ]),
 })
 
+/** The same, and nobody loses a shard: late copies come to the owner that has had the later ones. */
+export const resetPlans: fc.Arbitrary<ClusterPlan> = latePlans.map(({ faults, ...plan }) => ({
+  ...plan,
+  faults: faults.filter(({ kind }) => kind === 'reset-connections'),
+}))
+
 /** Those in which nobody may fail have a share of their own. */
 export const clusterPlans: fc.Arbitrary<ClusterPlan> = fc.oneof(
   { weight: 6, arbitrary: plansWith(joinsUntil(3_000), rough) },

@@ -1,12 +1,18 @@
 /** Plans of a cluster, tried. */
 import { Trials } from '../try-seed.ts'
 import { CLUSTER_MUTANTS } from './mutants.ts'
-import { clusterPlans, latePlans, type ClusterPlan } from './plan.ts'
+import { clusterPlans, latePlans, resetPlans, type ClusterPlan } from './plan.ts'
 import { runCluster } from './run.ts'
+
+/** Where what a mutant breaks is rare among all plans. */
+const PLANS_FOR = new Map([
+  ['epoch-not-compared', latePlans],
+  ['older-connection-still-read', resetPlans],
+])
 
 export const CLUSTER_TRIALS: Trials<ClusterPlan> = new Trials({
   plans: clusterPlans,
-  plansFor: ({ name }) => (name === 'epoch-not-compared' ? latePlans : undefined),
+  plansFor: ({ name }) => PLANS_FOR.get(name),
   run: runCluster,
   mutants: CLUSTER_MUTANTS,
   test: 'test/simulation/cluster/cluster.test.ts',
