@@ -16,6 +16,8 @@ export type ControlMessage =
   /** Somebody wants to know how far the receiver's workers are, and is told. */
   | { readonly kind: 'measure' }
   | ({ readonly kind: 'measured' } & NodeMeasure)
+  /** The receiver, who has called, works on other data than the sender, though under the same id: a copy. */
+  | { readonly kind: 'other-data' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' }
 
@@ -57,7 +59,7 @@ export interface ShardMeasure extends ServedShard {
 
 const WORKER_STATES = ['silent', 'writes', 'full'] as const
 const SHARD_STATES = ['served', 'leaving', 'awaited'] as const
-const Kind = { serving: 1, handed: 2, ping: 3, pong: 4, drain: 5, measure: 6, measured: 7 } as const
+const Kind = { serving: 1, handed: 2, ping: 3, pong: 4, drain: 5, measure: 6, measured: 7, 'other-data': 8 } as const
 const WORKER_NUMBERS = 5
 const SHARD_NUMBERS = 7
 
@@ -71,6 +73,7 @@ export function encodeControl(message: ControlMessage): Uint8Array {
       return encode([Kind.measured, ...measureNumbers(message)])
     case 'drain':
     case 'measure':
+    case 'other-data':
     case 'ping':
     case 'pong':
       return encode([Kind[message.kind]])
@@ -83,6 +86,7 @@ export function decodeControl(frame: Uint8Array): ControlMessage {
   if (kind === Kind.drain && numbers.length === 0) return { kind: 'drain' }
   if (kind === Kind.measure && numbers.length === 0) return { kind: 'measure' }
   if (kind === Kind.measured) return { kind: 'measured', ...toMeasure(numbers) }
+  if (kind === Kind['other-data'] && numbers.length === 0) return { kind: 'other-data' }
   if (kind === Kind.ping && numbers.length === 0) return { kind: 'ping' }
   if (kind === Kind.pong && numbers.length === 0) return { kind: 'pong' }
   if (kind === Kind.serving && numbers.length % 3 === 0) {

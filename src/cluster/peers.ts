@@ -26,6 +26,8 @@ export interface PeersOptions {
 }
 
 const CONNECT_MS = 3_000
+/** After so long a peer counts as met. */
+const MET_MS = 2 * CONNECT_MS
 const REDIAL_MS = 100
 const REDIAL_MS_MAX = 2_000
 const PING_MS = 1_000
@@ -107,8 +109,7 @@ export class Peers {
 /** One peer, called again and again until it is closed. */
 class Peer {
   readonly address: string
-  /** Settles when it was called once; rejects with why it was in vain, a PenholdError where it refuses this process. */
-  readonly firstTry: Promise<void>
+  readonly #met = Promise.withResolvers<void>()
   readonly #id: string
   readonly #options: PeersOptions
   #open: Connection[] = []
@@ -124,8 +125,18 @@ class Peer {
     this.#id = id
     this.address = address
     this.#options = options
-    this.firstTry = this.#dial()
-    this.firstTry.catch(() => undefined)
+    this.#met.promise.catch(() => undefined)
+    // It has taken the call, and hangs.
+    options.clock.after(MET_MS, () => this.#met.resolve())
+    void this.#dial()
+  }
+
+  /**
+   * Settles when it has said something, or when it was called once in vain: then with the reason, a PenholdError where it
+   * refuses this process.
+   */
+  get firstTry(): Promise<void> {
+    return this.#met.promise
   }
 
   get isReached(): boolean {
@@ -152,7 +163,6 @@ class Peer {
     this.#hangUp()
   }
 
-  /** @throws PenholdError `NodeRefused`, ConnectionError */
   async #dial(): Promise<void> {
     const { network, greeting } = this.#options
     const connect = async (purpose: Greeting['purpose']): Promise<void> => {
@@ -169,7 +179,9 @@ class Peer {
     } catch (error) {
       this.#warn(error)
       this.#redial()
-      throw error instanceof ConnectionError && REFUSALS.has(error.kind) ? nodeRefused(this.address, error) : error
+      const isRefusal = error instanceof ConnectionError && REFUSALS.has(error.kind)
+      this.#met.reject(isRefusal ? nodeRefused(this.address, error) : error)
+      return
     }
     if (this.#isClosed) return this.#hangUp()
     const [control, messages] = this.#open
@@ -196,11 +208,19 @@ class Peer {
     this.#heardAt = this.#options.clock.monotonic()
     try {
       const message = decodeControl(frame)
+      if (message.kind === 'other-data') this.#isOther()
+      this.#met.resolve()
       if (message.kind === 'serving') this.#options.onServing(this.#id, message.shards)
     } catch (error) {
       this.#options.onWarning(`${this.address} sends what no node says (${String(error)})`)
       control.close()
     }
+  }
+
+  #isOther(): void {
+    const problem = new Error('it works on other data, of which one is a copy. Give all nodes the same data directory.')
+    this.#met.reject(nodeRefused(this.address, problem))
+    this.#options.onWarning(`the node at ${this.address}: ${problem.message}`)
   }
 
   #ping(): void {
@@ -235,7 +255,7 @@ class Peer {
     this.#hangUp()
     if (this.#isClosed) return
     this.#stopTimer()
-    this.#stopTimer = this.#options.clock.after(this.#redialMs, () => void this.#dial().catch(() => undefined))
+    this.#stopTimer = this.#options.clock.after(this.#redialMs, () => void this.#dial())
     this.#redialMs = Math.min(REDIAL_MS_MAX, this.#redialMs * 2)
   }
 

@@ -13,6 +13,8 @@ import type { Connection } from './network.ts'
 export interface ReceptionOptions {
   /** What is served here now. */
   readonly serving: () => readonly ServedShard[]
+  /** Whether a node works on the very data that this one does, and not on a copy. */
+  readonly shares: (member: string) => boolean
   /** A node has given up shards for workers of this one. */
   readonly onHanded: (shards: readonly HandedShard[]) => void
   /** An operator wants this node to give up its shards. */
@@ -102,7 +104,18 @@ export class Reception {
         connection.close()
       }
     })
+    this.#tellOfCopy(connection)
     connection.send(encodeControl({ kind: 'serving', shards: this.#options.serving() }))
+  }
+
+  /** Before anything else, so that a node that is about to join hears of it in time. One of version 1 would not understand. */
+  #tellOfCopy(connection: Connection): void {
+    const { peer, protocol } = connection
+    if (peer.role !== 'node' || protocol < 2 || this.#options.shares(peer.member)) return
+    this.#options.onWarning(
+      `the node ${peer.member} works on a copy of this data: what either writes the other does not see. Give all nodes one data directory.`,
+    )
+    connection.send(encodeControl({ kind: 'other-data' }))
   }
 
   /** One answer a caller at a time: what it asks meanwhile is answered by that. */

@@ -38,6 +38,8 @@ export interface ClusterPorts {
   readonly leaseMs: number
   /** Nobody has ever claimed a shard in the data. */
   readonly isNew: boolean
+  /** Whether a node that runs works in this very data directory, and not in a copy. */
+  readonly shares: (member: string) => boolean
 }
 
 export interface ClusterSideOptions {
@@ -78,6 +80,7 @@ export class ClusterSide {
     })
     this.#reception = new Reception({
       serving: () => this.#ownership?.served ?? [],
+      shares: ports.shares,
       onHanded: (shards) => this.#ownership?.handed(shards),
       onDrain: () => {
         onWarning('told to hand over all shards: this node takes none again until it is started anew')

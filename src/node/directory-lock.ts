@@ -47,7 +47,7 @@ interface Holder {
  */
 export async function lockDirectory(options: LockOptions): Promise<() => Promise<void>> {
   const alone = join(options.dataDir, LOCK_PATH)
-  const path = options.shareAs === undefined ? alone : `${alone}.${options.shareAs}`
+  const path = join(options.dataDir, options.shareAs === undefined ? LOCK_PATH : shareOf(options.shareAs))
   const own: Holder = { pid: process.pid, host: hostname(), startedAt: startOf(process.pid) }
   const temporary = `${path}.${randomUUID()}.tmp`
   let file: fs.promises.FileHandle | undefined
@@ -72,6 +72,11 @@ export async function lockDirectory(options: LockOptions): Promise<() => Promise
     await unlock()
     throw error
   }
+}
+
+/** The lock of a node that shares the directory with others, seen from there. */
+export function shareOf(member: string): string {
+  return `${LOCK_PATH}.${member}`
 }
 
 /** The locks of those that share the directory. */

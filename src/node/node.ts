@@ -13,7 +13,7 @@ import { systemClock, systemRandom } from '../platform/system.ts'
 import type { ClusterPorts } from './cluster-side.ts'
 import { configUrl, loadConfig, withOverrides, type ClusterConfig, type Overrides } from './config.ts'
 import { checkIdentity, identify, makeDirectory } from './data-directory.ts'
-import { lockDirectory } from './directory-lock.ts'
+import { lockDirectory, shareOf } from './directory-lock.ts'
 import { openHealthEndpoints, type HealthEndpoints } from './health-endpoints.ts'
 import { openSurroundings } from './surroundings.ts'
 import { RunningNode, type Node, type NodePorts } from './running-node.ts'
@@ -74,6 +74,7 @@ async function clusterPorts(
     weight,
     leaseMs: timeouts.leaseMs,
     isNew: (await storage.list(SHARDS_PATH)).length === 0,
+    shares: (member) => storage.exists(shareOf(member)),
   }
 }
 

@@ -310,6 +310,7 @@ export class SimulatedCluster {
         name,
         weight: 1,
         leaseMs: LEASE_MS,
+        shares: () => true,
         isNew: ![...disk.folders].some((folder) => folder.startsWith('shards/')),
       }),
     })

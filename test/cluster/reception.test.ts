@@ -27,6 +27,7 @@ async function open() {
   const measure = async (): Promise<NodeMeasure> => ({ workers: [], shards: [] })
   const reception = new Reception({
     serving: () => [],
+    shares: () => true,
     onHanded: nothing,
     onDrain: nothing,
     measure,
@@ -106,7 +107,7 @@ function callForControl(reception: Reception) {
 
 function receptionThat(measure: () => Promise<NodeMeasure>) {
   const warnings: string[] = []
-  const options = { serving: () => [], onHanded: () => undefined, onDrain: () => undefined }
+  const options = { serving: () => [], shares: () => true, onHanded: () => undefined, onDrain: () => undefined }
   return { warnings, reception: new Reception({ ...options, measure, onWarning: (text) => warnings.push(text) }) }
 }
 

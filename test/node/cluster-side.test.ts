@@ -98,6 +98,7 @@ async function startSide(refusing: readonly number[] = []) {
       weight: 1,
       leaseMs: TTL,
       isNew: true,
+      shares: () => true,
     },
     identity,
     workers: 1,

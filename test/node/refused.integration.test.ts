@@ -1,4 +1,5 @@
 /** Whoever the others cannot ask, or do not let in, owns no shard. */
+import fs from 'node:fs'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { connect, defineCluster, startNode, type ClusterConfig, type Node, type Overrides } from '../../src/index.ts'
 import { Account } from '../account.ts'
@@ -55,6 +56,21 @@ describe.skipIf(!hasRedis)('not let in', () => {
     for (let i = 0; i < 16; i += 1) {
       expect(await first.ref(Account, `a${i}`).ask('deposit', { amount: 1 })).toMatchObject({ version: 1 })
     }
+    await untilMembers(first, 2)
+  })
+
+  test('NodeRefused: a node on a copy of the data, under the same name, owns nothing', async () => {
+    const { warnings, ...config } = define()
+    const first = await start(config)
+    const copy = temporaryFolder()
+    fs.cpSync(config.dataDir, copy, { recursive: true })
+    await expect(start(config, { dataDir: copy })).rejects.toMatchObject({
+      code: 'NodeRefused',
+      message: expect.stringContaining('the same data directory') as string,
+    })
+    expect(warnings.some((warning) => warning.includes('works on a copy of this data'))).toBe(true)
+    await untilMembers(first, 1)
+    await start(config)
     await untilMembers(first, 2)
   })
 
