@@ -4,6 +4,14 @@
  */
 import type { Clock } from '../log/clock.ts'
 
+/** A frame with so many bytes is sent, and another one begun. */
+export const FRAME_FULL_BYTES: number = 1024 * 1024
+/**
+ * The most that one message or reply takes. It is the last in its frame then, which with what stands before it, and with
+ * what a connection adds, is no longer than connections carry.
+ */
+export const ENTRY_BYTES_MAX: number = 14 * 1024 * 1024
+
 export interface Link {
   /** The frame's memory goes with it and must not be touched afterwards. */
   send(frame: Uint8Array<ArrayBuffer>): void

@@ -9,7 +9,14 @@ import { decodeControl, encodeControl, type ControlMessage, type ServedShard } f
 import { nodeRefused } from './error.ts'
 import type { Member } from './leases.ts'
 import type { Link } from './link.ts'
-import { ConnectionError, type Connection, type ConnectionErrorKind, type Greeting, type Network } from './network.ts'
+import {
+  ConnectionError,
+  isBeyondBounds,
+  type Connection,
+  type ConnectionErrorKind,
+  type Greeting,
+  type Network,
+} from './network.ts'
 
 export interface PeersOptions {
   readonly network: Network
@@ -115,6 +122,7 @@ class Peer {
   #heardAt = 0
   #isClosed = false
   #isWarned = false
+  #isBoundWarned = false
 
   constructor(id: string, address: string, options: PeersOptions) {
     this.#id = id
@@ -157,7 +165,7 @@ class Peer {
       if (connection.peer.member !== this.#id) {
         throw new ConnectionError('stranger', `another node answers at ${this.address}`)
       }
-      connection.onClose(() => this.#broken(connection))
+      connection.onClose((reason) => this.#broken(connection, reason))
     }
     try {
       await connect('control')
@@ -213,8 +221,12 @@ class Peer {
     })
   }
 
-  #broken(connection: Connection): void {
+  #broken(connection: Connection, reason: ConnectionError): void {
     if (!this.#open.includes(connection)) return
+    if (isBeyondBounds(reason) && !this.#isBoundWarned) {
+      this.#isBoundWarned = true
+      this.#options.onWarning(`the node at ${this.address} was cut off, and is called again: ${reason.message}`)
+    }
     this.#hangUp()
     this.#redial()
   }

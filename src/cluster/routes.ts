@@ -8,7 +8,7 @@
  */
 import type { Clock } from '../log/clock.ts'
 import { FrameWriter } from './frame.ts'
-import type { Link } from './link.ts'
+import { FRAME_FULL_BYTES, type Link } from './link.ts'
 import { PROTOCOL_VERSION, writeMessage, type Unsent } from './wire.ts'
 
 /** A message that has to get to the owner of its shard. */
@@ -52,7 +52,6 @@ export interface Route {
 }
 
 const MESSAGES_PER_FRAME = 1024
-const FRAME_BYTES = 1024 * 1024
 
 export class Routes {
   readonly #clock: Clock
@@ -213,7 +212,7 @@ export class Routes {
     for (const message of outgoing) {
       writeMessage(this.#frame, message, passage)
       inFrame += 1
-      if (inFrame < MESSAGES_PER_FRAME && this.#frame.length < FRAME_BYTES) continue
+      if (inFrame < MESSAGES_PER_FRAME && this.#frame.length < FRAME_FULL_BYTES) continue
       link.send(this.#frame.take())
       inFrame = 0
     }
