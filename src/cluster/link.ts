@@ -17,6 +17,10 @@ export interface Link {
   send(frame: Uint8Array<ArrayBuffer>): void
   /** Takes every frame from now on. Called once. */
   onFrame(receive: (frame: Uint8Array) => void): void
+  /** The other end is behind: who can wait sends no more until it is told. What is sent all the same is sent. */
+  readonly isFull: boolean
+  /** Calls back each time the other end has caught up after the link was full. Set once. */
+  onDrain(callback: () => void): void
   /** Nothing more is sent or taken, and what the other end has not taken yet, it need not take any more. */
   close(): void
 }
@@ -31,6 +35,8 @@ export function createLinkPair(clock: Clock): [Link, Link] {
 }
 
 class LocalLink implements Link {
+  /** Who takes at the end of each turn is never behind. */
+  readonly isFull = false
   readonly #clock: Clock
   #other: LocalLink | undefined
   #receive: ((frame: Uint8Array) => void) | undefined
@@ -50,6 +56,10 @@ class LocalLink implements Link {
 
   onFrame(receive: (frame: Uint8Array) => void): void {
     this.#receive = receive
+  }
+
+  onDrain(): void {
+    // It is never full.
   }
 
   close(): void {

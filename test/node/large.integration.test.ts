@@ -9,9 +9,12 @@ const Box = defineAggregate({
   events: { Added: ({ count }) => ({ count: count + 1 }) },
   commands: {
     add: (_state, _payload: undefined, { emit }) => emit.Added(),
-    take: (_state, _payload: { text: string }) => undefined,
+    take: (_state, _payload: { bytes: Uint8Array }) => undefined,
   },
-  queries: { text: (_state, { length }: { length: number }) => 'x'.repeat(length) },
+  queries: {
+    text: (_state, { length }: { length: number }) => 'x'.repeat(length),
+    bytes: (_state, { length }: { length: number }) => new Uint8Array(length),
+  },
 })
 const BOXES = 8
 
@@ -22,7 +25,7 @@ describe.skipIf(!hasRedis)('what is large, between two nodes', () => {
   })
   afterAll(() => redis.stop())
 
-  async function open(name: string) {
+  async function open(name: string, nodes = 2) {
     const warnings: string[] = []
     const config = defineCluster({
       name,
@@ -34,7 +37,7 @@ describe.skipIf(!hasRedis)('what is large, between two nodes', () => {
       timeouts: { askMs: 30_000 },
       onWarning: (warning) => void warnings.push(warning),
     })
-    for (let node = 0; node < 2; node += 1) {
+    for (let node = 0; node < nodes; node += 1) {
       const started = await startNode(config)
       onTestFinished(() => started.close())
     }
@@ -69,6 +72,16 @@ describe.skipIf(!hasRedis)('what is large, between two nodes', () => {
       ),
     )
     expect(answers.map((text) => text.length)).toEqual(Array(BOXES * 5).fill(length))
+    expect(warnings).toEqual([])
+  })
+
+  test('more than a connection holds gets through, both ways', async () => {
+    const { boxes, warnings } = await open('large-all', 1)
+    const bytes = new Uint8Array(900_000)
+    const each = <T>(ask: (box: (typeof boxes)[number]) => Promise<T>): Promise<T[]> =>
+      Promise.all(boxes.flatMap((box) => Array.from({ length: 12 }, () => ask(box))))
+    await each((box) => box.ask('take', { bytes }))
+    await each((box) => box.query('bytes', { length: 900_000 }))
     expect(warnings).toEqual([])
   })
 })
