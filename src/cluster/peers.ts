@@ -114,7 +114,8 @@ class Peer {
   readonly firstTry: Promise<void>
   readonly #id: string
   readonly #options: PeersOptions
-  #open: Connection[] = []
+  /** The connections of the newest dial. */
+  #open: readonly Connection[] = []
   #control: Connection | undefined
   #asking: AskingEnd | undefined
   #redialMs = REDIAL_MS
@@ -159,26 +160,31 @@ class Peer {
   /** @throws PenholdError `NodeRefused`, ConnectionError */
   async #dial(): Promise<void> {
     const { network, greeting } = this.#options
-    const connect = async (purpose: Greeting['purpose']): Promise<void> => {
+    const open: Connection[] = []
+    this.#open = open
+    const connect = async (purpose: Greeting['purpose']): Promise<Connection> => {
       const connection = await network.connect(this.address, greeting(purpose), { timeoutMs: CONNECT_MS })
-      this.#open.push(connection)
+      if (this.#open !== open) {
+        connection.close()
+        throw new ConnectionError('closed', `${this.address} was called again, or is called no more`)
+      }
+      open.push(connection)
       if (connection.peer.member !== this.#id) {
         throw new ConnectionError('stranger', `another node answers at ${this.address}`)
       }
       connection.onClose((reason) => this.#broken(connection, reason))
+      return connection
     }
     try {
-      await connect('control')
-      await connect('messages')
+      const control = await connect('control')
+      this.#use(control, await connect('messages'))
     } catch (error) {
+      // Whoever has hung up meanwhile has seen to what comes next.
+      if (this.#open !== open) throw error
       this.#warn(error)
       this.#redial()
       throw error instanceof ConnectionError && REFUSALS.has(error.kind) ? nodeRefused(this.address, error) : error
     }
-    if (this.#isClosed) return this.#hangUp()
-    const [control, messages] = this.#open
-    if (control === undefined || messages === undefined) return this.#redial()
-    this.#use(control, messages)
   }
 
   #use(control: Connection, messages: Connection): void {
@@ -235,8 +241,10 @@ class Peer {
     this.#control = undefined
     this.#asking?.ended()
     this.#asking = undefined
-    // Those that close because of it are not broken.
-    for (const connection of this.#open.splice(0)) connection.close()
+    const open = this.#open
+    // Those that close because of it are not broken, and a dial that is under way finds that it is not the newest.
+    this.#open = []
+    for (const connection of open) connection.close()
   }
 
   #redial(): void {
