@@ -82,6 +82,14 @@ export function tooLarge(what: string, bytes: number, limit: number): PenholdErr
   })
 }
 
+export function replyTooLarge(bytes: number, limit: number, outcome: PenholdError['outcome']): PenholdError {
+  return new PenholdError(
+    'TooLarge',
+    `the reply takes ${bytes} bytes, and ${limit} is the limit of what can be sent. Ask for less at a time.`,
+    { outcome, retryable: false, details: { bytes, limit } },
+  )
+}
+
 export function tooManyEvents(what: string, events: number, limit: number): PenholdError {
   return new PenholdError('TooLarge', `${what} made ${events} events, and ${limit} is the limit. Nothing happened.`, {
     outcome: 'none',

@@ -28,6 +28,8 @@ export interface Decision {
   readonly now: number
 }
 
+/** A record's length is a multiple of 8. */
+const PADDING_BYTES_MAX = 7
 const NOTHING = new Uint8Array()
 const NO_ID = new Uint8Array(16)
 
@@ -85,8 +87,10 @@ export class Recorder {
   #checkSize(actor: Actor, message: CommandMessage, events: readonly EmittedEvent[]): void {
     const { commandBytesMax } = this.#options
     let bytes = 0
-    const overhead = RECORD_HEADER_BYTES + actor.stream.bytes.length + plainBytes(message.metadata)
-    for (const event of events) bytes += plainBytes(event.data) + overhead
+    const overhead = RECORD_HEADER_BYTES + PADDING_BYTES_MAX + actor.stream.bytes.length + plainBytes(message.metadata)
+    for (const event of events) {
+      bytes += plainBytes(event.data) + actor.kind.types.get(event.type)!.bytes.length + overhead
+    }
     if (bytes > commandBytesMax) {
       throw tooLarge(`what '${message.name}' on ${actor.stream.name} emits, in bytes,`, bytes, commandBytesMax)
     }

@@ -13,11 +13,19 @@ import type { Link } from './link.ts'
 
 const Kind = { data: 1, here: 2, gone: 3 } as const
 const HEADER_BYTES = 3
+/**
+ * Replies to what was asked already are kept here while the peer is behind: it may have asked for more than a
+ * connection's backlog holds, and takes it steadily. One that does not is too slow.
+ */
+const HELD_BYTES_MAX = 256 * 1024 * 1024
 
 /** The end that has the workers. */
 export class ServingEnd {
   readonly #connection: Connection
   readonly #links = new Map<number, Link>()
+  /** What the connection is to carry once it has drained, in order. */
+  #held: Uint8Array[] = []
+  #heldBytes = 0
 
   /** `onBadFrame` is told of what no peer says; the connection is closed then. */
   constructor(connection: Connection, onBadFrame: (error: unknown) => void) {
@@ -33,8 +41,7 @@ export class ServingEnd {
         connection.close()
       }
     })
-    // Whoever does not take its replies may not ask for more.
-    connection.onDrain(() => connection.resume())
+    connection.onDrain(() => this.#sendHeld())
   }
 
   /** The worker can be reached, through a link of this connection's own. */
@@ -42,10 +49,9 @@ export class ServingEnd {
     this.#links.set(worker, link)
     link.onFrame((frame) => {
       if (this.#links.get(worker) !== link) return
-      this.#connection.send(write(Kind.data, worker, frame))
-      if (this.#connection.backlogBytes > BACKLOG_HIGH_BYTES) this.#connection.pause()
+      this.#send(write(Kind.data, worker, frame))
     })
-    this.#connection.send(write(Kind.here, worker))
+    this.#send(write(Kind.here, worker))
   }
 
   detach(worker: number): void {
@@ -53,13 +59,41 @@ export class ServingEnd {
     if (link === undefined) return
     this.#links.delete(worker)
     link.close()
-    this.#connection.send(write(Kind.gone, worker))
+    this.#send(write(Kind.gone, worker))
   }
 
   close(): void {
     for (const link of this.#links.values()) link.close()
     this.#links.clear()
+    this.#held = []
     this.#connection.close()
+  }
+
+  #send(frame: Uint8Array): void {
+    const connection = this.#connection
+    if (connection.backlogBytes <= BACKLOG_HIGH_BYTES && this.#held.length === 0) {
+      connection.send(frame)
+      // Whoever does not take its replies may not ask for more.
+      if (connection.backlogBytes > BACKLOG_HIGH_BYTES) connection.pause()
+      return
+    }
+    this.#held.push(frame)
+    this.#heldBytes += frame.length
+    // The connection ends by it, and says why.
+    if (this.#heldBytes > HELD_BYTES_MAX) for (const held of this.#held.splice(0)) connection.send(held)
+  }
+
+  #sendHeld(): void {
+    const connection = this.#connection
+    let sent = 0
+    while (sent < this.#held.length && connection.backlogBytes <= BACKLOG_HIGH_BYTES) {
+      const frame = this.#held[sent]!
+      this.#heldBytes -= frame.length
+      connection.send(frame)
+      sent += 1
+    }
+    this.#held.splice(0, sent)
+    if (connection.backlogBytes <= BACKLOG_HIGH_BYTES) connection.resume()
   }
 }
 
@@ -71,14 +105,14 @@ export interface AskingEvents {
 
 /** The end that asks. */
 export class AskingEnd {
-  readonly #connection: Connection
   readonly #events: AskingEvents
   readonly #links = new Map<number, ChannelLink>()
+  #drains = 0
 
   constructor(connection: Connection, events: AskingEvents) {
     const { onHere, onGone, onBadFrame } = events
-    this.#connection = connection
     this.#events = events
+    connection.onDrain(() => this.#drained())
     connection.onFrame((frame) => {
       try {
         const { kind, worker, content } = read(frame)
@@ -88,7 +122,7 @@ export class AskingEnd {
         }
         if (this.#links.delete(worker)) onGone(worker)
         if (kind === Kind.gone) return
-        const link = new ChannelLink((sent) => this.#connection.send(write(Kind.data, worker, sent)))
+        const link = new ChannelLink(connection, worker)
         this.#links.set(worker, link)
         onHere(worker, link)
       } catch (error) {
@@ -104,19 +138,42 @@ export class AskingEnd {
     this.#links.clear()
     for (const worker of workers) this.#events.onGone(worker)
   }
+
+  /** Another link is the first each time: one that has much to say fills the connection again. */
+  #drained(): void {
+    const links = [...this.#links.values()]
+    this.#drains += 1
+    for (const i of links.keys()) links[(i + this.#drains) % links.length]!.drained()
+  }
 }
 
 class ChannelLink implements Link {
-  readonly #post: (frame: Uint8Array) => void
+  readonly #connection: Connection
+  readonly #worker: number
   #receive: ((frame: Uint8Array) => void) | undefined
+  #onDrain: () => void = () => undefined
   #isClosed = false
 
-  constructor(post: (frame: Uint8Array) => void) {
-    this.#post = post
+  constructor(connection: Connection, worker: number) {
+    this.#connection = connection
+    this.#worker = worker
+  }
+
+  /** The connection is, which all links over it share. */
+  get isFull(): boolean {
+    return this.#connection.backlogBytes > BACKLOG_HIGH_BYTES
+  }
+
+  onDrain(callback: () => void): void {
+    this.#onDrain = callback
+  }
+
+  drained(): void {
+    if (!this.#isClosed) this.#onDrain()
   }
 
   send(frame: Uint8Array<ArrayBuffer>): void {
-    if (!this.#isClosed) this.#post(frame)
+    if (!this.#isClosed) this.#connection.send(write(Kind.data, this.#worker, frame))
   }
 
   onFrame(receive: (frame: Uint8Array) => void): void {

@@ -4,11 +4,23 @@
  */
 import type { Clock } from '../log/clock.ts'
 
+/** A frame with so many bytes is sent, and another one begun. */
+export const FRAME_FULL_BYTES: number = 1024 * 1024
+/**
+ * The most that one message or reply takes. It is the last in its frame then, which with what stands before it, and with
+ * what a connection adds, is no longer than connections carry.
+ */
+export const ENTRY_BYTES_MAX: number = 14 * 1024 * 1024
+
 export interface Link {
   /** The frame's memory goes with it and must not be touched afterwards. */
   send(frame: Uint8Array<ArrayBuffer>): void
   /** Takes every frame from now on. Called once. */
   onFrame(receive: (frame: Uint8Array) => void): void
+  /** The other end is behind: who can wait sends no more until it is told. What is sent all the same is sent. */
+  readonly isFull: boolean
+  /** Calls back each time the other end has caught up after the link was full. Set once. */
+  onDrain(callback: () => void): void
   /** Nothing more is sent or taken, and what the other end has not taken yet, it need not take any more. */
   close(): void
 }
@@ -23,6 +35,8 @@ export function createLinkPair(clock: Clock): [Link, Link] {
 }
 
 class LocalLink implements Link {
+  /** Who takes at the end of each turn is never behind. */
+  readonly isFull = false
   readonly #clock: Clock
   #other: LocalLink | undefined
   #receive: ((frame: Uint8Array) => void) | undefined
@@ -42,6 +56,10 @@ class LocalLink implements Link {
 
   onFrame(receive: (frame: Uint8Array) => void): void {
     this.#receive = receive
+  }
+
+  onDrain(): void {
+    // It is never full.
   }
 
   close(): void {

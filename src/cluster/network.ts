@@ -34,7 +34,7 @@ export interface Connection {
   /** The version both ends speak. */
   readonly protocol: number
   /**
-   * Sends a frame of up to FRAME_BYTES_MAX, in order, and never blocks; what is sent in one turn of the event loop
+   * Sends a frame of up to FRAME_BYTES_MAX, in order, and neither blocks nor throws: a longer one ends the connection. What is sent in one turn of the event loop
    * travels together. Its memory must not be changed afterwards, and may be sent to others as well. Once the connection
    * is closed it does nothing.
    */
@@ -101,6 +101,18 @@ export class ConnectionError extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.kind = kind
   }
+}
+
+export function frameTooLarge(bytes: number): ConnectionError {
+  return new ConnectionError(
+    'too-large',
+    `a frame of ${bytes} bytes was to be sent, and ${FRAME_BYTES_MAX} is the limit. The connection was closed.`,
+  )
+}
+
+/** The connection would have cost more memory than it may: somebody should know, as the same may come again. */
+export function isBeyondBounds({ kind }: ConnectionError): boolean {
+  return kind === 'too-large' || kind === 'too-slow'
 }
 
 export interface HostAndPort {

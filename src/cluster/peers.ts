@@ -9,7 +9,14 @@ import { decodeControl, encodeControl, type ControlMessage, type ServedShard } f
 import { nodeRefused } from './error.ts'
 import type { Member } from './leases.ts'
 import type { Link } from './link.ts'
-import { ConnectionError, type Connection, type ConnectionErrorKind, type Greeting, type Network } from './network.ts'
+import {
+  ConnectionError,
+  isBeyondBounds,
+  type Connection,
+  type ConnectionErrorKind,
+  type Greeting,
+  type Network,
+} from './network.ts'
 
 export interface PeersOptions {
   readonly network: Network
@@ -112,7 +119,8 @@ class Peer {
   readonly #met = Promise.withResolvers<void>()
   readonly #id: string
   readonly #options: PeersOptions
-  #open: Connection[] = []
+  /** The connections of the newest dial. */
+  #open: readonly Connection[] = []
   #control: Connection | undefined
   #asking: AskingEnd | undefined
   #redialMs = REDIAL_MS
@@ -120,6 +128,7 @@ class Peer {
   #heardAt = 0
   #isClosed = false
   #isWarned = false
+  #isBoundWarned = false
 
   constructor(id: string, address: string, options: PeersOptions) {
     this.#id = id
@@ -165,28 +174,33 @@ class Peer {
 
   async #dial(): Promise<void> {
     const { network, greeting } = this.#options
-    const connect = async (purpose: Greeting['purpose']): Promise<void> => {
+    const open: Connection[] = []
+    this.#open = open
+    const connect = async (purpose: Greeting['purpose']): Promise<Connection> => {
       const connection = await network.connect(this.address, greeting(purpose), { timeoutMs: CONNECT_MS })
-      this.#open.push(connection)
+      if (this.#open !== open) {
+        connection.close()
+        throw new ConnectionError('closed', `${this.address} was called again, or is called no more`)
+      }
+      open.push(connection)
       if (connection.peer.member !== this.#id) {
         throw new ConnectionError('stranger', `another node answers at ${this.address}`)
       }
-      connection.onClose(() => this.#broken(connection))
+      connection.onClose((reason) => this.#broken(connection, reason))
+      return connection
     }
     try {
-      await connect('control')
-      await connect('messages')
+      const control = await connect('control')
+      this.#use(control, await connect('messages'))
     } catch (error) {
+      // Whoever has hung up meanwhile has seen to what comes next.
+      if (this.#open !== open) throw error
       this.#warn(error)
       this.#redial()
       const isRefusal = error instanceof ConnectionError && REFUSALS.has(error.kind)
       this.#met.reject(isRefusal ? nodeRefused(this.address, error) : error)
       return
     }
-    if (this.#isClosed) return this.#hangUp()
-    const [control, messages] = this.#open
-    if (control === undefined || messages === undefined) return this.#redial()
-    this.#use(control, messages)
   }
 
   #use(control: Connection, messages: Connection): void {
@@ -237,8 +251,12 @@ class Peer {
     })
   }
 
-  #broken(connection: Connection): void {
+  #broken(connection: Connection, reason: ConnectionError): void {
     if (!this.#open.includes(connection)) return
+    if (isBeyondBounds(reason) && !this.#isBoundWarned) {
+      this.#isBoundWarned = true
+      this.#options.onWarning(`the node at ${this.address} was cut off, and is called again: ${reason.message}`)
+    }
     this.#hangUp()
     this.#redial()
   }
@@ -247,8 +265,10 @@ class Peer {
     this.#control = undefined
     this.#asking?.ended()
     this.#asking = undefined
-    // Those that close because of it are not broken.
-    for (const connection of this.#open.splice(0)) connection.close()
+    const open = this.#open
+    // Those that close because of it are not broken, and a dial that is under way finds that it is not the newest.
+    this.#open = []
+    for (const connection of open) connection.close()
   }
 
   #redial(): void {

@@ -8,7 +8,7 @@
 import { ServingEnd } from './channels.ts'
 import { decodeControl, encodeControl, type HandedShard, type NodeMeasure, type ServedShard } from './control.ts'
 import type { Link } from './link.ts'
-import type { Connection } from './network.ts'
+import { isBeyondBounds, type Connection } from './network.ts'
 
 export interface ReceptionOptions {
   /** What is served here now. */
@@ -82,7 +82,8 @@ export class Reception {
     this.#ends.get(peer.member)?.end.close()
     const end = new ServingEnd(connection, (error) => this.#warn(error))
     this.#ends.set(peer.member, { end, protocol })
-    connection.onClose(() => {
+    connection.onClose((reason) => {
+      if (isBeyondBounds(reason)) this.#options.onWarning(`a ${peer.role} that asks was cut off: ${reason.message}`)
       if (this.#ends.get(peer.member)?.end === end) this.#ends.delete(peer.member)
       end.close()
     })

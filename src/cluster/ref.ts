@@ -25,6 +25,7 @@ import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/record
 import type { Slice } from '../log/slice.ts'
 import { idProblem, streamName } from '../log/stream.ts'
 import { badPayload } from './error.ts'
+import { ENTRY_BYTES_MAX } from './link.ts'
 import type { Outcome, RequestOptions } from './router.ts'
 import { outgoing, type Unsent } from './wire.ts'
 
@@ -131,6 +132,9 @@ export function createRef<A extends Aggregate>(host: RefHost, aggregate: A, id: 
   return new AggregateRef(host, aggregate, id) as unknown as Ref<A>
 }
 
+/** What is left of a message for payload and metadata beside the rest: names, of up to 64 KiB each, and numbers. */
+const TOGETHER_BYTES_MAX = ENTRY_BYTES_MAX - 256 * 1024
+
 class AggregateRef {
   readonly #address: Address
   readonly #host: RefHost
@@ -219,13 +223,15 @@ class AggregateRef {
     if (metadata !== undefined) this.#hash(`the metadata of ${what}`, metadata)
     const seed = hashPlain(name, 0)
     const hash = this.#hash(what, payload, seed)
+    const encoded = { payload: outgoing(payload), metadata: outgoing(metadata) }
+    this.#checkTogether(what, encoded)
     return {
       kind: 'command',
       request: 0,
       epoch: 0,
       stream: this.stream,
       name,
-      payload: outgoing(payload),
+      payload: encoded.payload,
       commandId: commandId === undefined ? this.#host.ids.nextSlice() : parseId(commandId),
       // Of what the caller gave: a schema may add what differs each time, and a retry is the same command for all that.
       payloadHash: payload === given ? hash : (hashIfPlain(given, seed) ?? hash),
@@ -234,8 +240,15 @@ class AggregateRef {
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
       after: 0,
-      metadata: outgoing(metadata),
+      metadata: encoded.metadata,
     }
+  }
+
+  /** Each keeps within its limit already; where that is set high, both may be too much for one message. */
+  #checkTogether(what: string, { payload, metadata }: Record<'payload' | 'metadata', Slice | undefined>): void {
+    if (payload === undefined || metadata === undefined) return
+    const bytes = payload.end - payload.start + metadata.end - metadata.start
+    if (bytes > TOGETHER_BYTES_MAX) throw tooLarge(`${what} with its metadata, in bytes,`, bytes, TOGETHER_BYTES_MAX)
   }
 
   #hash(what: string, value: unknown, seed = 0): number {

@@ -108,6 +108,7 @@ export class Router {
       lane: undefined,
       generation: 0,
       order: this.#sent,
+      isWritten: false,
       isSentAgain: false,
       outcome,
       deadline,
@@ -293,8 +294,8 @@ function addressOf(message: OutgoingMessage): { readonly stream: string; readonl
 }
 
 /** Whether a request that is given up now may have taken effect. */
-function outcomeOf({ lane, isSentAgain }: Pending): PenholdError['outcome'] {
-  return lane !== undefined || isSentAgain ? 'unknown' : 'none'
+function outcomeOf({ lane, isWritten, isSentAgain }: Pending): PenholdError['outcome'] {
+  return (lane !== undefined && isWritten) || isSentAgain ? 'unknown' : 'none'
 }
 
 /** The worker has no business with the shard (any more), and the next owner knows what took effect. */

@@ -8,7 +8,7 @@
  */
 import type { Clock } from '../log/clock.ts'
 import { FrameWriter } from './frame.ts'
-import type { Link } from './link.ts'
+import { FRAME_FULL_BYTES, type Link } from './link.ts'
 import { PROTOCOL_VERSION, writeMessage, type Unsent } from './wire.ts'
 
 /** A message that has to get to the owner of its shard. */
@@ -21,6 +21,8 @@ export interface Parcel {
   generation: number
   /** Increasing in the order of sending. */
   readonly order: number
+  /** It has left on the lane; before, nobody there knows of it. */
+  isWritten: boolean
   /** An earlier owner had it too, and may have let it take effect. */
   isSentAgain: boolean
 }
@@ -31,7 +33,10 @@ export interface Lane {
   link: Link | undefined
   /** The version of the protocol that the link speaks. */
   protocol: number
-  outgoing: Unsent[]
+  /** What is to be written, in order: all of a turn together, and what waits until the link is no longer full. */
+  outgoing: Parcel[]
+  /** How many of these are on the lane no more: their senders have given them up. */
+  givenUp: number
   underWay: number
   isFlushing: boolean
 }
@@ -52,7 +57,6 @@ export interface Route {
 }
 
 const MESSAGES_PER_FRAME = 1024
-const FRAME_BYTES = 1024 * 1024
 
 export class Routes {
   readonly #clock: Clock
@@ -92,7 +96,9 @@ export class Routes {
       if (route.held.delete(parcel)) this.#held -= 1
       return
     }
+    const { lane, isWritten } = parcel
     this.#takeOff(parcel)
+    if (!isWritten) forget(lane)
     this.#flushHeld(route)
   }
 
@@ -118,21 +124,24 @@ export class Routes {
     const lane = this.#lane(owner)
     lane.link = link
     lane.protocol = protocol
-    lane.outgoing = []
+    empty(lane)
     link.onFrame((frame) => {
       if (lane.link === link) this.#onFrame(lane, frame)
+    })
+    link.onDrain(() => {
+      if (lane.link === link) this.#flush(lane)
     })
     for (const route of this.#routes) if (route.lane === lane) this.#flushHeld(route)
   }
 
-  /** The owner is away. What is under way to it, of all these, is held, and may have taken effect. */
+  /** The owner is away. What is under way to it, of all these, is held; what was written may have taken effect. */
   detach(owner: string, parcels: Iterable<Parcel>): void {
     const lane = this.#lanes.get(owner)
     if (lane === undefined) return
     lane.link?.close()
     lane.link = undefined
-    lane.outgoing = []
-    for (const parcel of parcels) if (parcel.lane === lane) this.#takeBack(parcel, true)
+    empty(lane)
+    for (const parcel of parcels) if (parcel.lane === lane) this.#takeBack(parcel, parcel.isWritten)
     for (const route of this.#routes) this.#flushHeld(route)
     if (!this.#routes.some((route) => route.lane === lane)) this.#lanes.delete(owner)
   }
@@ -197,28 +206,49 @@ export class Routes {
     parcel.message.epoch = parcel.route.epoch
     parcel.route.here += 1
     lane.underWay += 1
-    lane.outgoing.push(parcel.message)
+    parcel.isWritten = false
+    lane.outgoing.push(parcel)
     if (lane.isFlushing) return
     lane.isFlushing = true
     this.#clock.defer(() => this.#flush(lane))
   }
 
+  /** Writes what waits, until the link is full: its drain goes on. */
   #flush(lane: Lane): void {
     lane.isFlushing = false
     const { outgoing, link, protocol } = lane
-    lane.outgoing = []
-    if (link === undefined) return
+    if (link === undefined || link.isFull) return
     const passage = { now: this.#clock.monotonic(), protocol }
     let inFrame = 0
-    for (const message of outgoing) {
-      writeMessage(this.#frame, message, passage)
+    let done = 0
+    for (const parcel of outgoing) {
+      done += 1
+      if (parcel.lane !== lane || parcel.isWritten) continue
+      parcel.isWritten = true
+      writeMessage(this.#frame, parcel.message, passage)
       inFrame += 1
-      if (inFrame < MESSAGES_PER_FRAME && this.#frame.length < FRAME_BYTES) continue
+      if (inFrame < MESSAGES_PER_FRAME && this.#frame.length < FRAME_FULL_BYTES) continue
       link.send(this.#frame.take())
       inFrame = 0
+      if (link.isFull) break
     }
     if (inFrame > 0) link.send(this.#frame.take())
+    empty(lane)
+    if (done < outgoing.length) lane.outgoing = outgoing.slice(done).filter((parcel) => parcel.lane === lane)
   }
+}
+
+function empty(lane: Lane): void {
+  lane.outgoing = []
+  lane.givenUp = 0
+}
+
+/** Something on the lane was given up unwritten. That a link is full for long must not keep what nobody waits for. */
+function forget(lane: Lane): void {
+  lane.givenUp += 1
+  if (2 * lane.givenUp <= lane.outgoing.length) return
+  lane.outgoing = lane.outgoing.filter((parcel) => parcel.lane === lane)
+  lane.givenUp = 0
 }
 
 function createRoute(shard: number): Route {
@@ -226,7 +256,15 @@ function createRoute(shard: number): Route {
 }
 
 function createLane(owner: string): Lane {
-  return { owner, link: undefined, protocol: PROTOCOL_VERSION, outgoing: [], underWay: 0, isFlushing: false }
+  return {
+    owner,
+    link: undefined,
+    protocol: PROTOCOL_VERSION,
+    outgoing: [],
+    givenUp: 0,
+    underWay: 0,
+    isFlushing: false,
+  }
 }
 
 /** The same message for another try: its id may have been seen. */

@@ -2,19 +2,19 @@
  * Puts a worker together: log, actors, and the link that its messages come by. The same on a thread of its own
  * (worker-thread.ts) and inline.
  */
-import { toFailure } from '../actor/error.ts'
-import type { Message, Reply, Sender } from '../actor/message.ts'
+import type { Message, Reply } from '../actor/message.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
-import { BadFrame, FrameWriter } from '../cluster/frame.ts'
-import { PROTOCOL_VERSION, readMessages, writeReply } from '../cluster/wire.ts'
+import { BadFrame } from '../cluster/frame.ts'
+import { PROTOCOL_VERSION, readMessages } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import { isOutOfRoom } from '../log/error.ts'
 import { Log, type Lag, type ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import type { ClusterConfig } from './config.ts'
+import { createLinkSender } from './link-sender.ts'
 
 export interface WorkerHostOptions {
   readonly storage: Storage
@@ -206,29 +206,5 @@ class Supersession {
     this.#onWarning(
       `another process has taken over ${lost.length} of the ${this.#shards.length} shards of a worker here, which serves them no more. One process at a time can work in a data directory: stop the one that is not wanted.`,
     )
-  }
-}
-
-/** The other end of a link as the worker sees it: what is replied between two flushes travels as one frame. */
-function createLinkSender(link: Link, onReply: (reply: Reply) => void): Sender {
-  const frame = new FrameWriter()
-  let isEmpty = true
-  return {
-    reply(request, reply) {
-      onReply(reply)
-      const { length } = frame
-      try {
-        writeReply(frame, request, reply)
-      } catch (error) {
-        // A reply that cannot be sent is that request's trouble alone.
-        frame.cutTo(length)
-        writeReply(frame, request, { kind: 'failed', failure: toFailure(error) })
-      }
-      isEmpty = false
-    },
-    flush() {
-      if (!isEmpty) link.send(frame.take())
-      isEmpty = true
-    },
   }
 }

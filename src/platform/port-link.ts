@@ -7,6 +7,8 @@ export function createPortLink(port: MessagePort): Link {
   return {
     send: (frame) => port.postMessage(frame, [frame.buffer]),
     onFrame: (receive) => port.on('message', (frame) => (isClosed ? undefined : receive(frame))),
+    isFull: false,
+    onDrain: () => undefined,
     close() {
       isClosed = true
       port.close()

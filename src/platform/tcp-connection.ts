@@ -16,6 +16,8 @@ import {
   BACKLOG_HIGH_BYTES,
   BACKLOG_LOW_BYTES,
   ConnectionError,
+  FRAME_BYTES_MAX,
+  frameTooLarge,
   type Connection,
   type Greeting,
 } from '../cluster/network.ts'
@@ -60,6 +62,10 @@ export class TcpConnection implements Connection {
 
   send(frame: Uint8Array): void {
     if (this.#end !== undefined) return
+    if (frame.length > FRAME_BYTES_MAX) {
+      this.#fail(frameTooLarge(frame.length))
+      return
+    }
     this.#queue.add(frame)
     const backlogBytes = this.backlogBytes
     if (backlogBytes > BACKLOG_BYTES_MAX) {

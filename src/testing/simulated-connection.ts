@@ -2,7 +2,6 @@
  * One end of a simulated connection. It keeps the order in which TCP delivers, and the windows by which a receiver that
  * is paused, stopped or cut off holds its sender back: so much is with the systems in between, what is more is backlog.
  */
-import { assert } from '../aggregate/assert.ts'
 import type { Agreed } from '../cluster/handshake.ts'
 import {
   BACKLOG_BYTES_MAX,
@@ -10,6 +9,7 @@ import {
   BACKLOG_LOW_BYTES,
   ConnectionError,
   FRAME_BYTES_MAX,
+  frameTooLarge,
   type Connection,
   type Greeting,
 } from '../cluster/network.ts'
@@ -62,18 +62,15 @@ export class SimulatedConnection implements Connection {
 
   send(frame: Uint8Array): void {
     if (this.#end !== undefined) return
-    assert(frame.length <= FRAME_BYTES_MAX, 'a frame is sent in pieces if it is longer than its limit')
+    if (frame.length > FRAME_BYTES_MAX) {
+      this.#break(frameTooLarge(frame.length))
+      return
+    }
     this.#dispatch(Uint8Array.from(frame))
     if (this.backlogBytes > BACKLOG_HIGH_BYTES) this.#wasHigh = true
     if (this.backlogBytes <= BACKLOG_BYTES_MAX) return
-    const reason = new ConnectionError(
-      'too-slow',
-      `the peer is too slow: more than ${BACKLOG_BYTES_MAX} bytes wait for it`,
-    )
-    this.#underWay.length = 0
-    this.#underWayBytes = 0
-    this.#dispatch(undefined)
-    this.end(reason)
+    const reason = `the peer is too slow: more than ${BACKLOG_BYTES_MAX} bytes wait for it`
+    this.#break(new ConnectionError('too-slow', reason))
   }
 
   onDrain(callback: () => void): void {
@@ -110,6 +107,14 @@ export class SimulatedConnection implements Connection {
     if (this.#end !== undefined) return
     this.#end = reason
     if (this.#onClose !== undefined) this.#tellEnd(reason)
+  }
+
+  /** Ends at once; what is under way is dropped. */
+  #break(reason: ConnectionError): void {
+    this.#underWay.length = 0
+    this.#underWayBytes = 0
+    this.#dispatch(undefined)
+    this.end(reason)
   }
 
   #dispatch(frame: Uint8Array<ArrayBuffer> | undefined): void {

@@ -300,6 +300,10 @@ function mortal({ storage, worker: { link } }: Life): Link {
   return {
     send: (frame) => link.send(frame),
     onFrame: (receive) => link.onFrame((frame) => (storage.isDead ? undefined : receive(frame))),
+    get isFull() {
+      return link.isFull
+    },
+    onDrain: (callback) => link.onDrain(() => (storage.isDead ? undefined : callback())),
     close: () => link.close(),
   }
 }

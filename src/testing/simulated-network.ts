@@ -87,6 +87,7 @@ export class SimulatedNetwork {
 }
 
 export class SimulatedEnd implements Link {
+  readonly isFull = false
   readonly #thread: SimulatedThread
   readonly #carry: (frame: Uint8Array, arrive: () => void) => void
   #other: SimulatedEnd | undefined
@@ -117,6 +118,10 @@ export class SimulatedEnd implements Link {
 
   onFrame(receive: (frame: Uint8Array) => void): void {
     this.#receive = receive
+  }
+
+  onDrain(): void {
+    // It is never full.
   }
 
   close(): void {

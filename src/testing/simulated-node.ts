@@ -208,7 +208,13 @@ export class SimulatedNode {
           near.close()
           worker.thread.run(() => far.close())
         }
-        return { send: (frame) => near.send(frame), onFrame: (receive) => near.onFrame(receive), close }
+        return {
+          send: (frame) => near.send(frame),
+          onFrame: (receive) => near.onFrame(receive),
+          isFull: near.isFull,
+          onDrain: () => near.onDrain(),
+          close,
+        }
       },
       position: host.position,
       progress: () => ({ count: 0, isBusy: false, request: 0 }),

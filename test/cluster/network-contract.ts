@@ -251,6 +251,16 @@ export function testNetworkContract(name: string, create: () => NetworkUnderTest
       await subject.until(farEnd)
     })
 
+    test('a frame beyond its limit ends its connection, and throws nothing', async () => {
+      const [near, far] = await pair()
+      const [end, farEnd] = [closed(near), closed(far)]
+      far.onFrame(() => undefined)
+      near.send(new Uint8Array(FRAME_BYTES_MAX + 1))
+      near.send(frameOf(1))
+      expect(await subject.until(end)).toMatchObject({ kind: 'too-large' })
+      await subject.until(farEnd)
+    })
+
     test('both connections between two nodes live on when one of them ends', async () => {
       const [near, far] = await pair()
       const [other, otherFar] = await pair()

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import type { PenholdError } from '../../src/aggregate/error.ts'
 import { Router } from '../../src/cluster/router.ts'
-import { createLinkPair } from '../../src/cluster/link.ts'
+import { createLinkPair, type Link } from '../../src/cluster/link.ts'
 import { outgoing, PROTOCOL_VERSION, readMessages, type Unsent } from '../../src/cluster/wire.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -18,6 +19,8 @@ function command(): Unsent {
   return { ...what, ...identity, expectedVersion: -1, deadline: 0, after: 0, metadata: undefined }
 }
 
+const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
 test('a command comes after all that its worker took over (I6), and still does when it is sent again', async () => {
   const clock = new SimulatedClock()
   const router = new Router({ shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined })
@@ -29,7 +32,6 @@ test('a command comes after all that its worker took over (I6), and still does w
     router.observe(position)
     router.attach('worker', near)
   }
-  const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
   attach(500)
   router.send(0, command(), { resolve: () => undefined, reject: () => undefined })
   await settled()
@@ -39,5 +41,99 @@ test('a command comes after all that its worker took over (I6), and still does w
   expect(arrived).toMatchObject([
     { after: 500, isAgain: false },
     { after: 500, isAgain: true },
+  ])
+})
+
+/** A router whose link takes one frame at a time, and another one when it is told to. */
+function openNarrow() {
+  const clock = new SimulatedClock()
+  const router = new Router({ shards: 1, clock, underWayMax: 1000, timeoutMs: 1000, onBadFrame: () => undefined })
+  router.assign(0, 'worker')
+  const arrived: number[] = []
+  let frames = 0
+  let isFull = false
+  let onDrain = (): void => undefined
+  const link: Link = {
+    get isFull() {
+      return isFull
+    },
+    send(frame) {
+      isFull = true
+      frames += 1
+      arrived.push(...readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION }).map((message) => message.request))
+    },
+    onFrame: () => undefined,
+    onDrain: (callback) => (onDrain = callback),
+    close: () => undefined,
+  }
+  const answers: unknown[] = []
+  const ask = (bytes: number, options: { signal?: AbortSignal } = {}): void => {
+    const message = { ...command(), payload: outgoing(new Uint8Array(bytes)) }
+    const reject = ({ code, outcome }: PenholdError): void => void answers.push([code, outcome])
+    router.send(0, message, { resolve: () => undefined, reject }, options)
+  }
+  const drain = (): void => {
+    isFull = false
+    onDrain()
+  }
+  router.attach('worker', link)
+  return { clock, router, arrived, answers, ask, drain, frames: () => frames }
+}
+
+test('what is more than a link takes waits until it has drained, and goes on in order', async () => {
+  const { arrived, ask, drain, frames } = openNarrow()
+  for (let i = 0; i < 10; i += 1) ask(900_000)
+  await settled()
+  ask(10)
+  await settled()
+  expect([arrived.length, frames()]).toEqual([2, 1])
+  for (let i = 0; i < 10; i += 1) drain()
+  expect(arrived).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+  expect(frames()).toBe(6)
+})
+
+test('what was given up before it was written never goes out, and had no effect', async () => {
+  const { clock, arrived, answers, ask, drain } = openNarrow()
+  const abort = new AbortController()
+  ask(2_000_000)
+  ask(10, { signal: abort.signal })
+  ask(10)
+  await settled()
+  abort.abort()
+  expect(answers).toEqual([['Aborted', 'none']])
+  clock.advance(1_200)
+  expect(answers.slice(1)).toEqual([
+    ['Timeout', 'unknown'],
+    ['ShardUnavailable', 'none'],
+  ])
+  ask(10)
+  drain()
+  expect(arrived).toEqual([1, 4])
+})
+
+test('what was given up after it was written may have had its effect', async () => {
+  const { arrived, answers, ask } = openNarrow()
+  const abort = new AbortController()
+  ask(10, { signal: abort.signal })
+  await settled()
+  abort.abort()
+  expect([arrived, answers]).toEqual([[1], [['Aborted', 'unknown']]])
+})
+
+test('what was not written when its worker went away is sent to the next one as new', async () => {
+  const { clock, router, arrived, ask } = openNarrow()
+  ask(2_000_000)
+  ask(10)
+  await settled()
+  router.detach('worker')
+  const [near, far] = createLinkPair(clock)
+  const again: unknown[] = []
+  far.onFrame((frame) => again.push(...readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })))
+  router.attach('worker', near)
+  await settled()
+  expect(arrived).toEqual([1])
+  expect(again).toMatchObject([
+    { request: 1, isFresh: false, isAgain: true },
+    { request: 2, isFresh: true, isAgain: false },
   ])
 })

@@ -48,7 +48,7 @@ class Cluster {
   })
   /** Decided against at least once: where nobody heard of it they are decided again, behind what came after them. */
   readonly refused = new Set<number>()
-  readonly #far = new Map<Name, { link: Link; inbox: CommandMessage[] }>()
+  readonly #far = new Map<Name, { link: Link; inbox: CommandMessage[]; near: Narrow }>()
   readonly #late = new Map<Name, CommandMessage[]>()
   #sent = 0
 
@@ -65,12 +65,13 @@ class Cluster {
   connect(name: Name): void {
     this.disconnect(name)
     this.#late.delete(name)
-    const [near, link] = createLinkPair(this.clock)
+    const [wide, link] = createLinkPair(this.clock)
+    const near = new Narrow(wide)
     const inbox: CommandMessage[] = []
     link.onFrame((frame) =>
       inbox.push(...(readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION }) as CommandMessage[])),
     )
-    this.#far.set(name, { link, inbox })
+    this.#far.set(name, { link, inbox, near })
     this.router.attach(name, near)
   }
 
@@ -78,6 +79,10 @@ class Cluster {
     this.#late.set(name, [...(this.#late.get(name) ?? []), ...(this.#far.get(name)?.inbox ?? [])])
     this.#far.delete(name)
     this.router.detach(name)
+  }
+
+  fill(name: Name, isFull: boolean): void {
+    this.#far.get(name)?.near.fill(isFull)
   }
 
   /** The worker takes up so much of what it was sent; `isLost`: it does it, and its answer gets lost with the link. */
@@ -145,6 +150,40 @@ class Cluster {
   }
 }
 
+/** A link that is full when it is told to be. */
+class Narrow implements Link {
+  readonly #link: Link
+  isFull = false
+  #onDrain = (): void => undefined
+
+  constructor(link: Link) {
+    this.#link = link
+  }
+
+  fill(isFull: boolean): void {
+    const wasFull = this.isFull
+    this.isFull = isFull
+    if (wasFull && !isFull) this.#onDrain()
+  }
+
+  send(frame: Uint8Array<ArrayBuffer>): void {
+    expect(this.isFull).toBe(false)
+    this.#link.send(frame)
+  }
+
+  onFrame(receive: (frame: Uint8Array) => void): void {
+    this.#link.onFrame(receive)
+  }
+
+  onDrain(callback: () => void): void {
+    this.#onDrain = callback
+  }
+
+  close(): void {
+    this.#link.close()
+  }
+}
+
 const name = fc.constantFrom(...WORKERS)
 const shard = fc.nat({ max: SHARDS - 1 })
 const step = fc.oneof(
@@ -169,6 +208,7 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('late' as const), name, count: fc.integer({ min: 1, max: 5 }) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('connect' as const), name }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('fill' as const), name, isFull: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
 )
 
@@ -186,6 +226,7 @@ test('whoever owns a shard, and whatever the router was told of it, its messages
         if (doing.kind === 'lose') cluster.work(doing.name, doing.count, { isLost: true })
         if (doing.kind === 'late') cluster.workLate(doing.name, doing.count)
         if (doing.kind === 'connect') cluster.connect(doing.name)
+        if (doing.kind === 'fill') cluster.fill(doing.name, doing.isFull)
         if (doing.kind === 'turn') await turn()
       }
       await cluster.end()

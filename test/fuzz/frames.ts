@@ -137,7 +137,9 @@ async function expectTold(bytes: Uint8Array, isBad: boolean): Promise<void> {
   })
   let receive: (frame: Uint8Array) => void = () => undefined
   router.assign(0, 'worker')
-  router.attach('worker', { send: () => undefined, onFrame: (onFrame) => (receive = onFrame), close: () => undefined })
+  const nothing = (): void => undefined
+  const onFrame = (take: typeof receive): void => void (receive = take)
+  router.attach('worker', { send: nothing, onFrame, isFull: false, onDrain: nothing, close: nothing })
   const host = {
     ids: new IdSource(clock, new SeededRandom(1)),
     commandBytesMax: 1000,

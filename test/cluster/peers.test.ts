@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest'
+import { ConnectionError, type Connection, type Greeting, type Network } from '../../src/cluster/network.ts'
+import { Peers } from '../../src/cluster/peers.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { turn } from '../actor/simulated-bank.ts'
+import { FAR, NEAR } from './network-ends.ts'
+
+/** What a peer's connection was asked to do. */
+function createEnd() {
+  const end = { isClosed: false, readers: 0, say: (_frame: Uint8Array<ArrayBuffer>): void => undefined }
+  let onClose = (_reason: ConnectionError): void => undefined
+  const connection: Partial<Connection> = {
+    peer: FAR,
+    protocol: 2,
+    send: () => undefined,
+    onDrain: () => undefined,
+    onFrame(receive) {
+      end.readers += 1
+      end.say = receive
+    },
+    onClose: (callback) => void (onClose = callback),
+    close: () => void (end.isClosed = true),
+  }
+  const breakOff = (): void => onClose(new ConnectionError('broken', 'the connection broke'))
+  return { end, connection: connection as Connection, breakOff }
+}
+
+/** A peer that answers calls when it is told to. */
+function open() {
+  const clock = new SimulatedClock()
+  const calls: { purpose: string; answer: PromiseWithResolvers<Connection> }[] = []
+  const network: Pick<Network, 'connect'> = {
+    connect(_address, { purpose }) {
+      const answer = Promise.withResolvers<Connection>()
+      calls.push({ purpose, answer })
+      return answer.promise
+    },
+  }
+  const here: string[] = []
+  const peers = new Peers({
+    network: network as Network,
+    clock,
+    greeting: (purpose): Greeting => ({ ...NEAR, purpose }),
+    onHere: (owner) => void here.push(owner),
+    onGone: () => undefined,
+    onServing: () => undefined,
+    onWarning: () => undefined,
+  })
+  const member = { id: FAR.member, name: 'far', address: 'far:1', workers: 1, weight: 1, protocol: 2 }
+  peers.update([{ ...member, state: 'up' }])
+  const answer = async (call: number) => {
+    const made = createEnd()
+    calls[call]!.answer.resolve(made.connection)
+    await turn()
+    return made
+  }
+  return { clock, calls, here, peers, answer }
+}
+
+test('a dial that takes longer than the next one is dropped', async () => {
+  const { clock, calls, here, peers, answer } = open()
+  const control = await answer(0)
+  control.breakOff()
+  clock.advance(150)
+  expect(calls.map(({ purpose }) => purpose)).toEqual(['control', 'messages', 'control'])
+  const nextControl = await answer(2)
+  const late = await answer(1)
+  const nextMessages = await answer(3)
+  expect(control.end.isClosed).toBe(true)
+  expect([late.end.isClosed, late.end.readers]).toEqual([true, 0])
+  for (const { end } of [nextControl, nextMessages]) expect([end.isClosed, end.readers]).toEqual([false, 1])
+  nextMessages.end.say(Uint8Array.of(2, 0, 0))
+  expect(here).toEqual([`${FAR.member}/0`])
+  expect(peers.reaches(FAR.member)).toBe(true)
+  expect(calls).toHaveLength(4)
+})
+
+test('whoever is called no more is hung up when it answers after all', async () => {
+  const { clock, calls, peers, answer } = open()
+  peers.close()
+  const late = await answer(0)
+  clock.advance(10_000)
+  await turn()
+  expect([late.end.isClosed, calls.length]).toEqual([true, 1])
+})
