@@ -19,11 +19,13 @@ export interface Member {
   /** `host:port` where its peers reach it. */
   readonly address: string
   readonly workers: number
+  /** Workers that the ring does not count on: they have not served for a while. Left out where there are none. */
+  readonly away?: readonly number[]
   /** Its share of the shards is in proportion to it. */
   readonly weight: number
   /** The version of the protocol between nodes that it speaks. */
   readonly protocol: number
-  /** One that joins wants no shards yet; one that drains, no more. */
+  /** One that joins, or has no worker that serves, wants no shards yet; one that drains, no more. */
   readonly state: 'joining' | 'up' | 'draining'
 }
 

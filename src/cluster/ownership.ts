@@ -7,10 +7,11 @@
  * away nothing moves, and when it has forgotten all it is told again.
  */
 import type { Cancel, Clock } from '../log/clock.ts'
+import { assign } from './assignment.ts'
 import type { HandedShard, ServedShard } from './control.ts'
 import type { Beat, ClusterMark, Lease, Leases, Member, View } from './leases.ts'
-import { ownerName, parseOwner } from './peers.ts'
-import { createRing, type RingWorker } from './ring.ts'
+import { parseOwner } from './peers.ts'
+import { Presence } from './presence.ts'
 
 /** What it asks of a worker. `undefined` for an answer: the worker has ended. */
 export interface ShardWorker {
@@ -79,6 +80,7 @@ interface Arrival {
 export class Ownership {
   readonly #options: OwnershipOptions
   readonly #workers = new Map<number, ShardWorker>()
+  readonly #presence: Presence
   readonly #served = new Map<number, ServedShard>()
   readonly #arriving = new Map<number, Arrival>()
   readonly #leaving = new Set<number>()
@@ -105,6 +107,8 @@ export class Ownership {
   constructor(options: OwnershipOptions) {
     this.#options = options
     this.#isNew = options.isNew
+    const { clock, member, ttlMs } = options
+    this.#presence = new Presence(clock, { workers: member.workers, graceMs: ttlMs })
   }
 
   /** Tells the store of this member, who wants nothing yet. @throws PenholdError where the store refuses, or is away */
@@ -148,7 +152,10 @@ export class Ownership {
     for (const { shard, worker: owner } of this.#served.values()) if (owner === worker) this.#served.delete(shard)
     for (const [shard, { worker: owner }] of this.#arriving) if (owner === worker) this.#arriving.delete(shard)
     this.#workers.delete(worker)
-    if (handle !== undefined) {
+    if (handle === undefined) {
+      this.#presence.went(worker)
+    } else {
+      this.#presence.came(worker)
       this.#workers.set(worker, handle)
       if (this.#view !== undefined) this.#arrive(this.#mine(this.#view))
     }
@@ -244,15 +251,15 @@ export class Ownership {
   }
 
   #compose(): Beat {
-    const { cluster, member, ttlMs } = this.#options
+    const { cluster, ttlMs } = this.#options
     const release = this.#released.filter(({ shard }) => !this.#served.has(shard) && !this.#arriving.has(shard))
     const isReleased = (shard: number): boolean => release.some((released) => released.shard === shard)
     const want = new Map<number, number>()
-    for (const { shard, worker } of this.#wanted) want.set(shard, worker)
+    for (const { shard, worker } of this.#wanted) if (this.#workers.has(worker)) want.set(shard, worker)
     for (const [shard, { worker }] of this.#arriving) want.set(shard, worker)
     return {
       cluster,
-      member: { ...member, state: this.#state },
+      member: this.#member(this.#view?.members ?? []),
       ttlMs,
       hold: [...this.#served.values()].map(({ shard, worker, epoch }) => ({ shard, worker, epoch })),
       want: [...want]
@@ -273,7 +280,10 @@ export class Ownership {
     this.#arrive(this.#mine(view))
     this.#noteAwaited()
     const ring = this.#ring(view)
-    if (ring === undefined) return
+    if (ring === undefined) {
+      this.#wanted = []
+      return
+    }
     const self = this.#options.member.id
     const leased = new Set(view.leases.map(({ shard }) => shard))
     const before = this.#wanted.length
@@ -366,15 +376,20 @@ export class Ownership {
     for (const shard of awaited) if (!this.#awaitedSince.has(shard)) this.#awaitedSince.set(shard, now)
   }
 
+  /** This member as it is now. One whose workers are all away is out of the ring for everybody. */
+  #member(members: readonly Member[]): Member {
+    const { member } = this.#options
+    const isAlone = !members.some(({ id, state }) => id !== member.id && state === 'up')
+    const away = this.#presence.away({ isAlone })
+    const isIdle = this.#state === 'up' && away.length === member.workers
+    return { ...member, state: isIdle ? 'joining' : this.#state, ...(away.length > 0 && { away }) }
+  }
+
   /** The owner that each shard should have; undefined where nobody wants any. */
-  #ring(view: View): readonly string[] | undefined {
-    const current: (string | undefined)[] = []
-    for (const { shard, member, worker } of view.leases) current[shard] = ownerName(member, worker)
-    const self = this.#options.member.id
-    const isIn = ({ id, state }: Member): boolean => (id === self ? this.#state : state) === 'up'
-    const workers = view.members.filter(isIn).flatMap(workersOf)
-    if (workers.length === 0) return undefined
-    return createRing(workers, this.#options.cluster.shards, current).owners
+  #ring({ members, leases }: View): readonly string[] | undefined {
+    const self = this.#member(members)
+    const known = members.map((member) => (member.id === self.id ? self : member))
+    return assign(known, leases, this.#options.cluster.shards)
   }
 
   #hasHeirs(): boolean {
@@ -452,9 +467,4 @@ export class Ownership {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.#options.clock.afterAlive(ms, resolve))
   }
-}
-
-/** A member's share is its own; its workers divide it evenly. */
-function workersOf({ id, workers, weight }: Member): RingWorker[] {
-  return Array.from({ length: workers }, (_, worker) => ({ name: ownerName(id, worker), weight: weight / workers }))
 }

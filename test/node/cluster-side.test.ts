@@ -17,6 +17,7 @@ const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 
 async function startSide(refusing: readonly number[] = []) {
   const clock = new SimulatedClock()
   const store = { others: [] as readonly Member[], isSettling: false, isAway: false, answers: false }
+  const beats: Beat[] = []
   let open = 0
   const released: number[] = []
   const taken: number[] = []
@@ -24,7 +25,9 @@ async function startSide(refusing: readonly number[] = []) {
   const refused = new Set(refusing)
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const leases: Leases = {
-    beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => {
+    beat: async (told: Beat): Promise<View> => {
+      const { cluster, member, hold, want } = told
+      beats.push(told)
       await gates.beat
       if (store.isAway) throw new Error('the store is away')
       const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
@@ -113,7 +116,8 @@ async function startSide(refusing: readonly number[] = []) {
     clock.advance(BEAT)
     await turn()
   }
-  return { side, store, gates, refused, turn, beat, taken, released, handed, open: () => open }
+  const replace = (isHere: boolean): void => side.setWorker(0, isHere ? (worker as WorkerHandle) : undefined)
+  return { side, store, gates, refused, turn, beat, beats, replace, taken, released, handed, open: () => open }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
@@ -246,4 +250,41 @@ test('what a node alone cut off from the store has lost to others it awaits no l
   store.isAway = false
   await beat()
   expect(side.condition?.storeAwayMs).toBeUndefined()
+})
+
+test('shards of a worker that ends are not wanted while it is gone, and its member keeps them for one lease only', async () => {
+  const { store, beat, beats, replace, released } = await startSide()
+  store.others = [OTHER]
+  replace(false)
+  for (let i = 0; i < 3; i += 1) await beat()
+  expect(beats.at(-1)).toMatchObject({ member: { state: 'up' }, hold: [], want: [] })
+  expect(beats.at(-1)!.member.away).toBeUndefined()
+  await beat()
+  expect(beats.at(-1)).toMatchObject({ member: { state: 'joining', away: [0] }, hold: [], want: [] })
+  // What the others have taken meanwhile comes back once it has served for a while.
+  replace(true)
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(beats.at(-1)!.member).toMatchObject({ state: 'joining', away: [0] })
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(beats.at(-1)!.member.state).toBe('up')
+  expect(beats.at(-1)!.member.away).toBeUndefined()
+  expect(released).toEqual([])
+})
+
+test('a worker that is replaced soon costs its node nothing, and one of a node alone is used at once', async () => {
+  const { side, store, beat, beats, replace } = await startSide()
+  store.others = [{ ...OTHER, state: 'joining' }]
+  replace(false)
+  await beat()
+  replace(true)
+  await beat()
+  expect(side.condition?.awaited).toEqual([])
+  expect(beats.every(({ member }) => member.away === undefined)).toBe(true)
+  replace(false)
+  for (let i = 0; i < 6; i += 1) await beat()
+  expect(beats.at(-1)!.member.away).toEqual([0])
+  replace(true)
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(beats.at(-1)!.member).toMatchObject({ state: 'up' })
+  expect(beats.at(-1)!.hold).toHaveLength(SHARDS)
 })
