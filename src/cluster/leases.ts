@@ -21,6 +21,8 @@ export interface Member {
   readonly workers: number
   /** Workers that the ring does not count on: they have not served for a while. Left out where there are none. */
   readonly away?: readonly number[]
+  /** Shards that it could not take over, which others have who can. Left out where there are none. */
+  readonly unable?: readonly number[]
   /** Its share of the shards is in proportion to it. */
   readonly weight: number
   /** The version of the protocol between nodes that it speaks. */

@@ -9,7 +9,7 @@
  *   no other node could open the rest.
  */
 import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/control.ts'
-import type { OwnershipCondition } from '../cluster/ownership.ts'
+import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
 import type { WorkerReading } from './pulse.ts'
 import type { WorkerStatus } from './worker-host.ts'
 

@@ -34,3 +34,19 @@ test('where nobody is up, nobody wants any', () => {
   expect(assign([member('a', { state: 'joining' }), member('b', { state: 'draining' })], [], SHARDS)).toBeUndefined()
   expect(assign([member('a', { away: [0, 1] })], [], SHARDS)).toBeUndefined()
 })
+
+test('what a member cannot serve goes to others and stays there, and what nobody can stays where it is', () => {
+  const unable = [0, 1, 2, 3]
+  const members = [member('a'), member('b', { unable })]
+  const alone = assign([member('a')], [], SHARDS)!
+  const first = assign(members, leasesOf(alone), SHARDS)!
+  for (const shard of unable) expect(first[shard]).toBe(alone[shard])
+  expect(assign(members, leasesOf(first), SHARDS)).toEqual(first)
+  const three = [...members, member('c')]
+  const second = assign(three, leasesOf(first), SHARDS)!
+  for (const shard of unable) expect(second[shard]).not.toMatch(/^b/)
+  expect(assign(three, leasesOf(second), SHARDS)).toEqual(second)
+  const both = [member('a', { unable }), member('b', { unable })]
+  const stuck = assign(both, leasesOf(first), SHARDS)!
+  for (const shard of unable) expect(stuck[shard]).toBe(first[shard])
+})
