@@ -9,6 +9,9 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
+import { isCount } from '../log/count.ts'
+
+export const MEMBER_STATES = ['joining', 'up', 'draining'] as const
 
 /** A node that takes part. */
 export interface Member {
@@ -28,7 +31,7 @@ export interface Member {
   /** The version of the protocol between nodes that it speaks. */
   readonly protocol: number
   /** One that joins, or has no worker that serves, wants no shards yet; one that drains, no more. */
-  readonly state: 'joining' | 'up' | 'draining'
+  readonly state: (typeof MEMBER_STATES)[number]
 }
 
 /** The word of the store on who may own a shard. */
@@ -163,10 +166,6 @@ export function clusterNameTaken(
   )
 }
 
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0
-}
-
-function isMemberId(id: string): boolean {
+export function isMemberId(id: string): boolean {
   return /^[A-Za-z0-9-]{1,64}$/.test(id)
 }
