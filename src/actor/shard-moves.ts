@@ -85,8 +85,10 @@ export class ShardMoves {
       return log.serve(inheritance)
     })
     const results = await Promise.allSettled(opened)
-    const problems = missingPaths(kinds, await log.eventTypes())
-    if (problems.length > 0) for (const shard of wanted) log.refuse(shard, definitionError(problems.join('; ')))
+    for (const shard of wanted.filter((one) => log.owns(one))) {
+      const problems = missingPaths(kinds, await log.eventTypes([shard]))
+      if (problems.length > 0) log.refuse(shard, definitionError(problems.join('; ')))
+    }
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     // Those, too, that an earlier try has taken over before it failed.
@@ -115,6 +117,7 @@ export class ShardMoves {
 
   async #release(shards: readonly number[], ms: number): Promise<void> {
     const { log, dropShards } = this.#options
+    log.release(shards.filter((shard) => log.refusedShards.has(shard)))
     const leaving = new Set(shards.filter((shard) => log.owns(shard)))
     if (leaving.size === 0) return
     const departure = await this.#quiet(leaving, ms)

@@ -9,6 +9,9 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
+import { isCount } from '../log/count.ts'
+
+export const MEMBER_STATES = ['joining', 'up', 'draining'] as const
 
 /** A node that takes part. */
 export interface Member {
@@ -19,12 +22,16 @@ export interface Member {
   /** `host:port` where its peers reach it. */
   readonly address: string
   readonly workers: number
+  /** Workers that the ring does not count on: they have not served for a while. Left out where there are none. */
+  readonly away?: readonly number[]
+  /** Shards that it could not take over, which others have who can. Left out where there are none. */
+  readonly unable?: readonly number[]
   /** Its share of the shards is in proportion to it. */
   readonly weight: number
   /** The version of the protocol between nodes that it speaks. */
   readonly protocol: number
-  /** One that joins wants no shards yet; one that drains, no more. */
-  readonly state: 'joining' | 'up' | 'draining'
+  /** One that joins, or has no worker that serves, wants no shards yet; one that drains, no more. */
+  readonly state: (typeof MEMBER_STATES)[number]
 }
 
 /** The word of the store on who may own a shard. */
@@ -159,10 +166,6 @@ export function clusterNameTaken(
   )
 }
 
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0
-}
-
-function isMemberId(id: string): boolean {
+export function isMemberId(id: string): boolean {
   return /^[A-Za-z0-9-]{1,64}$/.test(id)
 }

@@ -6,67 +6,30 @@
  * The store only says who tries; the log says who is (I1). So whatever the store does, owners go on serving: while it is
  * away nothing moves, and when it has forgotten all it is told again.
  */
-import type { Cancel, Clock } from '../log/clock.ts'
+import { PenholdError } from '../aggregate/error.ts'
+import type { Cancel } from '../log/clock.ts'
+import { assign } from './assignment.ts'
 import type { HandedShard, ServedShard } from './control.ts'
-import type { Beat, ClusterMark, Lease, Leases, Member, View } from './leases.ts'
-import { ownerName, parseOwner } from './peers.ts'
-import { createRing, type RingWorker } from './ring.ts'
-
-/** What it asks of a worker. `undefined` for an answer: the worker has ended. */
-export interface ShardWorker {
-  takeOver(shards: readonly number[]): Promise<readonly { shard: number; epoch: number }[] | undefined>
-  prepareRelease(): Promise<void>
-  release(shards: readonly number[], ms: number): Promise<void>
-}
-
-export interface OwnershipOptions {
-  readonly clock: Clock
-  readonly leases: Leases
-  readonly cluster: ClusterMark
-  readonly member: Member
-  readonly ttlMs: number
-  /** Nobody has ever claimed a shard in the data. */
-  readonly isNew: boolean
-  readonly events: OwnershipEvents
-}
-
-export interface OwnershipEvents {
-  /** Shards are served by workers of this node. */
-  readonly onServing: (shards: readonly ServedShard[]) => void
-  /** Who is in the cluster, and what the store knows of owners. */
-  readonly onView: (view: View) => void
-  /** Shards were given up for another member's workers. */
-  readonly onHandedTo: (member: string, shards: readonly HandedShard[]) => void
-  /** Whether a member can be told: nothing is given up for one that would hear of it late. */
-  readonly reaches: (member: string) => boolean
-  readonly onWarning: (message: string) => void
-}
-
-/** How a node's part stands at a moment. */
-export interface OwnershipCondition {
-  readonly isDraining: boolean
-  /** Since the store was last heard; undefined while it answers. */
-  readonly storeAwayMs: number | undefined
-  /** Shards that are this node's to serve and are not served yet, and since when. */
-  readonly awaited: readonly AwaitedShard[]
-  /** Shards on their way to other owners. */
-  readonly leaving: readonly number[]
-}
-
-export interface AwaitedShard extends HandedShard {
-  readonly ms: number
-}
+import type { Beat, Lease, Member, View } from './leases.ts'
+import type { OwnershipCondition, OwnershipOptions, ShardWorker } from './ownership-ports.ts'
+import { parseOwner } from './peers.ts'
+import { Presence } from './presence.ts'
+import { UnableShards } from './unable-shards.ts'
 
 const BEATS_PER_TTL = 3
 /** Every node has beaten meanwhile, and so has heard of a member that is known for so long, and called it. */
 const BEATS_UNTIL_KNOWN = 2
-/** Shards on their way to other nodes at a time. */
+/** Shards of a worker on their way to others at a time. */
 const LEAVING_MAX = 4
 /** What a shard's messages that are under way when it leaves may take. */
 const RELEASE_MS = 2_000
 /** A shard that could not be taken over is tried again after so long, and after twice as long the next time. */
 const RETRY_MS = 1_000
 const RETRY_MS_MAX = 60_000
+/** Without room on the disk nothing was written by a try, and the room may be there at any moment. */
+const FULL_RETRY_MS_MAX = 5_000
+/** A shard that could not be taken over so many times, for whatever reason, is left to others who can. */
+const TRIES_MAX = 3
 const DRAIN_AGAIN_MS = 50
 
 interface Arrival {
@@ -76,15 +39,22 @@ interface Arrival {
   nextAt: number
 }
 
+interface Release {
+  readonly shard: number
+  readonly to: { readonly member: string; readonly worker: number }
+}
+
 export class Ownership {
   readonly #options: OwnershipOptions
   readonly #workers = new Map<number, ShardWorker>()
+  readonly #presence: Presence
+  readonly #unable: UnableShards
   readonly #served = new Map<number, ServedShard>()
   readonly #arriving = new Map<number, Arrival>()
-  readonly #leaving = new Set<number>()
+  /** By shard, the worker that gives it up. */
+  readonly #leaving = new Map<number, number>()
   /** Given up, and the store has not said yet that it knows. */
-  #released: readonly { readonly shard: number; readonly to: { readonly member: string; readonly worker: number } }[] =
-    []
+  #released: readonly Release[] = []
   #wanted: readonly HandedShard[] = []
   #view: View | undefined
   /** Since when each member is known, on the monotonic clock. */
@@ -105,6 +75,9 @@ export class Ownership {
   constructor(options: OwnershipOptions) {
     this.#options = options
     this.#isNew = options.isNew
+    const { clock, member, ttlMs } = options
+    this.#presence = new Presence(clock, { workers: member.workers, graceMs: ttlMs })
+    this.#unable = new UnableShards(clock)
   }
 
   /** Tells the store of this member, who wants nothing yet. @throws PenholdError where the store refuses, or is away */
@@ -139,7 +112,7 @@ export class Ownership {
       awaited: this.#awaited().map(({ shard, worker }) => {
         return { shard, worker, ms: Math.round(now - (this.#awaitedSince.get(shard) ?? now)) }
       }),
-      leaving: [...this.#leaving],
+      leaving: [...this.#leaving.keys()],
     }
   }
 
@@ -148,7 +121,10 @@ export class Ownership {
     for (const { shard, worker: owner } of this.#served.values()) if (owner === worker) this.#served.delete(shard)
     for (const [shard, { worker: owner }] of this.#arriving) if (owner === worker) this.#arriving.delete(shard)
     this.#workers.delete(worker)
-    if (handle !== undefined) {
+    if (handle === undefined) {
+      this.#presence.went(worker)
+    } else {
+      this.#presence.came(worker)
       this.#workers.set(worker, handle)
       if (this.#view !== undefined) this.#arrive(this.#mine(this.#view))
     }
@@ -244,15 +220,15 @@ export class Ownership {
   }
 
   #compose(): Beat {
-    const { cluster, member, ttlMs } = this.#options
+    const { cluster, ttlMs } = this.#options
     const release = this.#released.filter(({ shard }) => !this.#served.has(shard) && !this.#arriving.has(shard))
     const isReleased = (shard: number): boolean => release.some((released) => released.shard === shard)
     const want = new Map<number, number>()
-    for (const { shard, worker } of this.#wanted) want.set(shard, worker)
+    for (const { shard, worker } of this.#wanted) if (this.#workers.has(worker)) want.set(shard, worker)
     for (const [shard, { worker }] of this.#arriving) want.set(shard, worker)
     return {
       cluster,
-      member: { ...member, state: this.#state },
+      member: this.#member(this.#view?.members ?? []),
       ttlMs,
       hold: [...this.#served.values()].map(({ shard, worker, epoch }) => ({ shard, worker, epoch })),
       want: [...want]
@@ -270,10 +246,14 @@ export class Ownership {
     this.#options.events.onView(view)
     for (const lease of view.leases) this.#yieldTo(lease)
     this.#forgetArrivals(view)
+    const ring = this.#ring(view)
+    if (ring !== undefined && !view.isSettling) this.#decline(view, ring)
     this.#arrive(this.#mine(view))
     this.#noteAwaited()
-    const ring = this.#ring(view)
-    if (ring === undefined) return
+    if (ring === undefined) {
+      this.#wanted = []
+      return
+    }
     const self = this.#options.member.id
     const leased = new Set(view.leases.map(({ shard }) => shard))
     const before = this.#wanted.length
@@ -292,6 +272,35 @@ export class Ownership {
     if (served !== undefined && member !== this.#options.member.id && epoch > served.epoch) this.#served.delete(shard)
   }
 
+  /** Leaves what this node could not take over to those to whom the ring gives it for that. */
+  #decline(view: View, ring: readonly string[]): void {
+    const { events, member: self } = this.#options
+    const declined = this.#mine(view).flatMap(({ shard, worker }) => {
+      const to = parseOwner(ring[shard]!)
+      const isTried = this.#arriving.get(shard)?.nextAt === Number.POSITIVE_INFINITY
+      const isOurs = this.#served.has(shard) || this.#leaving.has(shard) || isTried || !this.#unable.has(shard)
+      return isOurs || to.member === self.id || !this.#isKnown(to.member) ? [] : [{ shard, worker, to }]
+    })
+    if (declined.length === 0) return
+    for (const { shard, worker } of declined) {
+      this.#arriving.delete(shard)
+      // Whoever asks for it here is sent on.
+      void this.#workers
+        .get(worker)
+        ?.release([shard], 0)
+        .catch(() => undefined)
+    }
+    this.#noteReleased(declined)
+    for (const [to, group] of Map.groupBy(declined, (move) => move.to.member)) {
+      const handed = group.map(({ shard, to: { worker } }) => ({ shard, worker }))
+      events.onWarning(
+        `shards ${handed.map(({ shard }) => shard).join(', ')} are left to ${to}, as they cannot be served here`,
+      )
+      events.onHandedTo(to, handed)
+    }
+    void this.#beat({ isFirst: false })
+  }
+
   /** What was not served in the end, and is not this node's to try again. */
   #forgetArrivals(view: View): void {
     const mine = new Set(this.#mine(view).map(({ shard }) => shard))
@@ -303,9 +312,9 @@ export class Ownership {
   /** What the store has leased to this node. Of what was given up since, it may not know yet. */
   #mine(view: View): HandedShard[] {
     const { id } = this.#options.member
-    const isReleased = (shard: number): boolean => this.#released.some((released) => released.shard === shard)
+    const released = new Set(this.#released.map(({ shard }) => shard))
     return view.leases
-      .filter(({ member, shard }) => member === id && !isReleased(shard))
+      .filter(({ member, shard }) => member === id && !released.has(shard))
       .map(({ shard, worker }) => ({ shard, worker }))
   }
 
@@ -328,7 +337,9 @@ export class Ownership {
 
   async #takeOver(worker: number, handle: ShardWorker, shards: readonly number[]): Promise<void> {
     const { clock, events } = this.#options
+    let isFull = false
     const owned = await handle.takeOver(shards).catch((error: unknown) => {
+      isFull = error instanceof PenholdError && error.code === 'StorageFull'
       events.onWarning(`worker ${worker} could not take over ${shards.length} shards: ${String(error)}`)
       return []
     })
@@ -336,16 +347,33 @@ export class Ownership {
     const serving = (owned ?? []).map(({ shard, epoch }) => ({ shard, worker, epoch }))
     for (const one of serving) {
       this.#arriving.delete(one.shard)
+      this.#unable.delete(one.shard)
       this.#served.set(one.shard, one)
     }
     for (const shard of shards) {
       const arrival = this.#arriving.get(shard)
       if (arrival === undefined) continue
       // Claimed by somebody else meanwhile, or kept closed: not at every beat, since each try is a claim.
-      arrival.nextAt = clock.monotonic() + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (arrival.tries - 1))
+      const ms = Math.min(isFull ? FULL_RETRY_MS_MAX : RETRY_MS_MAX, RETRY_MS * 2 ** (arrival.tries - 1))
+      arrival.nextAt = clock.monotonic() + ms
     }
     this.#noteAwaited()
     if (serving.length > 0) events.onServing(serving)
+    if (serving.length < shards.length && !isFull) await this.#noteUnable(handle, shards)
+  }
+
+  /** Which of these were taken over in vain, and may not be so by another node. Damage and a full disk are everybody's. */
+  async #noteUnable(handle: ShardWorker, shards: readonly number[]): Promise<void> {
+    const status = await handle.status().catch(() => undefined)
+    const codes = new Map(status?.refused.map(({ shard, code }) => [shard, code]))
+    const unable = shards.filter((shard) => {
+      const arrival = this.#arriving.get(shard)
+      if (arrival === undefined || this.#workers.get(arrival.worker) !== handle) return false
+      const code = codes.get(shard)
+      return code === undefined ? arrival.tries >= TRIES_MAX : code !== 'LogCorrupt'
+    })
+    for (const shard of unable) this.#unable.add(shard)
+    if (unable.length > 0) void this.#beat({ isFirst: false })
   }
 
   /** What is leased to this node, for as long as that holds without another word, or on its way to it; and not served. */
@@ -366,15 +394,22 @@ export class Ownership {
     for (const shard of awaited) if (!this.#awaitedSince.has(shard)) this.#awaitedSince.set(shard, now)
   }
 
+  /** This member as it is now. One whose workers are all away is out of the ring for everybody. */
+  #member(members: readonly Member[]): Member {
+    const { member } = this.#options
+    const isAlone = !members.some(({ id, state }) => id !== member.id && state === 'up')
+    const away = this.#presence.away({ isAlone })
+    const isIdle = this.#state === 'up' && away.length === member.workers
+    const unable = this.#unable.all
+    const state = isIdle ? 'joining' : this.#state
+    return { ...member, state, ...(away.length > 0 && { away }), ...(unable.length > 0 && { unable }) }
+  }
+
   /** The owner that each shard should have; undefined where nobody wants any. */
-  #ring(view: View): readonly string[] | undefined {
-    const current: (string | undefined)[] = []
-    for (const { shard, member, worker } of view.leases) current[shard] = ownerName(member, worker)
-    const self = this.#options.member.id
-    const isIn = ({ id, state }: Member): boolean => (id === self ? this.#state : state) === 'up'
-    const workers = view.members.filter(isIn).flatMap(workersOf)
-    if (workers.length === 0) return undefined
-    return createRing(workers, this.#options.cluster.shards, current).owners
+  #ring({ members, leases }: View): readonly string[] | undefined {
+    const self = this.#member(members)
+    const known = members.map((member) => (member.id === self.id ? self : member))
+    return assign(known, leases, this.#options.cluster.shards)
   }
 
   #hasHeirs(): boolean {
@@ -399,19 +434,18 @@ export class Ownership {
     for (const { shard, worker } of this.#served.values()) {
       const to = parseOwner(ring[shard]!)
       const isStaying = to.member === self ? to.worker === worker : !this.#isKnown(to.member)
-      if (isStaying || this.#leaving.has(shard) || this.#leaving.size + moves.length >= LEAVING_MAX) continue
-      moves.push({ shard, from: worker, to })
+      if (isStaying || this.#leaving.has(shard)) continue
+      // One that hangs in it holds up nobody else's.
+      const under = [...this.#leaving.values(), ...moves.map(({ from }) => from)].filter((from) => from === worker)
+      if (under.length < LEAVING_MAX) moves.push({ shard, from: worker, to })
     }
     for (const [from, group] of Map.groupBy(moves, (move) => move.from)) {
-      for (const { shard } of group) this.#leaving.add(shard)
+      for (const { shard } of group) this.#leaving.set(shard, from)
       this.#track(this.#giveUp(this.#workers.get(from), group))
     }
   }
 
-  async #giveUp(
-    handle: ShardWorker | undefined,
-    moves: readonly { readonly shard: number; readonly to: { readonly member: string; readonly worker: number } }[],
-  ): Promise<void> {
+  async #giveUp(handle: ShardWorker | undefined, moves: readonly Release[]): Promise<void> {
     const shards = moves.map(({ shard }) => shard)
     const { events, member } = this.#options
     try {
@@ -425,10 +459,7 @@ export class Ownership {
       this.#served.delete(shard)
       this.#leaving.delete(shard)
     }
-    this.#released = [
-      ...this.#released.filter(({ shard }) => !shards.includes(shard)),
-      ...moves.map(({ shard, to }) => ({ shard, to })),
-    ]
+    this.#noteReleased(moves)
     for (const [to, group] of Map.groupBy(moves, (move) => move.to.member)) {
       const handed = group.map(({ shard, to: { worker } }) => ({ shard, worker }))
       if (to === member.id) this.#arrive(handed)
@@ -436,6 +467,12 @@ export class Ownership {
     }
     // Tells the store, and begins the next ones.
     void this.#beat({ isFirst: false })
+  }
+
+  #noteReleased(moves: readonly Release[]): void {
+    const shards = new Set(moves.map(({ shard }) => shard))
+    const released = this.#released.filter(({ shard }) => !shards.has(shard))
+    this.#released = [...released, ...moves.map(({ shard, to }) => ({ shard, to }))]
   }
 
   #track(work: Promise<void>): void {
@@ -452,9 +489,4 @@ export class Ownership {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.#options.clock.afterAlive(ms, resolve))
   }
-}
-
-/** A member's share is its own; its workers divide it evenly. */
-function workersOf({ id, workers, weight }: Member): RingWorker[] {
-  return Array.from({ length: workers }, (_, worker) => ({ name: ownerName(id, worker), weight: weight / workers }))
 }

@@ -373,9 +373,15 @@ export class Log {
     this.#refused.set(shard, reason)
   }
 
-  /** Gives shards up. What was added for them and is not durable yet may or may not count for their next owner. */
+  /**
+   * Gives shards up, those that are refused as well. What was added for them and is not durable yet may or may not count
+   * for their next owner.
+   */
   release(shards: readonly number[]): void {
-    for (const shard of shards) this.#owned.delete(shard)
+    for (const shard of shards) {
+      this.#owned.delete(shard)
+      this.#refused.delete(shard)
+    }
   }
 
   /** About a microsecond. Where it is true, `lostShards` must be awaited before anyone is told anything. */
@@ -393,11 +399,11 @@ export class Log {
     return this.#history.back(this.#reigns(stream.shard), stream, from)
   }
 
-  /** Every event type and version that the owned shards' segments hold, as `account/MoneyDeposited@1`. */
-  async eventTypes(): Promise<Set<string>> {
+  /** Every event type and version that the segments of owned shards hold, as `account/MoneyDeposited@1`. */
+  async eventTypes(shards: Iterable<number> = [...this.#owned.keys()]): Promise<Set<string>> {
     const types = new Set<string>()
-    for (const { reigns } of this.#owned.values()) {
-      for (const type of await this.#history.eventTypes(reigns)) types.add(type)
+    for (const shard of shards) {
+      for (const type of await this.#history.eventTypes(this.#reigns(shard))) types.add(type)
     }
     return types
   }

@@ -11,6 +11,7 @@ import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
+import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
@@ -96,8 +97,6 @@ export type Overrides = Partial<
 }
 
 const SHARDS_MAX = 4096
-const WORKERS_MAX = 256
-const WEIGHT_MAX = 1_000
 const HEALTH_SETTINGS = ['listen']
 const NETWORK_SETTINGS = ['listen', 'advertise', 'secrets', 'tls']
 const DEFAULT_LIMITS: Limits = { ...DEFAULT_ACTOR_LIMITS, underWayMax: 100_000 }

@@ -2,13 +2,14 @@
  * What an examination of a node means for whoever probes it. Pure.
  *
  * - Live: starting the process anew would help nobody. A worker whose thread hangs for good, in a call to a disk that does
- *   not return, say, keeps its shards for as long as the process lives; so a node with one is not live.
+ *   not return, say, keeps its shards for as long as the process lives; so a node with one is not live. Nor is one that
+ *   cannot replace a worker.
  * - Ready: what is asked of this node's workers is answered, as far as that is the node's to say. That Redis is away makes
  *   nobody unready: all nodes would be, and owners serve on. Damage makes nobody unready: what is whole is served, and
  *   no other node could open the rest.
  */
 import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/control.ts'
-import type { OwnershipCondition } from '../cluster/ownership.ts'
+import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
 import type { WorkerReading } from './pulse.ts'
 import type { WorkerStatus } from './worker-host.ts'
 
@@ -36,13 +37,14 @@ export const AWAITED_MS = 10_000
 /** A write or a sync takes no longer, or it is stuck. */
 export const STUCK_MS = 5_000
 
-export function judgeLive({ workers }: Examination, handlerMs: number): Verdict {
+export function judgeLive({ phase, workers }: Examination, handlerMs: number): Verdict {
   return verdict(
-    workers.flatMap((reading, worker) =>
-      reading.kind === 'silent' && reading.ms >= handlerMs + SILENT_MS
-        ? [`worker ${worker} has not answered for ${reading.ms} ms`]
-        : [],
-    ),
+    workers.flatMap((reading, worker) => {
+      if (reading.kind === 'answered' || reading.ms < handlerMs + SILENT_MS) return []
+      if (reading.kind === 'silent') return [`worker ${worker} has not answered for ${reading.ms} ms`]
+      // The first start may have much to read, and ends the node where it fails.
+      return phase === 'serving' ? [`worker ${worker} could not be started for ${reading.ms} ms`] : []
+    }),
   )
 }
 

@@ -12,22 +12,23 @@ export type WorkerReading =
   | { readonly kind: 'answered'; readonly status: WorkerStatus }
   /** It has not answered for so long. */
   | { readonly kind: 'silent'; readonly ms: number }
-  /** It has ended and is being replaced, or has not started yet. */
-  | { readonly kind: 'absent' }
+  /** It has ended and is being replaced, or has not started yet; it was found so for so long. */
+  | { readonly kind: 'absent'; readonly ms: number }
 
 interface Question {
   readonly since: number
-  readonly answer: Promise<WorkerReading>
+  /** Undefined where it has ended before it could say. */
+  readonly answer: Promise<WorkerReading | undefined>
 }
 
 /** Less than the second after which Kubernetes, unless told otherwise, takes a probe for failed. */
 export const ANSWER_MS = 750
 
-const ABSENT: WorkerReading = { kind: 'absent' }
-
 export class Pulse {
   readonly #clock: Clock
   readonly #questions = new WeakMap<WorkerHandle, Question>()
+  /** By worker, on the monotonic clock. */
+  readonly #absentSince = new Map<number, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -36,29 +37,39 @@ export class Pulse {
   /** Resolves within ANSWER_MS. */
   async take(handles: readonly (WorkerHandle | undefined)[]): Promise<readonly WorkerReading[]> {
     let cancel: Cancel = () => undefined
-    const isLate = new Promise<undefined>(
-      (resolve) => (cancel = this.#clock.after(ANSWER_MS, () => resolve(undefined))),
+    const isLate = new Promise<'late'>((resolve) => (cancel = this.#clock.after(ANSWER_MS, () => resolve('late'))))
+    const readings = await Promise.all(
+      handles.map(async (handle, worker) => (await this.#read(handle, isLate)) ?? this.#absent(worker)),
     )
-    const readings = await Promise.all(handles.map((handle) => this.#read(handle, isLate)))
+    for (const [worker, { kind }] of readings.entries()) if (kind !== 'absent') this.#absentSince.delete(worker)
     cancel()
     return readings
   }
 
-  async #read(handle: WorkerHandle | undefined, isLate: Promise<undefined>): Promise<WorkerReading> {
-    if (handle === undefined) return ABSENT
+  #absent(worker: number): WorkerReading {
+    const now = this.#clock.monotonic()
+    const since = this.#absentSince.get(worker) ?? now
+    this.#absentSince.set(worker, since)
+    return { kind: 'absent', ms: Math.round(now - since) }
+  }
+
+  /** Undefined where there is no worker. */
+  async #read(handle: WorkerHandle | undefined, isLate: Promise<'late'>): Promise<WorkerReading | undefined> {
+    if (handle === undefined) return undefined
     let question = this.#questions.get(handle)
     if (question === undefined) {
       question = { since: this.#clock.monotonic(), answer: this.#ask(handle) }
       this.#questions.set(handle, question)
     }
     const reading = await Promise.race([question.answer, isLate])
-    return reading ?? { kind: 'silent', ms: Math.round(this.#clock.monotonic() - question.since) }
+    if (reading !== 'late') return reading
+    return { kind: 'silent', ms: Math.round(this.#clock.monotonic() - question.since) }
   }
 
-  async #ask(handle: WorkerHandle): Promise<WorkerReading> {
+  async #ask(handle: WorkerHandle): Promise<WorkerReading | undefined> {
     try {
       const status = await handle.status()
-      return status === undefined ? ABSENT : { kind: 'answered', status }
+      return status && { kind: 'answered', status }
     } catch {
       // It could not look at its log.
       return { kind: 'silent', ms: 0 }

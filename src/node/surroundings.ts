@@ -31,7 +31,8 @@ export async function openNetwork({ network: { secrets, tls }, onWarning }: Clus
 }
 
 /** @throws PenholdError `BadDefinition` where the settings cannot work */
-export async function openLeases({ name, timeouts }: ClusterConfig, redis: RedisSettings): Promise<Leases> {
+export async function openLeases({ name, timeouts, onWarning }: ClusterConfig, redis: RedisSettings): Promise<Leases> {
   const { openRedisLeases } = await import('../platform/redis-leases.ts')
-  return openRedisLeases({ name, redis, timeoutMs: Math.floor(timeouts.leaseMs / LEASE_TIMEOUTS_PER_TTL) })
+  const timeoutMs = Math.floor(timeouts.leaseMs / LEASE_TIMEOUTS_PER_TTL)
+  return openRedisLeases({ name, redis, timeoutMs, onWarning })
 }

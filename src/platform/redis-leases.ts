@@ -15,6 +15,8 @@ import {
   type Member,
   type View,
 } from '../cluster/leases.ts'
+import { parseMember, WORKERS_MAX } from '../cluster/member-record.ts'
+import { isCount } from '../log/count.ts'
 import { BEAT_SCRIPT, LEAVE_SCRIPT, LOOK_SCRIPT } from './redis-scripts.ts'
 import { connectRedis, type RedisClient, type RedisSettings } from './redis-settings.ts'
 
@@ -24,6 +26,8 @@ export interface RedisLeasesOptions {
   readonly redis: RedisSettings
   /** So long an answer may take; below a third of the ttl, so that a beat that failed can be told again in time. */
   readonly timeoutMs: number
+  /** Something an operator should know and nobody else is told. */
+  readonly onWarning?: (message: string) => void
 }
 
 /**
@@ -41,6 +45,7 @@ type Reply = readonly [kind: string, ...rest: (string | number)[]]
 class RedisLeases implements Leases {
   readonly #name: string
   readonly #timeoutMs: number
+  readonly #onWarning: (message: string) => void
   readonly #keys: readonly string[]
   readonly #client: RedisClient['client']
   readonly #redact: RedisClient['redact']
@@ -49,12 +54,14 @@ class RedisLeases implements Leases {
   /** Why there is no connection. Who asks is told; nobody else listens. */
   #lastError: unknown
   #isClosed = false
+  #isWarned = false
   /** Whom to tell when it is closed. */
   readonly #waiting = new Set<(reason: Error) => void>()
 
-  constructor({ name, redis, timeoutMs }: RedisLeasesOptions) {
+  constructor({ name, redis, timeoutMs, onWarning = () => undefined }: RedisLeasesOptions) {
     this.#name = name
     this.#timeoutMs = timeoutMs
+    this.#onWarning = onWarning
     this.#keys = ['cluster', 'members', 'leases'].map((key) => `{penhold:${name}}:${key}`)
     const { client, redact } = connectRedis(redis, timeoutMs)
     this.#client = client
@@ -139,21 +146,47 @@ class RedisLeases implements Leases {
   #viewOf(reply: Reply): View {
     const [kind, clusterId, shards, isSettling, now, ...rest] = reply
     if (kind !== 'view') throw leasesUnavailable('a beat was overtaken by a later one')
-    const members: Member[] = []
-    const leases: Lease[] = []
+    const cluster = { clusterId: String(clusterId), shards: Number(shards) }
+    if (!isCount(cluster.shards)) throw leasesUnavailable(`${this.#keys[0]} does not say how many shards there are`)
+    const members = new Map<string, Member>()
+    const leases = new Map<number, Lease>()
     for (let i = 0; i < rest.length; i += 3) {
-      const member = JSON.parse(String(rest[i])) as Member
-      members.push(member)
+      const member = parseMember(String(rest[i]))
+      if (member === undefined || members.has(member.id)) {
+        this.#warn(`a record in ${this.#keys[1]} is no member, and is left out`)
+        continue
+      }
+      members.set(member.id, member)
       const times = { now: Number(now), memberEnds: Number(rest[i + 1]) }
-      for (const lease of leasesOf(member.id, String(rest[i + 2]), times)) leases.push(lease)
+      for (const lease of leasesOf(member.id, String(rest[i + 2]), times)) {
+        if (isLease(lease, cluster)) leases.set(lease.shard, lease)
+        else this.#warn(`a lease of ${member.id} in ${this.#keys[2]} is none, and is left out`)
+      }
     }
     return {
-      cluster: { clusterId: String(clusterId), shards: Number(shards) },
-      members: members.sort((a, b) => (a.id < b.id ? -1 : 1)),
-      leases: leases.sort((a, b) => a.shard - b.shard),
+      cluster,
+      members: [...members.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
+      leases: [...leases.values()].filter(({ remainingMs }) => remainingMs > 0).sort((a, b) => a.shard - b.shard),
       isSettling: isSettling === 1,
     }
   }
+
+  /** Once: it stands there at the next beat as well. */
+  #warn(message: string): void {
+    if (!this.#isWarned) this.#onWarning(message)
+    this.#isWarned = true
+  }
+}
+
+function isLease({ shard, worker, epoch, remainingMs }: Lease, { shards }: ClusterMark): boolean {
+  return (
+    isCount(shard) &&
+    shard < shards &&
+    isCount(worker) &&
+    worker < WORKERS_MAX &&
+    isCount(epoch) &&
+    Number.isFinite(remainingMs)
+  )
 }
 
 function shardsOf({ hold, want, release }: Beat): readonly string[] {
@@ -169,12 +202,11 @@ function shardsOf({ hold, want, release }: Beat): readonly string[] {
 function leasesOf(member: string, text: string, times: { now: number; memberEnds: number }): readonly Lease[] {
   if (text === '') return []
   const { now, memberEnds } = times
-  const leases = text.split(',').map((lease) => {
+  return text.split(',').map((lease) => {
     const [shard, worker, epoch, ends] = lease.split(':').map(Number)
     const remainingMs = (ends === 0 ? memberEnds : Math.min(memberEnds, ends!)) - now
     return { shard: shard!, member, worker: worker!, epoch: epoch!, remainingMs }
   })
-  return leases.filter(({ remainingMs }) => remainingMs > 0)
 }
 
 /** Some errors of Node have only a code. An error of ioredis has the command in it, and so is shown by its message alone. */

@@ -42,12 +42,15 @@ local stored = redis.call('HGETALL', KEYS[2])
 for i = 1, #stored, 2 do
   local id = stored[i]
   local ends, ttl, sender, number, json = string.match(stored[i + 1], '^(%d+) (%d+) (%S+) (%d+) (.*)$')
-  local member = { ends = tonumber(ends), ttl = tonumber(ttl), sender = sender, number = tonumber(number), json = json }
-  member.ends = bounded(member.ends, member.ttl)
-  if isBeat and member.ends ~= tonumber(ends) then write(id, member) end
-  hasOthers = hasOthers or id ~= me
-  isHeard = isHeard or member.ends - now >= member.ttl * ${HEARD_SHARE}
-  members[id] = member
+  -- What no node wrote is nobody's.
+  if ends then
+    local member = { ends = tonumber(ends), ttl = tonumber(ttl), sender = sender, number = tonumber(number), json = json }
+    member.ends = bounded(member.ends, member.ttl)
+    if isBeat and member.ends ~= tonumber(ends) then write(id, member) end
+    hasOthers = hasOthers or id ~= me
+    isHeard = isHeard or member.ends - now >= member.ttl * ${HEARD_SHARE}
+    members[id] = member
+  end
 end
 `
 

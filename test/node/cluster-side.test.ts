@@ -6,6 +6,7 @@ import type { Connection, Network } from '../../src/cluster/network.ts'
 import { Router } from '../../src/cluster/router.ts'
 import { ClusterSide } from '../../src/node/cluster-side.ts'
 import type { WorkerHandle } from '../../src/node/worker-handle.ts'
+import type { WorkerStatus } from '../../src/node/worker-host.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
 const SHARDS = 4
@@ -17,14 +18,19 @@ const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 
 async function startSide(refusing: readonly number[] = []) {
   const clock = new SimulatedClock()
   const store = { others: [] as readonly Member[], isSettling: false, isAway: false, answers: false }
+  const beats: Beat[] = []
   let open = 0
   const released: number[] = []
   const taken: number[] = []
   const gates = { beat: Promise.resolve(), release: Promise.resolve(), takeOver: Promise.resolve() }
   const refused = new Set(refusing)
+  /** What a worker that refuses a shard gives for its reason; undefined for none. */
+  const why = { code: undefined as string | undefined }
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const leases: Leases = {
-    beat: async ({ cluster, member, hold, want }: Beat): Promise<View> => {
+    beat: async (told: Beat): Promise<View> => {
+      const { cluster, member, hold, want } = told
+      beats.push(told)
       await gates.beat
       if (store.isAway) throw new Error('the store is away')
       const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
@@ -79,6 +85,11 @@ async function startSide(refusing: readonly number[] = []) {
       const served = shards.filter((shard) => !refused.has(shard))
       return served.map((shard) => ({ shard, epoch: 1, seq: 0, undurable: 0 }))
     },
+    status: async () => {
+      const { code } = why
+      const list = code === undefined ? [] : [...refused].map((shard) => ({ shard, code, reason: code }))
+      return { refused: list } as unknown as WorkerStatus
+    },
     prepareRelease: async () => undefined,
     release: async (shards) => {
       await gates.release
@@ -114,7 +125,8 @@ async function startSide(refusing: readonly number[] = []) {
     clock.advance(BEAT)
     await turn()
   }
-  return { side, store, gates, refused, turn, beat, taken, released, handed, open: () => open }
+  const replace = (isHere: boolean): void => side.setWorker(0, isHere ? (worker as WorkerHandle) : undefined)
+  return { side, store, gates, refused, why, turn, beat, beats, replace, taken, released, handed, open: () => open }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
@@ -247,4 +259,90 @@ test('what a node alone cut off from the store has lost to others it awaits no l
   store.isAway = false
   await beat()
   expect(side.condition?.storeAwayMs).toBeUndefined()
+})
+
+test('shards of a worker that ends are not wanted while it is gone, and its member keeps them for one lease only', async () => {
+  const { store, beat, beats, replace, released } = await startSide()
+  store.others = [OTHER]
+  replace(false)
+  for (let i = 0; i < 3; i += 1) await beat()
+  expect(beats.at(-1)).toMatchObject({ member: { state: 'up' }, hold: [], want: [] })
+  expect(beats.at(-1)!.member.away).toBeUndefined()
+  await beat()
+  expect(beats.at(-1)).toMatchObject({ member: { state: 'joining', away: [0] }, hold: [], want: [] })
+  // What the others have taken meanwhile comes back once it has served for a while.
+  replace(true)
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(beats.at(-1)!.member).toMatchObject({ state: 'joining', away: [0] })
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(beats.at(-1)!.member.state).toBe('up')
+  expect(beats.at(-1)!.member.away).toBeUndefined()
+  expect(released).toEqual([])
+})
+
+test('a worker that is replaced soon costs its node nothing, and one of a node alone is used at once', async () => {
+  const { side, store, beat, beats, replace } = await startSide()
+  store.others = [{ ...OTHER, state: 'joining' }]
+  replace(false)
+  await beat()
+  replace(true)
+  await beat()
+  expect(side.condition?.awaited).toEqual([])
+  expect(beats.every(({ member }) => member.away === undefined)).toBe(true)
+  replace(false)
+  for (let i = 0; i < 6; i += 1) await beat()
+  expect(beats.at(-1)!.member.away).toEqual([0])
+  replace(true)
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(beats.at(-1)!.member).toMatchObject({ state: 'up' })
+  expect(beats.at(-1)!.hold).toHaveLength(SHARDS)
+})
+
+test('a shard that a node refuses is left to one that may serve it, and not taken again for a while', async () => {
+  const { side, store, refused, why, beat, beats, taken, handed, released } = await startSide()
+  store.others = [{ ...OTHER, unable: [0, 1, 3] }]
+  for (let i = 0; i < 3; i += 1) await beat()
+  expect(released).toHaveLength(1)
+  store.others = [OTHER]
+  Object.assign(why, { code: 'BadDefinition' })
+  refused.add(2)
+  handed(2)
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(beats.at(-1)!.member.unable).toEqual([2])
+  expect(beats.flatMap(({ release }) => release).filter(({ to }) => to?.member === OTHER.id)).toContainEqual({
+    shard: 2,
+    to: { member: OTHER.id, worker: 0 },
+  })
+  taken.length = 0
+  for (let i = 0; i < 10; i += 1) await beat()
+  expect(taken).not.toContain(2)
+  expect(side.condition?.awaited).toEqual([])
+})
+
+test('what nobody can serve stays where it is, and so does what is damaged', async () => {
+  const { side, store, refused, why, beat, beats } = await startSide()
+  store.others = [{ ...OTHER, unable: [0, 1, 2, 3] }]
+  Object.assign(why, { code: 'BadDefinition' })
+  refused.add(2)
+  side.lost(0, [2])
+  for (let i = 0; i < 5; i += 1) await beat()
+  expect(beats.at(-1)).toMatchObject({ member: { unable: [2] }, release: [], want: [{ shard: 2 }] })
+  Object.assign(why, { code: 'LogCorrupt' })
+  refused.add(1)
+  side.lost(0, [1])
+  for (let i = 0; i < 20; i += 1) await beat()
+  expect(beats.at(-1)!.member.unable).toEqual([2])
+})
+
+test('a shard that could not be taken over three times, for whatever reason, is left to others', async () => {
+  const { side, refused, beat, beats } = await startSide()
+  refused.add(2)
+  side.lost(0, [2])
+  for (let i = 0; i < 3; i += 1) await beat()
+  expect(beats.at(-1)!.member.unable).toBeUndefined()
+  for (let i = 0; i < 6; i += 1) await beat()
+  expect(beats.at(-1)!.member.unable).toEqual([2])
+  refused.clear()
+  for (let i = 0; i < 10; i += 1) await beat()
+  expect(beats.at(-1)!.member.unable).toBeUndefined()
 })

@@ -41,7 +41,7 @@ test('a node is ready while it serves, and not while it starts, stops or is drai
 })
 
 test.each<[string, WorkerReading]>([
-  ['is replaced', { kind: 'absent' }],
+  ['is replaced', { kind: 'absent', ms: 0 }],
   ['does not answer', { kind: 'silent', ms: 1 }],
   ['finds no room', answered({ isFull: true })],
   ['has its journal taken away', answered({ isInPlace: false })],
@@ -76,9 +76,13 @@ test('neither Redis, nor a damaged file, nor what waits for the disk for a momen
 test('a node is live, whatever it lacks, until a worker has not answered for longer than any watchdog takes', () => {
   const late = HANDLER_MS + SILENT_MS
   for (const phase of ['starting', 'stopping'] as const) expect(isLive({ phase }), phase).toBe(true)
-  expect(isLive({ lost: [1], workers: [{ kind: 'absent' }, answered({ isFull: true, isInPlace: false })] })).toBe(true)
+  expect(
+    isLive({ lost: [1], workers: [{ kind: 'absent', ms: late - 1 }, answered({ isFull: true, isInPlace: false })] }),
+  ).toBe(true)
   expect(isLive({ workers: [answered(), { kind: 'silent', ms: late - 1 }] })).toBe(true)
   expect(isLive({ workers: [answered(), { kind: 'silent', ms: late }] })).toBe(false)
+  expect(isLive({ workers: [answered(), { kind: 'absent', ms: late }] })).toBe(false)
+  expect(isLive({ phase: 'starting', workers: [answered(), { kind: 'absent', ms: late }] })).toBe(true)
 })
 
 test('who asks over the wire is told of each worker and each shard, also of those on their way', () => {
@@ -116,15 +120,21 @@ test('a worker that does not answer is waited for no longer than a prober waits,
     clock.advance(ANSWER_MS)
     return readings
   }
-  expect(await take([hung.handle, undefined])).toEqual([{ kind: 'silent', ms: ANSWER_MS }, { kind: 'absent' }])
+  expect(await take([hung.handle, undefined])).toEqual([
+    { kind: 'silent', ms: ANSWER_MS },
+    { kind: 'absent', ms: 0 },
+  ])
   clock.advance(60_000)
-  expect(await take([hung.handle])).toEqual([{ kind: 'silent', ms: 60_000 + 2 * ANSWER_MS }])
+  expect(await take([hung.handle, undefined])).toEqual([
+    { kind: 'silent', ms: 60_000 + 2 * ANSWER_MS },
+    { kind: 'absent', ms: 60_000 + ANSWER_MS },
+  ])
   expect(hung.state.questions).toBe(1)
   const last = pulse.take([hung.handle])
   hung.say(STATUS)
   expect(await last).toEqual([{ kind: 'answered', status: STATUS }])
   const next = pulse.take([hung.handle])
   hung.say(undefined)
-  expect(await next).toEqual([{ kind: 'absent' }])
+  expect(await next).toEqual([{ kind: 'absent', ms: 0 }])
   expect(hung.state.questions).toBe(2)
 })

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import type { Leases } from '../../src/cluster/leases.ts'
 import { openRedisLeases } from '../../src/platform/redis-leases.ts'
 import type { RedisSettings } from '../../src/platform/redis-settings.ts'
-import { beatOf, held, ids, TTL, testLeasesContract } from '../cluster/leases-contract.ts'
+import { beatOf, held, ids, memberOf, TTL, testLeasesContract } from '../cluster/leases-contract.ts'
 import { moveRedisClock } from '../redis-clock.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 
@@ -48,6 +48,43 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
       forget: async () => void (await redis.admin.flushall()),
       cleanUp: async () => void (await Promise.all(opened.map((leases) => leases.close()))),
     }
+  })
+
+  test.each([
+    ['no JSON', '{'],
+    ['no member', '{}'],
+    ['null', 'null'],
+    ['a member of too many workers', JSON.stringify(memberOf('e', { workers: 1e9 }))],
+    ['one with no address', JSON.stringify(memberOf('e', { address: 'nonsense' }))],
+    ['one of less than no weight', JSON.stringify(memberOf('e', { weight: -5 }))],
+    ['one in no state', JSON.stringify({ ...memberOf('e'), state: 'asleep' })],
+    ['one with no list', JSON.stringify({ ...memberOf('e'), away: 7 })],
+  ])('a record that is %s is left out, and warned of once', async (_, json) => {
+    await redis.admin.flushall()
+    const warnings: string[] = []
+    const onWarning = (message: string): void => void warnings.push(message)
+    const a = openRedisLeases({ name: NAME, redis: redis.url, timeoutMs: TIMEOUT_MS, onWarning })
+    onTestFinished(() => a.close())
+    await a.beat(beatOf('a', { isNew: true, want }))
+    await redis.admin.hset(KEYS[1]!, 'e', `${Date.now() + TTL} ${TTL} x 1 ${json}`, 'f', 'what no node writes')
+    for (let beats = 0; beats < 2; beats += 1) {
+      const view = await a.beat(beatOf('a', { want }))
+      expect(ids(view)).toEqual(['a'])
+      expect(held(view)).toEqual(['1 a 0 0'])
+    }
+    expect(warnings).toHaveLength(1)
+  })
+
+  test('a lease that is none is left out, and keys of a later version do no harm', async () => {
+    await redis.admin.flushall()
+    const a = open(redis.url)
+    await a.beat(beatOf('a', { isNew: true, want }))
+    const json = JSON.stringify({ ...memberOf('e'), mood: 'good' })
+    await redis.admin.hset(KEYS[1]!, 'e', `${Date.now() + TTL} ${TTL} x 1 ${json}`)
+    await redis.admin.hset(KEYS[2]!, 'e', '2:1:4:0,999:0:1:0,3:x:1:0,nonsense,4:300:1:0')
+    const view = (await a.look())!
+    expect(view.members).toEqual([memberOf('a'), memberOf('e')])
+    expect(held(view)).toEqual(['1 a 0 0', '2 e 1 4'])
   })
 
   test('time is Redis’ own: whoever is silent is gone after its ttl, and leaves nothing behind', async () => {
