@@ -194,12 +194,11 @@ class Peer {
       this.#use(control, await connect('messages'))
     } catch (error) {
       // Whoever has hung up meanwhile has seen to what comes next.
-      if (this.#open !== open) throw error
+      if (this.#open !== open) return
       this.#warn(error)
       this.#redial()
       const isRefusal = error instanceof ConnectionError && REFUSALS.has(error.kind)
       this.#met.reject(isRefusal ? nodeRefused(this.address, error) : error)
-      return
     }
   }
 

@@ -44,6 +44,7 @@ function open() {
     onHere: (owner) => void here.push(owner),
     onGone: () => undefined,
     onServing: () => undefined,
+    onDropped: () => undefined,
     onWarning: () => undefined,
   })
   const member = { id: FAR.member, name: 'far', address: 'far:1', workers: 1, weight: 1, protocol: 2 }
