@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { storageFull } from '../../src/log/error.ts'
 import { encodeControl } from '../../src/cluster/control.ts'
 import type { Beat, Leases, Member, View } from '../../src/cluster/leases.ts'
 import { createLinkPair } from '../../src/cluster/link.ts'
@@ -344,5 +345,17 @@ test('a shard that could not be taken over three times, for whatever reason, is 
   expect(beats.at(-1)!.member.unable).toEqual([2])
   refused.clear()
   for (let i = 0; i < 10; i += 1) await beat()
+  expect(beats.at(-1)!.member.unable).toBeUndefined()
+})
+
+test('a shard that found no room is tried again soon, and left to nobody', async () => {
+  const { side, gates, beat, beats, taken } = await startSide()
+  gates.takeOver = Promise.reject(storageFull(new Error('ENOSPC')))
+  gates.takeOver.catch(() => undefined)
+  side.lost(0, [2])
+  for (let i = 0; i < 80; i += 1) await beat()
+  taken.length = 0
+  for (let i = 0; i < 6; i += 1) await beat()
+  expect(taken).toContain(2)
   expect(beats.at(-1)!.member.unable).toBeUndefined()
 })
