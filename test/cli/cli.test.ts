@@ -252,6 +252,18 @@ describe('penhold', () => {
     ])
   })
 
+  test('an older Node is told what it takes, by the command and by the package, before anything else fails', () => {
+    const older = `data:text/javascript,Object.defineProperty(process, 'version', { value: 'v20.20.2' })`
+    const said = 'Penhold needs Node 24; this is v20.20.2. In a project: npm install --save-dev node@24'
+    const runOn20 = (entry: string): { status: number | null; stderr: string } => {
+      const path = new URL(`../../src/${entry}`, import.meta.url).pathname
+      return spawnSync(process.execPath, ['--import', older, path, 'start'], { encoding: 'utf8' })
+    }
+    const { status, stderr } = runOn20('cli/main.ts')
+    expect([status, stderr]).toEqual([1, expect.stringMatching(new RegExp(`^penhold: ${said}.*\\n$`))])
+    for (const entry of ['index.ts', 'testing/index.ts']) expect(runOn20(entry).stderr).toContain(`Error: ${said}`)
+  })
+
   test('the program itself gives the exit code', async () => {
     const dataDir = await dataDirectory()
     const main = new URL('../../src/cli/main.ts', import.meta.url).pathname
