@@ -154,7 +154,8 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     ])
     expect(statesOf({ members, leases, unowned: [] })).toEqual(leases.map(() => undefined))
     const shown = penhold(bank, 'status')
-    expect(shown).toMatchObject({ code: 0, err: expect.stringContaining('hanging does not say') as string })
+    expect(shown).toMatchObject({ code: 1, err: expect.stringContaining('hanging does not say') as string })
+    expect(shown.out).toContain('8 shards are with hanging, which does not answer')
     expect(shown.out).toMatch(/^hanging +0 +8 +silent/m)
     node.kill('SIGCONT')
     await expect.poll(() => look(bank).members[0]?.lagByWorker, { timeout: 30_000 }).toHaveLength(1)
@@ -163,8 +164,14 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
   test('who lacks the secret is shown what Redis knows, and not how far the nodes are', async () => {
     const bank = cluster()
     const secret = { PENHOLD_SECRETS: 'a secret of thirty-two characters' }
-    await start(bank, secret)
-    expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string }])
+    await start(bank, { ...secret, PENHOLD_NODE_NAME: 'closed' })
+    const other = { PENHOLD_SECRETS: 'another one of thirty-two characters' }
+    for (const environment of [bank.environment, { ...bank.environment, ...other }]) {
+      const { code, out, err } = penhold({ ...bank, environment }, 'status')
+      expect([code, err]).toEqual([1, expect.stringMatching(/^closed refuses: .* secret.*\n$/)])
+      expect(out).toMatch(/^closed +0 +\d +refuses/m)
+      expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string, isRefused: true }])
+    }
     expect(look({ ...bank, environment: { ...bank.environment, ...secret } }).members[0]?.lagByWorker).toHaveLength(1)
   })
 
