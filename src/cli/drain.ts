@@ -4,7 +4,7 @@ import { PenholdError } from '../aggregate/error.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import { tellToDrain } from '../node/ask-member.ts'
 import { openNetwork } from '../node/surroundings.ts'
-import { Exit, UsageError, type Command, type Terminal } from './command.ts'
+import { Exit, Failure, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 import { lookAt, openClusterLeases } from './status.ts'
 
@@ -54,14 +54,14 @@ Exit code: 0 the node has no shard, 1 it could not be told or there is nobody to
   },
 }
 
-/** @throws UsageError where it is none, or several */
+/** @throws Failure where it is none, or several */
 function memberOf({ members }: View, node: string): Member {
   const found = members.filter(({ id, name }) => id === node || name === node)
   const [member] = found
   if (member !== undefined && found.length === 1) return member
   const known = members.map(({ name, id }) => `${name} (${id})`).join(', ')
   const problem = member === undefined ? `there is no node '${node}'` : `'${node}' is the name of ${found.length} nodes`
-  throw new UsageError(`${problem}; there are: ${known || 'none'}`)
+  throw new Failure(`${problem}; there are: ${known || 'none'}. penhold status lists the nodes.`)
 }
 
 function hasHeirs({ members }: View, { id }: Member): boolean {

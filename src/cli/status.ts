@@ -77,7 +77,9 @@ async function watch(print: () => Promise<Exit>, terminal: Terminal, signal: Abo
 /** @throws PenholdError `BadDefinition` where the config names no Redis */
 export async function openClusterLeases(config: ClusterConfig): Promise<Leases> {
   if (config.redis !== undefined) return openLeases(config, config.redis)
-  throw definitionError(`cluster '${config.name}' has no redis, so that it is one process alone`)
+  throw definitionError(
+    `cluster '${config.name}' has no redis, so that it is one process alone. There is nothing to ask; set \`redis\` to run several nodes, or use /health/ready or \`penhold verify\`.`,
+  )
 }
 
 /** @throws PenholdError `ClusterNotFound`, `LeasesUnavailable` */

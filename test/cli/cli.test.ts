@@ -84,6 +84,27 @@ describe('penhold', () => {
     expect(err).toContain('See penhold --help')
   })
 
+  test('a config is told to be missing with the one beside it, and what Penhold finds in one without a stack', async () => {
+    const folder = temporaryFolder()
+    const config = join(folder, 'cluster.config.js')
+    const source = new URL('../../src/index.ts', import.meta.url).href
+    fs.writeFileSync(config, `import { defineCluster } from '${source}'\nexport default defineCluster({ name: '!' })`)
+    const missing = await penhold('start', '--config', join(folder, 'cluster.config.ts'))
+    expect(missing).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('beside it there is cluster.config.js') as string,
+    })
+    const { code, err } = await penhold('start', '--config', config)
+    expect([code, err]).toEqual([1, expect.stringMatching(/^BadDefinition: .*a cluster's name is '!'.*\n$/)])
+  })
+
+  test('says its version', async () => {
+    expect(await penhold('--version')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
+    })
+  })
+
   test('a log without damage is verified, by directory or by config, as text or as JSON', async () => {
     const dataDir = await dataDirectory()
     expect(await penhold('verify', '--data', dataDir)).toMatchObject({ code: 0, err: '' })
