@@ -1,4 +1,5 @@
 /** Penhold's public face: everything that a program imports from `penhold`. */
+import './node-check.ts'
 export { defineAggregate } from './aggregate/aggregate.ts'
 export type {
   Aggregate,

@@ -56,7 +56,8 @@ test('the unit starts what is there, gives it time to stop, and keeps its secret
   const settings = unit()
   const [node, script, ...words] = settings.get('ExecStart')!.split(' ')
   expect(node).toMatch(/^\/.*\/node$/)
-  expect(fs.existsSync(join(root, script!)), script).toBe(true)
+  const { bin } = JSON.parse(fs.readFileSync(join(root, 'package.json'), 'utf8')) as { bin: { penhold: string } }
+  expect(script).toBe(`node_modules/penhold/${bin.penhold}`)
   expect(words).toEqual(['start'])
   expect(settings.get('KillSignal')).toBe('SIGTERM')
   expect(Number(settings.get('TimeoutStopSec'))).toBeGreaterThan(STOP_S_MIN)

@@ -3,8 +3,13 @@ import type { NodeMeasure, ShardMeasure } from '../cluster/control.ts'
 import type { Lease, Member, View } from '../cluster/leases.ts'
 import { table } from './table.ts'
 
-/** What a node said when it was asked, or why it did not. */
-export type Answer = NodeMeasure | { readonly silence: string }
+/** Why a node said nothing when it was asked; refused where it will not change its mind until somebody changes something. */
+export interface Silence {
+  readonly silence: string
+  readonly isRefused: boolean
+}
+
+export type Answer = NodeMeasure | Silence
 
 export interface Picture {
   readonly name: string
@@ -41,6 +46,15 @@ function leaving({ answers }: Picture): readonly number[] {
   return shards.filter(({ state }) => state === 'leaving').map(({ shard }) => shard)
 }
 
+/** With the number of shards that each has a lease for. */
+export function silentMembers({ view, answers }: Picture): readonly (Silence & { name: string; shards: number })[] {
+  return view.members.flatMap(({ id, name }) => {
+    const answer = answers.get(id)
+    if (answer === undefined || !('silence' in answer)) return []
+    return [{ ...answer, name, shards: view.leases.filter(({ member }) => member === id).length }]
+  })
+}
+
 /** What the holder of a lease says of the shard. */
 function measured({ answers }: Picture, { member, shard }: Lease): ShardMeasure | undefined {
   const answer = answers.get(member)
@@ -53,7 +67,7 @@ export function toJson(picture: Picture): object {
     cluster: { name, ...view.cluster },
     isSettling: view.isSettling,
     members: view.members.map((member) => {
-      const answer = answers.get(member.id) ?? { silence: 'it was not asked' }
+      const answer = answers.get(member.id) ?? { silence: 'it was not asked', isRefused: false }
       const shards = shardsByWorker(view, member)
       return { ...member, shardsByWorker: shards, ...('silence' in answer ? answer : { lagByWorker: answer.workers }) }
     }),
@@ -72,17 +86,35 @@ export function toJson(picture: Picture): object {
 export function toText(picture: Picture, isByShard: boolean): string {
   const { name, view } = picture
   const { cluster, members, isSettling } = view
-  const [without, comes, goes] = [unowned(view), arriving(picture), leaving(picture)]
+  const [comes, goes] = [arriving(picture), leaving(picture)]
   return [
     `cluster '${name}' (${cluster.clusterId}): ${cluster.shards} shards, nodes: ${members.length}`,
     ...(members.length === 0 ? [] : ['', nodeTable(view), '', workerTable(picture)]),
     ...(isByShard ? ['', shardTable(picture)] : []),
     '',
-    without.length === 0 ? 'every shard has an owner' : `without an owner: ${listed(without)}`,
+    ...ownerless(picture),
     ...(comes.length === 0 ? [] : [`on the way to their owner: ${listed(comes)}`]),
     ...(goes.length === 0 ? [] : [`being handed over: ${listed(goes)}`]),
     ...(isSettling ? ['Redis was empty or away, and waits for owners to tell what they own'] : []),
   ].join('\n')
+}
+
+/** Which shards nobody serves, as far as it can be known. */
+function ownerless(picture: Picture): readonly string[] {
+  const { view } = picture
+  const without = unowned(view)
+  const silent = silentMembers(picture).filter(({ shards }) => shards > 0)
+  const nobodys = view.isSettling
+    ? `not told yet who owns ${listed(without)}: Redis is settling, owners go on serving`
+    : `without an owner: ${listed(without)}`
+  if (without.length === 0 && silent.length === 0) return ['every shard has an owner']
+  return [
+    ...(without.length === 0 ? [] : [nobodys]),
+    ...silent.map(({ name, shards, isRefused }) => {
+      const count = shards === 1 ? '1 shard is' : `${shards} shards are`
+      return `${count} with ${name}, which ${isRefused ? 'refuses to say how it is' : 'does not answer'}`
+    }),
+  ]
 }
 
 function nodeTable(view: View): string {
@@ -98,10 +130,11 @@ function workerTable({ view, answers }: Picture): string {
   const rows = view.members.flatMap((member) => {
     const answer = answers.get(member.id)
     return shardsByWorker(view, member).map((shards, worker) => {
-      const said = answer === undefined || 'silence' in answer ? undefined : answer.workers[worker]
-      const { state, journal, records, bytes, oldestMs } = said ?? {}
+      const isSilence = answer === undefined || 'silence' in answer
+      const { state, journal, records, bytes, oldestMs } = (isSilence ? undefined : answer.workers[worker]) ?? {}
       if (state === undefined || state === 'silent') {
-        return [member.name, worker, shards, 'silent', UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]
+        const why = isSilence && answer?.isRefused === true ? 'refuses' : 'silent'
+        return [member.name, worker, shards, why, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]
       }
       return [member.name, worker, shards, state, journal!, records!, bytes!, `${oldestMs} ms`]
     })

@@ -40,3 +40,8 @@ export interface Command {
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
+
+/** What was typed makes sense, and cannot be done as things are: told as it is. */
+export class Failure extends Error {
+  override readonly name = 'Failure'
+}

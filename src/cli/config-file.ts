@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { loadConfig, type ClusterConfig, type Overrides } from '../node/config.ts'
+import { loadConfig, noConfig, type ClusterConfig, type Overrides } from '../node/config.ts'
 import { UsageError, type Values } from './command.ts'
 
 export const CONFIG_HELP = '(default: cluster.config.ts or .js here)'
@@ -30,7 +30,7 @@ const CONFIGS = ['cluster.config.ts', 'cluster.config.js', 'cluster.config.mjs']
 export function findConfig(config: Values[string], remedy: string): URL {
   const file = typeof config === 'string' ? config : CONFIGS.find((name) => fs.existsSync(name))
   if (file === undefined) throw new UsageError(`there is no cluster.config.ts here: ${remedy}`)
-  if (!fs.existsSync(file)) throw new UsageError(`there is no config file ${resolve(file)}`)
+  if (!fs.existsSync(file)) throw new UsageError(noConfig(resolve(file)))
   return pathToFileURL(file)
 }
 

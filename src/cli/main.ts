@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command `penhold`: gives the words, the terminal and Ctrl-C to run.ts. */
-import { run } from './run.ts'
+import { nodeTooOld } from '../node-version.ts'
 
 const stop = new AbortController()
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
@@ -17,4 +17,12 @@ const terminal = {
   isWatched: process.stderr.isTTY,
   isScreen: process.stdout.isTTY,
 }
-process.exitCode = await run(process.argv.slice(2), terminal, stop.signal)
+const problem = nodeTooOld(process.version)
+if (problem === undefined) {
+  // Only now: on an older Node it could not even be loaded.
+  const { run } = await import('./run.ts')
+  process.exitCode = await run(process.argv.slice(2), terminal, stop.signal)
+} else {
+  terminal.err(`penhold: ${problem}`)
+  process.exitCode = 1
+}

@@ -1,9 +1,10 @@
 /** From words on a command line to an exit code. */
+import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { ConnectionError } from '../cluster/network.ts'
-import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
+import { Exit, Failure, UsageError, type Command, type Terminal, type Values } from './command.ts'
 import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
 import { repair } from './repair.ts'
@@ -21,6 +22,10 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
       terminal.out(overview())
       return name === undefined ? Exit.usage : Exit.ok
     }
+    if (name === '--version') {
+      terminal.out(await version())
+      return Exit.ok
+    }
     const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
     if (command === undefined) throw new UsageError(unknown(name))
     const values = parse(command, name, rest)
@@ -34,9 +39,15 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
   }
 }
 
+/** Of the package, whose folder is two above both the source and what is built of it. */
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { readonly version: string }).version
+}
+
 function overview(): string {
   const names = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
-  return `Usage: penhold COMMAND [OPTIONS]\n\n${names.join('\n')}\n\npenhold COMMAND --help says more.`
+  return `Usage: penhold COMMAND [OPTIONS]\n\n${names.join('\n')}\n\npenhold COMMAND --help says more; penhold --version, which it is.`
 }
 
 function unknown(name: string): string {
@@ -68,6 +79,10 @@ function tell(error: unknown, terminal: Terminal, signal: AbortSignal): Exit {
   if (error instanceof UsageError) {
     terminal.err(`${error.message}\nSee penhold --help`)
     return Exit.usage
+  }
+  if (error instanceof Failure) {
+    terminal.err(error.message)
+    return Exit.failed
   }
   if (error instanceof ConnectionError) {
     terminal.err(`the network: ${error.message}`)

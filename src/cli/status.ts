@@ -3,15 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { definitionError, PenholdError } from '../aggregate/error.ts'
 import { clusterNotFound } from '../cluster/error.ts'
 import type { Leases, View } from '../cluster/leases.ts'
-import { ConnectionError, type Network } from '../cluster/network.ts'
+import { ConnectionError, type ConnectionErrorKind, type Network } from '../cluster/network.ts'
 import { measure } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { openLeases, openNetwork } from '../node/surroundings.ts'
-import { toJson, toText, unowned, type Answer, type Picture } from './cluster-picture.ts'
+import { silentMembers, toJson, toText, unowned, type Answer, type Picture } from './cluster-picture.ts'
 import { Exit, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 
 const WATCH_MS = 1_000
+/** Until an operator changes something. */
+const REFUSALS: readonly ConnectionErrorKind[] = ['other-cluster', 'other-protocol', 'unproven', 'untrusted']
 const CLEAR = '\u001b[2J\u001b[H'
 
 export const status: Command = {
@@ -19,7 +21,7 @@ export const status: Command = {
   help: `Says what Redis knows of a cluster, its nodes and the shards that each of their workers has a lease for; and what each
 node says when it is asked: for each worker, whether it writes, its journal, and what it has decided and not yet made
 durable (records, bytes, and how long the oldest has waited). Who serves what is decided by the log; a lease says who
-may try, and follows it within a heartbeat. A node that does not answer within two seconds is shown as silent.
+may try, and follows it within a heartbeat. A node that does not answer within two seconds is shown as silent, one that turns this command away as refusing.
 
   penhold status [--config FILE] [--shards] [--watch] [--json]
 
@@ -32,7 +34,8 @@ may try, and follows it within a heartbeat. A node that does not answer within t
 
 PENHOLD_REDIS and PENHOLD_SECRETS count instead of the config's.
 
-Exit code: 0 every shard has an owner, 1 some have none or Redis cannot tell, 2 usage.`,
+Exit code: 0 every shard has an owner and every node answers, 1 some have none, a node does not answer or refuses, or
+Redis cannot tell, 2 usage.`,
   options: { config: { type: 'string' }, shards: { type: 'boolean' }, watch: { type: 'boolean' } },
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
@@ -47,7 +50,7 @@ Exit code: 0 every shard has an owner, 1 some have none or Redis cannot tell, 2 
       const isRenewed = values['watch'] === true && terminal.isScreen && !isJson
       terminal.out(isRenewed ? `${CLEAR}${text}` : text)
       if (!isJson) for (const silence of silences(picture)) terminal.err(silence)
-      return unowned(view).length === 0 ? Exit.ok : Exit.failed
+      return unowned(view).length === 0 && silentMembers(picture).length === 0 ? Exit.ok : Exit.failed
     }
     try {
       return values['watch'] === true ? await watch(print, terminal, signal) : await print()
@@ -74,7 +77,9 @@ async function watch(print: () => Promise<Exit>, terminal: Terminal, signal: Abo
 /** @throws PenholdError `BadDefinition` where the config names no Redis */
 export async function openClusterLeases(config: ClusterConfig): Promise<Leases> {
   if (config.redis !== undefined) return openLeases(config, config.redis)
-  throw definitionError(`cluster '${config.name}' has no redis, so that it is one process alone`)
+  throw definitionError(
+    `cluster '${config.name}' has no redis, so that it is one process alone. There is nothing to ask; set \`redis\` to run several nodes, or use /health/ready or \`penhold verify\`.`,
+  )
 }
 
 /** @throws PenholdError `ClusterNotFound`, `LeasesUnavailable` */
@@ -90,17 +95,19 @@ async function askAll(network: Network, { cluster, members }: View): Promise<Rea
     try {
       return [member.id, await measure(network, cluster, member)]
     } catch (error) {
-      // The latter where its address may not be called without a secret.
-      if (!(error instanceof ConnectionError || error instanceof PenholdError)) throw error
-      return [member.id, { silence: error.message }]
+      if (error instanceof ConnectionError) {
+        return [member.id, { silence: error.message, isRefused: REFUSALS.includes(error.kind) }]
+      }
+      // Its address may not be called without a secret.
+      if (!(error instanceof PenholdError)) throw error
+      return [member.id, { silence: error.message, isRefused: true }]
     }
   })
   return new Map(await Promise.all(asked))
 }
 
-function silences({ view, answers }: Picture): readonly string[] {
-  return view.members.flatMap(({ id, name }) => {
-    const answer = answers.get(id)
-    return answer !== undefined && 'silence' in answer ? [`${name} does not say how far it is: ${answer.silence}`] : []
-  })
+function silences(picture: Picture): readonly string[] {
+  return silentMembers(picture).map(({ name, silence, isRefused }) =>
+    isRefused ? `${name} refuses: ${silence}` : `${name} does not say how far it is: ${silence}`,
+  )
 }

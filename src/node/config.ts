@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs'
 import { availableParallelism, hostname } from 'node:os'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
@@ -96,6 +96,7 @@ export type Overrides = Partial<
   readonly timeouts?: Partial<Timeouts>
 }
 
+const ENDINGS = ['.ts', '.js', '.mjs', '.mts']
 const SHARDS_MAX = 4096
 const HEALTH_SETTINGS = ['listen']
 const NETWORK_SETTINGS = ['listen', 'advertise', 'secrets', 'tls']
@@ -151,8 +152,16 @@ export function withOverrides(config: ClusterConfig, overrides: Overrides): Clus
 export function configUrl(given: URL | string): URL {
   const isUrl = given instanceof URL || given.startsWith('file:')
   const url = isUrl ? new URL(given) : pathToFileURL(given)
-  if (!fs.existsSync(fileURLToPath(url))) throw definitionError(`there is no config file ${fileURLToPath(url)}`)
+  if (!fs.existsSync(fileURLToPath(url))) throw definitionError(noConfig(fileURLToPath(url)))
   return url
+}
+
+/** That there is no such file, and which stands beside it with another ending, as where code was compiled or was not. */
+export function noConfig(path: string): string {
+  const bare = path.replace(/\.[cm]?[jt]s$/, '')
+  const beside = ENDINGS.map((ending) => `${bare}${ending}`).find((other) => fs.existsSync(other))
+  const hint = beside === undefined ? '' : `; beside it there is ${basename(beside)}`
+  return `there is no config file ${path}${hint}`
 }
 
 /** @throws PenholdError `BadDefinition` where the aggregate is none of the config's */
@@ -185,7 +194,9 @@ async function load(url: URL): Promise<{ readonly default?: unknown }> {
   try {
     return (await import(url.href)) as { readonly default?: unknown }
   } catch (error) {
-    const shown = error instanceof Error ? (error.stack ?? String(error)) : String(error)
+    // What Penhold finds wrong it says in full; where in Penhold it found it helps nobody.
+    const isOurs = error instanceof Error && error.name === 'PenholdError'
+    const shown = isOurs ? error.message : error instanceof Error ? (error.stack ?? String(error)) : String(error)
     throw definitionError(`the config file ${fileURLToPath(url)} cannot be loaded: ${shown}`, error)
   }
 }

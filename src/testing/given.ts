@@ -3,7 +3,8 @@
  * typed by the definition, and the checks are the runtime's own (decision.ts).
  */
 import { AssertionError } from 'node:assert'
-import { diff } from 'node:util'
+// The whole, as an older Node has no `diff` and could then not say that it is too old (node-check.ts).
+import util from 'node:util'
 import type {
   Aggregate,
   CommandName,
@@ -291,7 +292,7 @@ function setting({ aggregate, history, name, payload }: Scene): string {
 }
 
 function fail(scene: Scene, expected: string, happened: string): never {
-  const lines = diff(expected.split('\n'), happened.split('\n'))
+  const lines = util.diff(expected.split('\n'), happened.split('\n'))
   const marked = lines.map(([which, line]) => `${which === 0 ? ' ' : which > 0 ? '-' : '+'} ${line}`)
   const then = labelled('then  ', marked.join('\n'))
   throw failure(`${setting(scene)}\n${then}\n\n(- expected, + happened)`)

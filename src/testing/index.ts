@@ -2,6 +2,7 @@
  * Tools to test aggregates with: everything that a test imports from `penhold/testing`. Works under any test runner.
  * docs/testing.md teaches it.
  */
+import '../node-check.ts'
 export { arbitraryOf } from './arbitrary-of.ts'
 export { checkInvariants, InvariantBroken } from './check-invariants.ts'
 export type { CommandArbitraries, InvariantOptions, InvariantReport } from './check-invariants.ts'

@@ -84,6 +84,27 @@ describe('penhold', () => {
     expect(err).toContain('See penhold --help')
   })
 
+  test('a config is told to be missing with the one beside it, and what Penhold finds in one without a stack', async () => {
+    const folder = temporaryFolder()
+    const config = join(folder, 'cluster.config.js')
+    const source = new URL('../../src/index.ts', import.meta.url).href
+    fs.writeFileSync(config, `import { defineCluster } from '${source}'\nexport default defineCluster({ name: '!' })`)
+    const missing = await penhold('start', '--config', join(folder, 'cluster.config.ts'))
+    expect(missing).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('beside it there is cluster.config.js') as string,
+    })
+    const { code, err } = await penhold('start', '--config', config)
+    expect([code, err]).toEqual([1, expect.stringMatching(/^BadDefinition: .*a cluster's name is '!'.*\n$/)])
+  })
+
+  test('says its version', async () => {
+    expect(await penhold('--version')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
+    })
+  })
+
   test('a log without damage is verified, by directory or by config, as text or as JSON', async () => {
     const dataDir = await dataDirectory()
     expect(await penhold('verify', '--data', dataDir)).toMatchObject({ code: 0, err: '' })
@@ -250,6 +271,18 @@ describe('penhold', () => {
       '123 MB',
       '5,000 MB',
     ])
+  })
+
+  test('an older Node is told what it takes, by the command and by the package, before anything else fails', () => {
+    const older = `data:text/javascript,Object.defineProperty(process, 'version', { value: 'v20.20.2' })`
+    const said = 'Penhold needs Node 24; this is v20.20.2. In a project: npm install --save-dev node@24'
+    const runOn20 = (entry: string): { status: number | null; stderr: string } => {
+      const path = new URL(`../../src/${entry}`, import.meta.url).pathname
+      return spawnSync(process.execPath, ['--import', older, path, 'start'], { encoding: 'utf8' })
+    }
+    const { status, stderr } = runOn20('cli/main.ts')
+    expect([status, stderr]).toEqual([1, expect.stringMatching(new RegExp(`^penhold: ${said}.*\\n$`))])
+    for (const entry of ['index.ts', 'testing/index.ts']) expect(runOn20(entry).stderr).toContain(`Error: ${said}`)
   })
 
   test('the program itself gives the exit code', async () => {

@@ -132,7 +132,10 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(await client.ref(Account, '1').query('balance')).toBe(1)
 
     expect(penhold(bank, 'drain', 'second')).toMatchObject({ code: 1 })
-    expect(penhold(bank, 'drain', 'third')).toMatchObject({ code: 2 })
+    expect(penhold(bank, 'drain', 'third')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('penhold status lists the nodes') as string,
+    })
     expect(await stop(first)).toBe(0)
     expect(look(bank).members.map(({ name }) => name)).toEqual(['second'])
     await client.close()
@@ -154,7 +157,8 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     ])
     expect(statesOf({ members, leases, unowned: [] })).toEqual(leases.map(() => undefined))
     const shown = penhold(bank, 'status')
-    expect(shown).toMatchObject({ code: 0, err: expect.stringContaining('hanging does not say') as string })
+    expect(shown).toMatchObject({ code: 1, err: expect.stringContaining('hanging does not say') as string })
+    expect(shown.out).toContain('8 shards are with hanging, which does not answer')
     expect(shown.out).toMatch(/^hanging +0 +8 +silent/m)
     node.kill('SIGCONT')
     await expect.poll(() => look(bank).members[0]?.lagByWorker, { timeout: 30_000 }).toHaveLength(1)
@@ -163,8 +167,14 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
   test('who lacks the secret is shown what Redis knows, and not how far the nodes are', async () => {
     const bank = cluster()
     const secret = { PENHOLD_SECRETS: 'a secret of thirty-two characters' }
-    await start(bank, secret)
-    expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string }])
+    await start(bank, { ...secret, PENHOLD_NODE_NAME: 'closed' })
+    const other = { PENHOLD_SECRETS: 'another one of thirty-two characters' }
+    for (const environment of [bank.environment, { ...bank.environment, ...other }]) {
+      const { code, out, err } = penhold({ ...bank, environment }, 'status')
+      expect([code, err]).toEqual([1, expect.stringMatching(/^closed refuses: .* secret.*\n$/)])
+      expect(out).toMatch(/^closed +0 +\d +refuses/m)
+      expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string, isRefused: true }])
+    }
     expect(look({ ...bank, environment: { ...bank.environment, ...secret } }).members[0]?.lagByWorker).toHaveLength(1)
   })
 
@@ -236,7 +246,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     const nowhere = { ...bank, environment: { PENHOLD_REDIS: 'redis://127.0.0.1:1' } }
     expect(penhold(nowhere, 'status')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^LeasesUnavailable: /) as string,
+      err: expect.stringMatching(/^LeasesUnavailable: .*127\.0\.0\.1:1\. See that it runs/) as string,
     })
     const taken = { ...bank, environment: { ...bank.environment, PENHOLD_LISTEN: `127.0.0.1:${redis.port}` } }
     expect(penhold(taken, 'start')).toMatchObject({
@@ -246,6 +256,9 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_WORKERS: 'many' } }
     expect(penhold(wrong, 'start')).toMatchObject({ code: 2, err: expect.stringContaining("'many'") as string })
     const alone = { ...bank, environment: { ...bank.environment, PENHOLD_REDIS: ' ' } }
-    expect(penhold(alone, 'status')).toMatchObject({ code: 1, err: expect.stringContaining('has no redis') as string })
+    expect(penhold(alone, 'status')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('There is nothing to ask') as string,
+    })
   })
 })
