@@ -35,7 +35,10 @@ export class ServingEnd {
         const { kind, worker, content } = read(frame)
         if (kind !== Kind.data) throw new BadFrame('only workers come and go')
         // One that has just gone: the peer is told already.
-        this.#links.get(worker)?.send(content)
+        const link = this.#links.get(worker)
+        link?.send(content)
+        // What a worker has not taken is memory here.
+        if (link?.isFull === true) connection.pause()
       } catch (error) {
         onBadFrame(error)
         connection.close()
@@ -47,6 +50,7 @@ export class ServingEnd {
   /** The worker can be reached, through a link of this connection's own. */
   attach(worker: number, link: Link): void {
     this.#links.set(worker, link)
+    link.onDrain(() => this.#maybeResume())
     link.onFrame((frame) => {
       if (this.#links.get(worker) !== link) return
       this.#send(write(Kind.data, worker, frame))
@@ -60,6 +64,7 @@ export class ServingEnd {
     this.#links.delete(worker)
     link.close()
     this.#send(write(Kind.gone, worker))
+    this.#maybeResume()
   }
 
   close(): void {
@@ -93,7 +98,12 @@ export class ServingEnd {
       sent += 1
     }
     this.#held.splice(0, sent)
-    if (connection.backlogBytes <= BACKLOG_HIGH_BYTES) connection.resume()
+    this.#maybeResume()
+  }
+
+  #maybeResume(): void {
+    const isBehind = this.#held.length > 0 || this.#connection.backlogBytes > BACKLOG_HIGH_BYTES
+    if (!isBehind && ![...this.#links.values()].some(({ isFull }) => isFull)) this.#connection.resume()
   }
 }
 

@@ -127,7 +127,7 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
           link.close()
           thread.post({ kind: 'disconnect', link: number } satisfies ToWorker)
         }
-        return { ...link, close }
+        return closedBy(link, close)
       },
       close: () =>
         new Promise((resolveClose) => {
@@ -141,6 +141,19 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
       },
     }
   })
+}
+
+/** The same link, with another way to close it. */
+function closedBy(link: Link, close: () => void): Link {
+  return {
+    send: (frame) => link.send(frame),
+    onFrame: (receive) => link.onFrame(receive),
+    get isFull() {
+      return link.isFull
+    },
+    onDrain: (callback) => link.onDrain(callback),
+    close,
+  }
 }
 
 /** Calls to a thread under way, by number. */

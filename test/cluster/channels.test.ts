@@ -43,7 +43,7 @@ async function open() {
     return end
   })
   await pass(50)
-  return { links, workers, connection, ends, pass }
+  return { links, workers, serving, connection, ends, pass }
 }
 
 test('replies beyond a backlog wait for a peer that takes them, and arrive in order', async () => {
@@ -87,4 +87,29 @@ test('links over one connection are full together, and each has its turn when it
   expect(taken.every((count) => count > 0 && count < 100)).toBe(true)
   await pass(60_000)
   expect([taken, ends]).toEqual([[100, 100], []])
+})
+
+test('of a peer that asks more than a worker takes nothing is read until the worker has caught up', async () => {
+  const { links, serving, pass } = await open()
+  let taken = 0
+  let onDrain = (): void => undefined
+  const worker = { isFull: false }
+  const link: Link = {
+    get isFull() {
+      return worker.isFull
+    },
+    send: () => void ((taken += 1), (worker.isFull = taken === 3)),
+    onFrame: () => undefined,
+    onDrain: (callback) => (onDrain = callback),
+    close: () => undefined,
+  }
+  serving.attach(2, link)
+  await pass(50)
+  for (let i = 0; i < 10; i += 1) links[2]!.send(new Uint8Array(10))
+  await pass(1_000)
+  expect(taken).toBe(3)
+  worker.isFull = false
+  onDrain()
+  await pass(1_000)
+  expect(taken).toBe(10)
 })
