@@ -239,8 +239,12 @@ class Peer {
   #ping(): void {
     const { clock } = this.#options
     this.#stopTimer()
+    const due = clock.monotonic() + PING_MS
     this.#stopTimer = clock.after(PING_MS, () => {
-      if (clock.monotonic() - this.#heardAt > SILENCE_MS) {
+      const now = clock.monotonic()
+      // This thread was held: what the peer has said meanwhile may not be read yet.
+      if (now - due > PING_MS) this.#heardAt = now
+      if (now - this.#heardAt > SILENCE_MS) {
         this.#hangUp()
         this.#redial()
         return

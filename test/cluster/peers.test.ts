@@ -76,6 +76,21 @@ test('a dial that takes longer than the next one is dropped', async () => {
   expect(calls).toHaveLength(4)
 })
 
+test('a peer that says nothing is hung up; but not because this thread was held, and has read nothing', async () => {
+  const { clock, peers, answer } = open()
+  const [monotonic, held] = [clock.monotonic.bind(clock), { ms: 0 }]
+  clock.monotonic = () => monotonic() + held.ms
+  const control = await answer(0)
+  await answer(1)
+  clock.advance(900)
+  held.ms = 10_000
+  clock.advance(100)
+  expect(peers.reaches(FAR.member)).toBe(true)
+  clock.advance(5_000)
+  expect(peers.reaches(FAR.member)).toBe(false)
+  expect(control.end.isClosed).toBe(true)
+})
+
 test('whoever is called no more is hung up when it answers after all', async () => {
   const { clock, calls, peers, answer } = open()
   peers.close()
