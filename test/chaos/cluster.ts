@@ -49,6 +49,8 @@ export class Cluster {
     this.redisPlace = lan?.places[0]
     this.#free = lan?.places.slice(1) ?? []
     this.dataDir = join(chaos.folder, 'data')
+    // Who gives up soon is under way when the first fault strikes, and would be laid to it.
+    chaos.bank.impatience = { ...IMPATIENCE, share: 0 }
     // One account a shard: what becomes of a shard shows in its account.
     chaos.bank.accountsOf = (round) => onePerShard(this.dataDir, round)
   }
