@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { definitionError, PenholdError } from '../aggregate/error.ts'
 import { clusterNotFound } from '../cluster/error.ts'
 import type { Leases, View } from '../cluster/leases.ts'
-import { ConnectionError, type ConnectionErrorKind, type Network } from '../cluster/network.ts'
+import { ConnectionError, isRefusal, type Network } from '../cluster/network.ts'
 import { measure } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { openLeases, openNetwork } from '../node/surroundings.ts'
@@ -12,8 +12,6 @@ import { Exit, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 
 const WATCH_MS = 1_000
-/** Until an operator changes something. */
-const REFUSALS: readonly ConnectionErrorKind[] = ['other-cluster', 'other-protocol', 'unproven', 'untrusted']
 const CLEAR = '\u001b[2J\u001b[H'
 
 export const status: Command = {
@@ -96,7 +94,7 @@ async function askAll(network: Network, { cluster, members }: View): Promise<Rea
       return [member.id, await measure(network, cluster, member)]
     } catch (error) {
       if (error instanceof ConnectionError) {
-        return [member.id, { silence: error.message, isRefused: REFUSALS.includes(error.kind) }]
+        return [member.id, { silence: error.message, isRefused: isRefusal(error) }]
       }
       // Its address may not be called without a secret.
       if (!(error instanceof PenholdError)) throw error

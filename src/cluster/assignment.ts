@@ -1,6 +1,6 @@
 /** Who should own what, as everybody computes it who knows the same members and leases. */
 import type { Lease, Member } from './leases.ts'
-import { ownerName, parseOwner } from './peers.ts'
+import { ownerName, parseOwner } from './owner-name.ts'
 import { createRing, type RingWorker } from './ring.ts'
 
 /** The owner that each shard should have, by shard; undefined where nobody wants any. */

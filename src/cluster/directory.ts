@@ -2,7 +2,7 @@
  * The directory: who serves which shard, as far as this process has heard. What is newer by epoch counts, for as long as
  * its owner is a member. It only says whom to ask: who is asked knows from the log whether it owns the shard.
  */
-import { parseOwner } from './peers.ts'
+import { parseOwner } from './owner-name.ts'
 
 interface Entry {
   readonly owner: string

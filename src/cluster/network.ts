@@ -34,9 +34,9 @@ export interface Connection {
   /** The version both ends speak. */
   readonly protocol: number
   /**
-   * Sends a frame of up to FRAME_BYTES_MAX, in order, and neither blocks nor throws: a longer one ends the connection. What is sent in one turn of the event loop
-   * travels together. Its memory must not be changed afterwards, and may be sent to others as well. Once the connection
-   * is closed it does nothing.
+   * Sends a frame of up to FRAME_BYTES_MAX, in order, and neither blocks nor throws: a longer one ends the connection.
+   * What is sent in one turn of the event loop travels together. Its memory must not be changed afterwards, and may be
+   * sent to others as well. Once the connection is closed it does nothing.
    */
   send(frame: Uint8Array): void
   /** Bytes that were sent and not yet taken by the system. More than BACKLOG_BYTES_MAX closes the connection. */
@@ -109,6 +109,13 @@ export function frameTooLarge(bytes: number): ConnectionError {
     `a frame of ${bytes} bytes was to be sent, and ${FRAME_BYTES_MAX} is the limit. The connection was closed.`,
   )
 }
+
+/** The other end does not let this one in, until an operator changes something on one of both. */
+export function isRefusal({ kind }: ConnectionError): boolean {
+  return REFUSALS.has(kind)
+}
+
+const REFUSALS: ReadonlySet<ConnectionErrorKind> = new Set(['other-cluster', 'other-protocol', 'unproven', 'untrusted'])
 
 /** The connection would have cost more memory than it may: somebody should know, as the same may come again. */
 export function isBeyondBounds({ kind }: ConnectionError): boolean {

@@ -12,7 +12,7 @@ import { assign } from './assignment.ts'
 import type { HandedShard, ServedShard } from './control.ts'
 import type { Beat, Lease, Member, View } from './leases.ts'
 import type { OwnershipCondition, OwnershipOptions, ShardWorker } from './ownership-ports.ts'
-import { parseOwner } from './peers.ts'
+import { parseOwner } from './owner-name.ts'
 import { Presence } from './presence.ts'
 import { UnableShards } from './unable-shards.ts'
 

@@ -9,14 +9,8 @@ import { decodeControl, encodeControl, type ControlMessage, type ServedShard } f
 import { nodeRefused } from './error.ts'
 import type { Member } from './leases.ts'
 import type { Link } from './link.ts'
-import {
-  ConnectionError,
-  isBeyondBounds,
-  type Connection,
-  type ConnectionErrorKind,
-  type Greeting,
-  type Network,
-} from './network.ts'
+import { ownerName } from './owner-name.ts'
+import { ConnectionError, isBeyondBounds, isRefusal, type Connection, type Greeting, type Network } from './network.ts'
 
 export interface PeersOptions {
   readonly network: Network
@@ -40,19 +34,6 @@ const REDIAL_MS_MAX = 2_000
 const PING_MS = 1_000
 /** A peer that has said nothing for so long on the connection for control is taken for gone. */
 const SILENCE_MS = 3_000
-/** An operator has to change something on one of both ends. */
-const REFUSALS: ReadonlySet<ConnectionErrorKind> = new Set(['other-cluster', 'other-protocol', 'unproven', 'untrusted'])
-
-/** What a member's worker is called among the routes. */
-export function ownerName(member: string, worker: number): string {
-  return `${member}/${worker}`
-}
-
-/** What `ownerName` made. */
-export function parseOwner(owner: string): { readonly member: string; readonly worker: number } {
-  const at = owner.lastIndexOf('/')
-  return { member: owner.slice(0, at), worker: Number(owner.slice(at + 1)) }
-}
 
 export class Peers {
   readonly #options: PeersOptions
@@ -197,8 +178,8 @@ class Peer {
       if (this.#open !== open) return
       this.#warn(error)
       this.#redial()
-      const isRefusal = error instanceof ConnectionError && REFUSALS.has(error.kind)
-      this.#met.reject(isRefusal ? nodeRefused(this.address, error) : error)
+      const isRefused = error instanceof ConnectionError && isRefusal(error)
+      this.#met.reject(isRefused ? nodeRefused(this.address, error) : error)
     }
   }
 

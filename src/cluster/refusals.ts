@@ -7,8 +7,8 @@ import type { ConnectionError, ConnectionErrorKind } from './network.ts'
 
 const QUIET_MS = 60_000
 const KEPT_MAX = 256
-/** A connection that only looked whether somebody listens, as load balancers do. */
-const HARMLESS: ReadonlySet<ConnectionErrorKind> = new Set(['closed', 'timeout'])
+/** A connection that has said nothing. */
+const SILENT: ConnectionErrorKind = 'timeout'
 
 interface Told {
   readonly at: number
@@ -28,7 +28,7 @@ export class Refusals {
 
   /** `from` is `host:port`. */
   add({ kind, message }: ConnectionError, from: string): void {
-    if (HARMLESS.has(kind)) return
+    if (kind === SILENT) return
     const host = from.slice(0, from.lastIndexOf(':'))
     const key = `${kind} ${host}`
     const now = this.#clock.monotonic()

@@ -349,7 +349,7 @@ function tooLate(ms: number): ConnectionError {
 
 function crowdedOut(): ConnectionError {
   return new ConnectionError(
-    'timeout',
+    'broken',
     `more than ${UNFINISHED_MAX} connections were in the handshake; this one was the oldest`,
   )
 }

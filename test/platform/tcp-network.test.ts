@@ -169,7 +169,7 @@ describe('a stranger at the door costs nobody else anything', () => {
     const strangers: Socket[] = []
     for (let i = 0; i < UNFINISHED_MAX + 40; i += 1) strangers.push(await door.stranger())
     await Promise.all(strangers.slice(0, 40).map(ended))
-    expect(await door.refused(40)).toEqual({ timeout: 40 })
+    expect(await door.refused(40)).toEqual({ broken: 40 })
     await works()
     await connect(door, security)
     await door.accepted.next()
