@@ -86,9 +86,14 @@ export class Trace {
     await new Promise((resolve) => this.#child.once('exit', resolve))
   }
 
-  /** Whether a call has failed that would not have. */
-  get isInjected(): boolean {
-    return fs.readFileSync(this.#output, 'utf8').includes('(INJECTED)')
+  /** Leaves the process alone from here on. */
+  detach(): void {
+    this.#child.kill('SIGINT')
+  }
+
+  /** How many calls have failed that would not have. */
+  get injections(): number {
+    return fs.readFileSync(this.#output, 'utf8').split('(INJECTED)').length - 1
   }
 
   /** For each call the numbers, by thread, of those that were made in a folder. */
