@@ -67,6 +67,8 @@ export interface ShardHead {
 }
 
 const NOT_DURABLE = -1
+/** Claims wait for the disk, and those that wait together wait once. */
+const CLAIMS_AT_ONCE = 16
 
 /** A batch that is complete and waits to be appended. */
 export interface CutBatch {
@@ -208,13 +210,13 @@ export class Log {
     const heir = new Heir(this.#storage, this.#catalog)
     const claims: Claim[] = []
     // All shards are claimed before anything is read for any.
-    for (const shard of shards) {
-      assert(!this.#owned.has(shard), 'a shard that is owned is not taken over')
-      this.#refused.delete(shard)
-      await this.#orRefuse(shard, async () => {
-        await heir.checkClaims(shard)
-        claims.push(await createClaim(this.#storage, { shard, journal: this.journal, node: this.#node }))
-      })
+    for (let done = 0; done < shards.length; done += CLAIMS_AT_ONCE) {
+      const claiming = shards.slice(done, done + CLAIMS_AT_ONCE).map((shard) => this.#claim(heir, shard))
+      const results = await Promise.allSettled(claiming)
+      for (const result of results) {
+        if (result.status === 'rejected') throw result.reason
+        if (result.value !== undefined) claims.push(result.value)
+      }
     }
     const inheritances: Inheritance[] = []
     for (const claim of claims) {
@@ -227,6 +229,18 @@ export class Log {
       })
     }
     return inheritances
+  }
+
+  /** Undefined where the shard is refused. */
+  async #claim(heir: Heir, shard: number): Promise<Claim | undefined> {
+    assert(!this.#owned.has(shard), 'a shard that is owned is not taken over')
+    this.#refused.delete(shard)
+    let claim: Claim | undefined
+    await this.#orRefuse(shard, async () => {
+      await heir.checkClaims(shard)
+      claim = await createClaim(this.#storage, { shard, journal: this.journal, node: this.#node })
+    })
+    return claim
   }
 
   /** Second: adds the shard's opening to the batch under construction. Once that is durable, `serve` it. */

@@ -117,7 +117,7 @@ class Window {
     for (let offset = end; ; offset += CHUNK_BYTES - BATCH_HEADER_BYTES) {
       const bytes = await this.#files.read(this.#path, offset, CHUNK_BYTES)
       if (bytes === undefined || bytes.length === 0) break
-      if (isZero) isZero = bytes.every((byte) => byte === 0)
+      if (isZero) isZero = isAllZero(bytes)
       const block = new Block(bytes)
       for (let at = findMagic(block, 0); at !== -1; at = findMagic(block, at + 8)) {
         if (offset + at > end && (await this.#isBatch(offset + at))) return { next: offset + at, isZero }
@@ -153,6 +153,11 @@ class Window {
     this.#start = offset
     this.#isEnd = bytes.length < want
   }
+}
+
+/** Compares the bytes with themselves, one further: at memory's speed, where a look at each byte takes 15 ms a MiB. */
+function isAllZero(bytes: Uint8Array): boolean {
+  return bytes[0] === 0 && Buffer.compare(bytes.subarray(0, -1), bytes.subarray(1)) === 0
 }
 
 function laterFormat(path: string, version: number): Error {

@@ -29,6 +29,7 @@ export interface FileCalls {
 }
 
 const dataSync = promisify(fs.fdatasync)
+const fullSync = promisify(fs.fsync)
 /** From so many bytes on, a sync leaves the thread to others. */
 const POOLED_SYNC_BYTES = 4096
 
@@ -44,7 +45,8 @@ export const blocking: FileCalls = {
   // A large write has many callers waiting behind it whose commands can be decided while the disk works; for a small
   // one the way through the pool and back is a third of the time.
   dataSync: async (file, bytes) => (bytes < POOLED_SYNC_BYTES ? fs.fdatasyncSync(file) : dataSync(file)),
-  fullSync: async (file) => fs.fsyncSync(file),
+  // Of what has just been made: several at once are one commit to the file system, and callers are served meanwhile.
+  fullSync,
   link: async (existing, path) => fs.linkSync(existing, path),
   unlink: async (path) => fs.unlinkSync(path),
   rename: async (from, to) => fs.renameSync(from, to),
@@ -65,7 +67,7 @@ export const pooled: FileCalls = {
   modifiedAtMs: async (path) => (await fs.promises.stat(path)).mtimeMs,
   truncate: promisify(fs.ftruncate),
   dataSync: (file) => dataSync(file),
-  fullSync: promisify(fs.fsync),
+  fullSync,
   link: promisify(fs.link),
   unlink: promisify(fs.unlink),
   rename: promisify(fs.rename),
