@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { checkSecrets } from '../cluster/secret.ts'
 import { loadConfig, noConfig, type ClusterConfig, type Overrides } from '../node/config.ts'
 import { UsageError, type Values } from './command.ts'
 
@@ -58,6 +59,8 @@ function overridesOf(environment: NodeJS.ProcessEnv, network: ClusterConfig['net
   const secrets = given('PENHOLD_SECRETS')
     ?.split(',')
     .map((secret) => secret.trim())
+  // Here it is known where they come from.
+  if (secrets !== undefined) checkSecrets(secrets, 'PENHOLD_SECRETS')
   return {
     ...(redis && { redis }),
     ...(nodeName && { nodeName }),

@@ -34,6 +34,8 @@ Exit code: 0 the node has no shard, 1 it could not be told or there is nobody to
   operand: 'node',
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
+    // Before Redis is asked: a secret that cannot work is told at once.
+    const network = await openNetwork(config)
     const leases = await openClusterLeases(config)
     const look = (): Promise<View> => lookAt(config.name, leases)
     const patienceMs = FORGOTTEN_LEASES * config.timeouts.leaseMs
@@ -45,7 +47,7 @@ Exit code: 0 the node has no shard, 1 it could not be told or there is nobody to
         terminal.err(`no other node is up to take the shards of ${member.name}: start one first`)
         return Exit.failed
       }
-      await tellToDrain(await openNetwork(config), view.cluster, member)
+      await tellToDrain(network, view.cluster, member)
       const isJson = values['json'] === true
       return await follow({ look, member, signal, patienceMs, terminal, isJson })
     } finally {

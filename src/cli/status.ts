@@ -37,8 +37,9 @@ Redis cannot tell, 2 usage.`,
   options: { config: { type: 'string' }, shards: { type: 'boolean' }, watch: { type: 'boolean' } },
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
-    const leases = await openClusterLeases(config)
+    // Before Redis: what was not closed would keep the process.
     const network = await openNetwork(config)
+    const leases = await openClusterLeases(config)
     const print = async (): Promise<Exit> => {
       const view = await lookAt(config.name, leases)
       const answers = await askAll(network, view)

@@ -198,6 +198,27 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(penhold(wrong, 'start')).toMatchObject({ code: 1, err: expect.stringContaining("'8080'") as string })
   })
 
+  test('a secret that is too short ends each command at once, and the message names who gave it', () => {
+    const given = cluster("network: { secrets: ['short'] }")
+    const bank = cluster()
+    const short = {
+      ...bank,
+      environment: { ...bank.environment, PENHOLD_SECRETS: 'a secret of thirty-two characters,x' },
+    }
+    for (const words of [['status'], ['drain', 'first'], ['start']]) {
+      const [byConfig, byEnvironment] = [penhold(given, ...words), penhold(short, ...words)]
+      expect(byConfig).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('network.secrets[0] has 5 bytes') as string,
+      })
+      expect(byEnvironment).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('PENHOLD_SECRETS[1] has 1 byte') as string,
+      })
+      for (const { err } of [byConfig, byEnvironment]) expect(err).toContain('openssl rand -hex 32')
+    }
+  })
+
   test('a second signal ends a node at once', async () => {
     // Redis hangs, and the node waits for a quarter of this for it.
     const bank = cluster('timeouts: { leaseMs: 200_000 }')
