@@ -30,7 +30,7 @@ const CONFIGS = ['cluster.config.ts', 'cluster.config.js', 'cluster.config.mjs']
 /** @throws UsageError where there is none */
 export function findConfig(config: Values[string], remedy: string): URL {
   const file = typeof config === 'string' ? config : CONFIGS.find((name) => fs.existsSync(name))
-  if (file === undefined) throw new UsageError(`there is no cluster.config.ts here: ${remedy}`)
+  if (file === undefined) throw new UsageError('there is no cluster.config.ts here', remedy)
   if (!fs.existsSync(file)) throw new UsageError(noConfig(resolve(file)))
   return pathToFileURL(file)
 }
@@ -74,5 +74,5 @@ function overridesOf(environment: NodeJS.ProcessEnv, network: ClusterConfig['net
 function workersOf(given: string): number | 'inline' {
   if (given === 'inline') return given
   if (/^\d+$/.test(given)) return Number(given)
-  throw new UsageError(`PENHOLD_WORKERS is '${given}'; give a number, or inline`)
+  throw new UsageError(`PENHOLD_WORKERS is '${given}'`, 'give a number, or inline')
 }

@@ -134,7 +134,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(penhold(bank, 'drain', 'second')).toMatchObject({ code: 1 })
     expect(penhold(bank, 'drain', 'third')).toMatchObject({
       code: 1,
-      err: expect.stringContaining('penhold status lists the nodes') as string,
+      err: expect.stringMatching(/^penhold: there is no node 'third', of .*; .*penhold status/) as string,
     })
     expect(await stop(first)).toBe(0)
     expect(look(bank).members.map(({ name }) => name)).toEqual(['second'])
@@ -171,7 +171,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     const other = { PENHOLD_SECRETS: 'another one of thirty-two characters' }
     for (const environment of [bank.environment, { ...bank.environment, ...other }]) {
       const { code, out, err } = penhold({ ...bank, environment }, 'status')
-      expect([code, err]).toEqual([1, expect.stringMatching(/^closed refuses: .* secret.*\n$/)])
+      expect([code, err]).toEqual([1, expect.stringMatching(/^penhold: closed refuses: .* secret.*\n$/)])
       expect(out).toMatch(/^closed +0 +\d +refuses/m)
       expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string, isRefused: true }])
     }
@@ -262,24 +262,28 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     const bank = cluster()
     expect(penhold(bank, 'status')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^ClusterNotFound: /) as string,
+      err: expect.stringMatching(/^penhold: ClusterNotFound: /) as string,
     })
     const nowhere = { ...bank, environment: { PENHOLD_REDIS: 'redis://127.0.0.1:1' } }
     expect(penhold(nowhere, 'status')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^LeasesUnavailable: .*127\.0\.0\.1:1\. See that it runs/) as string,
+      err: expect.stringMatching(
+        /^penhold: LeasesUnavailable: Redis at 127\.0\.0\.1:1 does not .*\. See that it runs.*\n$/,
+      ) as string,
     })
     const taken = { ...bank, environment: { ...bank.environment, PENHOLD_LISTEN: `127.0.0.1:${redis.port}` } }
     expect(penhold(taken, 'start')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^the network: .*\n$/) as string,
+      err: expect.stringMatching(/^penhold: the network: .*\n$/) as string,
     })
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_WORKERS: 'many' } }
     expect(penhold(wrong, 'start')).toMatchObject({ code: 2, err: expect.stringContaining("'many'") as string })
+    const asJson = JSON.parse(penhold(nowhere, 'status', '--json').err) as unknown
+    expect(asJson).toEqual({ error: { code: 'LeasesUnavailable', message: expect.any(String) as string } })
     const alone = { ...bank, environment: { ...bank.environment, PENHOLD_REDIS: ' ' } }
     expect(penhold(alone, 'status')).toMatchObject({
       code: 1,
-      err: expect.stringContaining('There is nothing to ask') as string,
+      err: expect.stringContaining('there is nothing to ask') as string,
     })
   })
 })
