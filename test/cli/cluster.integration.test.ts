@@ -75,8 +75,12 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
   type Started = ChildProcess & { readonly said: string }
 
   /** Resolves when it says that it serves. */
-  async function start({ config, environment }: Cluster, more: NodeJS.ProcessEnv = {}): Promise<Started> {
-    const child = spawn(process.execPath, [main, 'start', '--config', config], {
+  async function start(
+    { config, environment }: Cluster,
+    more: NodeJS.ProcessEnv = {},
+    ...words: string[]
+  ): Promise<Started> {
+    const child = spawn(process.execPath, [main, 'start', '--config', config, ...words], {
       env: { ...environment, ...more },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -196,6 +200,21 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     })
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_HEALTH: '8080' } }
     expect(penhold(wrong, 'start')).toMatchObject({ code: 1, err: expect.stringContaining("'8080'") as string })
+  })
+
+  test('a node answers probes where the command line says, whatever config and environment say', async () => {
+    const taken = `127.0.0.1:${redis.port}`
+    const bank = cluster(`health: { listen: '${taken}' }`)
+    const node = await start(bank, { PENHOLD_HEALTH: taken }, '--health', '127.0.0.1:0')
+    const url = /http:\S+/.exec(node.said)![0]
+    expect(new URL(url).host).not.toBe(taken)
+    expect((await fetch(url)).status).toBe(200)
+    for (const wrong of ['8080', '']) {
+      expect(penhold(bank, 'start', '--health', wrong)).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(`^penhold: BadDefinition: '${wrong}' is no address`) as string,
+      })
+    }
   })
 
   test('a secret that is too short ends each command at once, and the message names who gave it', () => {
