@@ -148,7 +148,7 @@ export function checkBeat({ cluster, member, ttlMs, hold, want, release }: Beat)
 export function leasesUnavailable(reason: string, address?: string): PenholdError {
   return new PenholdError(
     'LeasesUnavailable',
-    `Redis${address === undefined ? '' : ` at ${address}`} does not answer: ${reason}. See that it runs and lets this process in, and that \`redis\` (PENHOLD_REDIS) is its address. Owners that serve go on; nothing moves until it is back.`,
+    `Redis${address === undefined ? '' : ` at ${address}`} does not answer: ${reason.replace(/\.+$/, '')}. See that it runs and lets this process in, and that \`redis\` (PENHOLD_REDIS) is its address. Owners that serve go on; nothing moves until it is back.`,
     { outcome: 'unknown', retryable: true, details: { reason } },
   )
 }
