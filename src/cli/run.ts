@@ -54,8 +54,8 @@ where code is one of docs/errors.md or left out.`
 }
 
 function unknown(name: string): string {
-  const what = name.startsWith('-') ? `no command before '${name}'` : `no command '${name}'`
-  return `there is ${what}; the nearest is '${nearest(name, Object.keys(COMMANDS))}'`
+  if (name.startsWith('-')) return `there is no command before '${name}'`
+  return `there is no command '${name}'; the nearest is '${nearest(name, Object.keys(COMMANDS))}'`
 }
 
 function parse(command: Command, name: string, args: readonly string[]): Values {

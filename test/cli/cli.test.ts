@@ -63,6 +63,7 @@ describe('penhold', () => {
   test.each([
     [['verfy'], "there is no command 'verfy'; the nearest is 'verify'"],
     [['constructor'], "there is no command 'constructor'"],
+    [['--shards', 'status'], "there is no command before '--shards'; see penhold --help"],
     [
       ['verify', '--dat', 'x'],
       "verify: there is no option '--dat'; the nearest is '--data'; see penhold verify --help",

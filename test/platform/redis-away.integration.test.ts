@@ -105,7 +105,7 @@ describe.skipIf(!hasRedis)('a Redis that is not there', () => {
     await expect(open(redis.url, 300).look()).rejects.toMatchObject(unavailable)
     for (let i = 0; i < 5; i += 1) await expect(a.look()).rejects.toMatchObject(unavailable)
     const reason = expect.stringMatching(
-      `^Redis at 127.0.0.1:${redis.port} does not answer: .*See that it runs`,
+      `^Redis at 127.0.0.1:${redis.port} does not answer: .*[^.]\\. See that it runs`,
     ) as string
     await expect(open(redis.url.replace('//', '//:s3cret@'), 300).look()).rejects.toMatchObject({ message: reason })
     await expect(examineRedis(redis.url, 300)).rejects.toMatchObject({ message: reason })
