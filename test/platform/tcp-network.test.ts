@@ -18,7 +18,7 @@ describe('what may be used', () => {
       const network = new TcpNetwork()
       const wrong = {
         code: 'BadDefinition',
-        message: expect.stringMatching(/`secrets`.*`tls`.*127\.0\.0\.1/) as string,
+        message: expect.stringMatching(/`network\.secrets`.*PENHOLD_SECRETS.*`network\.tls`.*127\.0\.0\.1/) as string,
       }
       await expect(
         network.listen(
