@@ -5,13 +5,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DemoError, messageOf } from '../incidents/demo-error.ts'
-import { readArguments } from '../incidents/arguments.ts'
+import type { Arguments } from '../incidents/arguments.ts'
 import { generateIncidents } from '../incidents/generated.ts'
 import type { Replies } from '../incidents/intake.ts'
 import { differences, toJson, toTable } from '../incidents/report.ts'
 import type { Numbers } from '../incidents/runner.ts'
 import { openCsv } from '../incidents/rows.ts'
+import { runExample } from '../incidents/run-example.ts'
 import type { Tally } from '../incidents/tally.ts'
 import type { Job } from './message.ts'
 import { NodeProcess } from './node-process.ts'
@@ -30,12 +30,7 @@ interface Pause {
   readonly ms: number
 }
 
-async function main(): Promise<number> {
-  const args = readArguments(process.argv.slice(2))
-  if (args.isHelp) {
-    console.log(HELP)
-    return 0
-  }
+async function main(args: Arguments): Promise<number> {
   const dataDir = args.dataDir ?? (await mkdtemp(join(tmpdir(), 'penhold-cluster-')))
   try {
     await using redis = await startRedis()
@@ -168,10 +163,4 @@ function describe(pauses: readonly Pause[]): string {
   return `  the longest that any caller waited while\n${rows.join('\n')}`
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  if (!(error instanceof DemoError)) throw error
-  console.error(messageOf(error))
-  process.exitCode = 1
-}
+process.exitCode = await runExample({ help: HELP, main })

@@ -2,19 +2,19 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PenholdError, startNode } from '../../src/index.ts'
-import { HELP, readArguments, type Arguments } from './arguments.ts'
+import { startNode } from '../../src/index.ts'
+import { HELP, type Arguments } from './arguments.ts'
 import { DemoError, messageOf } from './demo-error.ts'
 import { generateIncidents } from './generated.ts'
 import { showProgress } from './progress.ts'
 import { differences, toJson, toTable } from './report.ts'
 import { openCsv } from './rows.ts'
+import { runExample } from './run-example.ts'
 import { run } from './runner.ts'
 
 const CONFIG = new URL('../../cluster.config.ts', import.meta.url)
 const OK = 0
 const FAILED = 1
-const BAD_ARGUMENTS = 2
 const INTERRUPTED = 130
 
 async function main(args: Arguments): Promise<number> {
@@ -52,27 +52,4 @@ async function openDataDir(named: string | undefined): Promise<AsyncDisposable &
   }
 }
 
-/** What the one who started it can mend is told without a stack. */
-async function start(): Promise<number> {
-  let args: Arguments
-  try {
-    args = readArguments(process.argv.slice(2))
-  } catch (error) {
-    console.error(`${messageOf(error)}\nTry --help.`)
-    return BAD_ARGUMENTS
-  }
-  if (args.isHelp) {
-    console.log(HELP)
-    return OK
-  }
-  try {
-    return await main(args)
-  } catch (error) {
-    if (error instanceof DemoError) console.error(error.message)
-    else if (error instanceof PenholdError) console.error(`${error.code}: ${error.message}`)
-    else throw error
-    return FAILED
-  }
-}
-
-process.exitCode = await start()
+process.exitCode = await runExample({ help: HELP, main })

@@ -36,12 +36,19 @@ export interface Command {
   run(values: Values, terminal: Terminal, signal: AbortSignal): Promise<Exit>
 }
 
-/** What was typed makes no sense: told with where to find help. */
+/** What was typed makes no sense. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
+  /** What to do; undefined where `--help` says it. */
+  readonly remedy: string | undefined
+
+  constructor(what: string, remedy?: string, options?: ErrorOptions) {
+    super(what, options)
+    this.remedy = remedy
+  }
 }
 
-/** What was typed makes sense, and cannot be done as things are: told as it is. */
+/** What was typed makes sense, and cannot be done as things are. Its message says what, and what to do. */
 export class Failure extends Error {
   override readonly name = 'Failure'
 }

@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { checkSecrets } from '../cluster/secret.ts'
 import { loadConfig, noConfig, type ClusterConfig, type Overrides } from '../node/config.ts'
 import { UsageError, type Values } from './command.ts'
 
@@ -29,7 +30,7 @@ const CONFIGS = ['cluster.config.ts', 'cluster.config.js', 'cluster.config.mjs']
 /** @throws UsageError where there is none */
 export function findConfig(config: Values[string], remedy: string): URL {
   const file = typeof config === 'string' ? config : CONFIGS.find((name) => fs.existsSync(name))
-  if (file === undefined) throw new UsageError(`there is no cluster.config.ts here: ${remedy}`)
+  if (file === undefined) throw new UsageError('there is no cluster.config.ts here', remedy)
   if (!fs.existsSync(file)) throw new UsageError(noConfig(resolve(file)))
   return pathToFileURL(file)
 }
@@ -58,6 +59,8 @@ function overridesOf(environment: NodeJS.ProcessEnv, network: ClusterConfig['net
   const secrets = given('PENHOLD_SECRETS')
     ?.split(',')
     .map((secret) => secret.trim())
+  // Here it is known where they come from.
+  if (secrets !== undefined) checkSecrets(secrets, 'PENHOLD_SECRETS')
   return {
     ...(redis && { redis }),
     ...(nodeName && { nodeName }),
@@ -71,5 +74,5 @@ function overridesOf(environment: NodeJS.ProcessEnv, network: ClusterConfig['net
 function workersOf(given: string): number | 'inline' {
   if (given === 'inline') return given
   if (/^\d+$/.test(given)) return Number(given)
-  throw new UsageError(`PENHOLD_WORKERS is '${given}'; give a number, or inline`)
+  throw new UsageError(`PENHOLD_WORKERS is '${given}'`, 'give a number, or inline')
 }

@@ -4,6 +4,7 @@ import { PenholdError } from '../aggregate/error.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import { tellToDrain } from '../node/ask-member.ts'
 import { openNetwork } from '../node/surroundings.ts'
+import { complain } from './complaint.ts'
 import { Exit, Failure, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 import { lookAt, openClusterLeases } from './status.ts'
@@ -34,6 +35,8 @@ Exit code: 0 the node has no shard, 1 it could not be told or there is nobody to
   operand: 'node',
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
+    // Before Redis is asked: a secret that cannot work is told at once.
+    const network = await openNetwork(config)
     const leases = await openClusterLeases(config)
     const look = (): Promise<View> => lookAt(config.name, leases)
     const patienceMs = FORGOTTEN_LEASES * config.timeouts.leaseMs
@@ -42,10 +45,9 @@ Exit code: 0 the node has no shard, 1 it could not be told or there is nobody to
       if (view === undefined) throw signal.reason
       const member = memberOf(view, String(values['node']))
       if (!hasHeirs(view, member)) {
-        terminal.err(`no other node is up to take the shards of ${member.name}: start one first`)
-        return Exit.failed
+        throw new Failure(`no other node is up to take the shards of ${member.name}; start one first`)
       }
-      await tellToDrain(await openNetwork(config), view.cluster, member)
+      await tellToDrain(network, view.cluster, member)
       const isJson = values['json'] === true
       return await follow({ look, member, signal, patienceMs, terminal, isJson })
     } finally {
@@ -61,7 +63,7 @@ function memberOf({ members }: View, node: string): Member {
   if (member !== undefined && found.length === 1) return member
   const known = members.map(({ name, id }) => `${name} (${id})`).join(', ')
   const problem = member === undefined ? `there is no node '${node}'` : `'${node}' is the name of ${found.length} nodes`
-  throw new Failure(`${problem}; there are: ${known || 'none'}. penhold status lists the nodes.`)
+  throw new Failure(`${problem}, of ${known || 'none'}; give the name or id of one, as penhold status lists them`)
 }
 
 function hasHeirs({ members }: View, { id }: Member): boolean {
@@ -113,14 +115,14 @@ export async function follow({ member, terminal, isJson, ...looking }: Watch): P
       return Exit.ok
     }
     if (!hasHeirs(view, member)) {
-      terminal.err(`no other node is up any more: ${member.name} keeps ${counted(left)}`)
-      return Exit.failed
+      throw new Failure(`no other node is up any more: ${member.name} keeps ${counted(left)}; start one first`)
     }
     if (left !== shown && !isJson) terminal.err(`${member.name} has ${counted(left)}`)
     shown = left
     await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined)
   }
-  terminal.err(`interrupted: ${member.name} goes on handing over its shards`)
+  const message = `interrupted: ${member.name} goes on handing over its shards; penhold status says how far it is`
+  complain(terminal, { message }, isJson)
   return Exit.interrupted
 }
 

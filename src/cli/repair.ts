@@ -5,6 +5,7 @@ import { lockDirectory } from '../node/directory-lock.ts'
 import { pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock } from '../platform/system.ts'
+import { complain } from './complaint.ts'
 import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
 import { DIRECTORY_HELP, DIRECTORY_OPTIONS, findDataDirectory } from './data-directory.ts'
 import { toJson, toText } from './report.ts'
@@ -84,16 +85,19 @@ async function repairLocked(task: Task): Promise<Exit> {
     return undefined
   })
   if (isJson) terminal.out(JSON.stringify({ ...work, ...(after && toJson(dataDir, after)) }))
-  else if (after !== undefined) terminal.out(toText(dataDir, after))
-  for (const reason of work.refused) terminal.err(reason)
-  if (after === undefined || work.undone.length > 0) return interrupted(work, terminal)
+  else {
+    if (after !== undefined) terminal.out(toText(dataDir, after))
+    for (const message of work.refused) complain(terminal, { message }, isJson)
+  }
+  if (after === undefined || work.undone.length > 0) return interrupted(work, task)
   return work.refused.length === 0 && after.findings.damages === 0 ? Exit.ok : Exit.failed
 }
 
-function interrupted({ repairs, undone }: Work, terminal: Terminal): Exit {
+function interrupted({ repairs, undone }: Work, { terminal, values }: Task): Exit {
   const done = repairs.length === 0 ? 'nothing was changed' : `repaired, and it stays so: ${list(repairs)}`
   const rest = undone.length === 0 ? '' : `; not done: ${undone.join(', ')}`
-  terminal.err(`interrupted: ${done}${rest}. What is left is told by penhold verify`)
+  const message = `interrupted: ${done}${rest}; penhold verify says what is left`
+  complain(terminal, { message }, values['json'] === true)
   return Exit.interrupted
 }
 
@@ -139,7 +143,8 @@ function filesOf(given: Values[string], dataDir: string): string[] {
   return files.map((file) => {
     const absolute = resolve(dataDir, file)
     const inside = relative(dataDir, absolute).split(sep).join('/')
-    if (inside === '' || inside.startsWith('..')) throw new UsageError(`${file} is not in ${dataDir}`)
+    if (inside === '' || inside.startsWith('..'))
+      throw new UsageError(`${file} is not in ${dataDir}`, 'give the path that penhold verify prints')
     return inside
   })
 }

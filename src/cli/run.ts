@@ -1,10 +1,9 @@
 /** From words on a command line to an exit code. */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
-import { ConnectionError } from '../cluster/network.ts'
-import { Exit, Failure, UsageError, type Command, type Terminal, type Values } from './command.ts'
+import { complain, complaintOf } from './complaint.ts'
+import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
 import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
 import { repair } from './repair.ts'
@@ -35,7 +34,7 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
     }
     return await command.run(values, terminal, signal)
   } catch (error) {
-    return tell(error, terminal, signal)
+    return tell(error, { words, terminal, signal })
   }
 }
 
@@ -47,12 +46,16 @@ async function version(): Promise<string> {
 
 function overview(): string {
   const names = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
-  return `Usage: penhold COMMAND [OPTIONS]\n\n${names.join('\n')}\n\npenhold COMMAND --help says more; penhold --version, which it is.`
+  return `Usage: penhold COMMAND [OPTIONS]\n\n${names.join('\n')}\n\npenhold COMMAND --help says more; penhold --version, which it is.
+
+Exit code: 0 all is well, 1 something is not or could not be done, 2 usage, 130 interrupted; COMMAND --help says what
+each means. A failure is told on stderr as \`penhold: WHAT; WHAT TO DO\`, with --json as {"error":{"code","message"}},
+where code is one of docs/errors.md or left out.`
 }
 
 function unknown(name: string): string {
-  const what = name.startsWith('-') ? `no command before '${name}'` : `no command '${name}'`
-  return `there is ${what}; the nearest is '${nearest(name, Object.keys(COMMANDS))}'`
+  if (name.startsWith('-')) return `there is no command before '${name}'`
+  return `there is no command '${name}'; the nearest is '${nearest(name, Object.keys(COMMANDS))}'`
 }
 
 function parse(command: Command, name: string, args: readonly string[]): Values {
@@ -63,33 +66,45 @@ function parse(command: Command, name: string, args: readonly string[]): Values 
     const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals })
     if (operand === undefined || values.help === true) return values
     const [word, ...more] = positionals
-    if (word === undefined || more.length > 0) throw new Error(`give one ${operand.toUpperCase()}`)
-    return { ...values, [operand]: word }
+    if (word !== undefined && more.length === 0) return { ...values, [operand]: word }
+    throw new Error(`it takes one ${operand.toUpperCase()}, and was given ${positionals.length}`)
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${name}: ${message}`, { cause: error })
+    throw new UsageError(`${name}: ${wrongWord(error, Object.keys(options))}`, undefined, { cause: error })
   }
 }
 
-function tell(error: unknown, terminal: Terminal, signal: AbortSignal): Exit {
+/** What `parseArgs` says, without its advice on quoting; an option that is misspelt with the nearest. */
+function wrongWord(error: unknown, options: readonly string[]): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  const [, option] = /^Unknown option '(--?[^']*)'/.exec(message) ?? []
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' && option !== undefined) {
+    return `there is no option '${option}'; the nearest is '--${nearest(option.replace(/^-+/, ''), options)}'`
+  }
+  return message.split(/\.\s/, 1)[0]!
+}
+
+interface Run {
+  readonly words: readonly string[]
+  readonly terminal: Terminal
+  readonly signal: AbortSignal
+}
+
+function tell(error: unknown, { words, terminal, signal }: Run): Exit {
+  // Also where the words could not be read.
+  const isJson = words.includes('--json')
   if (signal.aborted && error === signal.reason) {
-    terminal.err('interrupted before all was read; nothing was changed')
+    complain(terminal, { message: 'interrupted before all was read; nothing was changed' }, isJson)
     return Exit.interrupted
   }
   if (error instanceof UsageError) {
-    terminal.err(`${error.message}\nSee penhold --help`)
+    const [name = ''] = words
+    const remedy = error.remedy ?? `see penhold ${Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help`
+    complain(terminal, { message: `${error.message}; ${remedy}` }, isJson)
     return Exit.usage
   }
-  if (error instanceof Failure) {
-    terminal.err(error.message)
-    return Exit.failed
-  }
-  if (error instanceof ConnectionError) {
-    terminal.err(`the network: ${error.message}`)
-    return Exit.failed
-  }
+  const complaint = complaintOf(error)
   // A bug: with everything that helps to find it.
-  if (!(error instanceof PenholdError)) throw error
-  terminal.err(`${error.code}: ${error.message}`)
+  if (complaint === undefined) throw error
+  complain(terminal, complaint, isJson)
   return Exit.failed
 }

@@ -1,5 +1,5 @@
 /** `penhold start`: one node, until it is told to stop. */
-import { READY_PATH } from '../node/health-endpoints.ts'
+import { LIVE_PATH, READY_PATH } from '../node/health-endpoints.ts'
 import { startNode } from '../node/node.ts'
 import type { NodeStatus } from '../node/running-node.ts'
 import { Exit, type Command } from './command.ts'
@@ -13,18 +13,23 @@ export const start: Command = {
 its shards are handed to the other nodes, and it leaves. A second one ends it at once, which loses nothing either, but
 its shards wait for its leases to run out.
 
-  penhold start [--config FILE] [--json]
+  penhold start [--config FILE] [--health HOST:PORT] [--json]
 
   --config FILE     the cluster ${CONFIG_HELP}
+  --health HOST:PORT
+                    answer probes there, at ${LIVE_PATH} and ${READY_PATH}; port 0 takes a free one. Counts
+                    instead of PENHOLD_HEALTH and of health.listen in the config, without which it answers none
   --json            say it as a JSON object
   --help            print this
 
 ${ENVIRONMENT_HELP}
 
 Exit code: 0 it was told to stop and has, 1 it could not start, 2 usage; ended by a second signal, that signal's.`,
-  options: { config: { type: 'string' } },
+  options: { config: { type: 'string' }, health: { type: 'string' } },
   async run(values, terminal, signal) {
-    const { url, overrides } = await findCluster(values['config'], process.env)
+    const { url, overrides: environment } = await findCluster(values['config'], process.env)
+    const { health } = values
+    const overrides = typeof health === 'string' ? { ...environment, health: { listen: health } } : environment
     // A node that is alone and inline has nothing else that keeps the process.
     const stay = setInterval(() => undefined, DAY_MS)
     try {

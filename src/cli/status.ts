@@ -8,6 +8,7 @@ import { measure } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { openLeases, openNetwork } from '../node/surroundings.ts'
 import { silentMembers, toJson, toText, unowned, type Answer, type Picture } from './cluster-picture.ts'
+import { complain } from './complaint.ts'
 import { Exit, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 
@@ -33,12 +34,13 @@ may try, and follows it within a heartbeat. A node that does not answer within t
 PENHOLD_REDIS and PENHOLD_SECRETS count instead of the config's.
 
 Exit code: 0 every shard has an owner and every node answers, 1 some have none, a node does not answer or refuses, or
-Redis cannot tell, 2 usage.`,
+Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
   options: { config: { type: 'string' }, shards: { type: 'boolean' }, watch: { type: 'boolean' } },
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
-    const leases = await openClusterLeases(config)
+    // Before Redis: what was not closed would keep the process.
     const network = await openNetwork(config)
+    const leases = await openClusterLeases(config)
     const print = async (): Promise<Exit> => {
       const view = await lookAt(config.name, leases)
       const answers = await askAll(network, view)
@@ -47,24 +49,32 @@ Redis cannot tell, 2 usage.`,
       const text = isJson ? JSON.stringify(toJson(picture)) : toText(picture, values['shards'] === true)
       const isRenewed = values['watch'] === true && terminal.isScreen && !isJson
       terminal.out(isRenewed ? `${CLEAR}${text}` : text)
-      if (!isJson) for (const silence of silences(picture)) terminal.err(silence)
+      if (!isJson) for (const message of silences(picture)) complain(terminal, { message }, isJson)
       return unowned(view).length === 0 && silentMembers(picture).length === 0 ? Exit.ok : Exit.failed
     }
     try {
-      return values['watch'] === true ? await watch(print, terminal, signal) : await print()
+      return values['watch'] === true
+        ? await watch(print, { terminal, signal, isJson: values['json'] === true })
+        : await print()
     } finally {
       await leases.close()
     }
   },
 }
 
+interface Watching {
+  readonly terminal: Terminal
+  readonly signal: AbortSignal
+  readonly isJson: boolean
+}
+
 /** Also while Redis is away. Resolves to what was printed last. */
-async function watch(print: () => Promise<Exit>, terminal: Terminal, signal: AbortSignal): Promise<Exit> {
+async function watch(print: () => Promise<Exit>, { terminal, signal, isJson }: Watching): Promise<Exit> {
   let exit: Exit = Exit.ok
   while (!signal.aborted) {
     exit = await print().catch((error: unknown) => {
       if (!(error instanceof PenholdError)) throw error
-      terminal.err(`${error.code}: ${error.message}`)
+      complain(terminal, error, isJson)
       return Exit.failed
     })
     await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined)
@@ -76,7 +86,7 @@ async function watch(print: () => Promise<Exit>, terminal: Terminal, signal: Abo
 export async function openClusterLeases(config: ClusterConfig): Promise<Leases> {
   if (config.redis !== undefined) return openLeases(config, config.redis)
   throw definitionError(
-    `cluster '${config.name}' has no redis, so that it is one process alone. There is nothing to ask; set \`redis\` to run several nodes, or use /health/ready or \`penhold verify\`.`,
+    `cluster '${config.name}' has no redis, so that it is one process alone: there is nothing to ask; set \`redis\` to run several nodes, or use /health/ready or \`penhold verify\`.`,
   )
 }
 

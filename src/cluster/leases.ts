@@ -144,10 +144,11 @@ export function checkBeat({ cluster, member, ttlMs, hold, want, release }: Beat)
   )
 }
 
-export function leasesUnavailable(reason: string): PenholdError {
+/** @param address where the store is, without what is secret */
+export function leasesUnavailable(reason: string, address?: string): PenholdError {
   return new PenholdError(
     'LeasesUnavailable',
-    `Redis does not answer: ${reason}. See that it runs and lets this process in, and that \`redis\` (PENHOLD_REDIS) is its address. Owners that serve go on; nothing moves until it is back.`,
+    `Redis${address === undefined ? '' : ` at ${address}`} does not answer: ${reason.replace(/\.+$/, '')}. See that it runs and lets this process in, and that \`redis\` (PENHOLD_REDIS) is its address. Owners that serve go on; nothing moves until it is back.`,
     { outcome: 'unknown', retryable: true, details: { reason } },
   )
 }

@@ -19,7 +19,7 @@ const RETRY_MS = 50
 
 /** @throws PenholdError `LeasesUnavailable`, `BadDefinition` */
 export async function examineRedis(settings: RedisSettings, timeoutMs: number): Promise<RedisExamination> {
-  const { client, redact } = connectRedis(settings, timeoutMs)
+  const { client, address, redact } = connectRedis(settings, timeoutMs)
   let lastError: unknown = new Error('there is no connection')
   client.on('error', (error: unknown) => (lastError = error))
   const until = performance.now() + timeoutMs
@@ -42,7 +42,7 @@ export async function examineRedis(settings: RedisSettings, timeoutMs: number): 
       roundTripMs,
     }
   } catch (error) {
-    throw leasesUnavailable(redact(error instanceof Error ? error.message || error.name : String(error)))
+    throw leasesUnavailable(redact(error instanceof Error ? error.message || error.name : String(error)), address)
   } finally {
     client.disconnect()
   }

@@ -48,6 +48,7 @@ class RedisLeases implements Leases {
   readonly #onWarning: (message: string) => void
   readonly #keys: readonly string[]
   readonly #client: RedisClient['client']
+  readonly #address: string
   readonly #redact: RedisClient['redact']
   readonly #sender = randomUUID()
   #beats = 0
@@ -63,8 +64,9 @@ class RedisLeases implements Leases {
     this.#timeoutMs = timeoutMs
     this.#onWarning = onWarning
     this.#keys = ['cluster', 'members', 'leases'].map((key) => `{penhold:${name}}:${key}`)
-    const { client, redact } = connectRedis(redis, timeoutMs)
+    const { client, address, redact } = connectRedis(redis, timeoutMs)
     this.#client = client
+    this.#address = address
     this.#redact = redact
     client.on('error', (error: unknown) => (this.#lastError = error))
     client.on('ready', () => (this.#lastError = undefined))
@@ -107,7 +109,7 @@ class RedisLeases implements Leases {
       // A Redis Cluster's commands wait and are sent again beyond ioredis' own time limit.
       return await Promise.race([this.#send(script, args), promise])
     } catch (error) {
-      throw leasesUnavailable(this.#redact(reasonOf(error)))
+      throw this.#unavailable(this.#redact(reasonOf(error)))
     } finally {
       clearTimeout(timer)
       this.#waiting.delete(reject)
@@ -137,6 +139,10 @@ class RedisLeases implements Leases {
     })
   }
 
+  #unavailable(reason: string): Error {
+    return leasesUnavailable(reason, this.#address)
+  }
+
   #nameTaken([, clusterId, shards]: Reply, told: ClusterMark): Error {
     const known = { clusterId: String(clusterId), shards: Number(shards) }
     const remedy = `Where the other data is gone for good, and all its nodes are stopped, make its name free: redis-cli DEL ${this.#keys.map((key) => `'${key}'`).join(' ')}`
@@ -145,9 +151,9 @@ class RedisLeases implements Leases {
 
   #viewOf(reply: Reply): View {
     const [kind, clusterId, shards, isSettling, now, ...rest] = reply
-    if (kind !== 'view') throw leasesUnavailable('a beat was overtaken by a later one')
+    if (kind !== 'view') throw this.#unavailable('a beat was overtaken by a later one')
     const cluster = { clusterId: String(clusterId), shards: Number(shards) }
-    if (!isCount(cluster.shards)) throw leasesUnavailable(`${this.#keys[0]} does not say how many shards there are`)
+    if (!isCount(cluster.shards)) throw this.#unavailable(`${this.#keys[0]} does not say how many shards there are`)
     const members = new Map<string, Member>()
     const leases = new Map<number, Lease>()
     for (let i = 0; i < rest.length; i += 3) {

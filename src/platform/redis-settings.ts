@@ -6,6 +6,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { Cluster, Redis, type ClusterNode, type RedisOptions } from 'ioredis'
 import { definitionError, describe } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
+import { formatAddress, type HostAndPort } from '../cluster/network.ts'
 
 interface Access {
   /** The ACL user; Redis' default user where there is none. */
@@ -42,6 +43,8 @@ export type RedisSettings = string | RedisServer | RedisSentinels | RedisCluster
 
 export interface RedisClient {
   readonly client: Redis | Cluster
+  /** Where it is, for messages. */
+  readonly address: string
   /** The message without what is secret. */
   readonly redact: (message: string) => string
 }
@@ -69,11 +72,13 @@ export function connectRedis(settings: RedisSettings, timeoutMs: number): RedisC
   if ('url' in given) {
     const url = parseUrl(given.url)
     const client = new Redis({ ...url, ...options, enableOfflineQueue: false, retryStrategy: reconnectMs })
-    return { client, redact: redacting([...secrets, url.password]) }
+    const address = formatAddress({ host: url.host, port: url.port })
+    return { client, address, redact: redacting([...secrets, url.password]) }
   }
   if ('sentinels' in given) {
     const client = new Redis({ ...options, ...sentinelOptions(given, timeoutMs) })
-    return { client, redact: redacting(secrets) }
+    const address = `${given.sentinels.join(', ')} (the Sentinels of '${given.name}')`
+    return { client, address, redact: redacting(secrets) }
   }
   const client = new Cluster(given.nodes.map(hostAndPort), {
     enableOfflineQueue: false,
@@ -81,7 +86,7 @@ export function connectRedis(settings: RedisSettings, timeoutMs: number): RedisC
     slotsRefreshTimeout: timeoutMs,
     redisOptions: options,
   })
-  return { client, redact: redacting(secrets) }
+  return { client, address: `${given.nodes.join(', ')} (a Redis Cluster)`, redact: redacting(secrets) }
 }
 
 function commonOptions(timeoutMs: number): Options {
@@ -177,7 +182,7 @@ function hostAndPort(address: string): { host: string; port: number } & ClusterN
 }
 
 /** The URL is not shown in a message: it may have a password in it. */
-function parseUrl(given: string): Options {
+function parseUrl(given: string): Options & HostAndPort {
   const url = URL.canParse(given) ? new URL(given) : undefined
   if (url === undefined || !['redis:', 'rediss:'].includes(url.protocol) || url.hostname === '') {
     throw definitionError(

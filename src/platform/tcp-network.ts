@@ -21,6 +21,7 @@ import {
   type Listener,
   type Network,
 } from '../cluster/network.ts'
+import { checkSecrets } from '../cluster/secret.ts'
 import { systemCryptography as cryptography } from './cryptography.ts'
 import { TcpConnection } from './tcp-connection.ts'
 
@@ -47,7 +48,6 @@ export interface TlsOptions {
 const HANDSHAKE_MS = 5000
 export const UNFINISHED_MAX = 64
 const CONNECTIONS_MAX = 4096
-const SECRET_BYTES_MIN = 32
 /** A peer's machine that vanished is noticed after this and ten seconds more, on a connection that says nothing. */
 const KEEP_ALIVE_MS = 10_000
 const TCP_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS } as const
@@ -60,7 +60,7 @@ export class TcpNetwork implements Network {
 
   /** @throws BadDefinition where a secret is too short */
   constructor({ secrets = [], tls: tlsOptions, onRefused, handshakeMs = HANDSHAKE_MS }: TcpNetworkOptions = {}) {
-    this.#secrets = secrets.map((secret) => longEnough(Buffer.from(secret as Uint8Array)))
+    this.#secrets = checkSecrets(secrets, 'network.secrets')
     this.#tls = tlsOptions
     this.#handshakeMs = handshakeMs
     this.#onRefused = onRefused ?? (() => undefined)
@@ -132,7 +132,7 @@ export class TcpNetwork implements Network {
     const parsed = parseAddress(address)
     if (this.#tls !== undefined || this.#secrets.length > 0 || isLoopback(parsed.host)) return parsed
     throw definitionError(
-      `${address} can be reached from other machines, or is on one, and nothing proves who is at the other end. Give the network a shared secret (\`secrets\`: 32 bytes or more, the same on all nodes) or mutual TLS (\`tls\`); or use 127.0.0.1.`,
+      `${address} can be reached from other machines, or is on one, and nothing proves who is at the other end. Give it a shared secret (\`network.secrets\` or PENHOLD_SECRETS: 32 bytes or more, the same on all nodes) or mutual TLS (\`network.tls\`); or use 127.0.0.1.`,
     )
   }
 
@@ -312,13 +312,6 @@ loopback.addAddress('::1', 'ipv6')
 function isLoopback(host: string): boolean {
   const family = net.isIP(host)
   return family === 0 ? host === 'localhost' : loopback.check(host, family === 4 ? 'ipv4' : 'ipv6')
-}
-
-function longEnough(secret: Buffer): Uint8Array {
-  if (secret.length >= SECRET_BYTES_MIN) return secret
-  throw definitionError(
-    `a shared secret of ${secret.length} bytes is too short: it takes ${SECRET_BYTES_MIN} or more, made by chance, as by 'openssl rand -hex 32'.`,
-  )
 }
 
 /** TLS says in the code of its errors that it is one of its own. */

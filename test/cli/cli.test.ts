@@ -63,25 +63,32 @@ describe('penhold', () => {
   test.each([
     [['verfy'], "there is no command 'verfy'; the nearest is 'verify'"],
     [['constructor'], "there is no command 'constructor'"],
-    [['verify', '--dat', 'x'], "Unknown option '--dat'"],
-    [['verify', 'x'], 'Unexpected argument'],
+    [['--shards', 'status'], "there is no command before '--shards'; see penhold --help"],
+    [
+      ['verify', '--dat', 'x'],
+      "verify: there is no option '--dat'; the nearest is '--data'; see penhold verify --help",
+    ],
+    [['verify', 'x'], "verify: Unexpected argument 'x'; see penhold verify --help"],
     [['verify'], 'give --data DIR or --config FILE'],
     [['verify', '--data', '/does/not/exist'], 'there is no data directory /does/not/exist'],
     [['verify', '--config', '/does/not/exist.ts'], 'there is no config file'],
-    [['verify', '--data', 'x', '--config', 'y'], 'not both'],
+    [['verify', '--data', 'x', '--config', 'y'], 'give one of them'],
     [['verify', '--data', import.meta.dirname], 'is no data directory of Penhold'],
     [['repair', '--mend'], 'argument missing'],
     [['start'], 'give --config FILE'],
     [['status', '--config', '/does/not/exist.ts'], 'there is no config file'],
-    [['drain'], 'give one NODE'],
-    [['drain', 'a', 'b'], 'give one NODE'],
+    [['drain'], 'drain: it takes one NODE, and was given 0'],
+    [['drain', 'a', 'b'], 'drain: it takes one NODE, and was given 2'],
   ])('%j is refused with what is wrong', async (words, message) => {
     const here = process.cwd()
     process.chdir(temporaryFolder())
-    const { code, out, err } = await penhold(...words).finally(() => process.chdir(here))
+    const { code, out, err } = await penhold(...words)
+    const asJson = await penhold(words[0]!, '--json', ...words.slice(1)).finally(() => process.chdir(here))
     expect([code, out]).toEqual([2, ''])
+    const { error } = JSON.parse(asJson.err) as { error: { message: string } }
+    expect([asJson.code, asJson.out, `penhold: ${error.message}\n`]).toEqual([2, '', err])
     expect(err).toContain(message)
-    expect(err).toContain('See penhold --help')
+    expect(err).toMatch(/^penhold: [^\n]+; [^\n]+\n$/)
   })
 
   test('a config is told to be missing with the one beside it, and what Penhold finds in one without a stack', async () => {
@@ -94,8 +101,17 @@ describe('penhold', () => {
       code: 2,
       err: expect.stringContaining('beside it there is cluster.config.js') as string,
     })
+    const asJson = await penhold('start', '--config', config, '--json')
+    expect(JSON.parse(asJson.err)).toMatchObject({ error: { code: 'BadDefinition' } })
     const { code, err } = await penhold('start', '--config', config)
-    expect([code, err]).toEqual([1, expect.stringMatching(/^BadDefinition: .*a cluster's name is '!'.*\n$/)])
+    expect([code, err]).toEqual([1, expect.stringMatching(/^penhold: BadDefinition: .*a cluster's name is '!'.*\n$/)])
+  })
+
+  test('what the system refuses is told in a line', async () => {
+    const dataDir = temporaryFolder()
+    fs.mkdirSync(join(dataDir, 'cluster.json'))
+    const { code, err } = await penhold('verify', '--data', dataDir)
+    expect([code, err]).toEqual([1, expect.stringMatching(/^penhold: EISDIR: [^\n]+; [^\n]+\n$/)])
   })
 
   test('says its version', async () => {
@@ -159,7 +175,7 @@ describe('penhold', () => {
     expect(fs.existsSync(join(dataDir, 'repaired', file))).toBe(true)
     const again = await penhold('repair', '--data', dataDir, '--mend', file)
     expect(again).toMatchObject({ code: 1, err: expect.stringContaining(`nothing of ${file} can be mended`) as string })
-    expect(again.err).not.toContain('--help')
+    expect(again.err).toMatch(/^penhold: nothing of [^\n]+; [^\n]+\n$/)
     expect(await penhold('repair', '--data', dataDir, '--mend', '../x')).toMatchObject({ code: 2 })
     const node = await startInlineNode({ dataDir })
     for (let i = 0; i < 20; i += 1) expect(await node.ref(Account, `a${i}`).query('balance')).toBe(1)
@@ -242,14 +258,14 @@ describe('penhold', () => {
     expect(await interruptAt(/^$/, '--mend', file)).toEqual({
       code: 130,
       out: '',
-      err: 'interrupted before all was read; nothing was changed\n',
+      err: 'penhold: interrupted before all was read; nothing was changed\n',
     })
     expect(fs.readFileSync(path).equals(before)).toBe(false)
     const { code, out, err } = await interruptAt(/^repaired journals/, '--mend', file, '--accept-loss', file)
     expect(code).toBe(130)
     expect(out).toContain(`repaired ${file}: the flipped bit was set right`)
     expect(err).toBe(
-      `interrupted: repaired, and it stays so: ${file}; not done: --accept-loss ${file}, the indexes. What is left is told by penhold verify\n`,
+      `penhold: interrupted: repaired, and it stays so: ${file}; not done: --accept-loss ${file}, the indexes; penhold verify says what is left\n`,
     )
     expect(fs.readFileSync(path).equals(before)).toBe(true)
     expect(await penhold('verify', '--data', dataDir)).toMatchObject({ code: 0 })

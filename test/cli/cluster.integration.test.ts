@@ -75,8 +75,12 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
   type Started = ChildProcess & { readonly said: string }
 
   /** Resolves when it says that it serves. */
-  async function start({ config, environment }: Cluster, more: NodeJS.ProcessEnv = {}): Promise<Started> {
-    const child = spawn(process.execPath, [main, 'start', '--config', config], {
+  async function start(
+    { config, environment }: Cluster,
+    more: NodeJS.ProcessEnv = {},
+    ...words: string[]
+  ): Promise<Started> {
+    const child = spawn(process.execPath, [main, 'start', '--config', config, ...words], {
       env: { ...environment, ...more },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -134,7 +138,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(penhold(bank, 'drain', 'second')).toMatchObject({ code: 1 })
     expect(penhold(bank, 'drain', 'third')).toMatchObject({
       code: 1,
-      err: expect.stringContaining('penhold status lists the nodes') as string,
+      err: expect.stringMatching(/^penhold: there is no node 'third', of .*; .*penhold status/) as string,
     })
     expect(await stop(first)).toBe(0)
     expect(look(bank).members.map(({ name }) => name)).toEqual(['second'])
@@ -171,7 +175,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     const other = { PENHOLD_SECRETS: 'another one of thirty-two characters' }
     for (const environment of [bank.environment, { ...bank.environment, ...other }]) {
       const { code, out, err } = penhold({ ...bank, environment }, 'status')
-      expect([code, err]).toEqual([1, expect.stringMatching(/^closed refuses: .* secret.*\n$/)])
+      expect([code, err]).toEqual([1, expect.stringMatching(/^penhold: closed refuses: .* secret.*\n$/)])
       expect(out).toMatch(/^closed +0 +\d +refuses/m)
       expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string, isRefused: true }])
     }
@@ -196,6 +200,42 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     })
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_HEALTH: '8080' } }
     expect(penhold(wrong, 'start')).toMatchObject({ code: 1, err: expect.stringContaining("'8080'") as string })
+  })
+
+  test('a node answers probes where the command line says, whatever config and environment say', async () => {
+    const taken = `127.0.0.1:${redis.port}`
+    const bank = cluster(`health: { listen: '${taken}' }`)
+    const node = await start(bank, { PENHOLD_HEALTH: taken }, '--health', '127.0.0.1:0')
+    const url = /http:\S+/.exec(node.said)![0]
+    expect(new URL(url).host).not.toBe(taken)
+    expect((await fetch(url)).status).toBe(200)
+    for (const wrong of ['8080', '']) {
+      expect(penhold(bank, 'start', '--health', wrong)).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(`^penhold: BadDefinition: '${wrong}' is no address`) as string,
+      })
+    }
+  })
+
+  test('a secret that is too short ends each command at once, and the message names who gave it', () => {
+    const given = cluster("network: { secrets: ['short'] }")
+    const bank = cluster()
+    const short = {
+      ...bank,
+      environment: { ...bank.environment, PENHOLD_SECRETS: 'a secret of thirty-two characters,x' },
+    }
+    for (const words of [['status'], ['drain', 'first'], ['start']]) {
+      const [byConfig, byEnvironment] = [penhold(given, ...words), penhold(short, ...words)]
+      expect(byConfig).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('network.secrets[0] has 5 bytes') as string,
+      })
+      expect(byEnvironment).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('PENHOLD_SECRETS[1] has 1 byte') as string,
+      })
+      for (const { err } of [byConfig, byEnvironment]) expect(err).toContain('openssl rand -hex 32')
+    }
   })
 
   test('a second signal ends a node at once', async () => {
@@ -241,24 +281,28 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     const bank = cluster()
     expect(penhold(bank, 'status')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^ClusterNotFound: /) as string,
+      err: expect.stringMatching(/^penhold: ClusterNotFound: /) as string,
     })
     const nowhere = { ...bank, environment: { PENHOLD_REDIS: 'redis://127.0.0.1:1' } }
     expect(penhold(nowhere, 'status')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^LeasesUnavailable: .*127\.0\.0\.1:1\. See that it runs/) as string,
+      err: expect.stringMatching(
+        /^penhold: LeasesUnavailable: Redis at 127\.0\.0\.1:1 does not .*\. See that it runs.*\n$/,
+      ) as string,
     })
     const taken = { ...bank, environment: { ...bank.environment, PENHOLD_LISTEN: `127.0.0.1:${redis.port}` } }
     expect(penhold(taken, 'start')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^the network: .*\n$/) as string,
+      err: expect.stringMatching(/^penhold: the network: .*\n$/) as string,
     })
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_WORKERS: 'many' } }
     expect(penhold(wrong, 'start')).toMatchObject({ code: 2, err: expect.stringContaining("'many'") as string })
+    const asJson = JSON.parse(penhold(nowhere, 'status', '--json').err) as unknown
+    expect(asJson).toEqual({ error: { code: 'LeasesUnavailable', message: expect.any(String) as string } })
     const alone = { ...bank, environment: { ...bank.environment, PENHOLD_REDIS: ' ' } }
     expect(penhold(alone, 'status')).toMatchObject({
       code: 1,
-      err: expect.stringContaining('There is nothing to ask') as string,
+      err: expect.stringContaining('there is nothing to ask') as string,
     })
   })
 })

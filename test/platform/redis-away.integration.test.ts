@@ -5,6 +5,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Leases } from '../../src/cluster/leases.ts'
+import { examineRedis } from '../../src/platform/redis-examination.ts'
 import { openRedisLeases } from '../../src/platform/redis-leases.ts'
 import type { RedisSettings } from '../../src/platform/redis-settings.ts'
 import { beatOf, held } from '../cluster/leases-contract.ts'
@@ -58,6 +59,20 @@ async function startWay(to: number): Promise<{ port: number; swallow(): void }> 
 
 const asserted = (leases: Leases) => vi.waitFor(async () => held(await leases.beat(beatOf('a', { hold }))), WAIT)
 
+test.each<[RedisSettings, string]>([
+  ['redis://penhold:s3cret@127.0.0.1:1/3', '127.0.0.1:1'],
+  ['rediss://[::1]:1', '[::1]:1'],
+  [{ sentinels: ['127.0.0.1:1', 'localhost:2'], name: 'main' }, "127.0.0.1:1, localhost:2 (the Sentinels of 'main')"],
+  [{ nodes: ['127.0.0.1:1'], password: 's3cret' }, '127.0.0.1:1 (a Redis Cluster)'],
+])('who gets no answer is told where Redis was looked for, and no password: %j', async (redis, address) => {
+  const { message } = (await open(redis, 300)
+    .look()
+    .catch((error: unknown) => error)) as Error
+  expect(message).toContain(`Redis at ${address} does not answer: `)
+  expect(message).toContain('See that it runs')
+  expect(message).not.toContain('s3cret')
+})
+
 describe.skipIf(!hasRedis)('a Redis that is not there', () => {
   test('fails each beat with the reason, and is found again, empty, by the same client', async () => {
     const redis = await start()
@@ -89,6 +104,11 @@ describe.skipIf(!hasRedis)('a Redis that is not there', () => {
     await expect(a.beat(beatOf('a', { hold }))).rejects.toMatchObject(unavailable)
     await expect(open(redis.url, 300).look()).rejects.toMatchObject(unavailable)
     for (let i = 0; i < 5; i += 1) await expect(a.look()).rejects.toMatchObject(unavailable)
+    const reason = expect.stringMatching(
+      `^Redis at 127.0.0.1:${redis.port} does not answer: .*[^.]\\. See that it runs`,
+    ) as string
+    await expect(open(redis.url.replace('//', '//:s3cret@'), 300).look()).rejects.toMatchObject({ message: reason })
+    await expect(examineRedis(redis.url, 300)).rejects.toMatchObject({ message: reason })
     redis.resume()
     expect(await asserted(a)).toEqual(['1 a 0 4'])
   })

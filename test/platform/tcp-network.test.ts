@@ -18,7 +18,7 @@ describe('what may be used', () => {
       const network = new TcpNetwork()
       const wrong = {
         code: 'BadDefinition',
-        message: expect.stringMatching(/`secrets`.*`tls`.*127\.0\.0\.1/) as string,
+        message: expect.stringMatching(/`network\.secrets`.*PENHOLD_SECRETS.*`network\.tls`.*127\.0\.0\.1/) as string,
       }
       await expect(
         network.listen(
@@ -46,9 +46,16 @@ describe('what may be used', () => {
   })
 
   test('no secret that is too short', () => {
-    const wrong = expect.objectContaining({ code: 'BadDefinition' }) as Error
-    expect(() => new TcpNetwork({ secrets: [SECRET, 'short'] })).toThrow(wrong)
-    expect(() => new TcpNetwork({ secrets: [new Uint8Array(31)] })).toThrow(wrong)
+    const wrong = (text: string): Error =>
+      expect.objectContaining({ code: 'BadDefinition', message: expect.stringContaining(text) as string }) as Error
+    expect(() => new TcpNetwork({ secrets: [SECRET, 'short'] })).toThrow(wrong('network.secrets[1] has 5 bytes'))
+    expect(() => new TcpNetwork({ secrets: [new Uint8Array(31)] })).toThrow(
+      wrong("make one with 'openssl rand -hex 32'"),
+    )
+    expect(() => new TcpNetwork({ secrets: SECRET as never })).toThrow(wrong('network.secrets is no list'))
+    expect(() => new TcpNetwork({ secrets: [undefined] as never })).toThrow(
+      wrong('secrets[0] is neither text nor bytes'),
+    )
   })
 })
 
