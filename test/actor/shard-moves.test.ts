@@ -201,3 +201,15 @@ test('a worker that nobody asks learns all the same that its shards have another
   await turns(20)
   expect(before.log.ownedShards.map(({ shard }) => shard)).toEqual([0])
 })
+
+test('whoever has lost a shard is told so, also when it is a take-over of others that finds out', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  const lost: number[] = []
+  const before = await open(disk, clock, { own: [0], onLost: (shards) => lost.push(...shards) })
+  await open(disk, clock, { own: [0] })
+  await before.worker.moves.takeOver([1])
+  clock.advance(500)
+  await turns(20)
+  expect(before.log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+  expect(lost).toEqual([0])
+})
