@@ -365,12 +365,13 @@ export class Ownership {
   /** Which of these were taken over in vain, and may not be so by another node. Damage and a full disk are everybody's. */
   async #noteUnable(handle: ShardWorker, shards: readonly number[]): Promise<void> {
     const status = await handle.status().catch(() => undefined)
-    const codes = new Map(status?.refused.map(({ shard, code }) => [shard, code]))
+    const refusals = new Map(status?.refused.map((refusal) => [refusal.shard, refusal]))
     const unable = shards.filter((shard) => {
       const arrival = this.#arriving.get(shard)
       if (arrival === undefined || this.#workers.get(arrival.worker) !== handle) return false
-      const code = codes.get(shard)
-      return code === undefined ? arrival.tries >= TRIES_MAX : code !== 'LogCorrupt'
+      const refusal = refusals.get(shard)
+      if (refusal?.isDamaged === true) return false
+      return refusal?.code === 'BadDefinition' || arrival.tries >= TRIES_MAX
     })
     for (const shard of unable) this.#unable.add(shard)
     if (unable.length > 0) void this.#beat({ isFirst: false })
