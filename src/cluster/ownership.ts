@@ -272,7 +272,7 @@ export class Ownership {
     if (served !== undefined && member !== this.#options.member.id && epoch > served.epoch) this.#served.delete(shard)
   }
 
-  /** Leaves what this node could not take over to those to whom the ring gives it for that. */
+  /** Leaves what this node could not take over to those to whom the ring gives it for that, though it may not reach them. */
   #decline(view: View, ring: readonly string[]): void {
     const { events, member: self } = this.#options
     const declined = this.#mine(view).flatMap(({ shard, worker }) => {
@@ -423,9 +423,9 @@ export class Ownership {
    * beat, or for as long as the store is away.
    */
   #isKnown(member: string): boolean {
-    const { clock, ttlMs, events } = this.#options
+    const { clock, ttlMs } = this.#options
     const since = this.#knownSince.get(member) ?? Number.POSITIVE_INFINITY
-    return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL && events.reaches(member)
+    return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL
   }
 
   /** Gives up what the ring gives to others. */
@@ -434,7 +434,8 @@ export class Ownership {
     const moves: { shard: number; from: number; to: { member: string; worker: number } }[] = []
     for (const { shard, worker } of this.#served.values()) {
       const to = parseOwner(ring[shard]!)
-      const isStaying = to.member === self ? to.worker === worker : !this.#isKnown(to.member)
+      const isReady = this.#isKnown(to.member) && this.#options.events.reaches(to.member)
+      const isStaying = to.member === self ? to.worker === worker : !isReady
       if (isStaying || this.#leaving.has(shard)) continue
       // One that hangs in it holds up nobody else's.
       const under = [...this.#leaving.values(), ...moves.map(({ from }) => from)].filter((from) => from === worker)

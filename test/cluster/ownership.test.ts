@@ -102,3 +102,12 @@ test('a node that wants no shards any more asks for none that it wanted before',
   await beat()
   expect(beats.at(-1)).toMatchObject({ member: { state: 'draining' }, want: [] })
 })
+
+test('what cannot be served here is left to whoever can also where this node does not reach it', async () => {
+  const { store, state, beats, beat } = await start({ shards: 4, refused: [2] })
+  store.others = [OTHER]
+  state.reaches = false
+  for (let i = 0; i < 5; i += 1) await beat()
+  const released = beats.flatMap(({ release }) => release)
+  expect(released).toEqual([{ shard: 2, to: { member: OTHER.id, worker: 0 } }])
+})
