@@ -21,6 +21,8 @@ export interface ShardMovesOptions {
   readonly kinds: ReadonlyMap<string, Kind>
   /** Answers whoever still waits for an aggregate of these shards, and lets the actors go. */
   readonly dropShards: (shards: readonly number[]) => void
+  /** Somebody else has claimed shards that whoever counts on them may take for owned here. */
+  readonly onLost: (shards: readonly number[]) => void
 }
 
 /** Shards on their way out, and the messages to them that are not answered yet. */
@@ -76,9 +78,11 @@ export class ShardMoves {
   }
 
   async #takeOver(shards: readonly number[]): Promise<readonly number[]> {
-    const { log, committer, kinds, dropShards } = this.#options
+    const { log, committer, kinds, dropShards, onLost } = this.#options
     // What somebody else has claimed unnoticed is not owned any more.
-    dropShards(await log.lostShards())
+    const lost = await log.lostShards()
+    dropShards(lost)
+    if (lost.length > 0) onLost(lost)
     const wanted = shards.filter((shard) => log.epochOf(shard) === 0)
     const opened = (await log.inherit(wanted)).map(async (inheritance) => {
       await committer.write(() => log.open(inheritance))

@@ -113,6 +113,7 @@ export class Worker {
       actors: this.#actors,
       kinds: this.#kinds,
       dropShards: (shards) => this.#dropShards(shards),
+      onLost: options.onLost,
     })
     this.#passivation = new Passivation(options.clock, this.#actors, options.limits)
   }

@@ -8,7 +8,14 @@ export interface ShardWorker {
   takeOver(shards: readonly number[]): Promise<readonly { shard: number; epoch: number }[] | undefined>
   prepareRelease(): Promise<void>
   release(shards: readonly number[], ms: number): Promise<void>
-  status(): Promise<{ readonly refused: readonly { readonly shard: number; readonly code: string }[] } | undefined>
+  status(): Promise<{ readonly refused: readonly RefusedShard[] } | undefined>
+}
+
+export interface RefusedShard {
+  readonly shard: number
+  readonly code: string
+  /** Its files are damaged, which is the same for everybody. */
+  readonly isDamaged: boolean
 }
 
 export interface OwnershipOptions {

@@ -272,7 +272,7 @@ export class Ownership {
     if (served !== undefined && member !== this.#options.member.id && epoch > served.epoch) this.#served.delete(shard)
   }
 
-  /** Leaves what this node could not take over to those to whom the ring gives it for that. */
+  /** Leaves what this node could not take over to those to whom the ring gives it for that, though it may not reach them. */
   #decline(view: View, ring: readonly string[]): void {
     const { events, member: self } = this.#options
     const declined = this.#mine(view).flatMap(({ shard, worker }) => {
@@ -365,12 +365,13 @@ export class Ownership {
   /** Which of these were taken over in vain, and may not be so by another node. Damage and a full disk are everybody's. */
   async #noteUnable(handle: ShardWorker, shards: readonly number[]): Promise<void> {
     const status = await handle.status().catch(() => undefined)
-    const codes = new Map(status?.refused.map(({ shard, code }) => [shard, code]))
+    const refusals = new Map(status?.refused.map((refusal) => [refusal.shard, refusal]))
     const unable = shards.filter((shard) => {
       const arrival = this.#arriving.get(shard)
       if (arrival === undefined || this.#workers.get(arrival.worker) !== handle) return false
-      const code = codes.get(shard)
-      return code === undefined ? arrival.tries >= TRIES_MAX : code !== 'LogCorrupt'
+      const refusal = refusals.get(shard)
+      if (refusal?.isDamaged === true) return false
+      return refusal?.code === 'BadDefinition' || arrival.tries >= TRIES_MAX
     })
     for (const shard of unable) this.#unable.add(shard)
     if (unable.length > 0) void this.#beat({ isFirst: false })
@@ -422,9 +423,9 @@ export class Ownership {
    * beat, or for as long as the store is away.
    */
   #isKnown(member: string): boolean {
-    const { clock, ttlMs, events } = this.#options
+    const { clock, ttlMs } = this.#options
     const since = this.#knownSince.get(member) ?? Number.POSITIVE_INFINITY
-    return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL && events.reaches(member)
+    return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL
   }
 
   /** Gives up what the ring gives to others. */
@@ -433,7 +434,8 @@ export class Ownership {
     const moves: { shard: number; from: number; to: { member: string; worker: number } }[] = []
     for (const { shard, worker } of this.#served.values()) {
       const to = parseOwner(ring[shard]!)
-      const isStaying = to.member === self ? to.worker === worker : !this.#isKnown(to.member)
+      const isReady = this.#isKnown(to.member) && this.#options.events.reaches(to.member)
+      const isStaying = to.member === self ? to.worker === worker : !isReady
       if (isStaying || this.#leaving.has(shard)) continue
       // One that hangs in it holds up nobody else's.
       const under = [...this.#leaving.values(), ...moves.map(({ from }) => from)].filter((from) => from === worker)

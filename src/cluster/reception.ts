@@ -13,7 +13,7 @@ import { isBeyondBounds, type Connection } from './network.ts'
 export interface ReceptionOptions {
   /** What is served here now. */
   readonly serving: () => readonly ServedShard[]
-  /** Whether a node works on the very data that this one does, and not on a copy. */
+  /** Whether a node works on the very data that this one does, and not on a copy. Throws where that cannot be seen. */
   readonly shares: (member: string) => boolean
   /** A node has given up shards for workers of this one. */
   readonly onHanded: (shards: readonly HandedShard[]) => void
@@ -112,11 +112,21 @@ export class Reception {
   /** Before anything else, so that a node that is about to join hears of it in time. One of version 1 would not understand. */
   #tellOfCopy(connection: Connection): void {
     const { peer, protocol } = connection
-    if (peer.role !== 'node' || protocol < 2 || this.#options.shares(peer.member)) return
+    if (peer.role !== 'node' || protocol < 2 || !this.#isOnCopy(peer.member)) return
     this.#options.onWarning(
       `the node ${peer.member} works on a copy of this data: what either writes the other does not see. Give all nodes one data directory.`,
     )
     connection.send(encodeControl({ kind: 'other-data' }))
+  }
+
+  /** Not so where it cannot be seen: what is the matter with the directory, the workers tell. */
+  #isOnCopy(member: string): boolean {
+    try {
+      return !this.#options.shares(member)
+    } catch (error) {
+      this.#options.onWarning(`whether the node ${member} works on the same data cannot be seen: ${String(error)}`)
+      return false
+    }
   }
 
   /** One answer a caller at a time: what it asks meanwhile is answered by that. */

@@ -13,7 +13,7 @@ import { formatId } from '../log/identity.ts'
 import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
 import type { Link } from './link.ts'
 import { Routes, type Lane, type Parcel } from './routes.ts'
-import { readReplies, type NumberedReply, type OutgoingMessage, type Unsent } from './wire.ts'
+import { NO_EPOCH, readReplies, type NumberedReply, type OutgoingMessage, type Unsent } from './wire.ts'
 
 export interface RouterOptions {
   readonly clock: Clock
@@ -56,6 +56,8 @@ interface Pending extends Parcel {
 
 const REQUEST_MAX = 2 ** 32 - 1
 const SWEEP_MS = 100
+/** After so long, or half of the time that its caller gives it, whoever holds a shard's lease is asked why. */
+const PATIENCE_MS = 2_000
 /** A question that was under way to so many workers when their threads ended is not sent to another. */
 const THREADS_ENDED_MAX = 2
 
@@ -133,6 +135,16 @@ export class Router {
     this.#routes.assign(shard, owner, epoch)
   }
 
+  /**
+   * The worker has the shard's lease and is not known to serve it. What waits for an owner for long is sent there: it may
+   * be refused, with the reason; it is not taken up.
+   */
+  suggest(shard: number, owner: string): void {
+    const { lane, epoch, held } = this.#routes.route(shard)
+    const isOpen = lane?.link === undefined || epoch === NO_EPOCH
+    if (isOpen && this.#isLate(held)) this.#routes.assign(shard, owner, NO_EPOCH)
+  }
+
   /** The worker can be reached through this link from now on. What waits for it is sent, in order. */
   attach(owner: string, link: Link, protocol?: number): void {
     this.#routes.attach(owner, link, protocol)
@@ -198,6 +210,15 @@ export class Router {
     this.#isClosed = true
     for (const [request, pending] of this.#pending) this.fail(request, nodeClosed(outcomeOf(pending)))
     for (const owner of this.#routes.attached) this.detach(owner)
+  }
+
+  #isLate(held: ReadonlySet<Parcel>): boolean {
+    const now = this.#options.clock.monotonic()
+    for (const { message } of held) {
+      const { deadline, timeoutMs } = this.#pending.get(message.request)!
+      if (now - (deadline - timeoutMs) >= Math.min(PATIENCE_MS, timeoutMs / 2)) return true
+    }
+    return false
   }
 
   /** Numbers are 32 bits on the wire; one that is still waited for is passed over when they begin anew. */

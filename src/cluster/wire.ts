@@ -34,6 +34,9 @@ const FLAGS_ALL = 31
 /** The newest version of all this that nodes speak with each other; they speak the one before as well (docs/wire.md). */
 export const PROTOCOL_VERSION = 2
 
+/** In it nobody ever owns a shard: what carries it is only asked why the shard is not served. */
+export const NO_EPOCH: number = 2 ** 32 - 1
+
 /** From this version on a message says which epoch it is meant for. */
 const WITH_EPOCH = 2
 

@@ -29,6 +29,11 @@ export function isLogCorrupt(error: unknown): error is PenholdError {
   return error instanceof PenholdError && error.code === 'LogCorrupt'
 }
 
+/** What is in a file is not what was written, which is so for whoever reads it; not that it cannot be read from here. */
+export function isDamage(error: PenholdError): boolean {
+  return isLogCorrupt(error) && !isFileFailure(error.cause)
+}
+
 export function storageFull(cause: unknown): PenholdError {
   return new PenholdError(
     'StorageFull',

@@ -213,7 +213,11 @@ export class ClusterSide {
     // A store that settles has forgotten members that have not beaten since, and serve as before.
     this.#peers.update(others, { areAll: !isSettling })
     for (const { shard, member, worker, epoch } of leases) {
-      if (member !== this.#options.ports.id) this.#directory.learn(shard, ownerName(member, worker), epoch)
+      const owner = ownerName(member, worker)
+      // What this node serves itself it knows better.
+      const isTold = member !== this.#options.ports.id && epoch > 0
+      if (isTold) this.#directory.learn(shard, owner, epoch)
+      else this.#options.router.suggest(shard, owner)
     }
   }
 

@@ -198,7 +198,9 @@ export class RunningClient implements Client, RefHost {
     // A store that settles has forgotten members that have not beaten since, and serve as before.
     this.#peers.update(members, { areAll: !view.isSettling })
     for (const { shard, member, worker, epoch } of view.leases) {
-      this.#directory.learn(shard, ownerName(member, worker), epoch)
+      const owner = ownerName(member, worker)
+      if (epoch > 0) this.#directory.learn(shard, owner, epoch)
+      else this.#router.suggest(shard, owner)
     }
   }
 

@@ -50,7 +50,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #charges: Charge[] = []
   #restarts = 0
-  #isClosing = false
+  readonly #closing = new AbortController()
   #stopWatching: Cancel = () => undefined
 
   constructor(options: SupervisorOptions) {
@@ -92,9 +92,9 @@ export class Supervisor {
     return Promise.all(this.#charges.map(async ({ handle }) => handle?.status()))
   }
 
-  /** Closes the workers, and ends those that take longer than `stopMs`. */
+  /** Closes the workers, and ends those that take longer than `stopMs`; what has not started is not waited for. */
   async close(stopMs: number): Promise<void> {
-    this.#isClosing = true
+    this.#closing.abort()
     this.#stopWatching()
     await Promise.all(
       this.#charges.map(async (charge) => {
@@ -121,8 +121,9 @@ export class Supervisor {
       onWarning,
       onEnd: (reason, what) => this.#ended(charge, handle, { reason, what }),
       onLost: (shards) => this.#options.onLost?.(charge.worker, shards),
+      unwanted: this.#closing.signal,
     })
-    if (this.#isClosing) return handle.terminate()
+    if (this.#closing.signal.aborted) return handle.terminate()
     charge.handle = handle
     charge.servingSince = clock.monotonic()
     charge.seen = { count: -1, since: charge.servingSince }
@@ -168,7 +169,7 @@ export class Supervisor {
     handle: WorkerHandle,
     why: { readonly reason: string; readonly isBlamed: boolean },
   ): Promise<void> {
-    if (charge.handle !== handle || this.#isClosing) return
+    if (charge.handle !== handle || this.#closing.signal.aborted) return
     const { router, clock, onWarning } = this.#options
     charge.handle = undefined
     router.detach(this.#options.ownerOf(charge.worker))
@@ -186,11 +187,12 @@ export class Supervisor {
   async #restart(charge: Charge): Promise<void> {
     for (;;) {
       if (charge.failures > 1) await this.#pause(Math.min(RESTART_MS_MAX, 100 * 2 ** (charge.failures - 2)))
-      if (this.#isClosing) return
+      if (this.#closing.signal.aborted) return
       try {
         await this.#startCharge(charge)
         return
       } catch (error) {
+        if (this.#closing.signal.aborted) return
         charge.failures += 1
         const message = error instanceof PenholdError ? error.message : String(error)
         this.#options.onWarning(`worker ${charge.worker} could not be started and is tried again: ${message}`)
@@ -207,7 +209,7 @@ export class Supervisor {
     const { clock, handlerMs } = this.#options
     this.#stopWatching = clock.after(handlerMs / CHECKS_PER_TIMEOUT, () => {
       for (const charge of this.#charges) this.#check(charge)
-      if (!this.#isClosing) this.#watch()
+      if (!this.#closing.signal.aborted) this.#watch()
     })
   }
 

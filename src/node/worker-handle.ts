@@ -8,7 +8,7 @@ import type { Clock } from '../log/clock.ts'
 import type { ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
-import { startThread } from '../platform/thread.ts'
+import { startThread, type Thread } from '../platform/thread.ts'
 import type { ClusterConfig, Overrides } from './config.ts'
 import { createProgressMemory, readProgress, type ProgressReading } from './progress.ts'
 import { hostWorker, type WorkerHost, type WorkerStatus } from './worker-host.ts'
@@ -69,6 +69,8 @@ export interface WorkerEvents {
   readonly onLost: (shards: readonly number[]) => void
   /** The worker is of no use any more, and was not asked to end. `ended` is left out where that is not known. */
   readonly onEnd: (reason: string, ended?: Ended) => void
+  /** The worker is not wanted any more: one that has not started yet is given up, where it is a thread. */
+  readonly unwanted?: AbortSignal
 }
 
 /** What of a worker has come to its end first. */
@@ -82,10 +84,28 @@ export interface ThreadedOptions {
 }
 
 /** Starts a worker on a thread; resolves when it serves. */
-export function startThreaded(options: ThreadedOptions, events: WorkerEvents): Promise<WorkerHandle> {
+export async function startThreaded(options: ThreadedOptions, events: WorkerEvents): Promise<WorkerHandle> {
+  const { unwanted } = events
+  let giveUp = (): void => undefined
+  try {
+    const onThread = (thread: Thread): void => {
+      giveUp = () => void thread.terminate()
+      unwanted?.addEventListener('abort', giveUp)
+      if (unwanted?.aborted === true) giveUp()
+    }
+    return await startOnThread(options, { ...events, onThread })
+  } finally {
+    unwanted?.removeEventListener('abort', giveUp)
+  }
+}
+
+interface ThreadedEvents extends WorkerEvents {
+  readonly onThread: (thread: Thread) => void
+}
+
+function startOnThread(options: ThreadedOptions, events: ThreadedEvents): Promise<WorkerHandle> {
   const memory = createProgressMemory()
-  const { configUrl, overrides, clusterId, shards } = options
-  const data: ThreadData = { configUrl: configUrl.href, overrides, clusterId, shards, progress: memory }
+  const data: ThreadData = { ...options, configUrl: options.configUrl.href, progress: memory }
   return new Promise((resolve, reject) => {
     let phase: 'starting' | 'serving' | 'ending' = 'starting'
     const calls = new Calls((message) => thread.post(message))
@@ -113,6 +133,7 @@ export function startThreaded(options: ThreadedOptions, events: WorkerEvents): P
       },
       onEnd: (error) => end(String(error), 'thread'),
     })
+    events.onThread(thread)
     const handle: Omit<WorkerHandle, 'position'> = {
       link: thread.link,
       progress: () => readProgress(memory),

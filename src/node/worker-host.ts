@@ -7,9 +7,10 @@ import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
 import { BadFrame } from '../cluster/frame.ts'
+import type { RefusedShard } from '../cluster/ownership-ports.ts'
 import { PROTOCOL_VERSION, readMessages } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
-import { isOutOfRoom } from '../log/error.ts'
+import { isDamage, isOutOfRoom } from '../log/error.ts'
 import { Log, type Lag, type ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
@@ -58,7 +59,7 @@ export interface WorkerStatus {
   /** The journal's file is where others look for it; not so where its volume was taken away. */
   readonly isInPlace: boolean
   /** Shards that cannot be opened, with the reason: `LogCorrupt`, or `BadDefinition` for events that nothing here can read. */
-  readonly refused: readonly { readonly shard: number; readonly code: string; readonly reason: string }[]
+  readonly refused: readonly (RefusedShard & { readonly reason: string })[]
   /** Segments of former owners that end in the middle of a batch, and indexes that had to be made again. */
   readonly tornTails: number
   readonly indexesRebuilt: number
@@ -122,7 +123,9 @@ function statusOf(log: Log, { activeActors }: Worker): WorkerStatus {
     lag: log.lag,
     isFull: log.isFull,
     isInPlace: log.isInPlace,
-    refused: [...log.refusedShards].map(([shard, { code, message }]) => ({ shard, code, reason: message })),
+    refused: [...log.refusedShards].map(([shard, error]) => {
+      return { shard, code: error.code, reason: error.message, isDamaged: isDamage(error) }
+    }),
     tornTails: log.found.tornTails.size,
     indexesRebuilt: log.found.indexesRebuilt,
     activeActors,

@@ -19,6 +19,8 @@ export interface SimulatedClusterOptions {
   readonly config: ClusterConfig
   /** When the first node starts at each place. */
   readonly joinsAtMs: readonly number[]
+  /** A place whose nodes have another config until then; the last of these is killed. */
+  readonly older?: { readonly place: number; readonly config: ClusterConfig; readonly untilMs: number } | undefined
   /** Puts something around the storage of every worker. */
   readonly wrapStorage?: (storage: Storage, disk: SimulatedDisk) => Storage
 }
@@ -37,6 +39,8 @@ export type ClusterFault =
           readonly byMs: number
           readonly forMs: number
         }
+      /** Workers end, and none starts for a while. */
+      | { readonly kind: 'refuse-workers'; readonly place: number; readonly forMs: number }
       | { readonly kind: 'reset-connections'; readonly from: number; readonly to: number }
       | { readonly kind: 'refuse-connections'; readonly place: number; readonly forMs: number }
       | { readonly kind: 'leases-away'; readonly forMs: number }
@@ -63,6 +67,8 @@ interface Place {
   isStopped: boolean
   /** How long a fault inside of a call stops it. */
   stopMs: number
+  /** No worker starts before. */
+  workersFromMs: number
 }
 
 const LEASE_MS = 900
@@ -105,8 +111,11 @@ export class SimulatedCluster {
       phase: 'starting',
       isStopped: false,
       stopMs: 0,
+      workersFromMs: 0,
     }))
     for (const [i, place] of this.#places.entries()) this.#startIn(place, options.joinsAtMs[i]!)
+    const { older } = options
+    if (older !== undefined) this.#later(older.untilMs, () => this.#kill(this.#place(older.place)))
   }
 
   /** A node that somebody might talk to, whatever it can do for them; those that cling to theirs also when it stands still. */
@@ -145,6 +154,7 @@ export class SimulatedCluster {
     this.#network.latencyMs = LATENCY_MS
     this.#network.heal()
     for (const place of this.#places) {
+      place.workersFromMs = 0
       place.node?.forgetFaults()
       this.#wake(place)
     }
@@ -175,6 +185,11 @@ export class SimulatedCluster {
       }
       case 'kill-worker':
         return this.#place(fault.place).node?.killWorker(fault.worker)
+      case 'refuse-workers': {
+        const place = this.#place(fault.place)
+        place.workersFromMs = this.kernel.now + fault.forMs
+        return place.node?.killWorkers()
+      }
       case 'stop-worker':
         return this.#place(fault.place).node?.stopWorker(fault.worker, fault.forMs)
       case 'strike-step': {
@@ -289,7 +304,7 @@ export class SimulatedCluster {
 
   #createNode(place: Place): SimulatedNode {
     const { kernel, disk, random } = this
-    const { config, wrapStorage } = this.#options
+    const { wrapStorage } = this.#options
     const { name } = place
     return new SimulatedNode({
       kernel,
@@ -297,8 +312,9 @@ export class SimulatedCluster {
       disk,
       network: this.#network,
       machine: place.machine,
-      config: { ...config, onWarning: (message) => this.warnings.push(message) },
+      config: { ...this.#configOf(place), onWarning: (message) => this.warnings.push(message) },
       diskMs: () => this.#diskMs,
+      startsWorkers: () => kernel.now >= place.workersFromMs,
       onStruck: (fault) => (fault === 'kill' ? this.#kill(place) : this.#stop(place, place.stopMs)),
       wrapStorage: (storage) => wrapStorage?.(storage, disk) ?? storage,
       cluster: (main) => ({
@@ -314,6 +330,12 @@ export class SimulatedCluster {
         isNew: ![...disk.folders].some((folder) => folder.startsWith('shards/')),
       }),
     })
+  }
+
+  #configOf(place: Place): ClusterConfig {
+    const { config, older } = this.#options
+    const isOlder = older !== undefined && this.#place(older.place) === place && this.kernel.now < older.untilMs
+    return isOlder ? older.config : config
   }
 
   /** Ends the node in good order; resolves when it is gone, or was killed before. */

@@ -26,6 +26,8 @@ export interface SimulatedNodeOptions {
   readonly diskMs: () => number
   /** Puts something around the storage: how mutants come in. */
   readonly wrapStorage: (storage: Storage) => Storage
+  /** Whether a worker that is to start can; left out where each does. */
+  readonly startsWorkers?: () => boolean
   /** A fault stops or kills the node in the middle of a call. */
   readonly onStruck: (fault: 'stop' | 'kill') => void
   /** What makes it one of several; its main thread is the one that hears of everything. */
@@ -109,6 +111,11 @@ export class SimulatedNode {
     this.#endThread(this.#workers[which % Math.max(1, this.#workers.length)])
   }
 
+  /** All of its workers' threads end. */
+  killWorkers(): void {
+    for (const worker of this.#workers) this.#endThread(worker)
+  }
+
   /** One of its workers' threads stands still for a while: a long collection of garbage, say. */
   stopWorker(which: number, forMs: number): void {
     const worker = this.#workers[which % Math.max(1, this.#workers.length)]
@@ -142,7 +149,8 @@ export class SimulatedNode {
   }
 
   #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {
-    const { kernel, machine, disk, network, random, config } = this.#options
+    const { kernel, machine, disk, network, random, config, startsWorkers } = this.#options
+    if (startsWorkers?.() === false) return Promise.reject(new Error('no worker can start'))
     const thread = new SimulatedThread(kernel, machine)
     const storage = new SimulatedStorage(
       disk,

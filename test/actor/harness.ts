@@ -28,6 +28,7 @@ interface Options {
   readonly segmentBytes?: number
   readonly own?: readonly number[]
   readonly onBroken?: (error: unknown) => void
+  readonly onLost?: (shards: readonly number[]) => void
 }
 
 function rethrow(error: unknown): never {
@@ -59,6 +60,7 @@ export async function open(
     segmentBytes = 4096,
     own = [0, 1],
     onBroken = rethrow,
+    onLost = () => undefined,
   }: Options = {},
 ): Promise<Harness> {
   const storage = new SimulatedStorage(disk, plan)
@@ -74,7 +76,7 @@ export async function open(
     limits: { ...DEFAULT_ACTOR_LIMITS, ...limits },
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: (message) => warnings.push(message),
-    onLost: () => undefined,
+    onLost,
     onBroken,
   })
   let lastId = 0

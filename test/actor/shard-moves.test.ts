@@ -6,6 +6,8 @@ import { RecordKind } from '../../src/log/record.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { defineAggregate } from '../../src/aggregate/aggregate.ts'
+import { Account } from '../account.ts'
 import { deposit, open, type Harness } from './harness.ts'
 
 const ACCOUNTS = ['account/0', 'account/1', 'account/2', 'account/3']
@@ -200,4 +202,52 @@ test('a worker that nobody asks learns all the same that its shards have another
   clock.advance(500)
   await turns(20)
   expect(before.log.ownedShards.map(({ shard }) => shard)).toEqual([0])
+})
+
+test('whoever has lost a shard is told so, also when it is a take-over of others that finds out', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  const lost: number[] = []
+  const before = await open(disk, clock, { own: [0], onLost: (shards) => lost.push(...shards) })
+  await open(disk, clock, { own: [0] })
+  await before.worker.moves.takeOver([1])
+  clock.advance(500)
+  await turns(20)
+  expect(before.log.ownedShards.map(({ shard }) => shard)).toEqual([1])
+  expect(lost).toEqual([0])
+})
+
+/** The account before anybody could withdraw. */
+const OlderAccount = defineAggregate({
+  type: Account.type,
+  initialState: (): { balance: number } => ({ balance: 0 }),
+  events: {
+    MoneyDeposited: (state, { amount }: { amount: number }) => ({ balance: state.balance + amount }),
+  },
+  commands: { deposit: (_state, { amount }: { amount: number }, { emit }) => emit.MoneyDeposited({ amount }) },
+  queries: { balance: (state) => state.balance },
+})
+
+test('a shard with events that nothing here can read is refused alone, and whoever asks for it is sent on once it is given up', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  // Each in a journal of its own, and nothing of it is carried: which event types there are is known of whole segments.
+  const [first, second] = [await open(disk, clock, { own: [0] }), await open(disk, clock, { own: [1] })]
+  const shardOf = (account: string): number => first.log.placement.stream(account).shard
+  const [readable, unreadable] = [0, 1].map((shard) => ACCOUNTS.find((account) => shardOf(account) === shard)!)
+  await first.ask(deposit(readable!, 1))
+  await second.ask(deposit(unreadable!, 2))
+  await second.ask({ stream: unreadable!, name: 'withdraw', payload: { amount: 1 } })
+  await second.ask(deposit(unreadable!, 1))
+  const older = await open(disk, clock, { own: [], aggregates: [OlderAccount] })
+  expect(await older.worker.moves.takeOver([0, 1])).toEqual([0])
+  expect([...older.log.refusedShards].map(([shard, { code }]) => [shard, code])).toEqual([[1, 'BadDefinition']])
+  expect(await older.query(readable!, 'balance')).toEqual({ kind: 'answered', value: 1 })
+  const refusal = { kind: 'failed', failure: { code: 'BadDefinition', outcome: 'none' } }
+  expect(await older.query(unreadable!, 'balance')).toMatchObject(refusal)
+  expect(await older.ask(deposit(unreadable!, 1))).toMatchObject(refusal)
+  await older.worker.moves.release([1], 0)
+  expect(older.log.refusedShards.size).toBe(0)
+  expect(await older.query(unreadable!, 'balance')).toEqual({ kind: 'elsewhere', shard: 1 })
+  expect(await older.query(readable!, 'balance')).toEqual({ kind: 'answered', value: 1 })
+  const again = await open(disk, clock)
+  expect(await again.query(unreadable!, 'balance')).toEqual({ kind: 'answered', value: 2 })
 })

@@ -90,12 +90,13 @@ test('what is for a worker is written in the version that both ends speak', asyn
 })
 
 /** A caller for control, and what it is told. */
-function callForControl(reception: Reception) {
+function callForControl(reception: Reception, greeting: Partial<Greeting> = { role: 'client' }) {
   const told: ControlMessage[] = []
   const state = { isClosed: false }
   let receive: (frame: Uint8Array<ArrayBuffer>) => void = () => undefined
   const connection: Partial<Connection> = {
-    peer: { purpose: 'control', role: 'client' } as Greeting,
+    peer: { purpose: 'control', ...greeting } as Greeting,
+    protocol: 2,
     send: (frame) => void told.push(decodeControl(frame)),
     onFrame: (callback) => void (receive = callback),
     onClose: () => undefined,
@@ -105,9 +106,9 @@ function callForControl(reception: Reception) {
   return { told, state, say: (message: ControlMessage) => receive(Uint8Array.from(encodeControl(message))) }
 }
 
-function receptionThat(measure: () => Promise<NodeMeasure>) {
+function receptionThat(measure: () => Promise<NodeMeasure>, shares = (_member: string): boolean => true) {
   const warnings: string[] = []
-  const options = { serving: () => [], shares: () => true, onHanded: () => undefined, onDrain: () => undefined }
+  const options = { serving: () => [], shares, onHanded: () => undefined, onDrain: () => undefined }
   return { warnings, reception: new Reception({ ...options, measure, onWarning: (text) => warnings.push(text) }) }
 }
 
@@ -138,4 +139,19 @@ test('a measure that fails ends that connection, and nothing else', async () => 
   expect(state.isClosed).toBe(true)
   expect(told).toHaveLength(1)
   expect(warnings).toHaveLength(1)
+})
+
+test('a node that works on a copy of the data is told so first; where that cannot be seen, it is let in with a warning', async () => {
+  const measure = async (): Promise<NodeMeasure> => ({ workers: [], shards: [] })
+  const told = (reception: Reception, role: Greeting['role'] = 'node'): string[] =>
+    callForControl(reception, { role, member: 'b' }).told.map(({ kind }) => kind)
+  const onCopy = receptionThat(measure, (member) => member !== 'b')
+  expect(told(onCopy.reception)).toEqual(['other-data', 'serving'])
+  expect(told(onCopy.reception, 'client')).toEqual(['serving'])
+  expect(onCopy.warnings).toHaveLength(1)
+  const blind = receptionThat(measure, () => {
+    throw new Error('EIO')
+  })
+  expect(told(blind.reception)).toEqual(['serving'])
+  expect(blind.warnings).toEqual([expect.stringContaining('EIO')])
 })

@@ -1,8 +1,12 @@
 import { expect, test } from 'vitest'
+import { toFailure } from '../../src/actor/error.ts'
+import type { Reply } from '../../src/actor/message.ts'
 import type { PenholdError } from '../../src/aggregate/error.ts'
+import { FrameWriter } from '../../src/cluster/frame.ts'
 import { Router } from '../../src/cluster/router.ts'
 import { createLinkPair, type Link } from '../../src/cluster/link.ts'
-import { outgoing, PROTOCOL_VERSION, readMessages, type Unsent } from '../../src/cluster/wire.ts'
+import { NO_EPOCH, outgoing, PROTOCOL_VERSION, readMessages, writeReply, type Unsent } from '../../src/cluster/wire.ts'
+import { logCorrupt } from '../../src/log/error.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
@@ -136,4 +140,63 @@ test('what was not written when its worker went away is sent to the next one as 
     { request: 1, isFresh: false, isAgain: true },
     { request: 2, isFresh: true, isAgain: false },
   ])
+})
+
+test('what waits long for an owner is sent to whoever has the lease, who may say why not, and takes nothing up', async () => {
+  const clock = new SimulatedClock()
+  const router = new Router({
+    shards: 1,
+    clock,
+    underWayMax: 2,
+    timeoutMs: 10_000,
+    onBadFrame: () => undefined,
+    onElsewhere: () => undefined,
+  })
+  const [near, far] = createLinkPair(clock)
+  const epochs: number[] = []
+  let reply: Reply = { kind: 'elsewhere', shard: 0 }
+  far.onFrame((frame) => {
+    const answers = new FrameWriter()
+    for (const { epoch, request } of readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })) {
+      epochs.push(epoch)
+      writeReply(answers, request, reply)
+    }
+    far.send(answers.take())
+  })
+  router.attach('a/0', near)
+  const told: unknown[] = []
+  const ask = (): void => {
+    const reject = ({ code, outcome }: PenholdError): void => void told.push([code, outcome])
+    const resolve = (answer: Reply): void =>
+      void told.push(answer.kind === 'failed' ? answer.failure.code : answer.kind)
+    router.send(0, command(), { resolve, reject })
+  }
+  const suggest = async (): Promise<void> => {
+    router.suggest(0, 'a/0')
+    await settled()
+    await settled()
+  }
+  ask()
+  ask()
+  await suggest()
+  expect(epochs).toEqual([])
+  ask()
+  expect(told).toEqual([['MailboxFull', 'none']])
+  clock.advance(2_000)
+  await suggest()
+  expect(epochs).toEqual([NO_EPOCH, NO_EPOCH])
+  expect([router.underWay, told.length]).toEqual([2, 1])
+  reply = { kind: 'failed', failure: toFailure(logCorrupt('a file', 0, 'it is not what was written')) }
+  await suggest()
+  expect(told.slice(1)).toEqual(['LogCorrupt', 'LogCorrupt'])
+  // From here on nobody need wait to be told.
+  ask()
+  await settled()
+  await settled()
+  expect(told.slice(3)).toEqual(['LogCorrupt'])
+  router.assign(0, 'a/0', 7)
+  await suggest()
+  ask()
+  await settled()
+  expect(epochs.at(-1)).toBe(7)
 })

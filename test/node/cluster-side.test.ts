@@ -26,7 +26,7 @@ async function startSide(refusing: readonly number[] = []) {
   const gates = { beat: Promise.resolve(), release: Promise.resolve(), takeOver: Promise.resolve() }
   const refused = new Set(refusing)
   /** What a worker that refuses a shard gives for its reason; undefined for none. */
-  const why = { code: undefined as string | undefined }
+  const why = { code: undefined as string | undefined, isDamaged: false }
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const leases: Leases = {
     beat: async (told: Beat): Promise<View> => {
@@ -87,8 +87,8 @@ async function startSide(refusing: readonly number[] = []) {
       return served.map((shard) => ({ shard, epoch: 1, seq: 0, undurable: 0 }))
     },
     status: async () => {
-      const { code } = why
-      const list = code === undefined ? [] : [...refused].map((shard) => ({ shard, code, reason: code }))
+      const { code, isDamaged } = why
+      const list = code === undefined ? [] : [...refused].map((shard) => ({ shard, code, isDamaged, reason: code }))
       return { refused: list } as unknown as WorkerStatus
     },
     prepareRelease: async () => undefined,
@@ -328,15 +328,19 @@ test('what nobody can serve stays where it is, and so does what is damaged', asy
   side.lost(0, [2])
   for (let i = 0; i < 5; i += 1) await beat()
   expect(beats.at(-1)).toMatchObject({ member: { unable: [2] }, release: [], want: [{ shard: 2 }] })
-  Object.assign(why, { code: 'LogCorrupt' })
+  Object.assign(why, { code: 'LogCorrupt', isDamaged: true })
   refused.add(1)
   side.lost(0, [1])
   for (let i = 0; i < 20; i += 1) await beat()
   expect(beats.at(-1)!.member.unable).toEqual([2])
 })
 
-test('a shard that could not be taken over three times, for whatever reason, is left to others', async () => {
-  const { side, refused, beat, beats } = await startSide()
+test.for([
+  { reason: 'no known reason', code: undefined },
+  { reason: 'a file that the system fails at', code: 'LogCorrupt' },
+])('a shard that could not be taken over three times, for $reason, is left to others', async ({ code }) => {
+  const { side, refused, why, beat, beats } = await startSide()
+  Object.assign(why, { code })
   refused.add(2)
   side.lost(0, [2])
   for (let i = 0; i < 3; i += 1) await beat()

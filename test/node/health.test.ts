@@ -62,7 +62,7 @@ test('neither Redis, nor a damaged file, nor what waits for the disk for a momen
   const away = { ...OWNERSHIP, storeAwayMs: 600_000 }
   expect(isReady({ ownership: away })).toBe(true)
   expect(toJson(found({ ownership: away }))).toMatchObject({ redis: { isAway: true, awayMs: 600_000 } })
-  const refused = [{ shard: 7, code: 'LogCorrupt', reason: 'it is at /secret/place' }]
+  const refused = [{ shard: 7, code: 'LogCorrupt', isDamaged: true, reason: 'it is at /secret/place' }]
   const ownership = { ...OWNERSHIP, awaited: [{ shard: 7, worker: 0, ms: 60_000 }] }
   const damaged = found({ workers: [answered({ refused })], ownership })
   expect(judgeReady(damaged).isWell).toBe(true)

@@ -1,5 +1,6 @@
 /** Whoever the others cannot ask, or do not let in, owns no shard. */
 import fs from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { connect, defineCluster, startNode, type ClusterConfig, type Node, type Overrides } from '../../src/index.ts'
 import { Account } from '../account.ts'
@@ -72,6 +73,28 @@ describe.skipIf(!hasRedis)('not let in', () => {
     await untilMembers(first, 1)
     await start(config)
     await untilMembers(first, 2)
+  })
+
+  test('LogCorrupt: whoever asks for a shard that nobody can serve is told why, and for others is answered', async () => {
+    const { warnings: _, ...config } = define()
+    const before = await startNode(defineCluster(config))
+    const ids = Array.from({ length: 40 }, (_id, i) => `a${i}`)
+    for (const id of ids) await before.ref(Account, id).ask('deposit', { amount: 1 })
+    await before.close()
+    const shard = join(config.dataDir, 'shards', '00003')
+    const claim = fs.readdirSync(shard).findLast((name) => name.endsWith('.claim'))!
+    fs.writeFileSync(join(shard, claim), 'nonsense')
+    const node = await start(config)
+    const asker = await start(config)
+    const client = await connect(config)
+    onTestFinished(() => client.close())
+    for (const { ref } of [node, asker, client].map((from) => ({ ref: (id: string) => from.ref(Account, id) }))) {
+      const asked = await Promise.allSettled(ids.map((id) => ref(id).ask('deposit', { amount: 1 })))
+      const errors = asked.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
+      expect(errors.length).toBeGreaterThan(0)
+      expect(errors.length).toBeLessThan(ids.length)
+      for (const error of errors) expect(error).toMatchObject({ code: 'LogCorrupt', outcome: 'none' })
+    }
   })
 
   test('while the secret is changed, a node with both is let in by one that has either', async () => {

@@ -1,3 +1,6 @@
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { deriveId, startNode, type Node, type Overrides } from '../../src/index.ts'
 import { Account } from '../account.ts'
@@ -108,4 +111,26 @@ test('closing answers what is under way', async () => {
   await expect(node.status()).rejects.toMatchObject({ code: 'NodeClosed', outcome: 'none' })
   const versions = (await Promise.all(asked)).map(({ version }) => version)
   expect(versions).toEqual(versions.map((_, i) => i + 1))
+})
+
+test('a node closes while a worker that is being replaced does not come back: its config waits for something', async () => {
+  const folder = temporaryFolder()
+  const config = join(folder, 'cluster.config.ts')
+  const troublesome = new URL('troublesome.config.ts', import.meta.url).href
+  fs.writeFileSync(
+    config,
+    `import fs from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
+export { default } from '${troublesome}'
+if (!isMainThread && fs.existsSync(new URL('wait', import.meta.url))) {
+  fs.writeFileSync(new URL('waits', import.meta.url), '')
+  await new Promise((resolve) => setTimeout(resolve, 2 ** 30))
+}
+`,
+  )
+  const node = await startNode(pathToFileURL(config), { dataDir: join(folder, 'data'), workers: 1 })
+  fs.writeFileSync(join(folder, 'wait'), '')
+  await expect(node.ref(Troublesome, '1').ask('exit')).rejects.toMatchObject({ code: 'HandlerStuck' })
+  await expect.poll(() => fs.existsSync(join(folder, 'waits')), { timeout: 20_000 }).toBe(true)
+  await node.close()
 })

@@ -42,6 +42,14 @@ export function createAccount(snapshotEvery: number | false) {
   })
 }
 
+/** The account of a release before, in which nobody could withdraw anything. */
+export function createOlderAccount(snapshotEvery: number | false) {
+  const { events, commands, ...rest } = createAccount(snapshotEvery)
+  const { Deposited, Noted } = events
+  const { deposit, transferIn, look } = commands
+  return defineAggregate({ ...rest, events: { Deposited, Noted }, commands: { deposit, transferIn, look } })
+}
+
 export type Account = ReturnType<typeof createAccount>
 
 export function digestOf({ balance, hash }: View): string {

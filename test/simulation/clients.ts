@@ -25,6 +25,8 @@ export interface Errands {
   readonly clings?: boolean
 }
 
+/** From a node of an older release, which will not have it the next time either. */
+const IN_VAIN = 'UnknownCommand'
 const PATIENCE_MS = 4_000
 const BACK_OFF_MS = 80
 const MOMENT_MS = 0.001
@@ -118,7 +120,8 @@ export class Clients {
     const { namesCommands, operations } = this.#errands
     const by = at + operations.length * (namesCommands ? nth : 1 + this.attempts.length)
     const attempt = await this.#try(node, operations[at]!, by)
-    if (attempt === undefined || attempt.outcome.kind === 'none') return false
+    if (attempt?.outcome.kind === 'none') return attempt.outcome.code === IN_VAIN
+    if (attempt === undefined) return false
     return attempt.outcome.kind !== 'unknown' || (!namesCommands && !attempt.isRead)
   }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { clusterPlans, latePlans } from './plan.ts'
+import { clusterPlans, latePlans, unablePlans } from './plan.ts'
 import { CLUSTER_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -27,6 +27,19 @@ test('what comes late, in whichever epoch, has no effect a second time', { timeo
     { ...parameters, numRuns: 20, examples: [[fc.sample(latePlans, { seed: 75, numRuns: 1 })[0]!]] },
   )
 })
+
+test(
+  'what a node cannot serve, others do who can, and nothing is lost or done twice by it',
+  { timeout: 120_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(unablePlans, async (plan) => {
+        expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
+      }),
+      { ...parameters, numRuns: Math.ceil(parameters.numRuns / 4) },
+    )
+  },
+)
 
 test('the same seed of a cluster goes the same way, to the letter', async () => {
   const traces: number[] = []

@@ -27,6 +27,8 @@ export interface ClusterPlan {
   readonly clings: boolean
   readonly operations: readonly Errand[]
   readonly faults: readonly ClusterFault[]
+  /** A place whose nodes lack an event type, and the command that emits it, until then. */
+  readonly older?: { readonly place: number; readonly untilMs: number }
 }
 
 /** Faults strike within this time, and have ended a while after it. */
@@ -36,7 +38,9 @@ export const STRIKES_END_MS: number = STRIKES_MS + 3_000
 const FORMED_MS = 2_000
 const JOINS_EARLY_MS = 400
 
-type Faults = { readonly [K in ClusterFault['kind']]: fc.Arbitrary<ClusterFault> }
+/** Only some plans have it (unablePlans), so that all others stay what they are. */
+type Rare = 'refuse-workers'
+type Faults = { readonly [K in Exclude<ClusterFault['kind'], Rare>]: fc.Arbitrary<ClusterFault> }
 
 const path = { from: place, to: place }
 
@@ -67,7 +71,7 @@ const faultsOfClusterAt = (atMs: fc.Arbitrary<number>): Faults => ({
 export const SLOW_PATH_MS = 100
 export const LATE_LEASES_MS = 250
 
-type Kind = ClusterFault['kind']
+type Kind = keyof Faults
 
 /** Nobody fails because of these, and nobody waits long. */
 export const GENTLE: readonly Kind[] = ['drain-node', 'slow-network', 'slow-path', 'set-clock', 'leases-late']
@@ -185,6 +189,23 @@ export const resetPlans: fc.Arbitrary<ClusterPlan> = latePlans.map(({ faults, ..
   faults: faults.filter(({ kind }) => kind === 'reset-connections'),
 }))
 
+/** Nodes that cannot serve what they are given: no worker of theirs starts for a while, or their definitions are older. */
+export const unablePlans: fc.Arbitrary<ClusterPlan> = fc
+  .record({
+    plan: plansWith(joinsUntil(1_000), faultsOf(['drain-node', 'kill-node', 'kill-worker', 'isolate-node'], 500)),
+    refusals: fc.array(
+      fc.record({
+        kind: fc.constant('refuse-workers' as const),
+        atMs: fc.integer({ min: 500, max: STRIKES_MS }),
+        place,
+        forMs: fc.integer({ min: 1, max: 3_000 }),
+      }),
+      { maxLength: 3 },
+    ),
+    older: fc.record({ place, untilMs: fc.constantFrom(3_000, STRIKES_END_MS, Number.MAX_SAFE_INTEGER) }),
+  })
+  .map(({ plan, refusals, older }) => ({ ...plan, older, faults: [...plan.faults, ...refusals] }))
+
 /** Those in which nobody may fail have a share of their own. */
 export const clusterPlans: fc.Arbitrary<ClusterPlan> = fc.oneof(
   { weight: 6, arbitrary: plansWith(joinsUntil(3_000), rough) },
@@ -193,13 +214,14 @@ export const clusterPlans: fc.Arbitrary<ClusterPlan> = fc.oneof(
 )
 
 /** Whether nothing is broken that callers depend on. */
-export function isGentle({ faults, joinsAtMs }: ClusterPlan): boolean {
-  const rest = faults.filter(({ kind }) => !GENTLE.includes(kind))
+export function isGentle({ faults, joinsAtMs, older }: ClusterPlan): boolean {
+  if (older !== undefined) return false
+  const rest = faults.filter(({ kind }) => !GENTLE.some((one) => one === kind))
   if (rest.length === 0) return true
   // Where all end while the store is away, nobody has what they had.
   if (faults.filter(({ kind }) => kind === 'drain-node').length > 1) return false
   const formedAtMs = Math.max(...joinsAtMs) + FORMED_MS - JOINS_EARLY_MS
-  return rest.every(({ kind, atMs }) => OF_THE_STORE.includes(kind) && atMs >= formedAtMs)
+  return rest.every(({ kind, atMs }) => OF_THE_STORE.some((one) => one === kind) && atMs >= formedAtMs)
 }
 
 /** The operations with their times, in the order of these. */

@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest'
+import type { Beat, Lease, Leases, Member, View } from '../../src/cluster/leases.ts'
+import { Ownership } from '../../src/cluster/ownership.ts'
+import type { ShardWorker } from '../../src/cluster/ownership-ports.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+
+const TTL = 3_000
+const BEATS_MS = TTL / 3
+const SELF: Member = { id: 'a', name: 'a', address: 'a:1', workers: 2, weight: 1, protocol: 2, state: 'up' }
+const OTHER: Member = { ...SELF, id: 'b', name: 'b', address: 'b:1', workers: 1 }
+
+interface Options {
+  readonly shards: number
+  /** What the worker of this number does when it is to give shards up. */
+  readonly release?: (worker: number, shards: readonly number[]) => Promise<void>
+  /** Shards that no worker here can serve, for a reason that is this node's own. */
+  readonly refused?: readonly number[]
+}
+
+/** One node's part, with two workers, over a store that grants it whatever it holds or wants. */
+async function start({ shards, release = async () => undefined, refused = [] }: Options) {
+  const clock = new SimulatedClock()
+  const beats: Beat[] = []
+  const store = { others: [] as readonly Member[], leases: [] as readonly Lease[], isSettling: false }
+  const state = { reaches: true }
+  const leases: Leases = {
+    beat: async (told): Promise<View> => {
+      beats.push(told)
+      const { cluster, member } = told
+      const wanted = store.isSettling ? [] : told.want.map((shard) => ({ ...shard, epoch: 0 }))
+      const mine = [...told.hold, ...wanted].map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
+      const members = [member, ...store.others]
+      return { cluster, members, leases: [...mine, ...store.leases], isSettling: store.isSettling }
+    },
+    look: async () => undefined,
+    leave: async () => undefined,
+    close: async () => undefined,
+  }
+  const ownership = new Ownership({
+    clock,
+    leases,
+    cluster: { clusterId: 'cluster', shards },
+    member: SELF,
+    ttlMs: TTL,
+    isNew: true,
+    events: {
+      onServing: () => undefined,
+      onView: () => undefined,
+      onHandedTo: () => undefined,
+      reaches: () => state.reaches,
+      onWarning: () => undefined,
+    },
+  })
+  for (const number of [0, 1]) {
+    const worker: ShardWorker = {
+      takeOver: async (wanted) => {
+        return wanted.filter((shard) => !refused.includes(shard)).map((shard) => ({ shard, epoch: 1 }))
+      },
+      prepareRelease: async () => undefined,
+      release: (leaving) => release(number, leaving),
+      status: async () => {
+        return { refused: refused.map((shard) => ({ shard, code: 'BadDefinition', isDamaged: false })) }
+      },
+    }
+    ownership.setWorker(number, worker)
+  }
+  await ownership.register()
+  await ownership.start()
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  const beat = async (): Promise<void> => {
+    clock.advance(BEATS_MS)
+    await turn()
+  }
+  return { ownership, store, state, beats, beat }
+}
+
+test('each worker gives up a few shards at a time, and one that hangs in it holds up nobody else', async () => {
+  const given: Record<number, number[]> = { 0: [], 1: [] }
+  const { ownership, store, beat } = await start({
+    shards: 32,
+    release: (worker, shards) => {
+      given[worker]!.push(...shards)
+      return worker === 0 ? new Promise<void>(() => undefined) : Promise.resolve()
+    },
+  })
+  store.others = [OTHER]
+  for (let beats = 0; beats < 20; beats += 1) await beat()
+  expect(given[0]).toHaveLength(4)
+  expect(ownership.condition.leaving).toEqual(given[0])
+  expect(given[1]).toHaveLength(8)
+})
+
+test('a node that wants no shards any more asks for none that it wanted before', async () => {
+  const { ownership, store, beats, beat } = await start({ shards: 4 })
+  store.isSettling = true
+  for (const worker of [0, 1]) ownership.lost(worker, [0, 1, 2, 3])
+  await beat()
+  await beat()
+  expect(beats.at(-1)!.want).toHaveLength(4)
+  await ownership.drain(TTL)
+  await beat()
+  await beat()
+  expect(beats.at(-1)).toMatchObject({ member: { state: 'draining' }, want: [] })
+})
+
+test('what cannot be served here is left to whoever can also where this node does not reach it', async () => {
+  const { store, state, beats, beat } = await start({ shards: 4, refused: [2] })
+  store.others = [OTHER]
+  state.reaches = false
+  for (let i = 0; i < 5; i += 1) await beat()
+  const released = beats.flatMap(({ release }) => release)
+  expect(released).toEqual([{ shard: 2, to: { member: OTHER.id, worker: 0 } }])
+})
