@@ -7,9 +7,10 @@
  * away nothing moves, and when it has forgotten all it is told again.
  */
 import { PenholdError } from '../aggregate/error.ts'
-import type { Cancel } from '../log/clock.ts'
+import { within, type Cancel } from '../log/clock.ts'
 import { assign } from './assignment.ts'
 import type { HandedShard, ServedShard } from './control.ts'
+import { Departures } from './departures.ts'
 import type { Beat, Lease, Member, View } from './leases.ts'
 import type { OwnershipCondition, OwnershipOptions, ShardWorker } from './ownership-ports.ts'
 import { parseOwner } from './owner-name.ts'
@@ -19,8 +20,6 @@ import { UnableShards } from './unable-shards.ts'
 const BEATS_PER_TTL = 3
 /** Every node has beaten meanwhile, and so has heard of a member that is known for so long, and called it. */
 const BEATS_UNTIL_KNOWN = 2
-/** Shards of a worker on their way to others at a time. */
-const LEAVING_MAX = 4
 /** What a shard's messages that are under way when it leaves may take. */
 const RELEASE_MS = 2_000
 /** A shard that could not be taken over is tried again after so long, and after twice as long the next time. */
@@ -51,8 +50,7 @@ export class Ownership {
   readonly #unable: UnableShards
   readonly #served = new Map<number, ServedShard>()
   readonly #arriving = new Map<number, Arrival>()
-  /** By shard, the worker that gives it up. */
-  readonly #leaving = new Map<number, number>()
+  readonly #departures: Departures
   /** Given up, and the store has not said yet that it knows. */
   #released: readonly Release[] = []
   #wanted: readonly HandedShard[] = []
@@ -78,6 +76,7 @@ export class Ownership {
     const { clock, member, ttlMs } = options
     this.#presence = new Presence(clock, { workers: member.workers, graceMs: ttlMs })
     this.#unable = new UnableShards(clock)
+    this.#departures = new Departures(clock)
   }
 
   /** Tells the store of this member, who wants nothing yet. @throws PenholdError where the store refuses, or is away */
@@ -112,7 +111,7 @@ export class Ownership {
       awaited: this.#awaited().map(({ shard, worker }) => {
         return { shard, worker, ms: Math.round(now - (this.#awaitedSince.get(shard) ?? now)) }
       }),
-      leaving: [...this.#leaving.keys()],
+      leaving: this.#departures.leaving,
     }
   }
 
@@ -140,17 +139,25 @@ export class Ownership {
   /** Another node has given these up for workers of this one: they are claimed before the store has granted them. */
   handed(shards: readonly HandedShard[]): void {
     // Whoever gives a shard up has had it since: what this node has of it may be an old epoch that nobody asked for yet.
-    for (const { shard } of shards) if (!this.#leaving.has(shard)) this.#served.delete(shard)
+    for (const { shard } of shards) if (!this.#departures.isLeaving(shard)) this.#served.delete(shard)
     this.#arrive(shards.filter(({ shard }) => shard < this.#options.cluster.shards))
     this.#noteAwaited()
+  }
+
+  /** Other nodes serve these: what was to wait for that may leave now. */
+  arrived(shards: readonly number[]): void {
+    if (!this.#departures.arrived(shards) || this.#view === undefined || this.#view.isSettling) return
+    const ring = this.#ring(this.#view)
+    if (ring !== undefined) this.#handOff(ring)
   }
 
   /** Hands everything over, where there is somebody to take it. Resolves when all is gone, or after `ms`. */
   async drain(ms: number): Promise<void> {
     this.#state = 'draining'
-    const until = this.#options.clock.monotonic() + ms
+    const { clock } = this.#options
+    const until = clock.monotonic() + ms
     // What another has handed to this node meanwhile arrives, and is handed on.
-    while (this.#served.size + this.#pending.size > 0 && this.#options.clock.monotonic() < until) {
+    while (this.#served.size + this.#pending.size > 0 && clock.monotonic() < until) {
       await this.#beat({ isFirst: false })
       if (!this.#hasHeirs()) {
         if (this.#view?.isSettling !== true) return
@@ -162,8 +169,8 @@ export class Ownership {
       const ring = this.#isAway && this.#view !== undefined ? this.#ring(this.#view) : undefined
       if (ring !== undefined) this.#handOff(ring)
       // A worker that has broken may never say that it is done.
-      await this.#within(until - this.#options.clock.monotonic(), Promise.all(this.#pending))
-      if (this.#leaving.size === 0 && this.#served.size > 0) await this.#pause(DRAIN_AGAIN_MS)
+      await within(clock, until - clock.monotonic(), Promise.all(this.#pending))
+      if (this.#served.size > this.#departures.leaving.length) await this.#pause(DRAIN_AGAIN_MS)
     }
   }
 
@@ -245,6 +252,9 @@ export class Ownership {
     this.#knownSince = new Map(view.members.map(({ id }) => [id, this.#knownSince.get(id) ?? now]))
     this.#options.events.onView(view)
     for (const lease of view.leases) this.#yieldTo(lease)
+    const self = this.#options.member.id
+    const elsewhere = view.leases.filter(({ member, epoch }) => member !== self && epoch > 0)
+    this.#departures.arrived(elsewhere.map(({ shard }) => shard))
     this.#forgetArrivals(view)
     const ring = this.#ring(view)
     if (ring !== undefined && !view.isSettling) this.#decline(view, ring)
@@ -254,7 +264,6 @@ export class Ownership {
       this.#wanted = []
       return
     }
-    const self = this.#options.member.id
     const leased = new Set(view.leases.map(({ shard }) => shard))
     const before = this.#wanted.length
     this.#wanted = ring.flatMap((owner, shard) => {
@@ -278,7 +287,7 @@ export class Ownership {
     const declined = this.#mine(view).flatMap(({ shard, worker }) => {
       const to = parseOwner(ring[shard]!)
       const isTried = this.#arriving.get(shard)?.nextAt === Number.POSITIVE_INFINITY
-      const isOurs = this.#served.has(shard) || this.#leaving.has(shard) || isTried || !this.#unable.has(shard)
+      const isOurs = this.#served.has(shard) || this.#departures.isLeaving(shard) || isTried || !this.#unable.has(shard)
       return isOurs || to.member === self.id || !this.#isKnown(to.member) ? [] : [{ shard, worker, to }]
     })
     if (declined.length === 0) return
@@ -322,7 +331,7 @@ export class Ownership {
   #arrive(shards: readonly HandedShard[]): void {
     const now = this.#options.clock.monotonic()
     const due = shards.filter(({ shard, worker }) => {
-      if (this.#served.has(shard) || this.#leaving.has(shard) || !this.#workers.has(worker)) return false
+      if (this.#served.has(shard) || this.#departures.isLeaving(shard) || !this.#workers.has(worker)) return false
       return (this.#arriving.get(shard)?.nextAt ?? 0) <= now
     })
     for (const [worker, group] of Map.groupBy(due, ({ worker: to }) => to)) {
@@ -359,6 +368,7 @@ export class Ownership {
     }
     this.#noteAwaited()
     if (serving.length > 0) events.onServing(serving)
+    this.arrived(serving.map(({ shard }) => shard))
     if (serving.length < shards.length && !isFull) await this.#noteUnable(handle, shards)
   }
 
@@ -385,7 +395,7 @@ export class Ownership {
     for (const [shard, { worker, nextAt }] of this.#arriving) {
       if (!isOver || nextAt === Number.POSITIVE_INFINITY) awaited.set(shard, { shard, worker })
     }
-    return [...awaited.values()].filter(({ shard }) => !this.#served.has(shard) && !this.#leaving.has(shard))
+    return [...awaited.values()].filter(({ shard }) => !this.#served.has(shard) && !this.#departures.isLeaving(shard))
   }
 
   #noteAwaited(): void {
@@ -436,13 +446,11 @@ export class Ownership {
       const to = parseOwner(ring[shard]!)
       const isReady = this.#isKnown(to.member) && this.#options.events.reaches(to.member)
       const isStaying = to.member === self ? to.worker === worker : !isReady
-      if (isStaying || this.#leaving.has(shard)) continue
-      // One that hangs in it holds up nobody else's.
-      const under = [...this.#leaving.values(), ...moves.map(({ from }) => from)].filter((from) => from === worker)
-      if (under.length < LEAVING_MAX) moves.push({ shard, from: worker, to })
+      if (isStaying || this.#departures.isLeaving(shard) || this.#departures.room(worker) === 0) continue
+      this.#departures.begin(shard, worker)
+      moves.push({ shard, from: worker, to })
     }
     for (const [from, group] of Map.groupBy(moves, (move) => move.from)) {
-      for (const { shard } of group) this.#leaving.set(shard, from)
       this.#track(this.#giveUp(this.#workers.get(from), group))
     }
   }
@@ -459,7 +467,7 @@ export class Ownership {
     }
     for (const { shard } of moves) {
       this.#served.delete(shard)
-      this.#leaving.delete(shard)
+      this.#departures.left(shard)
     }
     this.#noteReleased(moves)
     for (const [to, group] of Map.groupBy(moves, (move) => move.to.member)) {
@@ -480,12 +488,6 @@ export class Ownership {
   #track(work: Promise<void>): void {
     this.#pending.add(work)
     void work.finally(() => this.#pending.delete(work))
-  }
-
-  async #within(ms: number, work: Promise<unknown>): Promise<void> {
-    let cancel: Cancel = () => undefined
-    await Promise.race([work, new Promise<void>((resolve) => (cancel = this.#options.clock.after(ms, resolve)))])
-    cancel()
   }
 
   #pause(ms: number): Promise<void> {

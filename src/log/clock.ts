@@ -25,3 +25,10 @@ export function every(clock: Clock, ms: number, callback: () => void): Cancel {
   }
   return () => cancel()
 }
+
+/** Resolves when the work is done, or after `ms`. Rejects where the work fails before. */
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  let cancel: Cancel = () => undefined
+  const late = new Promise<void>((resolve) => (cancel = clock.after(ms, resolve)))
+  await Promise.race([work, late]).finally(() => cancel())
+}

@@ -76,6 +76,7 @@ export class ClusterSide {
       onGone: (owner) => router.detach(owner),
       onServing: (member, shards) => {
         for (const { shard, worker, epoch } of shards) this.#directory.learn(shard, ownerName(member, worker), epoch)
+        this.#ownership?.arrived(shards.map(({ shard }) => shard))
       },
       onDropped: (member) => this.#directory.forget(member),
       onWarning,

@@ -71,7 +71,7 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     clock.advance(BEATS_MS)
     await turn()
   }
-  return { ownership, store, state, beats, beat }
+  return { ownership, store, state, beats, beat, turn }
 }
 
 test('each worker gives up a few shards at a time, and one that hangs in it holds up nobody else', async () => {
@@ -88,6 +88,28 @@ test('each worker gives up a few shards at a time, and one that hangs in it hold
   expect(given[0]).toHaveLength(4)
   expect(ownership.condition.leaving).toEqual(given[0])
   expect(given[1]).toHaveLength(8)
+})
+
+test('the next shards leave once those before are served by others, or it takes too long', async () => {
+  const given: number[] = []
+  const release = async (worker: number, shards: readonly number[]): Promise<void> => {
+    if (worker === 1) given.push(...shards)
+  }
+  const { ownership, store, beat, turn } = await start({ shards: 64, release })
+  store.others = [{ ...OTHER, weight: 100 }]
+  for (let beats = 0; given.length === 0; beats += 1) await beat()
+  await turn()
+  expect(given).toHaveLength(4)
+  ownership.arrived(given.slice(0, 3))
+  await turn()
+  expect(given).toHaveLength(7)
+  store.leases = given.map((shard) => ({ shard, member: OTHER.id, worker: 0, epoch: 2, remainingMs: TTL }))
+  ownership.arrived(given)
+  await turn()
+  expect(given).toHaveLength(11)
+  // Nobody says that these are served.
+  await beat()
+  expect(given).toHaveLength(15)
 })
 
 test('a node that wants no shards any more asks for none that it wanted before', async () => {
