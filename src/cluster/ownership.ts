@@ -7,7 +7,7 @@
  * away nothing moves, and when it has forgotten all it is told again.
  */
 import { PenholdError } from '../aggregate/error.ts'
-import { within, type Cancel } from '../log/clock.ts'
+import { pause, within, type Cancel } from '../log/clock.ts'
 import { assign } from './assignment.ts'
 import type { HandedShard, ServedShard } from './control.ts'
 import { Departures } from './departures.ts'
@@ -140,7 +140,11 @@ export class Ownership {
   handed(shards: readonly HandedShard[]): void {
     // Whoever gives a shard up has had it since: what this node has of it may be an old epoch that nobody asked for yet.
     for (const { shard } of shards) if (!this.#departures.isLeaving(shard)) this.#served.delete(shard)
-    this.#arrive(shards.filter(({ shard }) => shard < this.#options.cluster.shards))
+    const known = shards.filter(({ shard }) => shard < this.#options.cluster.shards)
+    const ring = this.#state === 'draining' && this.#view !== undefined ? this.#ring(this.#view) : undefined
+    // Nobody serves them, and whoever gave them up did not know yet that this node is about to leave.
+    if (ring === undefined) this.#arrive(known)
+    else this.#handTo(known.map(({ shard }) => ({ shard, to: parseOwner(ring[shard]!) })))
     this.#noteAwaited()
   }
 
@@ -162,7 +166,7 @@ export class Ownership {
       if (!this.#hasHeirs()) {
         if (this.#view?.isSettling !== true) return
         // The store has forgotten the others, who tell it again that they are there.
-        await this.#pause(DRAIN_AGAIN_MS)
+        await pause(clock, DRAIN_AGAIN_MS)
         continue
       }
       // To those the store named last: the log decides who owns what, and the store is told when it is back.
@@ -170,7 +174,7 @@ export class Ownership {
       if (ring !== undefined) this.#handOff(ring)
       // A worker that has broken may never say that it is done.
       await within(clock, until - clock.monotonic(), Promise.all(this.#pending))
-      if (this.#served.size > this.#departures.leaving.length) await this.#pause(DRAIN_AGAIN_MS)
+      if (this.#served.size > this.#departures.leaving.length) await pause(clock, DRAIN_AGAIN_MS)
     }
   }
 
@@ -299,15 +303,11 @@ export class Ownership {
         ?.release([shard], 0)
         .catch(() => undefined)
     }
-    this.#noteReleased(declined)
     for (const [to, group] of Map.groupBy(declined, (move) => move.to.member)) {
-      const handed = group.map(({ shard, to: { worker } }) => ({ shard, worker }))
-      events.onWarning(
-        `shards ${handed.map(({ shard }) => shard).join(', ')} are left to ${to}, as they cannot be served here`,
-      )
-      events.onHandedTo(to, handed)
+      const left = group.map(({ shard }) => shard).join(', ')
+      events.onWarning(`shards ${left} are left to ${to}, as they cannot be served here`)
     }
-    void this.#beat({ isFirst: false })
+    this.#handTo(declined)
   }
 
   /** What was not served in the end, and is not this node's to try again. */
@@ -457,7 +457,7 @@ export class Ownership {
 
   async #giveUp(handle: ShardWorker | undefined, moves: readonly Release[]): Promise<void> {
     const shards = moves.map(({ shard }) => shard)
-    const { events, member } = this.#options
+    const { events } = this.#options
     try {
       // Without room on the disk the heir has more to read, and nothing else is different.
       await handle?.prepareRelease().catch(() => undefined)
@@ -469,13 +469,18 @@ export class Ownership {
       this.#served.delete(shard)
       this.#departures.left(shard)
     }
+    this.#handTo(moves)
+  }
+
+  /** Leaves shards that nobody serves to those who are to have them: they are told, and the store. */
+  #handTo(moves: readonly Release[]): void {
+    const { events, member } = this.#options
     this.#noteReleased(moves)
     for (const [to, group] of Map.groupBy(moves, (move) => move.to.member)) {
       const handed = group.map(({ shard, to: { worker } }) => ({ shard, worker }))
       if (to === member.id) this.#arrive(handed)
       else events.onHandedTo(to, handed)
     }
-    // Tells the store, and begins the next ones.
     void this.#beat({ isFirst: false })
   }
 
@@ -488,9 +493,5 @@ export class Ownership {
   #track(work: Promise<void>): void {
     this.#pending.add(work)
     void work.finally(() => this.#pending.delete(work))
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.afterAlive(ms, resolve))
   }
 }

@@ -32,3 +32,8 @@ export async function within(clock: Clock, ms: number, work: Promise<unknown>): 
   const late = new Promise<void>((resolve) => (cancel = clock.after(ms, resolve)))
   await Promise.race([work, late]).finally(() => cancel())
 }
+
+/** For somebody who waits: the process stays meanwhile. */
+export function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.afterAlive(ms, resolve))
+}

@@ -14,7 +14,7 @@ import fs from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { PenholdError } from '../aggregate/error.ts'
-import type { Cancel, Clock } from '../log/clock.ts'
+import { pause, type Cancel, type Clock } from '../log/clock.ts'
 import { isCount } from '../log/count.ts'
 import { storageFull } from '../log/error.ts'
 import { LOCK_PATH } from '../log/path.ts'
@@ -151,7 +151,7 @@ function hold(
 async function watch(path: string, clock: Clock): Promise<'touched' | 'gone' | 'still'> {
   const before = touchedAt(path)
   for (let waitedMs = 0; waitedMs < WATCH_MS; waitedMs += LOOK_MS) {
-    await new Promise<void>((resolve) => clock.afterAlive(LOOK_MS, resolve))
+    await pause(clock, LOOK_MS)
     const now = touchedAt(path)
     if (now === undefined) return 'gone'
     if (now !== before) return 'touched'

@@ -10,7 +10,7 @@ import { PenholdError } from '../aggregate/error.ts'
 import { handlerStuck, type Offence } from '../cluster/error.ts'
 import type { Router } from '../cluster/router.ts'
 import type { OutgoingMessage } from '../cluster/wire.ts'
-import type { Cancel, Clock } from '../log/clock.ts'
+import { pause, type Cancel, type Clock } from '../log/clock.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Ended, WorkerEvents, WorkerHandle } from './worker-handle.ts'
 
@@ -186,7 +186,8 @@ export class Supervisor {
 
   async #restart(charge: Charge): Promise<void> {
     for (;;) {
-      if (charge.failures > 1) await this.#pause(Math.min(RESTART_MS_MAX, 100 * 2 ** (charge.failures - 2)))
+      if (charge.failures > 1)
+        await pause(this.#options.clock, Math.min(RESTART_MS_MAX, 100 * 2 ** (charge.failures - 2)))
       if (this.#closing.signal.aborted) return
       try {
         await this.#startCharge(charge)
@@ -198,10 +199,6 @@ export class Supervisor {
         this.#options.onWarning(`worker ${charge.worker} could not be started and is tried again: ${message}`)
       }
     }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.afterAlive(ms, resolve))
   }
 
   /** The watchdog: a count that stands still while users' code runs is a handler that does not return. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { HandedShard } from '../../src/cluster/control.ts'
 import type { Beat, Lease, Leases, Member, View } from '../../src/cluster/leases.ts'
 import { Ownership } from '../../src/cluster/ownership.ts'
 import type { ShardWorker } from '../../src/cluster/ownership-ports.ts'
@@ -21,6 +22,7 @@ interface Options {
 async function start({ shards, release = async () => undefined, refused = [] }: Options) {
   const clock = new SimulatedClock()
   const beats: Beat[] = []
+  const handedTo: [string, readonly HandedShard[]][] = []
   const store = { others: [] as readonly Member[], leases: [] as readonly Lease[], isSettling: false }
   const state = { reaches: true }
   const leases: Leases = {
@@ -46,7 +48,7 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     events: {
       onServing: () => undefined,
       onView: () => undefined,
-      onHandedTo: () => undefined,
+      onHandedTo: (member, shards) => handedTo.push([member, shards]),
       reaches: () => state.reaches,
       onWarning: () => undefined,
     },
@@ -71,7 +73,7 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     clock.advance(BEATS_MS)
     await turn()
   }
-  return { ownership, store, state, beats, beat, turn }
+  return { ownership, store, state, beats, beat, turn, handedTo }
 }
 
 test('each worker gives up a few shards at a time, and one that hangs in it holds up nobody else', async () => {
@@ -132,4 +134,19 @@ test('what cannot be served here is left to whoever can also where this node doe
   for (let i = 0; i < 5; i += 1) await beat()
   const released = beats.flatMap(({ release }) => release)
   expect(released).toEqual([{ shard: 2, to: { member: OTHER.id, worker: 0 } }])
+})
+
+test('what is handed to a node that is about to leave goes on to the next one at once', async () => {
+  const { ownership, store, beats, beat, turn, handedTo } = await start({ shards: 4 })
+  store.others = [OTHER]
+  for (const worker of [0, 1]) ownership.lost(worker, [0, 1, 2, 3])
+  store.leases = [0, 1, 2, 3].map((shard) => ({ shard, member: OTHER.id, worker: 0, epoch: 2, remainingMs: TTL }))
+  await beat()
+  await beat()
+  await ownership.drain(TTL)
+  ownership.handed([{ shard: 1, worker: 1 }])
+  await turn()
+  expect(handedTo).toEqual([[OTHER.id, [{ shard: 1, worker: 0 }]]])
+  expect(ownership.served).toEqual([])
+  expect(beats.at(-1)!.release).toEqual([{ shard: 1, to: { member: OTHER.id, worker: 0 } }])
 })
