@@ -53,9 +53,10 @@ export async function encodeIndex(
     await pause()
   }
   const { journal, segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast, isDurable } = index
+  const { positionLast } = index
   const eventTypes = [...index.eventTypes].toSorted()
   const batches = { end, lastBatchOffset, lastBatchNumber, firstBatchNumber, isLast, isDurable }
-  const head = encodeHead({ journal, segment, ...batches, eventTypes, sections })
+  const head = encodeHead({ journal, segment, ...batches, positionLast, eventTypes, sections })
   const prefix = Buffer.alloc(PREFIX_BYTES)
   prefix.writeUInt32LE(MAGIC, 0)
   prefix.writeUInt32LE(crc32(head), 4)
@@ -86,6 +87,7 @@ export class IndexFile {
   readonly lastBatchOffset: number
   readonly lastBatchNumber: number
   readonly firstBatchNumber: number
+  readonly positionLast: number
   readonly isLast: boolean
   readonly isDurable: boolean
   readonly eventTypes: readonly string[]
@@ -106,6 +108,7 @@ export class IndexFile {
     this.lastBatchOffset = head.lastBatchOffset
     this.lastBatchNumber = head.lastBatchNumber
     this.firstBatchNumber = head.firstBatchNumber
+    this.positionLast = head.positionLast
     this.isLast = head.isLast
     this.isDurable = head.isDurable
     this.eventTypes = head.eventTypes

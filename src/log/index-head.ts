@@ -24,6 +24,7 @@ export interface Head {
   readonly lastBatchOffset: number
   readonly lastBatchNumber: number
   readonly firstBatchNumber: number
+  readonly positionLast: number
   /** The segment's last batch is in it: what has the index has all of the segment. */
   readonly isLast: boolean
   /** The segment's own writer made it, behind its syncs. What others make may have a batch that is in the page cache alone. */
@@ -50,9 +51,11 @@ export function decodeHead(bytes: Uint8Array, sectionBytes: number): Head | unde
 
 function isHead(value: unknown, sectionBytes: number): value is Head {
   const head = (value ?? {}) as Partial<Record<keyof Head, unknown>>
-  const { end, lastBatchOffset, lastBatchNumber, firstBatchNumber, eventTypes, sections } = head
+  const { end, lastBatchOffset, lastBatchNumber, firstBatchNumber, positionLast, eventTypes, sections } = head
   return (
-    [head.journal, head.segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber].every(isCount) &&
+    [head.journal, head.segment, end, lastBatchOffset, lastBatchNumber, firstBatchNumber, positionLast].every(
+      isCount,
+    ) &&
     typeof head.isLast === 'boolean' &&
     typeof head.isDurable === 'boolean' &&
     isBatches(head as Head) &&

@@ -21,7 +21,7 @@ import { OpenIndex } from './segment-index.ts'
 import type { Slice } from './slice.ts'
 import { isStorageFull, type Storage } from './storage.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
-import { addOpening, closingParts, Heir, NO_STREAM, type Inheritance } from './take-over.ts'
+import { addOpening, closingParts, markParts, Heir, NO_STREAM, type Inheritance } from './take-over.ts'
 
 export interface LogOptions {
   readonly storage: Storage
@@ -290,6 +290,13 @@ export class Log {
     parts.seq = owned.seq
     this.#adding()
     return this.#batch.add(stream, parts)
+  }
+
+  /** Adds a record that says nothing but this position: what is added from here on has greater ones (docs/decisions/all-order.md). */
+  mark(position: number): void {
+    this.positions.observe(position)
+    this.#adding()
+    this.#batch.add(NO_STREAM, markParts(position, this.#clock.now()))
   }
 
   /** The records added since the batch had this length. Valid until the batch after the next one is begun. */

@@ -21,8 +21,10 @@ export const RecordKind = {
   snapshot: 2,
   /** A shard's new owner has begun; data is its `Opening` (reign.ts). Has no stream. */
   opened: 3,
-  /** The journal's writer has ended on purpose: everything before it is durable. Has no stream. */
+  /** The journal's writer has ended on purpose: everything before it is durable. Has no stream, and no shard. */
   closed: 4,
+  /** Every later position of the journal is greater than this one. Has no stream, and no shard. */
+  marked: 5,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 
@@ -214,6 +216,10 @@ export class LogRecord {
   get hashLow(): number {
     return this.#u32(AT.hashLow)
   }
+  /** Whether it is the journal's, and no shard's. */
+  get isOfJournal(): boolean {
+    return this.kind >= RecordKind.closed
+  }
   get version(): number {
     return this.#u32(AT.version)
   }
@@ -342,7 +348,7 @@ export function isRecord(block: Block, at: number, address: Address): boolean {
 /** Whether a record, all of which is at hand, is of a kind there is and its fields fit each other. */
 export function isSound(block: Block, at: number): boolean {
   const kind = block.u32(at + AT.kind) & 0xff
-  if (kind < RecordKind.event || kind > RecordKind.closed) return false
+  if (kind < RecordKind.event || kind > RecordKind.marked) return false
   const bodyBytes = block.u32(at + AT.dataBytes) + block.u32(at + AT.metadataBytes)
   const length = lengthFrom(block.u32(at + AT.kind), block.u32(at + AT.streamBytes), bodyBytes)
   const unsafeBits = block.u32(at + AT.seq + 4) | block.u32(at + AT.position + 4) | block.u32(at + AT.time + 4)

@@ -38,6 +38,8 @@ export class OpenIndex {
   lastBatchNumber = 0
   firstBatchNumber = 0
   end = 0
+  /** The greatest position of any record, also of those that are not events. */
+  positionLast = 0
   /** The last whole batch says that the next segment's file was made. */
   isLast = false
   /** All that it has is known to be on the disk: its segment's own writer made it. */
@@ -82,7 +84,8 @@ export class OpenIndex {
   /** Takes in one record of the batch. */
   addRecord(record: LogRecord): void {
     const { kind } = record
-    if (kind === RecordKind.closed) return
+    if (record.position > this.positionLast) this.positionLast = record.position
+    if (record.isOfJournal) return
     const isFirst = !this.extents.has(record.shard)
     const extent = this.#extent(record.shard)
     // No gaps (I4): whatever a shard's seq jumps over was written and is gone.

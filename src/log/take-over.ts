@@ -32,7 +32,7 @@ export interface Inheritance {
   readonly reigns: readonly Reign[]
   readonly carried: readonly LogRecord[]
   readonly seq: number
-  /** The greatest position that may have been given out in the shard. */
+  /** The greatest position in the former owner's journal: it may have promised to write nothing below it. */
   readonly position: number
   /** The epoch at which the shard was last opened; 0 where it never was. */
   readonly openedEpoch: number
@@ -136,7 +136,7 @@ export class Heir {
       reigns: isEmpty(reign, surveys, claim.shard) ? opening.reigns : [...opening.reigns, reign],
       carried,
       seq,
-      position: Math.max(record.position, ...extents.map(({ positionLast }) => positionLast)),
+      position: Math.max(...surveys.map(({ positionLast }) => positionLast)),
       openedEpoch: former.epoch,
     }
   }
@@ -160,7 +160,7 @@ export class Heir {
     const { segment, lastBatchOffset, end } = survey
     const batch = await this.#catalog.batch(former.journal, segment, lastBatchOffset, end)
     return batch.records.filter(
-      (record) => record.shard === former.shard && record.epoch === former.epoch && record.kind !== RecordKind.closed,
+      (record) => record.shard === former.shard && record.epoch === former.epoch && !record.isOfJournal,
     )
   }
 }
@@ -207,6 +207,11 @@ function blank(kind: RecordKind, time: number): RecordParts {
   const ids = { eventId: NO_ID, commandId: sliceOf(NO_ID) }
   const numbers = { epoch: 0, seq: 0, version: 0, payloadHash: 0, position: 0, typeVersion: 1 }
   return { ...numbers, ...ids, kind, time, previous: NOWHERE, type: NOTHING, data: sliceOf(NOTHING), metadata: NOTHING }
+}
+
+/** The parts of the record that says nothing but a position. */
+export function markParts(position: number, time: number): RecordParts {
+  return { ...blank(RecordKind.marked, time), position }
 }
 
 /** The parts of the record that ends a journal on purpose. */

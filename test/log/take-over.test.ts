@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Log } from '../../src/log/log.ts'
 import { claimPath, indexPath, journalPath, openedPath, segmentPath, shardPath } from '../../src/log/path.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import type { Plan, StepName } from '../../src/testing/simulated-storage.ts'
@@ -161,3 +162,28 @@ test('a newest claim that is lost is missed, and an older one is not taken for i
   disk.files.set(claimPath(0, 2), claim)
   expect((await openLog(disk, [0])).ownedShards).toMatchObject([{ shard: 0, epoch: 3, seq: 2 }])
 })
+
+test.each<[string, (log: Log) => Promise<void>]>([
+  ['killed', () => Promise.resolve()],
+  ['killed after its segment was ended', (log) => endSegment(log)],
+  ['closed', (log) => log.close()],
+])('whoever takes over from a writer that was %s goes on above what that one has marked', async (_, end) => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0])
+  await writeEvent(former, 0)
+  const promised = former.positions.last + 4096 * 60_000
+  former.mark(promised)
+  await former.append(former.cut())
+  expect(former.positions.next()).toBeGreaterThan(promised)
+  await end(former)
+  // Its clock is a minute behind the mark.
+  const heir = await openLog(disk, [0])
+  expect(heir.positions.next()).toBeGreaterThan(promised)
+  expect(heir.ownedShards).toMatchObject([{ shard: 0, seq: 1 }])
+})
+
+async function endSegment(log: Log): Promise<void> {
+  log.rollOver()
+  await log.append(log.cut())
+  await log.indexed()
+}

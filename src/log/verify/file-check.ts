@@ -187,7 +187,7 @@ export class FileCheck {
   #problemOf(record: LogRecord): string | undefined {
     const { kind, shard, hashLow } = record
     if (!isRecord(record.block, record.at, record.address)) return 'the record does not match its check'
-    if (kind === RecordKind.closed) return undefined
+    if (record.isOfJournal) return undefined
     if (shard >= this.#options.shards) return `there is no shard ${shard}`
     if (kind !== RecordKind.opened && hashLow % this.#options.shards !== shard) return 'the stream is not of this shard'
     let data: unknown
@@ -321,5 +321,7 @@ export function describe(record: LogRecord): string {
       return `it is the opening of shard ${shard} in epoch ${epoch}`
     case RecordKind.closed:
       return 'it is the record that ends the journal'
+    case RecordKind.marked:
+      return `it is the mark of position ${record.position}`
   }
 }

@@ -100,7 +100,7 @@ export class HistoryCheck {
     const { shard, epoch, address, kind } = record
     const reigns = shards.get(shard)
     if (reigns === undefined || !reigns.some((reign) => isWithin(reign, epoch, address))) return
-    if (kind === RecordKind.closed) return
+    if (record.isOfJournal) return
     const state = this.#states.get(shard)!
     const expected = state.seq + (kind === RecordKind.event ? 1 : 0)
     if (record.seq !== expected) this.#jumped(record, state, expected)
