@@ -16,7 +16,7 @@ import { History, type StreamTail } from './history.ts'
 import { Journal } from './journal.ts'
 import { PositionClock } from './position.ts'
 import { RecordKind, type Address, type LogRecord, type RecordParts } from './record.ts'
-import type { Reign } from './reign.ts'
+import type { Place, Reign } from './reign.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Slice } from './slice.ts'
 import { isStorageFull, type Storage } from './storage.ts'
@@ -66,6 +66,14 @@ export interface ShardHead {
   readonly undurable: number
 }
 
+/** Up to where a journal is durable. */
+export interface JournalHead {
+  readonly journal: number
+  readonly end: Place
+  /** The greatest position before it: what comes behind has greater ones. */
+  readonly position: number
+}
+
 const NOT_DURABLE = -1
 /** Claims wait for the disk, and those that wait together wait once. */
 const CLAIMS_AT_ONCE = 16
@@ -101,6 +109,7 @@ export class Log {
   /** The batch that is being made durable. */
   #appending: CutBatch | undefined
   #index: OpenIndex
+  #positionDurable = 0
   #touched = new Set<OwnedShard>()
   /** The batch under construction ends its segment. */
   #rollsOver = false
@@ -185,6 +194,16 @@ export class Log {
   epochOf(shard: number): number {
     const owned = this.#owned.get(shard)
     return owned?.isServed === true ? owned.epoch : 0
+  }
+
+  /** The owners of a shard that is owned here, oldest first, with this one as the last. */
+  reigns(shard: number): readonly Reign[] {
+    return this.#owned.get(shard)?.reigns ?? []
+  }
+  /** How far the journal is durable. Whether that counts, for which shard, is for the look to say. */
+  get head(): JournalHead {
+    const { journal, segment, end } = this.#index
+    return { journal, end: { segment, offset: end }, position: this.#positionDurable }
   }
 
   /** Nothing is there to be cut. */
@@ -330,6 +349,7 @@ export class Log {
     const isLast = segment !== cut.place.segment
     this.#index.add({ ...cut.place, length: cut.length, isLast })
     for (const record of cut.builder.records()) this.#index.addRecord(record)
+    this.#positionDurable = Math.max(this.#positionDurable, this.#index.positionLast)
     assert(this.#index.isSound, 'what was written keeps the rules of the log')
     for (const [shard, seq] of cut.seqs) {
       const owned = this.#owned.get(shard)
@@ -412,19 +432,19 @@ export class Log {
 
   /** What leads to a stream's newest durable state. */
   tail(stream: Stream, fits: (snapshot: LogRecord) => boolean): Promise<StreamTail> {
-    return this.#history.tail(this.#reigns(stream.shard), stream, fits)
+    return this.#history.tail(this.reigns(stream.shard), stream, fits)
   }
 
   /** A stream's durable records from the newest, or from the one at `from`, back. */
   back(stream: Stream, from?: Address): AsyncGenerator<LogRecord> {
-    return this.#history.back(this.#reigns(stream.shard), stream, from)
+    return this.#history.back(this.reigns(stream.shard), stream, from)
   }
 
   /** Every event type and version that the segments of owned shards hold, as `account/MoneyDeposited@1`. */
   async eventTypes(shards: Iterable<number> = [...this.#owned.keys()]): Promise<Set<string>> {
     const types = new Set<string>()
     for (const shard of shards) {
-      for (const type of await this.#history.eventTypes(this.#reigns(shard))) types.add(type)
+      for (const type of await this.#history.eventTypes(this.reigns(shard))) types.add(type)
     }
     return types
   }
@@ -471,7 +491,4 @@ export class Log {
     }
   }
 
-  #reigns(shard: number): readonly Reign[] {
-    return this.#owned.get(shard)?.reigns ?? []
-  }
 }

@@ -25,11 +25,24 @@ export type SegmentPiece =
    */
   | { readonly kind: 'end'; readonly from: number; readonly isTorn: boolean }
 
-/** The records of a piece stay valid as long as they are kept. */
-export async function* readSegment(files: FilePool, identity: SegmentIdentity): AsyncGenerator<SegmentPiece> {
-  const window = new Window(files, identity)
-  let offset = 0
-  for (;;) {
+/** A part of a segment that begins and ends between batches. */
+export interface Part {
+  readonly from: number
+  /** Nothing is read from here on. */
+  readonly to: number
+}
+
+const WHOLE: Part = { from: 0, to: Number.POSITIVE_INFINITY }
+
+/** The records of a piece stay valid as long as they are kept. A part that is read to its end has no end piece. */
+export async function* readSegment(
+  files: FilePool,
+  identity: SegmentIdentity,
+  { from, to }: Part = WHOLE,
+): AsyncGenerator<SegmentPiece> {
+  const window = new Window(files, identity, to)
+  let offset = from
+  while (offset < to) {
     const reading = await window.batchAt(offset)
     if (reading.kind === 'batch') {
       yield { kind: 'batch', batch: reading.batch }
@@ -61,7 +74,7 @@ export async function* salvage(
   identity: SegmentIdentity,
   { from, to }: { readonly from: number; readonly to: number },
 ): AsyncGenerator<LogRecord> {
-  const window = new Window(files, identity)
+  const window = new Window(files, identity, to)
   for (let offset = from; offset + RECORD_HEADER_BYTES <= to;) {
     const record = await window.recordAt(offset, to)
     if (record !== undefined) yield record
@@ -78,10 +91,13 @@ class Window {
   #start = 0
   /** Nothing follows the block. */
   #isEnd = false
+  /** What stands from here on is not asked for, but where something before it cannot be read. */
+  readonly #to: number
 
-  constructor(files: FilePool, identity: SegmentIdentity) {
+  constructor(files: FilePool, identity: SegmentIdentity, to: number) {
     this.#files = files
     this.#identity = identity
+    this.#to = to
     this.#path = segmentPath(identity.journal, identity.segment)
   }
 
@@ -137,7 +153,7 @@ class Window {
   }
 
   async #isBatch(offset: number): Promise<boolean> {
-    const window = new Window(this.#files, this.#identity)
+    const window = new Window(this.#files, this.#identity, Number.POSITIVE_INFINITY)
     return (await window.batchAt(offset)).kind === 'batch'
   }
 
@@ -147,7 +163,8 @@ class Window {
     if (offset >= this.#start && (offset + length <= end || (this.#isEnd && offset <= end))) return
     // What would not be there need not be made room for.
     const rest = length > CHUNK_BYTES ? ((await this.#files.size(this.#path)) ?? 0) - offset : 0
-    const want = Math.max(CHUNK_BYTES, Math.min(length, rest))
+    const asked = offset + length <= this.#to ? Math.min(CHUNK_BYTES, this.#to - offset) : CHUNK_BYTES
+    const want = Math.max(asked, Math.min(length, rest))
     const bytes = (await this.#files.read(this.#path, offset, want)) ?? new Uint8Array()
     this.#block = new Block(bytes)
     this.#start = offset

@@ -1,0 +1,140 @@
+/**
+ * `$all`: every event that counts, in one order that stands in the log (docs/decisions/all-order.md).
+ *
+ * A reader goes on in strides. For each it is told a frontier: of every shard the reigns, and how far the journal of its
+ * owner is durable and what that one has promised to write nothing below. Up to the lowest promise the log is complete,
+ * so that a stride is a merge of journals and nothing else; what stands above it waits for the next.
+ */
+import type { Catalog } from '../log/catalog.ts'
+import { logCorrupt } from '../log/error.ts'
+import { segmentPath } from '../log/path.ts'
+import { RecordKind, type LogRecord } from '../log/record.ts'
+import { isBefore, type Place, type Reign } from '../log/reign.ts'
+import { carriedBehind, recordsOf, type Stretch } from './journal-records.ts'
+import { ShardReigns } from './shard-reigns.ts'
+import { inOrder, merge, Source } from './source.ts'
+
+/** How far the log is complete. */
+export interface Frontier {
+  /** Of every shard, oldest first; its owner's is the last, and has no seal. */
+  readonly reigns: ReadonlyMap<number, readonly Reign[]>
+  /** By journal of an owner: up to where it is durable and counts. */
+  readonly ends: ReadonlyMap<number, Place>
+  /** Nothing will be durable below this that is not durable now. */
+  readonly position: number
+}
+
+/** A place in the order of `$all`: behind an event. */
+export interface AllPlace {
+  readonly position: number
+  readonly shard: number
+}
+
+export const BEGINNING: AllPlace = { position: 0, shard: 0 }
+
+export class AllReader {
+  readonly #catalog: Catalog
+  readonly #reigns = new ShardReigns()
+  /** By journal: up to where all that counts was handed out. */
+  readonly #done = new Map<number, Place>()
+  /** What owners have carried over and was not handed out yet. */
+  #carried: LogRecord[] = []
+  /** By shard: the `seq` of the last event that was handed out, where that is known. */
+  readonly #seqs = new Map<number, number>()
+  #after: AllPlace
+
+  constructor(catalog: Catalog, after: AllPlace = BEGINNING) {
+    this.#catalog = catalog
+    this.#after = after
+  }
+
+  /** Behind which event it stands. */
+  get after(): AllPlace {
+    return this.#after
+  }
+
+  /**
+   * What comes next, up to the frontier, some events at a time. To be read to its end.
+   * @throws PenholdError `LogCorrupt` where something cannot be read, or a shard's events do not go on one by one (I4)
+   */
+  async *advance({ reigns, ends, position }: Frontier): AsyncGenerator<readonly LogRecord[]> {
+    for (const [shard, ofShard] of reigns) await this.#learn(shard, ofShard)
+    const stretches = await Promise.all(this.#reigns.stretches(ends).map((stretch) => this.#rest(stretch)))
+    const sources = stretches.map((stretch) => new Source(this.#journal(stretch, position)))
+    const carried = this.#carried.filter((event) => event.position <= position)
+    this.#carried = this.#carried.filter((event) => event.position > position)
+    sources.push(new Source(ofOne(carried)))
+    for await (const events of merge(sources)) {
+      for (const event of events) this.#handOut(event)
+      yield events
+    }
+  }
+
+  /** Takes in who has owned a shard. */
+  async #learn(shard: number, reigns: readonly Reign[]): Promise<void> {
+    const known = this.#reigns.of(shard).at(-1)?.epoch ?? 0
+    this.#reigns.set(shard, reigns)
+    for (const { epoch, journal, from } of reigns) {
+      if (epoch <= known) continue
+      const carried = await carriedBehind(this.#catalog, { journal, ...from })
+      // A seal may stand before the opening: then the next owner has carried them once more.
+      this.#carried.push(...carried.filter((event) => this.#reigns.counts(event) && this.#isNext(event)))
+    }
+    this.#carried.sort(inOrder)
+  }
+
+  /** What of a stretch is still to be read. */
+  async #rest({ journal, from, to }: Stretch): Promise<Stretch> {
+    const done = this.#done.get(journal)
+    if (done !== undefined) return { journal, from: isBefore(done, to) ? done : to, to }
+    let { segment } = from
+    for (; segment < to.segment; segment += 1) {
+      const index = await this.#catalog.index(journal, segment, undefined)
+      if (index.positionLast > this.#after.position) break
+    }
+    return { journal, from: { segment, offset: 0 }, to }
+  }
+
+  /** The events of a journal that count, up to a position, but for those that its writer has carried over. */
+  async *#journal(stretch: Stretch, until: number): AsyncGenerator<readonly LogRecord[]> {
+    const { journal, to } = stretch
+    let last = 0
+    for await (const { at, records } of recordsOf(this.#catalog, stretch)) {
+      const events: LogRecord[] = []
+      let isAbove = false
+      for (const record of records) {
+        const { position } = record
+        // What was carried over has the position that it had before, below its opening's.
+        const isInOrder = position > last
+        if (isInOrder) last = position
+        if (!isInOrder || record.kind !== RecordKind.event || !this.#reigns.counts(record)) continue
+        if (position > until) isAbove = true
+        else if (this.#isNext(record)) events.push(record)
+      }
+      if (events.length > 0) yield events
+      if (isAbove) {
+        this.#done.set(journal, at)
+        return
+      }
+    }
+    this.#done.set(journal, to)
+  }
+
+  #isNext({ position, shard }: AllPlace): boolean {
+    return position > this.#after.position || (position === this.#after.position && shard > this.#after.shard)
+  }
+
+  #handOut({ shard, seq, position, address }: LogRecord): void {
+    const before = this.#seqs.get(shard)
+    if (before !== undefined && seq !== before + 1) {
+      const path = segmentPath(address.journal, address.segment)
+      throw logCorrupt(path, address.offset, `shard ${shard} goes from seq ${before} to ${seq}`)
+    }
+    this.#seqs.set(shard, seq)
+    this.#after = { position, shard }
+  }
+}
+
+async function* ofOne(events: readonly LogRecord[]): AsyncGenerator<readonly LogRecord[]> {
+  if (events.length > 0) yield events
+}

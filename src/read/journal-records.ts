@@ -1,0 +1,84 @@
+/** The records of a journal, in the order in which its writer wrote them. Which of them count is another's to say. */
+import type { Catalog } from '../log/catalog.ts'
+import { isLogCorrupt, logCorrupt } from '../log/error.ts'
+import { segmentPath } from '../log/path.ts'
+import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
+import type { Place } from '../log/reign.ts'
+import { readSegment, salvage, type SegmentPiece } from '../log/scan.ts'
+
+/** A part of a journal that begins and ends between batches. */
+export interface Stretch {
+  readonly journal: number
+  readonly from: Place
+  readonly to: Place
+}
+
+/** Records that stand together, and where. */
+export interface Run {
+  readonly at: Place
+  readonly records: readonly LogRecord[]
+}
+
+/**
+ * The records of a stretch, batch by batch. Where something cannot be read, those that are whole in there: that none is
+ * missing shows in the shards' `seq`.
+ * @throws PenholdError `LogCorrupt` where the stretch ends too early, or a record of it is harmed
+ */
+export async function* recordsOf(
+  catalog: Catalog,
+  { journal, from, to }: Stretch,
+): AsyncGenerator<Run> {
+  for (let { segment } = from; segment <= to.segment; segment += 1) {
+    const part = {
+      from: segment === from.segment ? from.offset : 0,
+      to: segment === to.segment ? to.offset : Number.POSITIVE_INFINITY,
+    }
+    const identity = catalog.identity(journal, segment)
+    for await (const piece of readSegment(catalog.files, identity, part)) {
+      if (piece.kind === 'damage') {
+        const records = await Array.fromAsync(salvage(catalog.files, identity, piece))
+        yield { at: { segment, offset: piece.from }, records }
+      } else if (piece.kind !== 'end') {
+        yield wholeOf(piece, segmentPath(journal, segment))
+      } else if (segment === to.segment) {
+        throw logCorrupt(segmentPath(journal, segment), piece.from, `what was durable up to byte ${to.offset} is gone`)
+      }
+    }
+  }
+}
+
+function wholeOf(piece: SegmentPiece & { readonly kind: 'batch' | 'flipped' }, path: string): Run {
+  const batch = piece.kind === 'batch' ? piece.batch : piece.flipped.batch
+  if (piece.kind === 'flipped' && piece.flipped.harmed !== undefined) {
+    throw logCorrupt(path, piece.flipped.offset, 'one bit of this byte is flipped')
+  }
+  return { at: batch, records: batch.records }
+}
+
+/**
+ * The events that a shard's owner has carried over from the owner before: they follow its opening, with the positions
+ * that they had there, which are all less than the opening's.
+ */
+export async function carriedBehind(catalog: Catalog, opened: Address): Promise<readonly LogRecord[]> {
+  const opening = await catalog.record(opened)
+  const events: LogRecord[] = []
+  for (let record = opening; ;) {
+    const { offset } = record.address
+    const next = await followerAt(catalog, { ...opened, offset: offset + record.length })
+    const isCarried =
+      next?.shard === opening.shard && next.epoch === opening.epoch && next.position <= opening.position
+    if (!isCarried || (next.kind !== RecordKind.event && next.kind !== RecordKind.snapshot)) return events
+    if (next.kind === RecordKind.event) events.push(next)
+    record = next
+  }
+}
+
+/** Undefined where the batch ends before. */
+async function followerAt(catalog: Catalog, address: Address): Promise<LogRecord | undefined> {
+  try {
+    return await catalog.record(address)
+  } catch (error) {
+    if (isLogCorrupt(error)) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,52 @@
+/** Which records count: those within the reigns of their shards (I1). */
+import type { LogRecord } from '../log/record.ts'
+import { isBefore, isWithin, type Place, type Reign } from '../log/reign.ts'
+import type { Stretch } from './journal-records.ts'
+
+export class ShardReigns {
+  readonly #byShard = new Map<number, readonly Reign[]>()
+  /** By journal and shard. */
+  #byJournal = new Map<number, Map<number, Reign[]>>()
+
+  /** A shard's reigns, oldest first, in place of those that were known. */
+  set(shard: number, reigns: readonly Reign[]): void {
+    for (const { journal } of this.#byShard.get(shard) ?? []) this.#byJournal.get(journal)?.delete(shard)
+    this.#byShard.set(shard, reigns)
+    for (const reign of reigns) {
+      const shards = this.#byJournal.get(reign.journal) ?? new Map<number, Reign[]>()
+      this.#byJournal.set(reign.journal, shards)
+      const known = shards.get(shard)
+      if (known === undefined) shards.set(shard, [reign])
+      else known.push(reign)
+    }
+  }
+
+  of(shard: number): readonly Reign[] {
+    return this.#byShard.get(shard) ?? []
+  }
+
+  counts(record: LogRecord): boolean {
+    const reigns = this.#byJournal.get(record.address.journal)?.get(record.shard)
+    if (reigns === undefined) return false
+    for (const reign of reigns) if (isWithin(reign, record.epoch, record.address)) return true
+    return false
+  }
+
+  /**
+   * For each journal the stretch outside of which nothing counts. Where a reign is not sealed it ends where its journal
+   * does, as far as `ends` says; one that is not named there is left out.
+   */
+  stretches(ends: ReadonlyMap<number, Place>): readonly Stretch[] {
+    const stretches: Stretch[] = []
+    for (const [journal, shards] of this.#byJournal) {
+      const reigns = [...shards.values()].flat()
+      const tos = reigns.flatMap(({ until }) => until ?? ends.get(journal) ?? [])
+      if (tos.length === 0) continue
+      const first = reigns.reduce((a, b) => (isBefore(b.from, a.from) ? b : a))
+      const to = tos.reduce((a, b) => (isBefore(a, b) ? b : a))
+      // An opening stands within its batch, and batches are read whole.
+      stretches.push({ journal, from: { segment: first.from.segment, offset: 0 }, to })
+    }
+    return stretches
+  }
+}

@@ -1,0 +1,76 @@
+/** One row of events in the order of their positions: a journal's, or what an owner has carried over. */
+import type { LogRecord } from '../log/record.ts'
+
+/** So many events are read ahead of where a source stands, about. */
+const AHEAD = 4096
+
+export class Source {
+  readonly #pieces: AsyncIterator<readonly LogRecord[]>
+  #events: LogRecord[] = []
+  #taken = 0
+  #isDone = false
+
+  /** `pieces` give events, each with a greater position than the one before. */
+  constructor(pieces: AsyncIterable<readonly LogRecord[]>) {
+    this.#pieces = pieces[Symbol.asyncIterator]()
+  }
+
+  /** Reads on, where nothing is left of what was read before. */
+  async fill(): Promise<void> {
+    if (this.#isDone || this.#taken < this.#events.length) return
+    this.#events = []
+    this.#taken = 0
+    while (this.#events.length < AHEAD) {
+      const { value, done } = await this.#pieces.next()
+      if (done === true) {
+        this.#isDone = true
+        return
+      }
+      for (const event of value as readonly LogRecord[]) this.#events.push(event)
+    }
+  }
+
+  /** Up to which position all of the source is at hand: Infinity where nothing follows. After `fill`. */
+  get reach(): number {
+    return this.#isDone ? Number.POSITIVE_INFINITY : this.#events.at(-1)!.position
+  }
+
+  /** Nothing is left of it. */
+  get isDrained(): boolean {
+    return this.#isDone && this.#taken === this.#events.length
+  }
+
+  /** Hands out what comes up to a position. */
+  take(until: number): readonly LogRecord[] {
+    const from = this.#taken
+    while (this.#taken < this.#events.length && this.#events[this.#taken]!.position <= until) this.#taken += 1
+    return this.#events.slice(from, this.#taken)
+  }
+
+  /** Lets go of what it reads from. */
+  async close(): Promise<void> {
+    await this.#pieces.return?.()
+  }
+}
+
+/** All that these sources have, in the order of `$all`: by position, and of equal ones by shard. */
+export async function* merge(sources: readonly Source[]): AsyncGenerator<readonly LogRecord[]> {
+  let left = sources
+  try {
+    while (left.length > 0) {
+      for (const source of left) await source.fill()
+      const until = Math.min(...left.map(({ reach }) => reach))
+      const parts = left.map((source) => source.take(until)).filter(({ length }) => length > 0)
+      left = left.filter(({ isDrained }) => !isDrained)
+      if (parts.length === 1) yield parts[0]!
+      // Rows that are sorted by themselves: for these the engine's sort is a merge.
+      else if (parts.length > 1) yield parts.flat().sort(inOrder)
+    }
+  } finally {
+    for (const source of sources) await source.close()
+  }
+}
+
+export function inOrder(a: LogRecord, b: LogRecord): number {
+  return a.position - b.position || a.shard - b.shard
+}
