@@ -24,10 +24,7 @@ export interface Run {
  * missing shows in the shards' `seq`.
  * @throws PenholdError `LogCorrupt` where the stretch ends too early, or a record of it is harmed
  */
-export async function* recordsOf(
-  catalog: Catalog,
-  { journal, from, to }: Stretch,
-): AsyncGenerator<Run> {
+export async function* recordsOf(catalog: Catalog, { journal, from, to }: Stretch): AsyncGenerator<Run> {
   for (let { segment } = from; segment <= to.segment; segment += 1) {
     const part = {
       from: segment === from.segment ? from.offset : 0,
@@ -65,8 +62,7 @@ export async function carriedBehind(catalog: Catalog, opened: Address): Promise<
   for (let record = opening; ;) {
     const { offset } = record.address
     const next = await followerAt(catalog, { ...opened, offset: offset + record.length })
-    const isCarried =
-      next?.shard === opening.shard && next.epoch === opening.epoch && next.position <= opening.position
+    const isCarried = next?.shard === opening.shard && next.epoch === opening.epoch && next.position <= opening.position
     if (!isCarried || (next.kind !== RecordKind.event && next.kind !== RecordKind.snapshot)) return events
     if (next.kind === RecordKind.event) events.push(next)
     record = next

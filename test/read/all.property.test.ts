@@ -31,7 +31,8 @@ type Step =
   | { readonly do: 'roll'; readonly worker: number }
   | { readonly do: 'close'; readonly worker: number }
   | { readonly do: 'power-loss' }
-  | { readonly do: 'read'; readonly reader: number }
+  /** Up to where all are, or, where the others are asked for it, the furthest is. */
+  | { readonly do: 'read'; readonly reader: number; readonly isAsked: boolean }
   /** The reader begins anew behind what it has. */
   | { readonly do: 'resume'; readonly reader: number }
 
@@ -39,13 +40,16 @@ const shard = fc.nat(SHARDS - 1)
 const worker = fc.nat(2)
 const reader = fc.nat(1)
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('write' as const), shard, events: fc.integer({ min: 1, max: 3 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant('write' as const), shard, events: fc.integer({ min: 1, max: 3 }) }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('move' as const), shard, to: worker }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('haunt' as const), worker }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('roll' as const), worker }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), worker }) },
   { weight: 1, arbitrary: fc.constant({ do: 'power-loss' as const }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('read' as const), reader }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('read' as const), reader, isAsked: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('resume' as const), reader }) },
 )
 
@@ -113,7 +117,7 @@ class World {
         return
       case 'read': {
         const given = this.#readers[step.reader]!
-        await given.read(await this.#frontier())
+        await given.read(await this.#frontier(step.isAsked))
         return
       }
       case 'resume':
@@ -123,7 +127,7 @@ class World {
 
   /** All that was read is the beginning of what is read in the end, and all that was acknowledged is in there. */
   async end(): Promise<void> {
-    const frontier = await this.#frontier()
+    const frontier = await this.#frontier(true)
     const last = new Reader(this.#disk)
     await last.read(frontier)
     for (const each of this.#readers) {
@@ -157,8 +161,8 @@ class World {
     return log
   }
 
-  /** What a node asks the owners, which is not here yet: each is durable, and promises, up to the same position. */
-  async #frontier(): Promise<Frontier> {
+  /** What a node learns from the owners. */
+  async #frontier(isAsked: boolean): Promise<Frontier> {
     const reigns = new Map<number, readonly Reign[]>()
     const ends = new Map<number, Place>()
     const owners = new Set<Log>()
@@ -166,7 +170,7 @@ class World {
     const wanted = Math.max(...[...owners].map(({ head }) => head.position))
     let position = Number.POSITIVE_INFINITY
     for (const log of owners) {
-      if (log.head.position < wanted) {
+      if (isAsked && log.head.position < wanted) {
         log.mark(wanted)
         await log.append(log.cut())
       }
