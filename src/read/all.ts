@@ -77,10 +77,10 @@ export class AllReader {
     for (const { epoch, journal, from } of reigns) {
       if (epoch <= known) continue
       const carried = await carriedBehind(this.#catalog, { journal, ...from })
-      // A seal may stand before the opening: then the next owner has carried them once more.
-      this.#carried.push(...carried.filter((event) => this.#reigns.counts(event) && this.#isNext(event)))
+      this.#carried.push(...carried.filter((event) => this.#isNext(event)))
     }
-    this.#carried.sort(inOrder)
+    // A seal may stand before the opening: then the next owner has carried the same once more.
+    this.#carried = this.#carried.filter((event) => this.#reigns.counts(event)).sort(inOrder)
   }
 
   /** What of a stretch is still to be read. */
