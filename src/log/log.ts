@@ -490,5 +490,4 @@ export class Log {
       this.#refused.set(shard, reason)
     }
   }
-
 }

@@ -48,7 +48,7 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     events: {
       onServing: () => undefined,
       onView: () => undefined,
-      onHandedTo: (member, shards) => handedTo.push([member, shards]),
+      onHandedTo: (member, given) => handedTo.push([member, given]),
       reaches: () => state.reaches,
       onWarning: () => undefined,
     },

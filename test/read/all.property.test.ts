@@ -39,7 +39,7 @@ type Step =
 const shard = fc.nat(SHARDS - 1)
 const worker = fc.nat(2)
 const reader = fc.nat(1)
-const step: fc.Arbitrary<Step> = fc.oneof(
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({ do: fc.constant('write' as const), shard, events: fc.integer({ min: 1, max: 3 }) }),
@@ -55,7 +55,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 test('whoever reads everything reads the same', { timeout: 120_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(), async (steps, seed) => {
+    fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 40 }), fc.nat(), async (steps, seed) => {
       const world = new World(seed)
       for (const each of steps) await world.take(each)
       await world.end()
