@@ -26,7 +26,7 @@ export class Source {
         this.#isDone = true
         return
       }
-      for (const event of value as readonly LogRecord[]) this.#events.push(event)
+      for (const event of value) this.#events.push(event)
     }
   }
 
