@@ -90,7 +90,8 @@ export class AllReader {
     let { segment } = from
     for (; segment < to.segment; segment += 1) {
       const index = await this.#catalog.index(journal, segment, undefined)
-      if (index.positionLast > this.#after.position) break
+      // Another shard may have an event at the same position.
+      if (index.positionLast >= this.#after.position) break
     }
     return { journal, from: { segment, offset: 0 }, to }
   }
