@@ -19,19 +19,32 @@ export function streamOf(log: Log, shard: number): string {
   return `a/${id}`
 }
 
+interface Chained {
+  readonly version?: number
+  readonly previous?: Address
+}
+
 /** Writes an event of the first stream of the shard; durable when it resolves to where it stands. */
-export async function writeEvent(
+export async function writeEvent(log: Log, shard: number, chained: Chained = {}): Promise<Address> {
+  const address = addEvent(log, shard, log.positions.next(), chained)
+  await log.append(log.cut())
+  return address
+}
+
+/** Adds one to the batch under construction. */
+export function addEvent(
   log: Log,
   shard: number,
-  { version = 1, previous = NOWHERE }: { readonly version?: number; readonly previous?: Address } = {},
-): Promise<Address> {
-  const address = log.add(log.placement.stream(streamOf(log, shard)), {
+  position: number,
+  { version = 1, previous = NOWHERE }: Chained = {},
+): Address {
+  return log.add(log.placement.stream(streamOf(log, shard)), {
     kind: RecordKind.event,
     epoch: 0,
     seq: 0,
     version,
     payloadHash: 0,
-    position: log.positions.next(),
+    position,
     previous,
     time: 0,
     eventId: new Uint8Array(16),
@@ -41,6 +54,4 @@ export async function writeEvent(
     data: sliceOf(encode({})),
     metadata: encode({}),
   })
-  await log.append(log.cut())
-  return address
 }

@@ -6,17 +6,16 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Catalog } from '../../src/log/catalog.ts'
-import { encode } from '../../src/log/codec.ts'
 import { Log } from '../../src/log/log.ts'
-import { NOWHERE, RecordKind, type LogRecord } from '../../src/log/record.ts'
+import type { LogRecord } from '../../src/log/record.ts'
 import type { Place, Reign } from '../../src/log/reign.ts'
-import { sliceOf } from '../../src/log/slice.ts'
 import { hash64 } from '../../src/log/stream.ts'
 import { AllReader, BEGINNING, type Frontier } from '../../src/read/all.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { addEvent } from '../log/noted.ts'
 
 const SHARDS = 3
 const MINUTES = 3
@@ -95,7 +94,7 @@ class World {
         const log = await this.#log(step.worker)
         // It does not look: whatever it believes to own it writes, and acknowledges nothing.
         const own = log.ownedShards.map(({ shard: owned }) => owned)
-        for (const owned of own) addEvent(log, owned)
+        for (const owned of own) addNext(log, owned)
         if (!log.isBatchEmpty) await log.append(log.cut())
         return
       }
@@ -144,7 +143,7 @@ class World {
   }
 
   async #write(log: Log, of: number, count: number): Promise<void> {
-    const written = Array.from({ length: count }, () => addEvent(log, of))
+    const written = Array.from({ length: count }, () => addNext(log, of))
     await log.append(log.cut())
     await look(log)
     if (log.owns(of)) this.#acknowledged.push(...written)
@@ -237,25 +236,9 @@ async function takeOver(log: Log, of: number): Promise<void> {
   expect(log.refusedShards.size).toBe(0)
 }
 
-function addEvent(log: Log, of: number): Seen {
-  const id = Array.from({ length: 100 }, (_, i) => i).find((i) => log.placement.shardOf(`a/${i}`) === of)
+function addNext(log: Log, of: number): Seen {
   const position = log.positions.next()
-  log.add(log.placement.stream(`a/${id}`), {
-    kind: RecordKind.event,
-    epoch: 0,
-    seq: 0,
-    version: 1,
-    payloadHash: 0,
-    position,
-    previous: NOWHERE,
-    time: 0,
-    eventId: new Uint8Array(16),
-    commandId: sliceOf(new Uint8Array(16)),
-    typeVersion: 1,
-    type: Buffer.from('Noted'),
-    data: sliceOf(encode({})),
-    metadata: encode({}),
-  })
-  const seq = log.ownedShards.find(({ shard: owned }) => owned === of)!
-  return { position, shard: of, seq: seq.seq + seq.undurable }
+  addEvent(log, of, position)
+  const { seq, undurable } = log.ownedShards.find(({ shard: owned }) => owned === of)!
+  return { position, shard: of, seq: seq + undurable }
 }
