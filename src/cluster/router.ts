@@ -64,7 +64,7 @@ const THREADS_ENDED_MAX = 2
 export class Router {
   readonly #options: RouterOptions
   readonly #routes: Routes
-  /** In the order in which they were made. */
+  /** By number. */
   readonly #pending = new Map<number, Pending>()
   #lastRequest = 0
   #sent = 0
@@ -76,7 +76,10 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#options = options
-    this.#routes = new Routes(options.shards, options.clock, (lane, frame) => this.#receive(lane, frame))
+    this.#routes = new Routes(options.shards, options.clock, {
+      onFrame: (lane, frame) => this.#receive(lane, frame),
+      onDoubt: ({ message }) => this.#renumber(message),
+    })
   }
 
   get underWay(): number {
@@ -120,7 +123,7 @@ export class Router {
       stopWatching: NEVER,
     }
     this.#pending.set(request, pending)
-    if (isTimed || options.signal !== undefined) this.#watch(request, pending, options)
+    if (isTimed || options.signal !== undefined) this.#watch(pending, options)
     this.#sweepLater()
     this.#routes.add(pending)
   }
@@ -228,6 +231,14 @@ export class Router {
     return this.#lastRequest
   }
 
+  /** What an owner that is away may still say of it is no answer of the next: it has another number from here on. */
+  #renumber(message: Unsent): void {
+    const pending = this.#pending.get(message.request)!
+    this.#pending.delete(message.request)
+    message.request = this.#nextRequest()
+    this.#pending.set(message.request, pending)
+  }
+
   #receive(lane: Lane, frame: Uint8Array): void {
     let replies: NumberedReply[]
     try {
@@ -261,12 +272,12 @@ export class Router {
     return pending
   }
 
-  #watch(request: number, pending: Pending, { signal }: RequestOptions): void {
+  #watch(pending: Pending, { signal }: RequestOptions): void {
     const stopTimer = pending.isTimed
-      ? this.#options.clock.after(pending.timeoutMs, () => this.#expire(request, pending))
+      ? this.#options.clock.after(pending.timeoutMs, () => this.#expire(pending))
       : NEVER
     const onAbort = (): void => {
-      this.fail(request, aborted(addressOf(pending.message), outcomeOf(pending), signal?.reason))
+      this.fail(pending.message.request, aborted(addressOf(pending.message), outcomeOf(pending), signal?.reason))
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     pending.stopWatching = () => {
@@ -275,8 +286,9 @@ export class Router {
     }
   }
 
-  #expire(request: number, pending: Pending): void {
+  #expire(pending: Pending): void {
     const { message, timeoutMs, route } = pending
+    const { request } = message
     if (outcomeOf(pending) === 'none') {
       this.fail(request, shardUnavailable(route.shard, `nobody has served it for ${timeoutMs} ms`))
       return
@@ -285,10 +297,7 @@ export class Router {
     this.fail(request, timeout(addressOf(message), what, timeoutMs))
   }
 
-  /**
-   * Requests without a time of their own all wait equally long, so that the oldest is the first to expire: one timer
-   * that looks at the front serves them all.
-   */
+  /** One timer for all requests without a time of their own. */
   #sweepLater(): void {
     if (this.#isSweeping) return
     this.#isSweeping = true
@@ -296,10 +305,8 @@ export class Router {
     this.#options.clock.afterAlive(SWEEP_MS, () => {
       this.#isSweeping = false
       const now = this.#options.clock.monotonic()
-      for (const [request, pending] of this.#pending) {
-        if (pending.isTimed) continue
-        if (pending.deadline > now) break
-        this.#expire(request, pending)
+      for (const pending of this.#pending.values()) {
+        if (!pending.isTimed && pending.deadline <= now) this.#expire(pending)
       }
       if (this.#pending.size > 0) this.#sweepLater()
     })

@@ -56,19 +56,25 @@ export interface Route {
   readonly held: Set<Parcel>
 }
 
+export interface RoutesEvents {
+  readonly onFrame: (lane: Lane, frame: Uint8Array) => void
+  /** An owner that is away has had it. What that one still says of it is no answer of the next. */
+  readonly onDoubt: (parcel: Parcel) => void
+}
+
 const MESSAGES_PER_FRAME = 1024
 
 export class Routes {
   readonly #clock: Clock
-  readonly #onFrame: (lane: Lane, frame: Uint8Array) => void
+  readonly #events: RoutesEvents
   readonly #routes: readonly Route[]
   readonly #lanes = new Map<string, Lane>()
   readonly #frame = new FrameWriter()
   #held = 0
 
-  constructor(shards: number, clock: Clock, onFrame: (lane: Lane, frame: Uint8Array) => void) {
+  constructor(shards: number, clock: Clock, events: RoutesEvents) {
     this.#clock = clock
-    this.#onFrame = onFrame
+    this.#events = events
     this.#routes = Array.from({ length: shards }, (_, shard) => createRoute(shard))
   }
 
@@ -126,7 +132,7 @@ export class Routes {
     lane.protocol = protocol
     empty(lane)
     link.onFrame((frame) => {
-      if (lane.link === link) this.#onFrame(lane, frame)
+      if (lane.link === link) this.#events.onFrame(lane, frame)
     })
     link.onDrain(() => {
       if (lane.link === link) this.#flush(lane)
@@ -141,7 +147,12 @@ export class Routes {
     lane.link?.close()
     lane.link = undefined
     empty(lane)
-    for (const parcel of parcels) if (parcel.lane === lane) this.#takeBack(parcel, parcel.isWritten)
+    for (const parcel of parcels) {
+      if (parcel.lane !== lane) continue
+      const { isWritten } = parcel
+      this.#takeBack(parcel, isWritten)
+      if (isWritten) this.#events.onDoubt(parcel)
+    }
     for (const route of this.#routes) this.#flushHeld(route)
     if (!this.#routes.some((route) => route.lane === lane)) this.#lanes.delete(owner)
   }

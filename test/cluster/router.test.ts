@@ -137,9 +137,45 @@ test('what was not written when its worker went away is sent to the next one as 
   await settled()
   expect(arrived).toEqual([1])
   expect(again).toMatchObject([
-    { request: 1, isFresh: false, isAgain: true },
+    { request: 3, isFresh: false, isAgain: true },
     { request: 2, isFresh: true, isAgain: false },
   ])
+})
+
+test('what a successor says of a copy that was sent to the worker before is no answer to the one that it is sent', async () => {
+  const clock = new SimulatedClock()
+  const options = { shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined }
+  const router = new Router({ ...options, onElsewhere: () => undefined })
+  const attach = () => {
+    const [near, far] = createLinkPair(clock)
+    const arrived: number[] = []
+    far.onFrame((frame) => {
+      arrived.push(...readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION }).map(({ request }) => request))
+    })
+    router.attach('worker', near)
+    const answer = (request: number, reply: Reply): void => {
+      const writer = new FrameWriter()
+      writeReply(writer, request, reply)
+      far.send(writer.take())
+    }
+    return { arrived, answer }
+  }
+  router.assign(0, 'worker', 1)
+  const before = attach()
+  const told: Reply[] = []
+  router.send(0, command(), { resolve: (reply) => void told.push(reply), reject: () => undefined })
+  await settled()
+  router.detach('worker')
+  router.assign(0, 'worker', 2)
+  const after = attach()
+  await settled()
+  // The first copy was on its way when the worker was replaced, and has met its successor.
+  after.answer(before.arrived[0]!, { kind: 'elsewhere', shard: 0 })
+  await settled()
+  expect(after.arrived).toHaveLength(1)
+  after.answer(after.arrived[0]!, { kind: 'rejected', code: 'no', details: undefined })
+  await settled()
+  expect(told).toMatchObject([{ kind: 'rejected' }])
 })
 
 test('what waits long for an owner is sent to whoever has the lease, who may say why not, and takes nothing up', async () => {
