@@ -1,19 +1,19 @@
 /**
- * Shards on their way from the workers of this node to others, until their next owners serve them: a few of each worker
- * at a time. Whoever takes shards over does so one after the other, and callers wait for all that stand before theirs.
+ * Shards on their way from this node to others, until their next owners serve them: one at a time. Callers of a shard
+ * wait for all that its next owner does meanwhile, and several at a time keep each other waiting.
  */
 import type { Clock } from '../log/clock.ts'
 
-/** Of a worker at a time. */
-const UNDER_WAY_MAX = 4
-/** Whoever was to take a shard over may have ended: after so long it keeps no others waiting. */
+/** A worker may hang, and whoever was to take the shard over may have ended: after so long it keeps no others waiting. */
 const PATIENCE_MS = 1_000
 
 interface Departure {
   /** Who gives it up. */
   readonly worker: number
-  /** When it was nobody's here, on the monotonic clock; undefined before. */
-  leftAt: number | undefined
+  /** When its callers began to wait, on the monotonic clock. */
+  readonly beganAt: number
+  /** It is nobody's here. */
+  hasLeft: boolean
 }
 
 export class Departures {
@@ -26,26 +26,25 @@ export class Departures {
 
   /** The worker gives it up from here on. */
   begin(shard: number, worker: number): void {
-    this.#byShard.set(shard, { worker, leftAt: undefined })
+    this.#byShard.set(shard, { worker, beganAt: this.#clock.monotonic(), hasLeft: false })
   }
 
-  /** The worker has given it up, and somebody was told. */
+  /** Its worker has given it up, and somebody was told. */
   left(shard: number): void {
     const departure = this.#byShard.get(shard)
-    if (departure !== undefined) departure.leftAt = this.#clock.monotonic()
+    if (departure !== undefined) departure.hasLeft = true
   }
 
   /** Somebody serves these. Returns whether others may leave for that. */
   arrived(shards: readonly number[]): boolean {
-    const left = shards.filter((shard) => this.#byShard.get(shard)?.leftAt !== undefined)
+    const left = shards.filter((shard) => this.#byShard.get(shard)?.hasLeft === true)
     for (const shard of left) this.#byShard.delete(shard)
     return left.length > 0
   }
 
   /** Whether its worker is about to give it up. */
   isLeaving(shard: number): boolean {
-    const departure = this.#byShard.get(shard)
-    return departure !== undefined && departure.leftAt === undefined
+    return this.#byShard.get(shard)?.hasLeft === false
   }
 
   /** What is about to be given up. */
@@ -53,13 +52,14 @@ export class Departures {
     return [...this.#byShard.keys()].filter((shard) => this.isLeaving(shard))
   }
 
-  /** How many shards of a worker may begin to leave. One that hangs in it holds up nobody else's. */
-  room(worker: number): number {
+  /** Whether another of a worker's may begin to leave. One that hangs in it holds up nobody else's. */
+  hasRoom(worker: number): boolean {
     const now = this.#clock.monotonic()
-    for (const [shard, { leftAt }] of this.#byShard) {
-      if (leftAt !== undefined && now - leftAt >= PATIENCE_MS) this.#byShard.delete(shard)
+    for (const [shard, departure] of this.#byShard) {
+      if (now - departure.beganAt < PATIENCE_MS) return false
+      if (departure.hasLeft) this.#byShard.delete(shard)
+      else if (departure.worker === worker) return false
     }
-    const underWay = [...this.#byShard.values()].filter((departure) => departure.worker === worker)
-    return Math.max(0, UNDER_WAY_MAX - underWay.length)
+    return true
   }
 }

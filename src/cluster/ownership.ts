@@ -1,7 +1,7 @@
 /**
  * Ownership: one node's part in who owns what. A loop tells the lease store what the node's workers hold and want, and
  * does what follows from the answer: shards that the store grants are claimed, those that the ring gives to others are
- * handed over, a few at a time.
+ * handed over, one at a time.
  *
  * The store only says who tries; the log says who is (I1). So whatever the store does, owners go on serving: while it is
  * away nothing moves, and when it has forgotten all it is told again.
@@ -438,38 +438,32 @@ export class Ownership {
     return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL
   }
 
-  /** Gives up what the ring gives to others. */
+  /** Gives up what the ring gives to others, the next of it. */
   #handOff(ring: readonly string[]): void {
     const self = this.#options.member.id
-    const moves: { shard: number; from: number; to: { member: string; worker: number } }[] = []
     for (const { shard, worker } of this.#served.values()) {
       const to = parseOwner(ring[shard]!)
       const isReady = this.#isKnown(to.member) && this.#options.events.reaches(to.member)
       const isStaying = to.member === self ? to.worker === worker : !isReady
-      if (isStaying || this.#departures.isLeaving(shard) || this.#departures.room(worker) === 0) continue
+      if (isStaying || this.#departures.isLeaving(shard) || !this.#departures.hasRoom(worker)) continue
       this.#departures.begin(shard, worker)
-      moves.push({ shard, from: worker, to })
-    }
-    for (const [from, group] of Map.groupBy(moves, (move) => move.from)) {
-      this.#track(this.#giveUp(this.#workers.get(from), group))
+      this.#track(this.#giveUp(this.#workers.get(worker), { shard, to }))
+      return
     }
   }
 
-  async #giveUp(handle: ShardWorker | undefined, moves: readonly Release[]): Promise<void> {
-    const shards = moves.map(({ shard }) => shard)
-    const { events } = this.#options
+  async #giveUp(handle: ShardWorker | undefined, move: Release): Promise<void> {
+    const { shard } = move
     try {
       // Without room on the disk the heir has more to read, and nothing else is different.
       await handle?.prepareRelease().catch(() => undefined)
-      await handle?.release(shards, RELEASE_MS)
+      await handle?.release([shard], RELEASE_MS)
     } catch (error) {
-      events.onWarning(`shards ${shards.join(', ')} could not be handed over: ${String(error)}`)
+      this.#options.events.onWarning(`shard ${shard} could not be handed over: ${String(error)}`)
     }
-    for (const { shard } of moves) {
-      this.#served.delete(shard)
-      this.#departures.left(shard)
-    }
-    this.#handTo(moves)
+    this.#served.delete(shard)
+    this.#departures.left(shard)
+    this.#handTo([move])
   }
 
   /** Leaves shards that nobody serves to those who are to have them: they are told, and the store. */

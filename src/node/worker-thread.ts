@@ -9,6 +9,7 @@ import { systemClock, systemRandom } from '../platform/system.ts'
 import { insideThread, linkOver } from '../platform/thread.ts'
 import { loadConfig, type Overrides } from './config.ts'
 import { writeProgress } from './progress.ts'
+import { rehearse } from './rehearsal.ts'
 import { hostWorker, type WorkerHost } from './worker-host.ts'
 import type { FromWorker, ToWorker } from './worker-handle.ts'
 
@@ -28,6 +29,13 @@ async function run(): Promise<void> {
   const closed = (): void => (say({ kind: 'closed' }), thread.close())
   try {
     const config = await loadConfig(new URL(configUrl), overrides)
+    if (config.redis !== undefined) {
+      await rehearse().catch((error: unknown) => {
+        warn(
+          `the first shards that come to this worker will keep their callers waiting, as it could not rehearse that: ${String(error)}`,
+        )
+      })
+    }
     const host = await hostWorker({
       storage: new FileStorage(config.dataDir, blocking),
       clock: systemClock,
