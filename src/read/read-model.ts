@@ -1,0 +1,85 @@
+/**
+ * The port to where a projection keeps its read model. One promise makes a projection effectively once: the change of
+ * the read model, how far it has come, and what was parked are committed together, or nothing of it is.
+ *
+ * A projection has generations of its read model: one is live, and is what queries see; others are being rebuilt, or are
+ * kept to go back to. Each is complete in itself: model, places and parked events.
+ */
+import type { AllPlace } from './all.ts'
+
+/** Where a projection puts its read model, as a user names it in a definition. */
+export interface ReadModelStore<Model> {
+  /** Opens a projection's read model, and makes it, with an empty first generation, where there is none. */
+  open(projection: string): Promise<ReadModel<Model>>
+}
+
+export interface ReadModel<Model> {
+  generations(): Promise<Generations>
+  /** Makes an empty generation beside the live one. Resolves to its number, which no other has had. */
+  begin(): Promise<number>
+  /** Queries see this generation from here on. The one before is kept. */
+  promote(generation: number): Promise<void>
+  /** Removes a generation that is not live, with all that belongs to it. */
+  drop(generation: number): Promise<void>
+
+  /** How far each lane has come. Those that are not named stand at the beginning. */
+  places(generation: number): Promise<ReadonlyMap<string, AllPlace>>
+  /**
+   * Changes a generation, whole or not at all; durable, as far as the store is, when it resolves.
+   * @throws LaneMoved where the lane does not stand at `from`: somebody else runs it. What `apply` throws is passed on.
+   */
+  commit(generation: number, change: Change<Model>): Promise<void>
+  /** Reads a generation. What `ask` changes is undone, or refused. */
+  query<Answer>(generation: number, ask: (model: Model) => Answer | Promise<Answer>): Promise<Answer>
+
+  /** Streams that have parked events. */
+  parkedStreams(generation: number): Promise<ReadonlySet<string>>
+  /** Parked events, by stream and version; those of one stream where it is named. */
+  parked(
+    generation: number,
+    options: { readonly stream?: string; readonly limit: number },
+  ): Promise<readonly ParkedEvent[]>
+
+  close(): Promise<void>
+}
+
+export interface Generations {
+  readonly live: number
+  /** All that there are, ascending. */
+  readonly all: readonly number[]
+}
+
+/** One step of one lane: a row of events with an order of its own. `all` is the lane of those that read `$all` in order. */
+export interface Change<Model> {
+  readonly lane: string
+  /** Where the lane stands before, and after. They may be the same, where only parked events are changed. */
+  readonly from: AllPlace
+  readonly to: AllPlace
+  /** Events that are to be parked; those that are parked already keep their reason. */
+  readonly park: readonly ParkedEvent[]
+  /** Parked events that are done with. */
+  readonly unpark: readonly { readonly stream: string; readonly version: number }[]
+  /** Changes the read model. */
+  readonly apply: (model: Model) => void | Promise<void>
+}
+
+/** An event that a projection could not handle, or that stands behind one of the same stream. */
+export interface ParkedEvent {
+  readonly stream: string
+  readonly version: number
+  readonly place: AllPlace
+  readonly type: string
+  /** What its handler threw; empty for one that waits behind another. */
+  readonly reason: string
+  /** Milliseconds since 1970. */
+  readonly parkedAt: number
+}
+
+/** The lane stands elsewhere than its runner thinks. */
+export class LaneMoved extends Error {
+  override readonly name = 'LaneMoved'
+
+  constructor(lane: string, from: AllPlace) {
+    super(`lane ${lane} does not stand at position ${from.position} any more: somebody else runs this projection`)
+  }
+}
