@@ -6,7 +6,7 @@
  * waits for the newest group that its decision stood on, and for a look at the fence after that.
  */
 import { PenholdError } from '../aggregate/error.ts'
-import type { Clock } from '../log/clock.ts'
+import type { Cancel, Clock } from '../log/clock.ts'
 import { ownershipLost, storageFull } from '../log/error.ts'
 import type { Log } from '../log/log.ts'
 import type { Actor } from './actor.ts'
@@ -56,6 +56,8 @@ export class Committer {
   #checks = 0
   #idleWaiters: (() => void)[] = []
   #roomWaiters: (() => void)[] = []
+  /** Who waits until more is durable. */
+  #durableWaiters: (() => void)[] = []
   /** Who waits for another look for room on the disk. */
   #seekers: (() => void)[] = []
 
@@ -108,13 +110,29 @@ export class Committer {
     return true
   }
 
+  /** Resolves when the look was taken. */
+  async looked(): Promise<void> {
+    await this.#release([]).catch((error: unknown) => this.break(error))
+  }
+
+  /** Resolves when something more is durable and its replies are sent, or nothing will be; after `ms` at the latest. */
+  async moreDurable(ms: number): Promise<void> {
+    if (this.#state === 'broken') return
+    let cancel: Cancel = () => undefined
+    await new Promise<void>((resolve) => {
+      this.#durableWaiters.push(resolve)
+      cancel = this.#options.clock.after(ms, resolve)
+    })
+    cancel()
+  }
+
   /**
    * The look, and where the last batch found no room on the disk, one for room: nothing else may come that would try.
    * Resolves when what the log says of itself is so now.
    */
   async examine(): Promise<void> {
     if (this.#state === 'broken') return
-    await this.#release([]).catch((error: unknown) => this.break(error))
+    await this.looked()
     // Whoever commits at this moment finds out by itself.
     if (!this.#options.log.isFull || (this.#state !== 'idle' && this.#state !== 'scheduled')) return
     const isSought = new Promise<void>((resolve) => this.#seekers.push(resolve))
@@ -176,7 +194,7 @@ export class Committer {
   break(error: unknown): void {
     if (this.#state === 'broken') return
     this.#state = 'broken'
-    for (const resolve of this.#seekers.splice(0)) resolve()
+    for (const resolve of [...this.#seekers.splice(0), ...this.#durableWaiters.splice(0)]) resolve()
     this.#options.onBroken(error)
   }
 
@@ -206,6 +224,7 @@ export class Committer {
     this.#writing = undefined
     await this.#release(group.replies)
     for (const resolve of group.waiters) resolve()
+    for (const resolve of this.#durableWaiters.splice(0)) resolve()
   }
 
   /** The look, and after it the replies. */

@@ -31,6 +31,7 @@ import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
 import { fold, readTail } from './recovery.ts'
 import { ShardMoves } from './shard-moves.ts'
+import { Tails } from './tails.ts'
 
 export interface WorkerOptions {
   readonly log: Log
@@ -66,6 +67,8 @@ export class Worker {
   readonly #passivation: Passivation
   /** Shards that come and leave while the worker lives. */
   readonly moves: ShardMoves
+  /** How far its journal is. */
+  readonly tails: Tails
   /** Messages that were taken in and not yet up, in order. Bounded by the senders' windows. */
   readonly #waiting = new Queue<Envelope>()
   /** Messages taken in and not yet answered, and who waits until there are none. */
@@ -115,6 +118,7 @@ export class Worker {
       dropShards: (shards) => this.#dropShards(shards),
       onLost: options.onLost,
     })
+    this.tails = new Tails({ log, clock: options.clock, committer: this.#committer })
     this.#passivation = new Passivation(options.clock, this.#actors, options.limits)
   }
 
@@ -149,6 +153,7 @@ export class Worker {
   /** Ends the worker on purpose. No message may come after this. */
   async close(): Promise<void> {
     // The journal's last record is the last that anybody writes. What a broken log keeps waiting never ends.
+    this.tails.close()
     await Promise.race([this.moves.close(), this.#ended.promise])
     await this.settle()
     if (this.#isEnded) return
@@ -158,6 +163,7 @@ export class Worker {
 
   #end(): void {
     this.#isEnded = true
+    this.tails.close()
     this.#passivation.stop()
     this.#ended.resolve()
     for (const resolve of this.#onSettled.splice(0)) resolve()

@@ -20,6 +20,7 @@ import type { Place, Reign } from './reign.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Slice } from './slice.ts'
 import { isStorageFull, type Storage } from './storage.ts'
+import type { OpenedShard } from './tail.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
 import { addOpening, closingParts, markParts, Heir, NO_STREAM, type Inheritance } from './take-over.ts'
 
@@ -110,6 +111,8 @@ export class Log {
   #appending: CutBatch | undefined
   #index: OpenIndex
   #positionDurable = 0
+  #positionAdded = 0
+  #ownership = 0
   #touched = new Set<OwnedShard>()
   /** The batch under construction ends its segment. */
   #rollsOver = false
@@ -206,6 +209,20 @@ export class Log {
     return { journal, end: { segment, offset: end }, position: this.#positionDurable }
   }
 
+  /** The greatest position of a record that was added. What is added from here on has a greater one. */
+  get positionAdded(): number {
+    return this.#positionAdded
+  }
+  /** Changes whenever other shards are served. */
+  get ownership(): number {
+    return this.#ownership
+  }
+  /** The shards that are served, and where their openings stand. */
+  get openedShards(): readonly OpenedShard[] {
+    const served = [...this.#owned.values()].filter(({ isServed }) => isServed)
+    return served.map(({ shard, epoch, reigns }) => ({ shard, epoch, opening: reigns.at(-1)!.from }))
+  }
+
   /** Nothing is there to be cut. */
   get isBatchEmpty(): boolean {
     return this.#batch.isEmpty && !this.#rollsOver
@@ -296,6 +313,7 @@ export class Log {
     if (owned?.epoch !== epoch || this.#owned.get(shard) !== owned) return false
     if (isNewest) owned.isServed = true
     else this.#owned.delete(shard)
+    this.#ownership += 1
     return isNewest
   }
 
@@ -307,6 +325,7 @@ export class Log {
     this.#touched.add(owned)
     parts.epoch = owned.epoch
     parts.seq = owned.seq
+    this.#positionAdded = parts.position
     this.#adding()
     return this.#batch.add(stream, parts)
   }
@@ -314,6 +333,7 @@ export class Log {
   /** Adds a record that says nothing but this position: what is added from here on has greater ones (docs/decisions/all-order.md). */
   mark(position: number): void {
     this.positions.observe(position)
+    this.#positionAdded = position
     this.#adding()
     this.#batch.add(NO_STREAM, markParts(position, this.#clock.now()))
   }
@@ -385,6 +405,7 @@ export class Log {
     }
     this.#touched = new Set()
     this.#appending = undefined
+    this.#positionAdded = this.#positionDurable
     this.#batch.begin(this.#journal.place)
   }
 
@@ -404,6 +425,7 @@ export class Log {
       if ((await newestEpoch(this.#storage, shard)) <= epoch || this.#owned.get(shard) !== owned) continue
       lost.push(shard)
       this.#owned.delete(shard)
+      this.#ownership += 1
     }
     return lost
   }
@@ -411,6 +433,7 @@ export class Log {
   /** Keeps a shard closed that was taken over, for this reason. */
   refuse(shard: number, reason: PenholdError): void {
     this.#owned.delete(shard)
+    this.#ownership += 1
     this.#refused.set(shard, reason)
   }
 
@@ -423,6 +446,7 @@ export class Log {
       this.#owned.delete(shard)
       this.#refused.delete(shard)
     }
+    this.#ownership += 1
   }
 
   /** About a microsecond. Where it is true, `lostShards` must be awaited before anyone is told anything. */

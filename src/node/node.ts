@@ -114,6 +114,7 @@ function systemPorts(
   const ports = { clock: systemClock, random: systemRandom }
   return {
     ...ports,
+    storage,
     onClosed,
     async startWorker(shards, events) {
       // Before, so that nothing is begun in an empty folder; and after, since that is when the log was opened.

@@ -14,10 +14,12 @@ import type { Unsent } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
+import type { Storage } from '../log/storage.ts'
 import { StreamPlacement } from '../log/stream.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
+import { EventReader } from './event-reader.ts'
 import { toMeasure, type Examination } from './health.ts'
 import { Pulse } from './pulse.ts'
 import { Quarantine } from './quarantine.ts'
@@ -51,6 +53,8 @@ export interface Node extends AsyncDisposable {
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
+  /** The events of all aggregates. */
+  readonly store: EventReader
   /** Takes no more requests, answers those under way, and ends. */
   close(): Promise<void>
 }
@@ -59,6 +63,8 @@ export interface Node extends AsyncDisposable {
 export interface NodePorts {
   readonly clock: Clock
   readonly random: Random
+  /** Where the log is. */
+  readonly storage: Storage
   /** Starts a worker that owns these shards; resolves when it serves. */
   startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle>
   /** The node has ended. */
@@ -72,6 +78,7 @@ export interface NodePorts {
 export class RunningNode implements Node, RefHost {
   readonly ids: IdSource
   readonly commandBytesMax: number
+  readonly store: EventReader
   readonly #config: ClusterConfig
   readonly #ports: NodePorts
   readonly #placement: StreamPlacement
@@ -118,6 +125,13 @@ export class RunningNode implements Node, RefHost {
     const cluster = this.#cluster
     const ownerOf = (worker: number): string => cluster?.ownerOf(worker) ?? `worker-${worker}`
     this.#shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
+    this.store = new EventReader({
+      storage: ports.storage,
+      clock,
+      identity,
+      aggregates: config.aggregates,
+      workers: () => this.#supervisor.handles.filter((handle) => handle !== undefined),
+    })
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
@@ -226,6 +240,7 @@ export class RunningNode implements Node, RefHost {
   async #close(): Promise<void> {
     const { stopMs } = this.#config.timeouts
     await this.#router.drain(stopMs)
+    await this.store.close()
     try {
       await this.#cluster?.drain(stopMs)
       await this.#supervisor.close(stopMs)

@@ -3,11 +3,13 @@
  */
 import type { Failure } from '../actor/message.ts'
 import { fromFailure } from '../actor/error.ts'
+import type { KnownTail } from '../actor/tails.ts'
 import { createLinkPair, type Link } from '../cluster/link.ts'
 import type { Clock } from '../log/clock.ts'
 import type { ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
+import type { Tail } from '../log/tail.ts'
 import { startThread, type Thread } from '../platform/thread.ts'
 import type { ClusterConfig, Overrides } from './config.ts'
 import { createProgressMemory, readProgress, type ProgressReading } from './progress.ts'
@@ -20,6 +22,8 @@ export interface WorkerCalls {
   takeOver(shards: readonly number[]): Promise<readonly ShardHead[]>
   prepareRelease(): Promise<void>
   release(shards: readonly number[], ms: number): Promise<void>
+  nextTail(known: KnownTail | undefined, ms: number): Promise<Tail>
+  tailAbove(position: number): Promise<Tail>
 }
 
 export type ToWorker =
@@ -55,6 +59,8 @@ export interface WorkerHandle {
   takeOver(shards: readonly number[]): Promise<readonly ShardHead[] | undefined>
   prepareRelease(): Promise<void>
   release(shards: readonly number[], ms: number): Promise<void>
+  nextTail(known: KnownTail | undefined, ms: number): Promise<Tail | undefined>
+  tailAbove(position: number): Promise<Tail | undefined>
   /** One more link to the worker, for a sender on another node, that speaks this version of the protocol. */
   connect(protocol: number): Link
   /** Answers what is under way and ends. */
@@ -137,10 +143,7 @@ function startOnThread(options: ThreadedOptions, events: ThreadedEvents): Promis
     const handle: Omit<WorkerHandle, 'position'> = {
       link: thread.link,
       progress: () => readProgress(memory),
-      status: () => calls.make('status'),
-      takeOver: (...args) => calls.make('takeOver', ...args),
-      prepareRelease: () => calls.make('prepareRelease'),
-      release: (...args) => calls.make('release', ...args),
+      ...callsThrough(calls),
       connect(protocol) {
         const number = (links += 1)
         const link = thread.connect((port) => ({ kind: 'connect', link: number, port, protocol }) satisfies ToWorker)
@@ -162,6 +165,18 @@ function startOnThread(options: ThreadedOptions, events: ThreadedEvents): Promis
       },
     }
   })
+}
+
+/** The calls of a handle; each resolves to undefined where the worker ends before it is done. */
+function callsThrough(calls: Calls): Pick<WorkerHandle, keyof WorkerCalls> {
+  return {
+    status: () => calls.make('status'),
+    takeOver: (...args) => calls.make('takeOver', ...args),
+    prepareRelease: () => calls.make('prepareRelease'),
+    release: (...args) => calls.make('release', ...args),
+    nextTail: (...args) => calls.make('nextTail', ...args),
+    tailAbove: (...args) => calls.make('tailAbove', ...args),
+  }
 }
 
 /** The same link, with another way to close it. */
@@ -249,6 +264,8 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     takeOver: (shards) => Promise.race([host.takeOver(shards), ended]),
     prepareRelease: () => Promise.race([host.prepareRelease(), ended]),
     release: (shards, ms) => Promise.race([host.release(shards, ms), ended]),
+    nextTail: (known, ms) => Promise.race([host.nextTail(known, ms), ended]),
+    tailAbove: (position) => Promise.race([host.tailAbove(position), ended]),
     connect(protocol) {
       const [nearer, farther] = createLinkPair(options.clock)
       host.connect(farther, protocol)

@@ -3,6 +3,7 @@
  * (worker-thread.ts) and inline.
  */
 import type { Message, Reply } from '../actor/message.ts'
+import type { KnownTail } from '../actor/tails.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
@@ -14,6 +15,7 @@ import { isDamage, isOutOfRoom } from '../log/error.ts'
 import { Log, type Lag, type ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
+import type { Tail } from '../log/tail.ts'
 import type { ClusterConfig } from './config.ts'
 import { createLinkSender } from './link-sender.ts'
 
@@ -43,6 +45,10 @@ export interface WorkerHost {
   prepareRelease(): Promise<void>
   /** Gives shards up; what takes longer than `ms` to answer is answered with a doubt. */
   release(shards: readonly number[], ms: number): Promise<void>
+  /** How far the worker's journal is: as soon as there is more than what is known, or after `ms`. */
+  nextTail(known: KnownTail | undefined, ms: number): Promise<Tail>
+  /** The same, once nothing can come at this position or below it any more. @throws PenholdError `StorageFull` */
+  tailAbove(position: number): Promise<Tail>
   /** Takes messages from one more sender, on another node, by a link that speaks this version of the protocol. */
   connect(link: Link, protocol: number): void
   /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
@@ -107,6 +113,8 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
       return log.ownedShards.filter(({ shard }) => served.includes(shard))
     },
     prepareRelease: () => worker.moves.prepareRelease(),
+    nextTail: (known, ms) => worker.tails.next(known, ms),
+    tailAbove: (position) => worker.tails.above(position),
     release: (leaving, ms) => worker.moves.release(leaving, ms),
     async status() {
       await worker.examine()

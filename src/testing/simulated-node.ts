@@ -65,6 +65,7 @@ export class SimulatedNode {
     this.running = new RunningNode(config, identity, {
       clock: this.main.clock,
       random: new SeededRandom(random.next()),
+      storage: new SimulatedStorage(options.disk, undefined, () => this.main.awake()),
       startWorker: (shards, events) => this.#startWorker(shards, events),
       onClosed: () => Promise.resolve(),
       cluster: options.cluster?.(this.main),
@@ -209,6 +210,8 @@ export class SimulatedNode {
       takeOver: (shards) => call(() => host.takeOver(shards)),
       prepareRelease: () => call(() => host.prepareRelease()),
       release: (shards, ms) => call(() => host.release(shards, ms)),
+      nextTail: (known, ms) => call(() => host.nextTail(known, ms)),
+      tailAbove: (position) => call(() => host.tailAbove(position)),
       connect: (protocol) => {
         const [near, far] = this.#options.network.connect(this.main, worker.thread)
         worker.thread.run(() => host.connect(far, protocol))

@@ -1,0 +1,75 @@
+/**
+ * Tells readers how far the worker's journal is (docs/decisions/all-order.md): as soon as there is more, or once they may
+ * count on it that nothing will come below a position.
+ */
+import type { Clock } from '../log/clock.ts'
+import type { Log } from '../log/log.ts'
+import { isBefore, type Place } from '../log/reign.ts'
+import type { Tail } from '../log/tail.ts'
+import type { Committer } from './committer.ts'
+
+export interface TailsOptions {
+  readonly log: Log
+  readonly clock: Clock
+  readonly committer: Committer
+}
+
+/** Where a batch fails, nobody is told that more is durable. */
+const PATIENCE_MS = 100
+
+/** What a reader has been told of the worker before. */
+export interface KnownTail {
+  readonly end: Place
+  readonly ownership: number
+}
+
+export class Tails {
+  readonly #options: TailsOptions
+  #isClosed = false
+
+  constructor(options: TailsOptions) {
+    this.#options = options
+  }
+
+  /** Nothing more is written for readers. Whoever waits is told what there is. */
+  close(): void {
+    this.#isClosed = true
+  }
+
+  /** Resolves as soon as there is more than what is known, and after `ms` whatever there is. */
+  async next(known: KnownTail | undefined, ms: number): Promise<Tail> {
+    const { log, clock, committer } = this.#options
+    const until = clock.monotonic() + ms
+    for (;;) {
+      const tail = await this.#take()
+      const isNews = known === undefined || isBefore(known.end, tail.end) || known.ownership !== tail.ownership
+      const leftMs = until - clock.monotonic()
+      if (isNews || leftMs <= 0 || this.#isClosed) return tail
+      // What became durable while the look was taken will not be told again.
+      if (isBefore(tail.end, log.head.end)) continue
+      await committer.moreDurable(leftMs)
+    }
+  }
+
+  /**
+   * Resolves once nothing that is not durable can get this position or a lower one any more, or the worker ends.
+   * @throws PenholdError `StorageFull`
+   */
+  async above(position: number): Promise<Tail> {
+    const { log, committer } = this.#options
+    while (log.head.position < position && !this.#isClosed) {
+      // What is on its way to the disk says it too.
+      if (log.positionAdded >= position) await committer.moreDurable(PATIENCE_MS)
+      else await committer.write(() => log.mark(Math.max(position, log.positionAdded)))
+    }
+    return this.#take()
+  }
+
+  /** The look comes behind the end that is told: what was claimed before then does not count. */
+  async #take(): Promise<Tail> {
+    const { log, committer } = this.#options
+    const { journal, end, position } = log.head
+    await committer.looked()
+    return { journal, end, position, ownership: log.ownership, shards: log.openedShards }
+  }
+}

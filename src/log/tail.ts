@@ -1,0 +1,22 @@
+/** How far a worker's journal is, as the worker tells those who read it. */
+import type { Place } from './reign.ts'
+
+export interface Tail {
+  readonly journal: number
+  /** Up to there the journal is durable, and counts for the shards that its worker serves. */
+  readonly end: Place
+  /** What becomes durable behind the end has a greater position. */
+  readonly position: number
+  /** Changes whenever `shards` do. */
+  readonly ownership: number
+  /** Those that the worker served after it had looked who owns what is before the end. */
+  readonly shards: readonly OpenedShard[]
+}
+
+/** A shard and its owner's reign, which is still going on. */
+export interface OpenedShard {
+  readonly shard: number
+  readonly epoch: number
+  /** Where its opening stands in the owner's journal. */
+  readonly opening: Place
+}

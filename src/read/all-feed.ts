@@ -1,0 +1,50 @@
+/** `$all` of a running cluster, page by page: what there is, and then what comes, without a seam. */
+import type { Catalog } from '../log/catalog.ts'
+import type { LogRecord } from '../log/record.ts'
+import { AllReader, type AllPlace } from './all.ts'
+import { placeAhead } from './error.ts'
+import type { Frontiers } from './frontiers.ts'
+
+/** Events that come one after the other. */
+export interface Page {
+  readonly events: readonly LogRecord[]
+  /** All that comes before it was in this page or in one before. */
+  readonly place: AllPlace
+}
+
+export interface AllFeedOptions {
+  /** Behind which place. */
+  readonly after: AllPlace
+  /** To the end that there was when it was asked for, or on and on. */
+  readonly isLive: boolean
+  readonly signal: AbortSignal
+}
+
+/** No shard has a greater number. */
+const BEHIND_ALL_SHARDS = Number.MAX_SAFE_INTEGER
+
+/**
+ * Pages are read when they are taken. Ends where the signal says so.
+ * @throws PenholdError `PlaceAhead` where the place is none of this log's; `LogCorrupt`
+ */
+export async function* allPages(
+  log: { readonly catalog: Catalog; readonly frontiers: Frontiers },
+  { after, isLive, signal }: AllFeedOptions,
+): AsyncGenerator<Page> {
+  const head = await log.frontiers.head(signal)
+  if (head === undefined) return
+  // Whoever has come so far has been told so by an owner, and those who own shards now go on above that.
+  if (after.position > head) throw placeAhead(after.position, head)
+  const reader = new AllReader(log.catalog, after)
+  let done = isLive ? after.position - 1 : Math.max(after.position, head) - 1
+  while (isLive || done < head) {
+    const frontier = await log.frontiers.beyond(done, signal)
+    if (frontier === undefined) return
+    for await (const events of reader.advance(frontier)) {
+      if (signal.aborted) return
+      yield { events, place: reader.after }
+    }
+    done = frontier.position
+    if (done > reader.after.position) yield { events: [], place: { position: done, shard: BEHIND_ALL_SHARDS } }
+  }
+}

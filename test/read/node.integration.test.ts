@@ -1,0 +1,44 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { startNode, type Node } from '../../src/index.ts'
+import { Account } from '../account.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+async function start(): Promise<Node> {
+  const node = await startNode(new URL('read.config.ts', import.meta.url), { dataDir: temporaryFolder() })
+  onTestFinished(() => node.close())
+  return node
+}
+
+test('everything that was acknowledged, in one order', async () => {
+  const node = await start()
+  expect(await Array.fromAsync(node.store.readAll())).toEqual([])
+  const asks = Array.from({ length: 300 }, (_, i) => node.ref(Account, `a${i % 20}`).ask('deposit', { amount: i + 1 }))
+  const replies = await Promise.all(asks)
+  const written = replies.flatMap(({ events }) => events)
+  const read = await Array.fromAsync(node.store.readAll())
+  expect(read.map(({ id }) => id).toSorted()).toEqual(written.map(({ id }) => id).toSorted())
+  expect(read.map(({ position }) => position)).toEqual(read.map(({ position }) => position).toSorted((a, b) => a - b))
+  const byId = new Map(written.map((event) => [event.id, event]))
+  for (const { place, ...event } of read) expect(event).toEqual(byId.get(event.id))
+  // Again, and from the middle.
+  expect(await Array.fromAsync(node.store.readAll())).toEqual(read)
+  expect(await Array.fromAsync(node.store.readAll({ after: read[149]!.place }))).toEqual(read.slice(150))
+})
+
+test('what is there, and then what comes, without a seam', async () => {
+  const node = await start()
+  const seen: string[] = []
+  const written: string[] = []
+  const stop = new AbortController()
+  const subscription = (async () => {
+    for await (const event of node.store.subscribe({ signal: stop.signal })) seen.push(event.id)
+  })()
+  for (let i = 0; i < 200; i += 1) {
+    const { events } = await node.ref(Account, `a${i % 7}`).ask('deposit', { amount: 1 })
+    written.push(...events.map(({ id }) => id))
+  }
+  await expect.poll(() => seen.length).toBe(200)
+  stop.abort()
+  await subscription
+  expect(seen).toEqual(written)
+})
