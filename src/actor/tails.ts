@@ -4,8 +4,8 @@
  */
 import type { Clock } from '../log/clock.ts'
 import type { Log } from '../log/log.ts'
-import { isBefore, type Place } from '../log/reign.ts'
-import type { Tail } from '../log/tail.ts'
+import { isBefore } from '../log/reign.ts'
+import type { KnownTail, Tail } from '../log/tail.ts'
 import type { Committer } from './committer.ts'
 
 export interface TailsOptions {
@@ -16,12 +16,6 @@ export interface TailsOptions {
 
 /** Where a batch fails, nobody is told that more is durable. */
 const PATIENCE_MS = 100
-
-/** What a reader has been told of the worker before. */
-export interface KnownTail {
-  readonly end: Place
-  readonly ownership: number
-}
 
 export class Tails {
   readonly #options: TailsOptions
@@ -42,9 +36,8 @@ export class Tails {
     const until = clock.monotonic() + ms
     for (;;) {
       const tail = await this.#take()
-      const isNews = known === undefined || isBefore(known.end, tail.end) || known.ownership !== tail.ownership
       const leftMs = until - clock.monotonic()
-      if (isNews || leftMs <= 0 || this.#isClosed) return tail
+      if (isNews(tail, known) || leftMs <= 0 || this.#isClosed) return tail
       // What became durable while the look was taken will not be told again.
       if (isBefore(tail.end, log.head.end)) continue
       await committer.moreDurable(leftMs)
@@ -72,4 +65,9 @@ export class Tails {
     await committer.looked()
     return { journal, end, position, ownership: log.ownership, shards: log.openedShards }
   }
+}
+
+function isNews(tail: Tail, known: KnownTail | undefined): boolean {
+  if (known?.journal !== tail.journal || known.ownership !== tail.ownership) return true
+  return isBefore(known.end, tail.end)
 }

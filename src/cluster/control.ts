@@ -4,6 +4,7 @@
  */
 import { BadEncoding, decode, encode } from '../log/codec.ts'
 import { isCount } from '../log/count.ts'
+import type { KnownTail, Tail } from '../log/tail.ts'
 import { BadFrame } from './frame.ts'
 
 export type ControlMessage =
@@ -16,10 +17,31 @@ export type ControlMessage =
   /** Somebody wants to know how far the receiver's workers are, and is told. */
   | { readonly kind: 'measure' }
   | ({ readonly kind: 'measured' } & NodeMeasure)
+  /**
+   * How far is the journal of a worker of the receiver: as soon as there is more than is known, or after `ms`; where
+   * `above` is not 0, once nothing can come at that position or below it any more.
+   */
+  | ({ readonly kind: 'tail' } & TailQuestion)
+  | ({ readonly kind: 'tailed' } & TailAnswer)
   /** The receiver, who has called, works on other data than the sender, though under the same id: a copy. */
   | { readonly kind: 'other-data' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'pong' }
+
+export interface TailQuestion {
+  /** The caller's number for it; the answer carries it. */
+  readonly request: number
+  readonly worker: number
+  readonly above: number
+  readonly ms: number
+  readonly known: KnownTail | undefined
+}
+
+export interface TailAnswer {
+  readonly request: number
+  /** Undefined where there is no such worker, or it has ended, or cannot say. */
+  readonly tail: Tail | undefined
+}
 
 export interface HandedShard {
   readonly shard: number
@@ -59,9 +81,21 @@ export interface ShardMeasure extends ServedShard {
 
 const WORKER_STATES = ['silent', 'writes', 'full'] as const
 const SHARD_STATES = ['served', 'leaving', 'awaited'] as const
-const Kind = { serving: 1, handed: 2, ping: 3, pong: 4, drain: 5, measure: 6, measured: 7, 'other-data': 8 } as const
+const Kind = {
+  serving: 1,
+  handed: 2,
+  ping: 3,
+  pong: 4,
+  drain: 5,
+  measure: 6,
+  measured: 7,
+  'other-data': 8,
+  tail: 9,
+  tailed: 10,
+} as const
 const WORKER_NUMBERS = 5
 const SHARD_NUMBERS = 7
+const KNOWN_NUMBERS = 4
 
 export function encodeControl(message: ControlMessage): Uint8Array {
   switch (message.kind) {
@@ -69,6 +103,10 @@ export function encodeControl(message: ControlMessage): Uint8Array {
       return encode([Kind.serving, ...message.shards.flatMap(({ shard, worker, epoch }) => [shard, worker, epoch])])
     case 'handed':
       return encode([Kind.handed, ...message.shards.flatMap(({ shard, worker }) => [shard, worker])])
+    case 'tail':
+      return encode([Kind.tail, ...questionNumbers(message)])
+    case 'tailed':
+      return encode([Kind.tailed, message.request, ...tailNumbers(message.tail)])
     case 'measured':
       return encode([Kind.measured, ...measureNumbers(message)])
     case 'drain':
@@ -87,6 +125,8 @@ export function decodeControl(frame: Uint8Array): ControlMessage {
   if (kind === Kind.measure && numbers.length === 0) return { kind: 'measure' }
   if (kind === Kind.measured) return { kind: 'measured', ...toMeasure(numbers) }
   if (kind === Kind['other-data'] && numbers.length === 0) return { kind: 'other-data' }
+  if (kind === Kind.tail) return { kind: 'tail', ...toQuestion(numbers) }
+  if (kind === Kind.tailed) return { kind: 'tailed', ...toAnswer(numbers) }
   if (kind === Kind.ping && numbers.length === 0) return { kind: 'ping' }
   if (kind === Kind.pong && numbers.length === 0) return { kind: 'pong' }
   if (kind === Kind.serving && numbers.length % 3 === 0) {
@@ -99,6 +139,42 @@ export function decodeControl(frame: Uint8Array): ControlMessage {
     return { kind: 'handed', shards: rows<Three>(numbers, 2).map(([shard, worker]) => ({ shard, worker })) }
   }
   throw noMessage()
+}
+
+function questionNumbers({ request, worker, above, ms, known }: TailQuestion): number[] {
+  return [request, worker, above, ms, ...(known === undefined ? [] : knownNumbers(known))]
+}
+
+function toQuestion([request, worker, above, ms, ...rest]: readonly number[]): TailQuestion {
+  if (ms === undefined) throw noMessage()
+  return { request: request!, worker: worker!, above: above!, ms, known: rest.length === 0 ? undefined : toKnown(rest) }
+}
+
+function knownNumbers({ journal, end: { segment, offset }, ownership }: KnownTail): number[] {
+  return [journal, segment, offset, ownership]
+}
+
+function toKnown(numbers: readonly number[]): KnownTail {
+  if (numbers.length !== KNOWN_NUMBERS) throw noMessage()
+  const [journal, segment, offset, ownership] = numbers as Four
+  return { journal, end: { segment, offset }, ownership }
+}
+
+function tailNumbers(tail: Tail | undefined): number[] {
+  if (tail === undefined) return []
+  const shards = tail.shards.flatMap(({ shard, epoch, opening }) => [shard, epoch, opening.segment, opening.offset])
+  return [...knownNumbers(tail), tail.position, ...shards]
+}
+
+function toAnswer([request, ...numbers]: readonly number[]): TailAnswer {
+  if (request === undefined) throw noMessage()
+  if (numbers.length === 0) return { request, tail: undefined }
+  const [position, ...ofShards] = numbers.slice(KNOWN_NUMBERS)
+  if (position === undefined || ofShards.length % 4 !== 0) throw noMessage()
+  const shards = rows<Four>(ofShards, 4).map(([shard, epoch, segment, offset]) => {
+    return { shard, epoch, opening: { segment, offset } }
+  })
+  return { request, tail: { ...toKnown(numbers.slice(0, KNOWN_NUMBERS)), position, shards } }
 }
 
 function measureNumbers({ workers, shards }: NodeMeasure): number[] {
@@ -150,6 +226,7 @@ function decodeNumbers(frame: Uint8Array): number[] {
 }
 
 type Three = [number, number, number]
+type Four = [...Three, number]
 type Five = [...Three, number, number]
 type Seven = [...Five, number, number]
 

@@ -9,6 +9,8 @@ import { decodeControl, encodeControl, type ControlMessage, type ServedShard } f
 import { nodeRefused } from './error.ts'
 import type { Member } from './leases.ts'
 import type { Link } from './link.ts'
+import type { TailSource } from '../log/tail.ts'
+import { TailAsker, TAILS_SINCE } from './tail-asker.ts'
 import { ownerName } from './owner-name.ts'
 import { ConnectionError, isBeyondBounds, isRefusal, type Connection, type Greeting, type Network } from './network.ts'
 
@@ -55,8 +57,8 @@ export class Peers {
       peer.close()
       if (member === undefined) this.#options.onDropped(id)
     }
-    for (const { id, address } of members) {
-      if (!this.#peers.has(id)) this.#peers.set(id, new Peer(id, address, this.#options))
+    for (const member of members) {
+      if (!this.#peers.has(member.id)) this.#peers.set(member.id, new Peer(member, this.#options))
     }
   }
 
@@ -88,6 +90,11 @@ export class Peers {
     this.#peers.get(member)?.tell(message)
   }
 
+  /** The workers of all peers, as readers ask them. */
+  get tails(): readonly TailSource[] {
+    return [...this.#peers.values()].flatMap(({ tails }) => tails)
+  }
+
   close(): void {
     for (const peer of this.#peers.values()) peer.close()
     this.#peers.clear()
@@ -103,6 +110,7 @@ class Peer {
   /** The connections of the newest dial. */
   #open: readonly Connection[] = []
   #control: Connection | undefined
+  readonly #tails: TailAsker
   #asking: AskingEnd | undefined
   #redialMs = REDIAL_MS
   #stopTimer: Cancel = () => undefined
@@ -111,10 +119,19 @@ class Peer {
   #isWarned = false
   #isBoundWarned = false
 
-  constructor(id: string, address: string, options: PeersOptions) {
+  constructor({ id, address, workers }: Member, options: PeersOptions) {
     this.#id = id
     this.address = address
     this.#options = options
+    this.#tails = new TailAsker({
+      clock: options.clock,
+      workers,
+      tell: (message) => {
+        const isKnown = (this.#control?.protocol ?? 0) >= TAILS_SINCE
+        if (isKnown) this.tell(message)
+        return isKnown
+      },
+    })
     this.#met.promise.catch(() => undefined)
     // It has taken the call, and hangs.
     options.clock.after(MET_MS, () => this.#met.resolve())
@@ -136,6 +153,10 @@ class Peer {
   /** It has answered the last ping, or the one before. */
   get isHeard(): boolean {
     return this.isReached && this.#options.clock.monotonic() - this.#heardAt < 2 * PING_MS
+  }
+
+  get tails(): readonly TailSource[] {
+    return this.#tails.sources
   }
 
   tell(message: ControlMessage): void {
@@ -204,6 +225,7 @@ class Peer {
       const message = decodeControl(frame)
       if (message.kind === 'other-data') this.#isOther()
       this.#met.resolve()
+      if (message.kind === 'tailed') this.#tails.answered(message)
       if (message.kind === 'serving') this.#options.onServing(this.#id, message.shards)
     } catch (error) {
       this.#options.onWarning(`${this.address} sends what no node says (${String(error)})`)
@@ -247,6 +269,7 @@ class Peer {
 
   #hangUp(): void {
     this.#control = undefined
+    this.#tails.ended()
     this.#asking?.ended()
     this.#asking = undefined
     const open = this.#open

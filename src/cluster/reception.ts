@@ -6,9 +6,20 @@
  * sends again what it carried: so nothing of it reaches a worker from then on (docs/decisions/epochs-in-messages.md).
  */
 import { ServingEnd } from './channels.ts'
-import { decodeControl, encodeControl, type HandedShard, type NodeMeasure, type ServedShard } from './control.ts'
+import {
+  decodeControl,
+  encodeControl,
+  type HandedShard,
+  type NodeMeasure,
+  type ServedShard,
+  type TailQuestion,
+} from './control.ts'
 import type { Link } from './link.ts'
+import type { Tail } from '../log/tail.ts'
 import { isBeyondBounds, type Connection } from './network.ts'
+
+/** A caller asks each worker of a node a few things at a time; more are not answered. */
+const TAILS_ASKED_MAX = 4_096
 
 export interface ReceptionOptions {
   /** What is served here now. */
@@ -21,6 +32,8 @@ export interface ReceptionOptions {
   readonly onDrain: () => void
   /** How far the workers here are, measured now. */
   readonly measure: () => Promise<NodeMeasure>
+  /** How far the journal of a worker here is; undefined where it is not there or cannot say. */
+  readonly tail: (question: TailQuestion) => Promise<Tail | undefined>
   readonly onWarning: (message: string) => void
 }
 
@@ -43,6 +56,8 @@ export class Reception {
   readonly #listeners = new Set<Connection>()
   /** Callers whose question for a measure is under way. */
   readonly #asking = new Set<Connection>()
+  /** By caller, its questions for tails that are under way. */
+  readonly #tailsAsked = new WeakMap<Connection, number>()
   #isClosed = false
 
   constructor(options: ReceptionOptions) {
@@ -99,6 +114,7 @@ export class Reception {
         if (message.kind === 'ping') connection.send(encodeControl({ kind: 'pong' }))
         if (message.kind === 'drain') this.#options.onDrain()
         if (message.kind === 'measure') void this.#measure(connection)
+        if (message.kind === 'tail' && connection.peer.role === 'node') void this.#tellTail(connection, message)
         if (message.kind === 'handed' && connection.peer.role === 'node') this.#options.onHanded(message.shards)
       } catch (error) {
         this.#warn(error)
@@ -127,6 +143,16 @@ export class Reception {
       this.#options.onWarning(`whether the node ${member} works on the same data cannot be seen: ${String(error)}`)
       return false
     }
+  }
+
+  async #tellTail(connection: Connection, question: TailQuestion): Promise<void> {
+    const { request } = question
+    const asked = (this.#tailsAsked.get(connection) ?? 0) + 1
+    this.#tailsAsked.set(connection, asked)
+    const isTooMuch = asked > TAILS_ASKED_MAX
+    const tail = isTooMuch ? undefined : await this.#options.tail(question).catch(() => undefined)
+    this.#tailsAsked.set(connection, this.#tailsAsked.get(connection)! - 1)
+    if (this.#listeners.has(connection)) connection.send(encodeControl({ kind: 'tailed', request, tail }))
   }
 
   /** One answer a caller at a time: what it asks meanwhile is answered by that. */

@@ -32,7 +32,7 @@ const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8,
 const FLAGS_ALL = 31
 
 /** The newest version of all this that nodes speak with each other; they speak the one before as well (docs/wire.md). */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 /** In it nobody ever owns a shard: what carries it is only asked why the shard is not served. */
 export const NO_EPOCH: number = 2 ** 32 - 1

@@ -13,6 +13,17 @@ export interface Tail {
   readonly shards: readonly OpenedShard[]
 }
 
+/** What a reader has been told of the worker before. */
+export type KnownTail = Pick<Tail, 'journal' | 'end' | 'ownership'>
+
+/** A worker somewhere, as readers ask it. */
+export interface TailSource {
+  /** As soon as there is more than what is known, or after `ms`; undefined where the worker has ended. */
+  nextTail(known: KnownTail | undefined, ms: number): Promise<Tail | undefined>
+  /** Once nothing can come at this position or below it any more. */
+  tailAbove(position: number): Promise<Tail | undefined>
+}
+
 /** A shard and its owner's reign, which is still going on. */
 export interface OpenedShard {
   readonly shard: number

@@ -4,7 +4,7 @@
  */
 import { definitionError } from '../aggregate/error.ts'
 import { Directory } from '../cluster/directory.ts'
-import type { NodeMeasure } from '../cluster/control.ts'
+import type { NodeMeasure, TailQuestion } from '../cluster/control.ts'
 import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
 import { Ownership } from '../cluster/ownership.ts'
 import { ownerName } from '../cluster/owner-name.ts'
@@ -18,9 +18,12 @@ import { PROTOCOL_VERSION } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { hash64 } from '../log/stream.ts'
+import type { Tail, TailSource } from '../log/tail.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 const CONNECT_MS = 3_000
+/** Another node may have a worker here wait for news for so long. */
+const TAIL_MS_MAX = 5_000
 /** Hosts that stand for all addresses of a machine. */
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 /** After so long the rest goes at the pace of the heartbeats. */
@@ -90,6 +93,7 @@ export class ClusterSide {
         void this.drain(DRAIN_MS)
       },
       measure: () => this.#options.measure(),
+      tail: (question) => this.#tail(question),
       onWarning,
     })
   }
@@ -177,6 +181,16 @@ export class ClusterSide {
     else this.#handles.set(worker, handle)
     this.#reception.set(worker, handle)
     this.#ownership?.setWorker(worker, handle)
+  }
+
+  /** The workers of the other nodes, as readers ask them. */
+  get tails(): readonly TailSource[] {
+    return this.#peers.tails
+  }
+
+  async #tail({ worker, above, known, ms }: TailQuestion): Promise<Tail | undefined> {
+    const handle = this.#handles.get(worker)
+    return above > 0 ? handle?.tailAbove(above) : handle?.nextTail(known, Math.min(ms, TAIL_MS_MAX))
   }
 
   /** A worker, of this node or of another, has said what no worker says. */

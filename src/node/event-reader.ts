@@ -7,9 +7,10 @@ import type { LogRecord } from '../log/record.ts'
 import type { RecordedEvent } from '../log/recorded-event.ts'
 import type { Storage } from '../log/storage.ts'
 import { hash64, streamType } from '../log/stream.ts'
+import type { TailSource } from '../log/tail.ts'
 import { allPages } from '../read/all-feed.ts'
 import { EventDecoder } from '../read/decoder.ts'
-import { Frontiers, type TailSource } from '../read/frontiers.ts'
+import { Frontiers } from '../read/frontiers.ts'
 import { formatPlace, parsePlace } from '../read/place.ts'
 
 /** An event among all others. */

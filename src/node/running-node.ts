@@ -130,7 +130,10 @@ export class RunningNode implements Node, RefHost {
       clock,
       identity,
       aggregates: config.aggregates,
-      workers: () => this.#supervisor.handles.filter((handle) => handle !== undefined),
+      workers: () => [
+        ...this.#supervisor.handles.filter((handle) => handle !== undefined),
+        ...(this.#cluster?.tails ?? []),
+      ],
     })
     this.#supervisor = new Supervisor({
       clock,

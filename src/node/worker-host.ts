@@ -3,7 +3,6 @@
  * (worker-thread.ts) and inline.
  */
 import type { Message, Reply } from '../actor/message.ts'
-import type { KnownTail } from '../actor/tails.ts'
 import { Worker, type Progress } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
@@ -15,7 +14,7 @@ import { isDamage, isOutOfRoom } from '../log/error.ts'
 import { Log, type Lag, type ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
-import type { Tail } from '../log/tail.ts'
+import type { KnownTail, Tail } from '../log/tail.ts'
 import type { ClusterConfig } from './config.ts'
 import { createLinkSender } from './link-sender.ts'
 

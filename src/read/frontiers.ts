@@ -8,16 +8,8 @@ import { pause, within, type Clock } from '../log/clock.ts'
 import { logCorrupt } from '../log/error.ts'
 import { segmentPath } from '../log/path.ts'
 import { decodeOpening, isBefore, type Place, type Reign } from '../log/reign.ts'
-import type { OpenedShard, Tail } from '../log/tail.ts'
+import type { OpenedShard, Tail, TailSource } from '../log/tail.ts'
 import type { Frontier } from './all.ts'
-
-/** A worker somewhere, as readers ask it. */
-export interface TailSource {
-  /** As soon as there is more than what is known, or after `ms`; undefined where the worker has ended. */
-  nextTail(known: Pick<Tail, 'end' | 'ownership'> | undefined, ms: number): Promise<Tail | undefined>
-  /** Once nothing can come at this position or below it any more. */
-  tailAbove(position: number): Promise<Tail | undefined>
-}
 
 export interface FrontiersOptions {
   readonly catalog: Catalog
@@ -117,7 +109,8 @@ export class Frontiers {
     for (const [source, { tail }] of this.#known) {
       for (const opened of tail?.shards ?? []) {
         const other = owners.get(opened.shard)
-        if (other === undefined || other.epoch < opened.epoch) owners.set(opened.shard, { ...opened, source, tail: tail! })
+        if (other === undefined || other.epoch < opened.epoch)
+          owners.set(opened.shard, { ...opened, source, tail: tail! })
       }
     }
     return owners
@@ -175,7 +168,8 @@ export class Frontiers {
   }
 }
 
-/** Answers may overtake each other. */
+/** Answers may overtake each other; a worker that was replaced has a journal with a greater number. */
 function isNewer(tail: Tail, known: Tail): boolean {
+  if (tail.journal !== known.journal) return tail.journal > known.journal
   return tail.ownership > known.ownership || (tail.ownership === known.ownership && !isBefore(tail.end, known.end))
 }

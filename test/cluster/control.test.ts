@@ -22,12 +22,31 @@ const shard = fc.record({
   undurable: count,
   ms: count,
 })
+const place = fc.record({ segment: count, offset: count })
+const known = fc.record({ journal: count, end: place, ownership: count })
+const opened = fc.record({ shard: count, epoch: count, opening: place })
+const tail = fc.record({
+  journal: count,
+  end: place,
+  position: fc.maxSafeNat(),
+  ownership: count,
+  shards: fc.array(opened),
+})
 const message: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ kind: fc.constant('serving' as const), shards: fc.array(served) }),
   fc.record({ kind: fc.constant('handed' as const), shards: fc.array(fc.record({ shard: count, worker: count })) }),
   fc.constant({ kind: 'drain' as const }),
   fc.constant({ kind: 'measure' as const }),
   fc.record({ kind: fc.constant('measured' as const), workers: fc.array(worker), shards: fc.array(shard) }),
+  fc.record({
+    kind: fc.constant('tail' as const),
+    request: count,
+    worker: count,
+    above: fc.maxSafeNat(),
+    ms: count,
+    known: fc.option(known, { nil: undefined }),
+  }),
+  fc.record({ kind: fc.constant('tailed' as const), request: count, tail: fc.option(tail, { nil: undefined }) }),
   fc.constant({ kind: 'ping' as const }),
   fc.constant({ kind: 'pong' as const }),
 )
@@ -42,8 +61,9 @@ test('what nodes tell each other arrives as it was said', () => {
 
 test('anything else is a BadFrame', () => {
   const measures = [[7], [7, 1], [7, 1, 1, 0, 0, 0], [7, 1, 3, 0, 0, 0, 0], [7, 0, 0, 0, 0, 3, 0, 0, 0], [7, 0, 1]]
-  const others = [[], [9], [1, 2], [2, 1], [3, 1], [6, 0], ['serving'], [1, -1, 0, 0], [1, 0.5, 0, 0]]
-  const wrong = [...others, ...measures, [7, 2 ** 50, 0, 0, 0, 0, 0], { kind: 'ping' }, null]
+  const tails = [[9], [9, 1, 0, 0], [9, 1, 0, 0, 5, 1], [10], [10, 1, 1, 1, 0, 0], [10, 1, 1, 1, 0, 0, 9, 1]]
+  const others = [[], [11], [1, 2], [2, 1], [3, 1], [6, 0], ['serving'], [1, -1, 0, 0], [1, 0.5, 0, 0]]
+  const wrong = [...others, ...tails, ...measures, [7, 2 ** 50, 0, 0, 0, 0, 0], { kind: 'ping' }, null]
   for (const each of wrong) expect(() => decodeControl(encode(each)), JSON.stringify(each)).toThrow(BadFrame)
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (noise) => {

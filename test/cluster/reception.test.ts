@@ -31,6 +31,7 @@ async function open() {
     onHanded: nothing,
     onDrain: nothing,
     measure,
+    tail: async () => undefined,
     onWarning: nothing,
   })
   const clock = new SimulatedClock()
@@ -109,7 +110,8 @@ function callForControl(reception: Reception, greeting: Partial<Greeting> = { ro
 function receptionThat(measure: () => Promise<NodeMeasure>, shares = (_member: string): boolean => true) {
   const warnings: string[] = []
   const options = { serving: () => [], shares, onHanded: () => undefined, onDrain: () => undefined }
-  return { warnings, reception: new Reception({ ...options, measure, onWarning: (text) => warnings.push(text) }) }
+  const tail = async (): Promise<undefined> => undefined
+  return { warnings, reception: new Reception({ ...options, measure, tail, onWarning: (text) => warnings.push(text) }) }
 }
 
 test('however often a caller asks how far the workers are, one measure is under way for it, and it is pinged meanwhile', async () => {

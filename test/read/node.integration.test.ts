@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { startNode, type Node } from '../../src/index.ts'
 import { Account } from '../account.ts'
+import { hasRedis, startRedis } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 
 async function start(): Promise<Node> {
@@ -38,6 +39,40 @@ test('what is there, and then what comes, without a seam', async () => {
     written.push(...events.map(({ id }) => id))
   }
   await expect.poll(() => seen.length).toBe(200)
+  stop.abort()
+  await subscription
+  expect(seen).toEqual(written)
+})
+
+test.runIf(hasRedis)('nodes of several read what any of them writes, in the same order, while shards move', async () => {
+  const server = await startRedis()
+  onTestFinished(() => server.stop())
+  const overrides = { dataDir: temporaryFolder(), redis: server.url }
+  const nodes: Node[] = []
+  const join = async (): Promise<void> => {
+    const node = await startNode(new URL('read.config.ts', import.meta.url), overrides)
+    onTestFinished(() => node.close())
+    nodes.push(node)
+  }
+  await join()
+  const stop = new AbortController()
+  const seen: string[] = []
+  const subscription = (async () => {
+    for await (const { id } of nodes[0]!.store.subscribe({ signal: stop.signal })) seen.push(id)
+  })()
+  const written: string[] = []
+  const write = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 1) {
+      const { events } = await nodes[i % nodes.length]!.ref(Account, `a${i % 23}`).ask('deposit', { amount: 1 })
+      written.push(...events.map(({ id }) => id))
+    }
+  }
+  await write(100)
+  await join()
+  await write(200)
+  const everything = await Array.fromAsync(nodes[1]!.store.readAll(), ({ id }) => id)
+  expect(everything).toEqual(written)
+  await expect.poll(() => seen.length, { timeout: 20_000 }).toBe(300)
   stop.abort()
   await subscription
   expect(seen).toEqual(written)
