@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { clusterPlans, latePlans, unablePlans } from './plan.ts'
+import { clusterPlans, latePlans, readPlans, unablePlans } from './plan.ts'
 import { CLUSTER_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -40,6 +40,15 @@ test(
     )
   },
 )
+
+test('whoever reads everything hears all that counts, each once and in order', { timeout: 120_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(readPlans, async (plan) => {
+      expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    { ...parameters, numRuns: Math.ceil(parameters.numRuns / 4) },
+  )
+})
 
 test('the same seed of a cluster goes the same way, to the letter', async () => {
   const traces: number[] = []

@@ -3,6 +3,7 @@
  * real code from outside.
  */
 import { ShardMoves } from '../../../src/actor/shard-moves.ts'
+import { Tails } from '../../../src/actor/tails.ts'
 import { Worker } from '../../../src/actor/worker.ts'
 import { Directory } from '../../../src/cluster/directory.ts'
 import { Ownership } from '../../../src/cluster/ownership.ts'
@@ -11,8 +12,11 @@ import { Router } from '../../../src/cluster/router.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { Log } from '../../../src/log/log.ts'
 import { SHARDS_PATH } from '../../../src/log/path.ts'
+import { POSITION_MAX } from '../../../src/log/position.ts'
 import { ClusterSide } from '../../../src/node/cluster-side.ts'
 import type { WorkerHandle } from '../../../src/node/worker-handle.ts'
+import { Frontiers } from '../../../src/read/frontiers.ts'
+import { ShardReigns } from '../../../src/read/shard-reigns.ts'
 import { SimulatedLeases } from '../../../src/testing/simulated-leases.ts'
 import { differing, MUTANTS, replace, type Mutant } from '../mutants.ts'
 
@@ -254,5 +258,46 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
         sides.clear()
       }
     },
+  },
+  {
+    name: 'watermark-ignored',
+    breaks: 'readers go on to the furthest that any worker has written (I4)',
+    install: () =>
+      replace(
+        Frontiers.prototype,
+        'beyond',
+        (original) =>
+          async function (this: Frontiers, position, signal) {
+            const frontier = await original.call(this, position, signal)
+            return frontier && { ...frontier, position: POSITION_MAX }
+          },
+      ),
+  },
+  {
+    name: 'promise-without-mark',
+    breaks: 'a worker that has nothing to write promises by word of mouth alone (I4)',
+    install: () =>
+      replace(
+        Tails.prototype,
+        'above',
+        () =>
+          async function (this: Tails, position) {
+            const tail = await this.next(undefined, 0)
+            return { ...tail, position: Math.max(tail.position, position) }
+          },
+      ),
+  },
+  {
+    name: 'former-owners-forgotten',
+    breaks: 'readers read the journals of those who own shards now, and of nobody before (I4)',
+    install: () =>
+      replace(
+        ShardReigns.prototype,
+        'set',
+        (original) =>
+          function (this: ShardReigns, shard, reigns) {
+            original.call(this, shard, reigns.slice(-1))
+          },
+      ),
   },
 ]

@@ -27,6 +27,8 @@ export interface ClusterPlan {
   readonly clings: boolean
   readonly operations: readonly Errand[]
   readonly faults: readonly ClusterFault[]
+  /** How many read everything meanwhile; none where it is left out. */
+  readonly readers?: number
   /** A place whose nodes lack an event type, and the command that emits it, until then. */
   readonly older?: { readonly place: number; readonly untilMs: number }
 }
@@ -212,6 +214,11 @@ export const clusterPlans: fc.Arbitrary<ClusterPlan> = fc.oneof(
   { weight: 3, arbitrary: plansWith(joinsUntil(3_000), gentle) },
   { weight: 1, arbitrary: plansWith(joinsUntil(JOINS_EARLY_MS), storeOnly) },
 )
+
+/** Plans in which some read everything while all this befalls the nodes. */
+export const readPlans: fc.Arbitrary<ClusterPlan> = fc
+  .tuple(clusterPlans, fc.integer({ min: 1, max: 3 }))
+  .map(([plan, readers]) => ({ ...plan, readers }))
 
 /** Whether nothing is broken that callers depend on. */
 export function isGentle({ faults, joinsAtMs, older }: ClusterPlan): boolean {

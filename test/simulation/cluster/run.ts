@@ -10,6 +10,7 @@ import { entryOf } from '../history.ts'
 import type { Result, RunOptions } from '../run.ts'
 import { brokenGentleness } from './gentle.ts'
 import { brokenOrder } from './order.ts'
+import { Readers } from './readers.ts'
 import { STRIKES_END_MS, timed, type ClusterPlan } from './plan.ts'
 
 /** Faults have struck, and ended, by then. */
@@ -21,6 +22,7 @@ const END_MS = 30_000
 /** Nodes that could not reach each other have called again. */
 const REDIAL_MS = 2_500
 const PROBE_MS = 500
+const READ_MS = 20_000
 
 export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions = {}): Promise<Result> {
   const account = createAccount(plan.snapshotEvery)
@@ -36,6 +38,8 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   const { namesCommands, clings } = plan
   const clients = new Clients(cluster, account, { operations: timed(plan), namesCommands, clings })
   clients.start()
+  const readers = new Readers(cluster, plan.readers ?? 0)
+  readers.start()
   await kernel.run({ untilMs: PEACE_MS })
   cluster.heal()
   const why = (): string => [...cluster.failures.map(String), ...cluster.warnings].slice(-3).join('; ')
@@ -46,6 +50,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     problems.push(...(await unrest(cluster, config, why)))
     await kernel.run({ untilMs: kernel.now + REDIAL_MS })
     if (problems.length === 0) problems.push(...(await silence(cluster, clients, plan)))
+    if (problems.length === 0) problems.push(...(await unheard(cluster, readers)))
     if (problems.length === 0) problems.push(...(await leftBehind(cluster, why)))
   }
   cluster.killAll()
@@ -69,7 +74,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   // A withdrawal that was rejected and whose answer was lost is decided anew, behind what was sent after it. Where nodes
   // end and refuse as often as in these plans it is seen.
   const order = plan.older === undefined ? brokenOrder(attempts, log) : []
-  const causes = [...brokenCauses(attempts), ...order]
+  const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log)]
   return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
 
@@ -110,6 +115,14 @@ async function silence({ kernel, nodes }: SimulatedCluster, clients: Clients, pl
   }
   await kernel.run({ untilMs: kernel.now + PROBE_MS, isDone: () => open.size === 0 })
   return [...failed, ...open].map((name) => `in peace nobody answers for ${name}`)
+}
+
+/** That whoever reads everything comes to the end of it. */
+async function unheard({ kernel }: SimulatedCluster, readers: Readers): Promise<string[]> {
+  let events = Number.POSITIVE_INFINITY
+  void readers.count().then((count) => (events = count))
+  if (await kernel.run({ untilMs: kernel.now + READ_MS, isDone: () => readers.haveHeard(events) })) return []
+  return [`of ${events} events readers have heard ${readers.counts}`]
 }
 
 /** What is there when all nodes have ended in good order. */
