@@ -30,6 +30,18 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
 }
 
+/** The events of all aggregates. */
+export interface EventStore {
+  /**
+   * All events, in the one order that everybody sees, up to the end of the log: whatever was acknowledged before is in it.
+   * They are read when they are taken.
+   * @throws PenholdError `BadPlace`, `PlaceAhead`; `LogCorrupt`; `BadDefinition` for an event that the definitions cannot read
+   */
+  readAll(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
+  /** The same, and then what comes, as soon as it is durable, until the signal or the node ends it, or the caller stops. */
+  subscribe(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
+}
+
 export interface EventReaderOptions {
   readonly storage: Storage
   readonly clock: Clock
@@ -38,7 +50,7 @@ export interface EventReaderOptions {
   readonly workers: () => readonly TailSource[]
 }
 
-export class EventReader {
+export class EventReader implements EventStore {
   readonly #catalog: Catalog
   readonly #frontiers: Frontiers
   readonly #decoder: EventDecoder
@@ -51,15 +63,10 @@ export class EventReader {
     this.#decoder = new EventDecoder(aggregates)
   }
 
-  /**
-   * All events, in the one order that everybody sees, up to the end of the log: whatever was acknowledged before is in it.
-   * @throws PenholdError `BadPlace`, `PlaceAhead`; `LogCorrupt`; `BadDefinition` for an event that the definitions cannot read
-   */
   readAll(options: ReadOptions = {}): AsyncGenerator<ReadEvent, void> {
     return this.#read(options, false)
   }
 
-  /** The same, and then what comes, as soon as it is durable, until the signal or the node ends it, or the caller stops. */
   subscribe(options: ReadOptions = {}): AsyncGenerator<ReadEvent, void> {
     return this.#read(options, true)
   }

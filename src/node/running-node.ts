@@ -19,7 +19,7 @@ import { StreamPlacement } from '../log/stream.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
-import { EventReader } from './event-reader.ts'
+import { EventReader, type EventStore } from './event-reader.ts'
 import { toMeasure, type Examination } from './health.ts'
 import { Pulse } from './pulse.ts'
 import { Quarantine } from './quarantine.ts'
@@ -54,7 +54,7 @@ export interface Node extends AsyncDisposable {
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** The events of all aggregates. */
-  readonly store: EventReader
+  readonly store: EventStore
   /** Takes no more requests, answers those under way, and ends. */
   close(): Promise<void>
 }
