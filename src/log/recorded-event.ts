@@ -49,7 +49,13 @@ export function toRecordedEvent(record: LogRecord, type: string, data: unknown):
     version: record.version,
     position: record.position,
     time: new Date(record.time),
-    // The caller may say what caused the command, but not which one it was.
-    metadata: { correlationId: commandId, causationId: commandId, ...record.metadata, commandId },
+    metadata: metadataOf(commandId, record.metadata),
   }
+}
+
+/** The caller may say what caused the command, but not which one it was. */
+function metadataOf(commandId: string, given: Readonly<Record<string, unknown>> | undefined): EventMetadata {
+  // Most callers say nothing, and to copy nothing takes its time as well.
+  if (given === undefined) return { commandId, correlationId: commandId, causationId: commandId }
+  return { correlationId: commandId, causationId: commandId, ...given, commandId }
 }
