@@ -7,12 +7,13 @@ import { measureColdCommands } from './cold-command.ts'
 import { measureColdLoads } from './cold-load.ts'
 import { Dataset, type DatasetPlan } from './dataset.ts'
 import { describeMachine } from './machine.ts'
+import { measureReadAll } from './read-all.ts'
 import { measureReplay } from './replay.ts'
 import { formatTable, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'N'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'N'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
@@ -103,7 +104,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
   if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
-  if (!['R', 'L', 'S', 'C'].some((id) => only.has(id as RowId))) return rows
+  if (!['R', 'L', 'S', 'C', 'A'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)
   if (only.has('R')) {
     const few = await Dataset.open(dataDir ?? dir, dir, sizes.fewPlan)
@@ -112,6 +113,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
   if (only.has('L')) rows.push(...(await measureColdLoads(dataset)))
   if (only.has('S')) rows.push(...(await measureStarts(dataset)))
   if (only.has('C')) rows.push(...(await measureColdCommands(dataset, sizes)))
+  if (only.has('A')) rows.push(...(await measureReadAll(dataset, dir)))
   return rows
 }
 

@@ -1,5 +1,7 @@
 /** Reading everything: `$all` of a node's cluster, as users see it. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
+import { definitionError } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
 import { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
@@ -12,6 +14,7 @@ import { allPages } from '../read/all-feed.ts'
 import { EventDecoder } from '../read/decoder.ts'
 import { Frontiers } from '../read/frontiers.ts'
 import { formatPlace, parsePlace } from '../read/place.ts'
+import { RawEvent } from '../read/raw-event.ts'
 
 /** An event among all others. */
 export type ReadEvent = RecordedEvent & {
@@ -30,6 +33,11 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
 }
 
+/** For `raw`: events as they stand in the log; `types` are the names that they had when they were written. */
+export interface RawReadOptions extends ReadOptions {
+  readonly raw: true
+}
+
 /** The events of all aggregates. */
 export interface EventStore {
   /**
@@ -38,8 +46,10 @@ export interface EventStore {
    * @throws PenholdError `BadPlace`, `PlaceAhead`; `LogCorrupt`; `BadDefinition` for an event that the definitions cannot read
    */
   readAll(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
+  readAll(options: RawReadOptions): AsyncGenerator<RawEvent, void>
   /** The same, and then what comes, as soon as it is durable, until the signal or the node ends it, or the caller stops. */
   subscribe(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
+  subscribe(options: RawReadOptions): AsyncGenerator<RawEvent, void>
 }
 
 export interface EventReaderOptions {
@@ -63,11 +73,19 @@ export class EventReader implements EventStore {
     this.#decoder = new EventDecoder(aggregates)
   }
 
-  readAll(options: ReadOptions = {}): AsyncGenerator<ReadEvent, void> {
+  readAll(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
+  readAll(options: RawReadOptions): AsyncGenerator<RawEvent, void>
+  readAll(
+    options: ReadOptions | RawReadOptions = {},
+  ): AsyncGenerator<ReadEvent, void> | AsyncGenerator<RawEvent, void> {
     return this.#read(options, false)
   }
 
-  subscribe(options: ReadOptions = {}): AsyncGenerator<ReadEvent, void> {
+  subscribe(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
+  subscribe(options: RawReadOptions): AsyncGenerator<RawEvent, void>
+  subscribe(
+    options: ReadOptions | RawReadOptions = {},
+  ): AsyncGenerator<ReadEvent, void> | AsyncGenerator<RawEvent, void> {
     return this.#read(options, true)
   }
 
@@ -76,21 +94,48 @@ export class EventReader implements EventStore {
     await this.#catalog.close()
   }
 
-  async *#read(options: ReadOptions, isLive: boolean): AsyncGenerator<ReadEvent, void> {
+  #read(
+    options: ReadOptions | RawReadOptions,
+    isLive: boolean,
+  ): AsyncGenerator<ReadEvent, void> | AsyncGenerator<RawEvent, void> {
+    checkOptions(options)
+    const types = options.types === undefined ? undefined : new Set(options.types)
+    if ('raw' in options && options.raw) {
+      const isType = ({ type }: LogRecord): boolean => types?.has(type) !== false
+      return this.#events(options, isLive, (record) => (isType(record) ? new RawEvent(record) : undefined))
+    }
+    return this.#events(options, isLive, (record) => {
+      const event = this.#decoder.decode(record)
+      return types?.has(event.type) === false ? undefined : Object.assign(event, { place: formatPlace(record) })
+    })
+  }
+
+  async *#events<Event>(
+    options: ReadOptions,
+    isLive: boolean,
+    toEvent: (record: LogRecord) => Event | undefined,
+  ): AsyncGenerator<Event, void> {
     const { signal } = this.#closing
     const ended = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal])
     const log = { catalog: this.#catalog, frontiers: this.#frontiers }
     const isWanted = filterOf(options)
-    const types = options.types === undefined ? undefined : new Set(options.types)
     for await (const { events } of allPages(log, { after: parsePlace(options.after), isLive, signal: ended })) {
       for (const record of events) {
-        if (!isWanted(record)) continue
-        const event = this.#decoder.decode(record)
-        if (types?.has(event.type) !== false) yield Object.assign(event, { place: formatPlace(record) })
+        const event = isWanted(record) ? toEvent(record) : undefined
+        if (event !== undefined) yield event
         if (ended.aborted) return
       }
     }
   }
+}
+
+const OPTIONS = ['after', 'aggregates', 'types', 'signal', 'raw']
+
+/** One that is misspelt would have no effect, and nobody would know. */
+function checkOptions(options: ReadOptions): void {
+  const unknown = Object.keys(options).find((key) => !OPTIONS.includes(key))
+  if (unknown === undefined) return
+  throw definitionError(`readers have no option '${unknown}'; the nearest is '${nearest(unknown, OPTIONS)}'`)
 }
 
 function filterOf({ aggregates }: ReadOptions): (record: LogRecord) => boolean {

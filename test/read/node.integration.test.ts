@@ -44,36 +44,78 @@ test('what is there, and then what comes, without a seam', async () => {
   expect(seen).toEqual(written)
 })
 
-test.runIf(hasRedis)('nodes of several read what any of them writes, in the same order, while shards move', async () => {
-  const server = await startRedis()
-  onTestFinished(() => server.stop())
-  const overrides = { dataDir: temporaryFolder(), redis: server.url }
-  const nodes: Node[] = []
-  const join = async (): Promise<void> => {
-    const node = await startNode(new URL('read.config.ts', import.meta.url), overrides)
-    onTestFinished(() => node.close())
-    nodes.push(node)
-  }
-  await join()
-  const stop = new AbortController()
-  const seen: string[] = []
-  const subscription = (async () => {
-    for await (const { id } of nodes[0]!.store.subscribe({ signal: stop.signal })) seen.push(id)
-  })()
-  const written: string[] = []
-  const write = async (count: number): Promise<void> => {
-    for (let i = 0; i < count; i += 1) {
-      const { events } = await nodes[i % nodes.length]!.ref(Account, `a${i % 23}`).ask('deposit', { amount: 1 })
-      written.push(...events.map(({ id }) => id))
-    }
-  }
-  await write(100)
-  await join()
-  await write(200)
-  const everything = await Array.fromAsync(nodes[1]!.store.readAll(), ({ id }) => id)
-  expect(everything).toEqual(written)
-  await expect.poll(() => seen.length, { timeout: 20_000 }).toBe(300)
-  stop.abort()
-  await subscription
-  expect(seen).toEqual(written)
+test('some of it: of aggregates, of types, and as it is stored', async () => {
+  const node = await start()
+  await node.ref(Account, 'a').ask('deposit', { amount: 5 })
+  await node.ref(Account, 'a').ask('withdraw', { amount: 2 })
+  const read = await Array.fromAsync(node.store.readAll())
+  const raw = await Array.fromAsync(node.store.readAll({ raw: true }))
+  expect(
+    raw.map(({ id, stream, version, type, position, place }) => ({ id, stream, version, type, position, place })),
+  ).toEqual(
+    read.map(({ id, stream, version, type, position, place }) => ({ id, stream, version, type, position, place })),
+  )
+  const last = read[1]!
+  expect(await Array.fromAsync(node.store.readAll({ types: [last.type] }))).toEqual([last])
+  expect(await Array.fromAsync(node.store.readAll({ types: [last.type], raw: true }))).toHaveLength(1)
+  expect(await Array.fromAsync(node.store.readAll({ aggregates: ['account'] }))).toEqual(read)
+  expect(await Array.fromAsync(node.store.readAll({ aggregates: ['other'] }))).toEqual([])
 })
+
+test('what no reader can do is said at once', async () => {
+  const node = await start()
+  expect(() => node.store.readAll({ aftre: '1.0' } as object)).toThrow(/no option 'aftre'; the nearest is 'after'/)
+  await expect(Array.fromAsync(node.store.readAll({ after: 'here' }))).rejects.toMatchObject({ code: 'BadPlace' })
+  const ahead = { code: 'PlaceAhead', details: { position: 2 ** 50, head: 0 } }
+  await expect(Array.fromAsync(node.store.readAll({ after: `${2 ** 50}.0` }))).rejects.toMatchObject(ahead)
+  await expect(Array.fromAsync(node.store.subscribe({ after: `${2 ** 50}.0` }))).rejects.toMatchObject(ahead)
+})
+
+test('a subscription ends with its node, and with its signal, also where nothing comes', async () => {
+  const node = await start()
+  const stop = new AbortController()
+  const both = [node.store.subscribe({ signal: stop.signal }), node.store.subscribe()].map((read) =>
+    Array.fromAsync(read),
+  )
+  stop.abort()
+  expect(await both[0]).toEqual([])
+  await node.close()
+  expect(await both[1]).toEqual([])
+})
+
+test.runIf(hasRedis)(
+  'nodes of several read what any of them writes, in the same order, while shards move',
+  async () => {
+    const server = await startRedis()
+    onTestFinished(() => server.stop())
+    const overrides = { dataDir: temporaryFolder(), redis: server.url }
+    const nodes: Node[] = []
+    const join = async (): Promise<void> => {
+      const node = await startNode(new URL('read.config.ts', import.meta.url), overrides)
+      onTestFinished(() => node.close())
+      nodes.push(node)
+    }
+    await join()
+    const stop = new AbortController()
+    const seen: string[] = []
+    const subscription = (async () => {
+      for await (const { id } of nodes[0]!.store.subscribe({ signal: stop.signal })) seen.push(id)
+    })()
+    const written: string[] = []
+    const write = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) {
+        const { events } = await nodes[i % nodes.length]!.ref(Account, `a${i % 23}`).ask('deposit', { amount: 1 })
+        written.push(...events.map(({ id }) => id))
+      }
+    }
+    await write(100)
+    await join()
+    await write(200)
+    const everything = await Array.fromAsync(nodes[1]!.store.readAll(), ({ id }) => id)
+    expect(everything).toEqual(written)
+    await expect.poll(() => seen.length, { timeout: 20_000 }).toBe(300)
+    stop.abort()
+    await subscription
+    expect(seen).toEqual(written)
+  },
+)

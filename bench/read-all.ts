@@ -1,0 +1,111 @@
+/**
+ * A: everything, read from a node in the one order, undecoded and decoded; on one thread, in a process of its own. And how
+ * long after its acknowledgement an event is with a subscriber.
+ */
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { startNode, type Node } from '../src/index.ts'
+import { Account } from './account.ts'
+import { childInput, reply, runChild } from './child.ts'
+import type { Dataset } from './dataset.ts'
+import { atLeast, atMost, say, type Row } from './report.ts'
+import { collectGarbage, median } from './sample.ts'
+
+const PASSES = 3
+const COMMANDS = 3_000
+const WARM_UP = 1_000
+
+interface Input {
+  readonly dataDir: string
+  readonly what: 'raw' | 'decoded' | 'live'
+}
+
+interface Reading {
+  readonly events: number
+  readonly rates: readonly number[]
+}
+
+interface Latency {
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
+export async function measureReadAll(dataset: Dataset, dir: string): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const [what, target] of [
+    ['raw', 2e6],
+    ['decoded', 7e5],
+  ] as const) {
+    say(`A: $all, ${what}`)
+    const { events, rates } = await dataset.withClone((dataDir) => {
+      return runChild<Reading>(import.meta.url, { dataDir, what } satisfies Input)
+    })
+    assert.equal(events, dataset.facts.events, 'what is read is not what was written')
+    const perSecond = median(rates)
+    rows.push({
+      id: `A ${what}`,
+      what: `$all, ${events.toLocaleString('en')} events, ${what}`,
+      figure: { kind: 'rate', perSecond },
+      target: atLeast(perSecond, target, `${target.toLocaleString('en')} /s`),
+      details: { events, rounds: rates },
+    })
+  }
+  say('A: from acknowledgement to subscriber')
+  const dataDir = fs.mkdtempSync(join(dir, 'live-'))
+  const { p50Ms, p99Ms } = await runChild<Latency>(import.meta.url, { dataDir, what: 'live' } satisfies Input)
+  rows.push({
+    id: 'A live',
+    what: 'from acknowledgement to subscriber, 2 workers, 1 in flight',
+    figure: { kind: 'latency', p50Ms, p99Ms },
+    target: atMost(p50Ms, 2, 'p50 2 ms'),
+    details: {},
+  })
+  return rows
+}
+
+async function run({ dataDir, what }: Input): Promise<void> {
+  const config = new URL('bank.config.ts', import.meta.url)
+  await using node = await startNode(config, { dataDir, workers: what === 'live' ? 2 : 1 })
+  if (what === 'live') reply(await live(node))
+  else reply(await read(node, what === 'raw'))
+}
+
+async function read(node: Node, raw: boolean): Promise<Reading> {
+  const rates: number[] = []
+  let events = 0
+  for (let pass = 0; pass < PASSES; pass += 1) {
+    collectGarbage()
+    const startMs = performance.now()
+    events = 0
+    let last = 0
+    for await (const { position } of raw ? node.store.readAll({ raw }) : node.store.readAll()) {
+      events += 1
+      if (position < last) throw new Error('out of order')
+      last = position
+    }
+    rates.push(events / ((performance.now() - startMs) / 1_000))
+  }
+  return { events, rates }
+}
+
+async function live(node: Node): Promise<Latency> {
+  const arrived = new Map<string, number>()
+  const stop = new AbortController()
+  const subscription = (async () => {
+    for await (const { id } of node.store.subscribe({ signal: stop.signal })) arrived.set(id, performance.now())
+  })()
+  const acknowledged: [id: string, atMs: number][] = []
+  for (let i = 0; i < COMMANDS; i += 1) {
+    const { events } = await node.ref(Account, `live-${i % 100}`).ask('deposit', { amount: 1 })
+    acknowledged.push([events[0]!.id, performance.now()])
+  }
+  while (arrived.size < COMMANDS) await new Promise((resolve) => setTimeout(resolve, 10))
+  stop.abort()
+  await subscription
+  const waits = acknowledged.slice(WARM_UP).map(([id, atMs]) => Math.max(0, arrived.get(id)! - atMs))
+  const sorted = waits.toSorted((a, b) => a - b)
+  return { p50Ms: sorted[Math.floor(sorted.length / 2)]!, p99Ms: sorted[Math.floor(sorted.length * 0.99)]! }
+}
+
+if (import.meta.main) await run(childInput<Input>())
