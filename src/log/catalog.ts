@@ -253,10 +253,11 @@ export class Catalog {
     if (isFollowed(before, next)) return undefined
     const problem = `batches ${before.lastBatchNumber + 1} to ${next.firstBatchNumber - 1} cannot be read`
     const place = { segment: before.segment, from: before.end, to: Number.POSITIVE_INFINITY }
-    return { ...place, problem, isAccepted: isAccepted(await this.#losses(journal), place) }
+    return { ...place, problem, isAccepted: isAccepted(await this.losses(journal), place) }
   }
 
-  async #losses(journal: number): Promise<Losses> {
+  /** What of a journal an operator has accepted as lost. @throws PenholdError `LogCorrupt` */
+  async losses(journal: number): Promise<Losses> {
     const losses = readLosses(this.#storage, journal)
     return this.#isLenient ? losses.catch(() => new Map<number, never>()) : losses
   }
@@ -304,7 +305,7 @@ export class Catalog {
 
   async #addGap(index: OpenIndex, { from, to }: { from: number; to: number }, problem: string): Promise<void> {
     const { journal, segment } = index
-    const losses = await this.#losses(journal)
+    const losses = await this.losses(journal)
     index.addGap({ segment, from, to, problem, isAccepted: isAccepted(losses, { segment, from, to }) })
   }
 

@@ -10,6 +10,7 @@ import type { RecordedEvent } from '../log/recorded-event.ts'
 import type { Storage } from '../log/storage.ts'
 import { hash64, streamType } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
+import type { AcceptedLoss } from '../read/all.ts'
 import { allPages } from '../read/all-feed.ts'
 import { EventDecoder } from '../read/decoder.ts'
 import { Frontiers } from '../read/frontiers.ts'
@@ -58,15 +59,18 @@ export interface EventReaderOptions {
   readonly identity: ClusterIdentity
   readonly aggregates: readonly Aggregate[]
   readonly workers: () => readonly TailSource[]
+  readonly onWarning: (message: string) => void
 }
 
 export class EventReader implements EventStore {
   readonly #catalog: Catalog
   readonly #frontiers: Frontiers
   readonly #decoder: EventDecoder
+  readonly #onWarning: (message: string) => void
   readonly #closing = new AbortController()
 
-  constructor({ storage, clock, identity, aggregates, workers }: EventReaderOptions) {
+  constructor({ storage, clock, identity, aggregates, workers, onWarning }: EventReaderOptions) {
+    this.#onWarning = onWarning
     const { shards, clusterId } = identity
     this.#catalog = new Catalog({ storage, clock, cluster: hash64(clusterId, 0), shards })
     this.#frontiers = new Frontiers({ catalog: this.#catalog, clock, shards, workers })
@@ -119,7 +123,11 @@ export class EventReader implements EventStore {
     const ended = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal])
     const log = { catalog: this.#catalog, frontiers: this.#frontiers }
     const isWanted = filterOf(options)
-    for await (const { events } of allPages(log, { after: parsePlace(options.after), isLive, signal: ended })) {
+    const onLoss = ({ shard, firstSeq, lastSeq }: AcceptedLoss): void =>
+      this.#onWarning(
+        `a reader of everything goes past events ${firstSeq} to ${lastSeq} of shard ${shard}, which are lost, as was accepted`,
+      )
+    for await (const { events } of allPages(log, { after: parsePlace(options.after), isLive, signal: ended, onLoss })) {
       for (const record of events) {
         const event = isWanted(record) ? toEvent(record) : undefined
         if (event !== undefined) yield event

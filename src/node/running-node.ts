@@ -130,6 +130,7 @@ export class RunningNode implements Node, RefHost {
       clock,
       identity,
       aggregates: config.aggregates,
+      onWarning,
       workers: () => [
         ...this.#supervisor.handles.filter((handle) => handle !== undefined),
         ...(this.#cluster?.tails ?? []),

@@ -1,7 +1,7 @@
 /** `$all` of a running cluster, page by page: what there is, and then what comes, without a seam. */
 import type { Catalog } from '../log/catalog.ts'
 import type { LogRecord } from '../log/record.ts'
-import { AllReader, type AllPlace } from './all.ts'
+import { AllReader, type AcceptedLoss, type AllPlace } from './all.ts'
 import { placeAhead } from './error.ts'
 import type { Frontiers } from './frontiers.ts'
 
@@ -18,6 +18,8 @@ export interface AllFeedOptions {
   /** To the end that there was when it was asked for, or on and on. */
   readonly isLive: boolean
   readonly signal: AbortSignal
+  /** Told before what comes behind a loss. */
+  readonly onLoss: (loss: AcceptedLoss) => void
 }
 
 /** No shard has a greater number. */
@@ -29,13 +31,13 @@ const BEHIND_ALL_SHARDS = Number.MAX_SAFE_INTEGER
  */
 export async function* allPages(
   log: { readonly catalog: Catalog; readonly frontiers: Frontiers },
-  { after, isLive, signal }: AllFeedOptions,
+  { after, isLive, signal, onLoss }: AllFeedOptions,
 ): AsyncGenerator<Page> {
   const head = await log.frontiers.head(signal)
   if (head === undefined) return
   // Whoever has come so far has been told so by an owner, and those who own shards now go on above that.
   if (after.position > head) throw placeAhead(after.position, head)
-  const reader = new AllReader(log.catalog, after)
+  const reader = new AllReader(log.catalog, { after, onLoss })
   let done = isLive ? after.position - 1 : Math.max(after.position, head) - 1
   while (isLive || done < head) {
     const frontier = await log.frontiers.beyond(done, signal)

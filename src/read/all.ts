@@ -8,9 +8,10 @@
 import type { Catalog } from '../log/catalog.ts'
 import { logCorrupt } from '../log/error.ts'
 import { segmentPath } from '../log/path.ts'
-import { RecordKind, type LogRecord } from '../log/record.ts'
+import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place, type Reign } from '../log/reign.ts'
 import { carriedBehind, recordsOf, type Stretch } from './journal-records.ts'
+import { hasLossBetween } from './losses-between.ts'
 import { ShardReigns } from './shard-reigns.ts'
 import { inOrder, merge, Source } from './source.ts'
 
@@ -30,6 +31,20 @@ export interface AllPlace {
   readonly shard: number
 }
 
+/** Events that are gone, as an operator has accepted. */
+export interface AcceptedLoss {
+  readonly shard: number
+  readonly firstSeq: number
+  readonly lastSeq: number
+}
+
+export interface AllReaderOptions {
+  /** Behind which place to begin. Default: at the beginning. */
+  readonly after?: AllPlace
+  /** Told before what comes behind the loss is handed out. */
+  readonly onLoss?: (loss: AcceptedLoss) => void
+}
+
 export const BEGINNING: AllPlace = { position: 0, shard: 0 }
 
 export class AllReader {
@@ -39,13 +54,15 @@ export class AllReader {
   readonly #done = new Map<number, Place>()
   /** What owners have carried over and was not handed out yet. */
   #carried: LogRecord[] = []
-  /** By shard: the `seq` of the last event that was handed out, where that is known. */
-  readonly #seqs = new Map<number, number>()
+  /** By shard: the last event that was handed out, where that is known. */
+  readonly #last = new Map<number, { seq: number; address: Address }>()
+  readonly #onLoss: (loss: AcceptedLoss) => void
   #after: AllPlace
 
-  constructor(catalog: Catalog, after: AllPlace = BEGINNING) {
+  constructor(catalog: Catalog, { after = BEGINNING, onLoss = () => undefined }: AllReaderOptions = {}) {
     this.#catalog = catalog
     this.#after = after
+    this.#onLoss = onLoss
   }
 
   /** Behind which event it stands. */
@@ -55,7 +72,8 @@ export class AllReader {
 
   /**
    * What comes next, up to the frontier, some events at a time. To be read to its end.
-   * @throws PenholdError `LogCorrupt` where something cannot be read, or a shard's events do not go on one by one (I4)
+   * @throws PenholdError `LogCorrupt` where something cannot be read, or a shard's events do not go on one by one (I4) and
+   * that is no loss that was accepted
    */
   async *advance({ reigns, ends, position }: Frontier): AsyncGenerator<readonly LogRecord[]> {
     for (const [shard, ofShard] of reigns) await this.#learn(shard, ofShard)
@@ -65,7 +83,10 @@ export class AllReader {
     this.#carried = this.#carried.filter((event) => event.position > position)
     sources.push(new Source(ofOne(carried)))
     for await (const events of merge(sources)) {
-      for (const event of events) this.#handOut(event)
+      for (const event of events) {
+        if (!this.#goesOn(event)) await this.#acceptLoss(event)
+        this.#handOut(event)
+      }
       yield events
     }
   }
@@ -125,14 +146,30 @@ export class AllReader {
     return position > this.#after.position || (position === this.#after.position && shard > this.#after.shard)
   }
 
+  #goesOn({ shard, seq }: LogRecord): boolean {
+    const last = this.#last.get(shard)
+    return last === undefined || last.seq + 1 === seq
+  }
+
   #handOut({ shard, seq, position, address }: LogRecord): void {
-    const before = this.#seqs.get(shard)
-    if (before !== undefined && seq !== before + 1) {
-      const path = segmentPath(address.journal, address.segment)
-      throw logCorrupt(path, address.offset, `shard ${shard} goes from seq ${before} to ${seq}`)
+    const last = this.#last.get(shard)
+    if (last === undefined) this.#last.set(shard, { seq, address })
+    else {
+      last.seq = seq
+      last.address = address
     }
-    this.#seqs.set(shard, seq)
     this.#after = { position, shard }
+  }
+
+  /** Events are missing before this one, which is an error where no operator has accepted that. */
+  async #acceptLoss({ shard, seq, address }: LogRecord): Promise<void> {
+    const last = this.#last.get(shard)!
+    const isAccepted = await hasLossBetween(this.#catalog, this.#reigns.of(shard), { from: last.address, to: address })
+    if (!isAccepted) {
+      const path = segmentPath(address.journal, address.segment)
+      throw logCorrupt(path, address.offset, `shard ${shard} goes from seq ${last.seq} to ${seq}`)
+    }
+    this.#onLoss({ shard, firstSeq: last.seq + 1, lastSeq: seq - 1 })
   }
 }
 

@@ -204,7 +204,7 @@ class Reader {
   constructor(disk: SimulatedDisk) {
     const storage = new SimulatedStorage(disk)
     this.#catalog = new Catalog({ storage, clock: new SimulatedClock(), cluster: hash64('test', 0), shards: SHARDS })
-    this.#reader = new AllReader(this.#catalog, BEGINNING)
+    this.#reader = new AllReader(this.#catalog)
   }
 
   async read(frontier: Frontier): Promise<void> {
@@ -215,7 +215,7 @@ class Reader {
     const events: Seen[] = []
     for await (const some of this.#reader.advance(frontier)) events.push(...some.map(seenOf))
     this.seen.push(...events.slice(0, count))
-    this.#reader = new AllReader(this.#catalog, this.seen.at(-1))
+    this.#reader = new AllReader(this.#catalog, { after: this.seen.at(-1) ?? BEGINNING })
   }
 }
 
