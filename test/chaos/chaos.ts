@@ -16,6 +16,7 @@ import type { Entry, LoggedEvent } from '../checker/history.ts'
 import { Bank } from './bank.ts'
 import { Cleanup, makeFolder } from './cleanup.ts'
 import { Figures } from './figures.ts'
+import { Followers } from './followers.ts'
 import type { FromLogReader, ToLogReader } from './message.ts'
 import { NodeProcess, type NodeSurroundings } from './node.ts'
 
@@ -46,6 +47,8 @@ export class Chaos {
   readonly figures: Figures = new Figures()
   readonly bank: Bank
   readonly #options: ChaosOptions
+  /** Who reads everything meanwhile, in scenarios that have them. */
+  #followers: Followers | undefined
   readonly #endsAt: number
   readonly #nodes = new Set<NodeProcess>()
   /** By data directory and account: the last event at the check of the account's round. */
@@ -109,6 +112,11 @@ export class Chaos {
     // Even the shortest run has something to lose.
     if (typeof ms === 'number') await this.until(() => this.figures.acknowledged > 0, OPEN_MS_MAX)
     return typeof ms === 'number'
+  }
+
+  /** From here on some read everything, wherever somebody serves. */
+  follow(): void {
+    this.#followers = new Followers(this.#options.seed, () => this.bank.serving, this.#options.signal)
   }
 
   /** Those of these kinds that the run is to have. @throws Error where there are none */
@@ -211,11 +219,13 @@ export class Chaos {
     const problems = [
       ...found.problems,
       ...changed(settled, log),
+      ...(this.#followers?.problems(log) ?? []),
       ...violations.map(({ kind, stream, message }) => `${kind} ${stream}: ${message}`),
     ].map((problem) => (what === '' ? problem : `${what}: ${problem}`))
     for (const account of accounts) settled.set(account, log.get(`account/${account}`)?.at(-1))
     for (const events of ofRound.values()) this.figures.events += events.length
     this.figures.checks += 1
+    this.figures.heard = this.#followers?.events ?? 0
     if (problems.length > 0) this.#keepEvidence(dataDir, problems, entries)
   }
 

@@ -60,6 +60,7 @@ export class Cluster {
     const redis = await startRedis([], 'server', { parent: chaos.folder, network: lan?.places[0] })
     const cluster = new Cluster(chaos, redis, lan)
     await cluster.restore()
+    chaos.follow()
     void chaos.bank.begin()
     return cluster
   }

@@ -15,6 +15,8 @@ export class Figures {
   /** Events that the checks found in the log. */
   events = 0
   checks = 0
+  /** Events that everybody who reads everything has heard of by the last check. */
+  heard = 0
   readonly faults: Record<string, number> = {}
   /** Failures by their code. */
   readonly failures: Record<string, number> = {}

@@ -29,6 +29,8 @@ export type ToNode =
   | { readonly kind: 'open'; readonly overrides: Overrides }
   | ({ readonly kind: 'request'; readonly request: number } & Request)
   | { readonly kind: 'status' }
+  /** It is to tell of every event behind that place, and of what comes. */
+  | { readonly kind: 'follow'; readonly follower: number; readonly after: string | undefined }
   /** Its wall clock is to be so many milliseconds before or after the machine's. */
   | { readonly kind: 'clock'; readonly ms: number }
   | { readonly kind: 'close' }
@@ -39,8 +41,18 @@ export type FromNode =
   | { readonly kind: 'opened'; readonly ms: number }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'answer'; readonly request: number; readonly answer: Answer }
+  | { readonly kind: 'heard'; readonly follower: number; readonly events: readonly Heard[] }
+  /** It tells a follower of no more events, and why. */
+  | { readonly kind: 'deaf'; readonly follower: number; readonly reason: string }
   | { readonly kind: 'warning'; readonly message: string }
   | { readonly kind: 'status'; readonly status: Status }
+
+/** An event that a node tells of. */
+export interface Heard {
+  readonly stream: string
+  readonly version: number
+  readonly place: string
+}
 
 export interface Status {
   readonly workerRestarts: number

@@ -1,7 +1,7 @@
 /** A node in a process of its own. Does what its supervisor says, and ends when that is gone. */
 import { PenholdError, Rejected, startNode, type Node } from '../../src/index.ts'
 import { Account, type AccountState } from './account.ts'
-import type { Answer, FromNode, Request, Status, ToNode } from './message.ts'
+import type { Answer, FromNode, Heard, Request, Status, ToNode } from './message.ts'
 import { moveClock } from './moved-clock.ts'
 
 const config = new URL('bank.config.ts', import.meta.url)
@@ -51,6 +51,23 @@ async function statusOf(node: Node): Promise<Status> {
   return { workerRestarts, members: members.length, leases: leases.length, isSettling }
 }
 
+/** Tells of events as they come, those of one turn together. */
+async function follow(node: Node, { follower, after }: ToNode & { readonly kind: 'follow' }): Promise<void> {
+  let events: Heard[] = []
+  const flush = (): void => {
+    say({ kind: 'heard', follower, events })
+    events = []
+  }
+  try {
+    for await (const { stream, version, place } of node.store.subscribe(after === undefined ? {} : { after })) {
+      if (events.length === 0) setImmediate(flush)
+      events.push({ stream, version, place })
+    }
+  } catch (error) {
+    say({ kind: 'deaf', follower, reason: String(error) })
+  }
+}
+
 function close(): void {
   void opening?.then((node) => node.close()).then(() => process.disconnect())
 }
@@ -69,6 +86,9 @@ process.on('message', (message: ToNode) => {
       break
     case 'status':
       void opening?.then(async (node) => say({ kind: 'status', status: await statusOf(node) }))
+      break
+    case 'follow':
+      void opening?.then((node) => follow(node, message))
       break
     case 'clock':
       moveClock(message.ms)

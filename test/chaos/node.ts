@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Overrides } from '../../src/index.ts'
-import type { Answer, FromNode, Request, Status, ToNode } from './message.ts'
+import type { Answer, FromNode, Heard, Request, Status, ToNode } from './message.ts'
 
 export interface Ending {
   readonly code: number | null
@@ -21,6 +21,11 @@ export interface NodeSurroundings {
   readonly prefix?: readonly string[]
 }
 
+interface Follower {
+  readonly hear: (event: Heard) => void
+  readonly end: (reason: string | undefined) => void
+}
+
 const STDERR_KEPT = 4_000
 const WARNINGS_KEPT = 20
 
@@ -34,6 +39,7 @@ export class NodeProcess {
   readonly #child: ChildProcess
   readonly #pending = new Map<number, (answer: Answer | undefined) => void>()
   readonly #warnings: string[] = []
+  readonly #followers = new Map<number, Follower>()
   #lastRequest = 0
   #stderr = ''
   #onBooted: () => void = () => undefined
@@ -102,6 +108,16 @@ export class NodeProcess {
     })
   }
 
+  /** Hears of every event behind that place, and of what comes. Resolves when it tells no more, with why where it says so. */
+  follow(after: string | undefined, hear: (event: Heard) => void): Promise<string | undefined> {
+    if (this.#isEnded) return Promise.resolve(undefined)
+    const follower = (this.#lastRequest += 1)
+    return new Promise((end) => {
+      this.#followers.set(follower, { hear, end })
+      this.#say({ kind: 'follow', follower, after })
+    })
+  }
+
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(signal)
   }
@@ -160,6 +176,13 @@ export class NodeProcess {
         this.#pending.delete(message.request)
         return
       }
+      case 'heard':
+        for (const event of message.events) this.#followers.get(message.follower)?.hear(event)
+        return
+      case 'deaf':
+        this.#followers.get(message.follower)?.end(message.reason)
+        this.#followers.delete(message.follower)
+        return
       case 'warning':
         if (this.#warnings.length === WARNINGS_KEPT) this.#warnings.shift()
         this.#warnings.push(message.message)
@@ -183,6 +206,8 @@ export class NodeProcess {
     this.#onStatus(undefined)
     for (const resolve of this.#pending.values()) resolve(undefined)
     this.#pending.clear()
+    for (const { end } of this.#followers.values()) end(undefined)
+    this.#followers.clear()
     return { code, signal, stderr: this.#stderr, warnings: this.#warnings }
   }
 }

@@ -37,6 +37,9 @@ export function toTable({ scenario, seed, seconds, figures }: Run): string {
     ['failures', listOf(figures.failures)],
     ['reads', thousands(figures.reads)],
     ['events checked', `${thousands(figures.events)}, in ${figures.checks} checks`],
+    ...(figures.heard === 0
+      ? []
+      : [['events heard', `${thousands(figures.heard)} by everybody who reads all`] as const]),
     ['open', milliseconds(figures.openMs)],
     ['recover', milliseconds(figures.recoverMs)],
     ['left out', figures.leftOut.join('; ') || 'nothing'],
