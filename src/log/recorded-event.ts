@@ -40,7 +40,6 @@ export function* splitRecords({ bytes, start, end }: Slice): Generator<LogRecord
 
 /** A record as an event of the given type and data, which the caller has brought to today's shape. */
 export function toRecordedEvent(record: LogRecord, type: string, data: unknown): RecordedEvent {
-  const commandId = formatId(record.commandId)
   return {
     id: formatId({ bytes: record.eventId, start: 0 }),
     type,
@@ -49,7 +48,13 @@ export function toRecordedEvent(record: LogRecord, type: string, data: unknown):
     version: record.version,
     position: record.position,
     time: new Date(record.time),
-    // The caller may say what caused the command, but not which one it was.
-    metadata: { correlationId: commandId, causationId: commandId, ...record.metadata, commandId },
+    metadata: metadataOf(record),
   }
+}
+
+/** An event's metadata as it is seen. */
+export function metadataOf(record: LogRecord): EventMetadata {
+  const commandId = formatId(record.commandId)
+  // The caller may say what caused the command, but not which one it was.
+  return { correlationId: commandId, causationId: commandId, ...record.metadata, commandId }
 }

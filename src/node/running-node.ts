@@ -16,6 +16,7 @@ import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
+import { EventStore } from './event-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
@@ -49,6 +50,8 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
    */
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
+  /** Streams by name, without an aggregate's definition: to migrate, to measure, to look. */
+  readonly store: EventStore
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -71,6 +74,7 @@ export interface NodePorts {
 
 export class RunningNode implements Node, RefHost {
   readonly ids: IdSource
+  readonly store: EventStore
   readonly commandBytesMax: number
   readonly #config: ClusterConfig
   readonly #ports: NodePorts
@@ -93,6 +97,7 @@ export class RunningNode implements Node, RefHost {
     this.#config = config
     this.#ports = ports
     this.ids = new IdSource(clock, random)
+    this.store = new EventStore(this, config.aggregates)
     this.commandBytesMax = config.limits.commandBytesMax
     this.#placement = new StreamPlacement(clusterId, shards)
     this.#workers = config.workers === 'inline' ? 1 : config.workers
