@@ -82,7 +82,7 @@ export function readAppend({ stream, payload }: CommandMessage, limits: ActorLim
   if (events!.length > limits.eventsPerCommandMax) {
     throw tooLarge(`an append to ${stream}, in events,`, events!.length, limits.eventsPerCommandMax)
   }
-  return { events: events!, expected, create }
+  return { events: events!, expected, create: create && { persistence: create.persistence, metadata: create.metadata } }
 }
 
 /** @throws PenholdError `ConcurrencyError` */
