@@ -5,16 +5,25 @@ import { RecordKind, type LogRecord } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import { encodePage, type Mark, type PageRequest } from './page.ts'
 
-/** A page holds so many events, or bytes, and one more at most; and was chosen from so many. */
-const PAGE_EVENTS = 1_000
-const PAGE_BYTES = 1024 * 1024
-const PAGE_VERSIONS = 16_000
-/** Events that one request walks over at most. What is left is the next request's. */
-const WALK_EVENTS = 256 * 1024
+export interface PageBounds {
+  /** A page ends once it holds so many events, or bytes, or was chosen from so many. */
+  readonly events: number
+  readonly bytes: number
+  readonly versions: number
+  /** Events that one request walks over at most. What is left is the next request's. */
+  readonly walk: number
+}
+
+const BOUNDS: PageBounds = { events: 1_000, bytes: 1024 * 1024, versions: 16_000, walk: 256 * 1024 }
 
 /** The durable events that are asked for. @throws PenholdError `LogCorrupt` */
-export async function readPage(log: Log, stream: Stream, request: PageRequest): Promise<unknown> {
-  const walk = request.isBackwards ? new BackwardWalk(request) : new ForwardWalk(request)
+export async function readPage(
+  log: Log,
+  stream: Stream,
+  request: PageRequest,
+  bounds: PageBounds = BOUNDS,
+): Promise<unknown> {
+  const walk = request.isBackwards ? new BackwardWalk(request, bounds) : new ForwardWalk(request, bounds)
   let walked = 0
   const { at, to } = request
   const hint = at === undefined || to === undefined ? undefined : { address: at, version: to }
@@ -23,11 +32,11 @@ export async function readPage(log: Log, stream: Stream, request: PageRequest): 
     if (record.kind !== RecordKind.event || record.version === 0) return true
     if (to !== undefined && record.version > to) {
       walked += 1
-      return walked < WALK_EVENTS || walk.stopAt(record)
+      return walked <= bounds.walk || walk.stopAt(record)
     }
     if (record.version < request.from) return false
     walked += 1
-    return walked > WALK_EVENTS ? walk.stopAt(record) : walk.take(record)
+    return walked > bounds.walk ? walk.stopAt(record) : walk.take(record)
   })
   return walk.page()
 }
@@ -37,15 +46,18 @@ class Chunk {
   readonly records: Uint8Array[] = []
   /** The version it was begun with, going down. */
   readonly top: number
+  readonly #bounds: PageBounds
   #bytes = 0
   #versions = 0
 
-  constructor(top: number) {
+  constructor(top: number, bounds: PageBounds) {
     this.top = top
+    this.#bounds = bounds
   }
 
   get isFull(): boolean {
-    return this.records.length >= PAGE_EVENTS || this.#bytes >= PAGE_BYTES || this.#versions >= PAGE_VERSIONS
+    const { events, bytes, versions } = this.#bounds
+    return this.records.length >= events || this.#bytes >= bytes || this.#versions >= versions
   }
 
   pass(): void {
@@ -62,14 +74,16 @@ class Chunk {
 /** Chunk by chunk down to the first one, which is the page; the others are marked by where they begin. */
 class ForwardWalk {
   readonly #request: PageRequest
+  readonly #bounds: PageBounds
   readonly #isWanted: (record: LogRecord) => boolean
   readonly #marks: Mark[] = []
   #chunk: Chunk | undefined
   #chunkMark: Mark | undefined
   #isCut = false
 
-  constructor(request: PageRequest) {
+  constructor(request: PageRequest, bounds: PageBounds) {
     this.#request = request
+    this.#bounds = bounds
     this.#isWanted = compileFilter(request.filter)
   }
 
@@ -77,7 +91,7 @@ class ForwardWalk {
     const { version, address } = record
     if (this.#chunk === undefined || this.#chunk.isFull) {
       if (this.#chunkMark !== undefined) this.#marks.push(this.#chunkMark)
-      this.#chunk = new Chunk(version)
+      this.#chunk = new Chunk(version, this.#bounds)
       this.#chunkMark = { version, address }
     }
     this.#chunk.pass()
@@ -108,10 +122,10 @@ class BackwardWalk {
   readonly #marks: Mark[] = []
   readonly #chunk: Chunk
 
-  constructor(request: PageRequest) {
+  constructor(request: PageRequest, bounds: PageBounds) {
     this.#request = request
     this.#isWanted = compileFilter(request.filter)
-    this.#chunk = new Chunk(0)
+    this.#chunk = new Chunk(0, bounds)
   }
 
   take(record: LogRecord): boolean {

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { APPEND } from '../../src/actor/append.ts'
 import { decodePage, encodePageRequest, type Page, type PageRequest } from '../../src/actor/page.ts'
@@ -5,7 +6,8 @@ import { splitRecords } from '../../src/log/recorded-event.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { open, type Harness } from './harness.ts'
-import { ask, read } from './simulated-streams.ts'
+import { readPage, type PageBounds } from '../../src/actor/page-reader.ts'
+import { ask, read, readWith } from './simulated-streams.ts'
 
 const LENGTH = 3_500
 const STREAM = 'metrics/1'
@@ -31,9 +33,9 @@ test('a mark leads to its page without a walk over what stands behind', async ()
   const disk = new SimulatedDisk()
   let walked = 0
   const harness = await long(disk, new SimulatedClock())
-  const { walk } = harness.log
+  const walk = harness.log.walk.bind(harness.log)
   harness.log.walk = (stream, hint, take) =>
-    walk.call(harness.log, stream, hint, (record) => {
+    walk(stream, hint, (record) => {
       walked += 1
       return take(record)
     })
@@ -101,4 +103,44 @@ test("a stream that is nobody's answers no commands and no queries of users", as
     expect(await harness.query(STREAM, '$other')).toEqual(refused)
     await append(harness, 1)
   }
+})
+
+test('whatever the bounds of a page, all pages together are what was asked for', async () => {
+  const harness = await open(new SimulatedDisk(), new SimulatedClock(), { segmentBytes: 64 * 1024 })
+  const types = Array.from({ length: 120 }, (_, i) => (i % 7 === 0 || i > 90 ? 'Rare' : 'Common'))
+  const events = types.map((type) => ({ type, data: 'x'.repeat(50) }))
+  for (let at = 0; at < types.length; at += 10) {
+    await harness.ask({ stream: STREAM, name: APPEND, payload: { events: events.slice(at, at + 10) } })
+  }
+  const stream = harness.log.placement.stream(STREAM)
+  const small = fc.integer({ min: 1, max: 40 })
+  const bounds: fc.Arbitrary<PageBounds> = fc.record({
+    events: small,
+    bytes: fc.integer({ min: 1, max: 9_000 }),
+    versions: small,
+    walk: fc.integer({ min: 1, max: 150 }),
+  })
+  const request = fc.record({
+    bounds,
+    ends: fc.tuple(fc.integer({ min: 0, max: 130 }), fc.integer({ min: 0, max: 130 })),
+    isOpen: fc.boolean(),
+    isBackwards: fc.boolean(),
+    isFiltered: fc.boolean(),
+    limit: fc.oneof(fc.constant(1e9), small),
+  })
+  await fc.assert(
+    fc.asyncProperty(request, async ({ bounds: given, ends, isOpen, isBackwards, isFiltered, limit }) => {
+      const [from, last] = [Math.min(...ends), Math.max(...ends)]
+      const to = isOpen ? undefined : last
+      const filter = isFiltered ? { types: ['Rare'] } : undefined
+      const askFor = async (asked: PageRequest): Promise<unknown> => readPage(harness.log, stream, asked, given)
+      const found = await readWith(askFor, { from, to, isBackwards, limit, filter })
+      const wanted = range(1, 120).filter((version) => {
+        return version >= from && version <= (to ?? 120) && (!isFiltered || types[version - 1] === 'Rare')
+      })
+      const expected = (isBackwards ? wanted.toReversed() : wanted).slice(0, limit)
+      expect(found.map(({ version }) => version)).toEqual(expected)
+    }),
+    { numRuns: 300 },
+  )
 })

@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 import { APPEND, READ, type ExpectedVersion, type NewEvent } from '../../src/actor/append.ts'
 import { DEFAULT_ACTOR_LIMITS } from '../../src/actor/limits.ts'
 import type { CommandMessage, Message, Reply, Sender } from '../../src/actor/message.ts'
-import { decodePage, encodePageRequest } from '../../src/actor/page.ts'
+import { decodePage, encodePageRequest, type Mark, type PageRequest } from '../../src/actor/page.ts'
 import { Worker } from '../../src/actor/worker.ts'
 import { hashPlain } from '../../src/aggregate/plain.ts'
 import { deriveId, formatId, parseId } from '../../src/log/identity.ts'
@@ -189,8 +189,12 @@ export class SimulatedStreams {
         if (aggregate !== undefined) this.#believed.set(`${stream} ${aggregate.id}`, aggregate.version)
       }
     } else if (reply.kind === 'failed') {
-      const { actual, aggregate } = reply.failure.details as { actual: number; aggregate?: { id: string } }
-      this.#believed.set(aggregate === undefined ? stream : `${stream} ${aggregate.id}`, Number(actual) || 0)
+      const { actual, aggregate } = reply.failure.details as {
+        readonly actual: number | 'no-stream'
+        readonly aggregate?: { readonly id: string }
+      }
+      const version = actual === 'no-stream' ? 0 : actual
+      this.#believed.set(aggregate === undefined ? stream : `${stream} ${aggregate.id}`, version)
     }
   }
 
@@ -239,21 +243,32 @@ function isMet(expected: ExpectedVersion, version: number): boolean {
   return expected === 'any' || expected === version
 }
 
-/** All of a stream, page by page, as the store reads it. */
-export async function read(worker: Worker, stream: string, isBackwards: boolean): Promise<LogRecord[]> {
+/** All of a stream, page by page. */
+export function read(worker: Worker, stream: string, isBackwards: boolean): Promise<LogRecord[]> {
+  const range = { from: 1, to: undefined, isBackwards, limit: 1e9, filter: undefined }
+  return readWith((request) => ask(worker, stream, encodePageRequest(request)), range)
+}
+
+/** What is asked for, page by page, as the store reads it. */
+export async function readWith(
+  readPage: (request: PageRequest) => Promise<unknown>,
+  { from: first, limit, ...request }: Omit<PageRequest, 'at'>,
+): Promise<LogRecord[]> {
   const records: LogRecord[] = []
-  const marks: { version: number; address: LogRecord['address'] }[] = []
-  let from = 1
-  let upTo: (typeof marks)[number] | undefined
-  for (;;) {
-    const range = { from, to: upTo?.version, at: upTo?.address, isBackwards, limit: 1e9, filter: undefined }
-    const page = decodePage(await ask(worker, stream, encodePageRequest(range)))!
+  const marks: Mark[] = []
+  let from = first
+  let upTo: { readonly version: number | undefined; readonly address?: Mark['address'] } = { version: request.to }
+  while (records.length < limit) {
+    const range = { from, to: upTo.version, at: upTo.address, limit: limit - records.length }
+    const page = decodePage(await readPage({ ...request, ...range }))!
     records.push(...splitRecords(page.records))
     marks.push(...page.marks)
-    if (!isBackwards) from = page.next
-    upTo = marks.pop()
-    if (upTo === undefined) return records
+    if (!request.isBackwards) from = page.next
+    const next = marks.pop()
+    if (next === undefined) break
+    upTo = next
   }
+  return records
 }
 
 export function ask(worker: Worker, stream: string, payload: unknown): Promise<unknown> {

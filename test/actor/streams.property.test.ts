@@ -6,7 +6,7 @@ import { SimulatedStreams, type Wish } from './simulated-streams.ts'
 const wish: fc.Arbitrary<Wish> = fc.record({
   stream: fc.constantFrom('simple/1', 'simple/2', 'partitioned/1', 'partitioned/2'),
   // Many at once, so that snapshots come into it.
-  events: fc.constantFrom(1, 2, 3, 90),
+  events: fc.constantFrom(1, 2, 3, 210),
   expected: fc.constantFrom('any', 'any', 'believed', 'believed', 'no-stream', 'stream-exists'),
   wrong: fc.constantFrom(0, 0, 0, 1),
   aggregate: fc.integer({ min: 1, max: 2 }),
