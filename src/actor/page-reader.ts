@@ -44,6 +44,7 @@ export async function readPage(
 /** Some events in a row of versions. */
 class Chunk {
   readonly records: Uint8Array[] = []
+  #count = 0
   /** The version it was begun with, going down. */
   readonly top: number
   readonly #bounds: PageBounds
@@ -57,21 +58,25 @@ class Chunk {
 
   get isFull(): boolean {
     const { events, bytes, versions } = this.#bounds
-    return this.records.length >= events || this.#bytes >= bytes || this.#versions >= versions
+    return this.#count >= events || this.#bytes >= bytes || this.#versions >= versions
   }
 
   pass(): void {
     this.#versions += 1
   }
 
-  /** Keeps a copy: the record's block holds more than the record. */
-  keep({ bytes }: LogRecord): void {
-    this.records.push(Uint8Array.prototype.slice.call(bytes))
-    this.#bytes += bytes.length
+  /** Takes the record in. What is handed out is a copy: the record's block holds more than the record. */
+  add({ block, at, length }: LogRecord, isHandedOut: boolean): void {
+    this.#count += 1
+    this.#bytes += length
+    if (isHandedOut) this.records.push(new Uint8Array(block.bytes.subarray(at, at + length)))
   }
 }
 
-/** Chunk by chunk down to the first one, which is the page; the others are marked by where they begin. */
+/**
+ * Chunk by chunk down to the first one, which is the page; the others are marked by where they begin. What is so far above
+ * the first version that no page from there reaches it is not copied.
+ */
 class ForwardWalk {
   readonly #request: PageRequest
   readonly #bounds: PageBounds
@@ -83,7 +88,9 @@ class ForwardWalk {
 
   constructor(request: PageRequest, bounds: PageBounds) {
     this.#request = request
-    this.#bounds = bounds
+    // Where everything is wanted a page has no more versions than events.
+    const versions = request.filter === undefined ? Math.min(bounds.versions, bounds.events) : bounds.versions
+    this.#bounds = { ...bounds, versions }
     this.#isWanted = compileFilter(request.filter)
   }
 
@@ -95,7 +102,7 @@ class ForwardWalk {
       this.#chunkMark = { version, address }
     }
     this.#chunk.pass()
-    if (this.#isWanted(record)) this.#chunk.keep(record)
+    if (this.#isWanted(record)) this.#chunk.add(record, version < this.#request.from + this.#bounds.versions)
     return version > this.#request.from
   }
 
@@ -131,7 +138,7 @@ class BackwardWalk {
   take(record: LogRecord): boolean {
     if (this.#chunk.isFull || this.#chunk.records.length >= this.#request.limit) return this.stopAt(record)
     this.#chunk.pass()
-    if (this.#isWanted(record)) this.#chunk.keep(record)
+    if (this.#isWanted(record)) this.#chunk.add(record, true)
     return record.version > this.#request.from
   }
 
