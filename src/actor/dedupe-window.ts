@@ -118,7 +118,9 @@ export async function outcomeFromLog(records: AsyncIterable<LogRecord>, remember
     if (record.version === firstVersion) break
   }
   assert(events.length === lastVersion - firstVersion + 1, 'the events of a remembered command stand in the log')
-  const bytes = Buffer.concat(events.toReversed().map((record) => record.bytes))
+  // What a stream was created with is nobody's event.
+  const own = events.filter(({ version }) => version > 0)
+  const bytes = Buffer.concat(own.toReversed().map((record) => record.bytes))
   return { kind: 'accepted', version: lastVersion, position: events[0]!.position, records: sliceOf(bytes) }
 }
 

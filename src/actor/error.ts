@@ -33,6 +33,46 @@ export function expectedVersion(stream: string, expected: number, actual: number
   )
 }
 
+/** An append was refused as it is; what it was to go to is as it was. */
+export function appendRefused(stream: string, problem: string): PenholdError {
+  return new PenholdError('BadPayload', `the append to ${stream}: ${problem.replace(/\.$/, '')}. Nothing happened.`, {
+    outcome: 'none',
+    retryable: false,
+    details: { stream, problem },
+  })
+}
+
+export function readRefused(stream: string, problem: string): PenholdError {
+  return new PenholdError('BadPayload', `${stream} cannot be read like this: ${problem}`, {
+    outcome: 'none',
+    retryable: false,
+    details: { stream, problem },
+  })
+}
+
+/** `actual` is the stream's version, or that it is not there. */
+export function concurrency(stream: string, expected: number | string, actual: number | 'no-stream'): PenholdError {
+  const found = actual === 'no-stream' ? 'is not there' : `is at version ${actual}`
+  return new PenholdError(
+    'ConcurrencyError',
+    `${stream} ${found}, and ${typeof expected === 'number' ? `version ${expected}` : `'${expected}'`} was expected. Nothing was appended: read it again and decide anew.`,
+    { outcome: 'none', retryable: false, details: { stream, expected, actual } },
+  )
+}
+
+export function partitionConcurrency(
+  stream: string,
+  { type, id, version }: { readonly type: string; readonly id: string; readonly version: number },
+  actual: number,
+): PenholdError {
+  const expected = version - 1
+  return new PenholdError(
+    'ConcurrencyError',
+    `${type}/${id} in ${stream} is at version ${actual}, and ${expected} was expected, as an event says that it is its ${version}. Nothing was appended: read it again and decide anew.`,
+    { outcome: 'none', retryable: false, details: { stream, aggregate: { type, id }, expected, actual } },
+  )
+}
+
 export function commandIdReused(stream: string, commandId: string): PenholdError {
   return new PenholdError(
     'CommandIdReused',

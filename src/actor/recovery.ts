@@ -3,9 +3,8 @@ import type { Aggregate, StoredEventShape } from '../aggregate/aggregate.ts'
 import { frozen } from '../aggregate/frozen.ts'
 import { missingPath } from '../aggregate/upcaster.ts'
 import { logCorrupt } from '../log/error.ts'
-import type { Log } from '../log/log.ts'
 import { segmentPath } from '../log/path.ts'
-import type { Address } from '../log/record.ts'
+import type { Address, LogRecord } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import type { StreamTail } from '../log/history.ts'
 import { evolveStored, initialState } from './decide.ts'
@@ -18,12 +17,7 @@ export interface Recovered {
 }
 
 /** A fold gives a sign of life every so many events. */
-const EVENTS_PER_SIGN = 256
-
-/** Reads what leads to the stream's state. A snapshot of another state version is passed over. */
-export function readTail(log: Log, aggregate: Aggregate, stream: Stream): Promise<StreamTail> {
-  return log.tail(stream, (snapshot) => snapshot.typeVersion === aggregate.stateVersion)
-}
+export const EVENTS_PER_SIGN = 256
 
 /**
  * Folds what was read into the state. Runs users' evolve functions, and gives a sign of life now and then.
@@ -40,14 +34,7 @@ export function fold(
   // Neighbours are often of one type, and each is checked once.
   let checked: StoredEventShape = { type: '', version: 0 }
   for (const event of events) {
-    if (event.version !== version + 1) {
-      const { journal, segment, offset } = event.address
-      throw logCorrupt(
-        segmentPath(journal, segment),
-        offset,
-        `${stream.name} goes from version ${version} to ${event.version}`,
-      )
-    }
+    checkNext(stream, event, version)
     if (event.version % EVENTS_PER_SIGN === 0) onProgress()
     const stored = { type: event.type, version: event.typeVersion }
     if (stored.type !== checked.type || stored.version !== checked.version) {
@@ -58,6 +45,13 @@ export function fold(
     version = event.version
   }
   return { state, version, newest }
+}
+
+/** No gaps (I4). @throws PenholdError `LogCorrupt` where the event is not the one after this version */
+export function checkNext({ name }: Stream, { version, address }: LogRecord, after: number): void {
+  if (version === after + 1) return
+  const { journal, segment, offset } = address
+  throw logCorrupt(segmentPath(journal, segment), offset, `${name} goes from version ${after} to ${version}`)
 }
 
 /** @throws PenholdError `UnknownEvent` where today's code has no way to read the event */

@@ -188,7 +188,8 @@ export class ShardMoves {
   }
 }
 
-function isWorthSnapshot({ kind, version, phase }: Actor): boolean {
-  const { snapshotEvery } = kind.aggregate
-  return phase === 'running' && snapshotEvery !== false && version % snapshotEvery >= EVENTS_WORTH_A_SNAPSHOT
+function isWorthSnapshot({ kind, state, version, phase }: Actor): boolean {
+  if (phase !== 'running') return false
+  const snapshotEvery = kind.snapshotEvery(state)
+  return snapshotEvery !== false && version % snapshotEvery >= EVENTS_WORTH_A_SNAPSHOT
 }

@@ -15,22 +15,24 @@ import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import { NO_BYTES } from '../log/slice.ts'
-import { idProblem, streamType } from '../log/stream.ts'
+import { streamProblem, streamType } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
-import { answer, checkPlain, decide, type Decided } from './decide.ts'
-import { needsWindow, outcomeFromLog, readWindow, windowFor, type Remembered } from './dedupe-window.ts'
+import { isStoreMessage, READ } from './append.ts'
+import { needsWindow, type Remembered } from './dedupe-window.ts'
 import * as errors from './error.ts'
-import { createKind, missingPaths, type Kind } from './kind.ts'
+import { createKind, missingPaths, type Kind, type Verdict } from './kind.ts'
 import type { ActorLimits } from './limits.ts'
-import type { CommandMessage, Message, Reply, Sender, StateMessage } from './message.ts'
-import { readPast } from './past-state.ts'
+import { LogReplies } from './log-replies.ts'
+import type { CommandMessage, Message, Reply, Sender } from './message.ts'
 import { Passivation } from './passivation.ts'
+import type { Progress } from './progress.ts'
 import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
-import { fold, readTail } from './recovery.ts'
+import { Recovering } from './recovering.ts'
 import { ShardMoves } from './shard-moves.ts'
+import { STREAM_KIND } from './stream-kind.ts'
 import { Tails } from './tails.ts'
 
 export interface WorkerOptions {
@@ -49,11 +51,6 @@ export interface WorkerOptions {
   readonly onBroken: (error: unknown) => void
 }
 
-export interface Progress {
-  enter(sender: Sender, request: number): void
-  leave(): void
-}
-
 /** Messages that are taken up before the event loop has its turn: about half a millisecond of work. */
 const SLICE = 64
 
@@ -65,6 +62,8 @@ export class Worker {
   readonly #actors = new ActiveActors()
   readonly #committer: Committer
   readonly #passivation: Passivation
+  readonly #recovering: Recovering
+  readonly #logReplies: LogReplies
   /** Shards that come and leave while the worker lives. */
   readonly moves: ShardMoves
   /** How far its journal is. */
@@ -120,6 +119,15 @@ export class Worker {
     })
     this.tails = new Tails({ log, clock: options.clock, committer: this.#committer })
     this.#passivation = new Passivation(options.clock, this.#actors, options.limits)
+    const { progress, limits } = options
+    const parts = { log, committer: this.#committer, progress }
+    this.#recovering = new Recovering({
+      ...parts,
+      limits,
+      onAlive: (actor) => this.#run(actor),
+      onRefused: (actor, error) => this.#refuse(actor, error),
+    })
+    this.#logReplies = new LogReplies({ ...parts, isEnded: () => this.#isEnded })
   }
 
   /** The event types in the log that today's definitions have no path for, each with the reason. */
@@ -201,7 +209,7 @@ export class Worker {
   }
 
   #take({ sender, message }: Envelope): void {
-    const actor = this.#actors.get(message.stream) ?? this.#activate(message.stream)
+    const actor = this.#actors.get(message.stream) ?? this.#activate(message)
     if (!(actor instanceof Actor)) {
       this.#answerAtOnce(sender, message, actor)
       return
@@ -236,14 +244,11 @@ export class Worker {
       this.#answerAtOnce(sender, message, { kind: 'elsewhere', shard })
       return
     }
-    if (message.kind === 'state') {
-      void this.#answerState(actor, message, sender)
-      return
-    }
+    if (message.kind === 'state') return this.#logReplies.state(actor, message, sender)
+    if (message.kind === 'query' && message.name === READ) return this.#logReplies.page(actor, message, sender)
     if (message.kind === 'command' && needsWindow(actor.window, message)) {
-      actor.phase = 'recovering'
       actor.mailbox.push({ sender, message })
-      void this.#recoverWindow(actor)
+      this.#recovering.recoverWindow(actor)
       return
     }
     this.#options.progress.enter(sender, message.request)
@@ -251,7 +256,7 @@ export class Worker {
     try {
       reply =
         message.kind === 'query'
-          ? { kind: 'answered', value: answer(actor.kind.aggregate, actor.state, message) }
+          ? { kind: 'answered', value: actor.kind.answer(message, actor) }
           : this.#command(actor, message, sender)
     } catch (error) {
       if (error instanceof BrokenInvariant) {
@@ -259,7 +264,7 @@ export class Worker {
         return
       }
       reply = errors.failed(error)
-      if (error instanceof PenholdError && error.code === 'HandlerFailed') this.#reload(actor)
+      if (error instanceof PenholdError && error.code === 'HandlerFailed') this.#recovering.reload(actor)
     }
     this.#options.progress.leave()
     if (reply !== undefined) this.#committer.hold({ actor, sender, request: message.request, reply })
@@ -275,12 +280,11 @@ export class Worker {
     if (message.expectedVersion >= 0 && message.expectedVersion !== actor.version) {
       throw errors.expectedVersion(stream, message.expectedVersion, actor.version)
     }
-    const { aggregate, context } = actor.kind
+    const { state, version: versionBefore } = actor
     const now = this.#options.clock.now()
-    context.enter(message, now)
-    const decided = decide(aggregate, actor.state, { message, context, limits: this.#options.limits })
-    const versionBefore = actor.version
-    const reply = this.#conclude(actor, message, { now, decided })
+    const { limits } = this.#options
+    const verdict = actor.kind.decide(message, { state, version: versionBefore, now, limits })
+    const reply = this.#conclude(actor, message, { now, verdict })
     actor.window?.add(message.commandId, {
       payloadHash: message.payloadHash,
       reply: actor.version === versionBefore ? reply : undefined,
@@ -292,15 +296,16 @@ export class Worker {
     return reply
   }
 
-  #conclude(actor: Actor, message: CommandMessage, outcome: { now: number; decided: Decided }): Reply {
-    const { now, decided } = outcome
-    if (decided.kind === 'rejected') {
-      const { code, details } = decided.rejection
+  #conclude(actor: Actor, message: CommandMessage, outcome: { now: number; verdict: Verdict }): Reply {
+    const { now, verdict } = outcome
+    if (verdict.kind === 'rejected') {
+      const { code, details } = verdict.rejection
       return { kind: 'rejected', code, details }
     }
-    const { events, state } = decided
-    if (events.length === 0) return { kind: 'accepted', version: actor.version, position: 0, records: NO_BYTES }
-    const reply = this.#recorder.record(actor, { message, now, events, state })
+    if (verdict.events.length === 0 && verdict.creation === undefined) {
+      return { kind: 'accepted', version: actor.version, position: 0, records: NO_BYTES }
+    }
+    const reply = this.#recorder.record(actor, { message, now, verdict })
     this.#committer.wrote(actor)
     return reply
   }
@@ -315,50 +320,19 @@ export class Worker {
       throw errors.commandIdReused(actor.stream.name, formatId(message.commandId))
     }
     if (remembered.reply !== undefined) return remembered.reply
-    void this.#replyWith(actor, { sender, message }, async () => {
-      await this.#committer.written(actor)
-      return outcomeFromLog(this.#log.back(actor.stream, remembered.last), remembered)
-    })
+    this.#logReplies.outcome(actor, { sender, message }, remembered)
     return undefined
-  }
-
-  async #answerState(actor: Actor, message: StateMessage, sender: Sender): Promise<void> {
-    await this.#replyWith(actor, { sender, message }, async () => {
-      const { aggregate } = actor.kind
-      const tail = await readPast(this.#log, actor.stream, { aggregate, at: message.at })
-      const enter = (): void => this.#options.progress.enter(sender, message.request)
-      enter()
-      try {
-        const { state } = fold(aggregate, actor.stream, tail, enter)
-        checkPlain('its state cannot be sent: state', state)
-        return { kind: 'answered', value: state }
-      } finally {
-        this.#options.progress.leave()
-      }
-    })
-  }
-
-  /** A reply that is read from the log beside the mailbox. It takes the look like every other. */
-  async #replyWith(actor: Actor, { sender, message }: Envelope, read: () => Promise<Reply>): Promise<void> {
-    let reply: Reply
-    try {
-      reply = await read()
-    } catch (error) {
-      reply = errors.failed(error)
-    }
-    if (this.#isEnded) return
-    this.#committer.hold({ actor, sender, request: message.request, reply })
-    this.#committer.kick()
   }
 
   // Recovery
 
-  #activate(name: string): Actor | Reply {
+  #activate(message: Message): Actor | Reply {
+    const { stream: name } = message
     const type = streamType(name)
-    const kind = this.#kinds.get(type)
+    const kind = this.#kinds.get(type) ?? (isStoreMessage(message) ? STREAM_KIND : undefined)
     if (kind === undefined) return errors.failed(errors.unknownAggregate(type))
-    // A ref has looked at the id; who else sends messages may not have.
-    const problem = idProblem(name.slice(type.length + 1))
+    // Whoever addresses it has looked at the name; who else sends messages may not have.
+    const problem = streamProblem(name)
     if (problem !== undefined) return errors.failed(errors.badAddress(problem))
     const stream = this.#log.placement.stream(name)
     const { shard } = stream
@@ -371,51 +345,8 @@ export class Worker {
     }
     const actor = new Actor(stream, kind, epoch)
     this.#actors.add(actor)
-    void this.#recover(actor)
+    this.#recovering.recover(actor)
     return actor
-  }
-
-  async #recover(actor: Actor): Promise<void> {
-    const { aggregate } = actor.kind
-    try {
-      const tail = await readTail(this.#log, aggregate, actor.stream)
-      this.#enterFor(actor)
-      Object.assign(
-        actor,
-        fold(aggregate, actor.stream, tail, () => this.#enterFor(actor)),
-      )
-      this.#options.progress.leave()
-      // All of the stream is at hand: it need not be read again for the window.
-      const isWhole = tail.snapshot === undefined
-      if (isWhole && actor.mailbox.some(({ message }) => message.kind === 'command' && !message.isFresh)) {
-        actor.window = await readWindow(tail.events.toReversed(), windowFor(actor.mailbox, this.#options.limits))
-      }
-      this.#run(actor)
-    } catch (error) {
-      this.#options.progress.leave()
-      this.#refuse(actor, error)
-    }
-  }
-
-  /** A handler failed and may have changed the state it was given: the actor goes back to what the log says. */
-  #reload(actor: Actor): void {
-    actor.phase = 'recovering'
-    actor.window = undefined
-    this.#committer.written(actor).then(
-      () => this.#recover(actor),
-      (error: unknown) => this.#refuse(actor, error),
-    )
-  }
-
-  async #recoverWindow(actor: Actor): Promise<void> {
-    try {
-      // What is not durable yet is not in the log yet.
-      await this.#committer.written(actor)
-      actor.window = await readWindow(this.#log.back(actor.stream), windowFor(actor.mailbox, this.#options.limits))
-      this.#run(actor)
-    } catch (error) {
-      this.#refuse(actor, error)
-    }
   }
 
   /** The actor is alive: takes up its mailbox. Where the batch is full it goes on once there is room. */
@@ -460,12 +391,6 @@ export class Worker {
     }
     this.#answered(actor.mailbox.length)
     actor.mailbox = []
-  }
-
-  /** Recovery runs users' evolve functions: what is stuck there is stuck for the first who waits. */
-  #enterFor(actor: Actor): void {
-    const [first] = actor.mailbox
-    if (first !== undefined) this.#options.progress.enter(first.sender, first.message.request)
   }
 
   // What leaves memory

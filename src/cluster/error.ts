@@ -74,6 +74,15 @@ export function quarantined(stream: string, forMs: number): PenholdError {
   )
 }
 
+/** What is asked of a stream's owner came with a version of Penhold that it has not. */
+export function notSupported(stream: string): PenholdError {
+  return new PenholdError(
+    'NotSupported',
+    `the node that serves ${stream} runs a version of Penhold that knows no event store. Nothing happened; upgrade it, or ask again once another serves the stream.`,
+    { outcome: 'none', retryable: true, details: { stream } },
+  )
+}
+
 export function nodeClosed(outcome: Outcome): PenholdError {
   return new PenholdError('NodeClosed', 'the node is closed', { outcome, retryable: false })
 }

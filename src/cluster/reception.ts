@@ -125,10 +125,10 @@ export class Reception {
     connection.send(encodeControl({ kind: 'serving', shards: this.#options.serving() }))
   }
 
-  /** Before anything else, so that a node that is about to join hears of it in time. One of version 1 would not understand. */
+  /** Before anything else, so that a node that is about to join hears of it in time. */
   #tellOfCopy(connection: Connection): void {
-    const { peer, protocol } = connection
-    if (peer.role !== 'node' || protocol < 2 || !this.#isOnCopy(peer.member)) return
+    const { peer } = connection
+    if (peer.role !== 'node' || !this.#isOnCopy(peer.member)) return
     this.#options.onWarning(
       `the node ${peer.member} works on a copy of this data: what either writes the other does not see. Give all nodes one data directory.`,
     )

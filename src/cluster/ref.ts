@@ -14,16 +14,16 @@ import type {
   StateOf,
 } from '../aggregate/aggregate.ts'
 import { PenholdError, Rejected } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
-import { upcast } from '../aggregate/upcaster.ts'
 import { badAddress, fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
 import type { Reply, StateAt } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
-import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
+import type { RecordedEvent } from '../log/recorded-event.ts'
 import type { Slice } from '../log/slice.ts'
 import { idProblem, streamName } from '../log/stream.ts'
+import { AcceptedReply, decodeEvent } from './accepted-reply.ts'
+import { checkOptions, QUERY_OPTIONS } from './options.ts'
 import { badPayload } from './error.ts'
 import { ENTRY_BYTES_MAX } from './link.ts'
 import type { Outcome, RequestOptions } from './router.ts'
@@ -266,47 +266,14 @@ class AggregateRef {
   #settle(name: string, reply: Reply, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
     const error = this.#errorOf(name, reply)
     if (error !== undefined) reject(error)
-    else if (reply.kind === 'accepted') resolve(new AcceptedReply(this.#aggregate, reply))
+    else if (reply.kind === 'accepted')
+      resolve(new AcceptedReply(reply, (record) => decodeEvent(record, this.#aggregate)))
     else resolve(reply.kind === 'answered' ? reply.value : undefined)
   }
 
   #errorOf(name: string, reply: Reply): PenholdError | undefined {
     if (reply.kind === 'rejected') return new Rejected(reply.code, reply.details, { stream: this.stream, name })
     return reply.kind === 'failed' ? fromFailure(reply.failure) : undefined
-  }
-}
-
-/** Decodes its events when they are asked for, because most callers never look at them. */
-class AcceptedReply {
-  readonly version: number
-  readonly position: number
-  readonly #aggregate: Aggregate
-  readonly #records: Slice
-  #events: readonly RecordedEvent[] | undefined
-
-  constructor(aggregate: Aggregate, reply: Reply & { readonly kind: 'accepted' }) {
-    this.version = reply.version
-    this.position = reply.position
-    this.#aggregate = aggregate
-    this.#records = reply.records
-  }
-
-  toJSON(): object {
-    return { version: this.version, position: this.position, events: this.events }
-  }
-
-  /** So that printing a reply shows its events. */
-  [Symbol.for('nodejs.util.inspect.custom')](): object {
-    return this.toJSON()
-  }
-
-  get events(): readonly RecordedEvent[] {
-    this.#events ??= [...splitRecords(this.#records)].map((record) => {
-      const stored = { type: record.type, version: record.typeVersion }
-      const { type, data } = upcast(this.#aggregate, stored, record.data)
-      return toRecordedEvent(record, type, data)
-    })
-    return this.#events
   }
 }
 
@@ -335,21 +302,7 @@ function checkedVersion(what: string, version: number | undefined): number {
   throw badPayload(what, `expectedVersion is ${version}, which is no version`)
 }
 
-const QUERY_OPTIONS: readonly string[] = ['timeoutMs', 'signal']
 const ASK_OPTIONS: readonly string[] = [...QUERY_OPTIONS, 'commandId', 'expectedVersion', 'metadata']
-
-/** An option that is misspelt would have no effect: a command id that protects from nothing. */
-function checkOptions(what: string, options: QueryOptions, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw badPayload(what, 'its options are no object')
-  for (const key in options) {
-    if (known.includes(key)) continue
-    throw badPayload(what, `there is no option '${key}'; the nearest is '${nearest(key, known)}'`)
-  }
-  const { timeoutMs, signal } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badPayload(what, 'its signal is no AbortSignal')
-  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs < 2 ** 31)) return
-  throw badPayload(what, `timeoutMs is ${timeoutMs}; give milliseconds from 0 to ${2 ** 31 - 1}`)
-}
 
 function checkedMoment(moment: Moment | undefined): StateAt {
   if (moment === undefined) return {}

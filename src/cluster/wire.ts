@@ -37,9 +37,6 @@ export const PROTOCOL_VERSION = 3
 /** In it nobody ever owns a shard: what carries it is only asked why the shard is not served. */
 export const NO_EPOCH: number = 2 ** 32 - 1
 
-/** From this version on a message says which epoch it is meant for. */
-const WITH_EPOCH = 2
-
 /** A message on its way out: what its caller gave is encoded, so that nothing changes it any more. */
 export type OutgoingMessage =
   | (Omit<CommandMessage, 'payload' | 'metadata'> & {
@@ -58,7 +55,7 @@ export type Unsent<M extends OutgoingMessage = OutgoingMessage> = M extends Outg
 export interface Passage {
   /** The monotonic clock here: a deadline travels as the time that is left, since clocks of others differ. */
   readonly now: number
-  /** The version of the protocol that the link speaks. */
+  /** The version of the protocol that the link speaks. Messages are the same in those that are spoken now. */
   readonly protocol: number
 }
 
@@ -67,10 +64,10 @@ export function outgoing(value: unknown): Slice | undefined {
   return value === undefined ? undefined : sliceOf(encode(value))
 }
 
-export function writeMessage(frame: FrameWriter, message: OutgoingMessage, { now, protocol }: Passage): void {
+export function writeMessage(frame: FrameWriter, message: OutgoingMessage, { now }: Passage): void {
   frame.u8(Tag[message.kind])
   frame.u32(message.request)
-  if (protocol >= WITH_EPOCH) frame.u32(message.epoch)
+  frame.u32(message.epoch)
   frame.text(message.stream)
   switch (message.kind) {
     case 'command':
@@ -154,10 +151,10 @@ function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly 
   if (payload !== undefined) frame.slice(payload)
 }
 
-function readMessage(frame: FrameReader, { now, protocol }: Passage): Message {
+function readMessage(frame: FrameReader, { now }: Passage): Message {
   const tag = frame.u8()
   const request = frame.u32()
-  const epoch = protocol >= WITH_EPOCH ? frame.u32() : 0
+  const epoch = frame.u32()
   const stream = frame.text()
   switch (tag) {
     case Tag.command:

@@ -6,7 +6,7 @@ import { assert } from '../aggregate/assert.ts'
 import type { Catalog } from './catalog.ts'
 import type { IndexFile } from './index-file.ts'
 import { recordAt } from './batch.ts'
-import { logCorrupt } from './error.ts'
+import { isLogCorrupt, logCorrupt } from './error.ts'
 import { segmentPath } from './path.ts'
 import { Block, lengthAt, NOWHERE, LogRecord, RecordKind, type Address } from './record.ts'
 import { isBefore, isWithin, type Reign } from './reign.ts'
@@ -19,6 +19,12 @@ export interface StreamTail {
   readonly events: readonly LogRecord[]
   /** To which the stream's next record is chained: its newest, or that of another stream with the same hash. */
   readonly newest: Address
+}
+
+/** Where a version of a stream is said to stand. */
+export interface Hint {
+  readonly address: Address
+  readonly version: number
 }
 
 export class History {
@@ -62,6 +68,43 @@ export class History {
       if (isOf(record, stream)) yield record
       const { previous }: LogRecord = record
       record = previous.journal === 0 ? undefined : behind(record, await chain.at(previous))
+    }
+  }
+
+  /**
+   * Walks over the stream's records, back from the newest, until `take` says that it is enough. Where a record stands at
+   * the hint that counts, of the stream and of that version or a later one, the walk begins there.
+   */
+  async walk(
+    reigns: readonly Reign[],
+    stream: Stream,
+    { hint, take }: { readonly hint: Hint | undefined; readonly take: (record: LogRecord) => boolean },
+  ): Promise<void> {
+    const chain = new Chain(this.#catalog)
+    const hinted = hint === undefined ? undefined : await this.#hinted(reigns, stream, hint)
+    let record = hinted ?? (await this.newest(reigns, stream))
+    while (record !== undefined) {
+      if (isOf(record, stream) && !take(record)) return
+      const { previous }: LogRecord = record
+      const older = previous.journal === 0 ? undefined : (chain.inWindow(previous) ?? (await chain.at(previous)))
+      record = older === undefined ? undefined : behind(record, older)
+    }
+  }
+
+  async #hinted(reigns: readonly Reign[], stream: Stream, { address, version }: Hint): Promise<LogRecord | undefined> {
+    const { journal, segment, end } = this.#ownIndex()
+    const isDurable = (reign: Reign): boolean =>
+      reign.until !== undefined || (reign.journal === journal && isBefore(address, { segment, offset: end }))
+    const reign = reigns.find((one) => isWithin(one, one.epoch, address) && isDurable(one))
+    if (reign === undefined || address.offset % 8 !== 0) return undefined
+    try {
+      const record = await this.#catalog.record(address)
+      const counts = isWithin(reign, record.epoch, address) && record.kind === RecordKind.event
+      return counts && isOf(record, stream) && record.version >= version ? record : undefined
+    } catch (error) {
+      // Nobody is bound to give a place where a record begins; the walk from the newest will tell whether one is harmed.
+      if (isLogCorrupt(error)) return undefined
+      throw error
     }
   }
 

@@ -12,7 +12,7 @@ import { createClaim, FenceWatch, isNewestClaim, newestEpoch, settleClaim, type 
 import type { Clock } from './clock.ts'
 import { failureAt, isLogCorrupt, storageFull } from './error.ts'
 import { shardPath } from './path.ts'
-import { History, type StreamTail } from './history.ts'
+import { History, type Hint, type StreamTail } from './history.ts'
 import { Journal } from './journal.ts'
 import { PositionClock } from './position.ts'
 import { RecordKind, type Address, type LogRecord, type RecordParts } from './record.ts'
@@ -462,6 +462,11 @@ export class Log {
   /** A stream's durable records from the newest, or from the one at `from`, back. */
   back(stream: Stream, from?: Address): AsyncGenerator<LogRecord> {
     return this.#history.back(this.reigns(stream.shard), stream, from)
+  }
+
+  /** Walks over a stream's durable records, back from the newest or from the hint, until `take` says that it is enough. */
+  walk(stream: Stream, hint: Hint | undefined, take: (record: LogRecord) => boolean): Promise<void> {
+    return this.#history.walk(this.reigns(stream.shard), stream, { hint, take })
   }
 
   /** Every event type and version that the segments of owned shards hold, as `account/MoneyDeposited@1`. */

@@ -40,7 +40,6 @@ export function* splitRecords({ bytes, start, end }: Slice): Generator<LogRecord
 
 /** A record as an event of the given type and data, which the caller has brought to today's shape. */
 export function toRecordedEvent(record: LogRecord, type: string, data: unknown): RecordedEvent {
-  const commandId = formatId(record.commandId)
   return {
     id: formatId({ bytes: record.eventId, start: 0 }),
     type,
@@ -49,13 +48,15 @@ export function toRecordedEvent(record: LogRecord, type: string, data: unknown):
     version: record.version,
     position: record.position,
     time: new Date(record.time),
-    metadata: metadataOf(commandId, record.metadata),
+    metadata: metadataOf(record),
   }
 }
 
-/** The caller may say what caused the command, but not which one it was. */
-function metadataOf(commandId: string, given: Readonly<Record<string, unknown>> | undefined): EventMetadata {
+/** An event's metadata as it is seen. The caller may say what caused the command, but not which one it was. */
+export function metadataOf(record: LogRecord): EventMetadata {
+  const commandId = formatId(record.commandId)
+  const { metadata } = record
   // Most callers say nothing, and to copy nothing takes its time as well.
-  if (given === undefined) return { commandId, correlationId: commandId, causationId: commandId }
-  return { correlationId: commandId, causationId: commandId, ...given, commandId }
+  if (metadata === undefined) return { commandId, correlationId: commandId, causationId: commandId }
+  return { correlationId: commandId, causationId: commandId, ...metadata, commandId }
 }

@@ -33,6 +33,18 @@ export function streamType(name: string): string {
   return name.slice(0, name.indexOf('/'))
 }
 
+const CATEGORY = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
+
+/** What is wrong with the name of a stream; undefined where nothing is. */
+export function streamProblem(name: unknown): string | undefined {
+  if (typeof name !== 'string') return `a stream's name is a string, not ${name === null ? 'null' : typeof name}`
+  const category = name.includes('/') ? streamType(name) : ''
+  if (!CATEGORY.test(category)) {
+    return `'${name.slice(0, 100)}' is no stream's name: give category/id, the category of 1 to 64 letters, digits, '-' and '_', a letter first`
+  }
+  return idProblem(name.slice(category.length + 1))
+}
+
 /** What is wrong with an aggregate's id; undefined where nothing is. */
 export function idProblem(id: unknown): string | undefined {
   if (typeof id !== 'string') return `an aggregate's id is a string, not ${id === null ? 'null' : typeof id}`

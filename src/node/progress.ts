@@ -2,7 +2,7 @@
  * What a worker's thread is at, in memory that the main thread can read while the worker cannot answer: whether users'
  * code runs, for which request, and how often it has begun.
  */
-import type { Progress } from '../actor/worker.ts'
+import type { Progress } from '../actor/progress.ts'
 
 const WORD = { count: 0, isBusy: 1, request: 2 } as const
 const WORDS = 4

@@ -20,6 +20,7 @@ import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
 import { hashOf } from './cluster-side.ts'
+import { EventStore } from './event-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 
 /** A connection to a cluster. Close it, or let `await using` do so: what was asked is answered first. */
@@ -30,6 +31,8 @@ export interface Client extends AsyncDisposable {
    * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
    */
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
+  /** Streams by name, without an aggregate's definition: to migrate, to measure, to look. */
+  readonly store: EventStore
   /** Takes no more requests, waits for the replies to those under way, and ends. */
   close(): Promise<void>
 }
@@ -50,6 +53,7 @@ const LOOK_SOON_MS = 100
 
 export class RunningClient implements Client, RefHost {
   readonly ids: IdSource
+  readonly store: EventStore
   readonly commandBytesMax: number
   readonly #config: ClusterConfig
   readonly #ports: ClientPorts
@@ -79,6 +83,7 @@ export class RunningClient implements Client, RefHost {
     this.#mark = view.cluster
     const { clusterId, shards } = view.cluster
     this.ids = new IdSource(clock, random)
+    this.store = new EventStore(this, config.aggregates)
     this.commandBytesMax = limits.commandBytesMax
     this.#placement = new StreamPlacement(clusterId, shards)
     this.#router = new Router({

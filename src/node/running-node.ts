@@ -17,9 +17,9 @@ import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import { StreamPlacement } from '../log/stream.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
+import { RunningNodeStore, type NodeStore } from './node-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
-import { EventReader, type EventStore } from './event-reader.ts'
 import { toMeasure, type Examination } from './health.ts'
 import { Pulse } from './pulse.ts'
 import { Quarantine } from './quarantine.ts'
@@ -51,10 +51,10 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
    */
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
+  /** Streams by name, without an aggregate's definition, and everything in one order. */
+  readonly store: NodeStore
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
-  /** The events of all aggregates. */
-  readonly store: EventStore
   /** Takes no more requests, answers those under way, and ends. */
   close(): Promise<void>
 }
@@ -77,8 +77,8 @@ export interface NodePorts {
 
 export class RunningNode implements Node, RefHost {
   readonly ids: IdSource
+  readonly store: RunningNodeStore
   readonly commandBytesMax: number
-  readonly store: EventReader
   readonly #config: ClusterConfig
   readonly #ports: NodePorts
   readonly #placement: StreamPlacement
@@ -125,7 +125,7 @@ export class RunningNode implements Node, RefHost {
     const cluster = this.#cluster
     const ownerOf = (worker: number): string => cluster?.ownerOf(worker) ?? `worker-${worker}`
     this.#shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
-    this.store = new EventReader({
+    this.store = new RunningNodeStore(this, {
       storage: ports.storage,
       clock,
       identity,

@@ -3,7 +3,8 @@
  * (worker-thread.ts) and inline.
  */
 import type { Message, Reply } from '../actor/message.ts'
-import { Worker, type Progress } from '../actor/worker.ts'
+import type { Progress } from '../actor/progress.ts'
+import { Worker } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { Link } from '../cluster/link.ts'
 import { BadFrame } from '../cluster/frame.ts'

@@ -206,7 +206,7 @@ export function turn(): Promise<void> {
   })
 }
 
-function isExpected(error: unknown): boolean {
+export function isExpected(error: unknown): boolean {
   if (error instanceof Error && ['JournalBroken', 'ProcessDied'].includes(error.name)) return true
   const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown }
   // A shard that is refused because a read failed is served by the next process.

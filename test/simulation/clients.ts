@@ -1,11 +1,11 @@
 /** People who ask the simulated bank until they are answered, each one thing after the other, at whatever node they find. */
-import { deriveId, PenholdError, Rejected } from '../../src/index.ts'
+import { deriveId, PenholdError, Rejected, type EventStore } from '../../src/index.ts'
 import type { Kernel } from '../../src/testing/kernel.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import type { SimulatedNode } from '../../src/testing/simulated-node.ts'
-import type { Account, View } from './bank.ts'
+import { after, NOTHING, type Account, type View } from './bank.ts'
 import type { Attempt, Outcome } from './history.ts'
-import type { Operation } from './plan.ts'
+import { streamOf, type Operation } from './plan.ts'
 
 /** Where they find nodes. */
 export interface Town {
@@ -36,12 +36,19 @@ function eventsOf({ name }: Operation): number {
   return name === 'deposit' || name === 'withdraw' ? 1 : 0
 }
 
-function isRead({ name }: Operation): boolean {
-  return name === 'view' || name === 'past'
+function isRead({ name, ledger }: Operation): boolean {
+  return name === 'view' || name === 'past' || (name === 'look' && ledger !== undefined)
 }
 
-function viewOf(account: number): Operation {
-  return { client: 0, account, name: 'view', amount: 0, thinkMs: 0 }
+function viewOf({ account, isDirect = false, ledger }: Pick<Operation, 'account' | 'isDirect' | 'ledger'>): Operation {
+  const view = { client: 0, account, name: 'view', amount: 0, thinkMs: 0, isDirect } as const
+  return ledger === undefined ? view : { ...view, ledger }
+}
+
+const STREAM_EVENTS: Readonly<Partial<Record<Operation['name'], readonly string[]>>> = {
+  deposit: ['Deposited'],
+  transferIn: ['Deposited', 'Noted'],
+  withdraw: ['Withdrawn'],
 }
 
 export class Clients {
@@ -71,7 +78,7 @@ export class Clients {
 
   /** What a node says of an account now. */
   probe(node: SimulatedNode, account: number): Promise<Outcome> {
-    return this.#outcome(node, viewOf(account), { by: 0, sent: undefined })
+    return this.#outcome(node, viewOf({ account }), { by: 0, sent: undefined })
   }
 
   last(): string {
@@ -108,10 +115,10 @@ export class Clients {
 
   /** Every node must show what has been told. */
   async #echo(operation: number): Promise<void> {
-    const { account } = this.#errands.operations[operation]!
+    const of = this.#errands.operations[operation]!
     // Of what happens at one moment nothing is before anything else.
     await this.#town.kernel.sleep(MOMENT_MS)
-    const views = this.#town.nodes?.map((node) => this.#try(node, viewOf(account), -1 - this.attempts.length)) ?? []
+    const views = this.#town.nodes?.map((node) => this.#try(node, viewOf(of), -1 - this.attempts.length)) ?? []
     await Promise.all(views)
   }
 
@@ -131,9 +138,9 @@ export class Clients {
     const { kernel } = this.#town
     const attempt: Attempt = {
       by,
-      stream: `account/${operation.account}`,
+      stream: streamOf(operation),
       isRead: isRead(operation),
-      isQueued: operation.name !== 'past',
+      isQueued: operation.name !== 'past' && !(operation.isDirect === true && isRead(operation)),
       events: eventsOf(operation),
       via: node,
       sent: undefined,
@@ -160,10 +167,12 @@ export class Clients {
     })
   }
 
-  async #ask(node: SimulatedNode, { account, name, amount }: Operation, by: number): Promise<Outcome> {
+  async #ask(node: SimulatedNode, operation: Operation, by: number): Promise<Outcome> {
+    const { account, name, amount, isDirect = false } = operation
     const ref = node.running.ref(this.#account, String(account))
     const options = this.#errands.namesCommands ? { commandId: deriveId('command', by) } : {}
     try {
+      if (isDirect) return await this.#askStore(node.running.store, operation, { ...options, by })
       if (name === 'view') return { kind: 'read', seen: await ref.query('view') }
       if (name === 'past') return { kind: 'read', seen: await ref.state() }
       const { version, position } =
@@ -174,5 +183,25 @@ export class Clients {
       if (!(error instanceof PenholdError)) throw error
       return { kind: error.outcome, code: error.code }
     }
+  }
+
+  /** The same by the stream's name: what is wanted is appended, and what it shows is folded here. */
+  async #askStore(
+    store: EventStore,
+    operation: Operation,
+    { by, ...options }: { readonly by: number; readonly commandId?: string },
+  ): Promise<Outcome> {
+    const { name, amount } = operation
+    const types = STREAM_EVENTS[name]
+    const stream = streamOf(operation)
+    if (types !== undefined) {
+      const events = types.map((type) => ({ type, data: type === 'Noted' ? { by } : { amount, by } }))
+      const { version, position } = await store.append(stream, events, options)
+      return { kind: 'accepted', version, position }
+    }
+    const backwards = name === 'past'
+    const read = await Array.fromAsync(store.load(stream, { backwards }))
+    const events = backwards ? read.toReversed() : read
+    return { kind: 'read', seen: events.reduce<View>((view, { type, data }) => after(view, type, data), NOTHING) }
   }
 }

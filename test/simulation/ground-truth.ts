@@ -13,7 +13,7 @@ import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import type { LoggedEvent } from '../checker/history.ts'
 import { after, digestOf, NOTHING } from './bank.ts'
-import type { Operation } from './plan.ts'
+import { streamOf, type Operation } from './plan.ts'
 
 export interface Remains {
   readonly disk: SimulatedDisk
@@ -53,8 +53,7 @@ export async function readLog(
   const ports = { log, clock, random, progress, onWarning: () => undefined, onLost: () => undefined, onBroken }
   const worker = new Worker({ ...ports, aggregates, limits: DEFAULT_ACTOR_LIMITS })
   const streams = new Map<string, LoggedEvent[]>()
-  for (const account of new Set(operations.map((operation) => operation.account))) {
-    const stream = `account/${account}`
+  for (const stream of new Set(operations.map(streamOf))) {
     const records = await Array.fromAsync(log.back(log.placement.stream(stream)))
     let view = NOTHING
     const events = records

@@ -17,6 +17,23 @@ export interface Operation {
   readonly gapMs?: number
   /** Whether every node is asked what it shows as soon as it is done. */
   readonly isEchoed?: boolean
+  /** Whether it goes to the stream by name, past the aggregate's commands. */
+  readonly isDirect?: boolean
+  /** The stream it goes to, where that is no account's. */
+  readonly ledger?: string
+}
+
+export function streamOf({ account, ledger }: Operation): string {
+  return ledger ?? `account/${account}`
+}
+
+/** The same operations, some of them by the event store: all on some streams, which are ledgers then, and half of the others. */
+export function withStreams<O extends Operation>(operations: readonly O[]): readonly O[] {
+  return operations.map((given, i) => {
+    const { account, name } = given
+    if (account >= 3) return { ...given, isDirect: true, ledger: `ledger/${account}` }
+    return { ...given, isDirect: i % 2 === 0 && name !== 'withdraw' && name !== 'look' }
+  })
 }
 
 export interface Plan {

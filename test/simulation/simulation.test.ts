@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { plans } from './plan.ts'
+import { plans, withStreams } from './plan.ts'
 import { NODE_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -17,6 +17,16 @@ test('every promise holds, whatever goes wrong', { timeout: 240_000 }, async () 
       expect((await NODE_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
     parameters,
+  )
+})
+
+test('so it does of what goes to streams by their names', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(plans, async (plan) => {
+      const { violations } = await NODE_TRIALS.tryPlan({ ...plan, operations: withStreams(plan.operations) })
+      expect(violations).toEqual([])
+    }),
+    { ...parameters, numRuns: Math.ceil(parameters.numRuns / 3) },
   )
 })
 

@@ -1,12 +1,12 @@
 /**
  * A tap on the connections to a node: passes all bytes on, and notes which version each end named in the handshake, and
- * which version the messages that follow are written in.
+ * whether the messages that follow can be read in the lesser of the two.
  */
 import { once } from 'node:events'
 import net from 'node:net'
 import { FrameSplitter } from '../../src/cluster/frame-splitter.ts'
 import { HELLO_BYTES, PROOF_BYTES } from '../../src/cluster/handshake.ts'
-import { readMessages } from '../../src/cluster/wire.ts'
+import { PROTOCOL_VERSION, readMessages } from '../../src/cluster/wire.ts'
 
 const CHANNEL_BYTES = 3
 const VERSION_AT = 4
@@ -18,8 +18,8 @@ export interface Seen {
   readonly role: 'node' | 'client'
   /** The newest that each end speaks, in the order of calling. */
   readonly versions: readonly [number, number]
-  /** The versions that all of the frames so far can be read as. */
-  readonly spoken: readonly number[]
+  /** All of the frames so far can be read. */
+  readonly isUnderstood: boolean
 }
 
 export interface Tap {
@@ -70,7 +70,7 @@ class Conversation {
   #answered: Buffer = Buffer.alloc(0)
   #isHandshakeOver = false
   #hasMessages = false
-  #spoken: readonly number[] = [1, 2]
+  #isUnderstood = true
 
   answered(bytes: Buffer): void {
     if (this.#answered.length < HELLO_BYTES) this.#answered = Buffer.concat([this.#answered, bytes])
@@ -88,14 +88,15 @@ class Conversation {
   seen(): Seen | undefined {
     if (!this.#hasMessages) return undefined
     const versions = [this.#asked.readUInt16LE(VERSION_AT), this.#answered.readUInt16LE(VERSION_AT)] as const
-    return { role: this.#asked[ROLE_AT] === 1 ? 'node' : 'client', versions, spoken: this.#spoken }
+    return { role: this.#asked[ROLE_AT] === 1 ? 'node' : 'client', versions, isUnderstood: this.#isUnderstood }
   }
 
   #read(bytes: Uint8Array): void {
     if (this.#asked[PURPOSE_AT] !== 1 || bytes.length === 0) return
     this.#splitter.split(bytes, (frame) => {
       this.#hasMessages = true
-      this.#spoken = this.#spoken.filter((protocol) => isOf(protocol, frame.subarray(CHANNEL_BYTES)))
+      const protocol = Math.min(this.#asked.readUInt16LE(VERSION_AT), PROTOCOL_VERSION)
+      this.#isUnderstood &&= isOf(protocol, frame.subarray(CHANNEL_BYTES))
       return true
     })
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { clusterPlans, latePlans, readPlans, unablePlans } from './plan.ts'
+import { withStreams } from '../plan.ts'
 import { CLUSTER_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -15,6 +16,16 @@ test('several nodes over one log keep every promise, whatever goes wrong', { tim
       expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
     parameters,
+  )
+})
+
+test('so they do of what goes to streams by their names', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(clusterPlans, async (plan) => {
+      const operations = withStreams(plan.operations)
+      expect((await CLUSTER_TRIALS.tryPlan({ ...plan, operations })).violations).toEqual([])
+    }),
+    { ...parameters, numRuns: Math.ceil(parameters.numRuns / 3) },
   )
 })
 

@@ -1,9 +1,10 @@
-/** An event as it stands in the log: nothing of it is decoded before it is asked for, and no upcaster has seen it. */
+/** An event among all others, as it stands in the log: nothing of it is decoded before it is asked for. */
 import { formatId } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
-import { formatPlace } from './place.ts'
+import { formatPlace } from '../read/place.ts'
+import type { RawEvent } from './stored-event.ts'
 
-export class RawEvent {
+export class RawReadEvent implements RawEvent {
   readonly #record: LogRecord
 
   constructor(record: LogRecord) {
@@ -19,11 +20,9 @@ export class RawEvent {
   get stream(): string {
     return this.#record.stream
   }
-  /** The event's number in its stream. */
   get version(): number {
     return this.#record.version
   }
-  /** The name that it had when it was written, and the version of its shape. */
   get type(): string {
     return this.#record.type
   }
@@ -47,11 +46,9 @@ export class RawEvent {
   get time(): Date {
     return new Date(this.#record.time)
   }
-  /** MessagePack; empty where there is none. */
   get data(): Uint8Array {
     return this.#record.dataBytes
   }
-  /** The caller's own metadata in MessagePack; empty where there is none. */
   get metadata(): Uint8Array {
     return this.#record.metadataBytes
   }

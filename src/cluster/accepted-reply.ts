@@ -1,0 +1,45 @@
+/** The reply to what was accepted: its events travel as the records' own bytes. */
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import { upcast } from '../aggregate/upcaster.ts'
+import type { Reply } from '../actor/message.ts'
+import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
+import type { LogRecord } from '../log/record.ts'
+import type { Slice } from '../log/slice.ts'
+
+/** Decodes its events when they are asked for, because most callers never look at them. */
+export class AcceptedReply {
+  readonly version: number
+  readonly position: number
+  readonly #records: Slice
+  readonly #decode: (record: LogRecord) => RecordedEvent
+  #events: readonly RecordedEvent[] | undefined
+
+  constructor(reply: Reply & { readonly kind: 'accepted' }, decode: (record: LogRecord) => RecordedEvent) {
+    this.version = reply.version
+    this.position = reply.position
+    this.#records = reply.records
+    this.#decode = decode
+  }
+
+  toJSON(): object {
+    return { version: this.version, position: this.position, events: this.events }
+  }
+
+  /** So that printing a reply shows its events. */
+  [Symbol.for('nodejs.util.inspect.custom')](): object {
+    return this.toJSON()
+  }
+
+  get events(): readonly RecordedEvent[] {
+    this.#events ??= [...splitRecords(this.#records)].map(this.#decode)
+    return this.#events
+  }
+}
+
+/** An event in today's shape; as it stands, where no aggregate says what that is. The aggregate has a path for it. */
+export function decodeEvent(record: LogRecord, aggregate: Aggregate | undefined): RecordedEvent {
+  if (aggregate === undefined) return toRecordedEvent(record, record.type, record.data)
+  const stored = { type: record.type, version: record.typeVersion }
+  const { type, data } = upcast(aggregate, stored, record.data)
+  return toRecordedEvent(record, type, data)
+}
