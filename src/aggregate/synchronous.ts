@@ -13,11 +13,11 @@ export function synchronous<Value>(returned: Value): Value {
   )
 }
 
-interface Thenable {
+export interface Thenable {
   then(onFulfilled: () => void, onRejected: () => void): unknown
 }
 
-function isThenable(value: unknown): value is Thenable {
+export function isThenable(value: unknown): value is Thenable {
   return typeof value === 'object' && value !== null && typeof (value as Partial<Thenable>).then === 'function'
 }
 

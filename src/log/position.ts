@@ -11,6 +11,11 @@ const TICKS_PER_MS = 4096
 /** What comes from elsewhere and is greater, from 50 days before the numbers end in 2093, is no position. */
 export const POSITION_MAX: number = 2 ** 53 - 2 ** 44
 
+/** How much later one position was given than another, in milliseconds of their writers' clocks. */
+export function msBetween(earlier: number, later: number): number {
+  return Math.floor(later / TICKS_PER_MS) - Math.floor(earlier / TICKS_PER_MS)
+}
+
 export class PositionClock {
   readonly #clock: Clock
   #last = 0

@@ -3,6 +3,7 @@ import type { Catalog } from '../log/catalog.ts'
 import type { LogRecord } from '../log/record.ts'
 import { AllReader, type AcceptedLoss, type AllPlace } from './all.ts'
 import { placeAhead } from './error.ts'
+import { behind } from './place.ts'
 import type { Frontiers } from './frontiers.ts'
 
 /** Events that come one after the other. */
@@ -21,9 +22,6 @@ export interface AllFeedOptions {
   /** Told before what comes behind a loss. */
   readonly onLoss: (loss: AcceptedLoss) => void
 }
-
-/** No shard has a greater number. */
-const BEHIND_ALL_SHARDS = Number.MAX_SAFE_INTEGER
 
 /**
  * Pages are read when they are taken. Ends where the signal says so.
@@ -47,6 +45,6 @@ export async function* allPages(
       yield { events, place: reader.after }
     }
     done = frontier.position
-    if (done > reader.after.position) yield { events: [], place: { position: done, shard: BEHIND_ALL_SHARDS } }
+    if (done > reader.after.position) yield { events: [], place: behind(done) }
   }
 }

@@ -1,7 +1,20 @@
-/** Places in the order of `$all` as text, for those who keep them: `<position>.<shard>`. */
+/** Places in the order of `$all`: how they compare, and as text, `<position>.<shard>`, for those who keep them. */
 import { POSITION_MAX } from '../log/position.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { badPlace } from './error.ts'
+
+/** No shard's number is greater. */
+const SHARD_LAST = 0xffff
+
+/** Negative where `a` comes before `b`. */
+export function comparePlaces(a: AllPlace, b: AllPlace): number {
+  return a.position - b.position || a.shard - b.shard
+}
+
+/** The place behind all that stands at a position, whichever shards it is of. */
+export function behind(position: number): AllPlace {
+  return { position, shard: SHARD_LAST }
+}
 
 export function formatPlace({ position, shard }: AllPlace): string {
   return `${position}.${shard}`
@@ -10,9 +23,9 @@ export function formatPlace({ position, shard }: AllPlace): string {
 /** The place; the beginning where none is given. @throws PenholdError `BadPlace` */
 export function parsePlace(text: unknown): AllPlace {
   if (text === undefined) return BEGINNING
-  const parts = typeof text === 'string' ? /^(\d{1,16})\.(\d{1,16})$/.exec(text) : null
+  const parts = typeof text === 'string' ? /^(\d{1,16})\.(\d{1,5})$/.exec(text) : null
   const [position, shard] = [Number(parts?.[1]), Number(parts?.[2])]
-  if (parts === null || position > POSITION_MAX || !Number.isSafeInteger(shard)) {
+  if (parts === null || position > POSITION_MAX || shard > SHARD_LAST) {
     throw badPlace(`${JSON.stringify(text) ?? String(text)} is no place in the log`)
   }
   return { position, shard }

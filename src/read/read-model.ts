@@ -13,6 +13,7 @@ export interface ReadModelStore<Model> {
   open(projection: string): Promise<ReadModel<Model>>
 }
 
+/** Each call ends in a bounded time, well or not; one for a generation that there is not is rejected. */
 export interface ReadModel<Model> {
   generations(): Promise<Generations>
   /** Makes an empty generation beside the live one. Resolves to its number, which no other has had. */
@@ -26,7 +27,8 @@ export interface ReadModel<Model> {
   places(generation: number): Promise<ReadonlyMap<string, AllPlace>>
   /**
    * Changes a generation, whole or not at all; durable, as far as the store is, when it resolves.
-   * @throws LaneMoved where the lane does not stand at `from`: somebody else runs it. What `apply` throws is passed on.
+   * @throws LaneMoved where the lane does not stand at `from`, or what is to be unparked is not parked: somebody else runs
+   * it. What `apply` throws is passed on.
    */
   commit(generation: number, change: Change<Model>): Promise<void>
   /** Reads a generation. What `ask` changes is undone, or refused. */

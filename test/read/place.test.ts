@@ -4,7 +4,7 @@ import { POSITION_MAX } from '../../src/log/position.ts'
 import { formatPlace, parsePlace } from '../../src/read/place.ts'
 
 test('a place that was kept as text is the same again', () => {
-  const place = fc.record({ position: fc.nat({ max: POSITION_MAX }), shard: fc.maxSafeNat() })
+  const place = fc.record({ position: fc.nat({ max: POSITION_MAX }), shard: fc.nat({ max: 0xffff }) })
   fc.assert(
     fc.property(place, (given) => {
       expect(parsePlace(formatPlace(given))).toEqual(given)
@@ -14,7 +14,7 @@ test('a place that was kept as text is the same again', () => {
 })
 
 test('BadPlace: anything else', () => {
-  const wrong = ['', '1', '1.', '.1', '-1.0', '1.0 ', ' 1.0', '1e3.0', `${2 ** 53}.0`, `1.${2 ** 53}`, 1.5, null, {}]
+  const wrong = ['', '1', '1.', '.1', '-1.0', '1.0 ', ' 1.0', '1e3.0', `${2 ** 53}.0`, '1.65536', 1.5, null, {}]
   for (const given of wrong) {
     expect(() => parsePlace(given), JSON.stringify(given)).toThrow(expect.objectContaining({ code: 'BadPlace' }))
   }

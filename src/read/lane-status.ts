@@ -1,0 +1,49 @@
+/** How a lane is doing, as it is told to people and probes. */
+import { msBetween } from '../log/position.ts'
+import type { AllPlace } from './all.ts'
+
+/**
+ * `running`: it has events to handle. `caught up`: it has handled all that the log has. `waiting`: something failed and is
+ * tried again by itself. `paused`: by hand. `halted`: it stands still until somebody mends what is wrong.
+ */
+export type LaneState = 'running' | 'caught up' | 'waiting' | 'paused' | 'halted'
+
+export interface LaneStatus {
+  readonly lane: string
+  readonly state: LaneState
+  readonly place: AllPlace
+  /** The log's greatest position, asked for now; undefined where the feed does not say. */
+  readonly head: number | undefined
+  /** What lies between; undefined where the head is not known. */
+  readonly lag: Lag | undefined
+  /** Events that had a handler and took effect, since it was started. */
+  readonly events: number
+  /** So long ago it came to where it stands. Where there is a lag and this grows, it is stuck. */
+  readonly stillMs: number
+  /** What keeps it from going on. */
+  readonly trouble: Trouble | undefined
+}
+
+export interface Lag {
+  readonly positions: number
+  readonly ms: number
+}
+
+export interface Trouble {
+  readonly message: string
+  /** So often it was tried. */
+  readonly attempts: number
+  /** The event that is to blame, where it is one. */
+  readonly event: { readonly stream: string; readonly version: number; readonly type: string } | undefined
+}
+
+export function lagOf(place: AllPlace, head: number): Lag {
+  if (place.position >= head) return { positions: 0, ms: 0 }
+  return { positions: head - place.position, ms: Math.max(0, msBetween(place.position, head)) }
+}
+
+/** What a whole is, of which these are the parts: what needs somebody first. */
+export function worstState(states: readonly LaneState[]): LaneState {
+  const order: readonly LaneState[] = ['halted', 'waiting', 'paused', 'running']
+  return order.find((state) => states.includes(state)) ?? 'caught up'
+}

@@ -1,0 +1,190 @@
+/**
+ * What a user defines of a projection: which events it takes, what each does to the read model, and where that is kept.
+ * Pure: nothing here opens a store.
+ */
+import { isAggregate, type Aggregate, type AnyEventOf, type EmittedEvent } from '../aggregate/aggregate.ts'
+import { definitionError, describe } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
+import type { RecordedEvent } from '../log/recorded-event.ts'
+import type { FeedEvent } from './event-feed.ts'
+import type { ReadModelStore } from './read-model.ts'
+
+/** Whose events a projection takes: these aggregates', or everybody's. */
+export type ProjectionSource = 'all' | readonly Aggregate[]
+
+/** The events of a source, as a union of `{ type, data }`. */
+export type SourceEvents<From> = From extends readonly (infer A)[] ? EventsOfEach<A> : EmittedEvent
+type EventsOfEach<A> = A extends Aggregate ? AnyEventOf<A> : never
+
+/**
+ * For events of its name: how the read model changes. What it returns is waited for where it is a promise, as the store's
+ * model may need, and is of no account else.
+ */
+export type ProjectionHandler<E extends EmittedEvent, Model> = (event: RecordedEvent<E>, model: Model) => unknown
+
+export type ProjectionHandlers<E extends EmittedEvent, Model> = {
+  readonly [K in E['type']]?: ProjectionHandler<Extract<E, { type: K }>, Model>
+}
+
+export interface ProjectionSettings {
+  /**
+   * `all`: one row of all events, in the order of `$all`. `shard`: a row for each shard, which run beside each other, and
+   * in which the order of one aggregate's events holds. Default `all`.
+   */
+  readonly order?: 'all' | 'shard'
+  /** So many events are committed together, at most. Default 1000. */
+  readonly batchMax?: number
+  /**
+   * What becomes of an event whose handler fails again and again. `halt`: its row stands still before it. `park`: it is
+   * put aside, with all later events of its stream, and the others go on. Default `halt`.
+   */
+  readonly onFailure?: 'halt' | 'park'
+  /** How often a handler that failed is tried again before that, after 100 ms, 200 ms … 10 s. Default 5. */
+  readonly retries?: number
+}
+
+export interface ProjectionDefinition<
+  From extends ProjectionSource,
+  On extends ProjectionHandlers<SourceEvents<From>, Model>,
+  Model,
+> extends ProjectionSettings {
+  /** Names the projection in its store: 1 to 64 letters, digits, `-` and `_`; never change it. */
+  readonly name: string
+  readonly from: From
+  /** A handler for each event that matters. It may be run again where its change was undone: it changes the model alone. */
+  readonly on: On
+  readonly store: ReadModelStore<Model>
+}
+
+/** A projection's definition with everything filled in, made by `defineProjection`. */
+export interface Projection<Model = any> extends Required<ProjectionSettings> {
+  readonly name: string
+  readonly from: ProjectionSource
+  readonly on: Readonly<Record<string, ProjectionHandler<any, Model>>>
+  readonly store: ReadModelStore<Model>
+}
+
+const REQUIRED_KEYS = ['name', 'from', 'on', 'store']
+const OPTIONAL_KEYS = ['order', 'batchMax', 'onFailure', 'retries']
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
+const BATCH_EVENTS_MAX = 100_000
+const RETRIES_MAX = 1_000
+
+/**
+ * Defines a projection. The types of its events are inferred from `from`, that of its read model from `store`.
+ * @throws PenholdError `BadDefinition` that says what is wrong
+ */
+export function defineProjection<
+  const From extends ProjectionSource,
+  Model,
+  On extends ProjectionHandlers<SourceEvents<From>, Model>,
+>(
+  definition: ProjectionDefinition<From, On & ProjectionHandlers<SourceEvents<From>, Model>, Model>,
+): Projection<Model> {
+  const name = checkName(definition)
+  checkKeys(name, definition)
+  checkSource(name, definition.from)
+  checkHandlers(name, definition.from, definition.on)
+  const { store, order = 'all', batchMax = 1_000, onFailure = 'halt', retries = 5 } = definition
+  if (typeof (store as Partial<ReadModelStore<Model>> | null)?.open !== 'function') {
+    throw definitionError(`${name}: store is ${describe(store)}; give a store of read models`)
+  }
+  checkChoice(name, { order }, ['all', 'shard'])
+  checkChoice(name, { onFailure }, ['halt', 'park'])
+  checkNumber(name, { batchMax }, { min: 1, max: BATCH_EVENTS_MAX })
+  checkNumber(name, { retries }, { min: 0, max: RETRIES_MAX })
+  // Looked up by names that may be those of every object, such as `toString`.
+  const on = Object.assign(Object.create(null) as object, definition.on) as Projection<Model>['on']
+  return { name, from: definition.from, on, store, order, batchMax, onFailure, retries }
+}
+
+/** Finds the handler of an event; `undefined` where it is none of the projection's. */
+export function handlersOf<Model>({
+  from,
+  on,
+}: Projection<Model>): (event: FeedEvent) => ProjectionHandler<any, Model> | undefined {
+  if (from === 'all') return ({ type }) => on[type]
+  const types = new Set(from.map(({ type }) => type))
+  // Aggregates may have events of the same name.
+  return ({ type, stream }) => (types.has(stream.slice(0, stream.indexOf('/'))) ? on[type] : undefined)
+}
+
+function checkName(definition: unknown): string {
+  if (!isObject(definition))
+    throw definitionError(`a projection's definition is an object, not ${describe(definition)}`)
+  const { name } = definition
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    throw definitionError(
+      `a projection's name is ${describe(name)}; use 1 to 64 letters, digits, '-' and '_', a letter or digit first`,
+    )
+  }
+  return name
+}
+
+/** A setting that is misspelt would be its default, and nobody would know. */
+function checkKeys(name: string, definition: object): void {
+  const given = definition as Readonly<Record<string, unknown>>
+  const known = [...REQUIRED_KEYS, ...OPTIONAL_KEYS]
+  const unknown = Object.keys(given).find((key) => !known.includes(key))
+  if (unknown !== undefined) {
+    throw definitionError(`${name}: a projection has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`)
+  }
+  const missing = REQUIRED_KEYS.find((key) => given[key] === undefined)
+  if (missing !== undefined) throw definitionError(`${name}: a projection needs '${missing}'`)
+}
+
+function checkSource(name: string, from: unknown): void {
+  if (from === 'all') return
+  if (!Array.isArray(from)) {
+    throw definitionError(`${name}: from is ${describe(from)}; give a list of aggregates, or 'all'`)
+  }
+  if (from.length === 0) throw definitionError(`${name}: from names no aggregate; give one, or 'all'`)
+  const types = new Set<string>()
+  for (const aggregate of from as readonly unknown[]) {
+    if (!isAggregate(aggregate)) {
+      throw definitionError(`${name}: from has ${describe(aggregate)} in it; give what defineAggregate returned`)
+    }
+    if (types.has(aggregate.type)) throw definitionError(`${name}: from names '${aggregate.type}' twice`)
+    types.add(aggregate.type)
+  }
+}
+
+function checkHandlers(name: string, from: ProjectionSource, on: unknown): void {
+  if (!isObject(on)) throw definitionError(`${name}: on is ${describe(on)}; give an object of functions`)
+  const types = Object.keys(on)
+  if (types.length === 0) throw definitionError(`${name}: on has no handler, so that the read model would stay empty`)
+  const wrong = types.find((type) => typeof on[type] !== 'function')
+  if (wrong !== undefined) throw definitionError(`${name}: '${wrong}' of on is ${describe(on[wrong])}; give a function`)
+  if (from === 'all') return
+  const known = from.flatMap(({ events }) => Object.keys(events as object))
+  const unknown = types.find((type) => !known.includes(type))
+  if (unknown === undefined) return
+  const today = from.map(({ renamedEvents }) => renamedEvents).find((renamed) => Object.hasOwn(renamed, unknown))
+  throw definitionError(
+    today === undefined
+      ? `${name}: no aggregate of from has an event '${unknown}'; the nearest is '${nearest(unknown, known)}'`
+      : `${name}: '${unknown}' is a former name, and its events come as '${today[unknown]}'; handle that one`,
+  )
+}
+
+function checkChoice(name: string, setting: Readonly<Record<string, unknown>>, choices: readonly string[]): void {
+  for (const [key, value] of Object.entries(setting)) {
+    if (typeof value === 'string' && choices.includes(value)) continue
+    throw definitionError(`${name}: ${key} is ${describe(value)}; give '${choices.join(`' or '`)}'`)
+  }
+}
+
+function checkNumber(
+  name: string,
+  setting: Readonly<Record<string, unknown>>,
+  { min, max }: { readonly min: number; readonly max: number },
+): void {
+  for (const [key, value] of Object.entries(setting)) {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) continue
+    throw definitionError(`${name}: ${key} is ${describe(value)}; give a whole number from ${min} to ${max}`)
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

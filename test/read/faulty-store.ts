@@ -1,0 +1,172 @@
+/**
+ * A store of read models in memory, as faithful as a database's, that fails when it is told to. What it has survives those
+ * who use it.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { BEGINNING, type AllPlace } from '../../src/read/all.ts'
+import { comparePlaces } from '../../src/read/place.ts'
+import {
+  LaneMoved,
+  type Change,
+  type Generations,
+  type ParkedEvent,
+  type ReadModel,
+  type ReadModelStore,
+} from '../../src/read/read-model.ts'
+
+/**
+ * `lost`: nothing happens, and the call fails. `unheard`: it has its effect, and fails. `moved`: it says that somebody else
+ * runs the lane. `slow`: it takes some turns. `fine`: nothing.
+ */
+export type Fault = 'lost' | 'unheard' | 'moved' | 'slow' | 'fine'
+
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost'
+}
+
+export interface StoredGeneration<Model> {
+  model: Model
+  readonly places: Map<string, AllPlace>
+  /** By stream and version, ascending. */
+  readonly parked: Map<string, ParkedEvent>
+}
+
+export class FaultyStore<Model extends object> implements ReadModelStore<Model> {
+  readonly generations = new Map<number, StoredGeneration<Model>>()
+  live = 1
+  /** What becomes of the calls that come, one after the other; fine once it is empty. */
+  faults: Fault[] = []
+  /** All calls fail for as long as it is set. */
+  isAway = false
+  commits = 0
+  /** Called before a generation is promoted. */
+  onPromote: (generation: number) => void = () => undefined
+  readonly #empty: () => Model
+  #last = 1
+
+  constructor(empty: () => Model) {
+    this.#empty = empty
+    this.generations.set(1, this.#generation())
+  }
+
+  open(): Promise<ReadModel<Model>> {
+    return Promise.resolve(new FaultyReadModel(this))
+  }
+
+  add(): number {
+    this.#last += 1
+    this.generations.set(this.#last, this.#generation())
+    return this.#last
+  }
+
+  generation(number: number): StoredGeneration<Model> {
+    const generation = this.generations.get(number)
+    if (generation === undefined) throw new Error(`there is no generation ${number}`)
+    return generation
+  }
+
+  /** Does something that may fail. */
+  async call<T>(effect: () => T): Promise<T> {
+    if (this.isAway) throw new ConnectionLost('the store is away')
+    const fault = this.faults.shift() ?? 'fine'
+    if (fault === 'lost') throw new ConnectionLost('before it had its effect')
+    if (fault === 'moved') throw new LaneMoved('?', BEGINNING)
+    if (fault === 'slow') for (let turn = 0; turn < 5; turn += 1) await setImmediate()
+    await Promise.resolve()
+    const value = effect()
+    if (fault === 'unheard') throw new ConnectionLost('after it had its effect')
+    return value
+  }
+
+  #generation(): StoredGeneration<Model> {
+    return { model: this.#empty(), places: new Map(), parked: new Map() }
+  }
+}
+
+class FaultyReadModel<Model extends object> implements ReadModel<Model> {
+  readonly #store: FaultyStore<Model>
+
+  constructor(store: FaultyStore<Model>) {
+    this.#store = store
+  }
+
+  generations(): Promise<Generations> {
+    const store = this.#store
+    return store.call(() => ({ live: store.live, all: [...store.generations.keys()].toSorted((a, b) => a - b) }))
+  }
+
+  begin(): Promise<number> {
+    return this.#store.call(() => this.#store.add())
+  }
+
+  promote(generation: number): Promise<void> {
+    return this.#store.call(() => {
+      this.#store.generation(generation)
+      this.#store.onPromote(generation)
+      this.#store.live = generation
+    })
+  }
+
+  drop(generation: number): Promise<void> {
+    return this.#store.call(() => {
+      if (generation === this.#store.live) throw new Error('the live generation is not dropped')
+      this.#store.generations.delete(generation)
+    })
+  }
+
+  places(generation: number): Promise<ReadonlyMap<string, AllPlace>> {
+    return this.#store.call(() => new Map(this.#store.generation(generation).places))
+  }
+
+  async commit(number: number, { lane, from, to, park, unpark, apply }: Change<Model>): Promise<void> {
+    const store = this.#store
+    if (store.isAway) throw new ConnectionLost('the store is away')
+    const before = store.generation(number).model
+    const model = structuredClone(before)
+    await apply(model)
+    await store.call(() => {
+      const generation = store.generation(number)
+      if (comparePlaces(generation.places.get(lane) ?? BEGINNING, from) !== 0) throw new LaneMoved(lane, from)
+      if (!unpark.every((event) => generation.parked.has(keyOf(event)))) throw new LaneMoved(lane, from)
+      // Another lane has changed it meanwhile: a database would have locked, or let one of the two fail.
+      if (generation.model !== before) throw new ConnectionLost('could not serialize access')
+      generation.model = model
+      generation.places.set(lane, to)
+      for (const event of unpark) generation.parked.delete(keyOf(event))
+      for (const event of park) {
+        if (!generation.parked.has(keyOf(event))) generation.parked.set(keyOf(event), event)
+      }
+      store.commits += 1
+    })
+  }
+
+  async query<Answer>(generation: number, ask: (model: Model) => Answer | Promise<Answer>): Promise<Answer> {
+    return await ask(await this.#store.call(() => structuredClone(this.#store.generation(generation).model)))
+  }
+
+  parkedStreams(generation: number): Promise<ReadonlySet<string>> {
+    return this.#store.call(
+      () => new Set([...this.#store.generation(generation).parked.values()].map(({ stream }) => stream)),
+    )
+  }
+
+  parked(
+    generation: number,
+    { stream, limit }: { readonly stream?: string; readonly limit: number },
+  ): Promise<readonly ParkedEvent[]> {
+    return this.#store.call(() =>
+      [...this.#store.generation(generation).parked.values()]
+        .filter((event) => stream === undefined || event.stream === stream)
+        .toSorted((a, b) => (a.stream < b.stream ? -1 : a.stream > b.stream ? 1 : a.version - b.version))
+        .slice(0, limit),
+    )
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+function keyOf({ stream, version }: { readonly stream: string; readonly version: number }): string {
+  return `${stream} ${version}`
+}

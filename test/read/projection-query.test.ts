@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest'
+import type { AllPlace } from '../../src/read/all.ts'
+import { placeOf } from './event-row.ts'
+import { ProjectionBench } from './projection-bench.ts'
+
+test('a query waits until the read model has what it is to have', async () => {
+  const bench = new ProjectionBench()
+  const projection = await bench.open()
+  await bench.pass(50)
+  await projection.pause()
+  const [first, second] = bench.add('a/1', 'a/2')
+  const answers: string[] = []
+  const ask = async (after: number | AllPlace): Promise<void> => {
+    answers.push((await projection.query(({ seen }) => seen, { after })).join())
+  }
+  const asked = [ask(first!.position), ask(placeOf(second!))]
+  await bench.pass(1_000)
+  expect(answers).toEqual([])
+  expect(await projection.query(({ seen }) => seen.length)).toBe(0)
+  projection.resume()
+  await bench.pass(100)
+  await Promise.all(asked)
+  expect(answers.map((answer) => answer.split(',')[0])).toEqual(['a/1/1', 'a/1/1'])
+  await projection.close()
+})
+
+test('a position that several shards have is there once all of them are', async () => {
+  const bench = new ProjectionBench({ batchMax: 1 })
+  bench.row.pageMax = 1
+  const projection = await bench.open()
+  await bench.pass(50)
+  const [first] = bench.add('a/0')
+  const second = bench.row.add('Done', 'a/1', {}, true)
+  expect(second.position).toBe(first!.position)
+  bench.poison.add('a/1/1')
+  await bench.until(() => bench.seen().length === 1)
+  await expect(
+    Promise.race([
+      projection.query(({ seen }) => seen, { after: second.position, timeoutMs: 50 }),
+      bench.pass(200).then(() => 'waits'),
+    ]),
+  ).rejects.toMatchObject({ code: 'ProjectionBehind' })
+  expect(await projection.query(({ seen }) => seen, { after: placeOf(first!) })).toEqual(['a/0/1'])
+  await projection.close()
+})
+
+test('a query that waits too long, in vain, or no more, is told so', async () => {
+  const bench = new ProjectionBench({ retries: 0 })
+  const projection = await bench.open()
+  await bench.pass(50)
+  const late = projection.query(({ seen }) => seen, { after: bench.row.head + 1, timeoutMs: 500 })
+  const controller = new AbortController()
+  const given = projection.query(({ seen }) => seen, { after: bench.row.head + 1, signal: controller.signal })
+  const refused = expect(given).rejects.toMatchObject({ code: 'Aborted', outcome: 'none' })
+  const told = expect(late).rejects.toMatchObject({ code: 'ProjectionBehind', retryable: true, outcome: 'none' })
+  controller.abort()
+  await refused
+  await bench.pass(600)
+  await told
+  bench.poison.add('a/1/1')
+  const [event] = bench.add('a/1')
+  const inVain = expect(
+    projection.query(({ seen }) => seen, { after: event!.position, timeoutMs: 1e9 }),
+  ).rejects.toMatchObject({ code: 'ProjectionHalted', message: expect.stringContaining('a/1/1 is poison') as string })
+  await bench.pass(100)
+  await inVain
+  await expect(projection.query(({ seen }) => seen, { after: event!.position, timeoutMs: 1e9 })).rejects.toMatchObject({
+    code: 'ProjectionHalted',
+  })
+  expect(await projection.query(({ seen }) => seen)).toEqual([])
+  await projection.close()
+})
+
+test('by shard, a lane that fails keeps no other from going on', async () => {
+  const bench = new ProjectionBench({ order: 'shard', retries: 0 })
+  bench.poison.add('a/0/1')
+  const projection = await bench.open()
+  const [, other] = bench.add('a/0', 'a/1', 'a/2', 'a/1')
+  await bench.until(() => bench.seen().length === 3)
+  expect(bench.seen().toSorted()).toEqual(['a/1/1', 'a/1/2', 'a/2/1'])
+  expect(await projection.status()).toMatchObject({ state: 'halted' })
+  expect(await projection.query(({ seen }) => seen.length, { after: placeOf(other!) })).toBe(3)
+  await expect(projection.query(({ seen }) => seen, { after: other!.position })).rejects.toMatchObject({
+    code: 'ProjectionHalted',
+  })
+  await projection.close()
+})
+
+test('a query waits for lanes that run elsewhere too', async () => {
+  const bench = new ProjectionBench({ order: 'shard' })
+  const here = await bench.open(['0'])
+  const there = await bench.open(['1', '2'])
+  const [event] = bench.add('a/1')
+  const answer = here.query(({ seen }) => seen, { after: event!.position })
+  await bench.pass(500)
+  expect(await answer).toEqual(['a/1/1'])
+  await here.close()
+  await there.close()
+})

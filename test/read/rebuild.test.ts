@@ -1,0 +1,200 @@
+import { expect, test } from 'vitest'
+import { ConnectionLost } from './faulty-store.ts'
+import { ProjectionBench } from './projection-bench.ts'
+
+test('a rebuild runs beside the live one, tells how far it has come, and takes its place once it has caught up', async () => {
+  const bench = new ProjectionBench({ batchMax: 10 })
+  for (let n = 0; n < 200; n += 1) bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 200)
+  bench.store.faults = Array.from({ length: 2_000 }, () => 'slow' as const)
+  expect(await projection.rebuild()).toBe(2)
+  const rebuilt = projection.rebuilt()
+  const fractions: number[] = []
+  await bench.until(async () => {
+    bench.add('a/2')
+    const { rebuild, generation } = await projection.status()
+    if (rebuild !== undefined) fractions.push(rebuild.fraction)
+    return generation === 2
+  })
+  expect(await rebuilt).toBe(true)
+  expect(fractions.length).toBeGreaterThan(3)
+  expect(fractions).toEqual(fractions.toSorted((a, b) => a - b))
+  expect(fractions.some((fraction) => fraction > 0.1 && fraction < 0.9)).toBe(true)
+  bench.store.faults = []
+  await bench.until(async () => (await projection.status()).state === 'caught up')
+  expect(bench.seen(2)).toEqual(bench.row.events.map(({ id }) => id))
+  expect(await projection.status()).toMatchObject({ generation: 2, previous: 1, rebuild: undefined })
+  expect(bench.warnings).toEqual([expect.stringContaining('generation 2 is live, in place of 1')])
+  // The one before stands still.
+  const before = bench.seen(1).length
+  bench.add('a/1')
+  await bench.until(() => bench.seen(2).at(-1) === bench.row.events.at(-1)!.id)
+  expect(bench.seen(1)).toHaveLength(before)
+  await projection.close()
+})
+
+test('a query that waits sees the generation that is live by then', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  await projection.rebuild()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  const [event] = bench.add('a/1')
+  const answer = projection.query(({ seen }) => seen.length, { after: event!.position })
+  await bench.pass(100)
+  expect(await answer).toBe(2)
+  expect(bench.seen(1)).toHaveLength(1)
+  await projection.close()
+})
+
+test('an aborted rebuild leaves the live one as it was', async () => {
+  const bench = new ProjectionBench({ retries: 0 })
+  bench.add('a/1', 'a/2')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 2)
+  bench.poison.add('a/2/1')
+  await projection.rebuild()
+  await expect(projection.rebuild()).rejects.toMatchObject({ code: 'ProjectionState' })
+  await expect(projection.rollBack()).rejects.toMatchObject({ code: 'ProjectionState' })
+  await bench.until(async () => (await projection.status()).rebuild?.state === 'halted')
+  expect(await projection.status()).toMatchObject({ generation: 1, state: 'caught up' })
+  const rebuilt = projection.rebuilt()
+  await projection.abortRebuild()
+  expect(await rebuilt).toBe(false)
+  expect([...bench.store.generations.keys()]).toEqual([1])
+  bench.add('a/1')
+  await bench.until(() => bench.seen(1).length === 3)
+  await expect(projection.resumeRebuild()).rejects.toMatchObject({ code: 'ProjectionState' })
+  expect(() => projection.promote()).toThrow('no rebuild of seen runs here')
+  await projection.close()
+})
+
+test('a rebuild that was interrupted is not taken up by itself, and goes on where it was', async () => {
+  const bench = new ProjectionBench({ batchMax: 10, retries: 0 })
+  for (let n = 0; n < 100; n += 1) bench.add('a/1')
+  let projection = await bench.open()
+  await bench.until(() => bench.seen().length === 100)
+  bench.poison.add('a/1/50')
+  await projection.rebuild()
+  await bench.until(() => bench.seen(2).length === 49)
+  await projection.close()
+  bench.poison.clear()
+  projection = await bench.open()
+  await bench.pass(5_000)
+  expect(await projection.status()).toMatchObject({ generation: 1, rebuild: undefined, unfinished: 2 })
+  bench.calls.length = 0
+  expect(await projection.resumeRebuild()).toBe(2)
+  await bench.until(async () => (await projection.status()).generation === 2)
+  expect(bench.calls[0]).toBe('a/1/50')
+  expect(bench.seen(2)).toEqual(bench.row.events.map(({ id }) => id))
+  await projection.close()
+})
+
+test('one generation is kept to go back to, at once; the one that was left is gone back to, or dropped', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  await expect(projection.rollBack()).rejects.toThrow('no generation to go back to')
+  for (const generation of [2, 3]) {
+    await projection.rebuild()
+    await bench.until(async () => (await projection.status()).generation === generation)
+  }
+  await bench.until(() => bench.store.generations.size === 2)
+  expect([...bench.store.generations.keys()]).toEqual([2, 3])
+  bench.add('a/1')
+  await bench.until(() => bench.seen(3).length === 2)
+  expect(await projection.rollBack()).toBe(2)
+  expect(bench.store.live).toBe(2)
+  expect(await projection.status()).toMatchObject({ generation: 2, unfinished: 3, previous: undefined })
+  await bench.until(() => bench.seen(2).length === 2)
+  expect(await projection.resumeRebuild()).toBe(3)
+  await bench.until(async () => (await projection.status()).generation === 3)
+  await projection.rollBack()
+  await projection.abortRebuild()
+  expect([...bench.store.generations.keys()]).toEqual([2])
+  await projection.close()
+})
+
+test('a rebuild with parked events does not go live by itself', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.add('a/1', 'a/2')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 2)
+  bench.poison.add('a/2/1')
+  await projection.rebuild()
+  await bench.until(async () => (await projection.status()).rebuild?.state === 'caught up')
+  await bench.pass(5_000)
+  expect(await projection.status()).toMatchObject({
+    generation: 1,
+    parkedStreams: 0,
+    rebuild: { isHeldBack: true, parkedStreams: 1, fraction: 1 },
+  })
+  expect(bench.warnings.filter((warning) => warning.includes('does not go live by itself'))).toHaveLength(1)
+  expect(await projection.parked({ generation: 'rebuild' })).toMatchObject([{ stream: 'a/2', version: 1 }])
+  bench.poison.clear()
+  expect(await projection.retryParked('a/2', { generation: 'rebuild' })).toMatchObject({ done: 1 })
+  await bench.until(async () => (await projection.status()).generation === 2)
+  bench.poison.add('a/1/1')
+  await projection.rebuild()
+  await bench.until(async () => (await projection.status()).rebuild?.isHeldBack === true)
+  projection.promote()
+  await bench.until(async () => (await projection.status()).generation === 3)
+  expect(await projection.parked()).toMatchObject([{ stream: 'a/1', version: 1 }])
+  await projection.close()
+})
+
+test('paused, nothing is rebuilt and nothing swapped', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  await projection.pause()
+  await projection.rebuild()
+  await bench.pass(5_000)
+  expect(await projection.status()).toMatchObject({ generation: 1, state: 'paused', rebuild: { state: 'paused' } })
+  projection.resume()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  await projection.close()
+})
+
+test('a swap whose answer is lost is found out', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  await projection.rebuild()
+  bench.store.onPromote = (generation) => {
+    bench.store.onPromote = () => undefined
+    bench.store.live = generation
+    throw new ConnectionLost('after it had its effect')
+  }
+  await bench.until(async () => (await projection.status()).generation === 2)
+  expect(bench.warnings.some((warning) => warning.includes('could not be swapped in'))).toBe(true)
+  await projection.close()
+})
+
+test('others notice a swap, and a rebuild that is gone', async () => {
+  const bench = new ProjectionBench({ order: 'shard' })
+  bench.add('a/0', 'a/1', 'a/2')
+  const here = await bench.open(['0'])
+  const there = await bench.open(['1', '2'])
+  await bench.until(() => bench.seen().length === 3)
+  await here.rebuild()
+  await bench.pass(5_000)
+  // Half of the lanes are not rebuilt yet.
+  expect(bench.store.live).toBe(1)
+  await there.resumeRebuild()
+  await bench.until(async () => (await there.status()).generation === 2 && (await here.status()).generation === 2)
+  expect(bench.seen(2)).toHaveLength(3)
+  bench.poison.add('a/0/1')
+  await there.rebuild()
+  await here.resumeRebuild()
+  await there.abortRebuild()
+  await bench.until(async () => (await here.status()).rebuild === undefined)
+  expect(bench.store.live).toBe(2)
+  await here.close()
+  await there.close()
+})

@@ -1,0 +1,340 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import type { FeedEvent } from '../../src/read/event-feed.ts'
+import { placeOf } from './event-row.ts'
+import { ConnectionLost } from './faulty-store.ts'
+import { ProjectionBench } from './projection-bench.ts'
+
+test('what is there and what comes is seen, and how far it has come is told', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1', 'a/2', 'a/1')
+  const projection = await bench.open()
+  await bench.pass(50)
+  bench.add('a/2')
+  bench.row.add('Ignored', 'a/2')
+  await bench.until(async () => (await projection.status()).state === 'caught up')
+  expect(bench.seen()).toEqual(['a/1/1', 'a/2/1', 'a/1/2', 'a/2/2'])
+  expect(await projection.status()).toMatchObject({
+    name: 'seen',
+    generation: 1,
+    lag: { positions: 0, ms: 0 },
+    events: 4,
+    parkedStreams: 0,
+    lanes: [{ lane: 'all', place: { position: bench.row.head }, head: bench.row.head }],
+  })
+  await projection.close()
+})
+
+test('many events are committed together, up to the batch, and nobody waits for a batch to be full', async () => {
+  const bench = new ProjectionBench({ batchMax: 250 })
+  bench.row.pageMax = 1_000
+  for (let n = 0; n < 1_000; n += 1) bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1_000)
+  expect(bench.store.commits).toBeGreaterThanOrEqual(4)
+  expect(bench.store.commits).toBeLessThanOrEqual(5)
+  bench.add('a/1')
+  // No time passes.
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate()
+  expect(bench.seen().length).toBe(1_001)
+  await projection.close()
+})
+
+test('what comes in while a batch is committed is one batch', async () => {
+  const bench = new ProjectionBench()
+  bench.row.pageMax = 1
+  const projection = await bench.open()
+  await bench.pass(50)
+  bench.store.faults = ['slow']
+  for (let n = 0; n < 50; n += 1) bench.add('a/1')
+  await bench.until(() => bench.seen().length === 50)
+  expect(bench.store.commits).toBeLessThan(10)
+  await projection.close()
+})
+
+test('a handler that fails is retried alone, after longer and longer, and then halts its lane', async () => {
+  const bench = new ProjectionBench({ retries: 3 })
+  bench.row.pageMax = 10
+  bench.add('a/1', 'a/2', 'a/3')
+  bench.poison.add('a/2/1')
+  const projection = await bench.open()
+  await bench.pass(50)
+  expect(bench.seen()).toEqual(['a/1/1'])
+  expect(await projection.status()).toMatchObject({
+    state: 'waiting',
+    trouble: 'Error: a/2/1 is poison',
+    lanes: [{ trouble: { attempts: 1, event: { stream: 'a/2', version: 1, type: 'Done' } } }],
+  })
+  bench.calls.length = 0
+  await bench.pass(100 + 200 + 400)
+  expect(bench.calls).toEqual(['a/2/1', 'a/2/1', 'a/2/1'])
+  expect(await projection.status()).toMatchObject({
+    state: 'halted',
+    trouble: expect.stringContaining(`cannot handle 'Done', version 1 of a/2: Error: a/2/1 is poison.`) as string,
+    lanes: [{ state: 'halted', trouble: { attempts: 4, event: { stream: 'a/2' } } }],
+  })
+  expect(bench.warnings).toEqual([expect.stringContaining('It stands still before this event')])
+  await bench.pass(60_000)
+  expect(bench.calls).toHaveLength(3)
+  bench.poison.clear()
+  projection.resume()
+  await bench.until(() => bench.seen().length === 3)
+  expect(bench.seen()).toEqual(['a/1/1', 'a/2/1', 'a/3/1'])
+  await projection.close()
+})
+
+test('what is parked stands aside with all that follows it, until it is retried by hand', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.add('a/1', 'a/2', 'a/2', 'a/1')
+  bench.poison.add('a/2/1')
+  let projection = await bench.open()
+  await bench.until(async () => (await projection.status()).state === 'caught up')
+  expect(bench.seen()).toEqual(['a/1/1', 'a/1/2'])
+  expect(await projection.parked()).toMatchObject([
+    {
+      stream: 'a/2',
+      version: 1,
+      type: 'Done',
+      reason: 'Error: a/2/1 is poison',
+      place: placeOf(bench.row.find('a/2', 1)),
+    },
+    { stream: 'a/2', version: 2, reason: '' },
+  ])
+  expect(await projection.status()).toMatchObject({ parkedStreams: 1 })
+  expect(bench.warnings).toEqual([expect.stringContaining(`has parked 'Done', version 1 of a/2`)])
+  // Its successor knows it too.
+  await projection.close()
+  projection = await bench.open()
+  bench.add('a/2', 'a/1')
+  await bench.until(() => bench.seen().length === 3)
+  expect(await projection.retryParked('a/2')).toEqual({
+    done: 0,
+    failed: { version: 1, type: 'Done', reason: 'Error: a/2/1 is poison' },
+  })
+  expect(await projection.parked({ stream: 'a/2' })).toHaveLength(3)
+  bench.poison.clear()
+  bench.poison.add('a/2/3')
+  expect(await projection.retryParked('a/2')).toMatchObject({ done: 2, failed: { version: 3 } })
+  expect(bench.seen().slice(-2)).toEqual(['a/2/1', 'a/2/2'])
+  bench.poison.clear()
+  expect(await projection.retryParked('a/2')).toEqual({ done: 1, failed: undefined })
+  expect(await projection.retryParked('a/2')).toEqual({ done: 0, failed: undefined })
+  // The stream flows again.
+  bench.add('a/2')
+  await bench.until(() => bench.seen().at(-1) === 'a/2/4')
+  await projection.close()
+})
+
+test('more is parked than is retried in one commit', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.poison.add('a/1/1')
+  for (let n = 0; n < 250; n += 1) bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.status()).state === 'caught up')
+  bench.poison.clear()
+  expect(await projection.retryParked('a/1')).toEqual({ done: 250, failed: undefined })
+  expect(bench.seen()).toEqual(bench.row.events.map(({ id }) => id))
+  await projection.close()
+})
+
+test('a parked event is skipped by hand, with a reason that is told; what stands behind it waits', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.add('a/1', 'a/1', 'a/1')
+  bench.poison.add('a/1/1')
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.status()).state === 'caught up')
+  await expect(projection.skipParked({ stream: 'a/1', version: 1, reason: ' ' })).rejects.toThrow('say why')
+  await expect(projection.skipParked({ stream: 'a/1', version: 9, reason: 'x' })).rejects.toThrow('is not parked')
+  await expect(projection.skipParked({ stream: 'a/2', version: 1, reason: 'x' })).rejects.toThrow('nothing of a/2')
+  await projection.skipParked({ stream: 'a/1', version: 1, reason: 'a duplicate of 17' })
+  expect(bench.warnings.at(-1)).toContain(`version 1 of a/1, is skipped by hand: a duplicate of 17`)
+  bench.add('a/1')
+  await bench.until(async () => (await projection.parked()).length === 3)
+  expect(bench.seen()).toEqual([])
+  expect(await projection.retryParked('a/1')).toEqual({ done: 3, failed: undefined })
+  expect(bench.seen()).toEqual(['a/1/2', 'a/1/3', 'a/1/4'])
+  await projection.close()
+})
+
+test('once the last parked event of a stream is skipped, it flows again', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.add('a/1')
+  bench.poison.add('a/1/1')
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.status()).state === 'caught up')
+  await projection.skipParked({ stream: 'a/1', version: 1, reason: 'nobody needs it' })
+  bench.add('a/1')
+  await bench.until(() => bench.seen().length === 1)
+  expect(bench.seen()).toEqual(['a/1/2'])
+  await projection.close()
+})
+
+test('a handler that fails because its store is away has not failed', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  const projection = await bench.open()
+  await bench.pass(50)
+  bench.onHandle = () => {
+    bench.store.isAway = true
+    throw new ConnectionLost('a statement of the handler')
+  }
+  bench.add('a/1')
+  await bench.pass(30_000)
+  expect(await projection.status()).toMatchObject({ state: 'waiting', lanes: [{ state: 'waiting' }] })
+  bench.onHandle = () => undefined
+  bench.store.isAway = false
+  await bench.until(() => bench.seen().length === 1)
+  expect(await projection.parked()).toEqual([])
+  await projection.close()
+})
+
+test('a store that is away is waited for, for as long as it takes, and this is told', async () => {
+  const bench = new ProjectionBench()
+  const projection = await bench.open()
+  await bench.pass(50)
+  bench.store.isAway = true
+  bench.add('a/1')
+  await bench.pass(3_600_000)
+  const { state, trouble, lanes } = await projection.status()
+  expect({ state, trouble }).toEqual({ state: 'waiting', trouble: 'ConnectionLost: the store is away' })
+  expect(lanes[0]!.stillMs).toBeGreaterThanOrEqual(3_600_000)
+  expect(lanes[0]!.trouble!.attempts).toBeGreaterThan(300)
+  expect(lanes[0]!.lag!.positions).toBeGreaterThan(0)
+  expect(bench.warnings[0]).toContain('waits and tries again: ConnectionLost')
+  bench.store.isAway = false
+  await bench.until(() => bench.seen().length === 1)
+  expect((await projection.status()).trouble).toBeUndefined()
+  await projection.close()
+})
+
+test('a feed that fails is opened anew; where nothing comes, all is well again at once', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  bench.row.failures = 3
+  bench.row.changed.ring()
+  await bench.pass(50)
+  expect(await projection.status()).toMatchObject({ state: 'waiting', trouble: 'Error: the feed fails' })
+  await bench.until(async () => (await projection.status()).state === 'caught up')
+  bench.add('a/1')
+  await bench.until(() => bench.seen().length === 2)
+  await projection.close()
+})
+
+test.each<[string, (event: FeedEvent) => FeedEvent | undefined, string]>([
+  ['leaves an event out', (event) => (event.version === 3 ? undefined : event), 'has seq 4, and 3 was to come'],
+  ['leaves the first out', (event) => (event.version === 1 ? undefined : event), 'has seq 2, and 1 was to come'],
+  [
+    'gives one twice',
+    (event) =>
+      event.version === 3 ? { ...event, ...placeOf({ position: event.position - 4096, shard: event.shard }) } : event,
+    'comes behind position',
+  ],
+])('a feed that %s halts the projection', async (_what, bend, message) => {
+  const bench = new ProjectionBench()
+  bench.add('a/1', 'a/1', 'a/1', 'a/1')
+  bench.row.bend = bend
+  bench.row.pageMax = 10
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.status()).state === 'halted')
+  expect(bench.warnings).toEqual([expect.stringContaining(message)])
+  bench.row.bend = (event) => event
+  projection.resume()
+  await bench.until(() => bench.seen().length === 4)
+  expect(bench.seen()).toEqual(['a/1/1', 'a/1/2', 'a/1/3', 'a/1/4'])
+  await projection.close()
+})
+
+test('the row goes on where it was, also over a feed that was opened anew', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1', 'a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 2)
+  bench.row.bend = (event) => (event.version === 3 ? undefined : event)
+  bench.row.failures = 1
+  bench.add('a/1', 'a/1')
+  await bench.until(async () => (await projection.status()).state === 'halted')
+  expect(bench.warnings.at(-1)).toContain('has seq 4, and 3 was to come')
+  await projection.close()
+})
+
+test('a lane takes no events of other shards', async () => {
+  const bench = new ProjectionBench({ order: 'shard' })
+  bench.row.bend = (event) => ({ ...event, shard: 2 })
+  bench.add('a/0')
+  const projection = await bench.open(['0'])
+  await bench.until(async () => (await projection.status()).state === 'halted')
+  expect(bench.warnings.at(-1)).toContain('is not of this lane')
+  await projection.close()
+})
+
+test('a read model that is ahead of the log is not touched, and says so', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1', 'a/1')
+  const before = await bench.open()
+  await bench.until(() => bench.seen().length === 2)
+  await before.close()
+  // The log was restored from an older backup.
+  const restored = new ProjectionBench({}, { store: bench.store })
+  restored.add('a/1')
+  const projection = await restored.open()
+  await restored.pass(1_000)
+  expect(await projection.status()).toMatchObject({
+    state: 'waiting',
+    trouble: expect.stringContaining('restored from a backup?') as string,
+  })
+  expect(bench.seen()).toEqual(['a/1/1', 'a/1/2'])
+  await projection.close()
+})
+
+test('paused, it ends the batch under way and begins no other', async () => {
+  const bench = new ProjectionBench({ batchMax: 1 })
+  const projection = await bench.open()
+  await bench.pass(50)
+  let letGo = (): void => undefined
+  bench.onHandle = () => new Promise((resolve) => (letGo = resolve))
+  bench.add('a/1', 'a/2')
+  await bench.until(() => bench.calls.length === 1)
+  let isPaused = false
+  const pausing = projection.pause().then(() => (isPaused = true))
+  await bench.pass(1_000)
+  expect(isPaused).toBe(false)
+  bench.onHandle = () => undefined
+  letGo()
+  await pausing
+  expect(bench.seen()).toEqual(['a/1/1'])
+  expect((await projection.status()).state).toBe('paused')
+  await bench.pass(60_000)
+  expect(bench.seen()).toEqual(['a/1/1'])
+  projection.resume()
+  await bench.until(() => bench.seen().length === 2)
+  await projection.close()
+})
+
+test('lanes that are let go of are not run any more', async () => {
+  const bench = new ProjectionBench({ order: 'shard' })
+  const projection = await bench.open()
+  bench.add('a/0', 'a/1', 'a/2')
+  await bench.until(() => bench.seen().length === 3)
+  await projection.run(['1'])
+  bench.add('a/0', 'a/1', 'a/2')
+  await bench.until(() => bench.seen().length === 4)
+  await bench.pass(1_000)
+  expect(bench.seen().at(-1)).toBe('a/1/2')
+  await projection.close()
+})
+
+test('two that run the same lane count nothing twice, and both say so', async () => {
+  const bench = new ProjectionBench()
+  const one = await bench.open()
+  const other = await bench.open()
+  for (let n = 0; n < 20; n += 1) {
+    bench.add('a/1')
+    await bench.pass(500)
+  }
+  await bench.until(() => bench.seen().length === 20)
+  expect(new Set(bench.seen()).size).toBe(20)
+  expect(bench.warnings.some((warning) => warning.includes('somebody else runs this projection'))).toBe(true)
+  await one.close()
+  await other.close()
+})
