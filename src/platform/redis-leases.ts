@@ -17,8 +17,9 @@ import {
 } from '../cluster/leases.ts'
 import { parseMember, WORKERS_MAX } from '../cluster/member-record.ts'
 import { isCount } from '../log/count.ts'
+import { RedisCalls } from './redis-calls.ts'
 import { BEAT_SCRIPT, LEAVE_SCRIPT, LOOK_SCRIPT } from './redis-scripts.ts'
-import { connectRedis, type RedisClient, type RedisSettings } from './redis-settings.ts'
+import type { RedisSettings } from './redis-settings.ts'
 
 export interface RedisLeasesOptions {
   /** The cluster's name, which is in the names of its keys. */
@@ -47,31 +48,19 @@ class RedisLeases implements Leases {
   readonly #timeoutMs: number
   readonly #onWarning: (message: string) => void
   readonly #keys: readonly string[]
-  readonly #client: RedisClient['client']
-  readonly #address: string
-  readonly #redact: RedisClient['redact']
+  readonly #calls: RedisCalls
   readonly #sender = randomUUID()
   #beats = 0
-  /** Why there is no connection. Who asks is told; nobody else listens. */
-  #lastError: unknown
-  #isClosed = false
   #isWarned = false
-  /** Whom to tell when it is closed. */
-  readonly #waiting = new Set<(reason: Error) => void>()
 
   constructor({ name, redis, timeoutMs, onWarning = () => undefined }: RedisLeasesOptions) {
     this.#name = name
     this.#timeoutMs = timeoutMs
     this.#onWarning = onWarning
     this.#keys = ['cluster', 'members', 'leases'].map((key) => `{penhold:${name}}:${key}`)
-    const { client, address, redact } = connectRedis(redis, timeoutMs)
-    this.#client = client
-    this.#address = address
-    this.#redact = redact
-    client.on('error', (error: unknown) => (this.#lastError = error))
-    client.on('ready', () => (this.#lastError = undefined))
+    this.#calls = new RedisCalls(redis, timeoutMs)
     const scripts = { penholdBeat: BEAT_SCRIPT, penholdLook: LOOK_SCRIPT, penholdLeave: LEAVE_SCRIPT }
-    for (const [script, lua] of Object.entries(scripts)) client.defineCommand(script, { lua, numberOfKeys: 3 })
+    for (const [script, lua] of Object.entries(scripts)) this.#calls.define(script, { lua, numberOfKeys: 3 })
   }
 
   async beat(beat: Beat): Promise<View> {
@@ -95,52 +84,20 @@ class RedisLeases implements Leases {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true
-    for (const giveUp of this.#waiting) giveUp(new Error('the connection was closed'))
-    // Between two attempts to connect there is no event to wait for.
-    this.#client.disconnect()
+    this.#calls.close()
   }
 
   async #run(script: ScriptName, args: readonly (string | number)[]): Promise<Reply> {
-    const { promise, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(new Error(`no answer in ${this.#timeoutMs} ms`)), this.#timeoutMs)
-    this.#waiting.add(reject)
     try {
-      // A Redis Cluster's commands wait and are sent again beyond ioredis' own time limit.
-      return await Promise.race([this.#send(script, args), promise])
+      const reply = await this.#calls.run((client) => (client as unknown as Scripts)[script](...this.#keys, ...args))
+      return reply as Reply
     } catch (error) {
-      throw this.#unavailable(this.#redact(reasonOf(error)))
-    } finally {
-      clearTimeout(timer)
-      this.#waiting.delete(reject)
+      throw this.#unavailable(this.#calls.reasonOf(error))
     }
   }
 
-  async #send(script: ScriptName, args: readonly (string | number)[]): Promise<Reply> {
-    const client = this.#client
-    if (this.#isClosed) throw new Error('the connection was closed')
-    // A connector that gave up: for ioredis this is the end, for a node it is not.
-    if (client.status === 'end') client.connect().catch(() => undefined)
-    if (client.status === 'connecting' || client.status === 'connect') await this.#settled()
-    if (client.status !== 'ready') throw this.#lastError ?? new Error('there is no connection')
-    return (await (client as unknown as Scripts)[script](...this.#keys, ...args)) as Reply
-  }
-
-  /** Once an attempt to connect has come to its end, well or not. */
-  #settled(): Promise<void> {
-    const client = this.#client
-    return new Promise((resolve) => {
-      const events = ['ready', 'close', 'end']
-      const done = (): void => {
-        for (const event of events) client.off(event, done)
-        resolve()
-      }
-      for (const event of events) client.on(event, done)
-    })
-  }
-
   #unavailable(reason: string): Error {
-    return leasesUnavailable(reason, this.#address)
+    return leasesUnavailable(reason, this.#calls.address)
   }
 
   #nameTaken([, clusterId, shards]: Reply, told: ClusterMark): Error {
@@ -213,11 +170,4 @@ function leasesOf(member: string, text: string, times: { now: number; memberEnds
     const remainingMs = (ends === 0 ? memberEnds : Math.min(memberEnds, ends!)) - now
     return { shard: shard!, member, worker: worker!, epoch: epoch!, remainingMs }
   })
-}
-
-/** Some errors of Node have only a code. An error of ioredis has the command in it, and so is shown by its message alone. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const code = 'code' in error ? String(error.code) : error.name
-  return error.message === '' ? code : error.message
 }

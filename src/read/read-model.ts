@@ -5,22 +5,32 @@
  * A projection has generations of its read model: one is live, and is what queries see; others are being rebuilt, or are
  * kept to go back to. Each is complete in itself: model, places and parked events.
  */
-import type { AllPlace } from './all.ts'
+import { BEGINNING, type AllPlace } from './all.ts'
 
 /** Where a projection puts its read model, as a user names it in a definition. */
 export interface ReadModelStore<Model> {
-  /** Opens a projection's read model, and makes it, with an empty first generation, where there is none. */
+  /**
+   * Opens a projection's read model, and makes it, with an empty first generation, where there is none.
+   * @throws PenholdError `BadDefinition` for a name that is none; `ReadModelUnusable` where what is kept cannot be read
+   */
   open(projection: string): Promise<ReadModel<Model>>
 }
 
-/** Each call ends in a bounded time, well or not; one for a generation that there is not is rejected. */
+/**
+ * Each call ends in a bounded time, well or not. Any may throw `ReadModelUnavailable`, where the store does not answer: the
+ * same can succeed later, and `places` says whether a change was made; `ReadModelUnusable`, where what is kept is damaged;
+ * and `NoSuchGeneration`.
+ */
 export interface ReadModel<Model> {
   generations(): Promise<Generations>
   /** Makes an empty generation beside the live one. Resolves to its number, which no other has had. */
   begin(): Promise<number>
   /** Queries see this generation from here on. The one before is kept. */
   promote(generation: number): Promise<void>
-  /** Removes a generation that is not live, with all that belongs to it. */
+  /**
+   * Removes a generation, with all that belongs to it.
+   * @throws PenholdError `GenerationLive` for the one that queries see
+   */
   drop(generation: number): Promise<void>
 
   /** How far each lane has come. Those that are not named stand at the beginning. */
@@ -28,7 +38,7 @@ export interface ReadModel<Model> {
   /**
    * Changes a generation, whole or not at all; durable, as far as the store is, when it resolves.
    * @throws LaneMoved where the lane does not stand at `from`, or what is to be unparked is not parked: somebody else runs
-   * it. What `apply` throws is passed on.
+   * it. What `apply` throws is passed on, but for what the store itself has failed in it.
    */
   commit(generation: number, change: Change<Model>): Promise<void>
   /** Reads a generation. What `ask` changes is undone, or refused. */
@@ -57,10 +67,10 @@ export interface Change<Model> {
   /** Where the lane stands before, and after. They may be the same, where only parked events are changed. */
   readonly from: AllPlace
   readonly to: AllPlace
-  /** Events that are to be parked; those that are parked already keep their reason. */
-  readonly park: readonly ParkedEvent[]
   /** Parked events that are done with. */
   readonly unpark: readonly { readonly stream: string; readonly version: number }[]
+  /** Events that are to be parked, after `unpark`; those that are parked already keep their reason. */
+  readonly park: readonly ParkedEvent[]
   /** Changes the read model. */
   readonly apply: (model: Model) => void | Promise<void>
 }
@@ -84,4 +94,10 @@ export class LaneMoved extends Error {
   constructor(lane: string, from: AllPlace) {
     super(`lane ${lane} does not stand at position ${from.position} any more: somebody else runs this projection`)
   }
+}
+
+/** Whether a lane stands at a place. One that no place is known of stands at the beginning. */
+export function isAt(lane: AllPlace | undefined, { position, shard }: AllPlace): boolean {
+  const at = lane ?? BEGINNING
+  return at.position === position && at.shard === shard
 }

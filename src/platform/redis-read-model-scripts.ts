@@ -1,0 +1,81 @@
+/**
+ * What Redis does with read models: Lua, so that each is one atomic step and one round trip. All keys of a projection share
+ * a hash tag, and so a slot of a Redis Cluster:
+ *
+ *   {<prefix>:<projection>}:control          hash: format, live, last, g:<n> for each generation, half:<n>, dropped:<n>
+ *   {<prefix>:<projection>}:<n>:places       hash: lane → "<position>:<shard>"
+ *   {<prefix>:<projection>}:<n>:order        sorted set of "<stream>\0<version>" of what is parked, all with score 0
+ *   {<prefix>:<projection>}:<n>:parked       hash: "<stream>\0<version>" → JSON
+ *   {<prefix>:<projection>}:<n>:keys         set: the model's keys, so that they can be deleted
+ *   {<prefix>:<projection>}:<n>:model:<name> what handlers make
+ */
+
+/** KEYS: control. ARGV: format. Makes the first generation where there is none. Returns the format. */
+export const OPEN_SCRIPT = `
+local format = redis.call('HGET', KEYS[1], 'format')
+if format then return format end
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'live', 1, 'last', 1, 'g:1', 1)
+return ARGV[1]
+`
+
+/** KEYS: control. Returns the number of the new generation. */
+export const BEGIN_SCRIPT = `
+local number = redis.call('HINCRBY', KEYS[1], 'last', 1)
+redis.call('HSET', KEYS[1], 'g:' .. number, 1)
+return number
+`
+
+/** KEYS: control. ARGV: generation. Returns 1, or 0 where there is no such generation. */
+export const PROMOTE_SCRIPT = `
+if redis.call('HEXISTS', KEYS[1], 'g:' .. ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'live', ARGV[1])
+return 1
+`
+
+/**
+ * KEYS: control. ARGV: generation. Returns 'dropped', 'live' or 'gone'. From here on nobody writes it; its keys are deleted
+ * afterwards, and \`dropped:<n>\` stands until they are.
+ */
+export const DROP_SCRIPT = `
+if redis.call('HEXISTS', KEYS[1], 'g:' .. ARGV[1]) == 0 then return 'gone' end
+if redis.call('HGET', KEYS[1], 'live') == ARGV[1] then return 'live' end
+redis.call('HSET', KEYS[1], 'dropped:' .. ARGV[1], 1)
+redis.call('HDEL', KEYS[1], 'g:' .. ARGV[1], 'half:' .. ARGV[1])
+return 'dropped'
+`
+
+/**
+ * KEYS: control, places. ARGV: generation, lane, from, to, how many commands at the beginning do no harm if they are run
+ * alone, and the commands: of each the number of its words, and these.
+ *
+ * Returns { 'done' }; { 'gone' } where there is no such generation; { 'moved' } where the lane stands elsewhere;
+ * { 'refused', message } where Redis refuses to write, or the first command that counts, and nothing was changed;
+ * { 'half', message } where it refused a later one. Redis undoes nothing, so the generation is marked: nothing more is
+ * written to it, and whoever tries is told.
+ */
+export const COMMIT_SCRIPT = `
+local generation, lane, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if redis.call('HEXISTS', KEYS[1], 'g:' .. generation) == 0 then return { 'gone' } end
+local half = redis.call('HGET', KEYS[1], 'half:' .. generation)
+if half then return { 'half', half } end
+local before = redis.call('HGET', KEYS[2], lane)
+if (before or '0:0') ~= from then return { 'moved' } end
+-- First, as a server that has no room, or does not lead, refuses this like all that follow.
+local moved = redis.pcall('HSET', KEYS[2], lane, to)
+if type(moved) == 'table' and moved.err then return { 'refused', moved.err } end
+local at, count = 6, 0
+while at <= #ARGV do
+  local words = tonumber(ARGV[at])
+  local reply = redis.pcall(unpack(ARGV, at + 1, at + words))
+  if type(reply) == 'table' and reply.err then
+    if before then redis.call('HSET', KEYS[2], lane, before) else redis.call('HDEL', KEYS[2], lane) end
+    if count <= tonumber(ARGV[5]) then return { 'refused', reply.err } end
+    local problem = string.upper(ARGV[at + 1]) .. ' ' .. tostring(ARGV[at + 2]) .. ': ' .. reply.err
+    redis.call('HSET', KEYS[1], 'half:' .. generation, problem)
+    return { 'half', problem }
+  end
+  at = at + words + 1
+  count = count + 1
+end
+return { 'done' }
+`

@@ -1,0 +1,184 @@
+/**
+ * Read models in memory, for tests and for what is quickly read anew: they are gone with the process. A model is an object
+ * of Maps; a commit's changes are kept beside them and put in at the end, so that it is whole or not at all, and queries
+ * meanwhile see what was committed.
+ */
+import { assert } from '../aggregate/assert.ts'
+import { definitionError } from '../aggregate/error.ts'
+import { frozen } from '../aggregate/frozen.ts'
+import type { AllPlace } from './all.ts'
+import { DraftMap, type ModelMap } from './draft-map.ts'
+import { checkProjectionName, generationLive, noSuchGeneration } from './read-model-error.ts'
+import {
+  isAt,
+  LaneMoved,
+  type Change,
+  type Generations,
+  type ParkedEvent,
+  type ReadModel,
+  type ReadModelStore,
+} from './read-model.ts'
+
+export type { ModelMap } from './draft-map.ts'
+
+// oxlint-disable-next-line typescript/no-explicit-any -- whatever the user's Maps hold
+type Maps = { readonly [name: string]: Map<any, any> }
+
+/** What handlers and queries get: the Maps, changed one key at a time, with values that are frozen. */
+export type MemoryModel<Model extends Maps> = {
+  readonly [Name in keyof Model]: Model[Name] extends Map<infer Key, infer Value> ? ModelMap<Key, Value> : never
+}
+
+/**
+ * @param create makes the model of a generation as it is at the beginning, such as `() => ({ balances: new Map<string, number>() })`
+ */
+export function memoryStore<Model extends Maps>(create: () => Model): ReadModelStore<MemoryModel<Model>> {
+  const projections = new Map<string, Kept>()
+  return {
+    async open(projection) {
+      checkProjectionName(projection)
+      const kept = projections.get(projection) ?? new Kept(projection, create)
+      projections.set(projection, kept)
+      return new MemoryReadModel<MemoryModel<Model>>(kept)
+    },
+  }
+}
+
+interface Generation {
+  readonly maps: ReadonlyMap<string, Map<unknown, unknown>>
+  readonly places: Map<string, AllPlace>
+  /** By stream and version. */
+  readonly parked: Map<string, Map<number, ParkedEvent>>
+  /** The commit that was begun last: one waits for the other. */
+  last: Promise<unknown>
+}
+
+/** What there is of a projection, whoever has it open. */
+class Kept {
+  readonly projection: string
+  readonly #create: () => Maps
+  readonly generations = new Map<number, Generation>()
+  live = 1
+  #last = 0
+
+  constructor(projection: string, create: () => Maps) {
+    this.projection = projection
+    this.#create = create
+    this.begin()
+  }
+
+  begin(): number {
+    const maps = new Map(Object.entries(this.#create()))
+    for (const [name, map] of maps) {
+      if (!(map instanceof Map)) throw definitionError(`memoryStore: '${name}' of the model is no Map`)
+      for (const value of map.values()) frozen<unknown>(value)
+    }
+    this.#last += 1
+    this.generations.set(this.#last, { maps, places: new Map(), parked: new Map(), last: Promise.resolve() })
+    return this.#last
+  }
+
+  generation(number: number): Generation {
+    const generation = this.generations.get(number)
+    if (generation === undefined) throw noSuchGeneration(this.projection, number)
+    return generation
+  }
+}
+
+class MemoryReadModel<Model> implements ReadModel<Model> {
+  readonly #shared: Kept
+  #isClosed = false
+
+  constructor(shared: Kept) {
+    this.#shared = shared
+  }
+
+  get #kept(): Kept {
+    assert(!this.#isClosed, 'a read model is asked for nothing once it is closed')
+    return this.#shared
+  }
+
+  async generations(): Promise<Generations> {
+    const { live, generations } = this.#kept
+    return { live, all: [...generations.keys()] }
+  }
+
+  async begin(): Promise<number> {
+    return this.#kept.begin()
+  }
+
+  async promote(generation: number): Promise<void> {
+    this.#kept.generation(generation)
+    this.#kept.live = generation
+  }
+
+  async drop(generation: number): Promise<void> {
+    const { projection, live, generations } = this.#kept
+    this.#kept.generation(generation)
+    if (generation === live) throw generationLive(projection, generation)
+    generations.delete(generation)
+  }
+
+  async places(generation: number): Promise<ReadonlyMap<string, AllPlace>> {
+    return new Map(this.#kept.generation(generation).places)
+  }
+
+  async commit(generation: number, change: Change<Model>): Promise<void> {
+    const into = this.#kept.generation(generation)
+    const before = into.last
+    const commit = before.then(() => this.#commit(generation, change))
+    into.last = commit.catch(() => undefined)
+    await commit
+  }
+
+  async #commit(generation: number, { lane, from, to, park, unpark, apply }: Change<Model>): Promise<void> {
+    const into = this.#kept.generation(generation)
+    if (!isAt(into.places.get(lane), from)) throw new LaneMoved(lane, from)
+    const drafts = [...into.maps].map(([name, map]) => [name, new DraftMap(map)] as const)
+    try {
+      await apply(Object.fromEntries(drafts) as Model)
+    } finally {
+      for (const [, draft] of drafts) draft.close('the batch is over: a handler that goes on later must be awaited')
+    }
+    // Nothing waits from here on, so that nobody sees a part of it.
+    for (const [, draft] of drafts) draft.merge()
+    into.places.set(lane, to)
+    for (const { stream, version } of unpark) {
+      const ofStream = into.parked.get(stream)
+      if (ofStream?.delete(version) === true && ofStream.size === 0) into.parked.delete(stream)
+    }
+    for (const event of park) {
+      const ofStream = into.parked.get(event.stream) ?? new Map<number, ParkedEvent>()
+      if (!ofStream.has(event.version)) ofStream.set(event.version, { ...event })
+      into.parked.set(event.stream, ofStream)
+    }
+  }
+
+  async query<Answer>(generation: number, ask: (model: Model) => Answer | Promise<Answer>): Promise<Answer> {
+    const maps = [...this.#kept.generation(generation).maps]
+    const views = maps.map(([name, map]) => [name, new DraftMap(map, 'a query changes nothing')] as const)
+    return await ask(Object.fromEntries(views) as Model)
+  }
+
+  async parkedStreams(generation: number): Promise<ReadonlySet<string>> {
+    return new Set(this.#kept.generation(generation).parked.keys())
+  }
+
+  async parked(
+    generation: number,
+    { stream, limit }: { readonly stream?: string; readonly limit: number },
+  ): Promise<readonly ParkedEvent[]> {
+    const { parked } = this.#kept.generation(generation)
+    const streams = stream === undefined ? [...parked.keys()].sort() : [stream]
+    const events: ParkedEvent[] = []
+    for (const name of streams) {
+      if (events.length >= limit) break
+      events.push(...[...(parked.get(name)?.values() ?? [])].sort((a, b) => a.version - b.version))
+    }
+    return events.slice(0, limit)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+  }
+}

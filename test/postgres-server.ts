@@ -1,0 +1,112 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+
+/** On the path; or where Debian's packages have it, the newest first. */
+function findPrograms(): string | undefined {
+  const packaged = fs.globSync('/usr/lib/postgresql/*/bin').sort((a, b) => versionOf(b) - versionOf(a))
+  const folders = [...(process.env['PATH'] ?? '').split(':'), ...packaged]
+  return folders.find((folder) => ['initdb', 'postgres'].every((name) => fs.existsSync(join(folder, name))))
+}
+
+function versionOf(folder: string): number {
+  return Number.parseInt(folder.split('/')[4]!, 10)
+}
+
+const programs = findPrograms()
+
+/** Whether this machine has a PostgreSQL to start. */
+export const hasPostgres: boolean = programs !== undefined
+
+export interface PostgresProcess {
+  readonly url: string
+  /** A connection of the test's own. */
+  query(sql: string): Promise<readonly Record<string, unknown>[]>
+  /** Ends it at once, as a crash does. */
+  kill(): Promise<void>
+  /** After `kill`: at the same place, with all that was committed. */
+  restart(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** A real PostgreSQL on a free loopback port, in a folder that goes with it. */
+export async function startPostgres(): Promise<PostgresProcess> {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'penhold-postgres-'))
+  const account = unprivileged()
+  if (account !== undefined) fs.chownSync(folder, account.uid, account.gid)
+  const run = { ...account, cwd: folder, stdio: 'ignore' } as const
+  const data = join(folder, 'data')
+  const initdb = ['-D', data, '-U', 'penhold', '-A', 'trust', '--encoding=UTF8', '--locale=C', '--no-sync']
+  execFileSync(join(programs!, 'initdb'), initdb, run)
+  const port = await freePort()
+  const url = `postgres://penhold@127.0.0.1:${port}/postgres`
+  const settings = ['listen_addresses=127.0.0.1', `port=${port}`, 'unix_socket_directories=', 'fsync=off']
+  let server: ChildProcess
+  const start = async (): Promise<void> => {
+    const args = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
+    server = spawn(join(programs!, 'postgres'), args, run)
+    await answering(url, server)
+  }
+  const kill = async (): Promise<void> => {
+    if (server.exitCode !== null || server.signalCode !== null) return
+    server.kill('SIGQUIT')
+    await once(server, 'exit')
+  }
+  // Also where the test that started it does not come to its end.
+  const last = (): void => void server.kill('SIGQUIT')
+  process.once('exit', last)
+  await start()
+  return {
+    url,
+    query: (sql) => ask(url, sql),
+    kill,
+    restart: start,
+    async stop() {
+      process.off('exit', last)
+      await kill()
+      fs.rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** PostgreSQL does not run as root. */
+function unprivileged(): { readonly uid: number; readonly gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const idOf = (flag: string): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }))
+  return { uid: idOf('-u'), gid: idOf('-g') }
+}
+
+async function ask(url: string, sql: string): Promise<readonly Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query<Record<string, unknown>>(sql)
+    return rows
+  } finally {
+    await client.end()
+  }
+}
+
+async function answering(url: string, server: ChildProcess): Promise<void> {
+  for (;;) {
+    if (server.exitCode !== null) throw new Error(`postgres ended at once, with code ${server.exitCode}`)
+    const isAnswering = await ask(url, 'SELECT 1').then(
+      () => true,
+      () => false,
+    )
+    if (isAnswering) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
