@@ -193,6 +193,11 @@ export class ClusterSide {
     return above > 0 ? handle?.tailAbove(above) : handle?.nextTail(known, Math.min(ms, TAIL_MS_MAX))
   }
 
+  /** Whether a worker of this node serves the shard. */
+  serves(shard: number): boolean {
+    return this.#ownership?.served.some((served) => served.shard === shard) === true
+  }
+
   /** A worker, of this node or of another, has said what no worker says. */
   distrust(owner: string, error: unknown): void {
     this.#peers.distrust(owner, error)

@@ -13,6 +13,7 @@ import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
+import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
 
@@ -54,6 +55,8 @@ export interface ClusterDefinition {
   /** Names the cluster; data belongs to the cluster that made it. */
   readonly name: string
   readonly aggregates: readonly Aggregate[]
+  /** Read models that are made of the events; each runs at one of the nodes. Default: none. */
+  readonly projections?: readonly Projection[]
   /** Where the log is, relative to the config file. */
   readonly dataDir: string
   /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
@@ -118,9 +121,11 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   }
   if (typeof dataDir !== 'string' || dataDir === '') throw definitionError(`cluster '${name}' needs a dataDir`)
   checkAggregates(name, aggregates)
+  checkProjections(name, definition.projections ?? [])
   const config: ClusterConfig = {
     name,
     aggregates,
+    projections: definition.projections ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
@@ -232,6 +237,24 @@ function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
   const types = aggregates.map(({ type }: Aggregate) => type)
   const twice = types.find((type, i) => types.indexOf(type) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two aggregates of the type '${twice}'`)
+}
+
+function checkProjections(name: string, projections: readonly Projection[]): void {
+  if (!Array.isArray(projections)) throw definitionError(`cluster '${name}' has projections that are no list`)
+  const stranger = projections.findIndex((projection) => !isProjection(projection))
+  if (stranger >= 0) {
+    throw definitionError(
+      `cluster '${name}': projections[${stranger}] is ${inspect(projections[stranger], { depth: 0 })}; give what defineProjection returned`,
+    )
+  }
+  const names = projections.map((projection: Projection) => projection.name)
+  const twice = names.find((each, i) => names.indexOf(each) !== i)
+  if (twice !== undefined) throw definitionError(`cluster '${name}' has two projections of the name '${twice}'`)
+  const byShard = projections.find((projection: Projection) => projection.order === 'shard')
+  if (byShard === undefined) return
+  throw definitionError(
+    `cluster '${name}': projection '${byShard.name}' has order 'shard', which nodes do not run yet; use 'all'`,
+  )
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

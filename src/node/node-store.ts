@@ -14,6 +14,8 @@ import type { TailSource } from '../log/tail.ts'
 import { allPages } from '../read/all-feed.ts'
 import type { AcceptedLoss } from '../read/all.ts'
 import { Frontiers } from '../read/frontiers.ts'
+import type { Feeds } from '../read/event-feed.ts'
+import { LogFeeds } from '../read/log-feeds.ts'
 import { formatPlace, parsePlace } from '../read/place.ts'
 import { EventStore } from './event-store.ts'
 import { RawReadEvent } from './raw-read-event.ts'
@@ -97,6 +99,16 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     return this.#read(options, true)
   }
 
+  /** What projections read. */
+  feeds(): Feeds {
+    return new LogFeeds({
+      catalog: this.#catalog,
+      frontiers: this.#frontiers,
+      decode: (record) => this.#decode(record),
+      onLoss: (loss) => this.#tellOfLoss('a projection', loss),
+    })
+  }
+
   /** Ends all reading. */
   async close(): Promise<void> {
     this.#closing.abort()
@@ -120,10 +132,7 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     const { signal } = this.#closing
     const ended = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal])
     const log = { catalog: this.#catalog, frontiers: this.#frontiers }
-    const onLoss = ({ shard, firstSeq, lastSeq }: AcceptedLoss): void => {
-      const lost = `events ${firstSeq} to ${lastSeq} of shard ${shard}`
-      this.#options.onWarning(`a reader of everything goes past ${lost}, which are lost, as was accepted`)
-    }
+    const onLoss = (loss: AcceptedLoss): void => this.#tellOfLoss('a reader of everything', loss)
     const isOf = isOfCategories(options.categories)
     for await (const { events } of allPages(log, { after: parsePlace(options.after), isLive, signal: ended, onLoss })) {
       for (const record of events) {
@@ -132,6 +141,16 @@ export class RunningNodeStore extends EventStore implements NodeStore {
         if (ended.aborted) return
       }
     }
+  }
+
+  #tellOfLoss(who: string, { shard, firstSeq, lastSeq }: AcceptedLoss): void {
+    const lost = `events ${firstSeq} to ${lastSeq} of shard ${shard}`
+    this.#options.onWarning(`${who} goes past ${lost}, which are lost, as was accepted`)
+  }
+
+  /** @throws PenholdError `UnknownEvent` */
+  #decode(record: LogRecord): StoredEvent {
+    return toStoredEvent(record, this.#aggregates.get(streamType(record.stream)))
   }
 
   #rawReader({ filter }: ReadOptions): (record: LogRecord) => RawReadEvent | undefined {
@@ -144,7 +163,7 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     const types = filter?.types === undefined ? undefined : new Set(filter.types)
     return (record) => {
       if (!isWanted(record)) return undefined
-      const event = toStoredEvent(record, this.#aggregates.get(streamType(record.stream)))
+      const event = this.#decode(record)
       return types?.has(event.type) === false ? undefined : Object.assign(event, { place: formatPlace(record) })
     }
   }

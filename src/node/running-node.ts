@@ -21,7 +21,10 @@ import { RunningNodeStore, type NodeStore } from './node-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
+import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
+import type { Projection } from '../read/projection.ts'
+import type { ProjectionStatus } from '../read/projection-status.ts'
 import { Quarantine } from './quarantine.ts'
 import { Supervisor } from './supervisor.ts'
 import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
@@ -40,6 +43,8 @@ export interface NodeStatus {
   readonly cluster: View | undefined
   /** For a node of several: what the others are told of it. */
   readonly member: Member | undefined
+  /** Of those whose read model could be opened. */
+  readonly projections: readonly ProjectionStatus[]
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -53,6 +58,11 @@ export interface Node extends AsyncDisposable {
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
   /** Streams by name, without an aggregate's definition, and everything in one order. */
   readonly store: NodeStore
+  /**
+   * A projection of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -88,6 +98,7 @@ export class RunningNode implements Node, RefHost {
   readonly #cluster: ClusterSide | undefined
   readonly #workers: number
   readonly #pulse: Pulse
+  readonly #projections: Projections
   /** For a node alone: the shards of each worker. */
   readonly #shardsOfWorker: (worker: number) => readonly number[]
   #isServing = false
@@ -136,6 +147,13 @@ export class RunningNode implements Node, RefHost {
         ...(this.#cluster?.tails ?? []),
       ],
     })
+    this.#projections = new Projections({
+      projections: config.projections,
+      feeds: this.store.feeds(),
+      clock,
+      onWarning,
+      runsHere: (name) => cluster?.serves(this.#placement.shardOf(`$projection/${name}`)) ?? true,
+    })
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
@@ -162,6 +180,7 @@ export class RunningNode implements Node, RefHost {
     if (this.#cluster === undefined) await this.#supervisor.start(this.#workers)
     else await this.#join(this.#cluster)
     this.#isServing = true
+    this.#projections.start()
   }
 
   async #join(cluster: ClusterSide): Promise<void> {
@@ -181,6 +200,10 @@ export class RunningNode implements Node, RefHost {
     return createRef(this, aggregate, id)
   }
 
+  projection<Model>(projection: Projection<Model>): ProjectionRef<Model> {
+    return this.#projections.ref(projection)
+  }
+
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
     return {
@@ -192,6 +215,7 @@ export class RunningNode implements Node, RefHost {
       cluster: this.#cluster?.view,
       member: this.#cluster?.member,
       health: this.#ports.health,
+      projections: await this.#projections.status(),
     }
   }
 
@@ -244,6 +268,7 @@ export class RunningNode implements Node, RefHost {
   async #close(): Promise<void> {
     const { stopMs } = this.#config.timeouts
     await this.#router.drain(stopMs)
+    await this.#projections.close()
     await this.store.close()
     try {
       await this.#cluster?.drain(stopMs)

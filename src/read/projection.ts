@@ -95,7 +95,16 @@ export function defineProjection<
   checkNumber(name, { retries }, { min: 0, max: RETRIES_MAX })
   // Looked up by names that may be those of every object, such as `toString`.
   const on = Object.assign(Object.create(null) as object, definition.on) as Projection<Model>['on']
-  return { name, from: definition.from, on, store, order, batchMax, onFailure, retries }
+  const projection = { name, from: definition.from, on, store, order, batchMax, onFailure, retries }
+  projections.add(projection)
+  return projection
+}
+
+const projections = new WeakSet<object>()
+
+/** Whether it is what `defineProjection` has returned. */
+export function isProjection(value: unknown): value is Projection {
+  return typeof value === 'object' && value !== null && projections.has(value)
 }
 
 /** Finds the handler of an event; `undefined` where it is none of the projection's. */

@@ -1,0 +1,162 @@
+/**
+ * The projections of a node's config. Each runs at one node, the one that serves the shard that its name falls on; at the
+ * others it can be asked where its store can. Should two run it for a moment, its store lets one of them commit.
+ */
+import { definitionError } from '../aggregate/error.ts'
+import { nodeClosed } from '../cluster/error.ts'
+import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
+import type { Feeds } from '../read/event-feed.ts'
+import type { Projection } from '../read/projection.ts'
+import { reasonOf } from '../read/error.ts'
+import { RunningProjection, type ProjectionQueryOptions, type Which } from '../read/running-projection.ts'
+import type { ProjectionStatus } from '../read/projection-status.ts'
+import type { ParkedEvent } from '../read/read-model.ts'
+import type { Retried } from '../read/parking.ts'
+
+/** A projection of a node. Its store may not answer yet: then each of these waits until it does. */
+export interface ProjectionRef<Model> {
+  /**
+   * Asks the read model; with `after`, once it has all up to a position that a command's reply named, or an event's place.
+   * @throws PenholdError `ProjectionBehind`, `ProjectionHalted`, `Aborted`
+   */
+  query<Answer>(
+    ask: (model: Model) => Answer | Promise<Answer>,
+    options?: ProjectionQueryOptions,
+  ): Promise<Awaited<Answer>>
+  status(): Promise<ProjectionStatus>
+  /** Resolves once the batch under way is done; nothing goes on until `resume`. */
+  pause(): Promise<void>
+  /** Goes on, and tries again what has halted. */
+  resume(): Promise<void>
+  /** Begins a new generation of the read model beside the live one, which it replaces once it has caught up. */
+  rebuild(): Promise<number>
+  resumeRebuild(): Promise<number>
+  abortRebuild(): Promise<void>
+  /** Resolves once no rebuild runs any more: to whether what was rebuilt is live. */
+  rebuilt(): Promise<boolean>
+  /** Lets a rebuilt generation that has parked events go live. */
+  promote(): Promise<void>
+  /** Queries see the generation before the live one again. */
+  rollBack(): Promise<number>
+  parked(options?: { readonly stream?: string; readonly limit?: number } & Which): Promise<readonly ParkedEvent[]>
+  /** Retries the parked events of a stream, in order, until one fails again. */
+  retryParked(stream: string, which?: Which): Promise<Retried>
+  /** Gives up a parked event's effect for good. */
+  skipParked(
+    event: { readonly stream: string; readonly version: number; readonly reason: string },
+    which?: Which,
+  ): Promise<void>
+}
+
+export interface ProjectionsOptions {
+  readonly projections: readonly Projection[]
+  readonly feeds: Feeds
+  readonly clock: Clock
+  /** Whether a projection of this name is to run here now. */
+  readonly runsHere: (name: string) => boolean
+  readonly onWarning: (message: string) => void
+}
+
+const LOOK_MS = 250
+const OPEN_AGAIN_MS = 1_000
+
+interface Charge {
+  readonly projection: Projection
+  readonly opened: PromiseWithResolvers<RunningProjection<any>>
+  running: RunningProjection<any> | undefined
+  isHere: boolean
+}
+
+export class Projections {
+  readonly #options: ProjectionsOptions
+  readonly #charges: readonly Charge[]
+  #stopLooking: Cancel = () => undefined
+  #isClosed = false
+
+  constructor(options: ProjectionsOptions) {
+    this.#options = options
+    this.#charges = options.projections.map((projection) => {
+      const opened = Promise.withResolvers<RunningProjection<any>>()
+      opened.promise.catch(() => undefined)
+      return { projection, opened, running: undefined, isHere: false }
+    })
+  }
+
+  /** Opens their read models, again and again where stores do not answer, and runs them where they are to run. */
+  start(): void {
+    for (const charge of this.#charges) void this.#open(charge)
+    if (this.#charges.length > 0) this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
+  }
+
+  /** @throws PenholdError `BadDefinition` where it is none of the config's */
+  ref<Model>(projection: Projection<Model>): ProjectionRef<Model> {
+    const charge = this.#charges.find((each) => each.projection.name === projection.name)
+    if (charge === undefined) {
+      throw definitionError(`the config has no projection '${projection.name}'; add it to its projections`)
+    }
+    return refTo(charge.opened.promise)
+  }
+
+  /** How those are that are open by now. */
+  async status(): Promise<readonly ProjectionStatus[]> {
+    return Promise.all(this.#charges.flatMap(({ running }) => running?.status() ?? []))
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#stopLooking()
+    for (const { opened } of this.#charges) opened.reject(nodeClosed('none'))
+    await Promise.all(this.#charges.map(({ running }) => running?.close()))
+  }
+
+  async #open(charge: Charge): Promise<void> {
+    const { feeds, clock, onWarning } = this.#options
+    const { projection } = charge
+    for (let hasWarned = false; !this.#isClosed; ) {
+      try {
+        const running = await RunningProjection.open({ projection, feeds, clock, onWarning })
+        if (this.#isClosed) return await running.close()
+        charge.running = running
+        charge.opened.resolve(running)
+        this.#look()
+        return
+      } catch (error) {
+        if (!hasWarned) onWarning(`${projection.name} does not run, and is tried again: ${reasonOf(error)}`)
+        hasWarned = true
+        await pause(clock, OPEN_AGAIN_MS)
+      }
+    }
+  }
+
+  #look(): void {
+    const { runsHere, feeds, onWarning } = this.#options
+    for (const charge of this.#charges) {
+      const { running, projection } = charge
+      const isHere = runsHere(projection.name)
+      if (running === undefined || isHere === charge.isHere) continue
+      charge.isHere = isHere
+      running.run(isHere ? feeds.lanes : []).catch((error: unknown) => {
+        charge.isHere = !isHere
+        onWarning(`${projection.name} could not be ${isHere ? 'begun' : 'ended'} here: ${reasonOf(error)}`)
+      })
+    }
+  }
+}
+
+function refTo<Model>(opened: Promise<RunningProjection<Model>>): ProjectionRef<Model> {
+  return {
+    query: async (ask, options) => (await opened).query(ask, options),
+    status: async () => (await opened).status(),
+    pause: async () => (await opened).pause(),
+    resume: async () => (await opened).resume(),
+    rebuild: async () => (await opened).rebuild(),
+    resumeRebuild: async () => (await opened).resumeRebuild(),
+    abortRebuild: async () => (await opened).abortRebuild(),
+    rebuilt: async () => (await opened).rebuilt(),
+    promote: async () => (await opened).promote(),
+    rollBack: async () => (await opened).rollBack(),
+    parked: async (options) => (await opened).parked(options),
+    retryParked: async (stream, which) => (await opened).retryParked(stream, which),
+    skipParked: async (event, which) => (await opened).skipParked(event, which),
+  } as ProjectionRef<Model>
+}
