@@ -39,8 +39,10 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
   /** All calls fail for as long as it is set. */
   isAway = false
   commits = 0
+  /** Waited for before it is told which streams have parked events. */
+  onLook: (generation: number) => Promise<void> = () => Promise.resolve()
   /** Called before a generation is promoted. */
-  onPromote: (generation: number) => void = () => undefined
+  onPromote: (generation: number) => unknown = () => undefined
   readonly #empty: () => Model
   #last = 1
 
@@ -144,8 +146,9 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
     return await ask(await this.#store.call(() => structuredClone(this.#store.generation(generation).model)))
   }
 
-  parkedStreams(generation: number): Promise<ReadonlySet<string>> {
-    return this.#store.call(
+  async parkedStreams(generation: number): Promise<ReadonlySet<string>> {
+    await this.#store.onLook(generation)
+    return await this.#store.call(
       () => new Set([...this.#store.generation(generation).parked.values()].map(({ stream }) => stream)),
     )
   }
