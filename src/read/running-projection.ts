@@ -153,7 +153,7 @@ export class RunningProjection<Model> {
     })
   }
 
-  /** Lets a rebuilt generation that has parked events go live, once it has caught up. */
+  /** Lets a rebuilt generation that has parked events go live, once it has caught up. Said to who runs its lanes. */
   promote(): void {
     if (this.#rebuild === undefined) throw projectionState(`no rebuild of ${this.#name} runs here`)
     this.#isParkedAccepted = true

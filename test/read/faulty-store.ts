@@ -41,7 +41,9 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
   commits = 0
   /** Waited for before it is told which streams have parked events. */
   onLook: (generation: number) => Promise<void> = () => Promise.resolve()
-  /** Called before a generation is promoted. */
+  /** Waited for before a generation is promoted. */
+  onSwap: () => Promise<void> = () => Promise.resolve()
+  /** Called at the moment in which a generation is promoted. */
   onPromote: (generation: number) => unknown = () => undefined
   readonly #empty: () => Model
   #last = 1
@@ -101,8 +103,9 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
     return this.#store.call(() => this.#store.add())
   }
 
-  promote(generation: number): Promise<void> {
-    return this.#store.call(() => {
+  async promote(generation: number): Promise<void> {
+    await this.#store.onSwap()
+    await this.#store.call(() => {
       this.#store.generation(generation)
       this.#store.onPromote(generation)
       this.#store.live = generation

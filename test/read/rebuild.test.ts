@@ -195,6 +195,43 @@ test('where the live one has gone on before it is held, nothing is swapped until
   await projection.close()
 })
 
+test('while generations are swapped neither goes on', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  bench.store.onSwap = async () => {
+    bench.add('a/1')
+    for (let turn = 0; turn < 20; turn += 1) await setImmediate()
+  }
+  const seen: number[] = []
+  bench.store.onPromote = () => seen.push(bench.seen(1).length, bench.seen(2).length)
+  await projection.rebuild()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  expect(seen).toEqual([1, 1])
+  await bench.until(() => bench.seen(2).length === 2)
+  await projection.close()
+})
+
+test('who runs no lanes leaves the swap to those who do', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.add('a/1')
+  const here = await bench.open()
+  const there = await bench.open([])
+  await bench.until(() => bench.seen().length === 1)
+  bench.poison.add('a/1/1')
+  await here.rebuild()
+  await there.resumeRebuild()
+  there.promote()
+  await bench.until(async () => (await here.status()).rebuild?.isHeldBack === true)
+  await bench.pass(5_000)
+  expect(bench.store.live).toBe(1)
+  here.promote()
+  await bench.until(async () => (await there.status()).generation === 2)
+  await here.close()
+  await there.close()
+})
+
 test('where the swap fails, the live one goes on, and it is tried again', async () => {
   const bench = new ProjectionBench()
   bench.add('a/1')
