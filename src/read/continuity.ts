@@ -6,6 +6,8 @@ import { comparePlaces } from './place.ts'
 
 export class Continuity {
   readonly #lane: string
+  /** The only one that the lane has, where it has one. */
+  readonly #shard: number | undefined
   readonly #isWhole: boolean
   /** Up to where it was accepted. */
   #place: AllPlace = BEGINNING
@@ -19,6 +21,7 @@ export class Continuity {
 
   constructor(lane: string, { isWhole }: EventFeed) {
     this.#lane = lane
+    this.#shard = lane === 'all' ? undefined : Number(lane)
     this.#isWhole = isWhole
   }
 
@@ -35,14 +38,15 @@ export class Continuity {
   /** The next events of the row, which reach to this place. @throws PenholdError `FeedBroken` */
   check(events: readonly FeedEvent[], to: AllPlace): void {
     for (const event of events) {
-      const { stream, version, shard, position } = event
-      const what = `version ${version} of ${stream}, in shard ${shard} at position ${position},`
-      if (this.#lane !== 'all' && this.#lane !== String(shard)) throw this.#broken(`${what} is not of this lane`)
-      if (comparePlaces(event, this.#checked) <= 0) {
-        throw this.#broken(`${what} comes behind position ${this.#checked.position} of shard ${this.#checked.shard}`)
+      if (this.#shard !== undefined && this.#shard !== event.shard) {
+        throw this.#broken(`${textOf(event)} is not of this lane`)
       }
-      if (this.#isWhole) this.#count(event, what)
-      this.#checked = { position, shard }
+      const { position, shard } = this.#checked
+      if (comparePlaces(event, this.#checked) <= 0) {
+        throw this.#broken(`${textOf(event)} comes behind position ${position} of shard ${shard}`)
+      }
+      if (this.#isWhole) this.#count(event)
+      this.#checked = event
     }
     if (comparePlaces(to, this.#checked) < 0) {
       throw this.#broken(`the feed goes back from position ${this.#checked.position} to ${to.position}`)
@@ -57,10 +61,11 @@ export class Continuity {
     this.#place = this.#checked
   }
 
-  #count({ shard, seq }: FeedEvent, what: string): void {
+  #count(event: FeedEvent): void {
+    const { shard, seq } = event
     const before = this.#since.get(shard) ?? this.#seqs.get(shard) ?? (this.#isFromBeginning ? 0 : undefined)
     if (before !== undefined && seq !== before + 1) {
-      throw this.#broken(`${what} has seq ${seq}, and ${before + 1} was to come`)
+      throw this.#broken(`${textOf(event)} has seq ${seq}, and ${before + 1} was to come`)
     }
     this.#since.set(shard, seq)
   }
@@ -68,4 +73,8 @@ export class Continuity {
   #broken(problem: string): Error {
     return feedBroken(this.#lane, this.#place, problem)
   }
+}
+
+function textOf({ stream, version, shard, position }: FeedEvent): string {
+  return `version ${version} of ${stream}, in shard ${shard} at position ${position},`
 }

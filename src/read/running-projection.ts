@@ -153,7 +153,7 @@ export class RunningProjection<Model> {
     })
   }
 
-  /** Lets a rebuilt generation that has parked events go live, once it has caught up. */
+  /** Lets a rebuilt generation that has parked events go live, once it has caught up. Said to who runs its lanes. */
   promote(): void {
     if (this.#rebuild === undefined) throw projectionState(`no rebuild of ${this.#name} runs here`)
     this.#isParkedAccepted = true
@@ -352,6 +352,8 @@ export class RunningProjection<Model> {
   async #maybeSwap(rebuild: Projector<Model>): Promise<'swapped' | 'behind' | 'parked'> {
     const { clock } = this.#options
     if (this.#rebuild !== rebuild || this.#isPaused || this.#isClosed) return 'behind'
+    // Whoever runs lanes sees to it, and can hold them.
+    if (this.#lanes.length === 0) return 'behind'
     if (!this.#seemsLevel(rebuild) || !(await this.#isLevel(rebuild))) return 'behind'
     const parked = await this.#readModel.parkedStreams(rebuild.generation)
     if (parked.size > 0 && !this.#isParkedAccepted) return 'parked'

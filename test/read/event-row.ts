@@ -15,6 +15,10 @@ export class EventRow {
   pageMax = 3
   /** The next pages fail, so many of them. */
   failures = 0
+  /** The next feeds end, so many of them. */
+  endings = 0
+  /** Nobody knows how far the log goes. */
+  isHeadless = false
   /** What the feeds leave out, or change. */
   bend: (event: FeedEvent) => FeedEvent | undefined = (event) => event
   isWhole = true
@@ -70,7 +74,7 @@ export class EventRow {
   #feed(lane: string): EventFeed {
     return {
       isWhole: this.isWhole,
-      head: () => Promise.resolve(this.#position),
+      head: () => (this.isHeadless ? Promise.reject(new Error('the log is away')) : Promise.resolve(this.#position)),
       pages: (after, signal) => this.#pages(lane, after, signal),
     }
   }
@@ -83,6 +87,10 @@ export class EventRow {
       if (this.failures > 0) {
         this.failures -= 1
         throw new Error('the feed fails')
+      }
+      if (this.endings > 0) {
+        this.endings -= 1
+        return
       }
       const rest = this.events.filter(
         (event) => comparePlaces(event, place) > 0 && (lane === 'all' || String(event.shard) === lane),

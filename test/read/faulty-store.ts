@@ -39,8 +39,12 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
   /** All calls fail for as long as it is set. */
   isAway = false
   commits = 0
-  /** Called before a generation is promoted. */
-  onPromote: (generation: number) => void = () => undefined
+  /** Waited for before it is told which streams have parked events. */
+  onLook: (generation: number) => Promise<void> = () => Promise.resolve()
+  /** Waited for before a generation is promoted. */
+  onSwap: () => Promise<void> = () => Promise.resolve()
+  /** Called at the moment in which a generation is promoted. */
+  onPromote: (generation: number) => unknown = () => undefined
   readonly #empty: () => Model
   #last = 1
 
@@ -99,8 +103,9 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
     return this.#store.call(() => this.#store.add())
   }
 
-  promote(generation: number): Promise<void> {
-    return this.#store.call(() => {
+  async promote(generation: number): Promise<void> {
+    await this.#store.onSwap()
+    await this.#store.call(() => {
       this.#store.generation(generation)
       this.#store.onPromote(generation)
       this.#store.live = generation
@@ -144,8 +149,9 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
     return await ask(await this.#store.call(() => structuredClone(this.#store.generation(generation).model)))
   }
 
-  parkedStreams(generation: number): Promise<ReadonlySet<string>> {
-    return this.#store.call(
+  async parkedStreams(generation: number): Promise<ReadonlySet<string>> {
+    await this.#store.onLook(generation)
+    return await this.#store.call(
       () => new Set([...this.#store.generation(generation).parked.values()].map(({ stream }) => stream)),
     )
   }

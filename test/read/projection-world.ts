@@ -86,6 +86,7 @@ export class ProjectionWorld {
 
   async start(): Promise<void> {
     for (const process of [0, 1]) await this.#open(process)
+    await this.#run(1, [])
     await this.#run(0, this.row.feeds(this.#projection.order).lanes)
   }
 
@@ -352,10 +353,14 @@ export class ProjectionWorld {
     }
   }
 
-  /** What is made live has all that the one before has, but where somebody goes back by hand. */
+  /**
+   * What is made live has all that the one before has, but where somebody goes back by hand. Where others run lanes of the
+   * live one too they may be ahead by what they have just committed.
+   */
   #checkPromotion(generation: number): void {
     const { live } = this.store
-    if (generation <= live) return
+    const isShared = this.#zombies.length > 0 || this.#lanes.every((lanes) => lanes.length > 0)
+    if (generation <= live || isShared) return
     const places = this.store.generation(generation).places
     for (const [lane, place] of this.store.generation(live).places) {
       if (comparePlaces(places.get(lane) ?? BEGINNING, place) < 0) {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { ConnectionLost } from './faulty-store.ts'
 import { ProjectionBench } from './projection-bench.ts'
@@ -156,6 +157,96 @@ test('paused, nothing is rebuilt and nothing swapped', async () => {
   await bench.pass(5_000)
   expect(await projection.status()).toMatchObject({ generation: 1, state: 'paused', rebuild: { state: 'paused' } })
   projection.resume()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  await projection.close()
+})
+
+test('where the live one has gone on before it is held, nothing is swapped until it has been caught up with', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  await projection.pause()
+  await projection.rebuild()
+  let letGo = (): void => undefined
+  // The live one handles it first.
+  bench.onHandle = ({ id }) => {
+    const isSecond = bench.calls.filter((call) => call === id).length === 2
+    return id === 'a/1/2' && isSecond ? new Promise((resolve) => (letGo = resolve)) : undefined
+  }
+  let isThen = false
+  bench.store.onLook = async (generation) => {
+    if (generation !== 2 || isThen || bench.seen(2).length === 0) return
+    isThen = true
+    bench.add('a/1')
+    while (bench.seen(1).length === 1) await setImmediate()
+  }
+  const promoted: number[] = []
+  bench.store.onPromote = (generation) => promoted.push(bench.seen(generation).length)
+  projection.resume()
+  await bench.until(() => isThen && bench.seen(1).length === 2)
+  await bench.pass(10_000)
+  expect(promoted).toEqual([])
+  bench.add('a/2')
+  await bench.until(() => bench.seen(1).length === 3)
+  letGo()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  expect(promoted).toEqual([3])
+  await projection.close()
+})
+
+test('while generations are swapped neither goes on', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  bench.store.onSwap = async () => {
+    bench.add('a/1')
+    for (let turn = 0; turn < 20; turn += 1) await setImmediate()
+  }
+  const seen: number[] = []
+  bench.store.onPromote = () => seen.push(bench.seen(1).length, bench.seen(2).length)
+  await projection.rebuild()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  expect(seen).toEqual([1, 1])
+  await bench.until(() => bench.seen(2).length === 2)
+  await projection.close()
+})
+
+test('who runs no lanes leaves the swap to those who do', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.add('a/1')
+  const here = await bench.open()
+  const there = await bench.open([])
+  await bench.until(() => bench.seen().length === 1)
+  bench.poison.add('a/1/1')
+  await here.rebuild()
+  await there.resumeRebuild()
+  there.promote()
+  await bench.until(async () => (await here.status()).rebuild?.isHeldBack === true)
+  await bench.pass(5_000)
+  expect(bench.store.live).toBe(1)
+  here.promote()
+  await bench.until(async () => (await there.status()).generation === 2)
+  await here.close()
+  await there.close()
+})
+
+test('where the swap fails, the live one goes on, and it is tried again', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  let isRefused = false
+  bench.store.onPromote = () => {
+    isRefused = true
+    throw new ConnectionLost('before it had its effect')
+  }
+  await projection.rebuild()
+  await bench.until(() => isRefused)
+  bench.add('a/1')
+  await bench.until(() => bench.seen(1).length === 2)
+  bench.store.onPromote = () => undefined
   await bench.until(async () => (await projection.status()).generation === 2)
   await projection.close()
 })

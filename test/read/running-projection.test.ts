@@ -83,92 +83,6 @@ test('a handler that fails is retried alone, after longer and longer, and then h
   await projection.close()
 })
 
-test('what is parked stands aside with all that follows it, until it is retried by hand', async () => {
-  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
-  bench.add('a/1', 'a/2', 'a/2', 'a/1')
-  bench.poison.add('a/2/1')
-  let projection = await bench.open()
-  await bench.until(async () => (await projection.status()).state === 'caught up')
-  expect(bench.seen()).toEqual(['a/1/1', 'a/1/2'])
-  expect(await projection.parked()).toMatchObject([
-    {
-      stream: 'a/2',
-      version: 1,
-      type: 'Done',
-      reason: 'Error: a/2/1 is poison',
-      place: placeOf(bench.row.find('a/2', 1)),
-    },
-    { stream: 'a/2', version: 2, reason: '' },
-  ])
-  expect(await projection.status()).toMatchObject({ parkedStreams: 1 })
-  expect(bench.warnings).toEqual([expect.stringContaining(`has parked 'Done', version 1 of a/2`)])
-  // Its successor knows it too.
-  await projection.close()
-  projection = await bench.open()
-  bench.add('a/2', 'a/1')
-  await bench.until(() => bench.seen().length === 3)
-  expect(await projection.retryParked('a/2')).toEqual({
-    done: 0,
-    failed: { version: 1, type: 'Done', reason: 'Error: a/2/1 is poison' },
-  })
-  expect(await projection.parked({ stream: 'a/2' })).toHaveLength(3)
-  bench.poison.clear()
-  bench.poison.add('a/2/3')
-  expect(await projection.retryParked('a/2')).toMatchObject({ done: 2, failed: { version: 3 } })
-  expect(bench.seen().slice(-2)).toEqual(['a/2/1', 'a/2/2'])
-  bench.poison.clear()
-  expect(await projection.retryParked('a/2')).toEqual({ done: 1, failed: undefined })
-  expect(await projection.retryParked('a/2')).toEqual({ done: 0, failed: undefined })
-  // The stream flows again.
-  bench.add('a/2')
-  await bench.until(() => bench.seen().at(-1) === 'a/2/4')
-  await projection.close()
-})
-
-test('more is parked than is retried in one commit', async () => {
-  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
-  bench.poison.add('a/1/1')
-  for (let n = 0; n < 250; n += 1) bench.add('a/1')
-  const projection = await bench.open()
-  await bench.until(async () => (await projection.status()).state === 'caught up')
-  bench.poison.clear()
-  expect(await projection.retryParked('a/1')).toEqual({ done: 250, failed: undefined })
-  expect(bench.seen()).toEqual(bench.row.events.map(({ id }) => id))
-  await projection.close()
-})
-
-test('a parked event is skipped by hand, with a reason that is told; what stands behind it waits', async () => {
-  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
-  bench.add('a/1', 'a/1', 'a/1')
-  bench.poison.add('a/1/1')
-  const projection = await bench.open()
-  await bench.until(async () => (await projection.status()).state === 'caught up')
-  await expect(projection.skipParked({ stream: 'a/1', version: 1, reason: ' ' })).rejects.toThrow('say why')
-  await expect(projection.skipParked({ stream: 'a/1', version: 9, reason: 'x' })).rejects.toThrow('is not parked')
-  await expect(projection.skipParked({ stream: 'a/2', version: 1, reason: 'x' })).rejects.toThrow('nothing of a/2')
-  await projection.skipParked({ stream: 'a/1', version: 1, reason: 'a duplicate of 17' })
-  expect(bench.warnings.at(-1)).toContain(`version 1 of a/1, is skipped by hand: a duplicate of 17`)
-  bench.add('a/1')
-  await bench.until(async () => (await projection.parked()).length === 3)
-  expect(bench.seen()).toEqual([])
-  expect(await projection.retryParked('a/1')).toEqual({ done: 3, failed: undefined })
-  expect(bench.seen()).toEqual(['a/1/2', 'a/1/3', 'a/1/4'])
-  await projection.close()
-})
-
-test('once the last parked event of a stream is skipped, it flows again', async () => {
-  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
-  bench.add('a/1')
-  bench.poison.add('a/1/1')
-  const projection = await bench.open()
-  await bench.until(async () => (await projection.status()).state === 'caught up')
-  await projection.skipParked({ stream: 'a/1', version: 1, reason: 'nobody needs it' })
-  bench.add('a/1')
-  await bench.until(() => bench.seen().length === 1)
-  expect(bench.seen()).toEqual(['a/1/2'])
-  await projection.close()
-})
-
 test('a handler that fails because its store is away has not failed', async () => {
   const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
   const projection = await bench.open()
@@ -218,6 +132,31 @@ test('a feed that fails is opened anew; where nothing comes, all is well again a
   await bench.until(async () => (await projection.status()).state === 'caught up')
   bench.add('a/1')
   await bench.until(() => bench.seen().length === 2)
+  await projection.close()
+})
+
+test('a feed that ends is opened anew', async () => {
+  const bench = new ProjectionBench()
+  const projection = await bench.open()
+  await bench.pass(50)
+  bench.row.endings = 1
+  bench.row.changed.ring()
+  await bench.pass(50)
+  expect((await projection.status()).trouble).toContain('the feed has ended')
+  bench.add('a/1')
+  await bench.until(() => bench.seen().length === 1)
+  await projection.close()
+})
+
+test('who does not know how far the log goes does not claim to have caught up', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  bench.row.isHeadless = true
+  const status = await projection.status()
+  expect(status).toMatchObject({ state: 'waiting', trouble: `the log's head is not known: Error: the log is away` })
+  expect(status.lag).toBeUndefined()
   await projection.close()
 })
 
@@ -309,6 +248,50 @@ test('paused, it ends the batch under way and begins no other', async () => {
   projection.resume()
   await bench.until(() => bench.seen().length === 2)
   await projection.close()
+})
+
+test('paused, an event that has failed is not tried again', async () => {
+  const bench = new ProjectionBench()
+  bench.poison.add('a/1/1')
+  const projection = await bench.open()
+  bench.add('a/1')
+  await bench.until(() => bench.calls.length === 2)
+  await projection.pause()
+  await bench.pass(60_000)
+  expect(bench.calls).toHaveLength(2)
+  await projection.close()
+})
+
+test('an event that fails once is committed alone', async () => {
+  const bench = new ProjectionBench({ retries: 1 })
+  bench.row.pageMax = 10
+  bench.poison.add('a/1/1').add('a/1/2')
+  const projection = await bench.open()
+  bench.add('a/1', 'a/1')
+  await bench.until(() => bench.calls.length === 1)
+  bench.poison.delete('a/1/1')
+  await bench.until(async () => (await projection.status()).state === 'halted')
+  expect(bench.calls).toEqual(['a/1/1', 'a/1/1', 'a/1/2', 'a/1/2'])
+  await projection.close()
+})
+
+test('closed, it ends the batch under way', async () => {
+  const bench = new ProjectionBench({ batchMax: 1 })
+  const projection = await bench.open()
+  await bench.pass(50)
+  let letGo = (): void => undefined
+  bench.onHandle = () => new Promise((resolve) => (letGo = resolve))
+  bench.add('a/1', 'a/2')
+  await bench.until(() => bench.calls.length === 1)
+  let isClosed = false
+  const closing = projection.close().then(() => (isClosed = true))
+  await bench.pass(1_000)
+  expect(isClosed).toBe(false)
+  letGo()
+  await closing
+  expect(bench.seen()).toEqual(['a/1/1'])
+  await bench.pass(1_000)
+  expect(bench.calls).toHaveLength(1)
 })
 
 test('lanes that are let go of are not run any more', async () => {
