@@ -61,7 +61,12 @@ describe('a model in memory', () => {
     }
     await expect(model.commit(1, { ...change, apply })).rejects.toThrow(TypeError)
     await expect(model.query(1, apply)).rejects.toThrow(TypeError)
+    const set = ({ letters: map }: MemoryModel<Letters>) => void map.set('a', { count: 5 })
+    await expect(model.query(1, set)).rejects.toThrow('a query changes nothing')
     expect(await contentsOf(model)).toBe('a1 b2 c3')
+    await model.commit(1, { ...change, apply: set })
+    await expect(model.commit(1, { ...change, apply })).rejects.toThrow(TypeError)
+    expect(await contentsOf(model)).toBe('a5 b2 c3')
   })
 
   test('is not changed by a handler that goes on when its batch is over', async () => {

@@ -169,7 +169,9 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
         write('set', key('b'), 1)
       },
     })
-    await expect(model.commit(1, next)).rejects.toMatchObject({ code: 'ReadModelUnavailable', retryable: true })
+    for (const one of [next, change({})]) {
+      await expect(model.commit(1, one)).rejects.toMatchObject({ code: 'ReadModelUnavailable', retryable: true })
+    }
     await server.admin.config('SET', 'maxmemory', '0')
     expect(await server.admin.exists('{penhold-read:balances}:1:model:a')).toBe(1)
     await model.commit(1, next)
