@@ -11,6 +11,16 @@ const TICKS_PER_MS = 4096
 /** What comes from elsewhere and is greater, from 50 days before the numbers end in 2093, is no position. */
 export const POSITION_MAX: number = 2 ** 53 - 2 ** 44
 
+/** The greatest position that a clock that shows this time, and was shown nothing greater, gives. */
+export function lastPositionAt(time: number): number {
+  return (time - EPOCH_MS + 1) * TICKS_PER_MS - 1
+}
+
+/** What the clock showed that gave this position, or one that it was shown. Milliseconds since 1970. */
+export function timeOfPosition(position: number): number {
+  return EPOCH_MS + Math.floor(position / TICKS_PER_MS)
+}
+
 export class PositionClock {
   readonly #clock: Clock
   #last = 0

@@ -48,6 +48,8 @@ export interface ReadFile {
   size(): Promise<number>
   /** Up to `length` bytes from `offset`, fewer at the end of the file; 8-byte aligned in memory, the caller's to keep. */
   read(offset: number, length: number): Promise<Uint8Array>
+  /** Makes durable what was written to the file by now, by whomever. */
+  sync(): Promise<void>
   close(): Promise<void>
 }
 
