@@ -11,6 +11,11 @@ const TICKS_PER_MS = 4096
 /** What comes from elsewhere and is greater, from 50 days before the numbers end in 2093, is no position. */
 export const POSITION_MAX: number = 2 ** 53 - 2 ** 44
 
+/** By so much positions are apart that clocks gave at such a distance. */
+export function positionsIn(ms: number): number {
+  return ms * TICKS_PER_MS
+}
+
 /** The greatest position that a clock that shows this time, and was shown nothing greater, gives. */
 export function lastPositionAt(time: number): number {
   return (time - EPOCH_MS + 1) * TICKS_PER_MS - 1

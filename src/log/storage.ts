@@ -69,7 +69,7 @@ export function isFileFailure(error: unknown): boolean {
 }
 
 /** The content of a whole small file; undefined where there is none. */
-export async function readWhole(storage: Storage, path: string): Promise<Uint8Array | undefined> {
+export async function readWhole(storage: Pick<Storage, 'openRead'>, path: string): Promise<Uint8Array | undefined> {
   const file = await storage.openRead(path)
   if (file === undefined) return undefined
   try {
