@@ -7,13 +7,26 @@ import { Exit, UsageError, type Command, type Terminal, type Values } from './co
 import { backup } from './backup.ts'
 import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
+import { exportEvents } from './export.ts'
+import { importEvents } from './import.ts'
 import { repair } from './repair.ts'
 import { restore } from './restore.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { start, status, drain, doctor, verify, repair, backup, restore }
+const COMMANDS: Readonly<Record<string, Command>> = {
+  start,
+  status,
+  drain,
+  doctor,
+  verify,
+  repair,
+  backup,
+  restore,
+  export: exportEvents,
+  import: importEvents,
+}
 
 /** Runs what the words say. Resolves to the exit code; `signal` is Ctrl-C. */
 export async function run(words: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<Exit> {

@@ -68,11 +68,6 @@ export class NewLog {
     return this.#log.placement.stream(name)
   }
 
-  /** The version of the last event of the stream; 0 where it has none. */
-  versionOf(stream: Stream): number {
-    return this.#chains.endBefore(chained(stream, NOWHERE, 0))?.version ?? 0
-  }
-
   /**
    * Adds the next event, in the order of `$all`, which is durable some batches later. Its position is greater than every
    * other's of its shard, its version the next of its stream.

@@ -169,7 +169,7 @@ export class WritersWorld {
       if (cause !== undefined) log.positions.observe(cause.position)
       const { seq, undurable } = log.ownedShards.find(({ shard: owned }) => owned === of)!
       const position = log.positions.next()
-      const id = String((this.#events += 1)).padStart(16, '0')
+      const id = String((this.#events += 1))
       previous = addEvent(log, stream, { id, cause: cause?.id ?? '', position, previous, version: seq + undurable + 1 })
       written.push({ id, position })
     }
@@ -246,7 +246,7 @@ export async function eventsOf(disk: SimulatedDisk, given?: Frontier): Promise<r
 
 function seenOf({ eventId, data, position, stream, version, seq }: LogRecord): SeenEvent {
   const { cause } = data as { readonly cause: string }
-  return { id: Buffer.from(eventId).toString('latin1'), cause, position, stream, version, seq }
+  return { id: String(Buffer.from(eventId).readUInt32BE(12)), cause, position, stream, version, seq }
 }
 
 async function look(log: Log): Promise<void> {
@@ -277,11 +277,20 @@ function addEvent(log: Log, stream: ReturnType<typeof streamIn>, event: NewEvent
     position,
     previous,
     time: 1,
-    eventId: Buffer.from(id),
-    commandId: sliceOf(Buffer.from(id)),
+    eventId: uuidOf(id),
+    commandId: sliceOf(uuidOf(id)),
     typeVersion: 1,
     type: Buffer.from('Noted'),
     data: sliceOf(encode({ cause })),
     metadata: encode({ of: id }),
   })
+}
+
+/** A UUID that ends with a number. */
+function uuidOf(id: string): Uint8Array {
+  const bytes = Buffer.alloc(16)
+  bytes[6] = 0x40
+  bytes[8] = 0x80
+  bytes.writeUInt32BE(Number(id), 12)
+  return bytes
 }
