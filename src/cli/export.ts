@@ -9,6 +9,7 @@ import { openTextFile, standardOutput, type TextOutput } from '../platform/text-
 import { exportLines, type ExportOptions } from '../read/export.ts'
 import { Exit, UsageError, type Command, type Values } from './command.ts'
 import { DIRECTORY_HELP, DIRECTORY_OPTIONS, findDataDirectory } from './data-directory.ts'
+import { counted } from './report.ts'
 import { positionOf, UNTIL_HELP, UNTIL_OPTIONS, untilOf } from './restore.ts'
 
 const PAUSE_MS = 50
@@ -59,7 +60,7 @@ Exit code: 0 all is written, 1 something could not be read or written, 2 usage, 
       if ((error as NodeJS.ErrnoException).code === 'EPIPE') return Exit.ok
       throw error
     }
-    terminal.err(values['json'] === true ? JSON.stringify({ events }) : `${events.toLocaleString('en')} events`)
+    terminal.err(values['json'] === true ? JSON.stringify({ events }) : counted(events, 'event'))
     return Exit.ok
   },
 }

@@ -10,6 +10,7 @@ import { linesOf } from '../platform/text-files.ts'
 import { importLines } from '../read/import.ts'
 import { UsageError, type Command, type Values } from './command.ts'
 import { CONFIG_HELP, findConfig } from './config-file.ts'
+import { counted } from './report.ts'
 import { describe, fill } from './restore.ts'
 
 export const importEvents: Command = {
@@ -40,13 +41,14 @@ Exit code: 0 all is imported, 1 a line is wrong or the directory cannot be writt
     const { name, shards, segmentBytes } = config
     const dataDir = typeof values['data'] === 'string' ? resolve(values['data']) : config.dataDir
     const identity = { format: FORMAT_VERSION, clusterId: clusterIdOf(values), name, shards }
-    return fill(dataDir, { terminal, signal, what: 'importing' }, async (to) => {
+    const isJson = values['json'] === true
+    return fill(dataDir, { terminal, signal, isJson, what: 'importing' }, async (to) => {
       const task = { lines: () => linesOf(file), name: file, to, clock: systemClock, identity, segmentBytes }
       const imported = await importLines({ ...task, id: randomUUID(), signal })
-      if (values['json'] === true) terminal.out(JSON.stringify({ dataDir, ...imported }))
+      if (isJson) terminal.out(JSON.stringify({ dataDir, ...imported }))
       else {
         const { events, streams, position } = imported
-        const counts = `${events.toLocaleString('en')} events in ${streams.toLocaleString('en')} streams`
+        const counts = `${counted(events, 'event')} in ${counted(streams, 'stream')}`
         terminal.out(`${dataDir}: ${counts}, up to ${describe(position)}`)
       }
     })

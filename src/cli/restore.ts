@@ -1,7 +1,7 @@
 /** `penhold restore`: makes a data directory of a backup. */
 import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { MANIFEST_PATH, readManifest, type Manifest } from '../log/backup/manifest.ts'
 import { lastPositionAt, timeOfPosition } from '../log/position.ts'
 import { DEFAULT_SEGMENT_BYTES } from '../node/config.ts'
@@ -14,6 +14,7 @@ import { restore as restoreLog, type RestoreOptions } from '../read/restore.ts'
 import { complain } from './complaint.ts'
 import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
 import { createProgress } from './progress.ts'
+import { counted } from './report.ts'
 
 export const UNTIL_OPTIONS = { 'to-position': { type: 'string' }, 'to-time': { type: 'string' } } as const
 
@@ -50,14 +51,15 @@ Exit code: 0 it is restored, 1 the backup is damaged or TO cannot be written, 2 
     }
     const position = until(values, manifest)
     const options = { backup, manifest, clock: systemClock, position, id: randomUUID() }
-    return fill(String(values['to']), { terminal, signal, what: 'restoring' }, async (to, onProgress) => {
+    const isJson = values['json'] === true
+    return fill(String(values['to']), { terminal, signal, isJson, what: 'restoring' }, async (to, onProgress) => {
       const task: RestoreOptions = { ...options, to, segmentBytes: DEFAULT_SEGMENT_BYTES, onProgress, signal }
       const restored = await restoreLog(task)
       const dataDir = resolve(String(values['to']))
-      if (values['json'] === true) terminal.out(JSON.stringify({ dataDir, ...restored }))
+      if (isJson) terminal.out(JSON.stringify({ dataDir, ...restored }))
       else {
         const { events, streams } = restored
-        const counts = `${events.toLocaleString('en')} events in ${streams.toLocaleString('en')} streams`
+        const counts = `${counted(events, 'event')} in ${counted(streams, 'stream')}`
         terminal.out(`${dataDir}: ${counts}, up to ${describe(position)}`)
       }
     })
@@ -103,6 +105,7 @@ export function describe(position: number): string {
 interface Filling {
   readonly terminal: Terminal
   readonly signal: AbortSignal
+  readonly isJson: boolean
   /** What is done, as `restoring`. */
   readonly what: string
 }
@@ -110,7 +113,7 @@ interface Filling {
 /** Has a folder that is empty made a data directory, while nobody else does. */
 export async function fill(
   folder: string,
-  { terminal, signal, what }: Filling,
+  { terminal, signal, isJson, what }: Filling,
   work: (to: FileStorage, onProgress: (done: number, total: number) => void) => Promise<void>,
 ): Promise<Exit> {
   const dataDir = resolve(folder)
@@ -127,8 +130,8 @@ export async function fill(
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error
     const isBegun = fs.readdirSync(dataDir).some((name) => name !== 'lock')
-    const left = `${join(dataDir)} is not whole, and no node starts on it: remove it, and begin anew`
-    complain(terminal, { message: `interrupted; ${isBegun ? left : 'nothing was written'}` }, false)
+    const left = `${dataDir} is not whole, and no node starts on it: remove it, and begin anew`
+    complain(terminal, { message: `interrupted; ${isBegun ? left : 'nothing was written'}` }, isJson)
     return Exit.interrupted
   } finally {
     await unlock()

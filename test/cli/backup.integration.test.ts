@@ -60,56 +60,60 @@ async function balances(node: Node): Promise<readonly number[]> {
   return Promise.all(Array.from({ length: ACCOUNTS }, (_, i) => node.ref(Account, `a${i}`).query('balance')))
 }
 
-test('backups of a node under load are restored, each with all that was acknowledged before it began', {
-  timeout: 240_000,
-}, async () => {
-  const dataDir = temporaryFolder()
-  const folder = join(temporaryFolder(), 'backup')
-  // Several journals, and events of the same position.
-  const node = await startBank(dataDir)
-  for (let i = 0; i < ACCOUNTS; i += 1) await node.ref(Account, `a${i}`).ask('deposit', { amount: 1_000_000 })
-  const money: Money = { done: [], stop: false }
-  const lanes = Array.from({ length: ACCOUNTS }, (_, lane) => transfer(node, money, lane))
-  const made: { before: number; position: number; folder: string }[] = []
-  for (let round = 0; round < BACKUPS; round += 1) {
-    const before = money.done.length
-    const { code, out, err } = await penhold('backup', folder, '--data', dataDir, '--json')
-    expect([code, err]).toEqual([0, ''])
-    const { position, bytesCopied } = JSON.parse(out) as { position: number; bytesCopied: number }
-    expect(bytesCopied).toBeGreaterThan(0)
-    made.push({ before, position, folder: `${folder}-${round}` })
-    fs.cpSync(folder, `${folder}-${round}`, { recursive: true })
-  }
-  money.stop = true
-  await Promise.all(lanes)
-  await node.close()
-  expect((await penhold('verify', '--data', dataDir)).code).toBe(0)
-  for (const { before, position, folder: copy } of made) {
-    const target = join(temporaryFolder(), 'restored')
-    const restored = await penhold('restore', copy, target)
-    expect([restored.code, restored.err]).toEqual([0, ''])
-    expect(await penhold('verify', '--data', target, '--json')).toMatchObject({
-      code: 0,
-      out: expect.stringContaining('"damages":0,"notices":0') as string,
-    })
-    const again = await startBank(target)
-    const sum = (await balances(again)).reduce((a, b) => a + b, 0)
-    // What was taken and not given yet, of each lane one at most: never the other way round.
-    expect(sum).toBeLessThanOrEqual(ACCOUNTS * 1_000_000)
-    expect(sum).toBeGreaterThanOrEqual(ACCOUNTS * 1_000_000 - ACCOUNTS)
-    expect(money.done.slice(0, before).every((one) => one.position <= position)).toBe(true)
-    // Commands that are in there have no second effect, whoever sends them once more.
-    for (const { number } of money.done.slice(0, Math.min(before, 20))) {
-      const lane = number % ACCOUNTS
-      const options = { commandId: deriveId('take', number) }
-      await again.ref(Account, `a${lane}`).ask('withdraw', { amount: 1 }, options)
+test(
+  'backups of a node under load are restored, each with all that was acknowledged before it began',
+  {
+    timeout: 240_000,
+  },
+  async () => {
+    const dataDir = temporaryFolder()
+    const folder = join(temporaryFolder(), 'backup')
+    // Several journals, and events of the same position.
+    const node = await startBank(dataDir)
+    for (let i = 0; i < ACCOUNTS; i += 1) await node.ref(Account, `a${i}`).ask('deposit', { amount: 1_000_000 })
+    const money: Money = { done: [], stop: false }
+    const lanes = Array.from({ length: ACCOUNTS }, (_, lane) => transfer(node, money, lane))
+    const made: { before: number; position: number; folder: string }[] = []
+    for (let round = 0; round < BACKUPS; round += 1) {
+      const before = money.done.length
+      const { code, out, err } = await penhold('backup', folder, '--data', dataDir, '--json')
+      expect([code, err]).toEqual([0, ''])
+      const { position, bytesCopied } = JSON.parse(out) as { position: number; bytesCopied: number }
+      expect(bytesCopied).toBeGreaterThan(0)
+      made.push({ before, position, folder: `${folder}-${round}` })
+      fs.cpSync(folder, `${folder}-${round}`, { recursive: true })
     }
-    expect((await balances(again)).reduce((a, b) => a + b, 0)).toBe(sum)
-    const { position: next } = await again.ref(Account, 'a0').ask('deposit', { amount: 1 })
-    expect(next).toBeGreaterThan(made.at(-1)!.position)
-    await again.close()
-  }
-})
+    money.stop = true
+    await Promise.all(lanes)
+    await node.close()
+    expect((await penhold('verify', '--data', dataDir)).code).toBe(0)
+    for (const { before, position, folder: copy } of made) {
+      const target = join(temporaryFolder(), 'restored')
+      const restored = await penhold('restore', copy, target)
+      expect([restored.code, restored.err]).toEqual([0, ''])
+      expect(await penhold('verify', '--data', target, '--json')).toMatchObject({
+        code: 0,
+        out: expect.stringContaining('"damages":0,"notices":0') as string,
+      })
+      const again = await startBank(target)
+      const sum = (await balances(again)).reduce((a, b) => a + b, 0)
+      // What was taken and not given yet, of each lane one at most: never the other way round.
+      expect(sum).toBeLessThanOrEqual(ACCOUNTS * 1_000_000)
+      expect(sum).toBeGreaterThanOrEqual(ACCOUNTS * 1_000_000 - ACCOUNTS)
+      expect(money.done.slice(0, before).every((one) => one.position <= position)).toBe(true)
+      // Commands that are in there have no second effect, whoever sends them once more.
+      for (const { number } of money.done.slice(0, Math.min(before, 20))) {
+        const lane = number % ACCOUNTS
+        const options = { commandId: deriveId('take', number) }
+        await again.ref(Account, `a${lane}`).ask('withdraw', { amount: 1 }, options)
+      }
+      expect((await balances(again)).reduce((a, b) => a + b, 0)).toBe(sum)
+      const { position: next } = await again.ref(Account, 'a0').ask('deposit', { amount: 1 })
+      expect(next).toBeGreaterThan(made.at(-1)!.position)
+      await again.close()
+    }
+  },
+)
 
 test('a restore that is killed is not started, and one that is interrupted says what is left', async () => {
   const dataDir = temporaryFolder()
