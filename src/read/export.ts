@@ -12,6 +12,7 @@ import { readWhole, type Storage } from '../log/storage.ts'
 import { hash64, streamType } from '../log/stream.ts'
 import { AllReader, BEGINNING, type Frontier } from './all.ts'
 import { toJson } from './event-json.ts'
+import { wholeCommands } from './whole-commands.ts'
 
 export interface ExportOptions {
   /** A data directory. Nothing is written there; nodes may run on it. */
@@ -53,7 +54,7 @@ export async function* exportLines(options: ExportOptions): AsyncGenerator<Lines
     const reader = new AllReader(catalog, from <= 1 ? BEGINNING : { position: from - 1, shard: NO_SHARD })
     const types = options.types === undefined ? undefined : new Set(options.types)
     let [text, count] = ['', 0]
-    for await (const events of reader.advance(frontierOf(moment, until))) {
+    for await (const events of wholeCommands(reader, frontierOf(moment, until))) {
       signal?.throwIfAborted()
       for (const event of events) {
         if (types !== undefined && !isOf(event, types)) continue

@@ -14,6 +14,7 @@ import type { Storage } from '../log/storage.ts'
 import { hash64 } from '../log/stream.ts'
 import { verify, type Verification } from '../log/verify/verify.ts'
 import { AllReader, type Frontier } from './all.ts'
+import { wholeCommands } from './whole-commands.ts'
 
 export interface RestoreOptions {
   readonly backup: Storage
@@ -96,7 +97,7 @@ async function write(options: RestoreOptions, { view, frontier, onRead }: Source
   const log = await NewLog.begin({ storage: to, clock, identity, segmentBytes })
   try {
     const seqs = new Map<number, number>()
-    for await (const events of new AllReader(catalog).advance(frontier)) {
+    for await (const events of wholeCommands(new AllReader(catalog), frontier)) {
       for (const event of events) {
         checkSeq(seqs, event)
         await log.add(log.streamOf(event.stream), partsOf(event))

@@ -6,7 +6,7 @@ import { deriveId, parseId } from '../../src/log/identity.ts'
 import { Log } from '../../src/log/log.ts'
 import { hash64 } from '../../src/log/stream.ts'
 import { AllReader } from '../../src/read/all.ts'
-import { CLUSTER_PATH, UNFINISHED_PATH } from '../../src/log/path.ts'
+import { CLUSTER_PATH, RESTORED_PATH, UNFINISHED_PATH } from '../../src/log/path.ts'
 import { checkCheckpoint, readRestorations } from '../../src/log/restoration.ts'
 import { restore, type Restored, type RestoreOptions } from '../../src/read/restore.ts'
 import { verify } from '../../src/log/verify/verify.ts'
@@ -110,6 +110,7 @@ describe('a restored log', () => {
     await restoreTo(backup, first)
     await expect(backUpTo(first, backup), 'its journals have the numbers of others').rejects.toMatchObject({
       code: 'BackupUnusable',
+      details: { path: RESTORED_PATH },
     })
     const other = new SimulatedDisk()
     await backUpTo(first, other)

@@ -68,6 +68,8 @@ interface Writer {
 export interface SeenEvent {
   readonly id: string
   readonly cause: string
+  /** The id of the command's first event. */
+  readonly command: string
   readonly position: number
   readonly stream: string
   readonly version: number
@@ -79,11 +81,14 @@ export class WritersWorld {
   /** The ids of events that were acknowledged. */
   readonly acknowledged: string[] = []
   readonly #random: SeededRandom
+  readonly #hasCauses: boolean
   #writers: (Writer | undefined)[] = []
   #events = 0
   #last: { readonly id: string; readonly position: number } | undefined
 
-  constructor(seed: number) {
+  /** Without causes, writers whose clocks are alike give the same positions. */
+  constructor(seed: number, hasCauses = true) {
+    this.#hasCauses = hasCauses
     this.#random = new SeededRandom(seed)
     putFile(this.disk, CLUSTER_PATH, encodeIdentity({ format: 1, clusterId: CLUSTER, name: 'x', shards: SHARDS }))
   }
@@ -133,9 +138,9 @@ export class WritersWorld {
   }
 
   /** All events that count, with their positions, in their order. */
-  async allEvents(): Promise<readonly (readonly [string, number])[]> {
+  async allEvents(): Promise<readonly SeenEvent[]> {
     for (let of = 0; of < SHARDS; of += 1) await this.#ownerOf(of)
-    return (await eventsOf(this.disk, this.#frontier())).map(({ id, position }) => [id, position] as const)
+    return eventsOf(this.disk, this.#frontier())
   }
 
   #frontier(): Frontier {
@@ -157,7 +162,7 @@ export class WritersWorld {
     await look(log)
     if (!log.owns(of)) return
     this.acknowledged.push(...written.map(({ id }) => id))
-    this.#last = written.at(-1)
+    if (this.#hasCauses) this.#last = written.at(-1)
   }
 
   async #add(log: Log, of: number, count: number): Promise<readonly { id: string; position: number }[]> {
@@ -170,7 +175,15 @@ export class WritersWorld {
       const { seq, undurable } = log.ownedShards.find(({ shard: owned }) => owned === of)!
       const position = log.positions.next()
       const id = String((this.#events += 1))
-      previous = addEvent(log, stream, { id, cause: cause?.id ?? '', position, previous, version: seq + undurable + 1 })
+      const command = written[0]?.id ?? id
+      previous = addEvent(log, stream, {
+        id,
+        command,
+        cause: cause?.id ?? '',
+        position,
+        previous,
+        version: seq + undurable + 1,
+      })
       written.push({ id, position })
     }
     return written
@@ -244,9 +257,10 @@ export async function eventsOf(disk: SimulatedDisk, given?: Frontier): Promise<r
   return seen
 }
 
-function seenOf({ eventId, data, position, stream, version, seq }: LogRecord): SeenEvent {
+function seenOf({ eventId, commandId, data, position, stream, version, seq }: LogRecord): SeenEvent {
   const { cause } = data as { readonly cause: string }
-  return { id: String(Buffer.from(eventId).readUInt32BE(12)), cause, position, stream, version, seq }
+  const command = String(Buffer.from(commandId.bytes).readUInt32BE(commandId.start + 12))
+  return { id: String(Buffer.from(eventId).readUInt32BE(12)), command, cause, position, stream, version, seq }
 }
 
 async function look(log: Log): Promise<void> {
@@ -260,6 +274,7 @@ function streamIn(log: Log, of: number): ReturnType<Log['placement']['stream']> 
 
 interface NewEvent {
   readonly id: string
+  readonly command: string
   readonly cause: string
   readonly position: number
   readonly previous: Address
@@ -267,7 +282,7 @@ interface NewEvent {
 }
 
 function addEvent(log: Log, stream: ReturnType<typeof streamIn>, event: NewEvent): Address {
-  const { id, cause, position, version, previous = NOWHERE } = event
+  const { id, command, cause, position, version, previous = NOWHERE } = event
   return log.add(stream, {
     kind: RecordKind.event,
     epoch: 0,
@@ -278,7 +293,7 @@ function addEvent(log: Log, stream: ReturnType<typeof streamIn>, event: NewEvent
     previous,
     time: 1,
     eventId: uuidOf(id),
-    commandId: sliceOf(uuidOf(id)),
+    commandId: sliceOf(uuidOf(command)),
     typeVersion: 1,
     type: Buffer.from('Noted'),
     data: sliceOf(encode({ cause })),
