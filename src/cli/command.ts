@@ -31,8 +31,8 @@ export interface Command {
   readonly help: string
   /** Options beside `--help` and `--json`, which every command has. */
   readonly options: ParseArgsOptionsConfig
-  /** The name among the values of the one word that it needs beside its options. */
-  readonly operand?: string
+  /** The names among the values of the words that it needs beside its options. */
+  readonly operands?: readonly string[]
   run(values: Values, terminal: Terminal, signal: AbortSignal): Promise<Exit>
 }
 

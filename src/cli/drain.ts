@@ -32,7 +32,7 @@ PENHOLD_REDIS and PENHOLD_SECRETS count instead of the config's.
 Exit code: 0 the node has no shard, 1 it could not be told or there is nobody to take them, 2 usage, 130 interrupted
 (the node goes on handing them over).`,
   options: { config: { type: 'string' } },
-  operand: 'node',
+  operands: ['node'],
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
     // Before Redis is asked: a secret that cannot work is told at once.

@@ -18,7 +18,7 @@ export function toText(dataDir: string, verification: Verification): string {
 }
 
 /** `1 stream`, `2,000 streams`. */
-function counted(count: number, noun: string): string {
+export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }
 

@@ -4,14 +4,29 @@ import { parseArgs } from 'node:util'
 import { nearest } from '../aggregate/nearest.ts'
 import { complain, complaintOf } from './complaint.ts'
 import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
+import { backup } from './backup.ts'
 import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
+import { exportEvents } from './export.ts'
+import { importEvents } from './import.ts'
 import { repair } from './repair.ts'
+import { restore } from './restore.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { start, status, drain, doctor, verify, repair }
+const COMMANDS: Readonly<Record<string, Command>> = {
+  start,
+  status,
+  drain,
+  doctor,
+  verify,
+  repair,
+  backup,
+  restore,
+  export: exportEvents,
+  import: importEvents,
+}
 
 /** Runs what the words say. Resolves to the exit code; `signal` is Ctrl-C. */
 export async function run(words: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<Exit> {
@@ -60,14 +75,16 @@ function unknown(name: string): string {
 
 function parse(command: Command, name: string, args: readonly string[]): Values {
   const options = { ...command.options, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
-  const { operand } = command
+  const { operands = [] } = command
   try {
-    const allowPositionals = operand !== undefined
+    const allowPositionals = operands.length > 0
     const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals })
-    if (operand === undefined || values.help === true) return values
-    const [word, ...more] = positionals
-    if (word !== undefined && more.length === 0) return { ...values, [operand]: word }
-    throw new Error(`it takes one ${operand.toUpperCase()}, and was given ${positionals.length}`)
+    if (!allowPositionals || values.help === true) return values
+    if (positionals.length === operands.length) {
+      return { ...values, ...Object.fromEntries(operands.map((operand, i) => [operand, positionals[i]])) }
+    }
+    const named = operands.map((operand) => `one ${operand.toUpperCase()}`).join(' and ')
+    throw new Error(`it takes ${named}, and was given ${positionals.length}`)
   } catch (error) {
     throw new UsageError(`${name}: ${wrongWord(error, Object.keys(options))}`, undefined, { cause: error })
   }

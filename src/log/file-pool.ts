@@ -31,6 +31,11 @@ export class FilePool {
     return this.#use(path, (file) => file.size())
   }
 
+  /** Makes durable what was written to a file by now, by whomever; nothing where there is none. */
+  async sync(path: string): Promise<void> {
+    await this.#use(path, (file) => file.sync())
+  }
+
   /** Forgets a file that was replaced. */
   async forget(path: string): Promise<void> {
     const file = this.#open.get(path)

@@ -9,6 +9,11 @@ export const SHARDS_PATH = 'shards'
 /** Copies of what a repair has replaced. Nothing reads them. */
 export const REPAIRED_PATH = 'repaired'
 
+/** How often the log was restored, and up to where each time (restoration.ts). */
+export const RESTORED_PATH = 'restored.json'
+/** Stands in a directory that is being restored or imported, until all of it is there. */
+export const UNFINISHED_PATH = 'unfinished'
+
 const JOURNAL_DIGITS = 8
 const SEGMENT_DIGITS = 6
 

@@ -16,6 +16,21 @@ export function msBetween(earlier: number, later: number): number {
   return Math.floor(later / TICKS_PER_MS) - Math.floor(earlier / TICKS_PER_MS)
 }
 
+/** By so much positions are apart that clocks gave at such a distance. */
+export function positionsIn(ms: number): number {
+  return ms * TICKS_PER_MS
+}
+
+/** The greatest position that a clock that shows this time, and was shown nothing greater, gives. */
+export function lastPositionAt(time: number): number {
+  return (time - EPOCH_MS + 1) * TICKS_PER_MS - 1
+}
+
+/** What the clock showed that gave this position, or one that it was shown. Milliseconds since 1970. */
+export function timeOfPosition(position: number): number {
+  return EPOCH_MS + Math.floor(position / TICKS_PER_MS)
+}
+
 export class PositionClock {
   readonly #clock: Clock
   #last = 0

@@ -48,6 +48,8 @@ export interface ReadFile {
   size(): Promise<number>
   /** Up to `length` bytes from `offset`, fewer at the end of the file; 8-byte aligned in memory, the caller's to keep. */
   read(offset: number, length: number): Promise<Uint8Array>
+  /** Makes durable what was written to the file by now, by whomever. */
+  sync(): Promise<void>
   close(): Promise<void>
 }
 
@@ -67,7 +69,7 @@ export function isFileFailure(error: unknown): boolean {
 }
 
 /** The content of a whole small file; undefined where there is none. */
-export async function readWhole(storage: Storage, path: string): Promise<Uint8Array | undefined> {
+export async function readWhole(storage: Pick<Storage, 'openRead'>, path: string): Promise<Uint8Array | undefined> {
   const file = await storage.openRead(path)
   if (file === undefined) return undefined
   try {

@@ -17,6 +17,8 @@ import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
 
+export const DEFAULT_SEGMENT_BYTES: number = 64 * 1024 * 1024
+
 export interface Limits extends ActorLimits {
   /** Requests under way to one worker; one more gets `MailboxFull`. */
   readonly underWayMax: number
@@ -129,7 +131,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
-    segmentBytes: definition.segmentBytes ?? 64 * 1024 * 1024,
+    segmentBytes: definition.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
     redis: definition.redis,
     network: definition.network ?? {},
     health: definition.health ?? {},

@@ -6,7 +6,7 @@ import { PenholdError } from '../aggregate/error.ts'
 import { FORMAT_VERSION } from '../log/batch.ts'
 import { decodeIdentity, encodeIdentity, type ClusterIdentity } from '../log/cluster-identity.ts'
 import { dataFormat } from '../log/error.ts'
-import { CLUSTER_PATH, JOURNALS_PATH, SHARDS_PATH } from '../log/path.ts'
+import { CLUSTER_PATH, JOURNALS_PATH, SHARDS_PATH, UNFINISHED_PATH } from '../log/path.ts'
 import { readWhole, type Storage } from '../log/storage.ts'
 import type { ClusterConfig } from './config.ts'
 
@@ -92,6 +92,12 @@ export async function checkIdentity(storage: Storage, { dataDir }: ClusterConfig
 
 /** Data without its `cluster.json` is nobody's: a new identity would hide what is there behind an empty cluster. */
 async function refuseOrphans(storage: Storage, config: ClusterConfig): Promise<void> {
+  if (storage.exists(UNFINISHED_PATH)) {
+    throw dataFormat(
+      `${config.dataDir} is being restored, or was and not to its end. Where nobody is at it any more, remove it, and restore again.`,
+      { dataDir: config.dataDir },
+    )
+  }
   for (const folder of [JOURNALS_PATH, SHARDS_PATH]) {
     const found = await storage.list(folder)
     // Another process may just have made all of it.

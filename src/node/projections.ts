@@ -112,7 +112,7 @@ export class Projections {
   async #open(charge: Charge): Promise<void> {
     const { feeds, clock, onWarning } = this.#options
     const { projection } = charge
-    for (let hasWarned = false; !this.#isClosed; ) {
+    for (let hasWarned = false; !this.#isClosed;) {
       try {
         const running = await RunningProjection.open({ projection, feeds, clock, onWarning })
         if (this.#isClosed) return await running.close()

@@ -238,6 +238,11 @@ class OpenReadFile implements ReadFile {
     return done === length ? bytes : bytes.subarray(0, done)
   }
 
+  // Linux syncs a file through any descriptor of it, also one that was opened to read.
+  sync(): Promise<void> {
+    return this.#calls.fullSync(this.#file)
+  }
+
   close(): Promise<void> {
     return this.#calls.close(this.#file)
   }

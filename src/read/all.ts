@@ -108,6 +108,7 @@ export class AllReader {
   async #rest({ journal, from, to }: Stretch): Promise<Stretch> {
     const done = this.#done.get(journal)
     if (done !== undefined) return { journal, from: isBefore(done, to) ? done : to, to }
+    if (this.#after.position === 0) return { journal, from, to }
     let { segment } = from
     for (; segment < to.segment; segment += 1) {
       const index = await this.#catalog.index(journal, segment, undefined)
@@ -120,16 +121,16 @@ export class AllReader {
   /** The events of a journal that count, up to a position, but for those that its writer has carried over. */
   async *#journal(stretch: Stretch, until: number): AsyncGenerator<readonly LogRecord[]> {
     const { journal, to } = stretch
-    let last = 0
+    /** By shard: the position of its opening. What its owner carried over has none that is greater, all else has. */
+    const opened = new Map<number, number>()
     for await (const { at, records } of recordsOf(this.#catalog, stretch)) {
       const events: LogRecord[] = []
       let isAbove = false
       for (const record of records) {
-        const { position } = record
-        // What was carried over has the position that it had before, below its opening's.
-        const isInOrder = position > last
-        if (isInOrder) last = position
-        if (!isInOrder || record.kind !== RecordKind.event || !this.#reigns.counts(record)) continue
+        const { position, shard } = record
+        if (record.kind === RecordKind.opened) opened.set(shard, position)
+        if (record.kind !== RecordKind.event || position <= (opened.get(shard) ?? 0)) continue
+        if (!this.#reigns.counts(record)) continue
         if (position > until) isAbove = true
         else if (this.#isNext(record)) events.push(record)
       }

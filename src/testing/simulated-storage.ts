@@ -184,6 +184,13 @@ export class SimulatedStorage implements Storage {
     return {
       size: () => Promise.resolve(file.live.length),
       read: (offset, length) => this.#step('read', path, () => file.live.slice(offset, offset + length)),
+      sync: () =>
+        this.#step(
+          'sync',
+          path,
+          () => file.sync(),
+          () => file.failSync(),
+        ),
       close: () => Promise.resolve(),
     }
   }

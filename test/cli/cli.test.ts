@@ -52,7 +52,7 @@ describe('penhold', () => {
       const help = expect.stringMatching(new RegExp(`penhold ${name}[^]*2 usage`)) as string
       expect(await penhold(name, '--help')).toMatchObject({ code: 0, out: help })
     }
-    for (const name of ['verify', 'repair']) {
+    for (const name of ['verify', 'repair', 'backup', 'restore', 'export', 'import']) {
       expect(await penhold(name, '--help')).toMatchObject({
         code: 0,
         out: expect.stringMatching(new RegExp(`penhold ${name}[^]*130 interrupted`)) as string,
@@ -78,6 +78,13 @@ describe('penhold', () => {
     [['start'], 'give --config FILE'],
     [['status', '--config', '/does/not/exist.ts'], 'there is no config file'],
     [['drain'], 'drain: it takes one NODE, and was given 0'],
+    [['backup'], 'backup: it takes one TO, and was given 0'],
+    [['restore', 'x'], 'restore: it takes one FROM and one TO, and was given 1'],
+    [['restore', import.meta.dirname, 'x'], 'there is no backup in'],
+    [['export', '--to-time', '2026-03-01T12:00:00'], 'is no time with its zone'],
+    [['export', '--to-time', 'x', '--to-position', '1'], 'give one of them'],
+    [['export', '--from-position', '1.5'], "'1.5' is no position"],
+    [['import', '/does/not/exist'], 'there is no file /does/not/exist'],
     [['drain', 'a', 'b'], 'drain: it takes one NODE, and was given 2'],
   ])('%j is refused with what is wrong', async (words, message) => {
     const here = process.cwd()

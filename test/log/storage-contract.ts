@@ -67,6 +67,16 @@ export function testStorageContract(name: string, create: () => StorageUnderTest
       await log.close()
     })
 
+    test('what somebody else writes can be synced by whoever only reads', async () => {
+      const log = await storage.createLog('l')
+      await log.write(0, Buffer.from('abc'))
+      const file = (await storage.openRead('l'))!
+      await file.sync()
+      expect(Buffer.from(await file.read(0, 3)).toString()).toBe('abc')
+      await file.close()
+      await log.close()
+    })
+
     test('bytes given to write may be reused once it has resolved', async () => {
       const log = await storage.createLog('l')
       const bytes = Buffer.from('abc')

@@ -12,6 +12,9 @@ const LOAD_MAX = 0.75
 const FIELDS = { high: 0, low: 1, name: 2, version: 3, segment: 4, offset: 5 } as const
 const WIDTH = 6
 
+/** What is needed of a record of a stream. */
+export type Chained = Pick<LogRecord, 'hashHigh' | 'hashLow' | 'streamSlice' | 'stream' | 'version' | 'address'>
+
 /** Where a stream stood. `segment` is a number that the caller gives out, from 1 on. */
 export interface ChainEnd {
   readonly segment: number
@@ -29,7 +32,7 @@ export class StreamChains {
   }
 
   /** The newest record of the record's hash, and the version of its stream; undefined where it is the hash's first. */
-  endBefore(record: LogRecord): ChainEnd | undefined {
+  endBefore(record: Chained): ChainEnd | undefined {
     const at = this.#slotOf(record.hashHigh, record.hashLow)
     const slots = this.#slots
     if (slots[at + FIELDS.segment] === 0) return undefined
@@ -39,7 +42,7 @@ export class StreamChains {
   }
 
   /** Puts a record at the end of its chain. */
-  add(record: LogRecord, segment: number): void {
+  add(record: Chained, segment: number): void {
     const at = this.#slotOf(record.hashHigh, record.hashLow)
     const slots = this.#slots
     const isNew = slots[at + FIELDS.segment] === 0
@@ -85,7 +88,7 @@ function findSlot(slots: Uint32Array, high: number, low: number): number {
 }
 
 /** A hash that has nothing to do with the stream's own. */
-function nameHash({ streamSlice: { bytes, start, end } }: LogRecord): number {
+function nameHash({ streamSlice: { bytes, start, end } }: Chained): number {
   let hash = 0x811c9dc5
   for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
   return hash >>> 0
