@@ -136,7 +136,8 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     const isOf = isOfCategories(options.categories)
     for await (const { events } of allPages(log, { after: parsePlace(options.after), isLive, signal: ended, onLoss })) {
       for (const record of events) {
-        const event = isOf(record) ? read(record) : undefined
+        // That a stream was created is between it and its owner.
+        const event = record.version > 0 && isOf(record) ? read(record) : undefined
         if (event !== undefined) yield event
         if (ended.aborted) return
       }

@@ -106,8 +106,11 @@ class PostgresReadModel implements ReadModel<PostgresModel> {
     await generations.within(generation, async (client) => {
       const moved = await generations.ask(client, generation, ...moveOf(change))
       if (moved.length === 0) throw new LaneMoved(lane, from)
+      if (unpark.length > 0) {
+        const done = await generations.ask(client, generation, UNPARK, columnsOf(unpark, ['stream', 'version']))
+        if (done.length < unpark.length) throw new LaneMoved(lane, from)
+      }
       await lend(client, apply)
-      if (unpark.length > 0) await generations.ask(client, generation, UNPARK, columnsOf(unpark, ['stream', 'version']))
       if (park.length > 0) await generations.ask(client, generation, PARK, columnsOf(park.map(toRow), PARKED_COLUMNS))
     })
   }
@@ -179,7 +182,8 @@ interface ParkedRow {
 
 const UNPARK = `
   DELETE FROM penhold_parked p USING unnest($1::text[], $2::bigint[]) AS done (stream, version)
-  WHERE p.stream = done.stream AND p.version = done.version`
+  WHERE p.stream = done.stream AND p.version = done.version
+  RETURNING p.version`
 
 const PARKED_COLUMNS = ['stream', 'version', 'position', 'shard', 'type', 'reason', 'parkedAt'] as const
 

@@ -45,10 +45,11 @@ return 'dropped'
 `
 
 /**
- * KEYS: control, places. ARGV: generation, lane, from, to, how many commands at the beginning do no harm if they are run
- * alone, and the commands: of each the number of its words, and these.
+ * KEYS: control, places, parked. ARGV: generation, lane, from, to, how many commands at the beginning do no harm if they are
+ * run alone, how many parked events are to be unparked, these, and the commands: of each the number of its words, and these.
  *
- * Returns { 'done' }; { 'gone' } where there is no such generation; { 'moved' } where the lane stands elsewhere;
+ * Returns { 'done' }; { 'gone' } where there is no such generation; { 'moved' } where the lane stands elsewhere, or an event
+ * is not parked;
  * { 'refused', message } where Redis refuses to write, or the first command that counts, and nothing was changed;
  * { 'half', message } where it refused a later one. Redis undoes nothing, so the generation is marked: nothing more is
  * written to it, and whoever tries is told.
@@ -60,10 +61,13 @@ local half = redis.call('HGET', KEYS[1], 'half:' .. generation)
 if half then return { 'half', half } end
 local before = redis.call('HGET', KEYS[2], lane)
 if (before or '0:0') ~= from then return { 'moved' } end
+local at, count = 7 + tonumber(ARGV[6]), 0
+for i = 7, at - 1 do
+  if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then return { 'moved' } end
+end
 -- First, as a server that has no room, or does not lead, refuses this like all that follow.
 local moved = redis.pcall('HSET', KEYS[2], lane, to)
 if type(moved) == 'table' and moved.err then return { 'refused', moved.err } end
-local at, count = 6, 0
 while at <= #ARGV do
   local words = tonumber(ARGV[at])
   local reply = redis.pcall(unpack(ARGV, at + 1, at + words))

@@ -77,7 +77,7 @@ const SCRIPTS = {
   penholdBegin: { lua: BEGIN_SCRIPT, numberOfKeys: 1 },
   penholdPromote: { lua: PROMOTE_SCRIPT, numberOfKeys: 1 },
   penholdDrop: { lua: DROP_SCRIPT, numberOfKeys: 1 },
-  penholdCommit: { lua: COMMIT_SCRIPT, numberOfKeys: 2 },
+  penholdCommit: { lua: COMMIT_SCRIPT, numberOfKeys: 3 },
 }
 
 /** What the script says of a commit. */
@@ -150,7 +150,7 @@ class RedisReadModel implements ReadModel<RedisModel> {
   }
 
   async commit(generation: number, change: Change<RedisModel>): Promise<void> {
-    const { lane, from, to, apply } = change
+    const { lane, from, to, unpark, apply } = change
     const writes = new RedisWrites(this.#key(generation, 'model:'))
     try {
       await apply(this.#model(generation, writes))
@@ -161,8 +161,8 @@ class RedisReadModel implements ReadModel<RedisModel> {
     const known = chunks([...writes.keys]).map((keys) => ['sadd', names, ...keys])
     const all = [...known, ...writes.commands, ...this.#parking(generation, change)]
     const commands = all.flatMap((command) => [command.length, ...command])
-    const keys = [this.#control, this.#key(generation, 'places')]
-    const about = [generation, lane, textOf(from), textOf(to), known.length]
+    const keys = [this.#control, this.#key(generation, 'places'), this.#key(generation, 'parked')]
+    const about = [generation, lane, textOf(from), textOf(to), known.length, unpark.length, ...unpark.map(memberOf)]
     const [result, message] = (await this.#script('penholdCommit', [...keys, ...about, ...commands])) as [
       Outcome,
       string,

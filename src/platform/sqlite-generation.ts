@@ -178,10 +178,12 @@ interface ParkedRow extends Omit<ParkedEvent, 'place' | 'parkedAt'>, AllPlace {
 function apply<Model>(writer: Writer<Model>, change: Change<Model>): void {
   const { lane, from, to, park, unpark } = change
   if (!isAt(writer.place.get(lane) as AllPlace | undefined, from)) throw new LaneMoved(lane, from)
+  for (const { stream, version } of unpark) {
+    if (Number(writer.unpark.run(stream, version).changes) === 0) throw new LaneMoved(lane, from)
+  }
   writer.db.exec('SAVEPOINT penhold')
   returned(change.apply(writer.model), 'a handler')
   release(writer.db)
-  for (const { stream, version } of unpark) writer.unpark.run(stream, version)
   for (const { stream, version, place, type, reason, parkedAt } of park) {
     writer.park.run(stream, version, place.position, place.shard, type, reason, parkedAt)
   }

@@ -105,17 +105,17 @@ export class AllReader {
   }
 
   /** What of a stretch is still to be read. */
-  async #rest({ journal, from, to }: Stretch): Promise<Stretch> {
+  async #rest({ journal, from, to, isDurable }: Stretch): Promise<Stretch> {
     const done = this.#done.get(journal)
-    if (done !== undefined) return { journal, from: isBefore(done, to) ? done : to, to }
-    if (this.#after.position === 0) return { journal, from, to }
+    if (done !== undefined) return { journal, from: isBefore(done, to) ? done : to, to, isDurable }
+    if (this.#after.position === 0) return { journal, from, to, isDurable }
     let { segment } = from
     for (; segment < to.segment; segment += 1) {
       const index = await this.#catalog.index(journal, segment, undefined)
       // Another shard may have an event at the same position.
       if (index.positionLast >= this.#after.position) break
     }
-    return { journal, from: { segment, offset: 0 }, to }
+    return { journal, from: { segment, offset: 0 }, to, isDurable }
   }
 
   /** The events of a journal that count, up to a position, but for those that its writer has carried over. */

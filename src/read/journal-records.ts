@@ -11,6 +11,11 @@ export interface Stretch {
   readonly journal: number
   readonly from: Place
   readonly to: Place
+  /**
+   * Somebody has told that all of it is durable. Where heirs have sealed it alone, its last batch may be gone: they have
+   * set the seal behind one that was in doubt where it had nothing of their shard.
+   */
+  readonly isDurable: boolean
 }
 
 /** Records that stand together, and where. */
@@ -24,7 +29,7 @@ export interface Run {
  * missing shows in the shards' `seq`.
  * @throws PenholdError `LogCorrupt` where the stretch ends too early, or a record of it is harmed
  */
-export async function* recordsOf(catalog: Catalog, { journal, from, to }: Stretch): AsyncGenerator<Run> {
+export async function* recordsOf(catalog: Catalog, { journal, from, to, isDurable }: Stretch): AsyncGenerator<Run> {
   for (let { segment } = from; segment <= to.segment; segment += 1) {
     const part = {
       from: segment === from.segment ? from.offset : 0,
@@ -37,7 +42,7 @@ export async function* recordsOf(catalog: Catalog, { journal, from, to }: Stretc
         yield { at: { segment, offset: piece.from }, records }
       } else if (piece.kind !== 'end') {
         yield wholeOf(piece, segmentPath(journal, segment))
-      } else if (segment === to.segment) {
+      } else if (segment === to.segment && isDurable) {
         throw logCorrupt(segmentPath(journal, segment), piece.from, `what was durable up to byte ${to.offset} is gone`)
       }
     }

@@ -53,7 +53,9 @@ export class LogFeeds implements Feeds {
     yield { events: [], place: after }
     const { catalog, frontiers, onLoss } = this.#options
     for await (const { events, place } of allPages({ catalog, frontiers }, { after, isLive: true, signal, onLoss })) {
-      yield { events: events.map((record) => this.#toFeedEvent(record)), place }
+      // Version 0 says that a stream was created, which is between it and its owner.
+      const counting = events.filter(({ version }) => version > 0)
+      yield { events: counting.map((record) => this.#toFeedEvent(record)), place }
     }
   }
 

@@ -133,7 +133,8 @@ class MemoryReadModel<Model> implements ReadModel<Model> {
 
   async #commit(generation: number, { lane, from, to, park, unpark, apply }: Change<Model>): Promise<void> {
     const into = this.#kept.generation(generation)
-    if (!isAt(into.places.get(lane), from)) throw new LaneMoved(lane, from)
+    const isParked = unpark.every(({ stream, version }) => into.parked.get(stream)?.has(version))
+    if (!isParked || !isAt(into.places.get(lane), from)) throw new LaneMoved(lane, from)
     const drafts = [...into.maps].map(([name, map]) => [name, new DraftMap(map)] as const)
     try {
       await apply(Object.fromEntries(drafts) as Model)

@@ -45,7 +45,8 @@ export class ShardReigns {
       const first = reigns.reduce((a, b) => (isBefore(b.from, a.from) ? b : a))
       const to = tos.reduce((a, b) => (isBefore(a, b) ? b : a))
       // An opening stands within its batch, and batches are read whole.
-      stretches.push({ journal, from: { segment: first.from.segment, offset: 0 }, to })
+      const isDurable = ends.has(journal) && to === ends.get(journal)
+      stretches.push({ journal, from: { segment: first.from.segment, offset: 0 }, to, isDurable })
     }
     return stretches
   }

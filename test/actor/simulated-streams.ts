@@ -33,6 +33,8 @@ interface Sent {
   readonly stream: string
   readonly events: readonly NewEvent[]
   readonly expected: ExpectedVersion
+  /** What was acknowledged by then: of the stream, and of the aggregate in it. */
+  readonly known: { readonly stream: number; readonly aggregate: number }
 }
 
 const SHARDS = 2
@@ -47,6 +49,8 @@ export class SimulatedStreams {
   readonly #sent = new Map<number, Sent>()
   /** What replies have told: by stream, or by aggregate in a stream, its version. */
   readonly #believed = new Map<string, number>()
+  /** The same, of what was acknowledged alone. */
+  readonly #acknowledged = new Map<string, number>()
 
   constructor(
     wishes: readonly Wish[],
@@ -145,6 +149,8 @@ export class SimulatedStreams {
     }
     const sent = this.#sent.get(index)!
     const version = actual === 'no-stream' ? 0 : actual
+    const { stream, aggregate: known } = sent.known
+    expect(version, 'a refusal knows what was acknowledged').toBeGreaterThanOrEqual(aggregate ? known : stream)
     if (aggregate === undefined) {
       expect(expected).toBe(sent.expected)
       expect(isMet(sent.expected, version), `append ${index} was refused for a reason`).toBe(false)
@@ -184,9 +190,9 @@ export class SimulatedStreams {
   #learn(index: number, reply: Reply): void {
     const { stream, events } = this.#sent.get(index)!
     if (reply.kind === 'accepted') {
-      this.#believed.set(stream, reply.version)
+      this.#acknowledge(stream, reply.version)
       for (const { aggregate } of events) {
-        if (aggregate !== undefined) this.#believed.set(`${stream} ${aggregate.id}`, aggregate.version)
+        if (aggregate !== undefined) this.#acknowledge(`${stream} ${aggregate.id}`, aggregate.version)
       }
     } else if (reply.kind === 'failed') {
       const { actual, aggregate } = reply.failure.details as {
@@ -196,6 +202,11 @@ export class SimulatedStreams {
       const version = actual === 'no-stream' ? 0 : actual
       this.#believed.set(aggregate === undefined ? stream : `${stream} ${aggregate.id}`, version)
     }
+  }
+
+  #acknowledge(key: string, version: number): void {
+    this.#believed.set(key, version)
+    this.#acknowledged.set(key, Math.max(version, this.#acknowledged.get(key) ?? 0))
   }
 
   #message(index: number): CommandMessage {
@@ -229,7 +240,8 @@ export class SimulatedStreams {
       return { type: `Happened${i}`, aggregate: { type: 'thing', id, version: before + i + 1 } }
     })
     const version = expected === 'believed' ? (this.#believed.get(stream) ?? 0) + wrong : expected
-    return { stream, events: made, expected: version }
+    const [ofStream, ofAggregate] = [stream, `${stream} ${id}`].map((key) => this.#acknowledged.get(key) ?? 0)
+    return { stream, events: made, expected: version, known: { stream: ofStream!, aggregate: ofAggregate! } }
   }
 }
 

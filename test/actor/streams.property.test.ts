@@ -30,7 +30,7 @@ test(
   { timeout: 120_000 },
   async () => {
     const story = fc.record({
-      wishes: fc.array(wish, { minLength: 1, maxLength: 40 }),
+      wishes: fc.array(wish, { minLength: 1, maxLength: 40, size: 'max' }),
       segmentBytes: fc.constantFrom(4096, 65_536),
       chunk: fc.integer({ min: 1, max: 10 }),
       faults: fc.array(fault, { maxLength: 5 }),

@@ -33,6 +33,30 @@ const ids = fc.oneof(
   fc.nat().map((seed) => parseId(deriveId(seed))),
   fc.uint8Array({ minLength: 16, maxLength: 16 }).map(sliceOf),
 )
+/** What goes to streams by name, with some part that is wrong. */
+const storeMessage = fc
+  .record({
+    stream: fc.oneof(streams, fc.constantFrom('ledger/1', 'ledger/2', '$all/1')),
+    of: fc.constantFrom(
+      ['$append', { events: [{ type: 'Noted', data: { a: 1 }, metadata: { b: 2 } }], expected: 'any' }] as const,
+      ['$append', { events: [{ type: 'MoneyDeposited', data: { amount: 1 } }], expected: 0 }] as const,
+      ['$append', { events: [{ type: 'N', aggregate: { type: 'o', id: '1', version: 1 } }] }] as const,
+      ['$append', { events: [], create: { persistence: 'partitioned', metadata: { c: 3 } } }] as const,
+      ['$read', { from: 1, to: 3, at: [1, 1, 48], isBackwards: false, limit: 2 }] as const,
+      ['$read', { from: 0, isBackwards: true, limit: 9, filter: { metadata: { a: { in: [1, 'b'] } } } }] as const,
+      ['$info', {}] as const,
+    ),
+    place: fc.nat({ max: 30 }),
+    part: fc.option(wrong),
+    isFresh: fc.boolean(),
+    commandId: fc.nat(3).map((seed) => parseId(deriveId(seed))),
+  })
+  .map(({ stream, of: [name, payload], place, part, isFresh, commandId }): OutgoingMessage => {
+    const sent = outgoing(part === null ? payload : withWrong(payload, place, part))
+    if (name !== '$append') return { kind: 'query', request: 3, epoch: 0, stream, name, payload: sent }
+    const given = { isFresh, isAgain: !isFresh, commandId, metadata: undefined }
+    return { ...DEFAULTS, ...given, request: 4, stream, name, payload: sent }
+  })
 /** Of its shard's only epoch, of none, or of another. */
 const epoch = fc.oneof(fc.constantFrom(0, 1), edges)
 const command = fc
@@ -54,6 +78,7 @@ const command = fc
   })
 const message: fc.Arbitrary<OutgoingMessage> = fc.oneof(
   command,
+  storeMessage,
   fc.record({ stream: streams, epoch, payload: plain }).map(({ payload, ...given }): OutgoingMessage => {
     return { kind: 'query', request: 1, name: 'balance', ...given, payload: outgoing(payload) }
   }),

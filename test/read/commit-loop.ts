@@ -15,7 +15,7 @@ async function commitForEver<Model>({ store, set }: NumberStore<Model>): Promise
       lane: 'all',
       from,
       to,
-      unpark: [{ stream: 'account/1', version: from.position }],
+      unpark: from.position === 0 ? [] : [{ stream: 'account/1', version: from.position }],
       park: [{ stream: 'account/1', version: position, place: to, type: 'Opened', reason: '', parkedAt: 0 }],
       apply(numbers) {
         return all(Array.from({ length: 50 }, (_, i) => set(numbers, `n${i}`, position)))

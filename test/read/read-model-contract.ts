@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BEGINNING } from '../../src/read/all.ts'
-import type { Change, ParkedEvent, ReadModel } from '../../src/read/read-model.ts'
+import { LaneMoved, type Change, type ParkedEvent, type ReadModel } from '../../src/read/read-model.ts'
 import { all, type NumberStore } from './number-stores.ts'
 
 /** A store as the contract uses it. */
@@ -252,10 +252,21 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       expect(await one.parked(1, { limit: 1 })).toEqual([third])
     })
 
-    test('what is unparked is gone, alone; and what is not parked can be unparked', async () => {
+    test('what is unparked is gone, alone; where it is not parked any more nothing is changed', async () => {
       const events = [1, 2, 3].map((version) => parkedEvent('account/1', version))
       await one.commit(1, change({ park: [...events, parkedEvent('account/2', 2)] }))
-      await one.commit(1, change({ unpark: [events[1]!, parkedEvent('account/3', 1)] }))
+      await one.commit(1, change({ unpark: [events[1]!] }))
+      for (const missing of [events[1]!, parkedEvent('account/3', 1)]) {
+        const late = change({
+          to: at(5),
+          sets: ['a', 7],
+          unpark: [events[0]!, missing],
+          park: [parkedEvent('account/9', 1)],
+        })
+        await expect(one.commit(1, late)).rejects.toThrow(LaneMoved)
+      }
+      expect(await valueOf('a')).toBeUndefined()
+      expect(await one.places(1)).not.toEqual(new Map([['all', at(5)]]))
       expect(await parked()).toEqual(['account/1 1', 'account/1 3', 'account/2 2'])
       await one.commit(1, change({ unpark: [events[0]!, events[2]!] }))
       expect(await one.parkedStreams(1)).toEqual(new Set(['account/2']))
