@@ -6,8 +6,22 @@ import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/record
 import type { LogRecord } from '../log/record.ts'
 import type { Slice } from '../log/slice.ts'
 
-/** Decodes its events when they are asked for, because most callers never look at them. */
-export class AcceptedReply {
+/** What an accepted reply says. */
+export interface AcceptedReply {
+  readonly version: number
+  readonly position: number
+  readonly events: readonly RecordedEvent[]
+}
+
+/** The reply as its caller sees it. Its events are decoded when they are asked for: most callers never look at them. */
+export function acceptedReply(
+  reply: Reply & { readonly kind: 'accepted' },
+  decode: (record: LogRecord) => RecordedEvent,
+): AcceptedReply {
+  return new LazyReply(reply, decode)
+}
+
+class LazyReply implements AcceptedReply {
   readonly version: number
   readonly position: number
   readonly #records: Slice

@@ -22,7 +22,7 @@ import { isId, parseId, type IdSource } from '../log/identity.ts'
 import type { RecordedEvent } from '../log/recorded-event.ts'
 import type { Slice } from '../log/slice.ts'
 import { idProblem, streamName } from '../log/stream.ts'
-import { AcceptedReply, decodeEvent } from './accepted-reply.ts'
+import { acceptedReply, decodeEvent } from './accepted-reply.ts'
 import { checkOptions, QUERY_OPTIONS } from './options.ts'
 import { badPayload } from './error.ts'
 import { ENTRY_BYTES_MAX } from './link.ts'
@@ -266,8 +266,7 @@ class AggregateRef {
   #settle(name: string, reply: Reply, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
     const error = this.#errorOf(name, reply)
     if (error !== undefined) reject(error)
-    else if (reply.kind === 'accepted')
-      resolve(new AcceptedReply(reply, (record) => decodeEvent(record, this.#aggregate)))
+    else if (reply.kind === 'accepted') resolve(acceptedReply(reply, (record) => decodeEvent(record, this.#aggregate)))
     else resolve(reply.kind === 'answered' ? reply.value : undefined)
   }
 

@@ -20,7 +20,7 @@ import {
 import { badAddress, fromFailure, tooLarge } from '../actor/error.ts'
 import type { Reply } from '../actor/message.ts'
 import { decodePage, encodePageRequest, type Mark, type Page, type PageRequest } from '../actor/page.ts'
-import { AcceptedReply } from '../cluster/accepted-reply.ts'
+import { acceptedReply } from '../cluster/accepted-reply.ts'
 import { badPayload, notSupported } from '../cluster/error.ts'
 import { checkOptions, QUERY_OPTIONS } from '../cluster/options.ts'
 import type { RefHost } from '../cluster/ref.ts'
@@ -202,7 +202,7 @@ export class EventStore {
     const reply = await this.#send(message, options)
     if (reply.kind !== 'accepted') throw notSupported(name)
     const aggregate = this.#aggregates.get(streamType(name))
-    return new AcceptedReply(reply, (record) => toStoredEvent(record, aggregate))
+    return acceptedReply(reply, (record) => toStoredEvent(record, aggregate))
   }
 
   /** Of what is appended, and not of what is expected: an append that is tried again may expect something else. */
