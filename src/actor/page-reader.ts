@@ -82,6 +82,8 @@ class ForwardWalk {
   readonly #bounds: PageBounds
   readonly #isWanted: (record: LogRecord) => boolean
   readonly #marks: Mark[] = []
+  /** From here on no page that begins with the first version has anything. */
+  readonly #outOfReach: number
   #chunk: Chunk | undefined
   #chunkMark: Mark | undefined
   #isCut = false
@@ -91,6 +93,7 @@ class ForwardWalk {
     // Where everything is wanted a page has no more versions than events.
     const versions = request.filter === undefined ? Math.min(bounds.versions, bounds.events) : bounds.versions
     this.#bounds = { ...bounds, versions }
+    this.#outOfReach = Math.max(1, request.from) + versions
     this.#isWanted = compileFilter(request.filter)
   }
 
@@ -102,7 +105,7 @@ class ForwardWalk {
       this.#chunkMark = { version, address }
     }
     this.#chunk.pass()
-    if (this.#isWanted(record)) this.#chunk.add(record, version < this.#request.from + this.#bounds.versions)
+    if (this.#isWanted(record)) this.#chunk.add(record, version < this.#outOfReach)
     return version > this.#request.from
   }
 

@@ -1,0 +1,35 @@
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { temporaryFolder } from './temporary.ts'
+
+const page = fs.readFileSync(join(import.meta.dirname, '../docs/projections.md'), 'utf8')
+const penhold = new URL('../src/index.ts', import.meta.url).href
+
+function example(name: string): string {
+  const [, code] = new RegExp(`^\`\`\`ts\n// ${name.replace('.', '\\.')}\n(.*?)^\`\`\``, 'ms').exec(page)!
+  return code!.replaceAll("'penhold'", `'${penhold}'`)
+}
+
+test('docs/projections.md: its projection has what a reply named, and is rebuilt', () => {
+  const folder = temporaryFolder()
+  const files = {
+    'account.ts': `import { defineAggregate } from '${penhold}'
+      export const Account = defineAggregate({
+        type: 'account',
+        initialState: () => 0,
+        events: { Deposited: (balance, { euros }) => balance + euros },
+        commands: { deposit: (_balance, order, { emit }) => emit.Deposited(order) },
+      })`,
+    'cluster.config.ts': `import { defineCluster } from '${penhold}'
+      import { Account } from './account.ts'
+      import { Balances } from './projections.ts'
+      export default defineCluster({ name: 'bank', aggregates: [Account], projections: [Balances], dataDir: 'data', workers: 2 })`,
+    'projections.ts': example('projections.ts'),
+    'main.ts': example('main.ts'),
+  }
+  for (const [name, code] of Object.entries(files)) fs.writeFileSync(join(folder, name), code)
+  const said = execFileSync(process.execPath, [join(folder, 'main.ts')], { encoding: 'utf8', cwd: folder })
+  expect(said.trim().split('\n')).toEqual(["{ stream: 'account/ben', euros: 7 }", '2'])
+})
