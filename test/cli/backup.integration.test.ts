@@ -101,8 +101,8 @@ test(
       expect(sum).toBeLessThanOrEqual(ACCOUNTS * 1_000_000)
       expect(sum).toBeGreaterThanOrEqual(ACCOUNTS * 1_000_000 - ACCOUNTS)
       expect(money.done.slice(0, before).every((one) => one.position <= position)).toBe(true)
-      // Commands that are in there have no second effect, whoever sends them once more.
-      for (const { number } of money.done.slice(0, Math.min(before, 20))) {
+      // The last commands that are in there have no second effect, whoever sends them once more.
+      for (const { number } of money.done.slice(Math.max(0, before - 20), before)) {
         const lane = number % ACCOUNTS
         const options = { commandId: deriveId('take', number) }
         await again.ref(Account, `a${lane}`).ask('withdraw', { amount: 1 }, options)
