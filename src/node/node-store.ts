@@ -79,12 +79,12 @@ export class RunningNodeStore extends EventStore implements NodeStore {
 
   constructor(host: RefHost, options: NodeStoreOptions) {
     super(host, options.aggregates)
-    const { storage, clock, identity, aggregates, workers } = options
+    const { storage, clock, identity, aggregates, workers, onWarning } = options
     const { shards, clusterId } = identity
     this.#options = options
     this.#aggregates = new Map(aggregates.map((aggregate) => [aggregate.type, aggregate]))
     this.#catalog = new Catalog({ storage, clock, cluster: hash64(clusterId, 0), shards })
-    this.#frontiers = new Frontiers({ catalog: this.#catalog, clock, shards, workers })
+    this.#frontiers = new Frontiers({ catalog: this.#catalog, clock, shards, workers, onWarning })
   }
 
   readAll(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
@@ -104,6 +104,7 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     return new LogFeeds({
       catalog: this.#catalog,
       frontiers: this.#frontiers,
+      clock: this.#options.clock,
       decode: (record) => this.#decode(record),
       onLoss: (loss) => this.#tellOfLoss('a projection', loss),
     })

@@ -17,12 +17,16 @@ export interface FrontiersOptions {
   readonly shards: number
   /** The workers that there are now, of all nodes. A worker that is replaced is another one. */
   readonly workers: () => readonly TailSource[]
+  /** Something an operator should know: for whom readers wait. */
+  readonly onWarning: (message: string) => void
 }
 
 /** A worker is asked again after so long, be there news or not. */
 const POLL_MS = 500
 /** One that cannot answer is asked again after so long. */
 const RETRY_MS = 50
+/** Shards that nobody serves for so long are told of: a take-over has long been done by then. */
+const AWAITED_MS = 10_000
 
 interface Known {
   tail: Tail | undefined
@@ -40,6 +44,9 @@ export class Frontiers {
   readonly #known = new Map<TailSource, Known>()
   /** By shard, the newest epoch that was read. */
   readonly #reigns = new Map<number, readonly Reign[]>()
+  /** Since when some shard has had no owner, on the monotonic clock, and whether that was told. */
+  #awaitedSince: number | undefined
+  #isTold = false
 
   constructor(options: FrontiersOptions) {
     this.#options = options
@@ -52,6 +59,7 @@ export class Frontiers {
   async beyond(position: number, signal: AbortSignal): Promise<Frontier | undefined> {
     while (!signal.aborted) {
       const owners = this.#owners()
+      this.#noteAwaited(owners)
       const promised = [...owners.values()].map(({ tail }) => tail.position)
       const furthest = Math.max(0, ...promised)
       if (owners.size < this.#options.shards || furthest <= position) await this.#news(signal)
@@ -70,11 +78,31 @@ export class Frontiers {
     while (!signal.aborted) {
       this.#meet()
       await Promise.all([...this.#known.keys()].map((source) => this.#poll(source, undefined, 0)))
-      const owners = [...this.#owners().values()]
-      if (owners.length === this.#options.shards) return Math.max(0, ...owners.map(({ tail }) => tail.position))
+      const owners = this.#owners()
+      this.#noteAwaited(owners)
+      const positions = [...owners.values()].map(({ tail }) => tail.position)
+      if (owners.size === this.#options.shards) return Math.max(0, ...positions)
       await this.#news(signal)
     }
     return undefined
+  }
+
+  #noteAwaited(owners: ReadonlyMap<number, Owner>): void {
+    const { shards, clock, onWarning } = this.#options
+    const now = clock.monotonic()
+    if (owners.size === shards) {
+      this.#awaitedSince = undefined
+      this.#isTold = false
+      return
+    }
+    this.#awaitedSince ??= now
+    if (this.#isTold || now - this.#awaitedSince < AWAITED_MS) return
+    this.#isTold = true
+    const awaited = Array.from({ length: shards }, (_, shard) => shard).filter((shard) => !owners.has(shard))
+    const some = `${awaited.slice(0, 10).join(', ')}${awaited.length > 10 ? ' …' : ''}`
+    onWarning(
+      `whoever reads everything, and each projection, waits for ${awaited.length} of ${shards} shards, which nobody serves: ${some}. 'penhold status' and 'penhold verify' say why.`,
+    )
   }
 
   /** Asks those that have not promised as much. */

@@ -1,5 +1,6 @@
 /** What projections read: `$all`, from the log of a running cluster. */
 import type { Catalog } from '../log/catalog.ts'
+import type { Clock } from '../log/clock.ts'
 import { logCorrupt } from '../log/error.ts'
 import type { LogRecord } from '../log/record.ts'
 import { toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
@@ -14,10 +15,12 @@ export interface LogFeedsOptions {
   readonly frontiers: Frontiers
   /** Brings an event to today's shape. */
   readonly decode: (record: LogRecord) => RecordedEvent
+  readonly clock: Clock
   readonly onLoss: (loss: AcceptedLoss) => void
 }
 
 const ALL = 'all'
+const ANSWER_MS = 1_000
 
 export class LogFeeds implements Feeds {
   readonly lanes: readonly string[] = [ALL]
@@ -33,20 +36,31 @@ export class LogFeeds implements Feeds {
       // The reader asserts by itself that no event is missing, and knows which were accepted as lost.
       isWhole: false,
       pages: (after, signal) => this.#pages(after, signal),
-      head: async () => (await frontiers.head(new AbortController().signal)) ?? 0,
+      head: () => this.#inTime((signal) => frontiers.head(signal)),
     }
   }
 
   async event({ place }: { readonly place: AllPlace }): Promise<FeedEvent> {
     const { catalog, frontiers, onLoss } = this.#options
     const { position, shard } = place
-    const frontier = await frontiers.beyond(position - 1, new AbortController().signal)
+    const frontier = await this.#inTime((signal) => frontiers.beyond(position - 1, signal))
     const reader = new AllReader(catalog, { after: { position, shard: shard - 1 }, onLoss })
-    for await (const [event] of reader.advance(frontier!)) {
+    for await (const [event] of reader.advance(frontier)) {
       if (event?.position === position && event.shard === shard) return this.#toFeedEvent(event)
       break
     }
     throw logCorrupt(journalPath(0), 0, `the event at position ${position} of shard ${shard} is not in the log`)
+  }
+
+  /** While a shard has no owner there is no answer. */
+  async #inTime<Answer>(ask: (signal: AbortSignal) => Promise<Answer | undefined>): Promise<Answer> {
+    const stop = new AbortController()
+    const cancel = this.#options.clock.after(ANSWER_MS, () => stop.abort())
+    const answer = await ask(stop.signal)
+    cancel()
+    if (answer === undefined)
+      throw new Error(`the log's end is not known within ${ANSWER_MS} ms: some shard has no owner`)
+    return answer
   }
 
   async *#pages(after: AllPlace, signal: AbortSignal): AsyncGenerator<Page> {

@@ -20,7 +20,7 @@ async function readAll(disk: SimulatedDisk, { worker }: Harness, losses: Accepte
     nextTail: worker.tails.next.bind(worker.tails),
     tailAbove: worker.tails.above.bind(worker.tails),
   }
-  const frontiers = new Frontiers({ catalog, clock, shards: 2, workers: () => [source] })
+  const frontiers = new Frontiers({ catalog, clock, shards: 2, workers: () => [source], onWarning: () => undefined })
   const events: string[] = []
   const options = { after: { position: 0, shard: 0 }, isLive: false, signal: new AbortController().signal }
   for await (const page of allPages({ catalog, frontiers }, { ...options, onLoss: (loss) => losses.push(loss) })) {
