@@ -15,7 +15,7 @@ const FORGOTTEN_LEASES = 2
 
 export const drain: Command = {
   summary: 'hands the shards of a node to the others',
-  help: `Tells a node to hand its shards to the other nodes, a few at a time, and waits until it has none. Callers see no error.
+  help: `Tells a node to hand its shards to the other nodes, one at a time, and waits until it has none. Callers see no error.
 The node goes on running without shards, until it is stopped (penhold start does the same by itself on SIGTERM); started
 anew it takes shards again.
 

@@ -51,6 +51,8 @@ export class Ownership {
   readonly #served = new Map<number, ServedShard>()
   readonly #arriving = new Map<number, Arrival>()
   readonly #departures: Departures
+  /** The ring that was computed last, and of what. */
+  #lastRing: { readonly view: View; readonly about: string; readonly owners: readonly string[] | undefined } | undefined
   /** Given up, and the store has not said yet that it knows. */
   #released: readonly Release[] = []
   #wanted: readonly HandedShard[] = []
@@ -417,10 +419,16 @@ export class Ownership {
   }
 
   /** The owner that each shard should have; undefined where nobody wants any. */
-  #ring({ members, leases }: View): readonly string[] | undefined {
+  #ring(view: View): readonly string[] | undefined {
+    const { members, leases } = view
     const self = this.#member(members)
-    const known = members.map((member) => (member.id === self.id ? self : member))
-    return assign(known, leases, this.#options.cluster.shards)
+    // Each shard that arrives somewhere lets the next one leave, and with thousands of shards a ring takes its time.
+    const about = JSON.stringify(self)
+    if (this.#lastRing?.view !== view || this.#lastRing.about !== about) {
+      const known = members.map((member) => (member.id === self.id ? self : member))
+      this.#lastRing = { view, about, owners: assign(known, leases, this.#options.cluster.shards) }
+    }
+    return this.#lastRing.owners
   }
 
   #hasHeirs(): boolean {

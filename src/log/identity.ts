@@ -100,10 +100,9 @@ export function isIdAt(bytes: Uint8Array, start: number): boolean {
 }
 
 const HEX_DIGITS: Uint8Array = Buffer.from('0123456789abcdef')
-
 /** Behind so many bytes of an id there is a dash in its text. */
 const DASHES: readonly boolean[] = Array.from({ length: ID_BYTES }, (_, i) => i === 3 || i === 5 || i === 7 || i === 9)
-const text: Buffer = Buffer.alloc(36, '-')
+const formatted: Buffer = Buffer.alloc(36, '-')
 
 /**
  * The id in text; `start` is where its 16 bytes begin. Each event that is read has two: so that it costs a sixth of what
@@ -113,11 +112,11 @@ export function formatId({ bytes, start }: Pick<Slice, 'bytes' | 'start'>): stri
   let at = 0
   for (let i = 0; i < ID_BYTES; i += 1) {
     const byte = bytes[start + i]!
-    text[at] = HEX_DIGITS[byte >>> 4]!
-    text[at + 1] = HEX_DIGITS[byte & 15]!
+    formatted[at] = HEX_DIGITS[byte >>> 4]!
+    formatted[at + 1] = HEX_DIGITS[byte & 15]!
     at += DASHES[i] === true ? 3 : 2
   }
-  return text.toString('latin1')
+  return formatted.toString('latin1')
 }
 
 export function parseId(text: string): Slice {

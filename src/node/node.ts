@@ -112,6 +112,8 @@ function systemPorts(
   { storage, onClosed }: { readonly storage: FileStorage; readonly onClosed: () => Promise<void> },
 ): NodePorts {
   const ports = { clock: systemClock, random: systemRandom }
+  // Those that start with the node: callers wait for each that replaces another.
+  let rehearsals = config.redis !== undefined && config.workers !== 'inline' ? config.workers : 0
   return {
     ...ports,
     storage,
@@ -121,7 +123,7 @@ function systemPorts(
       await checkIdentity(storage, config, clusterId)
       const worker =
         url !== undefined && config.workers !== 'inline'
-          ? await startThreaded({ configUrl: url, overrides, clusterId, shards }, events)
+          ? await startThreaded({ configUrl: url, overrides, clusterId, shards, rehearses: rehearsals-- > 0 }, events)
           : await startInline({ ...ports, storage, config, clusterId, shards }, events)
       try {
         await checkIdentity(storage, config, clusterId)

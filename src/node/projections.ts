@@ -32,8 +32,8 @@ export interface ProjectionRef<Model> {
   rebuild(): Promise<number>
   resumeRebuild(): Promise<number>
   abortRebuild(): Promise<void>
-  /** Resolves once no rebuild runs any more: to whether what was rebuilt is live. */
-  rebuilt(): Promise<boolean>
+  /** Resolves once this generation, or the one under way, is not rebuilt any more: to whether it is live. */
+  rebuilt(generation?: number): Promise<boolean>
   /** Lets a rebuilt generation that has parked events go live. */
   promote(): Promise<void>
   /** Queries see the generation before the live one again. */
@@ -106,7 +106,7 @@ export class Projections {
     this.#isClosed = true
     this.#stopLooking()
     for (const { opened } of this.#charges) opened.reject(nodeClosed('none'))
-    await Promise.all(this.#charges.map(({ running }) => running?.close()))
+    await Promise.all(this.#charges.map(async ({ running }) => running?.close()))
   }
 
   async #open(charge: Charge): Promise<void> {
@@ -152,7 +152,7 @@ function refTo<Model>(opened: Promise<RunningProjection<Model>>): ProjectionRef<
     rebuild: async () => (await opened).rebuild(),
     resumeRebuild: async () => (await opened).resumeRebuild(),
     abortRebuild: async () => (await opened).abortRebuild(),
-    rebuilt: async () => (await opened).rebuilt(),
+    rebuilt: async (generation) => (await opened).rebuilt(generation),
     promote: async () => (await opened).promote(),
     rollBack: async () => (await opened).rollBack(),
     parked: async (options) => (await opened).parked(options),

@@ -33,39 +33,49 @@ const Extra = defineAggregate({
   commands: { speak: (_lines, _payload: undefined, { emit }) => emit.Spoke(undefined) },
 })
 
-/** Plays on the system's folder for temporary files, and leaves nothing there. Fails where that cannot be written to. */
-export async function rehearse(): Promise<void> {
+/**
+ * Plays on the system's folder for temporary files, and leaves nothing there. Resolves to how many shards have come to an
+ * owner; fails where nothing can be written there.
+ */
+export async function rehearse(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'penhold-rehearsal-'))
   try {
-    await play(folder)
+    return await play(folder)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-async function play(folder: string): Promise<void> {
+async function play(folder: string): Promise<number> {
+  let taken = 0
   const storage = new FileStorage(folder, { ...blocking, dataSync: nothing, fullSync: nothing })
   const sizes = { shards: SHARDS, segmentBytes: 64 * 1024, workers: 'inline' } as const
   const config = defineCluster({ name: 'rehearsal', aggregates: [Extra], dataDir: folder, ...sizes })
   const callers = new Callers(config)
   const shards = Array.from({ length: SHARDS }, (_, shard) => shard)
-  let before: WorkerHost | undefined
+  const hosts: WorkerHost[] = []
   try {
     for (let owner = 0; owner < OWNERS; owner += 1) {
+      const before = hosts.at(-1)
       const next = await callers.host(storage, owner)
+      hosts.push(next)
       for (let from = 0; from < SHARDS; from += SHARDS_AT_ONCE) {
         const moving = shards.slice(from, from + SHARDS_AT_ONCE)
         await before?.prepareRelease()
         await before?.release(moving, COMMANDS_MS)
-        for (const { shard, epoch } of await next.takeOver(moving)) callers.router.assign(shard, String(owner), epoch)
+        for (const { shard, epoch } of await next.takeOver(moving)) {
+          callers.router.assign(shard, String(owner), epoch)
+          taken += 1
+        }
       }
       await callers.speak()
       await before?.close()
-      before = next
     }
+    return taken
   } finally {
     callers.router.close()
-    await before?.close()
+    // Those before the last are closed; where something has failed this may be none.
+    await Promise.allSettled(hosts.map((host) => host.close()))
   }
 }
 

@@ -16,6 +16,7 @@ import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import { StreamPlacement } from '../log/stream.ts'
+import type { TailSource } from '../log/tail.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
 import { RunningNodeStore, type NodeStore } from './node-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
@@ -136,19 +137,12 @@ export class RunningNode implements Node, RefHost {
     const cluster = this.#cluster
     const ownerOf = (worker: number): string => cluster?.ownerOf(worker) ?? `worker-${worker}`
     this.#shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
-    this.store = new RunningNodeStore(this, {
-      storage: ports.storage,
-      clock,
-      identity,
-      aggregates: config.aggregates,
-      onWarning,
-      workers: () => [
-        ...this.#supervisor.handles.filter((handle) => handle !== undefined),
-        ...(this.#cluster?.tails ?? []),
-      ],
-    })
+    const { storage } = ports
+    const { aggregates, projections } = config
+    const storeOptions = { storage, clock, identity, aggregates, onWarning, workers: () => this.#tails }
+    this.store = new RunningNodeStore(this, storeOptions)
     this.#projections = new Projections({
-      projections: config.projections,
+      projections,
       feeds: this.store.feeds(),
       clock,
       onWarning,
@@ -165,6 +159,12 @@ export class RunningNode implements Node, RefHost {
       onLost: (worker, lost) => cluster?.lost(worker, lost),
       start: (worker, events) => ports.startWorker(this.#shardsOfWorker(worker), events),
     })
+  }
+
+  /** All workers, as readers ask them. */
+  get #tails(): readonly TailSource[] {
+    const own = this.#supervisor.handles.filter((handle) => handle !== undefined)
+    return [...own, ...(this.#cluster?.tails ?? [])]
   }
 
   /** Alone it owns everything: each worker has its shards, for good. */

@@ -86,6 +86,8 @@ export interface ThreadedOptions {
   readonly overrides: Overrides
   readonly clusterId: string
   readonly shards: readonly number[]
+  /** It plays a hand-over through before it serves (rehearsal.ts). */
+  readonly rehearses: boolean
 }
 
 /** Starts a worker on a thread; resolves when it serves. */

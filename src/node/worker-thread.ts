@@ -19,17 +19,19 @@ export interface ThreadData {
   readonly clusterId: string
   readonly shards: readonly number[]
   readonly progress: SharedArrayBuffer
+  /** Whether shards may come to it from others: not where callers wait for a worker that it replaces. */
+  readonly rehearses: boolean
 }
 
 async function run(): Promise<void> {
   const thread = insideThread<ThreadData>()
-  const { configUrl, overrides, clusterId, shards, progress } = thread.data
+  const { configUrl, overrides, clusterId, shards, progress, rehearses } = thread.data
   const say = (message: FromWorker): void => thread.post(message)
   const warn = (message: string): void => say({ kind: 'warning', message })
   const closed = (): void => (say({ kind: 'closed' }), thread.close())
   try {
     const config = await loadConfig(new URL(configUrl), overrides)
-    if (config.redis !== undefined) {
+    if (rehearses) {
       await rehearse().catch((error: unknown) => {
         warn(
           `the first shards that come to this worker will keep their callers waiting, as it could not rehearse that: ${String(error)}`,

@@ -1,5 +1,6 @@
 /** Places in the order of `$all`: how they compare, and as text, `<position>.<shard>`, for those who keep them. */
 import { POSITION_MAX } from '../log/position.ts'
+import { describe } from '../aggregate/error.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { badPlace } from './error.ts'
 
@@ -26,7 +27,7 @@ export function parsePlace(text: unknown): AllPlace {
   const parts = typeof text === 'string' ? /^(\d{1,16})\.(\d{1,5})$/.exec(text) : null
   const [position, shard] = [Number(parts?.[1]), Number(parts?.[2])]
   if (parts === null || position > POSITION_MAX || shard > SHARD_LAST) {
-    throw badPlace(`${JSON.stringify(text) ?? String(text)} is no place in the log`)
+    throw badPlace(`${describe(text)} is no place in the log`)
   }
   return { position, shard }
 }

@@ -194,9 +194,8 @@ export class RunningProjection<Model> {
     })
   }
 
-  /** Resolves once no rebuild runs here any more: to whether what was rebuilt is live. */
-  async rebuilt(): Promise<boolean> {
-    const generation = this.#rebuild?.generation
+  /** Resolves once this generation, or the one under way, is not rebuilt here any more: to whether it is live. */
+  async rebuilt(generation: number | undefined = this.#rebuild?.generation): Promise<boolean> {
     while (this.#rebuild !== undefined && this.#rebuild.generation === generation && !this.#isClosed) {
       await this.#changes.rung()
     }

@@ -17,6 +17,7 @@ function start() {
     clusterId: 'links',
     shards: [0, 1, 2, 3],
     progress: createProgressMemory(),
+    rehearses: false,
   }
   const said = { onMessage: (message: unknown) => heard(message as FromWorker), onEnd: () => undefined }
   const thread = startThread('worker-thread', data, said)

@@ -47,7 +47,7 @@ test('a frontier reaches as far as all owners have promised, and those that are 
   const frontier = await frontiers.beyond(0, signal)
   expect(asked).toEqual([[1, 500]])
   expect(frontier?.position).toBe(500)
-  expect([...frontier!.reigns.keys()].toSorted()).toEqual([0, 1])
+  expect(new Set(frontier!.reigns.keys())).toEqual(new Set([0, 1]))
   expect(frontier!.ends.get(logs[0]!.journal)).toEqual(logs[0]!.head.end)
 })
 
