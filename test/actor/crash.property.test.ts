@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Fault, Step } from '../../src/testing/simulated-storage.ts'
+import { diskFault, parameters, strikeAt } from './disk-faults.ts'
 import { checkBank } from './bank-check.ts'
 import { SimulatedBank, type BankCommand } from './simulated-bank.ts'
 
@@ -13,20 +13,6 @@ const options = fc.record({
   snapshotEvery: fc.constantFrom<number | false>(1, 3, false),
   segmentBytes: fc.constantFrom(1024, 4096, 65_536),
 })
-const fault = fc.record({
-  at: fc.integer({ min: 1, max: 120 }),
-  kind: fc.constantFrom<Fault>('die-before', 'die-after', 'fail', 'full'),
-  losesPower: fc.boolean(),
-})
-const parameters = {
-  numRuns: Number(process.env['PENHOLD_RUNS'] ?? 150),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
-}
-
-function strikeAt(at: number, kind: Fault): (step: Step) => Fault {
-  return ({ number }) => (number === at ? kind : 'none')
-}
-
 test(
   'what was acknowledged survives crashes, failing disks and power loss at any step',
   { timeout: 120_000 },
@@ -35,7 +21,7 @@ test(
       commands: fc.array(command, { minLength: 1, maxLength: 40 }),
       options,
       chunk: fc.integer({ min: 1, max: 10 }),
-      faults: fc.array(fault, { maxLength: 5 }),
+      faults: fc.array(diskFault, { maxLength: 5 }),
       seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
     })
     await fc.assert(

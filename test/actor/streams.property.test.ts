@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Fault, Step } from '../../src/testing/simulated-storage.ts'
+import { diskFault, parameters, strikeAt } from './disk-faults.ts'
 import { SimulatedStreams, type Wish } from './simulated-streams.ts'
 
 const wish: fc.Arbitrary<Wish> = fc.record({
@@ -11,20 +11,6 @@ const wish: fc.Arbitrary<Wish> = fc.record({
   wrong: fc.constantFrom(0, 0, 0, 1),
   aggregate: fc.integer({ min: 1, max: 2 }),
 })
-const fault = fc.record({
-  at: fc.integer({ min: 1, max: 120 }),
-  kind: fc.constantFrom<Fault>('die-before', 'die-after', 'fail', 'full'),
-  losesPower: fc.boolean(),
-})
-const parameters = {
-  numRuns: Number(process.env['PENHOLD_RUNS'] ?? 150),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
-}
-
-function strikeAt(at: number, kind: Fault): (step: Step) => Fault {
-  return ({ number }) => (number === at ? kind : 'none')
-}
-
 test(
   'appends find the versions that they expect, once each, through crashes and power loss at any step (I2, I4, I5)',
   { timeout: 120_000 },
@@ -33,7 +19,7 @@ test(
       wishes: fc.array(wish, { minLength: 1, maxLength: 40, size: 'max' }),
       segmentBytes: fc.constantFrom(4096, 65_536),
       chunk: fc.integer({ min: 1, max: 10 }),
-      faults: fc.array(fault, { maxLength: 5 }),
+      faults: fc.array(diskFault, { maxLength: 5 }),
       seed: fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })),
     })
     const sum = { accepted: 0, refused: 0 }
