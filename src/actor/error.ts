@@ -17,6 +17,14 @@ export function handlerFailed(what: string, cause: unknown): PenholdError {
   )
 }
 
+export function quarantined(stream: string, forMs: number): PenholdError {
+  return new PenholdError(
+    'HandlerStuck',
+    `${stream} is left alone for another ${Math.ceil(forMs)} ms, because a handler of it held its worker's thread`,
+    { outcome: 'none', retryable: true, details: { stream } },
+  )
+}
+
 export function mailboxFull(stream: string, mailboxMax: number): PenholdError {
   return new PenholdError(
     'MailboxFull',

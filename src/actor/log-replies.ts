@@ -38,7 +38,7 @@ export class LogReplies {
       const { aggregate } = actor.kind
       if (aggregate === undefined) throw unknownAggregate(streamType(message.stream))
       const tail = await readPast(log, actor.stream, { aggregate, at: message.at })
-      const enter = (): void => progress.enter(sender, message.request)
+      const enter = (): void => progress.enter(sender, message)
       enter()
       try {
         const { state } = fold(aggregate, actor.stream, tail, enter)

@@ -84,6 +84,6 @@ export class Recovering {
   /** Recovery runs users' evolve functions: what is stuck there is stuck for the first who waits. */
   #enterFor(actor: Actor): void {
     const [first] = actor.mailbox
-    if (first !== undefined) this.#options.progress.enter(first.sender, first.message.request)
+    if (first !== undefined) this.#options.progress.enter(first.sender, first.message)
   }
 }

@@ -28,6 +28,7 @@ import { LogReplies } from './log-replies.ts'
 import type { CommandMessage, Message, Reply, Sender } from './message.ts'
 import { Passivation } from './passivation.ts'
 import type { Progress } from './progress.ts'
+import { Quarantine, type Quarantined } from './quarantine.ts'
 import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
 import { Recovering } from './recovering.ts'
@@ -43,6 +44,8 @@ export interface WorkerOptions {
   readonly limits: ActorLimits
   /** Told before and after users' code runs, so that a watchdog can say what a stuck thread is at. */
   readonly progress: Progress
+  /** Aggregates that are left alone, because handlers of theirs held the thread of a worker before. */
+  readonly quarantined: readonly Quarantined[]
   /** Something an operator should know and nobody else is told. */
   readonly onWarning: (message: string) => void
   /** Shards were claimed by somebody else. */
@@ -62,6 +65,7 @@ export class Worker {
   readonly #actors = new ActiveActors()
   readonly #committer: Committer
   readonly #passivation: Passivation
+  readonly #quarantine: Quarantine
   readonly #recovering: Recovering
   readonly #logReplies: LogReplies
   /** Shards that come and leave while the worker lives. */
@@ -85,6 +89,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options
     this.#log = options.log
+    this.#quarantine = new Quarantine(options.clock, options.quarantined)
     const { log, onWarning } = options
     const ids = new IdSource(options.clock, options.random)
     this.#recorder = new Recorder({ log, ids, commandBytesMax: options.limits.commandBytesMax, onWarning })
@@ -251,7 +256,7 @@ export class Worker {
       this.#recovering.recoverWindow(actor)
       return
     }
-    this.#options.progress.enter(sender, message.request)
+    this.#options.progress.enter(sender, message)
     let reply: Reply | undefined
     try {
       reply =
@@ -340,6 +345,8 @@ export class Worker {
     if (refusal !== undefined) return errors.failed(refusal)
     const epoch = this.#log.epochOf(shard)
     if (epoch === 0 || this.moves.isLeaving(shard)) return { kind: 'elsewhere', shard }
+    const aloneMs = this.#quarantine.remainingMs(name)
+    if (aloneMs > 0) return errors.failed(errors.quarantined(name, aloneMs))
     if (!this.#actors.makeRoomFor(stream)) {
       return errors.failed(errors.shardUnavailable(shard, 'a stream with the same hash is busy'))
     }

@@ -66,14 +66,6 @@ export function handlerSuspected(stream: string, name: string, threads: number):
   )
 }
 
-export function quarantined(stream: string, forMs: number): PenholdError {
-  return new PenholdError(
-    'HandlerStuck',
-    `${stream} is left alone for another ${Math.ceil(forMs)} ms, because a handler of it held its worker's thread`,
-    { outcome: 'none', retryable: true, details: { stream } },
-  )
-}
-
 /** What is asked of a stream's owner came with a version of Penhold that it has not. */
 export function notSupported(stream: string): PenholdError {
   return new PenholdError(

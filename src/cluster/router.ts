@@ -158,15 +158,12 @@ export class Router {
     this.#routes.detach(owner, this.#pending.values())
   }
 
-  /** The message of a request that is under way. */
-  message(request: number): OutgoingMessage | undefined {
-    return this.#pending.get(request)?.message
-  }
-
-  /** Answers a request with an error, whatever its worker may still say. */
+  /** Answers a request with an error, whatever its worker may still say, and whatever an earlier one may have done. */
   fail(request: number, error: PenholdError): void {
     const pending = this.#take(request)
-    pending?.outcome.reject(error)
+    if (pending === undefined) return
+    const { outcome, isSentAgain, message } = pending
+    outcome.reject(isSentAgain && message.kind === 'command' ? inDoubt(error) : error)
   }
 
   /**
@@ -186,9 +183,7 @@ export class Router {
 
   /** Answers everything that waits for the owner of a shard with an error. */
   failWaiting(shard: number, error: PenholdError): void {
-    for (const { message, isSentAgain } of this.#routes.route(shard).held) {
-      this.fail(message.request, isSentAgain ? inDoubt(error) : error)
-    }
+    for (const { message } of this.#routes.route(shard).held) this.fail(message.request, error)
   }
 
   /** Answers everything that is under way to an aggregate with an error. */

@@ -118,13 +118,13 @@ function systemPorts(
     ...ports,
     storage,
     onClosed,
-    async startWorker(shards, events) {
+    async startWorker(start, events) {
       // Before, so that nothing is begun in an empty folder; and after, since that is when the log was opened.
       await checkIdentity(storage, config, clusterId)
       const worker =
         url !== undefined && config.workers !== 'inline'
-          ? await startThreaded({ configUrl: url, overrides, clusterId, shards, rehearses: rehearsals-- > 0 }, events)
-          : await startInline({ ...ports, storage, config, clusterId, shards }, events)
+          ? await startThreaded({ ...start, configUrl: url, overrides, clusterId, rehearses: rehearsals-- > 0 }, events)
+          : await startInline({ ...ports, ...start, storage, config, clusterId }, events)
       try {
         await checkIdentity(storage, config, clusterId)
       } catch (error) {

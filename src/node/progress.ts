@@ -1,27 +1,62 @@
 /**
  * What a worker's thread is at, in memory that the main thread can read while the worker cannot answer: whether users'
- * code runs, for which request, and how often it has begun.
+ * code runs, for which aggregate and request, and how often it has begun.
  */
-import type { Progress } from '../actor/progress.ts'
+import type { Message } from '../actor/message.ts'
+import { STREAM_BYTES_MAX } from '../log/stream.ts'
 
-const WORD = { count: 0, isBusy: 1, request: 2 } as const
-const WORDS = 4
+const WORD = { count: 0, isBusy: 1, request: 2, streamLength: 3, nameLength: 4 } as const
+const WORDS = 5
+const STREAM_LENGTH_MAX = STREAM_BYTES_MAX
+/** Of a longer name, what it begins with. */
+const NAME_LENGTH_MAX = 128
+/** No sender's number. */
+const NOT_OURS = 0
+
+/** What users' code runs for. */
+export interface Occupation {
+  readonly stream: string
+  /** Of the command or query, or `state`. */
+  readonly name: string
+  /** The number that the node's own router gave it; undefined where it came from another node. */
+  readonly request: number | undefined
+}
 
 export interface ProgressReading {
   readonly count: number
-  readonly isBusy: boolean
-  readonly request: number
+  /** Undefined while none of users' code runs. Read while it changes it may be torn. */
+  readonly occupation: Occupation | undefined
 }
+
+/** Told before and after users' code runs. */
+export interface ProgressWriter {
+  /** `isOurs`: it came from the node's own router, whose number it has. */
+  enter(message: Message, isOurs: boolean): void
+  leave(): void
+}
+
+/** Of a thread that nobody watches. */
+export const UNWATCHED: ProgressWriter = { enter: () => undefined, leave: () => undefined }
+export const NO_PROGRESS: ProgressReading = { count: 0, occupation: undefined }
 
 export function createProgressMemory(): SharedArrayBuffer {
-  return new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT)
+  const chars = (STREAM_LENGTH_MAX + NAME_LENGTH_MAX) * Uint16Array.BYTES_PER_ELEMENT
+  return new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT + chars)
 }
 
-export function writeProgress(memory: SharedArrayBuffer): Progress {
-  const words = new Int32Array(memory)
+export function writeProgress(memory: SharedArrayBuffer): ProgressWriter {
+  const words = new Int32Array(memory, 0, WORDS)
+  const chars = charsOf(memory)
   return {
-    enter(_sender, request) {
-      Atomics.store(words, WORD.request, request)
+    enter(message, isOurs) {
+      words[WORD.request] = isOurs ? message.request : NOT_OURS
+      words[WORD.streamLength] = write(chars, 0, message.stream, STREAM_LENGTH_MAX)
+      words[WORD.nameLength] = write(
+        chars,
+        STREAM_LENGTH_MAX,
+        message.kind === 'state' ? 'state' : message.name,
+        NAME_LENGTH_MAX,
+      )
       Atomics.add(words, WORD.count, 1)
       Atomics.store(words, WORD.isBusy, 1)
     },
@@ -30,10 +65,31 @@ export function writeProgress(memory: SharedArrayBuffer): Progress {
 }
 
 export function readProgress(memory: SharedArrayBuffer): ProgressReading {
-  const words = new Int32Array(memory)
+  const words = new Int32Array(memory, 0, WORDS)
+  const count = Atomics.load(words, WORD.count)
+  if (Atomics.load(words, WORD.isBusy) === 0) return { count, occupation: undefined }
+  const chars = charsOf(memory)
+  const request = words[WORD.request]! >>> 0
   return {
-    count: Atomics.load(words, WORD.count),
-    isBusy: Atomics.load(words, WORD.isBusy) === 1,
-    request: Atomics.load(words, WORD.request) >>> 0,
+    count,
+    occupation: {
+      stream: read(chars, 0, words[WORD.streamLength]!),
+      name: read(chars, STREAM_LENGTH_MAX, words[WORD.nameLength]!),
+      request: request === NOT_OURS ? undefined : request,
+    },
   }
+}
+
+function charsOf(memory: SharedArrayBuffer): Uint16Array {
+  return new Uint16Array(memory, WORDS * Int32Array.BYTES_PER_ELEMENT)
+}
+
+function write(chars: Uint16Array, at: number, text: string, lengthMax: number): number {
+  const length = Math.min(text.length, lengthMax)
+  for (let i = 0; i < length; i += 1) chars[at + i] = text.charCodeAt(i)
+  return length
+}
+
+function read(chars: Uint16Array, at: number, length: number): string {
+  return String.fromCharCode(...chars.subarray(at, at + length))
 }

@@ -17,6 +17,7 @@ import { blocking } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import { defineCluster, type ClusterConfig } from './config.ts'
+import { UNWATCHED } from './progress.ts'
 import { hostWorker, type WorkerHost } from './worker-host.ts'
 
 /** Owners after each other: by then what matters was compiled. */
@@ -111,8 +112,9 @@ class Callers {
       config: this.#config,
       clusterId: this.#clusterId,
       shards: [],
+      quarantined: [],
       link: far,
-      progress: { enter: ignore, leave: ignore },
+      progress: UNWATCHED,
       onWarning: ignore,
       onLost: ignore,
       onBroken: ignore,

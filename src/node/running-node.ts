@@ -5,7 +5,7 @@
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import type { NodeMeasure } from '../cluster/control.ts'
-import { nodeClosed, quarantined } from '../cluster/error.ts'
+import { nodeClosed } from '../cluster/error.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
@@ -26,10 +26,9 @@ import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
-import { Quarantine } from './quarantine.ts'
 import { Supervisor } from './supervisor.ts'
 import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
-import type { WorkerStatus } from './worker-host.ts'
+import type { Start, WorkerStatus } from './worker-host.ts'
 
 /** What a node says of itself. */
 export interface NodeStatus {
@@ -76,8 +75,8 @@ export interface NodePorts {
   readonly random: Random
   /** Where the log is. */
   readonly storage: Storage
-  /** Starts a worker that owns these shards; resolves when it serves. */
-  startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle>
+  /** Resolves when the worker serves. */
+  startWorker(start: Start, events: WorkerEvents): Promise<WorkerHandle>
   /** The node has ended. */
   onClosed(): Promise<void>
   /** For a node that is one of several. Without it, it owns everything. */
@@ -94,7 +93,6 @@ export class RunningNode implements Node, RefHost {
   readonly #ports: NodePorts
   readonly #placement: StreamPlacement
   readonly #router: Router
-  readonly #quarantine: Quarantine
   readonly #supervisor: Supervisor
   readonly #cluster: ClusterSide | undefined
   readonly #workers: number
@@ -128,7 +126,6 @@ export class RunningNode implements Node, RefHost {
       },
       ...(side === undefined ? {} : { onElsewhere: () => undefined }),
     })
-    this.#quarantine = new Quarantine(clock)
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
     const parts = { clock, router: this.#router, onWarning, measure }
@@ -151,13 +148,13 @@ export class RunningNode implements Node, RefHost {
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
-      quarantine: this.#quarantine,
       handlerMs: timeouts.handlerMs,
       onWarning,
       ownerOf,
       onWorker: (worker, handle) => cluster?.setWorker(worker, handle),
       onLost: (worker, lost) => cluster?.lost(worker, lost),
-      start: (worker, events) => ports.startWorker(this.#shardsOfWorker(worker), events),
+      start: (worker, events, quarantined) =>
+        ports.startWorker({ shards: this.#shardsOfWorker(worker), quarantined }, events),
     })
   }
 
@@ -255,10 +252,8 @@ export class RunningNode implements Node, RefHost {
     return this.#placement.shardOf(stream)
   }
 
-  send({ stream, shard }: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void {
-    const quarantineMs = this.#quarantine.remainingMs(stream)
-    if (quarantineMs > 0) outcome.reject(quarantined(stream, quarantineMs))
-    else this.#router.send(shard, message, outcome, options)
+  send({ shard }: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void {
+    this.#router.send(shard, message, outcome, options)
   }
 
   onTellFailed(error: PenholdError, stream: string, name: string): void {

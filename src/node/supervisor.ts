@@ -8,16 +8,15 @@
 import { PenholdError } from '../aggregate/error.ts'
 
 import { handlerStuck, type Offence } from '../cluster/error.ts'
+import { Quarantine, type Quarantined } from '../actor/quarantine.ts'
 import type { Router } from '../cluster/router.ts'
-import type { OutgoingMessage } from '../cluster/wire.ts'
 import { pause, type Cancel, type Clock } from '../log/clock.ts'
-import type { Quarantine } from './quarantine.ts'
+import type { Occupation } from './progress.ts'
 import type { Ended, WorkerEvents, WorkerHandle } from './worker-handle.ts'
 
 export interface SupervisorOptions {
   readonly clock: Clock
   readonly router: Router
-  readonly quarantine: Quarantine
   readonly handlerMs: number
   readonly onWarning: (message: string) => void
   /** What a worker is called among the routes. */
@@ -26,8 +25,8 @@ export interface SupervisorOptions {
   readonly onWorker?: (worker: number, handle: WorkerHandle | undefined) => void
   /** Shards of a worker were claimed by somebody else. */
   readonly onLost?: (worker: number, shards: readonly number[]) => void
-  /** Starts the worker of a number. */
-  readonly start: (worker: number, events: WorkerEvents) => Promise<WorkerHandle>
+  /** Starts the worker of a number, which leaves some aggregates alone at first. */
+  readonly start: (worker: number, events: WorkerEvents, quarantined: readonly Quarantined[]) => Promise<WorkerHandle>
 }
 
 interface Charge {
@@ -49,12 +48,14 @@ const CHECKS_PER_TIMEOUT = 4
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #charges: Charge[] = []
+  readonly #quarantine: Quarantine
   #restarts = 0
   readonly #closing = new AbortController()
   #stopWatching: Cancel = () => undefined
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#quarantine = new Quarantine(options.clock)
   }
 
   /** How many workers had to be replaced. */
@@ -117,12 +118,13 @@ export class Supervisor {
 
   async #startCharge(charge: Charge): Promise<void> {
     const { router, clock, onWarning } = this.#options
-    const handle = await this.#options.start(charge.worker, {
+    const events: WorkerEvents = {
       onWarning,
       onEnd: (reason, what) => this.#ended(charge, handle, { reason, what }),
       onLost: (shards) => this.#options.onLost?.(charge.worker, shards),
       unwanted: this.#closing.signal,
-    })
+    }
+    const handle = await this.#options.start(charge.worker, events, this.#quarantine.list())
     if (this.#closing.signal.aborted) return handle.terminate()
     charge.handle = handle
     charge.servingSince = clock.monotonic()
@@ -134,10 +136,9 @@ export class Supervisor {
 
   /** A worker that ended while users' code ran was ended by it: that command is not sent again. */
   #ended(charge: Charge, handle: WorkerHandle, { reason, what }: { reason: string; what: Ended | undefined }): void {
-    const { isBusy, request } = handle.progress()
-    const message = isBusy ? this.#options.router.message(request) : undefined
-    if (message !== undefined) {
-      this.#blame(charge, handle, message, { kind: 'ended' })
+    const { occupation } = handle.progress()
+    if (occupation !== undefined) {
+      this.#blame(charge, handle, occupation, { kind: 'ended' })
       return
     }
     if (what === 'thread' && charge.handle === handle)
@@ -145,14 +146,15 @@ export class Supervisor {
     void this.#replace(charge, handle, { reason, isBlamed: false })
   }
 
-  /** Takes what an aggregate's handler did out on that aggregate alone (I8). */
-  #blame(charge: Charge, handle: WorkerHandle, message: OutgoingMessage, offence: Offence): void {
-    const { router, quarantine } = this.#options
-    const { stream, request } = message
-    const name = message.kind === 'state' ? 'state' : message.name
+  /**
+   * Takes what an aggregate's handler did out on that aggregate alone (I8). Callers on other nodes send again what was
+   * under way, and are told by the worker's successor that the aggregate is left alone.
+   */
+  #blame(charge: Charge, handle: WorkerHandle, { stream, name, request }: Occupation, offence: Offence): void {
+    const { router } = this.#options
     const error = handlerStuck(stream, name, offence, 'none')
-    quarantine.add(stream)
-    router.fail(request, error)
+    this.#quarantine.add(stream)
+    if (request !== undefined) router.fail(request, error)
     router.failStream(stream, handlerStuck(stream, name, offence, 'unknown'))
     void this.#replace(charge, handle, { reason: error.message, isBlamed: true })
   }
@@ -211,22 +213,16 @@ export class Supervisor {
   }
 
   #check(charge: Charge): void {
-    const { clock, router, handlerMs } = this.#options
+    const { clock, handlerMs } = this.#options
     const { handle, seen } = charge
     if (handle === undefined) return
     const now = clock.monotonic()
-    const { count, isBusy, request } = handle.progress()
-    if (!isBusy || count !== seen.count) {
+    const { count, occupation } = handle.progress()
+    if (occupation === undefined || count !== seen.count) {
       charge.seen = { count, since: now }
       return
     }
     if (now - seen.since < handlerMs) return
-    const message = router.message(request)
-    if (message !== undefined) {
-      this.#blame(charge, handle, message, { kind: 'held', ms: handlerMs })
-      return
-    }
-    // Its caller has given up waiting; the thread is held all the same.
-    void this.#replace(charge, handle, { reason: `a handler has held its thread for ${handlerMs} ms`, isBlamed: false })
+    this.#blame(charge, handle, occupation, { kind: 'held', ms: handlerMs })
   }
 }

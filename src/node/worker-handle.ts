@@ -11,8 +11,8 @@ import type { Storage } from '../log/storage.ts'
 import type { KnownTail, Tail } from '../log/tail.ts'
 import { startThread, type Thread } from '../platform/thread.ts'
 import type { ClusterConfig, Overrides } from './config.ts'
-import { createProgressMemory, readProgress, type ProgressReading } from './progress.ts'
-import { hostWorker, type WorkerHost, type WorkerStatus } from './worker-host.ts'
+import { createProgressMemory, NO_PROGRESS, readProgress, UNWATCHED, type ProgressReading } from './progress.ts'
+import { hostWorker, type Start, type WorkerHost, type WorkerStatus } from './worker-host.ts'
 import type { ThreadData } from './worker-thread.ts'
 
 /** What a worker on a thread is asked from outside its mailboxes. */
@@ -81,11 +81,10 @@ export interface WorkerEvents {
 /** What of a worker has come to its end first. */
 export type Ended = 'thread' | 'log'
 
-export interface ThreadedOptions {
+export interface ThreadedOptions extends Start {
   readonly configUrl: URL
   readonly overrides: Overrides
   readonly clusterId: string
-  readonly shards: readonly number[]
   /** It plays a hand-over through before it serves (rehearsal.ts). */
   readonly rehearses: boolean
 }
@@ -231,13 +230,12 @@ class Calls {
   }
 }
 
-export interface InlineOptions {
+export interface InlineOptions extends Start {
   readonly storage: Storage
   readonly clock: Clock
   readonly random: Random
   readonly config: ClusterConfig
   readonly clusterId: string
-  readonly shards: readonly number[]
 }
 
 /** Starts a worker on this thread. There is no watchdog for it: whoever is stuck here is the watchdog too. */
@@ -248,7 +246,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
   const host: WorkerHost = await hostWorker({
     ...options,
     link: far,
-    progress: { enter: () => undefined, leave: () => undefined },
+    progress: UNWATCHED,
     onWarning: events.onWarning,
     onLost: events.onLost,
     onBroken: (error) => {
@@ -259,7 +257,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
   return {
     link: near,
     position: host.position,
-    progress: () => ({ count: 0, isBusy: false, request: 0 }),
+    progress: () => NO_PROGRESS,
     status: () => host.status(),
     // What has broken may never say that it is done.
     takeOver: (shards) => Promise.race([host.takeOver(shards), ended]),

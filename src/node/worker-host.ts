@@ -2,7 +2,8 @@
  * Puts a worker together: log, actors, and the link that its messages come by. The same on a thread of its own
  * (worker-thread.ts) and inline.
  */
-import type { Message, Reply } from '../actor/message.ts'
+import type { Message, Reply, Sender } from '../actor/message.ts'
+import type { Quarantined } from '../actor/quarantine.ts'
 import type { Progress } from '../actor/progress.ts'
 import { Worker } from '../actor/worker.ts'
 import { definitionError } from '../aggregate/error.ts'
@@ -18,16 +19,24 @@ import type { Storage } from '../log/storage.ts'
 import type { KnownTail, Tail } from '../log/tail.ts'
 import type { ClusterConfig } from './config.ts'
 import { createLinkSender } from './link-sender.ts'
+import type { ProgressWriter } from './progress.ts'
 
-export interface WorkerHostOptions {
+/** What a worker begins its life with. */
+export interface Start {
+  /** That it takes over before it serves. */
+  readonly shards: readonly number[]
+  /** Aggregates that it leaves alone at first. */
+  readonly quarantined: readonly Quarantined[]
+}
+
+export interface WorkerHostOptions extends Start {
   readonly storage: Storage
   readonly clock: Clock
   readonly random: Random
   readonly config: ClusterConfig
   readonly clusterId: string
-  readonly shards: readonly number[]
   readonly link: Link
-  readonly progress: Progress
+  readonly progress: ProgressWriter
   readonly onWarning: (message: string) => void
   /** Somebody else has claimed shards that were served here. */
   readonly onLost: (shards: readonly number[]) => void
@@ -74,7 +83,7 @@ export interface WorkerStatus {
 
 /** @throws PenholdError `BadDefinition` where the log has events that the definitions have no path for */
 export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost> {
-  const { storage, clock, random, config, clusterId, shards, link, progress, onWarning, onLost, onBroken } = options
+  const { storage, clock, random, config, clusterId, shards, link, onWarning, onLost, onBroken } = options
   const log = await Log.open({
     storage,
     clock,
@@ -85,7 +94,14 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     node: `${config.name}/${process.pid}`,
   })
   const { aggregates, limits } = config
-  const worker = new Worker({ log, clock, random, aggregates, limits, progress, onWarning, onLost, onBroken })
+  let own: Sender | undefined
+  const progress: Progress = {
+    enter: (sender, message) => options.progress.enter(message, sender === own),
+    leave: () => options.progress.leave(),
+  }
+  const { quarantined } = options
+  const parts = { log, clock, random, aggregates, limits, progress, quarantined }
+  const worker = new Worker({ ...parts, onWarning, onLost, onBroken })
   const problems = await worker.missingPaths()
   if (problems.length > 0) {
     await close(worker, log)
@@ -99,14 +115,15 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   }
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
-  const connect = (to: Link, protocol: number, take: (messages: readonly Message[]) => readonly Message[]): void => {
+  const connect = (to: Link, protocol: number, take: (messages: readonly Message[]) => readonly Message[]): Sender => {
     const sender = createLinkSender(to, (reply) => supersession.observe(reply))
     listen(to, { clock, protocol, onWarning, onMessages: (messages) => worker.receive(sender, take(messages)) })
+    return sender
   }
-  connect(link, PROTOCOL_VERSION, (messages) => messages)
+  own = connect(link, PROTOCOL_VERSION, (messages) => messages)
   return {
     position: log.positions.last,
-    connect: (to, protocol) => connect(to, protocol, (messages) => messages.map(doubted)),
+    connect: (to, protocol) => void connect(to, protocol, (messages) => messages.map(doubted)),
     async takeOver(wanted) {
       const served = await worker.moves.takeOver(wanted)
       warnOfRefused(log, onWarning)

@@ -10,14 +10,13 @@ import { insideThread, linkOver } from '../platform/thread.ts'
 import { loadConfig, type Overrides } from './config.ts'
 import { writeProgress } from './progress.ts'
 import { rehearse } from './rehearsal.ts'
-import { hostWorker, type WorkerHost } from './worker-host.ts'
+import { hostWorker, type Start, type WorkerHost } from './worker-host.ts'
 import type { FromWorker, ToWorker } from './worker-handle.ts'
 
-export interface ThreadData {
+export interface ThreadData extends Start {
   readonly configUrl: string
   readonly overrides: Overrides
   readonly clusterId: string
-  readonly shards: readonly number[]
   readonly progress: SharedArrayBuffer
   /** Whether shards may come to it from others: not where callers wait for a worker that it replaces. */
   readonly rehearses: boolean
@@ -25,7 +24,7 @@ export interface ThreadData {
 
 async function run(): Promise<void> {
   const thread = insideThread<ThreadData>()
-  const { configUrl, overrides, clusterId, shards, progress, rehearses } = thread.data
+  const { configUrl, overrides, clusterId, shards, quarantined, progress, rehearses } = thread.data
   const say = (message: FromWorker): void => thread.post(message)
   const warn = (message: string): void => say({ kind: 'warning', message })
   const closed = (): void => (say({ kind: 'closed' }), thread.close())
@@ -45,6 +44,7 @@ async function run(): Promise<void> {
       config,
       clusterId,
       shards,
+      quarantined,
       link: thread.link,
       progress: writeProgress(progress),
       onWarning: warn,

@@ -233,7 +233,7 @@ class SimulatedMachine implements Machine {
       if (!/^(JournalBroken|ProcessDied)/.test(reason)) this.#defect = new Error(`a worker ended: ${reason}`)
     }
     return startInline(
-      { ...ports, clusterId: CLUSTER_ID, shards },
+      { ...ports, clusterId: CLUSTER_ID, shards, quarantined: [] },
       { onWarning: this.#options.onWarning, onLost: () => undefined, onEnd },
     )
   }

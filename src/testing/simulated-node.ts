@@ -5,9 +5,10 @@
 import type { Storage } from '../log/storage.ts'
 import type { ClusterPorts } from '../node/cluster-side.ts'
 import type { ClusterConfig } from '../node/config.ts'
+import { NO_PROGRESS, UNWATCHED } from '../node/progress.ts'
 import { RunningNode } from '../node/running-node.ts'
 import type { WorkerEvents, WorkerHandle } from '../node/worker-handle.ts'
-import { hostWorker, type WorkerHost } from '../node/worker-host.ts'
+import { hostWorker, type Start, type WorkerHost } from '../node/worker-host.ts'
 import type { Kernel } from './kernel.ts'
 import { SeededRandom } from './random.ts'
 import type { SimulatedDisk } from './simulated-disk.ts'
@@ -66,7 +67,7 @@ export class SimulatedNode {
       clock: this.main.clock,
       random: new SeededRandom(random.next()),
       storage: new SimulatedStorage(options.disk, undefined, () => this.main.awake()),
-      startWorker: (shards, events) => this.#startWorker(shards, events),
+      startWorker: (start, events) => this.#startWorker(start, events),
       onClosed: () => Promise.resolve(),
       cluster: options.cluster?.(this.main),
     })
@@ -149,7 +150,7 @@ export class SimulatedNode {
     worker.calls.clear()
   }
 
-  #startWorker(shards: readonly number[], events: WorkerEvents): Promise<WorkerHandle> {
+  #startWorker(start: Start, events: WorkerEvents): Promise<WorkerHandle> {
     const { kernel, machine, disk, network, random, config, startsWorkers } = this.#options
     if (startsWorkers?.() === false) return Promise.reject(new Error('no worker can start'))
     const thread = new SimulatedThread(kernel, machine)
@@ -173,9 +174,9 @@ export class SimulatedNode {
         random: new SeededRandom(random.next()),
         config,
         clusterId: 'simulated',
-        shards,
+        ...start,
         link: far,
-        progress: { enter: () => undefined, leave: () => undefined },
+        progress: UNWATCHED,
         onWarning: (message) => toMain(() => events.onWarning(message)),
         onLost: (lost) => toMain(() => events.onLost(lost)),
         onBroken: fail,
@@ -228,7 +229,7 @@ export class SimulatedNode {
         }
       },
       position: host.position,
-      progress: () => ({ count: 0, isBusy: false, request: 0 }),
+      progress: () => NO_PROGRESS,
       status: () => call(() => host.status()),
       close: () =>
         new Promise((resolve) => {

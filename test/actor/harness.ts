@@ -74,6 +74,7 @@ export async function open(
     random: new SeededRandom(1),
     aggregates,
     limits: { ...DEFAULT_ACTOR_LIMITS, ...limits },
+    quarantined: [],
     progress: { enter: () => undefined, leave: () => undefined },
     onWarning: (message) => warnings.push(message),
     onLost,

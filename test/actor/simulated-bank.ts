@@ -130,7 +130,16 @@ export class SimulatedBank {
     const progress = { enter: () => undefined, leave: () => undefined }
     const limits = { ...DEFAULT_ACTOR_LIMITS, activeActorsMax: 2 }
     const aggregates = [this.#aggregate]
-    const ports = { log, clock, random, progress, onWarning: () => undefined, onLost: () => undefined, onBroken }
+    const ports = {
+      log,
+      clock,
+      random,
+      progress,
+      quarantined: [],
+      onWarning: () => undefined,
+      onLost: () => undefined,
+      onBroken,
+    }
     return { log, worker: new Worker({ ...ports, aggregates, limits }) }
   }
 

@@ -170,7 +170,7 @@ export class SimulatedStreams {
     for (const error of log.refusedShards.values()) throw error
     const progress = { enter: () => undefined, leave: () => undefined }
     const limits = { ...DEFAULT_ACTOR_LIMITS, activeActorsMax: 2 }
-    const callbacks = { progress, onWarning: () => undefined, onLost: () => undefined, onBroken }
+    const callbacks = { progress, quarantined: [], onWarning: () => undefined, onLost: () => undefined, onBroken }
     return new Worker({ log, clock, random: this.random, aggregates: [], limits, ...callbacks })
   }
 

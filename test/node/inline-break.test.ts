@@ -27,6 +27,7 @@ test('whichever call of a take-over fails, whoever waits for it is told', async 
         config: defineCluster({ ...definition, segmentBytes: 64 * 1024 }),
         clusterId: 'test',
         shards: [],
+        quarantined: [],
       },
       { onLost: () => undefined, onWarning: () => undefined, onEnd: () => undefined },
     )

@@ -16,6 +16,7 @@ function start() {
     overrides: { dataDir: temporaryFolder() },
     clusterId: 'links',
     shards: [0, 1, 2, 3],
+    quarantined: [],
     progress: createProgressMemory(),
     rehearses: false,
   }

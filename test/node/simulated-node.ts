@@ -24,7 +24,15 @@ export async function startSimulatedNode(disk: SimulatedDisk, plan?: Plan): Prom
   const definition = { name: 'bank', aggregates: [Account], dataDir: 'none', workers: 'inline', shards: 2 } as const
   const config = defineCluster({ ...definition, segmentBytes: 64 * 1024 })
   const worker = await startInline(
-    { storage: new SimulatedStorage(disk, plan), clock, random, config, clusterId: 'test', shards: [0, 1] },
+    {
+      storage: new SimulatedStorage(disk, plan),
+      clock,
+      random,
+      config,
+      clusterId: 'test',
+      shards: [0, 1],
+      quarantined: [],
+    },
     {
       onLost: () => undefined,
       onWarning: (message) => warnings.push(message),

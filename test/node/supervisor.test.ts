@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Router } from '../../src/cluster/router.ts'
 import { createLinkPair } from '../../src/cluster/link.ts'
-import { Quarantine } from '../../src/node/quarantine.ts'
+import { NO_PROGRESS } from '../../src/node/progress.ts'
 import { Supervisor } from '../../src/node/supervisor.ts'
 import type { WorkerEvents, WorkerHandle } from '../../src/node/worker-handle.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -14,7 +14,6 @@ function open() {
   const supervisor = new Supervisor({
     clock,
     router: new Router({ clock, shards: 1, underWayMax: 1, timeoutMs: 1_000, onBadFrame: () => undefined }),
-    quarantine: new Quarantine(clock),
     handlerMs: 1_000,
     onWarning: () => undefined,
     ownerOf: (worker) => `worker-${worker}`,
@@ -29,7 +28,7 @@ function open() {
     const handle: Partial<WorkerHandle> = {
       link: createLinkPair(clock)[0],
       position: 0,
-      progress: () => ({ count: 0, isBusy: false, request: 0 }),
+      progress: () => NO_PROGRESS,
       close: async () => undefined,
       terminate: async () => void ended.push(start),
     }

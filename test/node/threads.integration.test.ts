@@ -54,6 +54,16 @@ test('HandlerStuck: a handler that holds its thread is named, its worker replace
   expect((await node.status()).workerRestarts).toBe(1)
 })
 
+test('HandlerStuck: an aggregate is left alone though whoever asked it has given up waiting', async () => {
+  const node = await startThreadedNode()
+  const troublesome = node.ref(Troublesome, '1')
+  await expect(troublesome.ask('hang', undefined, { timeoutMs: 100 })).rejects.toMatchObject({ code: 'Timeout' })
+  // This one waits behind it.
+  await expect(troublesome.ask('hang')).rejects.toMatchObject({ code: 'HandlerStuck', outcome: 'unknown' })
+  await expect(troublesome.ask('hang')).rejects.toMatchObject({ code: 'HandlerStuck', retryable: true })
+  expect((await node.status()).workerRestarts).toBe(1)
+})
+
 test("a worker's crash costs its shards a pause, not the process, and no command is lost or done twice", async () => {
   const node = await startThreadedNode()
   const accounts = Array.from({ length: 10 }, (_, i) => node.ref(Account, `a${i}`))

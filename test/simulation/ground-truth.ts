@@ -50,7 +50,16 @@ export async function readLog(
   const onBroken = (error: unknown): never => {
     throw error
   }
-  const ports = { log, clock, random, progress, onWarning: () => undefined, onLost: () => undefined, onBroken }
+  const ports = {
+    log,
+    clock,
+    random,
+    progress,
+    quarantined: [],
+    onWarning: () => undefined,
+    onLost: () => undefined,
+    onBroken,
+  }
   const worker = new Worker({ ...ports, aggregates, limits: DEFAULT_ACTOR_LIMITS })
   const streams = new Map<string, LoggedEvent[]>()
   for (const stream of new Set(operations.map(streamOf))) {
