@@ -2,8 +2,8 @@
  * What an examination of a node means for whoever probes it. Pure.
  *
  * - Live: starting the process anew would help nobody. A worker whose thread hangs for good, in a call to a disk that does
- *   not return, say, keeps its shards for as long as the process lives; so a node with one is not live. Nor is one that
- *   cannot replace a worker.
+ *   not return, say, is replaced by none for as long as it does; so a node with one is not live. Nor is one that cannot
+ *   replace a worker for another reason.
  * - Ready: what is asked of this node's workers is answered, as far as that is the node's to say. That Redis is away makes
  *   nobody unready: all nodes would be, and owners serve on. Damage makes nobody unready: what is whole is served, and
  *   no other node could open the rest.

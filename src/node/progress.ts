@@ -1,12 +1,12 @@
 /**
- * What a worker's thread is at, in memory that the main thread can read while the worker cannot answer: whether users'
- * code runs, for which aggregate and request, and how often it has begun.
+ * What a worker's thread is at, in memory that the main thread can read while the worker cannot answer: whether it stirs
+ * at all, whether users' code runs, for which aggregate and request, and how often it has begun.
  */
 import type { Message } from '../actor/message.ts'
 import { STREAM_BYTES_MAX } from '../log/stream.ts'
 
-const WORD = { count: 0, isBusy: 1, request: 2, streamLength: 3, nameLength: 4 } as const
-const WORDS = 5
+const WORD = { count: 0, isBusy: 1, request: 2, streamLength: 3, nameLength: 4, stirs: 5 } as const
+const WORDS = 6
 const STREAM_LENGTH_MAX = STREAM_BYTES_MAX
 /** Of a longer name, what it begins with. */
 const NAME_LENGTH_MAX = 128
@@ -23,6 +23,9 @@ export interface Occupation {
 }
 
 export interface ProgressReading {
+  /** How often the thread has done anything of its own. */
+  readonly stirs: number
+  /** How often users' code has begun. */
   readonly count: number
   /** Undefined while none of users' code runs. Read while it changes it may be torn. */
   readonly occupation: Occupation | undefined
@@ -30,14 +33,15 @@ export interface ProgressReading {
 
 /** Told before and after users' code runs. */
 export interface ProgressWriter {
+  /** The thread does something, and is not held by a call that does not return. */
+  stir(): void
   /** `isOurs`: it came from the node's own router, whose number it has. */
   enter(message: Message, isOurs: boolean): void
   leave(): void
 }
 
 /** Of a thread that nobody watches. */
-export const UNWATCHED: ProgressWriter = { enter: () => undefined, leave: () => undefined }
-export const NO_PROGRESS: ProgressReading = { count: 0, occupation: undefined }
+export const UNWATCHED: ProgressWriter = { stir: () => undefined, enter: () => undefined, leave: () => undefined }
 
 export function createProgressMemory(): SharedArrayBuffer {
   const chars = (STREAM_LENGTH_MAX + NAME_LENGTH_MAX) * Uint16Array.BYTES_PER_ELEMENT
@@ -48,6 +52,7 @@ export function writeProgress(memory: SharedArrayBuffer): ProgressWriter {
   const words = new Int32Array(memory, 0, WORDS)
   const chars = charsOf(memory)
   return {
+    stir: () => void Atomics.add(words, WORD.stirs, 1),
     enter(message, isOurs) {
       words[WORD.request] = isOurs ? message.request : NOT_OURS
       words[WORD.streamLength] = write(chars, 0, message.stream, STREAM_LENGTH_MAX)
@@ -66,11 +71,12 @@ export function writeProgress(memory: SharedArrayBuffer): ProgressWriter {
 
 export function readProgress(memory: SharedArrayBuffer): ProgressReading {
   const words = new Int32Array(memory, 0, WORDS)
-  const count = Atomics.load(words, WORD.count)
-  if (Atomics.load(words, WORD.isBusy) === 0) return { count, occupation: undefined }
+  const [stirs, count] = [Atomics.load(words, WORD.stirs), Atomics.load(words, WORD.count)]
+  if (Atomics.load(words, WORD.isBusy) === 0) return { stirs, count, occupation: undefined }
   const chars = charsOf(memory)
   const request = words[WORD.request]! >>> 0
   return {
+    stirs,
     count,
     occupation: {
       stream: read(chars, 0, words[WORD.streamLength]!),

@@ -1,6 +1,6 @@
 /**
- * The supervisor: keeps a node's workers running. A worker whose thread has ended, whose log is broken, or whose handler
- * does not return, is replaced by one that claims the same shards anew; what was under way to it waits in the router.
+ * The supervisor: keeps a node's workers running. A worker whose thread has ended or hangs, whose log is broken, or whose
+ * handler does not return, is replaced by one that claims the same shards anew; what was under way to it waits in the router.
  *
  * A command that held its thread is not sent again, and its aggregate is left alone for a while, so that one bad
  * handler cannot keep a worker from everyone else (I8).
@@ -36,14 +36,19 @@ interface Charge {
   failures: number
   restarting: Promise<void> | undefined
   servingSince: number
-  /** What the watchdog saw last, and since when it has not changed. */
-  seen: { readonly count: number; readonly since: number }
+  /** What the watchdog saw last, and how many times in a row. */
+  seen: { readonly count: number; readonly stirs: number; readonly times: number }
 }
 
 const RESTART_MS_MAX = 5_000
 /** A worker that has served for so long is healthy again. */
 const HEALTHY_MS = 30_000
+/** Each takes a quarter of the time that a handler has. */
 const CHECKS_PER_TIMEOUT = 4
+/** A thread that does nothing at all, and is not held by a handler, is held by a call that does not return. */
+const HUNG_MS_MIN = 5_000
+const HUNG_TIMEOUTS = 2
+const NOTHING_SEEN: Charge['seen'] = { count: -1, stirs: -1, times: 0 }
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -72,7 +77,7 @@ export class Supervisor {
         failures: 0,
         restarting: undefined,
         servingSince: 0,
-        seen: { count: 0, since: 0 },
+        seen: NOTHING_SEEN,
       })
     }
     const started = await Promise.allSettled(this.#charges.map((charge) => this.#startCharge(charge)))
@@ -128,7 +133,7 @@ export class Supervisor {
     if (this.#closing.signal.aborted) return handle.terminate()
     charge.handle = handle
     charge.servingSince = clock.monotonic()
-    charge.seen = { count: -1, since: charge.servingSince }
+    charge.seen = NOTHING_SEEN
     router.observe(handle.position)
     router.attach(this.#options.ownerOf(charge.worker), handle.link)
     this.#options.onWorker?.(charge.worker, handle)
@@ -136,7 +141,7 @@ export class Supervisor {
 
   /** A worker that ended while users' code ran was ended by it: that command is not sent again. */
   #ended(charge: Charge, handle: WorkerHandle, { reason, what }: { reason: string; what: Ended | undefined }): void {
-    const { occupation } = handle.progress()
+    const occupation = handle.progress()?.occupation
     if (occupation !== undefined) {
       this.#blame(charge, handle, occupation, { kind: 'ended' })
       return
@@ -203,7 +208,10 @@ export class Supervisor {
     }
   }
 
-  /** The watchdog: a count that stands still while users' code runs is a handler that does not return. */
+  /**
+   * The watchdog: a count that stands still while users' code runs is a handler that does not return. It counts its own
+   * looks and not the time, as a process that was stopped looks as seldom as its workers stir.
+   */
   #watch(): void {
     const { clock, handlerMs } = this.#options
     this.#stopWatching = clock.after(handlerMs / CHECKS_PER_TIMEOUT, () => {
@@ -213,16 +221,20 @@ export class Supervisor {
   }
 
   #check(charge: Charge): void {
-    const { clock, handlerMs } = this.#options
+    const { handlerMs } = this.#options
     const { handle, seen } = charge
-    if (handle === undefined) return
-    const now = clock.monotonic()
-    const { count, occupation } = handle.progress()
-    if (occupation === undefined || count !== seen.count) {
-      charge.seen = { count, since: now }
-      return
+    const progress = handle?.progress()
+    if (handle === undefined || progress === undefined) return
+    const { count, stirs, occupation } = progress
+    const isStill = count === seen.count && (occupation !== undefined || stirs === seen.stirs)
+    const times = isStill ? seen.times + 1 : 0
+    charge.seen = { count, stirs, times }
+    const ms = (times * handlerMs) / CHECKS_PER_TIMEOUT
+    if (occupation !== undefined) {
+      if (ms >= handlerMs) this.#blame(charge, handle, occupation, { kind: 'held', ms: handlerMs })
+    } else if (ms >= Math.max(HUNG_MS_MIN, HUNG_TIMEOUTS * handlerMs)) {
+      const reason = `its thread has done nothing for ${ms} ms: a call to the disk, say, does not return`
+      void this.#replace(charge, handle, { reason, isBlamed: false })
     }
-    if (now - seen.since < handlerMs) return
-    this.#blame(charge, handle, occupation, { kind: 'held', ms: handlerMs })
   }
 }

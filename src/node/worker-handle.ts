@@ -11,7 +11,7 @@ import type { Storage } from '../log/storage.ts'
 import type { KnownTail, Tail } from '../log/tail.ts'
 import { startThread, type Thread } from '../platform/thread.ts'
 import type { ClusterConfig, Overrides } from './config.ts'
-import { createProgressMemory, NO_PROGRESS, readProgress, UNWATCHED, type ProgressReading } from './progress.ts'
+import { createProgressMemory, readProgress, UNWATCHED, type ProgressReading } from './progress.ts'
 import { hostWorker, type Start, type WorkerHost, type WorkerStatus } from './worker-host.ts'
 import type { ThreadData } from './worker-thread.ts'
 
@@ -51,7 +51,8 @@ export interface WorkerHandle {
   readonly link: Link
   /** The greatest position in what it took over. */
   readonly position: number
-  progress(): ProgressReading
+  /** Undefined where it has no thread of its own. */
+  progress(): ProgressReading | undefined
   /** Undefined where the worker ends before it can say. */
   status(): Promise<WorkerStatus | undefined>
   /** As those of WorkerHost; undefined where the worker ends before it is done. */
@@ -257,7 +258,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
   return {
     link: near,
     position: host.position,
-    progress: () => NO_PROGRESS,
+    progress: () => undefined,
     status: () => host.status(),
     // What has broken may never say that it is done.
     takeOver: (shards) => Promise.race([host.takeOver(shards), ended]),

@@ -10,6 +10,7 @@ import { insideThread, linkOver } from '../platform/thread.ts'
 import { loadConfig, type Overrides } from './config.ts'
 import { writeProgress } from './progress.ts'
 import { rehearse } from './rehearsal.ts'
+import { Stirring } from './stirring.ts'
 import { hostWorker, type Start, type WorkerHost } from './worker-host.ts'
 import type { FromWorker, ToWorker } from './worker-handle.ts'
 
@@ -28,6 +29,8 @@ async function run(): Promise<void> {
   const say = (message: FromWorker): void => thread.post(message)
   const warn = (message: string): void => say({ kind: 'warning', message })
   const closed = (): void => (say({ kind: 'closed' }), thread.close())
+  const writer = writeProgress(progress)
+  const stirring = new Stirring(systemClock, () => writer.stir())
   try {
     const config = await loadConfig(new URL(configUrl), overrides)
     if (rehearses) {
@@ -38,7 +41,7 @@ async function run(): Promise<void> {
       })
     }
     const host = await hostWorker({
-      storage: new FileStorage(config.dataDir, blocking),
+      storage: new FileStorage(config.dataDir, stirring.watch(blocking)),
       clock: systemClock,
       random: systemRandom,
       config,
@@ -46,7 +49,7 @@ async function run(): Promise<void> {
       shards,
       quarantined,
       link: thread.link,
-      progress: writeProgress(progress),
+      progress: writer,
       onWarning: warn,
       onLost: (lost) => say({ kind: 'lost', shards: lost }),
       onBroken: (error) => say({ kind: 'broken', reason: String(error) }),

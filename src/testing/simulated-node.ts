@@ -5,7 +5,7 @@
 import type { Storage } from '../log/storage.ts'
 import type { ClusterPorts } from '../node/cluster-side.ts'
 import type { ClusterConfig } from '../node/config.ts'
-import { NO_PROGRESS, UNWATCHED } from '../node/progress.ts'
+import { UNWATCHED } from '../node/progress.ts'
 import { RunningNode } from '../node/running-node.ts'
 import type { WorkerEvents, WorkerHandle } from '../node/worker-handle.ts'
 import { hostWorker, type Start, type WorkerHost } from '../node/worker-host.ts'
@@ -229,7 +229,7 @@ export class SimulatedNode {
         }
       },
       position: host.position,
-      progress: () => NO_PROGRESS,
+      progress: () => undefined,
       status: () => call(() => host.status()),
       close: () =>
         new Promise((resolve) => {

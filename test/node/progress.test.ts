@@ -16,11 +16,12 @@ test('what a thread is at is read as it was written, of any stream; of a name wh
       progress.enter(query('a/before', 'a name that is longer than this one', 7), true)
       progress.enter(query(`a/${id}`, name, request), isOurs)
       expect(readProgress(memory)).toEqual({
+        stirs: 0,
         count: 2,
         occupation: { stream: `a/${id}`, name: name.slice(0, 128), request: isOurs ? request : undefined },
       })
       progress.leave()
-      expect(readProgress(memory)).toEqual({ count: 2, occupation: undefined })
+      expect(readProgress(memory)).toEqual({ stirs: 0, count: 2, occupation: undefined })
     }),
   )
 })

@@ -94,6 +94,14 @@ test("a handler's floating work that fails costs no worker its thread", async ()
   expect((await node.status()).workerRestarts).toBe(0)
 })
 
+test('a thread that does nothing any more, though no handler holds it, is replaced', async () => {
+  const node = await startThreadedNode({ workers: 1 })
+  await node.ref(Troublesome, '1').ask('float', { what: 'hang' })
+  const asked = Array.from({ length: 10 }, () => node.ref(Account, 'a').ask('deposit', { amount: 1 }))
+  expect((await Promise.all(asked)).map(({ version }) => version)).toEqual(asked.map((_, i) => i + 1))
+  expect((await node.status()).workerRestarts).toBe(1)
+})
+
 test('HandlerStuck: a question that ends two threads is sent to no third, and commands go on', async () => {
   const node = await startThreadedNode({ workers: 1 })
   const ids = Array.from({ length: 20 }, (_, i) => `a${i}`)

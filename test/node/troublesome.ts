@@ -6,6 +6,10 @@ async function rejectLater(): Promise<void> {
   throwNow()
 }
 
+function hangNow(): void {
+  for (;;);
+}
+
 function throwNow(): void {
   throw new Error('floating work cannot')
 }
@@ -39,8 +43,9 @@ export const Troublesome = defineAggregate({
       for (;;);
     },
     exit: () => process.exit(3),
-    float: (_state, { what }: { what: 'rejection' | 'exception' }) => {
+    float: (_state, { what }: { what: 'rejection' | 'exception' | 'hang' }) => {
       if (what === 'rejection') void rejectLater()
+      else if (what === 'hang') setTimeout(hangNow, 1)
       else setTimeout(throwNow, 1)
     },
     promise: (async () => undefined) as unknown as () => undefined,
