@@ -27,9 +27,10 @@ export const CALLS = [
 
 export interface Injection {
   readonly call: string
-  /** The how manieth call of a thread: 1, 2, 3 … */
-  readonly at: number
-  readonly fault: 'error=EIO' | 'error=ENOSPC' | 'signal=SIGKILL'
+  /** The how manieth call of a thread: 1, 2, 3 …; or each. */
+  readonly at: number | 'each'
+  /** A delay is in seconds. */
+  readonly fault: 'error=EIO' | 'error=ENOSPC' | 'signal=SIGKILL' | `delay_enter=${number}s`
 }
 
 export class Trace {
@@ -52,7 +53,9 @@ export class Trace {
   ): Promise<Trace> {
     const calls = injection === undefined ? CALLS.map((call) => `?${call}`).join() : injection.call
     const inject =
-      injection === undefined ? [] : ['-e', `inject=${injection.call}:${injection.fault}:when=${injection.at}`]
+      injection === undefined
+        ? []
+        : ['-e', `inject=${injection.call}:${injection.fault}:when=${injection.at === 'each' ? '1+' : injection.at}`]
     const args = [
       '-f',
       '-y',

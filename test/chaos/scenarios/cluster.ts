@@ -4,7 +4,7 @@
  */
 import { Cluster } from '../cluster.ts'
 import type { Chaos } from '../chaos.ts'
-import { lanProblem } from '../requirement.ts'
+import { lanProblem, missing } from '../requirement.ts'
 import type { Scenario } from '../scenario.ts'
 import { both, isPair, type Torment } from '../torment.ts'
 import { clockTorments } from '../torments/clocks.ts'
@@ -23,11 +23,14 @@ export const cluster: Scenario = {
   async run(chaos) {
     const problem = lanProblem()
     if (problem !== undefined) chaos.leaveOut(`partitions, as ${problem}`)
+    const untraceable = missing(['tracing'])
+    if (untraceable !== undefined) chaos.leaveOut(`disks that hang, as ${untraceable}`)
+    const canTrace = untraceable === undefined
     const bank = await Cluster.start(chaos, { hasLan: problem === undefined })
     let deck: Torment[] = []
     try {
       while (chaos.figures.cycles < chaos.cycles) {
-        if (deck.length === 0) deck = shuffle(chaos, bank)
+        if (deck.length === 0) deck = shuffle(chaos, bank, { canTrace })
         const torment = deck.pop()!
         await bank.restore()
         // What befalls it while it still recovers from the last fault is one of those that come two at once.
@@ -43,8 +46,8 @@ export const cluster: Scenario = {
 }
 
 /** Each kind once, and some pairs: of one that befalls a node, and one that befalls Redis or a way. */
-function shuffle(chaos: Chaos, bank: Cluster): Torment[] {
-  const ofNodes = nodeTorments(chaos, bank)
+function shuffle(chaos: Chaos, bank: Cluster, means: { readonly canTrace: boolean }): Torment[] {
+  const ofNodes = nodeTorments(chaos, bank, means)
   const ofClocks = clockTorments(chaos, bank)
   const ofOthers = [
     ...redisTorments(chaos, bank),
