@@ -85,7 +85,9 @@ export function wrongReadModels(found: ReadModels, expected: ReadModels): readon
     const [rows, wanted] = [found[name], expected[name]].map((model) => model.map((row) => JSON.stringify(row)))
     const length = Math.max(rows!.length, wanted!.length)
     const at = Array.from({ length }, (_, i) => i).find((i) => rows![i] !== wanted![i])
-    return at === undefined ? [] : [`${name}: row ${at + 1} is ${rows![at]}, and should be ${wanted![at]}`]
+    return at === undefined
+      ? []
+      : [`${name}: row ${at + 1} is ${rows![at] ?? 'missing'}, and should be ${wanted![at] ?? 'missing'}`]
   })
 }
 
