@@ -6,11 +6,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Arguments } from '../incidents/arguments.ts'
-import { generateIncidents } from '../incidents/generated.ts'
+import { generateIncidents, type Truth } from '../incidents/generated.ts'
 import type { Replies } from '../incidents/intake.ts'
 import { ExpectedReadModels } from '../incidents/read-models/expected.ts'
 import type { ReadModels } from '../incidents/read-models/read-models.ts'
-import { differences, toJson, toTable, toTables, wrongReadModels } from '../incidents/report.ts'
+import { differences, HAS_OTHERS, hasOthers, toJson, toTable, toTables, wrongReadModels } from '../incidents/report.ts'
 import type { Numbers } from '../incidents/runner.ts'
 import { openCsv } from '../incidents/rows.ts'
 import { runExample } from '../incidents/run-example.ts'
@@ -50,12 +50,7 @@ async function main(args: Arguments): Promise<number> {
       ? toJson(numbers, told[0]!)
       : ['', toTable(numbers), toTables(told[0]!), describe(crew.pauses), ''].join('\n\n')
     console.log(text)
-    const { truth, readModels } = foreseen
-    // Which rows of a file are refused is the aggregates' to say.
-    const wrong =
-      truth === undefined
-        ? []
-        : [...differences(numbers, truth), ...told.flatMap((found) => wrongReadModels(found, readModels))]
+    const wrong = complaints({ numbers, told, foreseen })
     for (const difference of wrong) console.error(`wrong: ${difference}`)
     return wrong.length === 0 ? 0 : 1
   } finally {
@@ -138,8 +133,15 @@ class Crew implements AsyncDisposable {
   }
 }
 
+interface Foreseen {
+  readonly rows: number
+  /** Of rows that are made up. */
+  readonly truth: Readonly<Truth> | undefined
+  readonly readModels: ReadModels
+}
+
 /** What the rows will come to. */
-async function foresee(job: Omit<Job, 'part'>) {
+async function foresee(job: Omit<Job, 'part'>): Promise<Foreseen> {
   const generated = job.input === undefined ? generateIncidents(job) : undefined
   await using source = generated ?? (await openCsv(job.input!))
   const expected = new ExpectedReadModels()
@@ -149,6 +151,18 @@ async function foresee(job: Omit<Job, 'part'>) {
     if (isIncidentState(row.report.state)) expected.add(row)
   }
   return { rows, truth: generated?.truth, readModels: expected.readModels() }
+}
+
+/** What is not as foreseen, at any of the nodes. Of a file nobody can tell: which of its rows are refused is the nodes' to say. */
+function complaints(given: {
+  readonly numbers: Numbers
+  readonly told: readonly ReadModels[]
+  readonly foreseen: Foreseen
+}): readonly string[] {
+  const { truth, readModels } = given.foreseen
+  if (truth === undefined) return []
+  if (given.told.some((found) => hasOthers(found, readModels))) console.error(HAS_OTHERS)
+  return [...differences(given.numbers, truth), ...given.told.flatMap((found) => wrongReadModels(found, readModels))]
 }
 
 function summary(given: {

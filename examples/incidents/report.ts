@@ -73,21 +73,23 @@ export function hasOthers(found: ReadModels, expected: ReadModels): boolean {
   return incidentsIn(found) > incidentsIn(expected)
 }
 
+export const HAS_OTHERS = 'the log has incidents of other runs too: the read models, which have all, are not checked'
+
 function incidentsIn({ openByGroup, slaByPriority }: ReadModels): number {
   const open = openByGroup.reduce((sum, each) => sum + each.open, 0)
   return slaByPriority.reduce((sum, { met, breached }) => sum + met + breached, open)
 }
 
-/** Where read models are not what the rows say: the first row of each that is another one. */
+/** Where read models are not what the rows say: the first row of each that is another one. Not for those that have others. */
 export function wrongReadModels(found: ReadModels, expected: ReadModels): readonly string[] {
+  if (hasOthers(found, expected)) return []
   const names = Object.keys(expected) as (keyof ReadModels)[]
   return names.flatMap((name) => {
-    const [rows, wanted] = [found[name], expected[name]].map((model) => model.map((row) => JSON.stringify(row)))
-    const length = Math.max(rows!.length, wanted!.length)
-    const at = Array.from({ length }, (_, i) => i).find((i) => rows![i] !== wanted![i])
-    return at === undefined
-      ? []
-      : [`${name}: row ${at + 1} is ${rows![at] ?? 'missing'}, and should be ${wanted![at] ?? 'missing'}`]
+    const is = found[name].map((row) => JSON.stringify(row))
+    const shouldBe = expected[name].map((row) => JSON.stringify(row))
+    const at = [...is, ...shouldBe].findIndex((_, row) => is[row] !== shouldBe[row])
+    if (at === -1) return []
+    return [`${name}: row ${at + 1} is ${is[at] ?? 'missing'}, and should be ${shouldBe[at] ?? 'missing'}`]
   })
 }
 

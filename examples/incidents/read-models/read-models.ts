@@ -1,10 +1,9 @@
 /** The example's three read models, asked together. */
 import type { Node } from '../../../src/index.ts'
 import { openByAssignee, openByGroup, OpenIncidents } from './open-incidents.ts'
-import { slaByPriority, SlaVerdicts } from './sla-verdicts.ts'
-import { timeByGroup, timeByPriority, TimeToResolve } from './time-to-resolve.ts'
 import type { OpenByAssignee, OpenByGroup } from './open-incidents.ts'
-import type { SlaByPriority } from './sla-verdicts.ts'
+import { slaByPriority, SlaVerdicts, type SlaByPriority } from './sla-verdicts.ts'
+import { timeByGroup, timeByPriority, TimeToResolve } from './time-to-resolve.ts'
 import type { TimeByGroup, TimeByPriority } from './time-to-resolve.ts'
 
 export interface ReadModels {
