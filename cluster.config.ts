@@ -1,5 +1,8 @@
 /** What the demo runs: `npm run demo`. A deployment edits this file; the main thread and every worker load it. */
 import { Incident } from './examples/incidents/incident.ts'
+import { OpenIncidents } from './examples/incidents/read-models/open-incidents.ts'
+import { SlaVerdicts } from './examples/incidents/read-models/sla-verdicts.ts'
+import { TimeToResolve } from './examples/incidents/read-models/time-to-resolve.ts'
 import { defineCluster } from './src/index.ts'
 
 export default defineCluster({
@@ -7,6 +10,8 @@ export default defineCluster({
   name: 'incidents',
   // Everything that can be addressed with a ref.
   aggregates: [Incident],
+  // Read models that are made of the events.
+  projections: [OpenIncidents, TimeToResolve, SlaVerdicts],
   // Where the log is, relative to this file. The demo gives a directory of its own.
   dataDir: './data',
   // Worker threads, each with a journal of its own. Default: one less than the processors; 'inline' for none.

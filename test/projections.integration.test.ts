@@ -6,13 +6,15 @@ import { temporaryFolder } from './temporary.ts'
 
 const page = fs.readFileSync(join(import.meta.dirname, '../docs/projections.md'), 'utf8')
 const penhold = new URL('../src/index.ts', import.meta.url).href
+const testing = new URL('../src/testing/index.ts', import.meta.url).href
 
 function example(name: string): string {
   const [, code] = new RegExp(`^\`\`\`ts\n// ${name.replace('.', '\\.')}\n(.*?)^\`\`\``, 'ms').exec(page)!
-  return code!.replaceAll("'penhold'", `'${penhold}'`)
+  return code!.replaceAll("'penhold'", `'${penhold}'`).replaceAll("'penhold/testing'", `'${testing}'`)
 }
 
-test('docs/projections.md: its projection has what a reply named, and is rebuilt', () => {
+/** A folder with the page's projection, and what it takes for granted. */
+function project(): string {
   const folder = temporaryFolder()
   const files = {
     'account.ts': `import { defineAggregate } from '${penhold}'
@@ -28,8 +30,26 @@ test('docs/projections.md: its projection has what a reply named, and is rebuilt
       export default defineCluster({ name: 'bank', aggregates: [Account], projections: [Balances], dataDir: 'data', workers: 2 })`,
     'projections.ts': example('projections.ts'),
     'main.ts': example('main.ts'),
+    'balances.test.ts': example('balances.test.ts'),
   }
   for (const [name, code] of Object.entries(files)) fs.writeFileSync(join(folder, name), code)
+  return folder
+}
+
+test('docs/projections.md: its projection has what a reply named, and is rebuilt', () => {
+  const folder = project()
   const said = execFileSync(process.execPath, [join(folder, 'main.ts')], { encoding: 'utf8', cwd: folder })
   expect(said.trim().split('\n')).toEqual(["{ stream: 'account/ben', euros: 7 }", '2'])
+  // Its path is relative.
+  expect(fs.readdirSync(join(folder, 'data', 'read-models'))).toEqual(['balances'])
+})
+
+test('docs/projections.md: its test passes, and fails where the handler is another', () => {
+  const folder = project()
+  const run = (): unknown =>
+    execFileSync(process.execPath, [join(folder, 'balances.test.ts')], { encoding: 'utf8', stdio: 'pipe', cwd: folder })
+  run()
+  const projections = join(folder, 'projections.ts')
+  fs.writeFileSync(projections, fs.readFileSync(projections, 'utf8').replace('data.euros)', '-data.euros)'))
+  expect(run).toThrow('+ { stream:')
 })

@@ -6,14 +6,17 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Arguments } from '../incidents/arguments.ts'
-import { generateIncidents } from '../incidents/generated.ts'
+import { generateIncidents, type Truth } from '../incidents/generated.ts'
 import type { Replies } from '../incidents/intake.ts'
-import { differences, toJson, toTable } from '../incidents/report.ts'
+import { ExpectedReadModels } from '../incidents/read-models/expected.ts'
+import type { ReadModels } from '../incidents/read-models/read-models.ts'
+import { differences, HAS_OTHERS, hasOthers, toJson, toTable, toTables, wrongReadModels } from '../incidents/report.ts'
 import type { Numbers } from '../incidents/runner.ts'
 import { openCsv } from '../incidents/rows.ts'
 import { runExample } from '../incidents/run-example.ts'
 import type { Tally } from '../incidents/tally.ts'
-import type { Job } from './message.ts'
+import { isIncidentState } from '../incidents/workflow.ts'
+import type { Job, Taken } from './message.ts'
 import { NodeProcess } from './node-process.ts'
 import { startRedis } from './redis.ts'
 
@@ -36,13 +39,18 @@ async function main(args: Arguments): Promise<number> {
     await using redis = await startRedis()
     await using crew = new Crew({ dataDir, redis: redis.url, isQuiet: args.isJson })
     const job = { input: args.input, incidents: args.incidents, seed: args.seed, parts: PARTS }
-    const total = await countRows(job)
+    const foreseen = await foresee(job)
     const startedAt = performance.now()
-    const { replies, numbers } = await crew.drive(job, total)
+    const taken = await crew.drive(job, foreseen.rows)
     const seconds = (performance.now() - startedAt) / 1000
-    const outcome = summary({ replies, tally: await crew.tally(numbers), seconds })
-    console.log(args.isJson ? toJson(outcome) : `\n${toTable(outcome)}\n\n${describe(crew.pauses)}\n`)
-    const wrong = args.input === undefined ? differences(outcome, await truthOf(job)) : []
+    const tally = await crew.tally(taken.flatMap(({ numbers }) => numbers))
+    const numbers = summary({ taken, tally, seconds })
+    const told = await crew.readModels(Math.max(...taken.map(({ position }) => position)))
+    const text = args.isJson
+      ? toJson(numbers, told[0]!)
+      : ['', toTable(numbers), toTables(told[0]!), describe(crew.pauses), ''].join('\n\n')
+    console.log(text)
+    const wrong = complaints({ numbers, told, foreseen })
     for (const difference of wrong) console.error(`wrong: ${difference}`)
     return wrong.length === 0 ? 0 : 1
   } finally {
@@ -62,7 +70,7 @@ class Crew implements AsyncDisposable {
   }
 
   /** Takes all rows in, while nodes die, come and go. */
-  async drive(job: Omit<Job, 'part'>, total: number): Promise<{ replies: Replies[]; numbers: string[] }> {
+  async drive(job: Omit<Job, 'part'>, total: number): Promise<readonly Taken[]> {
     const [first, second, third] = [await this.#start(), await this.#start(), await this.#start()]
     const taking = [first, second].map((node, part) => node.take({ ...job, part }))
     const doomed = third.take({ ...job, part: 2 }).catch(() => undefined)
@@ -84,12 +92,16 @@ class Crew implements AsyncDisposable {
       await first.close()
       this.#nodes = this.#nodes.filter((node) => node !== first)
     })
-    const taken = await Promise.all(taking)
-    return { replies: taken.map(({ replies }) => replies), numbers: taken.flatMap(({ numbers }) => numbers) }
+    return await Promise.all(taking)
   }
 
   async tally(numbers: readonly string[]): Promise<Tally> {
     return this.#nodes[0]!.tally(numbers)
+  }
+
+  /** Of each node, whichever of them runs the projections. */
+  async readModels(after: number): Promise<readonly ReadModels[]> {
+    return await Promise.all(this.#nodes.map((node) => node.readModels(after)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -121,25 +133,45 @@ class Crew implements AsyncDisposable {
   }
 }
 
-async function countRows(job: Omit<Job, 'part'>): Promise<number> {
-  await using source = job.input === undefined ? generateIncidents(job) : await openCsv(job.input)
-  let rows = 0
-  for await (const _ of source.rows) rows += 1
-  return rows
+interface Foreseen {
+  readonly rows: number
+  /** Of rows that are made up. */
+  readonly truth: Readonly<Truth> | undefined
+  readonly readModels: ReadModels
 }
 
-async function truthOf(job: Omit<Job, 'part'>) {
-  const source = generateIncidents(job)
-  for await (const _ of source.rows);
-  return source.truth
+/** What the rows will come to. */
+async function foresee(job: Omit<Job, 'part'>): Promise<Foreseen> {
+  const generated = job.input === undefined ? generateIncidents(job) : undefined
+  await using source = generated ?? (await openCsv(job.input!))
+  const expected = new ExpectedReadModels()
+  let rows = 0
+  for await (const row of source.rows) {
+    rows += 1
+    if (isIncidentState(row.report.state)) expected.add(row)
+  }
+  return { rows, truth: generated?.truth, readModels: expected.readModels() }
+}
+
+/** What is not as foreseen, at any of the nodes. Of a file nobody can tell: which of its rows are refused is the nodes' to say. */
+function complaints(given: {
+  readonly numbers: Numbers
+  readonly told: readonly ReadModels[]
+  readonly foreseen: Foreseen
+}): readonly string[] {
+  const { truth, readModels } = given.foreseen
+  if (truth === undefined) return []
+  if (given.told.some((found) => hasOthers(found, readModels))) console.error(HAS_OTHERS)
+  return [...differences(given.numbers, truth), ...given.told.flatMap((found) => wrongReadModels(found, readModels))]
 }
 
 function summary(given: {
-  readonly replies: readonly Replies[]
+  readonly taken: readonly Taken[]
   readonly tally: Tally
   readonly seconds: number
 }): Numbers {
-  const { replies, tally, seconds } = given
+  const { taken, tally, seconds } = given
+  const replies = taken.map((each) => each.replies)
   const sum = (of: (each: Replies) => number): number => replies.reduce((total, each) => total + of(each), 0)
   const rejections: Record<string, number> = {}
   for (const each of replies) {

@@ -1,5 +1,6 @@
 /** What the example and its nodes tell each other. */
 import type { Replies } from '../incidents/intake.ts'
+import type { ReadModels } from '../incidents/read-models/read-models.ts'
 import type { Tally } from '../incidents/tally.ts'
 
 /** Rows to take in: the incidents of one part of so many. */
@@ -11,15 +12,27 @@ export interface Job {
   readonly parts: number
 }
 
+/** What came of a job. */
+export interface Taken {
+  readonly replies: Replies
+  /** The incidents. */
+  readonly numbers: readonly string[]
+  /** How far the log has been written, by what was replied. */
+  readonly position: number
+}
+
 export type ToNode =
   | { readonly kind: 'take'; readonly job: Job }
   | { readonly kind: 'tally'; readonly numbers: readonly string[] }
+  /** With all up to this position. */
+  | { readonly kind: 'ask'; readonly after: number }
   | { readonly kind: 'close' }
 
 export type FromNode =
   | { readonly kind: 'serving' }
   | { readonly kind: 'rows'; readonly rows: number; readonly slowestMs: number }
-  | { readonly kind: 'taken'; readonly part: number; readonly replies: Replies; readonly numbers: readonly string[] }
+  | ({ readonly kind: 'taken' } & Taken)
   | { readonly kind: 'tallied'; readonly tally: Tally }
+  | { readonly kind: 'asked'; readonly readModels: ReadModels }
   | { readonly kind: 'closed' }
   | { readonly kind: 'failed'; readonly message: string }

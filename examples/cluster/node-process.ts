@@ -3,10 +3,9 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { DemoError } from '../incidents/demo-error.ts'
+import type { ReadModels } from '../incidents/read-models/read-models.ts'
 import type { Tally } from '../incidents/tally.ts'
-import type { FromNode, Job, ToNode } from './message.ts'
-
-type Taken = FromNode & { readonly kind: 'taken' }
+import type { FromNode, Job, Taken, ToNode } from './message.ts'
 
 export class NodeProcess {
   /** Rows taken in so far. */
@@ -53,6 +52,12 @@ export class NodeProcess {
   async tally(numbers: readonly string[]): Promise<Tally> {
     this.#tell({ kind: 'tally', numbers })
     return (await this.#said('tallied')).tally
+  }
+
+  /** What the read models say, asked at this node, with all up to a position. */
+  async readModels(after: number): Promise<ReadModels> {
+    this.#tell({ kind: 'ask', after })
+    return (await this.#said('asked')).readModels
   }
 
   /** It hands its shards over and ends. */

@@ -3,6 +3,7 @@ import { startNode, type Node } from '../../src/index.ts'
 import { messageOf } from '../incidents/demo-error.ts'
 import { generateIncidents } from '../incidents/generated.ts'
 import { Intake } from '../incidents/intake.ts'
+import { askReadModels } from '../incidents/read-models/read-models.ts'
 import { openCsv, type Row, type Source } from '../incidents/rows.ts'
 import { tally } from '../incidents/tally.ts'
 import type { FromNode, Job, ToNode } from './message.ts'
@@ -32,6 +33,9 @@ async function answer(told: ToNode): Promise<void> {
     case 'tally':
       say({ kind: 'tallied', tally: await tally(node, told.numbers) })
       break
+    case 'ask':
+      say({ kind: 'asked', readModels: await askReadModels(node, told.after) })
+      break
     case 'close':
       await node.close()
       say({ kind: 'closed' })
@@ -51,8 +55,9 @@ async function take(job: Job): Promise<void> {
   } finally {
     clearInterval(timer)
   }
-  say({ kind: 'rows', rows: intake.replies.rows, slowestMs })
-  say({ kind: 'taken', part: job.part, replies: intake.replies, numbers: intake.numbers })
+  const { replies, numbers, position } = intake
+  say({ kind: 'rows', rows: replies.rows, slowestMs })
+  say({ kind: 'taken', replies, numbers, position })
 }
 
 async function* partOf(rows: AsyncIterable<Row>, { part, parts }: Job): AsyncGenerator<Row> {

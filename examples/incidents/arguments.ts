@@ -19,7 +19,7 @@ export const HELP = `Runs a service desk on Penhold: each incident an aggregate,
   npm run demo [-- OPTIONS]
 
   --input FILE      rows of a CSV file (.gz: gzipped); without it, incidents are made up
-  --data DIR        keep the log here; run again with the same rows, it changes nothing
+  --data DIR        keep log and read models here; run again with the same rows, it changes nothing
                     (default: a temporary directory, removed afterwards)
   --incidents N     how many incidents to make up (default: 5000)
   --seed N          make up others (default: 1)

@@ -39,6 +39,8 @@ export interface IntakeOptions {
   readonly signal?: AbortSignal | undefined
   /** Rows under way at once. */
   readonly window?: number
+  /** Told each row that the desk has accepted, those of an incident in order. */
+  readonly onAccepted?: (row: Row) => void
 }
 
 export class Intake {
@@ -47,13 +49,21 @@ export class Intake {
   readonly #signal: AbortSignal | undefined
   readonly #series = new Map<string, Series>()
   readonly #window: Window
+  readonly #onAccepted: (row: Row) => void
+  #position = 0
   #failure: unknown
 
   /** The signal stops it: rows that have been sent are finished, others are left for another run. */
-  constructor(node: Pick<Node, 'ref'>, { signal, window = WINDOW }: IntakeOptions = {}) {
+  constructor(node: Pick<Node, 'ref'>, { signal, window = WINDOW, onAccepted }: IntakeOptions = {}) {
     this.#node = node
     this.#signal = signal
     this.#window = new Window(window)
+    this.#onAccepted = onAccepted ?? (() => undefined)
+  }
+
+  /** How far the log has been written, by what was replied: a read model that has all up to here has every row. */
+  get position(): number {
+    return this.#position
   }
 
   /** The incidents that the rows spoke of. */
@@ -109,16 +119,18 @@ export class Intake {
     const report = { ...row.report, update }
     const options = { commandId: deriveId('incident', row.number, update), metadata: { updatedBy: row.updatedBy } }
     // Which of the two it is depends on replies alone, so that it is the same whenever the row comes again.
-    const ask = (): Promise<unknown> =>
+    const ask = (): Promise<{ readonly position: number }> =>
       series.isOpen
         ? series.ref.ask('update', report, options)
         : series.ref.ask('open', { ...report, ...row.opening }, options)
     replies.rows += 1
     replies.commands += 1
     try {
-      await persist(ask, this.#signal)
+      const { position } = await persist(ask, this.#signal)
+      this.#position = Math.max(this.#position, position)
       replies.accepted += 1
       series.isOpen = true
+      this.#onAccepted(row)
     } catch (error) {
       if (!isRejection(error, Incident, 'update')) throw error
       replies.rejected += 1

@@ -7,7 +7,7 @@ import { HELP, type Arguments } from './arguments.ts'
 import { DemoError, messageOf } from './demo-error.ts'
 import { generateIncidents } from './generated.ts'
 import { showProgress } from './progress.ts'
-import { differences, toJson, toTable } from './report.ts'
+import { differences, HAS_OTHERS, hasOthers, toJson, toTable, toTables, wrongReadModels } from './report.ts'
 import { openCsv } from './rows.ts'
 import { runExample } from './run-example.ts'
 import { run } from './runner.ts'
@@ -31,9 +31,16 @@ async function main(args: Arguments): Promise<number> {
     console.error(`stopped after ${outcome.rows} rows; run it again with the same --data to go on`)
     return INTERRUPTED
   }
-  const { numbers } = outcome
-  console.log(args.isJson ? toJson(numbers) : `\n${source.name}\n\n${toTable(numbers)}\n`)
-  const wrong = generated === undefined ? [] : differences(numbers, generated.truth)
+  const { numbers, readModels, expected } = outcome
+  const text = args.isJson
+    ? toJson(numbers, readModels)
+    : `\n${source.name}\n\n${toTable(numbers)}\n\n${toTables(readModels)}\n`
+  console.log(text)
+  if (hasOthers(readModels, expected)) console.error(HAS_OTHERS)
+  const wrong = [
+    ...(generated === undefined ? [] : differences(numbers, generated.truth)),
+    ...wrongReadModels(readModels, expected),
+  ]
   for (const difference of wrong) console.error(`wrong: ${difference}`)
   return wrong.length === 0 ? OK : FAILED
 }

@@ -1,6 +1,8 @@
-/** One run of the demo over a node: all rows of a source are taken in, and then the aggregates are asked. */
+/** One run of the demo over a node: all rows of a source are taken in; then aggregates and read models are asked. */
 import type { Node } from '../../src/index.ts'
 import { Intake, type Replies } from './intake.ts'
+import { ExpectedReadModels } from './read-models/expected.ts'
+import { askReadModels, type ReadModels } from './read-models/read-models.ts'
 import type { Source } from './rows.ts'
 import { tally, type Tally } from './tally.ts'
 
@@ -11,7 +13,13 @@ export interface Numbers extends Replies, Tally {
 }
 
 export type Run =
-  | { readonly kind: 'done'; readonly numbers: Numbers }
+  | {
+      readonly kind: 'done'
+      readonly numbers: Numbers
+      readonly readModels: ReadModels
+      /** What they must be, by the rows that were accepted. */
+      readonly expected: ReadModels
+    }
   /** The signal came first. What was taken in is durable. */
   | { readonly kind: 'stopped'; readonly rows: number }
 
@@ -25,7 +33,8 @@ export interface RunOptions {
 
 export async function run({ node, source, signal, onRows }: RunOptions): Promise<Run> {
   const startedMs = performance.now()
-  const intake = new Intake(node, { signal })
+  const expected = new ExpectedReadModels()
+  const intake = new Intake(node, { signal, onAccepted: (row) => expected.add(row) })
   const timer = setInterval(() => onRows?.(intake.replies.rows), 100)
   try {
     await intake.take(source.rows)
@@ -39,6 +48,8 @@ export async function run({ node, source, signal, onRows }: RunOptions): Promise
   const { rows, commands, accepted, rejected, rejections } = replies
   return {
     kind: 'done',
+    readModels: await askReadModels(node, intake.position),
+    expected: expected.readModels(),
     numbers: {
       rows,
       commands,

@@ -55,6 +55,8 @@ export interface ProjectionsOptions {
   /** Whether a projection of this name is to run here now. */
   readonly runsHere: (name: string) => boolean
   readonly onWarning: (message: string) => void
+  /** Where relative paths of stores begin. */
+  readonly dataDir: string
 }
 
 const LOOK_MS = 250
@@ -110,11 +112,11 @@ export class Projections {
   }
 
   async #open(charge: Charge): Promise<void> {
-    const { feeds, clock, onWarning } = this.#options
+    const { feeds, clock, onWarning, dataDir } = this.#options
     const { projection } = charge
     for (let hasWarned = false; !this.#isClosed;) {
       try {
-        const running = await RunningProjection.open({ projection, feeds, clock, onWarning })
+        const running = await RunningProjection.open({ projection, feeds, clock, onWarning, dataDir })
         if (this.#isClosed) return await running.close()
         charge.running = running
         charge.opened.resolve(running)

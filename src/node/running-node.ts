@@ -143,6 +143,7 @@ export class RunningNode implements Node, RefHost {
       feeds: this.store.feeds(),
       clock,
       onWarning,
+      dataDir: config.dataDir,
       runsHere: (name) => cluster?.serves(this.#placement.shardOf(`$projection/${name}`)) ?? true,
     })
     this.#supervisor = new Supervisor({

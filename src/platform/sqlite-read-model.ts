@@ -10,7 +10,7 @@
  * that nobody knows of, which the next opening removes.
  */
 import fs from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { assert } from '../aggregate/assert.ts'
 import type { AllPlace } from '../read/all.ts'
@@ -26,7 +26,10 @@ import { createDatabase, inTransaction, openDatabase, removeDatabase, understand
 import { SqliteGeneration, type SqliteSetup } from './sqlite-generation.ts'
 
 export interface SqliteStoreOptions<Model> {
-  /** A folder, which is made where there is none. On a local disk: SQLite's locks do not work over most networks. */
+  /**
+   * A folder, which is made where there is none; relative to the node's data directory. On a local disk: SQLite's locks do
+   * not work over most networks.
+   */
   readonly path: string
   readonly setup: SqliteSetup<Model>
 }
@@ -37,9 +40,9 @@ export interface SqliteStoreOptions<Model> {
  */
 export function sqliteStore<Model>({ path, setup }: SqliteStoreOptions<Model>): ReadModelStore<Model> {
   return {
-    async open(projection) {
+    async open(projection, dataDir = '.') {
       checkProjectionName(projection)
-      const folder = join(path, projection)
+      const folder = resolve(dataDir, path, projection)
       fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
       return new SqliteReadModel({ projection, folder, setup })
     },

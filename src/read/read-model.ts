@@ -10,10 +10,11 @@ import { BEGINNING, type AllPlace } from './all.ts'
 /** Where a projection puts its read model, as a user names it in a definition. */
 export interface ReadModelStore<Model> {
   /**
-   * Opens a projection's read model, and makes it, with an empty first generation, where there is none.
+   * Opens a projection's read model, and makes it, with an empty first generation, where there is none. A store of files
+   * has its relative paths begin at the data directory; at the working directory where none is named.
    * @throws PenholdError `BadDefinition` for a name that is none; `ReadModelUnusable` where what is kept cannot be read
    */
-  open(projection: string): Promise<ReadModel<Model>>
+  open(projection: string, dataDir?: string): Promise<ReadModel<Model>>
 }
 
 /**

@@ -22,6 +22,8 @@ export interface RunningProjectionOptions<Model> {
   readonly feeds: Feeds
   readonly clock: Clock
   readonly onWarning: (message: string) => void
+  /** Where relative paths of the store begin. */
+  readonly dataDir?: string
 }
 
 export interface ProjectionQueryOptions {
@@ -77,7 +79,7 @@ export class RunningProjection<Model> {
   /** Opens its read model. Nothing runs until `run` says which lanes. */
   static async open<Model>(options: RunningProjectionOptions<Model>): Promise<RunningProjection<Model>> {
     const { store, name } = options.projection
-    const readModel = await store.open(name)
+    const readModel = await store.open(name, options.dataDir)
     return new RunningProjection(options, readModel, await readModel.generations())
   }
 

@@ -2,9 +2,6 @@
  * Given events, when a command, then what follows: one decision of an aggregate, tried without a node. Everything is
  * typed by the definition, and the checks are the runtime's own (decision.ts).
  */
-import { AssertionError } from 'node:assert'
-// The whole, as an older Node has no `diff` and could then not say that it is too old (node-check.ts).
-import util from 'node:util'
 import type {
   Aggregate,
   CommandName,
@@ -37,6 +34,7 @@ import {
 } from './decision.ts'
 import { describeEvent, describeNamed, describeValue, labelled } from './describe.ts'
 import { difference } from './difference.ts'
+import { attempt, failure, unexpected } from './failure.ts'
 import { SeededRandom } from './random.ts'
 
 type EventForm<Type, Data> = undefined extends Data
@@ -292,26 +290,5 @@ function setting({ aggregate, history, name, payload }: Scene): string {
 }
 
 function fail(scene: Scene, expected: string, happened: string): never {
-  const lines = util.diff(expected.split('\n'), happened.split('\n'))
-  const marked = lines.map(([which, line]) => `${which === 0 ? ' ' : which > 0 ? '-' : '+'} ${line}`)
-  const then = labelled('then  ', marked.join('\n'))
-  throw failure(`${setting(scene)}\n${then}\n\n(- expected, + happened)`)
-}
-
-/** Where a history or a handler is wrong, the test learns it with the setting around it. */
-function attempt<Result>(what: string, run: () => Result): Result {
-  try {
-    return run()
-  } catch (error) {
-    const { cause } = error as { readonly cause?: unknown }
-    const problem = cause instanceof Error ? cause.message : (error as Error).message
-    throw failure(`${what}\n\n${problem}`)
-  }
-}
-
-function failure(message: string): AssertionError {
-  const error = new AssertionError({ message, stackStartFn: failure })
-  // How Node would show values that are not given here; vitest takes it for the diff itself.
-  Reflect.deleteProperty(error, 'diff')
-  return error
+  throw unexpected(setting(scene), { expected, happened })
 }

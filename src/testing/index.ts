@@ -1,5 +1,5 @@
 /**
- * Tools to test aggregates with: everything that a test imports from `penhold/testing`. Works under any test runner.
+ * Tools to test aggregates and projections with: everything that a test imports from `penhold/testing`. Works under any test runner.
  * docs/testing.md teaches it.
  */
 import '../node-check.ts'
@@ -17,6 +17,8 @@ export type {
   Then,
   When,
 } from './given.ts'
+export { givenEvents } from './given-events.ts'
+export type { GivenEvents, StreamEvents } from './given-events.ts'
 export type { Invariant, Invariants, Seen } from './invariant.ts'
 export type { Faults } from './story.ts'
 export type { CommandCount } from './tally.ts'

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import config from '../../cluster.config.ts'
 import { readArguments } from '../../examples/incidents/arguments.ts'
 import { generateIncidents } from '../../examples/incidents/generated.ts'
-import { differences } from '../../examples/incidents/report.ts'
+import { differences, hasOthers, wrongReadModels } from '../../examples/incidents/report.ts'
 import { openCsv, type Row, type Source } from '../../examples/incidents/rows.ts'
 import { run, type Run } from '../../examples/incidents/runner.ts'
 import { startNode, type Node } from '../../src/index.ts'
@@ -43,6 +43,27 @@ describe('a run', { timeout: 60_000 }, () => {
     expect(source.truth.rejected).toBeGreaterThan(0)
     expect(source.truth.reopened).toBeGreaterThan(0)
     expect(source.truth.closed).toBeLessThan(source.truth.incidents)
+  })
+
+  test('comes to read models that are what the rows say, and the next goes on from where they are', async () => {
+    const eventsTaken = async (): Promise<readonly number[]> => {
+      await using node = await startInline('read-models')
+      const outcome = await run({ node, source: some() })
+      if (outcome.kind === 'stopped') throw new Error('it was stopped')
+      expect(wrongReadModels(outcome.readModels, outcome.expected)).toEqual([])
+      expect(hasOthers(outcome.readModels, outcome.expected)).toBe(false)
+      expect(outcome.expected.openByGroup.length).toBeGreaterThan(1)
+      return (await node.status()).projections.map(({ events }) => events)
+    }
+    const first = await eventsTaken()
+    expect(Math.min(...first)).toBeGreaterThan(300)
+    expect(await eventsTaken()).toEqual([0, 0, 0])
+  })
+
+  test('tells a log that has incidents of other rows', async () => {
+    await runOn('others', generateIncidents({ seed: 4, incidents: 2 }))
+    const outcome = await runOn('others', generateIncidents({ seed: 3, incidents: 1 }))
+    expect(outcome.kind === 'done' && hasOthers(outcome.readModels, outcome.expected)).toBe(true)
   })
 
   test('that was stopped anywhere is finished by the next', async () => {
@@ -153,6 +174,29 @@ location,knowledge`
   test('need a file that is there', async () => {
     await expect(openCsv(join(dir, 'nowhere.csv'))).rejects.toThrow(/^cannot read .*nowhere\.csv: ENOENT/)
   })
+})
+
+test('a read model that is not what the rows say is told by its first row that is another', () => {
+  const right = {
+    openByGroup: [{ group: '70', open: 2, unassigned: 0 }],
+    openByAssignee: [],
+    timeByPriority: [],
+    timeByGroup: [],
+    slaByPriority: [
+      { priority: 1, met: 1, breached: 0 },
+      { priority: 3, met: 4, breached: 2 },
+    ],
+  }
+  const wrong = {
+    ...right,
+    openByGroup: [],
+    slaByPriority: [right.slaByPriority[0]!, { priority: 3, met: 5, breached: 1 }],
+  }
+  expect(wrongReadModels(right, right)).toEqual([])
+  expect(wrongReadModels(wrong, right)).toEqual([
+    'openByGroup: row 1 is missing, and should be {"group":"70","open":2,"unassigned":0}',
+    'slaByPriority: row 2 is {"priority":3,"met":5,"breached":1}, and should be {"priority":3,"met":4,"breached":2}',
+  ])
 })
 
 test('arguments that make no sense are refused with what to do', () => {

@@ -49,6 +49,17 @@ describe('a store in SQLite', () => {
     expectWholeAfterKills(`sqlite:${temporaryFolder()}`),
   )
 
+  test('has its folder in the data directory, unless its path leads elsewhere', async () => {
+    const [dataDir, elsewhere] = [temporaryFolder(), temporaryFolder()]
+    for (const path of ['read-models', elsewhere]) {
+      const model = await sqliteNumbers(path).store.open('balances', dataDir)
+      await model.close()
+    }
+    expect(fs.readdirSync(dataDir)).toEqual(['read-models'])
+    expect(fs.readdirSync(join(dataDir, 'read-models'))).toEqual(['balances'])
+    expect(fs.readdirSync(elsewhere)).toEqual(['balances'])
+  })
+
   test('keeps its files to its own user', async () => {
     const { folder, model } = await open()
     await model.commit(1, change({}))
