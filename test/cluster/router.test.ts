@@ -266,3 +266,39 @@ test('what waits long for an owner is sent to whoever has the lease, who may say
   await settled()
   expect(epochs.at(-1)).toBe(7)
 })
+
+test('who says that it does not serve a shard is not asked again before there is news of it', async () => {
+  const clock = new SimulatedClock()
+  const options = { shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined }
+  const router = new Router({ ...options, onElsewhere: () => undefined })
+  const [near, far] = createLinkPair(clock)
+  const epochs: number[] = []
+  far.onFrame((frame) => {
+    const answers = new FrameWriter()
+    for (const { epoch, request } of readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })) {
+      // Whoever is asked for ever must not hold this test up for ever.
+      if (epochs.push(epoch) < 10) writeReply(answers, request, { kind: 'elsewhere', shard: 0 })
+    }
+    if (answers.length > 0) far.send(answers.take())
+  })
+  router.attach('a/0', near)
+  router.assign(0, 'a/0', 1)
+  router.send(0, command(), { resolve: () => undefined, reject: () => undefined })
+  for (let i = 0; i < 10; i += 1) await settled()
+  router.send(0, command(), { resolve: () => undefined, reject: () => undefined })
+  for (let i = 0; i < 10; i += 1) await settled()
+  expect(epochs).toEqual([1])
+  router.assign(0, 'a/0', 2)
+  for (let i = 0; i < 10; i += 1) await settled()
+  expect(epochs).toEqual([1, 2, 2])
+})
+
+test('ShardUnavailable: what nobody serves was done by nobody', async () => {
+  const clock = new SimulatedClock()
+  const router = new Router({ shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined })
+  const told = new Promise((_, reject) => {
+    router.send(0, command(), { resolve: () => undefined, reject }, { timeoutMs: 50 })
+  })
+  clock.advance(60)
+  await expect(told).rejects.toMatchObject({ code: 'ShardUnavailable', outcome: 'none', retryable: true })
+})
