@@ -6,7 +6,7 @@
  * The store only says who tries; the log says who is (I1). So whatever the store does, owners go on serving: while it is
  * away nothing moves, and when it has forgotten all it is told again.
  */
-import { PenholdError } from '../aggregate/error.ts'
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { pause, within, type Cancel } from '../log/clock.ts'
 import { assign } from './assignment.ts'
 import type { HandedShard, ServedShard } from './control.ts'
@@ -218,7 +218,7 @@ export class Ownership {
     } catch (error) {
       // Whether it was taken is unknown; the next one says it again.
       if (isFirst) throw error
-      if (!this.#isAway) events.onWarning(String(error))
+      if (!this.#isAway) events.onWarning(reasonOf(error))
       this.#isAway = true
       // What could not be claimed is tried again all the same: the log decides.
       this.#arrive([...this.#arriving].map(([shard, { worker }]) => ({ shard, worker })))
@@ -351,7 +351,7 @@ export class Ownership {
     let isFull = false
     const owned = await handle.takeOver(shards).catch((error: unknown) => {
       isFull = error instanceof PenholdError && error.code === 'StorageFull'
-      events.onWarning(`worker ${worker} could not take over ${shards.length} shards: ${String(error)}`)
+      events.onWarning(`worker ${worker} could not take over ${shards.length} shards: ${reasonOf(error)}`)
       return []
     })
     if (this.#workers.get(worker) !== handle) return
@@ -467,7 +467,7 @@ export class Ownership {
       await handle?.prepareRelease().catch(() => undefined)
       await handle?.release([shard], RELEASE_MS)
     } catch (error) {
-      this.#options.events.onWarning(`shard ${shard} could not be handed over: ${String(error)}`)
+      this.#options.events.onWarning(`shard ${shard} could not be handed over: ${reasonOf(error)}`)
     }
     this.#served.delete(shard)
     this.#departures.left(shard)
