@@ -52,6 +52,25 @@ export function definitionError(message: string, cause?: unknown): PenholdError 
   return new PenholdError('BadDefinition', message, { outcome: 'none', retryable: false, cause })
 }
 
+const REASON_MAX = 1_000
+
+/**
+ * What was thrown, whatever it is, as a short text that goes on after a colon. Of an error it is the message alone, as
+ * classes are for programs; only those of the language say what no message does: that it is a bug.
+ */
+export function reasonOf(thrown: unknown): string {
+  try {
+    return textOf(thrown).slice(0, REASON_MAX).toWellFormed().replace(/\.$/, '')
+  } catch {
+    return 'something that cannot be shown was thrown'
+  }
+}
+
+function textOf(thrown: unknown): string {
+  if (!(thrown instanceof Error) || thrown.message === '') return String(thrown)
+  return thrown.name in globalThis ? `${thrown.name}: ${thrown.message}` : thrown.message
+}
+
 /** What was given in place of something else, for a message: it may be a value that cannot be made a text of. */
 export function describe(value: unknown): string {
   switch (typeof value) {

@@ -6,7 +6,7 @@
  * The store only says who tries; the log says who is (I1). So whatever the store does, owners go on serving: while it is
  * away nothing moves, and when it has forgotten all it is told again.
  */
-import { PenholdError } from '../aggregate/error.ts'
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { pause, within, type Cancel } from '../log/clock.ts'
 import { assign } from './assignment.ts'
 import type { HandedShard, ServedShard } from './control.ts'
@@ -24,16 +24,16 @@ const BEATS_UNTIL_KNOWN = 2
 const RELEASE_MS = 2_000
 /** A shard that could not be taken over is tried again after so long, and after twice as long the next time. */
 const RETRY_MS = 1_000
-const RETRY_MS_MAX = 60_000
 /** Without room on the disk nothing was written by a try, and the room may be there at any moment. */
-const FULL_RETRY_MS_MAX = 5_000
-/** A shard that could not be taken over so many times, for whatever reason, is left to others who can. */
+const RETRY_MS_MAX = { full: 5_000, other: 60_000 } as const
+/** A shard that could not be taken over so many times, though there was room, is left to others who can. */
 const TRIES_MAX = 3
 const DRAIN_AGAIN_MS = 50
 
 interface Arrival {
   readonly worker: number
-  tries: number
+  /** In vain: for want of room on the disk, and for another reason. */
+  readonly tries: { full: number; other: number }
   /** On the monotonic clock; while it is on its way, never. */
   nextAt: number
 }
@@ -218,7 +218,7 @@ export class Ownership {
     } catch (error) {
       // Whether it was taken is unknown; the next one says it again.
       if (isFirst) throw error
-      if (!this.#isAway) events.onWarning(String(error))
+      if (!this.#isAway) events.onWarning(reasonOf(error))
       this.#isAway = true
       // What could not be claimed is tried again all the same: the log decides.
       this.#arrive([...this.#arriving].map(([shard, { worker }]) => ({ shard, worker })))
@@ -339,7 +339,7 @@ export class Ownership {
     for (const [worker, group] of Map.groupBy(due, ({ worker: to }) => to)) {
       const numbers = group.map(({ shard }) => shard)
       for (const shard of numbers) {
-        const tries = (this.#arriving.get(shard)?.tries ?? 0) + 1
+        const tries = this.#arriving.get(shard)?.tries ?? { full: 0, other: 0 }
         this.#arriving.set(shard, { worker, tries, nextAt: Number.POSITIVE_INFINITY })
       }
       this.#track(this.#takeOver(worker, this.#workers.get(worker)!, numbers))
@@ -348,10 +348,10 @@ export class Ownership {
 
   async #takeOver(worker: number, handle: ShardWorker, shards: readonly number[]): Promise<void> {
     const { clock, events } = this.#options
-    let isFull = false
+    let why = 'other' as keyof Arrival['tries']
     const owned = await handle.takeOver(shards).catch((error: unknown) => {
-      isFull = error instanceof PenholdError && error.code === 'StorageFull'
-      events.onWarning(`worker ${worker} could not take over ${shards.length} shards: ${String(error)}`)
+      if (error instanceof PenholdError && error.code === 'StorageFull') why = 'full'
+      events.onWarning(`worker ${worker} could not take over ${shards.length} shards: ${reasonOf(error)}`)
       return []
     })
     if (this.#workers.get(worker) !== handle) return
@@ -365,13 +365,13 @@ export class Ownership {
       const arrival = this.#arriving.get(shard)
       if (arrival === undefined) continue
       // Claimed by somebody else meanwhile, or kept closed: not at every beat, since each try is a claim.
-      const ms = Math.min(isFull ? FULL_RETRY_MS_MAX : RETRY_MS_MAX, RETRY_MS * 2 ** (arrival.tries - 1))
-      arrival.nextAt = clock.monotonic() + ms
+      arrival.tries[why] += 1
+      arrival.nextAt = clock.monotonic() + Math.min(RETRY_MS_MAX[why], RETRY_MS * 2 ** (arrival.tries[why] - 1))
     }
     this.#noteAwaited()
     if (serving.length > 0) events.onServing(serving)
     this.arrived(serving.map(({ shard }) => shard))
-    if (serving.length < shards.length && !isFull) await this.#noteUnable(handle, shards)
+    if (serving.length < shards.length && why !== 'full') await this.#noteUnable(handle, shards)
   }
 
   /** Which of these were taken over in vain, and may not be so by another node. Damage and a full disk are everybody's. */
@@ -383,7 +383,7 @@ export class Ownership {
       if (arrival === undefined || this.#workers.get(arrival.worker) !== handle) return false
       const refusal = refusals.get(shard)
       if (refusal?.isDamaged === true) return false
-      return refusal?.code === 'BadDefinition' || arrival.tries >= TRIES_MAX
+      return refusal?.code === 'BadDefinition' || arrival.tries.other >= TRIES_MAX
     })
     for (const shard of unable) this.#unable.add(shard)
     if (unable.length > 0) void this.#beat({ isFirst: false })
@@ -467,7 +467,7 @@ export class Ownership {
       await handle?.prepareRelease().catch(() => undefined)
       await handle?.release([shard], RELEASE_MS)
     } catch (error) {
-      this.#options.events.onWarning(`shard ${shard} could not be handed over: ${String(error)}`)
+      this.#options.events.onWarning(`shard ${shard} could not be handed over: ${reasonOf(error)}`)
     }
     this.#served.delete(shard)
     this.#departures.left(shard)

@@ -2,7 +2,7 @@
  * Peers: the nodes that this one asks. To each it keeps two connections, one for messages and one for control, so that
  * what says who owns what never queues behind bulk; it calls again when they break, for as long as the peer is a member.
  */
-import { PenholdError } from '../aggregate/error.ts'
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { AskingEnd } from './channels.ts'
 import { decodeControl, encodeControl, type ControlMessage, type ServedShard } from './control.ts'
@@ -164,7 +164,7 @@ class Peer {
   }
 
   distrust(error: unknown): void {
-    this.#options.onWarning(`${this.address} sends what no worker says (${String(error)})`)
+    this.#options.onWarning(`${this.address} sends what no worker says (${reasonOf(error)})`)
     this.#redial()
   }
 
@@ -214,7 +214,7 @@ class Peer {
     this.#asking = new AskingEnd(messages, {
       onHere: (worker, link) => onHere(ownerName(this.#id, worker), link, messages.protocol),
       onGone: (worker) => onGone(ownerName(this.#id, worker)),
-      onBadFrame: (error) => onWarning(`${this.address} sends what no node says (${String(error)})`),
+      onBadFrame: (error) => onWarning(`${this.address} sends what no node says (${reasonOf(error)})`),
     })
     this.#ping()
   }
@@ -228,7 +228,7 @@ class Peer {
       if (message.kind === 'tailed') this.#tails.answered(message)
       if (message.kind === 'serving') this.#options.onServing(this.#id, message.shards)
     } catch (error) {
-      this.#options.onWarning(`${this.address} sends what no node says (${String(error)})`)
+      this.#options.onWarning(`${this.address} sends what no node says (${reasonOf(error)})`)
       control.close()
     }
   }
@@ -292,6 +292,6 @@ class Peer {
       !(error instanceof ConnectionError) || !['unreachable', 'timeout', 'closed', 'broken'].includes(error.kind)
     if (!isNews || this.#isWarned) return
     this.#isWarned = true
-    this.#options.onWarning(`the node at ${this.address} cannot be asked: ${String(error)}`)
+    this.#options.onWarning(`the node at ${this.address} cannot be asked: ${reasonOf(error)}`)
   }
 }

@@ -5,6 +5,7 @@
  * A caller that calls again for messages has given up the connection before, whatever of it is still under way here, and
  * sends again what it carried: so nothing of it reaches a worker from then on (docs/decisions/epochs-in-messages.md).
  */
+import { reasonOf } from '../aggregate/error.ts'
 import { ServingEnd } from './channels.ts'
 import {
   decodeControl,
@@ -140,7 +141,7 @@ export class Reception {
     try {
       return !this.#options.shares(member)
     } catch (error) {
-      this.#options.onWarning(`whether the node ${member} works on the same data cannot be seen: ${String(error)}`)
+      this.#options.onWarning(`whether the node ${member} works on the same data cannot be seen: ${reasonOf(error)}`)
       return false
     }
   }
@@ -163,7 +164,7 @@ export class Reception {
       connection.send(encodeControl({ kind: 'measured', ...(await this.#options.measure()) }))
     } catch (error) {
       // Whoever asked learns that there is no answer.
-      this.#options.onWarning(`it could not be told how far the workers are: ${String(error)}`)
+      this.#options.onWarning(`it could not be told how far the workers are: ${reasonOf(error)}`)
       connection.close()
     } finally {
       this.#asking.delete(connection)
@@ -172,7 +173,7 @@ export class Reception {
 
   #warn(error: unknown): void {
     this.#options.onWarning(
-      `somebody connected and sent what no node says (${String(error)}); the connection was closed`,
+      `somebody connected and sent what no node says (${reasonOf(error)}); the connection was closed`,
     )
   }
 }

@@ -78,7 +78,7 @@ export class Router {
     this.#options = options
     this.#routes = new Routes(options.shards, options.clock, {
       onFrame: (lane, frame) => this.#receive(lane, frame),
-      onDoubt: ({ message }) => this.#renumber(message),
+      onReturn: ({ message }) => this.#renumber(message),
     })
   }
 
@@ -226,7 +226,7 @@ export class Router {
     return this.#lastRequest
   }
 
-  /** What an owner that is away may still say of it is no answer of the next: it has another number from here on. */
+  /** Each copy that is sent has a number of its own: whatever is still said of an older one is nobody's answer. */
   #renumber(message: Unsent): void {
     const pending = this.#pending.get(message.request)!
     this.#pending.delete(message.request)

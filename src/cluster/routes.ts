@@ -58,8 +58,8 @@ export interface Route {
 
 export interface RoutesEvents {
   readonly onFrame: (lane: Lane, frame: Uint8Array) => void
-  /** An owner that is away has had it. What that one still says of it is no answer of the next. */
-  readonly onDoubt: (parcel: Parcel) => void
+  /** An owner has had it, and it will be sent again. What is still said of the copy there is no answer to the next. */
+  readonly onReturn: (parcel: Parcel) => void
 }
 
 const MESSAGES_PER_FRAME = 1024
@@ -148,10 +148,7 @@ export class Routes {
     lane.link = undefined
     empty(lane)
     for (const parcel of parcels) {
-      if (parcel.lane !== lane) continue
-      const { isWritten } = parcel
-      this.#takeBack(parcel, isWritten)
-      if (isWritten) this.#events.onDoubt(parcel)
+      if (parcel.lane === lane) this.#takeBack(parcel, parcel.isWritten)
     }
     for (const route of this.#routes) this.#flushHeld(route)
     if (!this.#routes.some((route) => route.lane === lane)) this.#lanes.delete(owner)
@@ -185,6 +182,7 @@ export class Routes {
       parcel.message = again(parcel.message)
       parcel.isSentAgain = true
     }
+    if (parcel.isWritten) this.#events.onReturn(parcel)
     this.#hold(parcel)
   }
 

@@ -89,7 +89,8 @@ export class ClusterSide {
       shares: ports.shares,
       onHanded: (shards) => this.#ownership?.handed(shards),
       onDrain: () => {
-        onWarning('told to hand over all shards: this node takes none again until it is started anew')
+        const isNews = this.condition?.isDraining !== true
+        if (isNews) onWarning('told to hand over all shards: this node takes none again until it is started anew')
         void this.drain(DRAIN_MS)
       },
       measure: () => this.#options.measure(),

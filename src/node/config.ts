@@ -8,7 +8,7 @@ import { basename, dirname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
+import { definitionError, describe, reasonOf, type PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
@@ -302,7 +302,7 @@ function shielded<Arguments extends readonly unknown[]>(callback: (...args: Argu
     try {
       callback(...args)
     } catch (error) {
-      process.emitWarning(`a callback of the cluster's config failed: ${String(error)}`, 'PenholdWarning')
+      process.emitWarning(`a callback of the cluster's config failed: ${reasonOf(error)}`, 'PenholdWarning')
     }
   }
 }

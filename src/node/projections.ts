@@ -2,12 +2,11 @@
  * The projections of a node's config. Each runs at one node, the one that serves the shard that its name falls on; at the
  * others it can be asked where its store can. Should two run it for a moment, its store lets one of them commit.
  */
-import { definitionError } from '../aggregate/error.ts'
+import { definitionError, reasonOf } from '../aggregate/error.ts'
 import { nodeClosed } from '../cluster/error.ts'
 import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import type { Projection } from '../read/projection.ts'
-import { reasonOf } from '../read/error.ts'
 import { RunningProjection, type ProjectionQueryOptions, type Which } from '../read/running-projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
 import type { ParkedEvent } from '../read/read-model.ts'

@@ -4,7 +4,7 @@
  * their shard. What it runs on is a port.
  */
 import type { Aggregate } from '../aggregate/aggregate.ts'
-import type { PenholdError } from '../aggregate/error.ts'
+import { reasonOf, type PenholdError } from '../aggregate/error.ts'
 import { shardUnavailable } from '../actor/error.ts'
 import { Directory } from '../cluster/directory.ts'
 import { nodeClosed } from '../cluster/error.ts'
@@ -189,7 +189,7 @@ export class RunningClient implements Client, RefHost {
       this.#isAway = false
     } catch (error) {
       // The nodes go on with what they have, and so do those that ask them.
-      if (!this.#isAway && !this.#isClosed) onWarning(String(error))
+      if (!this.#isAway && !this.#isClosed) onWarning(reasonOf(error))
       this.#isAway = true
     }
     this.#isLooking = false

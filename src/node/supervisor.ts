@@ -5,7 +5,7 @@
  * A command that held its thread is not sent again, and its aggregate is left alone for a while, so that one bad
  * handler cannot keep a worker from everyone else (I8).
  */
-import { PenholdError } from '../aggregate/error.ts'
+import { reasonOf } from '../aggregate/error.ts'
 
 import { handlerStuck, type Offence } from '../cluster/error.ts'
 import { Quarantine, type Quarantined } from '../actor/quarantine.ts'
@@ -168,7 +168,7 @@ export class Supervisor {
   distrust(owner: string, error: unknown): void {
     const charge = this.#charges.find(({ worker }) => this.#options.ownerOf(worker) === owner)
     if (charge?.handle === undefined) return
-    void this.#replace(charge, charge.handle, { reason: String(error), isBlamed: false })
+    void this.#replace(charge, charge.handle, { reason: reasonOf(error), isBlamed: false })
   }
 
   async #replace(
@@ -202,8 +202,7 @@ export class Supervisor {
       } catch (error) {
         if (this.#closing.signal.aborted) return
         charge.failures += 1
-        const message = error instanceof PenholdError ? error.message : String(error)
-        this.#options.onWarning(`worker ${charge.worker} could not be started and is tried again: ${message}`)
+        this.#options.onWarning(`worker ${charge.worker} could not be started and is tried again: ${reasonOf(error)}`)
       }
     }
   }

@@ -1,5 +1,5 @@
 /** Errors of readers and projections. Codes, outcomes and remedies are listed in docs/errors.md. */
-import { PenholdError } from '../aggregate/error.ts'
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import type { AllPlace } from './all.ts'
 import type { FeedEvent } from './event-feed.ts'
 
@@ -93,18 +93,6 @@ export function waitAborted(projection: string, cause: unknown): PenholdError {
     details: { projection },
     cause,
   })
-}
-
-const REASON_MAX = 1_000
-
-/** A short text of what was thrown, whatever it is. */
-export function reasonOf(thrown: unknown): string {
-  try {
-    const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
-    return text.slice(0, REASON_MAX).toWellFormed().replace(/\.$/, '')
-  } catch {
-    return 'something that cannot be shown was thrown'
-  }
 }
 
 function laneList(lanes: readonly string[]): string {

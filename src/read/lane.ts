@@ -7,14 +7,14 @@
  * - It goes past an event only with its effect, or with the event parked.
  * - It ends when it is closed, and never otherwise: what fails is tried again, or halts it, and `status` says so.
  */
-import type { PenholdError } from '../aggregate/error.ts'
+import { reasonOf, type PenholdError } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Attempt, type HandlerFailure } from './attempt.ts'
 import { backOffMs } from './back-off.ts'
 import { Bell } from './bell.ts'
 import { Continuity } from './continuity.ts'
-import { isFeedBroken, projectionAhead, projectionHalted, reasonOf, tooMuchParked } from './error.ts'
+import { isFeedBroken, projectionAhead, projectionHalted, tooMuchParked } from './error.ts'
 import type { EventFeed, FeedEvent, Feeds } from './event-feed.ts'
 import { Intake, type Taken } from './intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'

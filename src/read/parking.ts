@@ -1,7 +1,8 @@
 /** What is done by hand with parked events: they are retried, in order, or skipped, and never without somebody saying so. */
+import { reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import type { HandlerFailure } from './attempt.ts'
-import { projectionState, reasonOf } from './error.ts'
+import { projectionState } from './error.ts'
 import type { FeedEvent, Feeds } from './event-feed.ts'
 import type { Held, Lane } from './lane.ts'
 import type { ParkedEvent, ReadModel } from './read-model.ts'

@@ -1,8 +1,8 @@
 /** How a projection is doing: its live generation, and the one that is being rebuilt beside it. */
+import { reasonOf } from '../aggregate/error.ts'
 import { worstState, type Lag, type LaneState, type LaneStatus } from './lane-status.ts'
 import type { Projector } from './projector.ts'
 import type { ReadModel } from './read-model.ts'
-import { reasonOf } from './error.ts'
 import type { AllPlace } from './all.ts'
 
 export interface GenerationStatus {

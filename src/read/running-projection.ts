@@ -4,10 +4,11 @@
  *
  * A generation above the live one is a rebuild that is not finished; the greatest below is the one to go back to.
  */
+import { reasonOf } from '../aggregate/error.ts'
 import { pause, every, type Cancel, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
-import { projectionBehind, projectionState, reasonOf, waitAborted, waitsInVain } from './error.ts'
+import { projectionBehind, projectionState, waitAborted, waitsInVain } from './error.ts'
 import type { Feeds } from './event-feed.ts'
 import type { Retried } from './parking.ts'
 import { behind, comparePlaces } from './place.ts'

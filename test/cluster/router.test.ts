@@ -3,7 +3,7 @@ import { toFailure } from '../../src/actor/error.ts'
 import type { Reply } from '../../src/actor/message.ts'
 import type { PenholdError } from '../../src/aggregate/error.ts'
 import { FrameWriter } from '../../src/cluster/frame.ts'
-import { Router } from '../../src/cluster/router.ts'
+import { Router, type RequestOptions } from '../../src/cluster/router.ts'
 import { createLinkPair, type Link } from '../../src/cluster/link.ts'
 import { NO_EPOCH, outgoing, PROTOCOL_VERSION, readMessages, writeReply, type Unsent } from '../../src/cluster/wire.ts'
 import { logCorrupt } from '../../src/log/error.ts'
@@ -71,7 +71,7 @@ function openNarrow() {
     close: () => undefined,
   }
   const answers: unknown[] = []
-  const ask = (bytes: number, options: { signal?: AbortSignal } = {}): void => {
+  const ask = (bytes: number, options: RequestOptions = {}): void => {
     const message = { ...command(), payload: outgoing(new Uint8Array(bytes)) }
     const reject = ({ code, outcome }: PenholdError): void => void answers.push([code, outcome])
     router.send(0, message, { resolve: () => undefined, reject }, options)
@@ -140,6 +140,36 @@ test('what was not written when its worker went away is sent to the next one as 
     { request: 3, isFresh: false, isAgain: true },
     { request: 2, isFresh: true, isAgain: false },
   ])
+})
+
+test('what waits to be sent again is given up as whatever else is: by its caller, or after the time that it was given', async () => {
+  const { clock, router, answers, ask, drain } = openNarrow()
+  const abort = new AbortController()
+  ask(10, { signal: abort.signal })
+  await settled()
+  drain()
+  ask(10, { timeoutMs: 100 })
+  await settled()
+  router.detach('worker')
+  abort.abort()
+  expect(answers).toEqual([['Aborted', 'unknown']])
+  clock.advance(100)
+  expect(answers.slice(1)).toEqual([['Timeout', 'unknown']])
+  expect(router.underWay).toBe(0)
+})
+
+test('whoever waits longest is told first, though what is sent again counts as newer', async () => {
+  const { clock, router, answers, ask } = openNarrow()
+  ask(10)
+  await settled()
+  clock.advance(500)
+  ask(10)
+  await settled()
+  router.detach('worker')
+  clock.advance(600)
+  expect(answers).toEqual([['Timeout', 'unknown']])
+  clock.advance(500)
+  expect(answers.slice(1)).toEqual([['ShardUnavailable', 'none']])
 })
 
 test('what a successor says of a copy that was sent to the worker before is no answer to the one that it is sent', async () => {
@@ -235,4 +265,40 @@ test('what waits long for an owner is sent to whoever has the lease, who may say
   ask()
   await settled()
   expect(epochs.at(-1)).toBe(7)
+})
+
+test('who says that it does not serve a shard is not asked again before there is news of it', async () => {
+  const clock = new SimulatedClock()
+  const options = { shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined }
+  const router = new Router({ ...options, onElsewhere: () => undefined })
+  const [near, far] = createLinkPair(clock)
+  const epochs: number[] = []
+  far.onFrame((frame) => {
+    const answers = new FrameWriter()
+    for (const { epoch, request } of readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })) {
+      // Whoever is asked for ever must not hold this test up for ever.
+      if (epochs.push(epoch) < 10) writeReply(answers, request, { kind: 'elsewhere', shard: 0 })
+    }
+    if (answers.length > 0) far.send(answers.take())
+  })
+  router.attach('a/0', near)
+  router.assign(0, 'a/0', 1)
+  router.send(0, command(), { resolve: () => undefined, reject: () => undefined })
+  for (let i = 0; i < 10; i += 1) await settled()
+  router.send(0, command(), { resolve: () => undefined, reject: () => undefined })
+  for (let i = 0; i < 10; i += 1) await settled()
+  expect(epochs).toEqual([1])
+  router.assign(0, 'a/0', 2)
+  for (let i = 0; i < 10; i += 1) await settled()
+  expect(epochs).toEqual([1, 2, 2])
+})
+
+test('ShardUnavailable: what nobody serves was done by nobody', async () => {
+  const clock = new SimulatedClock()
+  const router = new Router({ shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined })
+  const told = new Promise((_, reject) => {
+    router.send(0, command(), { resolve: () => undefined, reject }, { timeoutMs: 50 })
+  })
+  clock.advance(60)
+  await expect(told).rejects.toMatchObject({ code: 'ShardUnavailable', outcome: 'none', retryable: true })
 })

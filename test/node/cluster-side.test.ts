@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { storageFull } from '../../src/log/error.ts'
 import { encodeControl } from '../../src/cluster/control.ts'
-import type { Beat, Leases, Member, View } from '../../src/cluster/leases.ts'
+import { leasesUnavailable, type Beat, type Leases, type Member, type View } from '../../src/cluster/leases.ts'
 import { createLinkPair } from '../../src/cluster/link.ts'
 import type { Connection, Network } from '../../src/cluster/network.ts'
 import { Router } from '../../src/cluster/router.ts'
@@ -20,6 +20,7 @@ async function startSide(refusing: readonly number[] = []) {
   const clock = new SimulatedClock()
   const store = { others: [] as readonly Member[], isSettling: false, isAway: false, answers: false }
   const beats: Beat[] = []
+  const warnings: string[] = []
   let open = 0
   const released: number[] = []
   const taken: number[] = []
@@ -33,7 +34,7 @@ async function startSide(refusing: readonly number[] = []) {
       const { cluster, member, hold, want } = told
       beats.push(told)
       await gates.beat
-      if (store.isAway) throw new Error('the store is away')
+      if (store.isAway) throw leasesUnavailable('it is away', 'redis:6379')
       const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
       const granted = mine.map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
       return { cluster, members: [member, ...store.others], leases: granted, isSettling: store.isSettling }
@@ -48,6 +49,11 @@ async function startSide(refusing: readonly number[] = []) {
   const handed = (shard: number): void => {
     call()
     tell(new Uint8Array(encodeControl({ kind: 'handed', shards: [{ shard, worker: 0 }] })))
+  }
+  /** An operator wants the node to give up its shards. */
+  const tellToDrain = (): void => {
+    call()
+    tell(new Uint8Array(encodeControl({ kind: 'drain' })))
   }
   const network: Network = {
     listen: async (_, greeting, onConnection) => {
@@ -116,7 +122,7 @@ async function startSide(refusing: readonly number[] = []) {
     workers: 1,
     clock,
     router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame }),
-    onWarning: () => undefined,
+    onWarning: (message) => warnings.push(message),
     measure: async () => ({ workers: [], shards: [] }),
   })
   await side.listen()
@@ -127,7 +133,8 @@ async function startSide(refusing: readonly number[] = []) {
     await turn()
   }
   const replace = (isHere: boolean): void => side.setWorker(0, isHere ? (worker as WorkerHandle) : undefined)
-  return { side, store, gates, refused, why, turn, beat, beats, replace, taken, released, handed, open: () => open }
+  const told = { handed, tellToDrain, replace }
+  return { side, store, gates, refused, why, turn, beat, beats, taken, released, warnings, open: () => open, ...told }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
@@ -359,4 +366,51 @@ test('a shard that found no room is tried again soon, and left to nobody', async
   for (let i = 0; i < 6; i += 1) await beat()
   expect(taken).toContain(2)
   expect(beats.at(-1)!.member.unable).toBeUndefined()
+})
+
+test('tries that found no room on the disk do not count once there is room', async () => {
+  const { side, gates, refused, beat, beats, taken } = await startSide()
+  gates.takeOver = Promise.reject(storageFull(new Error('ENOSPC')))
+  gates.takeOver.catch(() => undefined)
+  side.lost(0, [2])
+  for (let i = 0; i < 40; i += 1) await beat()
+  gates.takeOver = Promise.resolve()
+  refused.add(2)
+  taken.length = 0
+  while (!taken.includes(2)) await beat()
+  await beat()
+  expect(beats.at(-1)!.member.unable).toBeUndefined()
+  for (let i = 0; i < 150; i += 1) await beat()
+  expect(beats.at(-1)!.member.unable).toEqual([2])
+})
+
+test('a node that is told to drain says so once, however often it is told', async () => {
+  const { side, store, beat, turn, warnings, released, tellToDrain } = await startSide()
+  store.others = [OTHER]
+  for (let i = 0; i < 3; i += 1) await beat()
+  warnings.length = 0
+  for (let i = 0; i < 3; i += 1) {
+    tellToDrain()
+    await turn()
+  }
+  expect(side.condition?.isDraining).toBe(true)
+  for (let i = 0; i < 10; i += 1) await beat()
+  expect(released).toHaveLength(SHARDS)
+  tellToDrain()
+  await turn()
+  expect(warnings).toEqual([expect.stringMatching(/^told to hand over all shards: /)])
+})
+
+test('what an operator is told of an error is its message alone', async () => {
+  const { side, store, gates, beat, warnings } = await startSide()
+  store.isAway = true
+  await beat()
+  store.isAway = false
+  gates.takeOver = Promise.reject(storageFull(new Error('ENOSPC')))
+  gates.takeOver.catch(() => undefined)
+  side.lost(0, [2])
+  for (let i = 0; i < 3; i += 1) await beat()
+  const told = expect.stringMatching(/^(?!PenholdError)/)
+  expect(warnings.slice(0, 3)).toEqual([told, 'the lease store answers again', told])
+  expect(warnings.join()).toMatch(/it is away.*worker 0 could not take over 1 shards: (?!PenholdError)/)
 })
