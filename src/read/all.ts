@@ -141,9 +141,9 @@ export class AllReader {
         const { position, shard } = record
         if (record.kind === RecordKind.opened) opened.set(shard, position)
         if (record.kind !== RecordKind.event || position <= (opened.get(shard) ?? 0)) continue
-        if (!this.#reigns.counts(record)) continue
+        // Whether it counts is known up to there: of an owner that comes and goes nobody need have told yet.
         if (position > until) isAbove = true
-        else if (this.#isNext(record)) events.push(record)
+        else if (this.#reigns.counts(record) && this.#isNext(record)) events.push(record)
       }
       if (events.length > 0) yield events
       if (isAbove) {
