@@ -84,6 +84,13 @@ export interface Appended {
   readonly events: readonly StoredEvent[]
 }
 
+/** Some records of a stream. */
+export interface RecordsPage {
+  readonly records: readonly LogRecord[]
+  /** Forwards: of all versions below this one it is known whether they are wanted. */
+  readonly next: number
+}
+
 const WRITE_OPTIONS = [...QUERY_OPTIONS, 'commandId']
 const APPEND_OPTIONS = [...WRITE_OPTIONS, 'expectedVersion', 'metadata']
 const CREATE_OPTIONS = [...WRITE_OPTIONS, 'persistence', 'metadata', 'events']
@@ -226,6 +233,11 @@ export class EventStore {
     options: LoadOptions,
     read: (record: LogRecord) => Event,
   ): AsyncGenerator<Event, void, undefined> {
+    for await (const { records } of this.recordsOf(name, options)) for (const record of records) yield read(record)
+  }
+
+  /** What `load` reads, page by page, undecoded. */
+  protected async *recordsOf(name: string, options: LoadOptions): AsyncGenerator<RecordsPage, void, undefined> {
     const { backwards: isBackwards = false, filter } = options
     let { from = 1, limit = Number.MAX_SAFE_INTEGER } = options
     const marks: Mark[] = []
@@ -234,11 +246,10 @@ export class EventStore {
       const range = { from, to: upTo.version, at: upTo.address }
       const page = await this.#page(name, { ...range, isBackwards, limit, filter }, options)
       marks.push(...page.marks)
-      for (const record of splitRecords(page.records)) {
-        yield read(record)
-        limit -= 1
-      }
+      const records = [...splitRecords(page.records)]
+      limit -= records.length
       if (!isBackwards) from = page.next
+      yield { records, next: page.next }
       const next = marks.pop()
       if (next === undefined) return
       upTo = next
@@ -281,7 +292,7 @@ function told(stream: string, error: PenholdError): PenholdError {
   return error.code === 'UnknownCommand' ? notSupported(stream) : error
 }
 
-function checkName(name: string): void {
+export function checkName(name: string): void {
   const problem = streamProblem(name)
   if (problem !== undefined) throw badAddress(problem)
 }

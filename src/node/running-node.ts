@@ -88,8 +88,8 @@ export interface NodePorts {
 
 export class RunningNode implements Node, RefHost {
   readonly ids: IdSource
-  readonly store: RunningNodeStore
   readonly commandBytesMax: number
+  readonly #store: RunningNodeStore
   readonly #config: ClusterConfig
   readonly #ports: NodePorts
   readonly #placement: StreamPlacement
@@ -140,10 +140,10 @@ export class RunningNode implements Node, RefHost {
     const { storage } = ports
     const { aggregates, projections } = config
     const storeOptions = { storage, clock, identity, aggregates, onWarning, workers: () => this.#tails }
-    this.store = new RunningNodeStore(this, storeOptions)
+    this.#store = new RunningNodeStore(this, storeOptions)
     this.#projections = new Projections({
       projections,
-      feeds: this.store.feeds(),
+      feeds: this.#store.feeds(),
       clock,
       onWarning,
       runsHere: (name) => cluster?.serves(this.#placement.shardOf(`$projection/${name}`)) ?? true,
@@ -198,6 +198,10 @@ export class RunningNode implements Node, RefHost {
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
     checkAddressed(this.#config, aggregate, 'node')
     return createRef(this, aggregate, id)
+  }
+
+  get store(): NodeStore {
+    return this.#store as unknown as NodeStore
   }
 
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model> {
@@ -269,7 +273,7 @@ export class RunningNode implements Node, RefHost {
     const { stopMs } = this.#config.timeouts
     await this.#router.drain(stopMs)
     await this.#projections.close()
-    await this.store.close()
+    await this.#store.close()
     try {
       await this.#cluster?.drain(stopMs)
       await this.#supervisor.close(stopMs)
