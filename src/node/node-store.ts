@@ -18,6 +18,14 @@ import { LogFeeds } from '../read/log-feeds.ts'
 import { formatPlace } from '../read/place.ts'
 import type { SourceEvents } from '../read/projection.ts'
 import { StreamNews } from '../read/stream-news.ts'
+import {
+  beginningOf,
+  checkCorrelation,
+  CorrelationTree,
+  gaveUp,
+  type Correlation,
+  type CorrelationOptions,
+} from './correlation.ts'
 import { EventStore } from './event-store.ts'
 import { RawReadEvent } from './raw-read-event.ts'
 import {
@@ -72,6 +80,13 @@ export interface NodeStore extends EventStore {
     options: ReadOptions<A>,
     onEvent: EventHandler<ReadEventOf<A>>,
   ): Subscription<string>
+
+  /**
+   * Everything that was set in motion under a correlation id, by a command, or by an event, whosever id it is: reads all
+   * events from there on.
+   * @throws PenholdError `TooLarge` where it has more events than the limit; as `readAll` for the rest
+   */
+  correlation(id: string, options?: CorrelationOptions): Promise<Correlation>
 }
 
 export interface NodeStoreOptions {
@@ -127,6 +142,14 @@ export class RunningNodeStore extends EventStore {
     return new RunningSubscription({ ...source, afterOf: (event) => (event as AnyReadEvent).place })
   }
 
+  async correlation(id: string, options: CorrelationOptions = {}): Promise<Correlation> {
+    checkCorrelation(id, options)
+    const { after = beginningOf(id) } = options
+    const found = await this.#correlation(id, { ...options, ...(after !== undefined && { after }) })
+    // A clock may have been far ahead that made the id.
+    return found.size > 0 || options.after !== undefined || after === undefined ? found : this.#correlation(id, options)
+  }
+
   /** What projections read. */
   feeds(): Feeds {
     return new LogFeeds({
@@ -167,6 +190,17 @@ export class RunningNodeStore extends EventStore {
     })
   }
 
+  async #correlation(id: string, options: CorrelationOptions): Promise<Correlation> {
+    const tree = new CorrelationTree(id, options)
+    const read = (record: LogRecord): ReadEvent | undefined =>
+      record.version > 0 && tree.has(record) ? this.#readEvent(record) : undefined
+    const signal = this.#endedBy(options.signal)
+    const reading = { ...rangeOf(options), isLive: false, isTypeWanted: undefined, read, signal }
+    for await (const event of this.#events(reading)) tree.add(event as ReadEvent)
+    if (signal.aborted) throw gaveUp(id, signal.reason)
+    return tree.tree
+  }
+
   #everything(
     options: ReadAllOptions & Partial<Raw>,
     isLive: boolean,
@@ -179,8 +213,8 @@ export class RunningNodeStore extends EventStore {
     const read = (record: LogRecord): AnyReadEvent | undefined => {
       if (!isWanted(record)) return undefined
       if (options.raw === true) return new RawReadEvent(record)
-      const event = this.#decode(record)
-      return types?.has(event.type) === false ? undefined : Object.assign(event, { place: formatPlace(record) })
+      const event = this.#readEvent(record)
+      return types?.has(event.type) === false ? undefined : event
     }
     return this.#events({ ...range, isLive, isTypeWanted, read, signal: this.#endedBy(signal) })
   }
@@ -209,6 +243,11 @@ export class RunningNodeStore extends EventStore {
   #tellOfLoss(who: string, { shard, firstSeq, lastSeq }: AcceptedLoss): void {
     const lost = `events ${firstSeq} to ${lastSeq} of shard ${shard}`
     this.#options.onWarning(`${who} goes past ${lost}, which are lost, as was accepted`)
+  }
+
+  /** @throws PenholdError `UnknownEvent` */
+  #readEvent(record: LogRecord): ReadEvent {
+    return Object.assign(this.#decode(record), { place: formatPlace(record) })
   }
 
   /** @throws PenholdError `UnknownEvent` */
