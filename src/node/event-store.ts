@@ -9,6 +9,7 @@ import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import {
   APPEND,
   appendProblem,
+  FIND,
   INFO,
   metadataProblem,
   READ,
@@ -17,7 +18,8 @@ import {
   type Persistence,
   type StreamInfo,
 } from '../actor/append.ts'
-import { badAddress, fromFailure, tooLarge } from '../actor/error.ts'
+import { badAddress, fromFailure, noSuchEvent, tooLarge } from '../actor/error.ts'
+import { decodeFound } from '../actor/find.ts'
 import type { Reply } from '../actor/message.ts'
 import { decodePage, encodePageRequest, type Mark, type Page, type PageRequest } from '../actor/page.ts'
 import { acceptedReply } from '../cluster/accepted-reply.ts'
@@ -67,6 +69,11 @@ export interface LoadOptions extends SendOptions {
   /** The lowest and the highest version that is read. Default: the first, and the newest there is when reading begins. */
   readonly from?: number
   readonly to?: number
+  /**
+   * The last that is read: the newest event whose position, or whose time, is no greater; or the one of this id. Default:
+   * as `to` says.
+   */
+  readonly until?: StreamMoment
   /** So many events at most. */
   readonly limit?: number
   /** The newest first. */
@@ -75,6 +82,9 @@ export interface LoadOptions extends SendOptions {
   readonly filter?: EventFilter
 }
 
+/** A moment in a stream's past, by what its events say. */
+export type StreamMoment = { readonly position: number } | { readonly time: Date } | { readonly eventId: string }
+
 /** What an append came to. Its events are durable. */
 export interface Appended {
   /** The stream's version after it. */
@@ -82,6 +92,12 @@ export interface Appended {
   /** The position of the last event. */
   readonly position: number
   readonly events: readonly StoredEvent[]
+}
+
+/** The highest version that is read, and where it stands. */
+interface End {
+  readonly version: number | undefined
+  readonly address?: Mark['address']
 }
 
 /** Some records of a stream. */
@@ -94,7 +110,7 @@ export interface RecordsPage {
 const WRITE_OPTIONS = [...QUERY_OPTIONS, 'commandId']
 const APPEND_OPTIONS = [...WRITE_OPTIONS, 'expectedVersion', 'metadata']
 const CREATE_OPTIONS = [...WRITE_OPTIONS, 'persistence', 'metadata', 'events']
-const LOAD_OPTIONS = [...QUERY_OPTIONS, 'from', 'to', 'limit', 'backwards', 'filter', 'raw']
+const LOAD_OPTIONS = [...QUERY_OPTIONS, 'from', 'to', 'until', 'limit', 'backwards', 'filter', 'raw']
 
 /** Streams of a node or of a client, by name: `category/id`. Where the category is an aggregate's type, it is that one's. */
 export class EventStore {
@@ -153,7 +169,8 @@ export class EventStore {
     const what = `the reading of ${name}`
     checkName(name)
     checkOptions(what, options, LOAD_OPTIONS)
-    const problem = rangeProblem(options) ?? (options.filter && filterProblem(options.filter))
+    const problem =
+      rangeProblem(options) ?? untilProblem(options.until) ?? (options.filter && filterProblem(options.filter))
     if (problem !== undefined) throw badPayload(what, problem)
     const { raw = false, filter } = options
     const aggregate = raw ? undefined : this.#aggregates.get(streamType(name))
@@ -241,8 +258,8 @@ export class EventStore {
     const { backwards: isBackwards = false, filter } = options
     let { from = 1, limit = Number.MAX_SAFE_INTEGER } = options
     const marks: Mark[] = []
-    let upTo: { readonly version: number | undefined; readonly address?: Mark['address'] } = { version: options.to }
-    while (limit > 0) {
+    let upTo = await this.#endOf(name, options)
+    while (limit > 0 && upTo !== undefined) {
       const range = { from, to: upTo.version, at: upTo.address }
       const page = await this.#page(name, { ...range, isBackwards, limit, filter }, options)
       marks.push(...page.marks)
@@ -250,10 +267,24 @@ export class EventStore {
       limit -= records.length
       if (!isBackwards) from = page.next
       yield { records, next: page.next }
-      const next = marks.pop()
-      if (next === undefined) return
-      upTo = next
+      upTo = marks.pop()
     }
+  }
+
+  /** Where reading ends, or begins backwards; undefined where there is nothing to read. @throws PenholdError `NoSuchEvent` */
+  async #endOf(name: string, options: LoadOptions): Promise<End | undefined> {
+    const { from = 1, to, until, limit, backwards, filter } = options
+    // A stream is read from its end: what is above so many events need not be walked over.
+    const isAll = limit === undefined || backwards === true || filter !== undefined
+    const bound = isAll ? undefined : Math.min(from + limit - 1, Number.MAX_SAFE_INTEGER)
+    const end = lesser(to, bound)
+    if (until === undefined) return { version: end }
+    const payload = 'time' in until ? { time: until.time.getTime() } : until
+    const found = decodeFound(await this.#query(name, { name: FIND, payload }, options))
+    if (found === 'strange') throw notSupported(name)
+    if (found === undefined && 'eventId' in until) throw noSuchEvent(name, until)
+    if (found === undefined || found.version < from) return undefined
+    return end === undefined || found.version <= end ? found : { version: end }
   }
 
   async #page(name: string, request: PageRequest, options: SendOptions): Promise<Page> {
@@ -295,6 +326,21 @@ function told(stream: string, error: PenholdError): PenholdError {
 export function checkName(name: string): void {
   const problem = streamProblem(name)
   if (problem !== undefined) throw badAddress(problem)
+}
+
+function untilProblem(until: unknown): string | undefined {
+  if (until === undefined) return undefined
+  const [[key, value] = ['', undefined], ...others] = Object.entries(until ?? {}) as readonly [string, unknown][]
+  const isMoment =
+    (key === 'position' && isCount(value)) ||
+    // What was before 1970 is in no log.
+    (key === 'time' && value instanceof Date && isCount(value.getTime())) ||
+    (key === 'eventId' && typeof value === 'string' && isId(value))
+  return others.length === 0 && isMoment ? undefined : 'until is none of { position }, { time }, { eventId }'
+}
+
+function lesser(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 }
 
 /** What is wrong with what is to be read; undefined where nothing is. */

@@ -13,6 +13,7 @@ import {
   type ReadAllOptions,
   type ReadEvent,
 } from '../../src/index.ts'
+import { beginningOf } from '../../src/node/correlation.ts'
 import { Account } from '../account.ts'
 import { temporaryFolder } from '../temporary.ts'
 
@@ -205,6 +206,79 @@ function oracle(events: readonly ReadEvent[], options: ReadAllOptions): readonly
   })
 }
 
+describe('load', () => {
+  test('up to a moment gives what stood there then, and folded the state of then', async () => {
+    const node = await start()
+    const other = await node.store.append('log/1', [{ type: 'Noted' }])
+    for (let i = 1; i <= 40; i += 1) {
+      await node.ref(Counter, 'c').ask('add', { by: i })
+      if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    const ref = node.ref(Counter, 'c')
+    const events = await all(node.store.load<{ type: 'Added'; data: { by: number } }>('counter/c'))
+    const at = fc.nat(events.length - 1).map((i) => events[i]!)
+    const until = fc.oneof(
+      at.map(({ position }) => ({ position })),
+      at.map(({ position }) => ({ position: position - 1 })),
+      at.map(({ time }) => ({ time })),
+      at.map(({ id }) => ({ eventId: id })),
+    )
+    const version = fc.integer({ min: 1, max: 50 })
+    const more = fc.record(
+      {
+        ends: fc.tuple(version, version),
+        limit: fc.nat(50),
+        backwards: fc.boolean(),
+        types: fc.constantFrom<readonly string[]>(['Added'], []),
+      },
+      { requiredKeys: [] },
+    )
+    await fc.assert(
+      fc.asyncProperty(until, more, async (moment, { ends, limit, backwards, types }) => {
+        const isIn = (event: (typeof events)[number]): boolean => {
+          if ('position' in moment) return event.position <= moment.position
+          if ('time' in moment) return event.time <= moment.time
+          return event.version <= events.find(({ id }) => id === moment.eventId)!.version
+        }
+        const range = ends && { from: Math.min(...ends), to: Math.max(...ends) }
+        const options = {
+          ...range,
+          ...(limit !== undefined && { limit }),
+          ...(backwards !== undefined && { backwards }),
+        }
+        const filter = types && { filter: { types } }
+        const read = await all(node.store.load('counter/c', { until: moment, ...options, ...filter }))
+        const wanted = events.filter(
+          (event) =>
+            isIn(event) &&
+            (range === undefined || (event.version >= range.from && event.version <= range.to)) &&
+            types?.includes(event.type) !== false,
+        )
+        expect(read).toEqual((backwards === true ? wanted.toReversed() : wanted).slice(0, limit))
+        if ('position' in moment) return
+        const sum = events.filter(isIn).reduce((total, { data }) => total + data.by, 0)
+        const then = 'time' in moment ? { atTime: moment.time } : { atEvent: moment.eventId }
+        expect(await ref.state(then)).toBe(sum)
+      }),
+      { numRuns: 200 },
+    )
+    const load = (given: object) => all(node.store.load('counter/c', { until: given as { position: number } }))
+    await expect(load({ eventId: other.events[0]!.id })).rejects.toMatchObject({ code: 'NoSuchEvent' })
+    expect(await load({ position: other.position })).toEqual([])
+    expect(await all(node.store.load('log/none', { until: { time: new Date() } }))).toEqual([])
+    for (const bad of [
+      { version: 1 },
+      { time: 1 },
+      { eventId: 'x' },
+      { position: -1 },
+      { position: 1, time: new Date() },
+    ]) {
+      expect(() => node.store.load('counter/c', { until: bad as { position: number } })).toThrow('until is none of')
+    }
+    expect(await all(node.store.load('counter/c', { from: 30, limit: Number.MAX_SAFE_INTEGER }))).toHaveLength(11)
+  })
+})
+
 describe('a subscription to one stream', () => {
   test('gives what it has behind a version, and then what comes, each once and in order', async () => {
     const node = await start()
@@ -368,6 +442,25 @@ describe('correlation', () => {
     expect(await store.correlation(commandId, { until })).toMatchObject({ size: 3 })
     expect(await store.correlation(commandId, { after: { position: order.position } })).toMatchObject({ size: 4 })
     expect(await store.correlation(deriveId('nobody’s'))).toMatchObject({ size: 0, commands: [] })
+  })
+
+  test('tells commands apart by stream and cause, and begins where the id says when', async () => {
+    const { store } = await start()
+    const commandId = deriveId('both')
+    const [cause] = (await store.append('a/1', [{ type: 'A' }], { commandId })).events
+    await store.append('a/2', [{ type: 'A' }], { commandId })
+    const metadata = { causationId: cause!.id }
+    await store.append('b/1', [
+      { type: 'Caused', metadata },
+      { type: 'Other', metadata: { correlationId: commandId } },
+    ])
+    expect((await store.correlation(commandId)).commands.map(shapeOf)).toEqual([
+      ['a/1', { A: [['b/1', { Caused: [] }]] }],
+      ['a/2', { A: [] }],
+      ['b/1', { Other: [] }],
+    ])
+    expect(beginningOf('0198a2f0-5c00-7000-8000-000000000000')).toEqual({ time: new Date(0x198a2f05c00 - 3_600_000) })
+    expect([commandId, 'request 7'].map(beginningOf)).toEqual([undefined, undefined])
   })
 
   test('takes any correlation id, and an id of a clock that is far ahead', async () => {
