@@ -7,12 +7,13 @@ import { isId } from '../log/identity.ts'
 import { isCount } from '../log/count.ts'
 import { appendRefused, concurrency, tooLarge } from './error.ts'
 import type { ActorLimits } from './limits.ts'
-import type { CommandMessage, Message } from './message.ts'
+import type { CommandMessage, Message, QueryMessage } from './message.ts'
 
 /** The command that appends. */
 export const APPEND = '$append'
-/** The query for a page of a stream (page.ts), and that for what a stream is. */
+/** The queries for a page of a stream (page.ts), for a version of it (find.ts), and for what it is. */
 export const READ = '$read'
+export const FIND = '$find'
 export const INFO = '$info'
 
 /** The event that a stream begins with that was created with something to remember. */
@@ -72,6 +73,11 @@ const PARTITION_BYTES_MAX = 400
 /** Whether a message is the store's, which asks no aggregate anything. */
 export function isStoreMessage(message: Message): boolean {
   return message.kind !== 'state' && message.name.startsWith('$')
+}
+
+/** Whether it is answered from the log, beside the mailbox. */
+export function isRead({ name }: QueryMessage): boolean {
+  return name === READ || name === FIND
 }
 
 /** @throws PenholdError `BadPayload` or `TooLarge` */

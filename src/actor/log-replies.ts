@@ -4,16 +4,19 @@
  */
 import type { Log } from '../log/log.ts'
 import type { Actor, Envelope } from './actor.ts'
+import { READ } from './append.ts'
 import { unknownAggregate, failed } from './error.ts'
 import type { Committer } from './committer.ts'
 import { checkPlain } from './decide.ts'
 import { outcomeFromLog, type Remembered } from './dedupe-window.ts'
+import { find, readFindRequest } from './find.ts'
 import type { QueryMessage, Reply, Sender, StateMessage } from './message.ts'
 import { readPageRequest } from './page.ts'
 import { readPage } from './page-reader.ts'
 import { readPast } from './past-state.ts'
 import type { Progress } from './progress.ts'
 import { fold } from './recovery.ts'
+import { StreamPlaces } from './stream-places.ts'
 import { streamType } from '../log/stream.ts'
 
 export interface LogRepliesOptions {
@@ -26,6 +29,7 @@ export interface LogRepliesOptions {
 
 export class LogReplies {
   readonly #options: LogRepliesOptions
+  readonly #places = new StreamPlaces()
 
   constructor(options: LogRepliesOptions) {
     this.#options = options
@@ -50,11 +54,16 @@ export class LogReplies {
     })
   }
 
-  /** Events of the stream, some of them. */
-  page(actor: Actor, message: QueryMessage, sender: Sender): void {
+  /** Events of the stream, some of them; or a version of it. */
+  read(actor: Actor, message: QueryMessage, sender: Sender): void {
+    const { log } = this.#options
+    const places = this.#places
     void this.#replyWith(actor, { sender, message }, async () => {
-      const page = await readPage(this.#options.log, actor.stream, readPageRequest(message))
-      return { kind: 'answered', value: page }
+      const value =
+        message.name === READ
+          ? await readPage(log, actor.stream, readPageRequest(message), { places })
+          : await find(log, actor.stream, { request: readFindRequest(message), places })
+      return { kind: 'answered', value }
     })
   }
 

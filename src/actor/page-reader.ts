@@ -4,6 +4,7 @@ import type { Log } from '../log/log.ts'
 import { RecordKind, type LogRecord } from '../log/record.ts'
 import type { Stream } from '../log/stream.ts'
 import { encodePage, type Mark, type PageRequest } from './page.ts'
+import type { StreamPlaces } from './stream-places.ts'
 
 export interface PageBounds {
   /** A page ends once it holds so many events, or bytes, or was chosen from so many. */
@@ -21,15 +22,17 @@ export async function readPage(
   log: Log,
   stream: Stream,
   request: PageRequest,
-  bounds: PageBounds = BOUNDS,
+  { places, bounds = BOUNDS }: { readonly places: StreamPlaces; readonly bounds?: PageBounds },
 ): Promise<unknown> {
   const walk = request.isBackwards ? new BackwardWalk(request, bounds) : new ForwardWalk(request, bounds)
   let walked = 0
   const { at, to } = request
-  const hint = at === undefined || to === undefined ? undefined : { address: at, version: to }
+  const known = to === undefined ? undefined : places.above(stream.name, to)
+  const hint = at === undefined || to === undefined ? known : { address: at, version: to }
   await log.walk(stream, hint, (record) => {
     // What was created, and snapshots, are nobody's to read.
     if (record.kind !== RecordKind.event || record.version === 0) return true
+    places.pass(stream.name, record)
     if (to !== undefined && record.version > to) {
       walked += 1
       return walked <= bounds.walk || walk.stopAt(record)

@@ -81,6 +81,17 @@ export function decodePage(value: unknown): Page | undefined {
   return { records: sliceOf(records), marks: read, next }
 }
 
+/** A mark alone; undefined for none. */
+export function encodeMark(mark: Mark | undefined): unknown {
+  return mark && [mark.version, ...numbersOf(mark.address)]
+}
+
+/** Undefined where that is no mark. */
+export function decodeMark(value: unknown): Mark | undefined {
+  if (!Array.isArray(value) || value.length !== MARK_NUMBERS || !value.every(isCount)) return undefined
+  return { version: value[0]!, address: addressOf(value.slice(1)) }
+}
+
 function numbersOf({ journal, segment, offset }: Address): readonly number[] {
   return [journal, segment, offset]
 }

@@ -19,7 +19,7 @@ import { streamProblem, streamType } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
-import { isStoreMessage, READ } from './append.ts'
+import { isRead, isStoreMessage } from './append.ts'
 import { needsWindow, type Remembered } from './dedupe-window.ts'
 import * as errors from './error.ts'
 import { createKind, missingPaths, type Kind, type Verdict } from './kind.ts'
@@ -250,7 +250,7 @@ export class Worker {
       return
     }
     if (message.kind === 'state') return this.#logReplies.state(actor, message, sender)
-    if (message.kind === 'query' && message.name === READ) return this.#logReplies.page(actor, message, sender)
+    if (message.kind === 'query' && isRead(message)) return this.#logReplies.read(actor, message, sender)
     if (message.kind === 'command' && needsWindow(actor.window, message)) {
       actor.mailbox.push({ sender, message })
       this.#recovering.recoverWindow(actor)

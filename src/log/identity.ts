@@ -2,7 +2,7 @@
  * Ids of events and commands: UUIDs, 16 bytes in the log and text outside. Version 7 for new ones, version 5 for ones
  * derived from something that stays the same when a thing is tried again.
  */
-import { parse, v5, v7, validate } from 'uuid'
+import { parse, v5, v7, validate, version as versionOf } from 'uuid'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
 import { sliceOf, type Slice } from './slice.ts'
@@ -89,6 +89,11 @@ export function deriveId(...parts: readonly (string | number)[]): string {
 
 export function isId(text: string): boolean {
   return validate(text)
+}
+
+/** When an id of version 7 was made, in milliseconds since 1970, by the clock of whoever made it; undefined for others. */
+export function timeOfId(text: string): number | undefined {
+  return versionOf(text) === 7 ? Number.parseInt(text.replace('-', '').slice(0, 12), 16) : undefined
 }
 
 /** Whether 16 bytes are an id: of a version and variant that UUIDs have, or all zeroes, or all ones. */

@@ -9,6 +9,7 @@ import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import {
   APPEND,
   appendProblem,
+  FIND,
   INFO,
   metadataProblem,
   READ,
@@ -17,7 +18,8 @@ import {
   type Persistence,
   type StreamInfo,
 } from '../actor/append.ts'
-import { badAddress, fromFailure, tooLarge } from '../actor/error.ts'
+import { badAddress, fromFailure, noSuchEvent, tooLarge } from '../actor/error.ts'
+import { decodeFound } from '../actor/find.ts'
 import type { Reply } from '../actor/message.ts'
 import { decodePage, encodePageRequest, type Mark, type Page, type PageRequest } from '../actor/page.ts'
 import { acceptedReply } from '../cluster/accepted-reply.ts'
@@ -67,6 +69,11 @@ export interface LoadOptions extends SendOptions {
   /** The lowest and the highest version that is read. Default: the first, and the newest there is when reading begins. */
   readonly from?: number
   readonly to?: number
+  /**
+   * The last that is read: the newest event whose position, or whose time, is no greater; or the one of this id. Default:
+   * as `to` says.
+   */
+  readonly until?: StreamMoment
   /** So many events at most. */
   readonly limit?: number
   /** The newest first. */
@@ -74,6 +81,9 @@ export interface LoadOptions extends SendOptions {
   /** What is not wanted is not sent. */
   readonly filter?: EventFilter
 }
+
+/** A moment in a stream's past, by what its events say. */
+export type StreamMoment = { readonly position: number } | { readonly time: Date } | { readonly eventId: string }
 
 /** What an append came to. Its events are durable. */
 export interface Appended {
@@ -84,10 +94,23 @@ export interface Appended {
   readonly events: readonly StoredEvent[]
 }
 
+/** The highest version that is read, and where it stands. */
+interface End {
+  readonly version: number | undefined
+  readonly address?: Mark['address']
+}
+
+/** Some records of a stream. */
+export interface RecordsPage {
+  readonly records: readonly LogRecord[]
+  /** Forwards: of all versions below this one it is known whether they are wanted. */
+  readonly next: number
+}
+
 const WRITE_OPTIONS = [...QUERY_OPTIONS, 'commandId']
 const APPEND_OPTIONS = [...WRITE_OPTIONS, 'expectedVersion', 'metadata']
 const CREATE_OPTIONS = [...WRITE_OPTIONS, 'persistence', 'metadata', 'events']
-const LOAD_OPTIONS = [...QUERY_OPTIONS, 'from', 'to', 'limit', 'backwards', 'filter', 'raw']
+const LOAD_OPTIONS = [...QUERY_OPTIONS, 'from', 'to', 'until', 'limit', 'backwards', 'filter', 'raw']
 
 /** Streams of a node or of a client, by name: `category/id`. Where the category is an aggregate's type, it is that one's. */
 export class EventStore {
@@ -146,7 +169,8 @@ export class EventStore {
     const what = `the reading of ${name}`
     checkName(name)
     checkOptions(what, options, LOAD_OPTIONS)
-    const problem = rangeProblem(options) ?? (options.filter && filterProblem(options.filter))
+    const problem =
+      rangeProblem(options) ?? untilProblem(options.until) ?? (options.filter && filterProblem(options.filter))
     if (problem !== undefined) throw badPayload(what, problem)
     const { raw = false, filter } = options
     const aggregate = raw ? undefined : this.#aggregates.get(streamType(name))
@@ -226,23 +250,41 @@ export class EventStore {
     options: LoadOptions,
     read: (record: LogRecord) => Event,
   ): AsyncGenerator<Event, void, undefined> {
+    for await (const { records } of this.recordsOf(name, options)) for (const record of records) yield read(record)
+  }
+
+  /** What `load` reads, page by page, undecoded. */
+  protected async *recordsOf(name: string, options: LoadOptions): AsyncGenerator<RecordsPage, void, undefined> {
     const { backwards: isBackwards = false, filter } = options
     let { from = 1, limit = Number.MAX_SAFE_INTEGER } = options
     const marks: Mark[] = []
-    let upTo: { readonly version: number | undefined; readonly address?: Mark['address'] } = { version: options.to }
-    while (limit > 0) {
+    let upTo = await this.#endOf(name, options)
+    while (limit > 0 && upTo !== undefined) {
       const range = { from, to: upTo.version, at: upTo.address }
       const page = await this.#page(name, { ...range, isBackwards, limit, filter }, options)
       marks.push(...page.marks)
-      for (const record of splitRecords(page.records)) {
-        yield read(record)
-        limit -= 1
-      }
+      const records = [...splitRecords(page.records)]
+      limit -= records.length
       if (!isBackwards) from = page.next
-      const next = marks.pop()
-      if (next === undefined) return
-      upTo = next
+      yield { records, next: page.next }
+      upTo = marks.pop()
     }
+  }
+
+  /** Where reading ends, or begins backwards; undefined where there is nothing to read. @throws PenholdError `NoSuchEvent` */
+  async #endOf(name: string, options: LoadOptions): Promise<End | undefined> {
+    const { from = 1, to, until, limit, backwards, filter } = options
+    // A stream is read from its end: what is above so many events need not be walked over.
+    const isAll = limit === undefined || backwards === true || filter !== undefined
+    const bound = isAll ? undefined : Math.min(from + limit - 1, Number.MAX_SAFE_INTEGER)
+    const end = lesser(to, bound)
+    if (until === undefined) return { version: end }
+    const payload = 'time' in until ? { time: until.time.getTime() } : until
+    const found = decodeFound(await this.#query(name, { name: FIND, payload }, options))
+    if (found === 'strange') throw notSupported(name)
+    if (found === undefined && 'eventId' in until) throw noSuchEvent(name, until)
+    if (found === undefined || found.version < from) return undefined
+    return end === undefined || found.version <= end ? found : { version: end }
   }
 
   async #page(name: string, request: PageRequest, options: SendOptions): Promise<Page> {
@@ -281,9 +323,24 @@ function told(stream: string, error: PenholdError): PenholdError {
   return error.code === 'UnknownCommand' ? notSupported(stream) : error
 }
 
-function checkName(name: string): void {
+export function checkName(name: string): void {
   const problem = streamProblem(name)
   if (problem !== undefined) throw badAddress(problem)
+}
+
+function untilProblem(until: unknown): string | undefined {
+  if (until === undefined) return undefined
+  const [[key, value] = ['', undefined], ...others] = Object.entries(until ?? {}) as readonly [string, unknown][]
+  const isMoment =
+    (key === 'position' && isCount(value)) ||
+    // What was before 1970 is in no log.
+    (key === 'time' && value instanceof Date && isCount(value.getTime())) ||
+    (key === 'eventId' && typeof value === 'string' && isId(value))
+  return others.length === 0 && isMoment ? undefined : 'until is none of { position }, { time }, { eventId }'
+}
+
+function lesser(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 }
 
 /** What is wrong with what is to be read; undefined where nothing is. */

@@ -1,62 +1,92 @@
 /** The event store of a node: streams by their names, as a client has them too, and everything in one order. */
-import type { Aggregate } from '../aggregate/aggregate.ts'
-import { badPayload } from '../cluster/error.ts'
-import { checkOptions } from '../cluster/options.ts'
+import type { Aggregate, EmittedEvent } from '../aggregate/aggregate.ts'
 import type { RefHost } from '../cluster/ref.ts'
 import { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
-import { compileFilter, filterProblem, type EventFilter } from '../log/event-filter.ts'
+import { parseId } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { Storage } from '../log/storage.ts'
 import { hash64, streamType } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
 import { allPages } from '../read/all-feed.ts'
 import type { AcceptedLoss } from '../read/all.ts'
-import { Frontiers } from '../read/frontiers.ts'
+import { noEvent } from '../read/error.ts'
 import type { Feeds } from '../read/event-feed.ts'
+import { Frontiers } from '../read/frontiers.ts'
 import { LogFeeds } from '../read/log-feeds.ts'
-import { formatPlace, parsePlace } from '../read/place.ts'
+import { formatPlace } from '../read/place.ts'
+import type { SourceEvents } from '../read/projection.ts'
+import { StreamNews } from '../read/stream-news.ts'
+import {
+  beginningOf,
+  checkCorrelation,
+  CorrelationTree,
+  gaveUp,
+  type Correlation,
+  type CorrelationOptions,
+} from './correlation.ts'
 import { EventStore } from './event-store.ts'
 import { RawReadEvent } from './raw-read-event.ts'
-import { toStoredEvent, typesOf, type StoredEvent } from './stored-event.ts'
+import {
+  checkReadOptions,
+  rangeOf,
+  wantedOf,
+  type Range,
+  type Raw,
+  type ReadAllOptions,
+  type ReadOptions,
+} from './read-options.ts'
+import { toStoredEvent, type RawEvent, type StoredEvent } from './stored-event.ts'
+import { checkFollowOptions, followStream, type FollowOptions } from './stream-subscription.ts'
+import { RunningSubscription, type EventHandler, type Subscription } from './subscription.ts'
 
 /** An event among all others. */
-export type ReadEvent = StoredEvent & {
+export type ReadEvent<E extends EmittedEvent = EmittedEvent> = StoredEvent<E> & {
   /** Where to read on behind it: give it as `after`. */
   readonly place: string
 }
 
-export type { RawReadEvent }
-
-export interface ReadOptions {
-  /** The `place` of the event behind which to begin. Default: from the beginning. */
-  readonly after?: string
-  /** Of streams of these categories only: those of an aggregate have its type. */
-  readonly categories?: readonly string[]
-  readonly filter?: EventFilter
-  /** Ends the reading. */
-  readonly signal?: AbortSignal
-}
-
-/** For events as they stand in the log; the types of the filter are the names by which they were recorded. */
-export interface RawReadOptions extends ReadOptions {
-  readonly raw: true
-}
+/** The events of these aggregates, as a union. */
+export type ReadEventOf<A extends Aggregate> = ReadEvent<SourceEvents<readonly A[]>>
 
 /** The event store of a node. */
 export interface NodeStore extends EventStore {
   /**
    * All events, in the one order that everybody sees, up to the end of the log: whatever was acknowledged before is in it.
    * They are read when they are taken.
-   * @throws PenholdError `BadPlace`, `BadPayload`, `PlaceAhead`; `LogCorrupt`; `UnknownEvent` for one that the definitions
-   * cannot read
+   * @throws PenholdError `BadPlace`, `BadPayload`, `PlaceAhead`, `NoSuchEvent`; `LogCorrupt`; `UnknownEvent` for one that
+   * the definitions cannot read
    */
-  readAll(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
-  readAll(options: RawReadOptions): AsyncGenerator<RawReadEvent, void>
-  /** The same, and then what comes, as soon as it is durable, until the signal or the node ends it, or the caller stops. */
-  subscribe(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
-  subscribe(options: RawReadOptions): AsyncGenerator<RawReadEvent, void>
+  readAll(options: ReadAllOptions & Raw): AsyncGenerator<RawReadEvent, void>
+  readAll<A extends Aggregate = Aggregate>(options?: ReadAllOptions<A>): AsyncGenerator<ReadEventOf<A>, void>
+
+  /**
+   * Events that are there, and then what comes, as soon as it is durable, until the signal or the node ends it, or the
+   * caller stops: of all streams, in the order of everything; or of one, by its versions. With a handler, it is called with
+   * each, one after the other, and what is returned stops it.
+   */
+  subscribe(options: FollowOptions & Raw): AsyncGenerator<RawEvent, void>
+  subscribe<E extends EmittedEvent = EmittedEvent>(options: FollowOptions): AsyncGenerator<StoredEvent<E>, void>
+  subscribe(options: ReadOptions & Raw): AsyncGenerator<RawReadEvent, void>
+  subscribe<A extends Aggregate = Aggregate>(options?: ReadOptions<A>): AsyncGenerator<ReadEventOf<A>, void>
+  subscribe(options: FollowOptions & Raw, onEvent: EventHandler<RawEvent>): Subscription<number>
+  subscribe<E extends EmittedEvent = EmittedEvent>(
+    options: FollowOptions,
+    onEvent: EventHandler<StoredEvent<E>>,
+  ): Subscription<number>
+  subscribe(options: ReadOptions & Raw, onEvent: EventHandler<RawReadEvent>): Subscription<string>
+  subscribe<A extends Aggregate = Aggregate>(
+    options: ReadOptions<A>,
+    onEvent: EventHandler<ReadEventOf<A>>,
+  ): Subscription<string>
+
+  /**
+   * Everything that was set in motion under a correlation id, by a command, or by an event, whosever id it is: reads all
+   * events from there on.
+   * @throws PenholdError `TooLarge` where it has more events than the limit; as `readAll` for the rest
+   */
+  correlation(id: string, options?: CorrelationOptions): Promise<Correlation>
 }
 
 export interface NodeStoreOptions {
@@ -68,13 +98,18 @@ export interface NodeStoreOptions {
   readonly onWarning: (message: string) => void
 }
 
-const READ_OPTIONS = ['after', 'categories', 'filter', 'raw', 'signal']
+type AnyReadEvent = ReadEvent | RawReadEvent
+type AnyStoredEvent = StoredEvent | RawEvent
+/** What the overloads leave of both kinds of subscription. */
+type AnyOptions = (ReadOptions | FollowOptions) & Partial<Raw>
 
-export class RunningNodeStore extends EventStore implements NodeStore {
+/** What `NodeStore` says by its overloads. */
+export class RunningNodeStore extends EventStore {
   readonly #options: NodeStoreOptions
   readonly #aggregates: ReadonlyMap<string, Aggregate>
   readonly #catalog: Catalog
   readonly #frontiers: Frontiers
+  readonly #news: StreamNews
   readonly #closing = new AbortController()
 
   constructor(host: RefHost, options: NodeStoreOptions) {
@@ -85,18 +120,34 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     this.#aggregates = new Map(aggregates.map((aggregate) => [aggregate.type, aggregate]))
     this.#catalog = new Catalog({ storage, clock, cluster: hash64(clusterId, 0), shards })
     this.#frontiers = new Frontiers({ catalog: this.#catalog, clock, shards, workers, onWarning })
+    const { signal } = this.#closing
+    const shardOf = (stream: string): number => host.shardOf(stream)
+    this.#news = new StreamNews({ catalog: this.#catalog, frontiers: this.#frontiers, shardOf, signal })
   }
 
-  readAll(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
-  readAll(options: RawReadOptions): AsyncGenerator<RawReadEvent, void>
-  readAll(options: ReadOptions = {}): AsyncGenerator<ReadEvent, void> | AsyncGenerator<RawReadEvent, void> {
-    return this.#read(options, false)
+  readAll(options: ReadAllOptions & Partial<Raw> = {}): AsyncGenerator<AnyReadEvent, void> {
+    return this.#everything(options, false, options.signal)
   }
 
-  subscribe(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
-  subscribe(options: RawReadOptions): AsyncGenerator<RawReadEvent, void>
-  subscribe(options: ReadOptions = {}): AsyncGenerator<ReadEvent, void> | AsyncGenerator<RawReadEvent, void> {
-    return this.#read(options, true)
+  subscribe(
+    options: AnyOptions = {},
+    onEvent?: EventHandler<never>,
+  ): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> | Subscription<string> | Subscription<number> {
+    if (onEvent === undefined) return this.#subscribe(options, options.signal)
+    const stopping = new AbortController()
+    const { signal = stopping.signal } = options
+    const events = this.#subscribe(options, AbortSignal.any([signal, stopping.signal]))
+    const source = { events, stopping, onEvent: onEvent as EventHandler<unknown> }
+    if ('stream' in options) return new RunningSubscription({ ...source, afterOf: (event) => event.version })
+    return new RunningSubscription({ ...source, afterOf: (event) => (event as AnyReadEvent).place })
+  }
+
+  async correlation(id: string, options: CorrelationOptions = {}): Promise<Correlation> {
+    checkCorrelation(id, options)
+    const { after = beginningOf(id) } = options
+    const found = await this.#correlation(id, { ...options, ...(after !== undefined && { after }) })
+    // A clock may have been far ahead that made the id.
+    return found.size > 0 || options.after !== undefined || after === undefined ? found : this.#correlation(id, options)
   }
 
   /** What projections read. */
@@ -116,33 +167,77 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     await this.#catalog.close()
   }
 
-  #read(options: ReadOptions, isLive: boolean): AsyncGenerator<ReadEvent, void> | AsyncGenerator<RawReadEvent, void> {
-    checkOptions('reading everything', options, READ_OPTIONS)
-    const problem = options.filter === undefined ? undefined : filterProblem(options.filter)
-    if (problem !== undefined) throw badPayload('reading everything', problem)
-    const isRaw = 'raw' in options && options.raw === true
-    if (isRaw) return this.#events(options, isLive, this.#rawReader(options))
-    return this.#events(options, isLive, this.#reader(options))
+  #subscribe(
+    options: AnyOptions,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> {
+    if ('stream' in options) return this.#follow(options, signal)
+    return this.#everything(options, true, signal)
   }
 
-  async *#events<Event>(
-    options: ReadOptions,
+  #follow(
+    options: FollowOptions & Partial<Raw>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<AnyStoredEvent, void> {
+    checkFollowOptions(options)
+    const { clock } = this.#options
+    return followStream(options, {
+      aggregate: this.#aggregates.get(streamType(options.stream)),
+      news: this.#news,
+      load: (name, what) => this.recordsOf(name, what),
+      clock,
+      signal: this.#endedBy(signal),
+    })
+  }
+
+  async #correlation(id: string, options: CorrelationOptions): Promise<Correlation> {
+    const tree = new CorrelationTree(id, options)
+    const read = (record: LogRecord): ReadEvent | undefined =>
+      record.version > 0 && tree.has(record) ? this.#readEvent(record) : undefined
+    const signal = this.#endedBy(options.signal)
+    const reading = { ...rangeOf(options), isLive: false, isTypeWanted: undefined, read, signal }
+    for await (const event of this.#events(reading)) tree.add(event as ReadEvent)
+    if (signal.aborted) throw gaveUp(id, signal.reason)
+    return tree.tree
+  }
+
+  #everything(
+    options: ReadAllOptions & Partial<Raw>,
     isLive: boolean,
-    read: (record: LogRecord) => Event | undefined,
-  ): AsyncGenerator<Event, void> {
-    const { signal } = this.#closing
-    const ended = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal])
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<AnyReadEvent, void> {
+    checkReadOptions(options, { aggregates: this.#aggregates, isLive })
+    const range = rangeOf(options)
+    const { isWanted, isTypeWanted } = wantedOf(options, options.raw === true ? 'raw' : this.#aggregates)
+    const types = options.filter?.types === undefined ? undefined : new Set(options.filter.types)
+    const read = (record: LogRecord): AnyReadEvent | undefined => {
+      if (!isWanted(record)) return undefined
+      if (options.raw === true) return new RawReadEvent(record)
+      const event = this.#readEvent(record)
+      return types?.has(event.type) === false ? undefined : event
+    }
+    return this.#events({ ...range, isLive, isTypeWanted, read, signal: this.#endedBy(signal) })
+  }
+
+  async *#events(reading: Reading): AsyncGenerator<AnyReadEvent, void> {
+    const { untilEvent, isTypeWanted, read, signal } = reading
+    const last = untilEvent === undefined ? undefined : parseId(untilEvent).bytes
     const log = { catalog: this.#catalog, frontiers: this.#frontiers }
     const onLoss = (loss: AcceptedLoss): void => this.#tellOfLoss('a reader of everything', loss)
-    const isOf = isOfCategories(options.categories)
-    for await (const { events } of allPages(log, { after: parsePlace(options.after), isLive, signal: ended, onLoss })) {
+    // The last event may be of another type.
+    const isWanted = last === undefined ? isTypeWanted : undefined
+    for await (const { events } of allPages(log, { ...reading, onLoss, isWanted })) {
       for (const record of events) {
-        // That a stream was created is between it and its owner.
-        const event = record.version > 0 && isOf(record) ? read(record) : undefined
+        const event = read(record)
         if (event !== undefined) yield event
-        if (ended.aborted) return
+        if (signal.aborted || (last !== undefined && Buffer.compare(last, record.eventId) === 0)) return
       }
     }
+    if (untilEvent !== undefined && !signal.aborted) throw noEvent(untilEvent)
+  }
+
+  #endedBy(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, signal])
   }
 
   #tellOfLoss(who: string, { shard, firstSeq, lastSeq }: AcceptedLoss): void {
@@ -151,36 +246,19 @@ export class RunningNodeStore extends EventStore implements NodeStore {
   }
 
   /** @throws PenholdError `UnknownEvent` */
+  #readEvent(record: LogRecord): ReadEvent {
+    return Object.assign(this.#decode(record), { place: formatPlace(record) })
+  }
+
+  /** @throws PenholdError `UnknownEvent` */
   #decode(record: LogRecord): StoredEvent {
     return toStoredEvent(record, this.#aggregates.get(streamType(record.stream)))
   }
-
-  #rawReader({ filter }: ReadOptions): (record: LogRecord) => RawReadEvent | undefined {
-    const isWanted = compileFilter(filter)
-    return (record) => (isWanted(record) ? new RawReadEvent(record) : undefined)
-  }
-
-  #reader({ filter }: ReadOptions): (record: LogRecord) => ReadEvent | undefined {
-    const isWanted = compileFilter(this.#withFormerNames(filter))
-    const types = filter?.types === undefined ? undefined : new Set(filter.types)
-    return (record) => {
-      if (!isWanted(record)) return undefined
-      const event = this.#decode(record)
-      return types?.has(event.type) === false ? undefined : Object.assign(event, { place: formatPlace(record) })
-    }
-  }
-
-  /** What stands in the log under a former name has to be decoded before it is known what it is. */
-  #withFormerNames(filter: EventFilter | undefined): EventFilter | undefined {
-    if (filter?.types === undefined) return filter
-    const { types } = filter
-    const former = [...this.#aggregates.values()].flatMap((aggregate) => typesOf(aggregate, types))
-    return { ...filter, types: [...new Set([...types, ...former])] }
-  }
 }
 
-function isOfCategories(categories: readonly string[] | undefined): (record: LogRecord) => boolean {
-  if (categories === undefined) return () => true
-  const wanted = new Set(categories)
-  return ({ stream }) => wanted.has(streamType(stream))
+interface Reading extends Range {
+  readonly isLive: boolean
+  readonly isTypeWanted: ((eventType: string) => boolean) | undefined
+  readonly read: (record: LogRecord) => AnyReadEvent | undefined
+  readonly signal: AbortSignal
 }

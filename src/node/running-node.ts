@@ -87,8 +87,8 @@ export interface NodePorts {
 
 export class RunningNode implements Node, RefHost {
   readonly ids: IdSource
-  readonly store: RunningNodeStore
   readonly commandBytesMax: number
+  readonly #store: RunningNodeStore
   readonly #config: ClusterConfig
   readonly #ports: NodePorts
   readonly #placement: StreamPlacement
@@ -137,10 +137,10 @@ export class RunningNode implements Node, RefHost {
     const { storage } = ports
     const { aggregates, projections } = config
     const storeOptions = { storage, clock, identity, aggregates, onWarning, workers: () => this.#tails }
-    this.store = new RunningNodeStore(this, storeOptions)
+    this.#store = new RunningNodeStore(this, storeOptions)
     this.#projections = new Projections({
       projections,
-      feeds: this.store.feeds(),
+      feeds: this.#store.feeds(),
       clock,
       onWarning,
       dataDir: config.dataDir,
@@ -196,6 +196,10 @@ export class RunningNode implements Node, RefHost {
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A> {
     checkAddressed(this.#config, aggregate, 'node')
     return createRef(this, aggregate, id)
+  }
+
+  get store(): NodeStore {
+    return this.#store as unknown as NodeStore
   }
 
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model> {
@@ -265,7 +269,7 @@ export class RunningNode implements Node, RefHost {
     const { stopMs } = this.#config.timeouts
     await this.#router.drain(stopMs)
     await this.#projections.close()
-    await this.store.close()
+    await this.#store.close()
     try {
       await this.#cluster?.drain(stopMs)
       await this.#supervisor.close(stopMs)

@@ -12,6 +12,7 @@ import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place, type Reign } from '../log/reign.ts'
 import { carriedBehind, recordsOf, type Stretch } from './journal-records.ts'
 import { hasLossBetween } from './losses-between.ts'
+import { PassedOver } from './passed-over.ts'
 import { ShardReigns } from './shard-reigns.ts'
 import { inOrder, merge, Source } from './source.ts'
 
@@ -43,6 +44,11 @@ export interface AllReaderOptions {
   readonly after?: AllPlace
   /** Told before what comes behind the loss is handed out. */
   readonly onLoss?: (loss: AcceptedLoss) => void
+  /**
+   * Whether events of a type, `category/Type@version`, are wanted. Others may be left out where so much is saved: segments
+   * that have nothing else are not read. Default: all are.
+   */
+  readonly isWanted?: ((eventType: string) => boolean) | undefined
 }
 
 export const BEGINNING: AllPlace = { position: 0, shard: 0 }
@@ -57,12 +63,15 @@ export class AllReader {
   /** By shard: the last event that was handed out, where that is known. */
   readonly #last = new Map<number, { seq: number; address: Address }>()
   readonly #onLoss: (loss: AcceptedLoss) => void
+  /** Where all is wanted there is none. */
+  readonly #passedOver: PassedOver | undefined
   #after: AllPlace
 
-  constructor(catalog: Catalog, { after = BEGINNING, onLoss = () => undefined }: AllReaderOptions = {}) {
+  constructor(catalog: Catalog, { after = BEGINNING, onLoss = () => undefined, isWanted }: AllReaderOptions = {}) {
     this.#catalog = catalog
     this.#after = after
     this.#onLoss = onLoss
+    this.#passedOver = isWanted && new PassedOver({ catalog, reigns: this.#reigns, isWanted })
   }
 
   /** Behind which event it stands. */
@@ -123,16 +132,18 @@ export class AllReader {
     const { journal, to } = stretch
     /** By shard: the position of its opening. What its owner carried over has none that is greater, all else has. */
     const opened = new Map<number, number>()
-    for await (const { at, records } of recordsOf(this.#catalog, stretch)) {
+    const passesOver = async (segment: number): Promise<boolean> =>
+      (await this.#passedOver?.take(stretch, segment, until)) ?? false
+    for await (const { at, records } of recordsOf(this.#catalog, stretch, passesOver)) {
       const events: LogRecord[] = []
       let isAbove = false
       for (const record of records) {
         const { position, shard } = record
         if (record.kind === RecordKind.opened) opened.set(shard, position)
         if (record.kind !== RecordKind.event || position <= (opened.get(shard) ?? 0)) continue
-        if (!this.#reigns.counts(record)) continue
+        // Whether it counts is known up to there: of an owner that comes and goes nobody need have told yet.
         if (position > until) isAbove = true
-        else if (this.#isNext(record)) events.push(record)
+        else if (this.#reigns.counts(record) && this.#isNext(record)) events.push(record)
       }
       if (events.length > 0) yield events
       if (isAbove) {
@@ -149,7 +160,13 @@ export class AllReader {
 
   #goesOn({ shard, seq }: LogRecord): boolean {
     const last = this.#last.get(shard)
-    return last === undefined || last.seq + 1 === seq
+    if (last === undefined || last.seq + 1 === seq) return true
+    if (this.#passedOver === undefined) return false
+    const reached = this.#passedOver.lastBehind(shard, last.seq)
+    // What was carried over is handed out although the segment was passed over in which it stands behind its opening.
+    if (last.seq < seq && seq <= reached + 1) return true
+    last.seq = reached
+    return false
   }
 
   #handOut({ shard, seq, position, address }: LogRecord): void {

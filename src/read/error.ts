@@ -12,6 +12,15 @@ export function placeAhead(position: number, head: number): PenholdError {
   )
 }
 
+/** Up to which event to read: it is not there, or not behind where reading began. */
+export function noEvent(eventId: string): PenholdError {
+  return new PenholdError('NoSuchEvent', `no event with the id ${eventId} came up to the end of the log`, {
+    outcome: 'none',
+    retryable: false,
+    details: { eventId },
+  })
+}
+
 export function badPlace(problem: string): PenholdError {
   return new PenholdError('BadPlace', `${problem}. Give the 'place' of an event that was read before.`, {
     outcome: 'none',

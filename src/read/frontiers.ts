@@ -34,7 +34,7 @@ interface Known {
 }
 
 /** A shard's newest owner, as far as its worker has told. */
-interface Owner extends OpenedShard {
+export interface Owner extends OpenedShard {
   readonly source: TailSource
   readonly tail: Tail
 }
@@ -58,11 +58,11 @@ export class Frontiers {
    */
   async beyond(position: number, signal: AbortSignal): Promise<Frontier | undefined> {
     while (!signal.aborted) {
-      const owners = this.#owners()
+      const owners = this.owners()
       this.#noteAwaited(owners)
       const promised = [...owners.values()].map(({ tail }) => tail.position)
       const furthest = Math.max(0, ...promised)
-      if (owners.size < this.#options.shards || furthest <= position) await this.#news(signal)
+      if (owners.size < this.#options.shards || furthest <= position) await this.news(signal)
       // What the furthest has beyond that waits for the next time: so busy workers do not keep raising the bar.
       else if (Math.min(...promised) > position) return this.#frontier(owners)
       else await this.#ask(owners, furthest)
@@ -78,11 +78,11 @@ export class Frontiers {
     while (!signal.aborted) {
       this.#meet()
       await Promise.all([...this.#known.keys()].map((source) => this.#poll(source, undefined, 0)))
-      const owners = this.#owners()
+      const owners = this.owners()
       this.#noteAwaited(owners)
       const positions = [...owners.values()].map(({ tail }) => tail.position)
       if (owners.size === this.#options.shards) return Math.max(0, ...positions)
-      await this.#news(signal)
+      await this.news(signal)
     }
     return undefined
   }
@@ -132,7 +132,8 @@ export class Frontiers {
     return { reigns, ends, position }
   }
 
-  #owners(): ReadonlyMap<number, Owner> {
+  /** By shard, its newest owner, as far as one has told. */
+  owners(): ReadonlyMap<number, Owner> {
     const owners = new Map<number, Owner>()
     for (const [source, { tail }] of this.#known) {
       for (const opened of tail?.shards ?? []) {
@@ -159,7 +160,7 @@ export class Frontiers {
   }
 
   /** Resolves when a worker has told something new, or after a while. */
-  async #news(signal: AbortSignal): Promise<void> {
+  async news(signal: AbortSignal): Promise<void> {
     this.#meet()
     const polls = [...this.#known].map(([source, known]) => {
       known.polling ??= this.#poll(source, known.tail, POLL_MS).finally(() => (known.polling = undefined))

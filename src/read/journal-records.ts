@@ -26,11 +26,17 @@ export interface Run {
 
 /**
  * The records of a stretch, batch by batch. Where something cannot be read, those that are whole in there: that none is
- * missing shows in the shards' `seq`.
+ * missing shows in the shards' `seq`. Segments that are passed over are left out, where they are not in the middle.
  * @throws PenholdError `LogCorrupt` where the stretch ends too early, or a record of it is harmed
  */
-export async function* recordsOf(catalog: Catalog, { journal, from, to, isDurable }: Stretch): AsyncGenerator<Run> {
+export async function* recordsOf(
+  catalog: Catalog,
+  { journal, from, to, isDurable }: Stretch,
+  passesOver: (segment: number) => Promise<boolean> = async () => false,
+): AsyncGenerator<Run> {
   for (let { segment } = from; segment <= to.segment; segment += 1) {
+    const isBegun = segment === from.segment && from.offset > 0
+    if (!isBegun && (await passesOver(segment))) continue
     const part = {
       from: segment === from.segment ? from.offset : 0,
       to: segment === to.segment ? to.offset : Number.POSITIVE_INFINITY,

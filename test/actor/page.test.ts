@@ -7,6 +7,7 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { open, type Harness } from './harness.ts'
 import { readPage, type PageBounds } from '../../src/actor/page-reader.ts'
+import { StreamPlaces } from '../../src/actor/stream-places.ts'
 import { ask, read, readWith } from './simulated-streams.ts'
 
 const LENGTH = 3_500
@@ -47,6 +48,44 @@ test('a mark leads to its page without a walk over what stands behind', async ()
   const { version: to, address: at } = first.marks.at(-1)!
   expect(versionsOf(await page(harness, { from: first.next, to, at }))).toEqual(range(501, 1_500))
   expect(walked).toBeLessThan(1_100)
+})
+
+test('whoever reads the middle again does not walk there again', async () => {
+  let walked = 0
+  const harness = await long(new SimulatedDisk(), new SimulatedClock())
+  const walk = harness.log.walk.bind(harness.log)
+  harness.log.walk = (stream, hint, take) =>
+    walk(stream, hint, (record) => {
+      walked += 1
+      return take(record)
+    })
+  const middle = { from: 1_000, to: 1_009 }
+  expect(versionsOf(await page(harness, middle))).toEqual(range(1_000, 1_009))
+  expect(walked).toBeGreaterThan(2_000)
+  for (const isBackwards of [false, true]) {
+    walked = 0
+    const read = versionsOf(await page(harness, { ...middle, isBackwards }))
+    expect(isBackwards ? read.toReversed() : read).toEqual(range(1_000, 1_009))
+    expect(walked).toBeLessThan(1_100)
+  }
+})
+
+test('places are kept of the streams that were used last, and no more than there may be', () => {
+  const places = new StreamPlaces({ spacing: 10, placesMax: 6 })
+  const address = { journal: 1, segment: 1, offset: 0 }
+  const walkPast = (stream: string, versions: number) => {
+    for (let version = versions; version > 0; version -= 1) places.pass(stream, { version, address })
+  }
+  const known = (stream: string) => range(1, 40).filter((version) => places.above(stream, version) !== undefined)
+  walkPast('a/1', 25)
+  walkPast('a/2', 25)
+  walkPast('a/2', 25)
+  expect([known('a/2'), known('a/1')]).toEqual([range(1, 20), range(1, 20)])
+  walkPast('a/3', 39)
+  expect([known('a/1'), known('a/2'), known('a/3')]).toEqual([range(1, 20), [], range(1, 30)])
+  walkPast('a/4', 100)
+  expect(['a/1', 'a/2', 'a/3'].flatMap(known)).toEqual([])
+  expect(known('a/4').length).toBeLessThanOrEqual(40)
 })
 
 test('a mark that leads nowhere costs a walk from the newest event, and nothing else', async () => {
@@ -113,6 +152,7 @@ test('whatever the bounds of a page, all pages together are what was asked for',
     await harness.ask({ stream: STREAM, name: APPEND, payload: { events: events.slice(at, at + 10) } })
   }
   const stream = harness.log.placement.stream(STREAM)
+  const places = new StreamPlaces({ spacing: 7, placesMax: 12 })
   const small = fc.integer({ min: 1, max: 40 })
   const bounds: fc.Arbitrary<PageBounds> = fc.record({
     events: small,
@@ -133,7 +173,8 @@ test('whatever the bounds of a page, all pages together are what was asked for',
       const [from, last] = [Math.min(...ends), Math.max(...ends)]
       const to = isOpen ? undefined : last
       const filter = isFiltered ? { types: ['Rare'] } : undefined
-      const askFor = async (asked: PageRequest): Promise<unknown> => readPage(harness.log, stream, asked, given)
+      const askFor = async (asked: PageRequest): Promise<unknown> =>
+        readPage(harness.log, stream, asked, { places, bounds: given })
       const found = await readWith(askFor, { from, to, isBackwards, limit, filter })
       const wanted = range(1, 120).filter((version) => {
         return version >= from && version <= (to ?? 120) && (!isFiltered || types[version - 1] === 'Rare')

@@ -22,6 +22,7 @@ export function streamOf(log: Log, shard: number): string {
 interface Chained {
   readonly version?: number
   readonly previous?: Address
+  readonly type?: string
 }
 
 /** Writes an event of the first stream of the shard; durable when it resolves to where it stands. */
@@ -36,7 +37,7 @@ export function addEvent(
   log: Log,
   shard: number,
   position: number,
-  { version = 1, previous = NOWHERE }: Chained = {},
+  { version = 1, previous = NOWHERE, type = 'Noted' }: Chained = {},
 ): Address {
   return log.add(log.placement.stream(streamOf(log, shard)), {
     kind: RecordKind.event,
@@ -50,7 +51,7 @@ export function addEvent(
     eventId: new Uint8Array(16),
     commandId: sliceOf(new Uint8Array(16)),
     typeVersion: 1,
-    type: Buffer.from('Noted'),
+    type: Buffer.from(type),
     data: sliceOf(encode({})),
     metadata: encode({}),
   })
