@@ -66,7 +66,7 @@ function numbersOf({ code, stdout, stderr }: Ended): Record<string, unknown> {
 
 test(
   `a demo that is killed again and again ends with the same numbers (PENHOLD_SEED=${SEED})`,
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const incidents = ['--json', '--incidents', '1000']
     const undisturbed = numbersOf(await demo([...incidents, '--data', join(dir, 'undisturbed')]))
