@@ -16,7 +16,10 @@ import type { AcceptedLoss } from '../read/all.ts'
 import { Frontiers } from '../read/frontiers.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import { LogFeeds } from '../read/log-feeds.ts'
+import { OwnTails } from '../read/own-tails.ts'
 import { formatPlace, parsePlace } from '../read/place.ts'
+import type { Projection } from '../read/projection.ts'
+import { ShardFeeds } from '../read/shard-feeds.ts'
 import { EventStore } from './event-store.ts'
 import { RawReadEvent } from './raw-read-event.ts'
 import { toStoredEvent, typesOf, type StoredEvent } from './stored-event.ts'
@@ -64,7 +67,10 @@ export interface NodeStoreOptions {
   readonly clock: Clock
   readonly identity: ClusterIdentity
   readonly aggregates: readonly Aggregate[]
+  /** Of all nodes. */
   readonly workers: () => readonly TailSource[]
+  /** Of this node. */
+  readonly ownWorkers: () => readonly TailSource[]
   readonly onWarning: (message: string) => void
 }
 
@@ -75,16 +81,27 @@ export class RunningNodeStore extends EventStore implements NodeStore {
   readonly #aggregates: ReadonlyMap<string, Aggregate>
   readonly #catalog: Catalog
   readonly #frontiers: Frontiers
+  readonly #feeds: Readonly<Record<Projection['order'], Feeds>>
   readonly #closing = new AbortController()
 
   constructor(host: RefHost, options: NodeStoreOptions) {
     super(host, options.aggregates)
-    const { storage, clock, identity, aggregates, workers, onWarning } = options
+    const { storage, clock, identity, aggregates, workers, ownWorkers, onWarning } = options
     const { shards, clusterId } = identity
     this.#options = options
     this.#aggregates = new Map(aggregates.map((aggregate) => [aggregate.type, aggregate]))
     this.#catalog = new Catalog({ storage, clock, cluster: hash64(clusterId, 0), shards })
-    this.#frontiers = new Frontiers({ catalog: this.#catalog, clock, shards, workers, onWarning })
+    const catalog = this.#catalog
+    this.#frontiers = new Frontiers({ catalog, clock, shards, workers, onWarning })
+    const feeds = {
+      catalog,
+      clock,
+      frontiers: this.#frontiers,
+      decode: (record: LogRecord) => this.#decode(record),
+      onLoss: (loss: AcceptedLoss) => this.#tellOfLoss('a projection', loss),
+    }
+    const tails = new OwnTails({ catalog, clock, workers: ownWorkers })
+    this.#feeds = { all: new LogFeeds(feeds), shard: new ShardFeeds({ ...feeds, shards, tails }) }
   }
 
   readAll(options?: ReadOptions): AsyncGenerator<ReadEvent, void>
@@ -99,15 +116,9 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     return this.#read(options, true)
   }
 
-  /** What projections read. */
-  feeds(): Feeds {
-    return new LogFeeds({
-      catalog: this.#catalog,
-      frontiers: this.#frontiers,
-      clock: this.#options.clock,
-      decode: (record) => this.#decode(record),
-      onLoss: (loss) => this.#tellOfLoss('a projection', loss),
-    })
+  /** What projections of this order read. */
+  feeds(order: Projection['order']): Feeds {
+    return this.#feeds[order]
   }
 
   /** Ends all reading. */

@@ -29,7 +29,7 @@ export interface RebuildStatus extends GenerationStatus {
 export interface ProjectionStatus extends GenerationStatus {
   readonly name: string
   readonly rebuild: RebuildStatus | undefined
-  /** A rebuild that was begun and does not run here: resume it, or abort it. */
+  /** A generation from which somebody went back, or whose rebuild was not quite begun: resume it, or abort it. */
   readonly unfinished: number | undefined
   /** The generation to which `rollBack` goes. */
   readonly previous: number | undefined
