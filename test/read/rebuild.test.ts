@@ -290,3 +290,50 @@ test('others take part in a rebuild, and notice a swap, and one that is gone', a
   await here.close()
   await there.close()
 })
+
+test.each([
+  ['all', 'shard'],
+  ['shard', 'all'],
+] as const)('what was made in order %s stands still in order %s until it is rebuilt', async (made, order) => {
+  const before = new ProjectionBench({ order: made })
+  before.add('a/0', 'a/1', 'a/2', 'a/1')
+  const former = await before.open()
+  await before.until(() => before.seen().length === 4)
+  await former.close()
+  const bench = new ProjectionBench({ order }, before)
+  const projection = await bench.open()
+  const [event] = bench.add('a/2')
+  const refused = { code: 'ProjectionReordered', details: { generation: 1, made, order } }
+  await bench.until(async () => (await projection.status()).state === 'halted')
+  const waiting = expect(projection.query(({ seen }) => seen, { after: event!.position })).rejects.toMatchObject({
+    code: 'ProjectionHalted',
+    cause: refused,
+  })
+  await bench.pass(500)
+  await waiting
+  projection.resume()
+  await bench.pass(500)
+  expect(await projection.query(({ seen }) => seen.length)).toBe(4)
+  expect(bench.calls).toEqual([])
+  await projection.rebuild()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  expect(bench.seen(2)).toHaveLength(5)
+  expect(bench.seen(1)).toHaveLength(4)
+  expect(await projection.status()).toMatchObject({ state: 'caught up', previous: 1 })
+  await projection.close()
+})
+
+test('two who begin a rebuild at once begin one', async () => {
+  const bench = new ProjectionBench({ order: 'shard' })
+  bench.add('a/0', 'a/1', 'a/2')
+  const here = await bench.open(['0'])
+  const there = await bench.open(['1', '2'])
+  await bench.until(() => bench.seen().length === 3)
+  const begun = Promise.allSettled([here.rebuild(), there.rebuild()])
+  await bench.until(async () => (await here.status()).generation > 1 && (await there.status()).generation > 1)
+  expect((await begun).map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  expect(bench.seen()).toHaveLength(3)
+  expect(bench.store.generations.size).toBe(2)
+  await here.close()
+  await there.close()
+})
