@@ -4,7 +4,6 @@
  *
  * A generation above the live one is a rebuild that is not finished; the greatest below is the one to go back to.
  */
-import { PenholdError } from '../aggregate/error.ts'
 import { pause, every, type Cancel, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
@@ -19,6 +18,7 @@ import type { Projection } from './projection.ts'
 import { generationStatus, rebuildStatus, type ProjectionStatus } from './projection-status.ts'
 import { Projector } from './projector.ts'
 import { previousOf, unfinishedOf, type Generations, type ParkedEvent, type ReadModel } from './read-model.ts'
+import { isNoSuchGeneration } from './read-model-error.ts'
 import { Turns } from './turns.ts'
 
 export interface RunningProjectionOptions<Model> {
@@ -114,7 +114,7 @@ export class RunningProjection<Model> {
         return await this.#readModel.query(reached, ask)
       } catch (error) {
         // Others have swapped, and dropped it: that is not noticed at once.
-        if (!isGone(error)) throw error
+        if (!isNoSuchGeneration(error)) throw error
         await this.#turns.take(async () => await this.#look())
         if (this.#live.generation === generation) throw error
       }
@@ -262,17 +262,18 @@ export class RunningProjection<Model> {
 
   async status(): Promise<ProjectionStatus> {
     const rebuild = this.#rebuild
-    const live = await generationStatus(this.#live, this.#readModel)
+    const [readModel, { feeds }] = [this.#readModel, this.#options]
+    const live = await generationStatus({ projector: this.#live, readModel, feeds })
     return {
       name: this.#name,
       ...live,
       trouble: live.trouble ?? this.#trouble,
       rebuild:
         rebuild &&
-        (await rebuildStatus(rebuild, this.#readModel, {
-          live: (lane) => this.#live.place(lane) ?? BEGINNING,
-          isParkedAccepted: this.#isParkedAccepted,
-        })),
+        (await rebuildStatus(
+          { projector: rebuild, readModel, feeds },
+          { live: (lane) => this.#live.place(lane) ?? BEGINNING, isParkedAccepted: this.#isParkedAccepted },
+        )),
       unfinished: rebuild === undefined ? unfinishedOf(this.#generations) : undefined,
       previous: previousOf(this.#generations),
     }
@@ -432,7 +433,7 @@ export class RunningProjection<Model> {
     try {
       await this.#readModel.drop(generation)
     } catch (error) {
-      if (!isGone(error)) throw error
+      if (!isNoSuchGeneration(error)) throw error
     }
   }
 
@@ -487,9 +488,4 @@ export class RunningProjection<Model> {
       // Whoever is told does not end what runs.
     }
   }
-}
-
-/** Somebody has dropped the generation. */
-function isGone(error: unknown): boolean {
-  return error instanceof PenholdError && error.code === 'NoSuchGeneration'
 }

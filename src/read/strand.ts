@@ -56,8 +56,10 @@ const PATIENCE_MS = 1_000
 export class Strand {
   readonly #options: StrandOptions
   readonly #readers = new Set<StrandReader>()
-  /** What it waits for has changed. */
+  /** What there is to read has changed, or who reads. */
   readonly #bell = new Bell()
+  /** Somebody has taken what was read, or has left. */
+  readonly #taken = new Bell()
   #pieces: Piece[] = []
   /** How many pieces were let go of. */
   #gone = 0
@@ -136,7 +138,7 @@ export class Strand {
       const events = this.#pieces[reader.index - this.#gone]!.events.get(reader.part.shard)
       if (events !== undefined) for (const event of events) taken.push(event)
     }
-    this.#bell.ring()
+    this.#taken.ring()
     return taken
   }
 
@@ -148,6 +150,7 @@ export class Strand {
   leave(reader: StrandReader): void {
     this.#readers.delete(reader)
     this.#bell.ring()
+    this.#taken.ring()
   }
 
   async #run(): Promise<void> {
@@ -227,7 +230,7 @@ export class Strand {
       leftMs > 0 && [...this.#readers].some(isNeeded);
       leftMs = until - clock.monotonic()
     ) {
-      await this.#bell.rungWithin(clock, leftMs)
+      await this.#taken.rungWithin(clock, leftMs)
     }
     for (const reader of this.#readers) {
       if (isNeeded(reader)) this.#cut(reader, oldest.at)
