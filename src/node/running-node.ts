@@ -172,7 +172,8 @@ export class RunningNode implements Node, RefHost {
   }
 
   #lanesHere({ name, order }: Projection): readonly string[] {
-    const serves = (shard: number): boolean => this.#cluster?.serves(shard) ?? true
+    const served = this.#cluster?.served
+    const serves = (shard: number): boolean => served?.has(shard) ?? true
     const { lanes } = this.store.feeds(order)
     if (order === 'shard') return lanes.filter((lane) => serves(Number(lane)))
     return serves(this.#placement.shardOf(`$projection/${name}`)) ? lanes : []
