@@ -26,10 +26,19 @@ function project(): string {
       })`,
     'cluster.config.ts': `import { defineCluster } from '${penhold}'
       import { Account } from './account.ts'
+      import { Turnover } from './by-shard.ts'
       import { Balances } from './projections.ts'
-      export default defineCluster({ name: 'bank', aggregates: [Account], projections: [Balances], dataDir: 'data', workers: 2 })`,
+      const projections = [Balances, Turnover]
+      export default defineCluster({ name: 'bank', aggregates: [Account], projections, dataDir: 'data', workers: 2 })`,
+    'by-shard.ts': example('by-shard.ts'),
     'projections.ts': example('projections.ts'),
-    'main.ts': example('main.ts'),
+    'main.ts': `${example('main.ts')}
+      import { Turnover } from './by-shard.ts'
+      for (let i = 0; i < 3; i += 1) await node.ref(Account, \`a\${i}\`).ask('deposit', { euros: 1 })
+      const reply = await node.ref(Account, 'anna').ask('deposit', { euros: 5 })
+      const turnover = node.projection(Turnover)
+      console.log(await turnover.query(({ find }) => ({ ...find.get('account/anna') }), { after: reply.position }))
+      console.log((await turnover.status()).lanes.length)`,
     'balances.test.ts': example('balances.test.ts'),
   }
   for (const [name, code] of Object.entries(files)) fs.writeFileSync(join(folder, name), code)
@@ -39,9 +48,9 @@ function project(): string {
 test('docs/projections.md: its projection has what a reply named, and is rebuilt', () => {
   const folder = project()
   const said = execFileSync(process.execPath, [join(folder, 'main.ts')], { encoding: 'utf8', cwd: folder })
-  expect(said.trim().split('\n')).toEqual(["{ stream: 'account/ben', euros: 7 }", '2'])
+  expect(said.trim().split('\n')).toEqual(["{ stream: 'account/ben', euros: 7 }", '2', '{ deposits: 2 }', '64'])
   // Its path is relative.
-  expect(fs.readdirSync(join(folder, 'data', 'read-models'))).toEqual(['balances'])
+  expect(fs.readdirSync(join(folder, 'data', 'read-models'))).toEqual(['balances', 'turnover'])
 })
 
 test('docs/projections.md: its test passes, and fails where the handler is another', () => {

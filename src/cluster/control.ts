@@ -162,7 +162,9 @@ function toKnown(numbers: readonly number[]): KnownTail {
 
 function tailNumbers(tail: Tail | undefined): number[] {
   if (tail === undefined) return []
-  const shards = tail.shards.flatMap(({ shard, epoch, opening }) => [shard, epoch, opening.segment, opening.offset])
+  const shards = tail.shards.flatMap(({ shard, epoch, opening, position }) => {
+    return [shard, epoch, opening.segment, opening.offset, position]
+  })
   return [...knownNumbers(tail), tail.position, ...shards]
 }
 
@@ -170,9 +172,9 @@ function toAnswer([request, ...numbers]: readonly number[]): TailAnswer {
   if (request === undefined) throw noMessage()
   if (numbers.length === 0) return { request, tail: undefined }
   const [position, ...ofShards] = numbers.slice(KNOWN_NUMBERS)
-  if (position === undefined || ofShards.length % 4 !== 0) throw noMessage()
-  const shards = rows<Four>(ofShards, 4).map(([shard, epoch, segment, offset]) => {
-    return { shard, epoch, opening: { segment, offset } }
+  if (position === undefined || ofShards.length % 5 !== 0) throw noMessage()
+  const shards = rows<Five>(ofShards, 5).map(([shard, epoch, segment, offset, newest]) => {
+    return { shard, epoch, opening: { segment, offset }, position: newest }
   })
   return { request, tail: { ...toKnown(numbers.slice(0, KNOWN_NUMBERS)), position, shards } }
 }

@@ -16,11 +16,11 @@ import { History, type Hint, type StreamTail } from './history.ts'
 import { Journal } from './journal.ts'
 import { PositionClock } from './position.ts'
 import { RecordKind, type Address, type LogRecord, type RecordParts } from './record.ts'
-import type { Place, Reign } from './reign.ts'
+import type { Reign } from './reign.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Slice } from './slice.ts'
 import { isStorageFull, type Storage } from './storage.ts'
-import type { OpenedShard } from './tail.ts'
+import type { OpenedShard, Tail } from './tail.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
 import { addOpening, closingParts, markParts, Heir, NO_STREAM, type Inheritance } from './take-over.ts'
 
@@ -45,6 +45,9 @@ interface OwnedShard {
   /** The seq of the newest event, decided or durable, and of the newest durable one; -1 where its opening is not durable. */
   seq: number
   durableSeq: number
+  /** The positions of these two; at first that of the opening, which is greater than all before it. */
+  position: number
+  durablePosition: number
   /** Its opening is durable and nobody had claimed it by then. Until that is known it is not owned. */
   isServed: boolean
 }
@@ -67,14 +70,6 @@ export interface ShardHead {
   readonly undurable: number
 }
 
-/** Up to where a journal is durable. */
-export interface JournalHead {
-  readonly journal: number
-  readonly end: Place
-  /** The greatest position before it: what comes behind has greater ones. */
-  readonly position: number
-}
-
 const NOT_DURABLE = -1
 /** Claims wait for the disk, and those that wait together wait once. */
 const CLAIMS_AT_ONCE = 16
@@ -84,7 +79,8 @@ export interface CutBatch {
   readonly place: BatchPlace
   readonly length: number
   readonly builder: BatchBuilder
-  readonly seqs: ReadonlyMap<number, number>
+  /** How far each shard is with it. */
+  readonly heads: ReadonlyMap<number, Pick<OwnedShard, 'durableSeq' | 'durablePosition'>>
   /** When its first record was added, on the monotonic clock. */
   readonly since: number
 }
@@ -204,7 +200,7 @@ export class Log {
     return this.#owned.get(shard)?.reigns ?? []
   }
   /** How far the journal is durable. Whether that counts, for which shard, is for the look to say. */
-  get head(): JournalHead {
+  get head(): Pick<Tail, 'journal' | 'end' | 'position'> {
     const { journal, segment, end } = this.#index
     return { journal, end: { segment, offset: end }, position: this.#positionDurable }
   }
@@ -220,7 +216,9 @@ export class Log {
   /** The shards that are served, and where their openings stand. */
   get openedShards(): readonly OpenedShard[] {
     const served = [...this.#owned.values()].filter(({ isServed }) => isServed)
-    return served.map(({ shard, epoch, reigns }) => ({ shard, epoch, opening: reigns.at(-1)!.from }))
+    return served.map(({ shard, epoch, reigns, durablePosition: position }) => {
+      return { shard, epoch, opening: reigns.at(-1)!.from, position }
+    })
   }
 
   /** Nothing is there to be cut. */
@@ -287,7 +285,8 @@ export class Log {
     this.#adding()
     const from = addOpening(this.#batch, inheritance, this.#clock.now())
     const reign: Reign = { epoch, journal: this.journal, from, until: undefined }
-    const owned = { shard, epoch, reigns: [...reigns, reign], seq, durableSeq: NOT_DURABLE, isServed: false }
+    const head = { seq, durableSeq: NOT_DURABLE, position, durablePosition: position }
+    const owned = { shard, epoch, reigns: [...reigns, reign], ...head, isServed: false }
     // A fence that is raised from here on takes it away, though it is not owned yet.
     this.#owned.set(shard, owned)
     this.#touched.add(owned)
@@ -321,7 +320,10 @@ export class Log {
   add(stream: Stream, parts: RecordParts): Address {
     const owned = this.#owned.get(stream.shard)
     assert(owned?.isServed === true, 'records are written for owned shards only')
-    if (parts.kind === RecordKind.event) owned.seq += 1
+    if (parts.kind === RecordKind.event) {
+      owned.seq += 1
+      owned.position = parts.position
+    }
     this.#touched.add(owned)
     parts.epoch = owned.epoch
     parts.seq = owned.seq
@@ -347,13 +349,14 @@ export class Log {
   cut(): CutBatch {
     const builder = this.#batch
     const place = builder.place
-    const seqs = new Map([...this.#touched].map(({ shard, seq }) => [shard, seq]))
+    const touched = [...this.#touched]
+    const heads = new Map(touched.map((one) => [one.shard, { durableSeq: one.seq, durablePosition: one.position }]))
     this.#touched = new Set()
     this.#rollsOver = false
     this.#batch = this.#spare
     this.#spare = builder
     this.#batch.begin(this.#journal.placeAfter(place, builder.length))
-    return { place, length: builder.length, builder, seqs, since: this.#batchSince }
+    return { place, length: builder.length, builder, heads, since: this.#batchSince }
   }
 
   /**
@@ -371,10 +374,7 @@ export class Log {
     for (const record of cut.builder.records()) this.#index.addRecord(record)
     this.#positionDurable = Math.max(this.#positionDurable, this.#index.positionLast)
     assert(this.#index.isSound, 'what was written keeps the rules of the log')
-    for (const [shard, seq] of cut.seqs) {
-      const owned = this.#owned.get(shard)
-      if (owned !== undefined) owned.durableSeq = seq
-    }
+    for (const [shard, head] of cut.heads) Object.assign(this.#owned.get(shard) ?? {}, head)
     cut.builder.shrink()
     if (isLast) {
       this.#index.isDurable = true
@@ -401,6 +401,7 @@ export class Log {
   rollBack(): void {
     for (const [shard, owned] of this.#owned) {
       owned.seq = owned.durableSeq
+      owned.position = owned.durablePosition
       if (owned.durableSeq === NOT_DURABLE) this.#owned.delete(shard)
     }
     this.#touched = new Set()

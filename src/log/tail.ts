@@ -30,4 +30,6 @@ export interface OpenedShard {
   readonly epoch: number
   /** Where its opening stands in the owner's journal. */
   readonly opening: Place
+  /** Of its newest durable event, or of the opening where that is greater: no event before the end has a greater one. */
+  readonly position: number
 }

@@ -194,9 +194,9 @@ export class ClusterSide {
     return above > 0 ? handle?.tailAbove(above) : handle?.nextTail(known, Math.min(ms, TAIL_MS_MAX))
   }
 
-  /** Whether a worker of this node serves the shard. */
-  serves(shard: number): boolean {
-    return this.#ownership?.served.some((served) => served.shard === shard) === true
+  /** The shards that workers of this node serve. */
+  get served(): ReadonlySet<number> {
+    return new Set(this.#ownership?.served.map(({ shard }) => shard))
   }
 
   /** A worker, of this node or of another, has said what no worker says. */

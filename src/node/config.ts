@@ -252,11 +252,6 @@ function checkProjections(name: string, projections: readonly Projection[]): voi
   const names = projections.map((projection: Projection) => projection.name)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two projections of the name '${twice}'`)
-  const byShard = projections.find((projection: Projection) => projection.order === 'shard')
-  if (byShard === undefined) return
-  throw definitionError(
-    `cluster '${name}': projection '${byShard.name}' has order 'shard', which nodes do not run yet; use 'all'`,
-  )
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

@@ -15,8 +15,10 @@ import { noEvent } from '../read/error.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import { Frontiers } from '../read/frontiers.ts'
 import { LogFeeds } from '../read/log-feeds.ts'
+import { OwnTails } from '../read/own-tails.ts'
 import { formatPlace } from '../read/place.ts'
-import type { SourceEvents } from '../read/projection.ts'
+import type { Projection, SourceEvents } from '../read/projection.ts'
+import { ShardFeeds } from '../read/shard-feeds.ts'
 import { StreamNews } from '../read/stream-news.ts'
 import {
   beginningOf,
@@ -94,7 +96,10 @@ export interface NodeStoreOptions {
   readonly clock: Clock
   readonly identity: ClusterIdentity
   readonly aggregates: readonly Aggregate[]
+  /** Of all nodes. */
   readonly workers: () => readonly TailSource[]
+  /** Of this node. */
+  readonly ownWorkers: () => readonly TailSource[]
   readonly onWarning: (message: string) => void
 }
 
@@ -110,19 +115,30 @@ export class RunningNodeStore extends EventStore {
   readonly #catalog: Catalog
   readonly #frontiers: Frontiers
   readonly #news: StreamNews
+  readonly #feeds: Readonly<Record<Projection['order'], Feeds>>
   readonly #closing = new AbortController()
 
   constructor(host: RefHost, options: NodeStoreOptions) {
     super(host, options.aggregates)
-    const { storage, clock, identity, aggregates, workers, onWarning } = options
+    const { storage, clock, identity, aggregates, workers, ownWorkers, onWarning } = options
     const { shards, clusterId } = identity
     this.#options = options
     this.#aggregates = new Map(aggregates.map((aggregate) => [aggregate.type, aggregate]))
     this.#catalog = new Catalog({ storage, clock, cluster: hash64(clusterId, 0), shards })
-    this.#frontiers = new Frontiers({ catalog: this.#catalog, clock, shards, workers, onWarning })
+    const catalog = this.#catalog
+    this.#frontiers = new Frontiers({ catalog, clock, shards, workers, onWarning })
     const { signal } = this.#closing
     const shardOf = (stream: string): number => host.shardOf(stream)
-    this.#news = new StreamNews({ catalog: this.#catalog, frontiers: this.#frontiers, shardOf, signal })
+    this.#news = new StreamNews({ catalog, frontiers: this.#frontiers, shardOf, signal })
+    const feeds = {
+      catalog,
+      clock,
+      frontiers: this.#frontiers,
+      decode: (record: LogRecord) => this.#decode(record),
+      onLoss: (loss: AcceptedLoss) => this.#tellOfLoss('a projection', loss),
+    }
+    const tails = new OwnTails({ catalog, clock, workers: ownWorkers })
+    this.#feeds = { all: new LogFeeds(feeds), shard: new ShardFeeds({ ...feeds, shards, tails }) }
   }
 
   readAll(options: ReadAllOptions & Partial<Raw> = {}): AsyncGenerator<AnyReadEvent, void> {
@@ -150,15 +166,9 @@ export class RunningNodeStore extends EventStore {
     return found.size > 0 || options.after !== undefined || after === undefined ? found : this.#correlation(id, options)
   }
 
-  /** What projections read. */
-  feeds(): Feeds {
-    return new LogFeeds({
-      catalog: this.#catalog,
-      frontiers: this.#frontiers,
-      clock: this.#options.clock,
-      decode: (record) => this.#decode(record),
-      onLoss: (loss) => this.#tellOfLoss('a projection', loss),
-    })
+  /** What projections of this order read. */
+  feeds(order: Projection['order']): Feeds {
+    return this.#feeds[order]
   }
 
   /** Ends all reading. */

@@ -1,6 +1,7 @@
 /**
- * The projections of a node's config. Each runs at one node, the one that serves the shard that its name falls on; at the
- * others it can be asked where its store can. Should two run it for a moment, its store lets one of them commit.
+ * The projections of a node's config. One in the order of everything runs at one node, which serves the shard that its name
+ * falls on; one by shard runs each shard's lane where the shard is served. At the other nodes it can be asked where its
+ * store can. Should two run a lane for a moment, its store lets one of them commit.
  */
 import { definitionError, reasonOf } from '../aggregate/error.ts'
 import { nodeClosed } from '../cluster/error.ts'
@@ -49,10 +50,10 @@ export interface ProjectionRef<Model> {
 
 export interface ProjectionsOptions {
   readonly projections: readonly Projection[]
-  readonly feeds: Feeds
+  readonly feeds: (order: Projection['order']) => Feeds
   readonly clock: Clock
-  /** Whether a projection of this name is to run here now. */
-  readonly runsHere: (name: string) => boolean
+  /** Those of its lanes that are to run here now. */
+  readonly lanesHere: (projection: Projection) => readonly string[]
   readonly onWarning: (message: string) => void
   /** Where relative paths of stores begin. */
   readonly dataDir: string
@@ -65,7 +66,8 @@ interface Charge {
   readonly projection: Projection
   readonly opened: PromiseWithResolvers<RunningProjection<any>>
   running: RunningProjection<any> | undefined
-  isHere: boolean
+  /** Those that run here, or are about to. */
+  lanes: readonly string[]
 }
 
 export class Projections {
@@ -79,7 +81,7 @@ export class Projections {
     this.#charges = options.projections.map((projection) => {
       const opened = Promise.withResolvers<RunningProjection<any>>()
       opened.promise.catch(() => undefined)
-      return { projection, opened, running: undefined, isHere: false }
+      return { projection, opened, running: undefined, lanes: [] }
     })
   }
 
@@ -115,7 +117,13 @@ export class Projections {
     const { projection } = charge
     for (let hasWarned = false; !this.#isClosed;) {
       try {
-        const running = await RunningProjection.open({ projection, feeds, clock, onWarning, dataDir })
+        const running = await RunningProjection.open({
+          projection,
+          feeds: feeds(projection.order),
+          clock,
+          onWarning,
+          dataDir,
+        })
         if (this.#isClosed) return await running.close()
         charge.running = running
         charge.opened.resolve(running)
@@ -130,15 +138,15 @@ export class Projections {
   }
 
   #look(): void {
-    const { runsHere, feeds, onWarning } = this.#options
+    const { lanesHere, onWarning } = this.#options
     for (const charge of this.#charges) {
-      const { running, projection } = charge
-      const isHere = runsHere(projection.name)
-      if (running === undefined || isHere === charge.isHere) continue
-      charge.isHere = isHere
-      running.run(isHere ? feeds.lanes : []).catch((error: unknown) => {
-        charge.isHere = !isHere
-        onWarning(`${projection.name} could not be ${isHere ? 'begun' : 'ended'} here: ${reasonOf(error)}`)
+      const { running, projection, lanes: before } = charge
+      const lanes = lanesHere(projection)
+      if (running === undefined || lanes.join() === before.join()) continue
+      charge.lanes = lanes
+      running.run(lanes).catch((error: unknown) => {
+        charge.lanes = before
+        onWarning(`the lanes of ${projection.name} could not be begun or ended here: ${reasonOf(error)}`)
       })
     }
   }

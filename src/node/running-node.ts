@@ -136,15 +136,16 @@ export class RunningNode implements Node, RefHost {
     this.#shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
     const { storage } = ports
     const { aggregates, projections } = config
-    const storeOptions = { storage, clock, identity, aggregates, onWarning, workers: () => this.#tails }
+    const readers = { workers: () => this.#tails, ownWorkers: () => this.#ownTails }
+    const storeOptions = { storage, clock, identity, aggregates, onWarning, ...readers }
     this.#store = new RunningNodeStore(this, storeOptions)
     this.#projections = new Projections({
       projections,
-      feeds: this.#store.feeds(),
+      feeds: (order) => this.#store.feeds(order),
       clock,
       onWarning,
       dataDir: config.dataDir,
-      runsHere: (name) => cluster?.serves(this.#placement.shardOf(`$projection/${name}`)) ?? true,
+      lanesHere: (projection) => this.#lanesHere(projection),
     })
     this.#supervisor = new Supervisor({
       clock,
@@ -161,8 +162,19 @@ export class RunningNode implements Node, RefHost {
 
   /** All workers, as readers ask them. */
   get #tails(): readonly TailSource[] {
-    const own = this.#supervisor.handles.filter((handle) => handle !== undefined)
-    return [...own, ...(this.#cluster?.tails ?? [])]
+    return [...this.#ownTails, ...(this.#cluster?.tails ?? [])]
+  }
+
+  get #ownTails(): readonly TailSource[] {
+    return this.#supervisor.handles.filter((handle) => handle !== undefined)
+  }
+
+  #lanesHere({ name, order }: Projection): readonly string[] {
+    const served = this.#cluster?.served
+    const serves = (shard: number): boolean => served?.has(shard) ?? true
+    const { lanes } = this.#store.feeds(order)
+    if (order === 'shard') return lanes.filter((lane) => serves(Number(lane)))
+    return serves(this.#placement.shardOf(`$projection/${name}`)) ? lanes : []
   }
 
   /** Alone it owns everything: each worker has its shards, for good. */

@@ -90,6 +90,22 @@ export function projectionAhead(lane: string, place: AllPlace, head: number): Pe
   )
 }
 
+/** What has taken effect in one order does not say what has in another. */
+export function projectionReordered(
+  projection: string,
+  { generation, made, order }: { readonly generation: number; readonly made: string; readonly order: string },
+): PenholdError {
+  return new PenholdError(
+    'ProjectionReordered',
+    `generation ${generation} of ${projection} was made in order '${made}', and is defined with order '${order}' now. It stands still, and queries see what it has: rebuild the projection.`,
+    { outcome: 'none', retryable: false, details: { projection, generation, made, order } },
+  )
+}
+
+export function isReordered(error: unknown): error is PenholdError {
+  return error instanceof PenholdError && error.code === 'ProjectionReordered'
+}
+
 /** What was asked of a projection does not fit how it stands. */
 export function projectionState(message: string): PenholdError {
   return new PenholdError('ProjectionState', message, { outcome: 'none', retryable: false })

@@ -42,6 +42,11 @@ export interface Feeds {
   /** All lanes of the projection, wherever they run. */
   readonly lanes: readonly string[]
   feed(lane: string): EventFeed
+  /**
+   * By lane, how far its row goes, as of now or later: whoever has come there has all of the row that was acknowledged
+   * before. Throws where that is not known in a bounded time.
+   */
+  heads(): Promise<ReadonlyMap<string, number>>
   /** One event of the log, for what was parked. */
   event(parked: { readonly stream: string; readonly version: number; readonly place: AllPlace }): Promise<FeedEvent>
 }

@@ -47,6 +47,9 @@ export class Frontiers {
   /** Since when some shard has had no owner, on the monotonic clock, and whether that was told. */
   #awaitedSince: number | undefined
   #isTold = false
+  /** All are being asked how far they are now; and those who came meanwhile wait for this. */
+  #asking: Promise<void> | undefined
+  #askingNext: Promise<void> | undefined
 
   constructor(options: FrontiersOptions) {
     this.#options = options
@@ -76,8 +79,7 @@ export class Frontiers {
    */
   async head(signal: AbortSignal): Promise<number | undefined> {
     while (!signal.aborted) {
-      this.#meet()
-      await Promise.all([...this.#known.keys()].map((source) => this.#poll(source, undefined, 0)))
+      await this.#askAll()
       const owners = this.owners()
       this.#noteAwaited(owners)
       const positions = [...owners.values()].map(({ tail }) => tail.position)
@@ -85,6 +87,38 @@ export class Frontiers {
       await this.news(signal)
     }
     return undefined
+  }
+
+  /**
+   * Of each of these shards the position of its newest event, as of now or later, or of its opening where that is greater.
+   * Undefined where the signal ends that.
+   */
+  async newest(shards: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, number> | undefined> {
+    while (!signal.aborted) {
+      await this.#askAll()
+      const owners = this.owners()
+      this.#noteAwaited(owners)
+      if (shards.every((shard) => owners.has(shard))) {
+        return new Map(shards.map((shard) => [shard, owners.get(shard)!.position]))
+      }
+      await this.news(signal)
+    }
+    return undefined
+  }
+
+  /** All workers say how far they are. Whoever comes while they do waits for the next time, together with others. */
+  #askAll(): Promise<void> {
+    if (this.#asking === undefined) {
+      this.#meet()
+      const answers = [...this.#known.keys()].map((source) => this.#poll(source, undefined, 0))
+      this.#asking = Promise.all(answers).then(() => void (this.#asking = undefined))
+      return this.#asking
+    }
+    this.#askingNext ??= this.#asking.then(() => {
+      this.#askingNext = undefined
+      return this.#askAll()
+    })
+    return this.#askingNext
   }
 
   #noteAwaited(owners: ReadonlyMap<number, Owner>): void {

@@ -14,8 +14,16 @@ import { Attempt, type HandlerFailure } from './attempt.ts'
 import { backOffMs } from './back-off.ts'
 import { Bell } from './bell.ts'
 import { Continuity } from './continuity.ts'
-import { isFeedBroken, projectionAhead, projectionHalted, tooMuchParked } from './error.ts'
+import {
+  isFeedBroken,
+  isReordered,
+  projectionAhead,
+  projectionHalted,
+  projectionReordered,
+  tooMuchParked,
+} from './error.ts'
 import type { EventFeed, FeedEvent, Feeds } from './event-feed.ts'
+import { markOrder, orderOf } from './generation-marks.ts'
 import { Intake, type Taken } from './intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'
 import { comparePlaces } from './place.ts'
@@ -212,7 +220,7 @@ export class Lane<Model> {
         await this.#follow()
       } catch (error) {
         if (error === STALE || this.#isClosed) continue
-        if (isFeedBroken(error)) this.#halt(error)
+        if (isFeedBroken(error) || isReordered(error)) this.#halt(error)
         else await this.#waitWith(error)
       }
     }
@@ -242,7 +250,9 @@ export class Lane<Model> {
 
   async #load(): Promise<void> {
     const { readModel, generation } = this.#options
-    const place = (await readModel.places(generation)).get(this.name) ?? BEGINNING
+    const places = await readModel.places(generation)
+    await this.#checkOrder(places)
+    const place = places.get(this.name) ?? BEGINNING
     const parked = await readModel.parkedStreams(generation)
     if (comparePlaces(place, BEGINNING) > 0) {
       const head = await this.#feed.head()
@@ -254,6 +264,22 @@ export class Lane<Model> {
     if (place.position > 0) this.#origin ??= place.position
     if (comparePlaces(place, this.#place) !== 0) this.#moveTo(place)
     this.#continuity.startAt(place)
+  }
+
+  /** A lane of another order has done what this one would do again. */
+  async #checkOrder(places: ReadonlyMap<string, AllPlace>): Promise<void> {
+    const { readModel, generation, projection } = this.#options
+    const { name, order } = projection
+    const made = orderOf(places)
+    if (made === order) return
+    if (made !== undefined) throw projectionReordered(name, { generation, made, order })
+    try {
+      await markOrder(readModel, generation, order)
+    } catch (error) {
+      if (!(error instanceof LaneMoved)) throw error
+      // Another lane has, of this projection or of one that it was before.
+      await this.#checkOrder(await readModel.places(generation))
+    }
   }
 
   /** Resolves to whether the lane goes on, once nothing holds or halts it; to false where it is closed. */

@@ -1,20 +1,19 @@
-/** What projections read: `$all`, from the log of a running cluster. */
+/** What projections in the order of everything read: `$all`, from the log of a running cluster. */
 import type { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
 import { logCorrupt } from '../log/error.ts'
-import type { LogRecord } from '../log/record.ts'
-import { toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
 import { journalPath } from '../log/path.ts'
 import { allPages } from './all-feed.ts'
 import { AllReader, type AcceptedLoss, type AllPlace } from './all.ts'
 import type { EventFeed, FeedEvent, Feeds, Page } from './event-feed.ts'
+import { toFeedEvent, toFeedEvents, type Decode } from './feed-event.ts'
 import type { Frontiers } from './frontiers.ts'
 
 export interface LogFeedsOptions {
   readonly catalog: Catalog
   readonly frontiers: Frontiers
   /** Brings an event to today's shape. */
-  readonly decode: (record: LogRecord) => RecordedEvent
+  readonly decode: Decode
   readonly clock: Clock
   readonly onLoss: (loss: AcceptedLoss) => void
 }
@@ -31,65 +30,61 @@ export class LogFeeds implements Feeds {
   }
 
   feed(): EventFeed {
-    const { frontiers } = this.#options
     return {
       // The reader asserts by itself that no event is missing, and knows which were accepted as lost.
       isWhole: false,
       pages: (after, signal) => this.#pages(after, signal),
-      head: () => this.#inTime((signal) => frontiers.head(signal)),
+      head: () => this.#head(),
     }
   }
 
+  async heads(): Promise<ReadonlyMap<string, number>> {
+    return new Map([[ALL, await this.#head()]])
+  }
+
   async event({ place }: { readonly place: AllPlace }): Promise<FeedEvent> {
-    const { catalog, frontiers, onLoss } = this.#options
+    const { catalog, frontiers, onLoss, decode } = this.#options
     const { position, shard } = place
     const frontier = await this.#inTime((signal) => frontiers.beyond(position - 1, signal))
     const reader = new AllReader(catalog, { after: { position, shard: shard - 1 }, onLoss })
     for await (const [event] of reader.advance(frontier)) {
-      if (event?.position === position && event.shard === shard) return this.#toFeedEvent(event)
+      if (event?.position === position && event.shard === shard) return toFeedEvent(event, decode)
       break
     }
-    throw logCorrupt(journalPath(0), 0, `the event at position ${position} of shard ${shard} is not in the log`)
+    throw noEventAt(place)
+  }
+
+  #head(): Promise<number> {
+    return this.#inTime((signal) => this.#options.frontiers.head(signal))
   }
 
   /** While a shard has no owner there is no answer. */
-  async #inTime<Answer>(ask: (signal: AbortSignal) => Promise<Answer | undefined>): Promise<Answer> {
-    const stop = new AbortController()
-    const cancel = this.#options.clock.after(ANSWER_MS, () => stop.abort())
-    const answer = await ask(stop.signal)
-    cancel()
-    if (answer === undefined)
-      throw new Error(`the log's end is not known within ${ANSWER_MS} ms: some shard has no owner`)
-    return answer
+  #inTime<Answer>(ask: (signal: AbortSignal) => Promise<Answer | undefined>): Promise<Answer> {
+    return inTime(this.#options.clock, ANSWER_MS, ask)
   }
 
   async *#pages(after: AllPlace, signal: AbortSignal): AsyncGenerator<Page> {
     yield { events: [], place: after }
-    const { catalog, frontiers, onLoss } = this.#options
+    const { catalog, frontiers, decode, onLoss } = this.#options
     for await (const { events, place } of allPages({ catalog, frontiers }, { after, isLive: true, signal, onLoss })) {
-      // Version 0 says that a stream was created, which is between it and its owner.
-      const counting = events.filter(({ version }) => version > 0)
-      yield { events: counting.map((record) => this.#toFeedEvent(record)), place }
-    }
-  }
-
-  #toFeedEvent(record: LogRecord): FeedEvent {
-    const { shard, seq } = record
-    try {
-      return Object.assign(this.#options.decode(record), { shard, seq })
-    } catch (error) {
-      return unreadable(record, error)
+      yield { events: toFeedEvents(events, decode), place }
     }
   }
 }
 
-/** An event whose data cannot be brought to today's shape: that is its own trouble, and that of who looks at it. */
-function unreadable(record: LogRecord, error: unknown): FeedEvent {
-  const { shard, seq } = record
-  const event = Object.assign(toRecordedEvent(record, record.type, undefined), { shard, seq })
-  return Object.defineProperty(event, 'data', {
-    get() {
-      throw error
-    },
-  })
+/** What is asked of workers while a shard has no owner is not answered. */
+export async function inTime<Answer>(
+  clock: Clock,
+  ms: number,
+  ask: (signal: AbortSignal) => Promise<Answer | undefined>,
+): Promise<Answer> {
+  const stop = new AbortController()
+  const cancel = clock.after(ms, () => stop.abort())
+  const answer = await ask(stop.signal).finally(cancel)
+  if (answer === undefined) throw new Error(`the log's end is not known within ${ms} ms: some shard has no owner`)
+  return answer
+}
+
+export function noEventAt({ position, shard }: AllPlace): Error {
+  return logCorrupt(journalPath(0), 0, `the event at position ${position} of shard ${shard} is not in the log`)
 }

@@ -62,6 +62,16 @@ export interface Generations {
   readonly all: readonly number[]
 }
 
+/** One that is being rebuilt, or was set aside. Where two were begun at once the first counts, and the other is dropped. */
+export function unfinishedOf({ live, all }: Generations): number | undefined {
+  return all.find((generation) => generation > live)
+}
+
+/** The one to go back to. */
+export function previousOf({ live, all }: Generations): number | undefined {
+  return all.findLast((generation) => generation < live)
+}
+
 /** One step of one lane: a row of events with an order of its own. `all` is the lane of those that read `$all` in order. */
 export interface Change<Model> {
   readonly lane: string

@@ -8,14 +8,18 @@ import { reasonOf } from '../aggregate/error.ts'
 import { pause, every, type Cancel, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
+import { markRebuild, rebuildStateOf } from './generation-marks.ts'
 import { projectionBehind, projectionState, waitAborted, waitsInVain } from './error.ts'
 import type { Feeds } from './event-feed.ts'
+import { Goal } from './goal.ts'
 import type { Retried } from './parking.ts'
-import { behind, comparePlaces } from './place.ts'
+import { comesLevel } from './level.ts'
+import { comparePlaces } from './place.ts'
 import type { Projection } from './projection.ts'
 import { generationStatus, rebuildStatus, type ProjectionStatus } from './projection-status.ts'
 import { Projector } from './projector.ts'
-import type { Generations, ParkedEvent, ReadModel } from './read-model.ts'
+import { previousOf, unfinishedOf, type Generations, type ParkedEvent, type ReadModel } from './read-model.ts'
+import { isNoSuchGeneration } from './read-model-error.ts'
 import { Turns } from './turns.ts'
 
 export interface RunningProjectionOptions<Model> {
@@ -46,8 +50,6 @@ const QUERY_MS = 10_000
 const POLL_MS = 50
 /** What others have swapped is noticed within this. */
 const REFRESH_MS = 1_000
-/** The live generation stands still so long for a swap, at most. */
-const SWAP_MS = 1_000
 const RETRY_MS = 1_000
 const LISTED = 100
 
@@ -84,7 +86,7 @@ export class RunningProjection<Model> {
     return new RunningProjection(options, readModel, await readModel.generations())
   }
 
-  /** Runs these lanes here, and no others. Resolves once nothing is under way in those that it has let go of. */
+  /** Runs these lanes here, and no others, in what is being rebuilt too. Resolves once nothing is under way in those that it has let go of. */
   async run(lanes: readonly string[]): Promise<void> {
     this.#lanes = lanes
     await this.#turns.take(async () => await Promise.all([this.#live.run(lanes), this.#rebuild?.run(lanes)]))
@@ -108,8 +110,18 @@ export class RunningProjection<Model> {
     { after, timeoutMs = QUERY_MS, signal }: ProjectionQueryOptions = {},
   ): Promise<Answer> {
     if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
-    const generation = after === undefined ? this.#live.generation : await this.#reached(after, { timeoutMs, signal })
-    return await this.#readModel.query(generation, ask)
+    for (;;) {
+      const { generation } = this.#live
+      try {
+        const reached = after === undefined ? generation : await this.#reached(after, { timeoutMs, signal })
+        return await this.#readModel.query(reached, ask)
+      } catch (error) {
+        // Others have swapped, and dropped it: that is not noticed at once.
+        if (!isNoSuchGeneration(error)) throw error
+        await this.#turns.take(async () => await this.#look())
+        if (this.#live.generation === generation) throw error
+      }
+    }
   }
 
   /** Resolves once the batch under way is done. Nothing is committed until `resume`, but for what is done by hand. */
@@ -129,41 +141,58 @@ export class RunningProjection<Model> {
 
   /**
    * Begins a new generation beside the live one, which goes on, and swaps them once the new one has caught up. The one
-   * before is kept to go back to; older ones are dropped. Resolves to the new one's number as soon as it is begun.
+   * before is kept to go back to; older ones are dropped. Whoever runs lanes takes part, also who comes later. Resolves to
+   * the new one's number as soon as it is begun.
    */
   async rebuild(): Promise<number> {
     return await this.#turns.take(async () => {
-      const generations = await this.#look()
-      const unfinished = unfinishedOf(generations)
-      if (unfinished !== undefined) {
-        throw projectionState(
-          `generation ${unfinished} of ${this.#name} is being rebuilt, or its rebuild was interrupted; resume or abort it first`,
-        )
-      }
+      this.#checkNothingUnfinished(await this.#look())
       const generation = await this.#readModel.begin()
-      await this.#beginRebuild(generation)
+      try {
+        this.#checkNothingUnfinished(await this.#readModel.generations(), generation)
+      } catch (error) {
+        // Somebody else has begun one at the same time.
+        await this.#drop(generation)
+        throw error
+      }
+      await markRebuild(this.#readModel, generation, 'under way')
+      await this.#look()
       return generation
     })
   }
 
-  /** Goes on with a rebuild that was interrupted, or that others have begun and run in their lanes. */
+  #checkNothingUnfinished(generations: Generations, own?: number): void {
+    const unfinished = unfinishedOf(generations)
+    if (unfinished === undefined || unfinished === own) return
+    throw projectionState(
+      `generation ${unfinished} of ${this.#name} is being rebuilt, or was set aside; resume or abort it first`,
+    )
+  }
+
+  /** Goes on with a generation from which somebody went back, or whose rebuild was not quite begun. */
   async resumeRebuild(): Promise<number> {
     return await this.#turns.take(async () => {
       const unfinished = unfinishedOf(await this.#look())
       if (unfinished === undefined) throw projectionState(`no rebuild of ${this.#name} is unfinished`)
-      if (this.#rebuild === undefined) await this.#beginRebuild(unfinished)
+      if (this.#rebuild === undefined) {
+        await markRebuild(this.#readModel, unfinished, 'under way')
+        await this.#look()
+      }
       return unfinished
     })
   }
 
-  /** Lets a rebuilt generation that has parked events go live, once it has caught up. Said to who runs its lanes. */
-  promote(): void {
-    if (this.#rebuild === undefined) throw projectionState(`no rebuild of ${this.#name} runs here`)
-    this.#isParkedAccepted = true
-    this.#changes.ring()
+  /** Lets a rebuilt generation that has parked events go live, once it has caught up. */
+  async promote(): Promise<void> {
+    await this.#turns.take(async () => {
+      await this.#look()
+      if (this.#rebuild === undefined) throw projectionState(`no rebuild of ${this.#name} is under way`)
+      await markRebuild(this.#readModel, this.#rebuild.generation, 'accepted')
+      await this.#look()
+    })
   }
 
-  /** Drops what was rebuilt, running or interrupted. The live generation is not touched. */
+  /** Drops what was being rebuilt, or was set aside. The live generation is not touched. */
   async abortRebuild(): Promise<void> {
     await this.#turns.take(async () => {
       const { live, all } = await this.#look()
@@ -175,19 +204,19 @@ export class RunningProjection<Model> {
 
   /**
    * Queries see the generation before the live one again, from now on; it goes on from where it stood. The one that was
-   * live is kept, as an unfinished rebuild: to be resumed, which makes it live again, or aborted.
+   * live is set aside, as an unfinished rebuild: to be resumed, which makes it live again, or aborted.
    */
   async rollBack(): Promise<number> {
     return await this.#turns.take(async () => {
       const generations = await this.#look()
       const previous = previousOf(generations)
       if (previous === undefined) throw projectionState(`${this.#name} has no generation to go back to`)
-      if (unfinishedOf(generations) !== undefined) {
-        throw projectionState(`a rebuild of ${this.#name} is unfinished; resume or abort it first`)
-      }
+      this.#checkNothingUnfinished(generations)
       const live = this.#live
       await live.hold('swapping')
       try {
+        // Before it is one that nobody has finished: else others would take it for their work.
+        await markRebuild(this.#readModel, live.generation, 'aside')
         await this.#readModel.promote(previous)
         await this.#follow(await this.#readModel.generations())
       } finally {
@@ -236,17 +265,18 @@ export class RunningProjection<Model> {
 
   async status(): Promise<ProjectionStatus> {
     const rebuild = this.#rebuild
-    const live = await generationStatus(this.#live, this.#readModel)
+    const [readModel, { feeds }] = [this.#readModel, this.#options]
+    const live = await generationStatus({ projector: this.#live, readModel, feeds })
     return {
       name: this.#name,
       ...live,
       trouble: live.trouble ?? this.#trouble,
       rebuild:
         rebuild &&
-        (await rebuildStatus(rebuild, this.#readModel, {
-          live: (lane) => this.#live.place(lane) ?? BEGINNING,
-          isParkedAccepted: this.#isParkedAccepted,
-        })),
+        (await rebuildStatus(
+          { projector: rebuild, readModel, feeds },
+          { live: (lane) => this.#live.place(lane) ?? BEGINNING, isParkedAccepted: this.#isParkedAccepted },
+        )),
       unfinished: rebuild === undefined ? unfinishedOf(this.#generations) : undefined,
       previous: previousOf(this.#generations),
     }
@@ -276,21 +306,23 @@ export class RunningProjection<Model> {
     after: number | AllPlace,
     { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<number> {
-    const { clock } = this.#options
+    const { clock, feeds, projection } = this.#options
     const end = clock.monotonic() + timeoutMs
     const wake = (): void => this.#changes.ring()
+    const goal = new Goal(after, { feeds, order: projection.order, onKnown: wake })
     signal?.addEventListener('abort', wake, { once: true })
     try {
       for (;;) {
         const live = this.#live
-        const lanes = await this.#notAt(after, live)
+        const lanes = await this.#notAt(goal, live)
         if (lanes.length === 0) return live.generation
         if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
-        const halted = live.halted(lanes)
+        const halted = goal.isExact ? live.halted(lanes) : undefined
         if (halted !== undefined) throw waitsInVain(this.#name, halted)
         const left = end - clock.monotonic()
-        if (left <= 0) throw projectionBehind(this.#name, { lanes, after: positionOf(after), timeoutMs })
-        const isHere = lanes.every((lane) => live.place(lane) !== undefined)
+        if (left <= 0) throw projectionBehind(this.#name, { lanes, after: goal.position, timeoutMs })
+        goal.seek()
+        const isHere = goal.isExact && lanes.every((lane) => live.place(lane) !== undefined)
         await this.#changes.rungWithin(clock, isHere ? left : Math.min(left, POLL_MS))
       }
     } finally {
@@ -298,26 +330,25 @@ export class RunningProjection<Model> {
     }
   }
 
-  /** The lanes that have not come to a place. */
-  async #notAt(after: number | AllPlace, live: Projector<Model>): Promise<readonly string[]> {
-    const { projection, feeds } = this.#options
-    const isAll = projection.order === 'all'
-    const lanes = isAll || typeof after === 'number' ? feeds.lanes : [String(after.shard)]
-    // A position alone may be several shards' events'.
-    const place = typeof after !== 'number' ? after : isAll ? behind(after) : { position: after, shard: 0 }
-    const isHere = lanes.every((lane) => live.place(lane) !== undefined)
+  /** The lanes that have not come to a goal. */
+  async #notAt(goal: Goal, live: Projector<Model>): Promise<readonly string[]> {
+    const isHere = goal.lanes.every((lane) => live.place(lane) !== undefined)
     const places = isHere ? undefined : await this.#readModel.places(live.generation)
-    return lanes.filter((lane) => {
+    return goal.lanes.filter((lane) => {
       const at = live.place(lane) ?? places?.get(lane) ?? BEGINNING
-      return comparePlaces(at, place) < 0
+      return comparePlaces(at, goal.of(lane)) < 0
     })
   }
 
-  async #beginRebuild(generation: number): Promise<void> {
-    await this.#look()
+  /** Takes part in what is being rebuilt, wherever that was begun. */
+  async #maybeJoin(generations: Generations): Promise<void> {
+    const generation = this.#rebuild?.generation ?? unfinishedOf(generations)
+    if (generation === undefined || this.#isClosed) return
+    const state = rebuildStateOf(await this.#readModel.places(generation))
+    this.#isParkedAccepted = state === 'accepted'
+    if (this.#rebuild !== undefined || (state !== 'under way' && state !== 'accepted')) return
     const rebuild = this.#projector(generation)
     this.#rebuild = rebuild
-    this.#isParkedAccepted = false
     if (this.#isPaused) await rebuild.hold('paused')
     await rebuild.run(this.#lanes)
     void this.#swapOnceLevel(rebuild)
@@ -335,7 +366,8 @@ export class RunningProjection<Model> {
     let hasWarned = false
     while (this.#rebuild === rebuild && !this.#isClosed) {
       try {
-        const outcome = await this.#turns.take(async () => await this.#maybeSwap(rebuild))
+        const isLevel = this.#decides && (await this.#comesLevel(rebuild))
+        const outcome = isLevel ? await this.#turns.take(async () => await this.#maybeSwap(rebuild)) : 'behind'
         if (outcome === 'parked' && !hasWarned) {
           hasWarned = true
           this.#warn(
@@ -350,25 +382,36 @@ export class RunningProjection<Model> {
     }
   }
 
+  /** Of all who take part in a rebuild one swaps: who runs the first lane. Should two for a moment, they do the same. */
+  get #decides(): boolean {
+    return !this.#isPaused && this.#lanes.includes(this.#options.feeds.lanes[0]!)
+  }
+
+  #comesLevel(rebuild: Projector<Model>): Promise<boolean> {
+    return comesLevel(rebuild, {
+      ...this.#options,
+      readModel: this.#readModel,
+      live: this.#live.generation,
+      changes: this.#changes,
+      isOver: () => this.#rebuild !== rebuild || this.#isClosed,
+    })
+  }
+
   /** Makes the rebuilt generation live where it has all that the live one has. */
   async #maybeSwap(rebuild: Projector<Model>): Promise<'swapped' | 'behind' | 'parked'> {
-    const { clock } = this.#options
-    if (this.#rebuild !== rebuild || this.#isPaused || this.#isClosed) return 'behind'
-    // Whoever runs lanes sees to it, and can hold them.
-    if (this.#lanes.length === 0) return 'behind'
-    if (!this.#seemsLevel(rebuild) || !(await this.#isLevel(rebuild))) return 'behind'
+    if (this.#rebuild !== rebuild || !this.#decides || this.#isClosed) return 'behind'
     const parked = await this.#readModel.parkedStreams(rebuild.generation)
     if (parked.size > 0 && !this.#isParkedAccepted) return 'parked'
     const live = this.#live
-    const end = clock.monotonic() + SWAP_MS
-    // Else the live one would be ahead again by a batch, and queries would see less than before.
+    // Else the live one would be ahead again by a batch, and queries would see less than before. Lanes of it that run
+    // elsewhere are not held: they may be ahead by what they commit at this moment.
     await live.hold('swapping')
     try {
-      while (!(await this.#isLevel(rebuild))) {
-        if (this.#isClosed || clock.monotonic() >= end) return 'behind'
-        await this.#changes.rungWithin(clock, POLL_MS)
-      }
+      if (!(await this.#comesLevel(rebuild))) return 'behind'
       await rebuild.hold('swapping')
+      // Others may have swapped, gone back or given it up meanwhile.
+      await this.#look()
+      if (this.#rebuild !== rebuild) return 'behind'
       await this.#readModel.promote(rebuild.generation)
       await this.#follow(await this.#readModel.generations())
     } finally {
@@ -379,26 +422,22 @@ export class RunningProjection<Model> {
     return 'swapped'
   }
 
-  /** As far as is known here, without asking the store. */
-  #seemsLevel(rebuild: Projector<Model>): boolean {
-    return this.#lanes.every((lane) => {
-      const [here, there] = [rebuild.place(lane), this.#live.place(lane)]
-      return here === undefined || there === undefined || comparePlaces(here, there) >= 0
-    })
-  }
-
-  /** In the store, all lanes, also those that run elsewhere. */
-  async #isLevel(rebuild: Projector<Model>): Promise<boolean> {
-    const live = await this.#readModel.places(this.#live.generation)
-    const rebuilt = await this.#readModel.places(rebuild.generation)
-    return [...live].every(([lane, place]) => comparePlaces(rebuilt.get(lane) ?? BEGINNING, place) >= 0)
-  }
-
   async #dropOlder(): Promise<void> {
     const previous = previousOf(this.#generations)
     if (previous === undefined) return
-    for (const generation of this.#generations.all) if (generation < previous) await this.#readModel.drop(generation)
+    for (const generation of this.#generations.all) {
+      if (generation < previous) await this.#drop(generation)
+    }
     await this.#look()
+  }
+
+  /** Unless somebody else has. */
+  async #drop(generation: number): Promise<void> {
+    try {
+      await this.#readModel.drop(generation)
+    } catch (error) {
+      if (!isNoSuchGeneration(error)) throw error
+    }
   }
 
   async #refresh(): Promise<void> {
@@ -415,6 +454,7 @@ export class RunningProjection<Model> {
   async #look(): Promise<Generations> {
     const generations = await this.#readModel.generations()
     await this.#follow(generations)
+    await this.#maybeJoin(generations)
     return generations
   }
 
@@ -435,8 +475,10 @@ export class RunningProjection<Model> {
       await before.close()
       this.#warn(`generation ${generations.live} is live, in place of ${before.generation}`)
     }
-    if (this.#rebuild !== undefined && !generations.all.includes(this.#rebuild.generation)) {
-      this.#warn(`generation ${this.#rebuild.generation}, which was being rebuilt, was dropped elsewhere`)
+    if (this.#rebuild !== undefined && this.#rebuild.generation !== unfinishedOf(generations)) {
+      this.#warn(
+        `generation ${this.#rebuild.generation} is not rebuilt any more: it was dropped, or replaced, elsewhere`,
+      )
       await this.#endRebuild()
     }
     this.#changes.ring()
@@ -449,16 +491,4 @@ export class RunningProjection<Model> {
       // Whoever is told does not end what runs.
     }
   }
-}
-
-function positionOf(after: number | AllPlace): number {
-  return typeof after === 'number' ? after : after.position
-}
-
-function unfinishedOf({ live, all }: Generations): number | undefined {
-  return all.findLast((generation) => generation > live)
-}
-
-function previousOf({ live, all }: Generations): number | undefined {
-  return all.findLast((generation) => generation < live)
 }

@@ -24,7 +24,7 @@ const shard = fc.record({
 })
 const place = fc.record({ segment: count, offset: count })
 const known = fc.record({ journal: count, end: place, ownership: count })
-const opened = fc.record({ shard: count, epoch: count, opening: place })
+const opened = fc.record({ shard: count, epoch: count, opening: place, position: fc.maxSafeNat() })
 const tail = fc.record({
   journal: count,
   end: place,

@@ -63,6 +63,10 @@ export class EventRow {
     return {
       lanes,
       feed: (lane) => this.#feed(lane),
+      heads: () =>
+        this.isHeadless
+          ? Promise.reject(new Error('the log is away'))
+          : Promise.resolve(new Map(lanes.map((lane) => [lane, this.#headOf(lane)]))),
       event: ({ stream, version }) => Promise.resolve(this.find(stream, version)),
     }
   }
@@ -74,9 +78,16 @@ export class EventRow {
   #feed(lane: string): EventFeed {
     return {
       isWhole: this.isWhole,
-      head: () => (this.isHeadless ? Promise.reject(new Error('the log is away')) : Promise.resolve(this.#position)),
+      head: () =>
+        this.isHeadless ? Promise.reject(new Error('the log is away')) : Promise.resolve(this.#headOf(lane)),
       pages: (after, signal) => this.#pages(lane, after, signal),
     }
+  }
+
+  /** Nobody says of a shard that nothing comes at a position: its row goes as far as its newest event. */
+  #headOf(lane: string): number {
+    if (lane === 'all') return this.#position
+    return this.events.findLast(({ shard }) => String(shard) === lane)?.position ?? 0
   }
 
   async *#pages(lane: string, after: AllPlace, signal: AbortSignal): AsyncGenerator<Page> {
@@ -96,8 +107,13 @@ export class EventRow {
         (event) => comparePlaces(event, place) > 0 && (lane === 'all' || String(event.shard) === lane),
       )
       const events = rest.slice(0, this.pageMax)
-      const end = behind(this.#position)
-      const to = events.length < rest.length ? placeOf(events.at(-1)!) : comparePlaces(end, place) > 0 ? end : place
+      const end = lane === 'all' ? behind(this.#position) : place
+      const to =
+        events.length < rest.length
+          ? placeOf(events.at(-1)!)
+          : comparePlaces(end, place) > 0
+            ? end
+            : placeOf(events.at(-1) ?? place)
       if (isFirst || comparePlaces(to, place) !== 0) {
         isFirst = false
         place = to

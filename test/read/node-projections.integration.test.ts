@@ -9,7 +9,7 @@ const folder = fs.mkdtempSync(join(tmpdir(), 'penhold-'))
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 // Read by the config when it is loaded.
 process.env['PENHOLD_TEST_FOLDER'] = folder
-const { Balances, Lines } = await import('./projections.config.ts')
+const { Balances, Counts, Lines } = await import('./projections.config.ts')
 
 async function start(): Promise<Node> {
   const node = await startNode(new URL('projections.config.ts', import.meta.url), { dataDir: join(folder, 'data') })
@@ -40,7 +40,7 @@ test('a read model has what a reply named, goes on after a restart, and is rebui
   expect(await balances.rebuilt(generation)).toBe(true)
   expect(await total(node, last.position)).toEqual({ total: 406, events: 202 })
   expect(await balances.status()).toMatchObject({ generation: 2, previous: 1 })
-  expect((await node.status()).projections.map(({ name }) => name)).toEqual(['balances', 'lines'])
+  expect((await node.status()).projections.map(({ name }) => name)).toEqual(['balances', 'lines', 'counts'])
 })
 
 test('what a handler cannot take is parked, in order, and retried by hand', async () => {
@@ -59,4 +59,28 @@ test('what a handler cannot take is parked, in order, and retried by hand', asyn
   const ofB3 = (await seen()).filter((line) => line.startsWith('account/b3'))
   expect(ofB3).toEqual([1, 2, 3].map((at) => `account/b3@${at}`))
   expect(await lines.parked()).toEqual([])
+})
+
+test('by shard, what is parked is retried, and no query waits for shards in which nothing comes', async () => {
+  vi.stubEnv('PENHOLD_TEST_REFUSED', 'c3')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const node = await start()
+  const counts = node.projection(Counts)
+  let last = 0
+  for (let i = 0; i < 12; i += 1) {
+    last = (await node.ref(Account, `c${i % 4}`).ask('deposit', { amount: 1 })).position
+  }
+  const seen = (after?: number): Promise<readonly (number | undefined)[]> =>
+    counts.query(
+      (model) => [0, 1, 2, 3].map((id) => model.counts.get(`account/c${id}`)),
+      after === undefined ? {} : { after },
+    )
+  expect(await seen(last)).toEqual([3, 3, 3, undefined])
+  vi.stubEnv('PENHOLD_TEST_REFUSED', '')
+  expect(await counts.retryParked('account/c3')).toEqual({ done: 3, failed: undefined })
+  expect(await seen()).toEqual([3, 3, 3, 3])
+  const status = await counts.status()
+  expect(status).toMatchObject({ state: 'caught up', elsewhere: [] })
+  expect(await counts.parked({ stream: 'account/c3' })).toEqual([])
+  expect(status.lanes).toHaveLength(8)
 })

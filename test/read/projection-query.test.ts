@@ -94,6 +94,31 @@ test('a query waits for lanes that run elsewhere too', async () => {
   const answer = here.query(({ seen }) => seen, { after: event!.position })
   await bench.pass(500)
   expect(await answer).toEqual(['a/1/1'])
+  // An idle one has come wherever it has to be.
+  await bench.pass(500)
+  expect(await here.query(({ seen }) => seen, { after: bench.row.head + 1_000_000 })).toEqual(['a/1/1'])
+  await here.close()
+  await there.close()
+})
+
+test('the status of a projection tells of all its lanes, and which of them run here', async () => {
+  const bench = new ProjectionBench({ order: 'shard' })
+  const here = await bench.open(['0'])
+  const [event] = bench.add('a/1')
+  expect(await here.status()).toMatchObject({
+    state: 'running',
+    lanes: [{ lane: '0', lag: { positions: 0 } }],
+    elsewhere: [
+      { lane: '1', place: { position: 0 }, head: event!.position, lag: { positions: event!.position } },
+      { lane: '2', lag: { positions: 0 } },
+    ],
+    lag: { positions: event!.position },
+  })
+  const there = await bench.open(['1', '2'])
+  await bench.until(async () => (await here.status()).state === 'caught up')
+  expect(await here.status()).toMatchObject({ elsewhere: [{ place: placeOf(event!) }, {}], lag: { positions: 0 } })
+  bench.row.isHeadless = true
+  expect(await here.status()).toMatchObject({ state: 'waiting', elsewhere: undefined, lag: undefined })
   await here.close()
   await there.close()
 })

@@ -112,7 +112,8 @@ export class ProjectionWorld {
     await this.#run(0, this.row.feeds(this.#projection.order).lanes)
     await this.#until(async () => {
       const status = await last!.status()
-      if (status.rebuild !== undefined) last!.promote()
+      // It may have to wait for a swap that is under way.
+      if (status.rebuild !== undefined) void last!.promote().catch(() => undefined)
       // What the other has swapped is noticed after a while.
       const isLive = status.generation === this.store.live
       return isLive && status.state === 'caught up' && status.rebuild === undefined
@@ -205,7 +206,7 @@ export class ProjectionWorld {
         case 'abort-rebuild':
           return await process.abortRebuild()
         case 'promote':
-          return process.promote()
+          return await process.promote()
         case 'roll-back':
           await process.rollBack()
           return
@@ -217,7 +218,7 @@ export class ProjectionWorld {
     } catch (error) {
       const isRefusal = error instanceof PenholdError && error.code === 'ProjectionState'
       const isFault = error instanceof ConnectionLost || error instanceof LaneMoved
-      const isGone = error instanceof Error && error.message.startsWith('there is no generation')
+      const isGone = error instanceof PenholdError && error.code === 'NoSuchGeneration'
       if (!isRefusal && !isFault && !isGone) throw error
     }
   }
@@ -363,6 +364,7 @@ export class ProjectionWorld {
     if (generation <= live || isShared) return
     const places = this.store.generation(generation).places
     for (const [lane, place] of this.store.generation(live).places) {
+      if (lane.startsWith('$')) continue
       if (comparePlaces(places.get(lane) ?? BEGINNING, place) < 0) {
         this.#problems.push(`generation ${generation} goes live before it has caught up in lane ${lane}`)
       }

@@ -39,10 +39,26 @@ export const Lines = defineProjection({
   },
 })
 
+export const Counts = defineProjection({
+  name: 'counts',
+  from: [Account],
+  order: 'shard',
+  store: memoryStore(() => ({ counts: new Map<string, number>() })),
+  onFailure: 'park',
+  retries: 0,
+  on: {
+    MoneyDeposited: ({ stream, version }, { counts }) => {
+      if (stream === `account/${process.env['PENHOLD_TEST_REFUSED']}`) throw new Error('not this one')
+      if (version !== (counts.get(stream) ?? 0) + 1) throw new Error('out of order')
+      counts.set(stream, version)
+    },
+  },
+})
+
 export default defineCluster({
   name: 'projecting',
   aggregates: [Account],
-  projections: [Balances, Lines],
+  projections: [Balances, Lines, Counts],
   dataDir: '../../.tmp/projecting',
   shards: 8,
   workers: 2,

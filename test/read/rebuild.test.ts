@@ -68,11 +68,11 @@ test('an aborted rebuild leaves the live one as it was', async () => {
   bench.add('a/1')
   await bench.until(() => bench.seen(1).length === 3)
   await expect(projection.resumeRebuild()).rejects.toMatchObject({ code: 'ProjectionState' })
-  expect(() => projection.promote()).toThrow('no rebuild of seen runs here')
+  await expect(projection.promote()).rejects.toThrow('no rebuild of seen is under way')
   await projection.close()
 })
 
-test('a rebuild that was interrupted is not taken up by itself, and goes on where it was', async () => {
+test('a rebuild goes on where it was when its process ended, whoever runs its lanes then', async () => {
   const bench = new ProjectionBench({ batchMax: 10, retries: 0 })
   for (let n = 0; n < 100; n += 1) bench.add('a/1')
   let projection = await bench.open()
@@ -82,11 +82,8 @@ test('a rebuild that was interrupted is not taken up by itself, and goes on wher
   await bench.until(() => bench.seen(2).length === 49)
   await projection.close()
   bench.poison.clear()
-  projection = await bench.open()
-  await bench.pass(5_000)
-  expect(await projection.status()).toMatchObject({ generation: 1, rebuild: undefined, unfinished: 2 })
   bench.calls.length = 0
-  expect(await projection.resumeRebuild()).toBe(2)
+  projection = await bench.open()
   await bench.until(async () => (await projection.status()).generation === 2)
   expect(bench.calls[0]).toBe('a/1/50')
   expect(bench.seen(2)).toEqual(bench.row.events.map(({ id }) => id))
@@ -111,6 +108,9 @@ test('one generation is kept to go back to, at once; the one that was left is go
   expect(bench.store.live).toBe(2)
   expect(await projection.status()).toMatchObject({ generation: 2, unfinished: 3, previous: undefined })
   await bench.until(() => bench.seen(2).length === 2)
+  // It was set aside: nobody takes it for something to be rebuilt.
+  await bench.pass(5_000)
+  expect(await projection.status()).toMatchObject({ generation: 2, rebuild: undefined })
   expect(await projection.resumeRebuild()).toBe(3)
   await bench.until(async () => (await projection.status()).generation === 3)
   await projection.rollBack()
@@ -141,7 +141,7 @@ test('a rebuild with parked events does not go live by itself', async () => {
   bench.poison.add('a/1/1')
   await projection.rebuild()
   await bench.until(async () => (await projection.status()).rebuild?.isHeldBack === true)
-  projection.promote()
+  await projection.promote()
   await bench.until(async () => (await projection.status()).generation === 3)
   expect(await projection.parked()).toMatchObject([{ stream: 'a/1', version: 1 }])
   await projection.close()
@@ -213,20 +213,18 @@ test('while generations are swapped neither goes on', async () => {
   await projection.close()
 })
 
-test('who runs no lanes leaves the swap to those who do', async () => {
+test('who runs no lanes leaves the swap to those who do, and lets it be', async () => {
   const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
   bench.add('a/1')
   const here = await bench.open()
   const there = await bench.open([])
   await bench.until(() => bench.seen().length === 1)
   bench.poison.add('a/1/1')
-  await here.rebuild()
-  await there.resumeRebuild()
-  there.promote()
+  await there.rebuild()
   await bench.until(async () => (await here.status()).rebuild?.isHeldBack === true)
   await bench.pass(5_000)
   expect(bench.store.live).toBe(1)
-  here.promote()
+  await there.promote()
   await bench.until(async () => (await there.status()).generation === 2)
   await here.close()
   await there.close()
@@ -267,25 +265,75 @@ test('a swap whose answer is lost is found out', async () => {
   await projection.close()
 })
 
-test('others notice a swap, and a rebuild that is gone', async () => {
+test('others take part in a rebuild, and notice a swap, and one that is gone', async () => {
   const bench = new ProjectionBench({ order: 'shard' })
   bench.add('a/0', 'a/1', 'a/2')
   const here = await bench.open(['0'])
   const there = await bench.open(['1', '2'])
   await bench.until(() => bench.seen().length === 3)
+  bench.poison.add('a/1/1')
   await here.rebuild()
+  await bench.until(async () => (await there.status()).rebuild !== undefined)
   await bench.pass(5_000)
   // Half of the lanes are not rebuilt yet.
   expect(bench.store.live).toBe(1)
-  await there.resumeRebuild()
+  bench.poison.clear()
+  there.resume()
   await bench.until(async () => (await there.status()).generation === 2 && (await here.status()).generation === 2)
   expect(bench.seen(2)).toHaveLength(3)
   bench.poison.add('a/0/1')
   await there.rebuild()
-  await here.resumeRebuild()
+  await bench.until(async () => (await here.status()).rebuild !== undefined)
   await there.abortRebuild()
   await bench.until(async () => (await here.status()).rebuild === undefined)
   expect(bench.store.live).toBe(2)
+  await here.close()
+  await there.close()
+})
+
+test.each([
+  ['all', 'shard'],
+  ['shard', 'all'],
+] as const)('what was made in order %s stands still in order %s until it is rebuilt', async (made, order) => {
+  const before = new ProjectionBench({ order: made })
+  before.add('a/0', 'a/1', 'a/2', 'a/1')
+  const former = await before.open()
+  await before.until(() => before.seen().length === 4)
+  await former.close()
+  const bench = new ProjectionBench({ order }, before)
+  const projection = await bench.open()
+  const [event] = bench.add('a/2')
+  const refused = { code: 'ProjectionReordered', details: { generation: 1, made, order } }
+  await bench.until(async () => (await projection.status()).state === 'halted')
+  const waiting = expect(projection.query(({ seen }) => seen, { after: event!.position })).rejects.toMatchObject({
+    code: 'ProjectionHalted',
+    cause: refused,
+  })
+  await bench.pass(500)
+  await waiting
+  projection.resume()
+  await bench.pass(500)
+  expect(await projection.query(({ seen }) => seen.length)).toBe(4)
+  expect(bench.calls).toEqual([])
+  await projection.rebuild()
+  await bench.until(async () => (await projection.status()).generation === 2)
+  expect(bench.seen(2)).toHaveLength(5)
+  expect(bench.seen(1)).toHaveLength(4)
+  expect(await projection.status()).toMatchObject({ state: 'caught up', previous: 1 })
+  await projection.close()
+})
+
+test('two who begin a rebuild at once begin one', async () => {
+  const bench = new ProjectionBench({ order: 'shard' })
+  bench.add('a/0', 'a/1', 'a/2')
+  const here = await bench.open(['0'])
+  const there = await bench.open(['1', '2'])
+  await bench.until(() => bench.seen().length === 3)
+  const begun = Promise.allSettled([here.rebuild(), there.rebuild()])
+  await bench.until(async () => (await here.status()).generation > 1 && (await there.status()).generation > 1)
+  expect((await begun).map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  expect(bench.seen()).toHaveLength(3)
+  expect(bench.store.generations.size).toBe(2)
   await here.close()
   await there.close()
 })

@@ -1,0 +1,404 @@
+/**
+ * Nodes that run a projection by shard over real logs on one disk and one store: writers take shards from each other, are
+ * stopped and go on as zombies, are closed or lose power; lanes move along, handlers fail, the store fails, and the model is
+ * rebuilt. Whatever happens, in each generation each shard's events have taken effect once, in order, up to its place.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { PenholdError } from '../../src/aggregate/error.ts'
+import { Catalog } from '../../src/log/catalog.ts'
+import { Log } from '../../src/log/log.ts'
+import { toRecordedEvent } from '../../src/log/recorded-event.ts'
+import { isBefore } from '../../src/log/reign.ts'
+import { hash64 } from '../../src/log/stream.ts'
+import type { KnownTail, Tail, TailSource } from '../../src/log/tail.ts'
+import { Bell } from '../../src/read/bell.ts'
+import type { FeedEvent } from '../../src/read/event-feed.ts'
+import { Frontiers } from '../../src/read/frontiers.ts'
+import { OwnTails } from '../../src/read/own-tails.ts'
+import { defineProjection } from '../../src/read/projection.ts'
+import { LaneMoved } from '../../src/read/read-model.ts'
+import { RunningProjection } from '../../src/read/running-projection.ts'
+import { ShardFeeds } from '../../src/read/shard-feeds.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { addEvent } from '../log/noted.ts'
+import { ConnectionLost, FaultyStore, type Fault } from './faulty-store.ts'
+
+export const SHARDS = 4
+export const NODES = 2
+/** Of each node. */
+const WORKERS = 2
+const MINUTES = 3
+const CLUSTER = 'test'
+const ROUNDS_MAX = 4_000
+const LOOK_MS = 250
+
+export type Step =
+  /** The owner of a shard writes so many events of it in one batch. */
+  | { readonly do: 'write'; readonly shard: number; readonly events: number }
+  /** Another worker takes the shard over; the one before may not know. */
+  | { readonly do: 'move'; readonly shard: number; readonly to: number }
+  /** One that has lost shards and has not looked writes to its journal all the same. */
+  | { readonly do: 'haunt'; readonly worker: number }
+  | { readonly do: 'roll' | 'close'; readonly worker: number }
+  | { readonly do: 'power-loss' }
+  /** The node's process ends by force: its lanes go on as zombies for a while. */
+  | { readonly do: 'crash'; readonly node: number }
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'faults'; readonly faults: Fault[] }
+  /** The handler of the shard's next event fails until it is mended. */
+  | { readonly do: 'poison'; readonly shard: number }
+  | { readonly do: 'mend' }
+  | { readonly do: 'rebuild' | 'abort-rebuild' | 'roll-back' | 'resume-rebuild'; readonly node: number }
+
+interface Effects {
+  readonly effects: { readonly shard: number; readonly seq: number; readonly position: number }[]
+}
+
+export class ShardWorld {
+  readonly clock = new SimulatedClock()
+  readonly store = new FaultyStore<Effects>(() => ({ effects: [] }))
+  readonly warnings: string[] = []
+  readonly #disk = new SimulatedDisk()
+  readonly #random: SeededRandom
+  readonly #logs: (Log | undefined)[] = []
+  readonly #sources = new Map<Log, TailSource>()
+  /** Something is durable, or somebody serves something else. */
+  readonly #changed = new Bell()
+  readonly #nodes: (RunningProjection<Effects> | undefined)[] = []
+  readonly #zombies: RunningProjection<Effects>[] = []
+  readonly #lanes = new Map<RunningProjection<Effects>, string>()
+  readonly #problems: string[] = []
+  #lookedAt = 0
+  readonly #poisoned = new Set<string>()
+  readonly #acknowledged: { readonly shard: number; readonly seq: number; readonly position: number }[] = []
+  readonly #keptBytes: number
+  #power = 0
+
+  constructor(seed: number, keptBytes: number) {
+    this.#random = new SeededRandom(seed)
+    this.#keptBytes = keptBytes
+  }
+
+  async start(): Promise<void> {
+    for (let node = 0; node < NODES; node += 1) await this.#open(node)
+  }
+
+  async take(step: Step): Promise<void> {
+    await this.#whileTimePasses(this.#take(step))
+    this.#look()
+    await this.#turns(5)
+    this.#check()
+  }
+
+  /** Everything works again: then all that was acknowledged must have taken effect, and a query that waits for it sees it. */
+  async end(): Promise<void> {
+    this.store.faults = []
+    this.#poisoned.clear()
+    for (const zombie of this.#zombies) await this.#whileTimePasses(zombie.close())
+    for (let shard = 0; shard < SHARDS; shard += 1) await this.#ownerOf(shard)
+    for (const node of this.#nodes) node!.resume()
+    const last = Math.max(0, ...this.#acknowledged.map(({ position }) => position))
+    const seen = this.#nodes.map(async (node) => {
+      return await node!.query(({ effects }) => effects, { after: last, timeoutMs: 60_000 })
+    })
+    for (const effects of await this.#whileTimePasses(Promise.all(seen))) {
+      const had = new Set(effects.map(({ shard, seq }) => `${shard} ${seq}`))
+      const missing = this.#acknowledged.filter(({ shard, seq }) => !had.has(`${shard} ${seq}`))
+      if (missing.length > 0) throw new Error(`not seen: ${JSON.stringify(missing)}`)
+    }
+    // What is being rebuilt is swapped in, though nobody says anything more.
+    await this.#until(async () => {
+      const states = await Promise.all(this.#nodes.map((node) => node!.status()))
+      return states.every((one) => one.rebuild === undefined && one.generation === this.store.live)
+    })
+    this.#check()
+    for (const node of this.#nodes) await this.#whileTimePasses(node!.close())
+  }
+
+  async #take(step: Step): Promise<void> {
+    switch (step.do) {
+      case 'write':
+        return await this.#write(await this.#ownerOf(step.shard), step.shard, step.events)
+      case 'move': {
+        const log = await this.#log(step.to)
+        if (!log.owns(step.shard)) await this.#takeOver(log, step.shard)
+        return
+      }
+      case 'haunt': {
+        const log = await this.#log(step.worker)
+        for (const { shard } of log.ownedShards) addNext(log, shard)
+        if (!log.isBatchEmpty) await log.append(log.cut())
+        return
+      }
+      case 'roll': {
+        const log = await this.#log(step.worker)
+        log.rollOver()
+        await log.append(log.cut())
+        return
+      }
+      case 'close':
+        await this.#logs[step.worker]?.close()
+        this.#logs[step.worker] = undefined
+        return
+      case 'power-loss':
+        this.#power += 1
+        this.#disk.losePower(this.#random)
+        this.#logs.length = 0
+        for (let node = 0; node < NODES; node += 1) await this.#crash(node)
+        return
+      case 'crash':
+        return await this.#crash(step.node)
+      case 'wait':
+        return await this.#pass(step.ms)
+      case 'faults':
+        this.store.faults.push(...step.faults)
+        return
+      case 'poison': {
+        const seqs = this.#acknowledged.filter(({ shard }) => shard === step.shard).map(({ seq }) => seq)
+        this.#poisoned.add(`${step.shard} ${Math.max(0, ...seqs) + 1}`)
+        return
+      }
+      case 'mend':
+        this.#poisoned.clear()
+        for (const node of this.#nodes) node!.resume()
+        return
+      case 'rebuild':
+      case 'abort-rebuild':
+      case 'roll-back':
+      case 'resume-rebuild':
+        return await this.#byHand(step.do, this.#nodes[step.node]!)
+    }
+  }
+
+  async #byHand(
+    what: 'rebuild' | 'abort-rebuild' | 'roll-back' | 'resume-rebuild',
+    node: RunningProjection<Effects>,
+  ): Promise<void> {
+    try {
+      if (what === 'rebuild') await node.rebuild()
+      else if (what === 'abort-rebuild') await node.abortRebuild()
+      else if (what === 'roll-back') await node.rollBack()
+      else await node.resumeRebuild()
+    } catch (error) {
+      const isRefusal = error instanceof PenholdError && error.code === 'ProjectionState'
+      const isGone = error instanceof PenholdError && error.code === 'NoSuchGeneration'
+      if (!isRefusal && !isGone && !(error instanceof ConnectionLost) && !(error instanceof LaneMoved)) throw error
+    }
+  }
+
+  async #crash(node: number): Promise<void> {
+    for (const worker of workersOf(node)) this.#logs[worker] = undefined
+    this.#zombies.push(this.#nodes[node]!)
+    if (this.#zombies.length > 1) await this.#zombies.shift()!.close()
+    await this.#open(node)
+  }
+
+  async #open(node: number): Promise<void> {
+    const { faults } = this.store
+    this.store.faults = []
+    this.#nodes[node] = await RunningProjection.open({
+      projection: defineProjection({
+        name: 'effects',
+        from: 'all',
+        order: 'shard',
+        batchMax: 3,
+        retries: 1,
+        store: this.store,
+        on: { Noted: (event, { effects }) => this.#handle(event as unknown as FeedEvent, effects) },
+      }),
+      feeds: this.#feeds(node),
+      clock: this.clock,
+      onWarning: (message) => this.warnings.push(message),
+    })
+    this.store.faults = faults
+  }
+
+  #handle({ shard, seq, position }: FeedEvent, effects: Effects['effects']): void {
+    effects.push({ shard, seq, position })
+    if (this.#poisoned.has(`${shard} ${seq}`)) throw new Error(`shard ${shard}, seq ${seq} is poison`)
+  }
+
+  #feeds(node: number): ShardFeeds {
+    const power = this.#power
+    const storage = new SimulatedStorage(this.#disk)
+    const { clock } = this
+    const catalog = new Catalog({ storage, clock, cluster: hash64(CLUSTER, 0), shards: SHARDS })
+    const onWarning = (message: string): void => void this.warnings.push(message)
+    const workers = (of: readonly number[]): readonly TailSource[] => {
+      // Whoever has no power sees nothing.
+      if (power !== this.#power) return []
+      return of.flatMap((worker) => (this.#logs[worker] === undefined ? [] : this.#source(this.#logs[worker])))
+    }
+    const all = Array.from({ length: NODES }, (_, each) => workersOf(each)).flat()
+    return new ShardFeeds({
+      catalog,
+      clock,
+      shards: SHARDS,
+      frontiers: new Frontiers({ catalog, clock, shards: SHARDS, workers: () => workers(all), onWarning }),
+      tails: new OwnTails({ catalog, clock, workers: () => workers(workersOf(node)) }),
+      decode: (record) => toRecordedEvent(record, record.type, record.data),
+      onLoss: (loss) => {
+        throw new Error(`nothing was lost, and yet ${JSON.stringify(loss)}`)
+      },
+      keptBytes: this.#keptBytes,
+    })
+  }
+
+  #source(log: Log): TailSource {
+    const known = this.#sources.get(log)
+    if (known !== undefined) return known
+    const source: TailSource = {
+      nextTail: async (before, ms) => {
+        const until = this.clock.monotonic() + ms
+        for (;;) {
+          const tail = await tailOf(log)
+          if (!this.#logs.includes(log)) return undefined
+          const leftMs = until - this.clock.monotonic()
+          if (isNews(tail, before) || leftMs <= 0) return tail
+          await this.#changed.rungWithin(this.clock, leftMs)
+        }
+      },
+      tailAbove: () => Promise.reject(new Error('nobody who reads by shard waits for marks')),
+    }
+    this.#sources.set(log, source)
+    return source
+  }
+
+  /** The lanes run where their shards are believed to be served: now and then a node looks. */
+  #look(): void {
+    for (const [node, running] of this.#nodes.entries()) {
+      const own = workersOf(node).flatMap((worker) => this.#logs[worker]?.ownedShards ?? [])
+      const lanes = [...new Set(own.map(({ shard }) => String(shard)))].toSorted()
+      if (lanes.join() === this.#lanes.get(running!)) continue
+      this.#lanes.set(running!, lanes.join())
+      running!.run(lanes).catch((error: unknown) => this.#problems.push(String(error)))
+    }
+  }
+
+  #advance(ms: number): void {
+    this.clock.advance(ms)
+    if (this.clock.monotonic() - this.#lookedAt < LOOK_MS) return
+    this.#lookedAt = this.clock.monotonic()
+    this.#look()
+  }
+
+  async #write(log: Log, shard: number, count: number): Promise<void> {
+    const written = Array.from({ length: count }, () => addNext(log, shard))
+    await log.append(log.cut())
+    await look(log)
+    if (log.owns(shard)) this.#acknowledged.push(...written)
+    this.#changed.ring()
+  }
+
+  async #ownerOf(shard: number): Promise<Log> {
+    for (const log of this.#logs) {
+      if (log === undefined) continue
+      await look(log)
+      if (log.owns(shard)) return log
+    }
+    const log = await this.#log(this.#random.below(NODES * WORKERS))
+    await this.#takeOver(log, shard)
+    return log
+  }
+
+  async #takeOver(log: Log, shard: number): Promise<void> {
+    for (const inheritance of await log.inherit([shard])) {
+      log.open(inheritance)
+      await log.append(log.cut())
+      await log.serve(inheritance)
+    }
+    if (log.refusedShards.size > 0) throw [...log.refusedShards.values()][0]!
+    this.#changed.ring()
+  }
+
+  async #log(worker: number): Promise<Log> {
+    const known = this.#logs[worker]
+    if (known !== undefined) return known
+    const clock = new SimulatedClock()
+    clock.advance(this.#random.below(MINUTES) * 60_000)
+    const storage = new SimulatedStorage(this.#disk)
+    const options = { clusterId: CLUSTER, shards: SHARDS, own: [], segmentBytes: 65_536, node: `worker ${worker}` }
+    const log = await Log.open({ ...options, storage, clock })
+    this.#logs[worker] = log
+    return log
+  }
+
+  /** Of each shard the events up to some seq have taken effect once, in order, and its place says the same. */
+  #check(): void {
+    if (this.#problems.length > 0) throw new Error(this.#problems.join('\n'))
+    for (const [number, { model, places }] of this.store.generations) {
+      const seqs = new Map<number, number>()
+      for (const { shard, seq, position } of model.effects) {
+        const before = seqs.get(shard) ?? 0
+        if (seq !== before + 1)
+          throw new Error(`generation ${number}: shard ${shard} goes from seq ${before} to ${seq}`)
+        seqs.set(shard, seq)
+        if (position > (places.get(String(shard))?.position ?? 0)) {
+          throw new Error(`generation ${number}: shard ${shard} stands before its seq ${seq}`)
+        }
+      }
+      for (const { shard, seq, position } of this.#acknowledged) {
+        if (position > (places.get(String(shard))?.position ?? 0) || seq <= (seqs.get(shard) ?? 0)) continue
+        throw new Error(`generation ${number}: shard ${shard} has gone past its seq ${seq}`)
+      }
+    }
+  }
+
+  async #whileTimePasses<T>(work: Promise<T>): Promise<T> {
+    let isDone = false
+    void work.catch(() => undefined).finally(() => (isDone = true))
+    await this.#until(() => Promise.resolve(isDone))
+    return await work
+  }
+
+  async #until(isSo: () => Promise<boolean>): Promise<void> {
+    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+      await this.#turns(1)
+      if (await isSo()) return
+      this.#advance(20)
+    }
+    const states = await Promise.all(this.#nodes.map((node) => node!.status()))
+    throw new Error(`never came to be: ${JSON.stringify(states)}\n${this.warnings.slice(-10).join('\n')}`)
+  }
+
+  async #pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) {
+      await this.#turns(2)
+      this.#advance(50)
+      this.#check()
+    }
+  }
+
+  async #turns(times: number): Promise<void> {
+    for (let turn = 0; turn < times; turn += 1) await setImmediate()
+  }
+}
+
+function workersOf(node: number): readonly number[] {
+  return Array.from({ length: WORKERS }, (_, worker) => node * WORKERS + worker)
+}
+
+function addNext(log: Log, shard: number): { readonly shard: number; readonly seq: number; readonly position: number } {
+  const position = log.positions.next()
+  addEvent(log, shard, position)
+  const { seq, undurable } = log.ownedShards.find((owned) => owned.shard === shard)!
+  return { shard, seq: seq + undurable, position }
+}
+
+async function look(log: Log): Promise<void> {
+  if (log.isFenceRaised()) await log.lostShards()
+}
+
+/** As its worker tells it: the look comes behind the end. */
+async function tailOf(log: Log): Promise<Tail> {
+  const { journal, end, position } = log.head
+  await look(log)
+  return { journal, end, position, ownership: log.ownership, shards: log.openedShards }
+}
+
+function isNews(tail: Tail, known: KnownTail | undefined): boolean {
+  return known?.journal !== tail.journal || known.ownership !== tail.ownership || isBefore(known.end, tail.end)
+}

@@ -1,0 +1,49 @@
+/**
+ * By shard, over real logs and several nodes: whoever takes shards from whom, is stopped, crashes or loses power, and
+ * whatever is rebuilt meanwhile, each event takes effect once in each generation, in the order of its shard.
+ */
+import fc from 'fast-check'
+import { test } from 'vitest'
+import { NODES, SHARDS, ShardWorld, type Step } from './shard-world.ts'
+
+const shard = fc.nat(SHARDS - 1)
+const worker = fc.nat(3)
+const node = fc.nat(NODES - 1)
+const fault = fc.constantFrom('lost' as const, 'unheard' as const, 'moved' as const, 'slow' as const, 'fine' as const)
+
+function does<Name extends Step['do']>(...names: readonly Name[]): fc.Arbitrary<Name> {
+  return fc.constantFrom(...names)
+}
+
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 10, arbitrary: fc.record({ do: does('write'), shard, events: fc.integer({ min: 1, max: 6 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: does('move'), shard, to: worker }) },
+  { weight: 1, arbitrary: fc.record({ do: does('haunt'), worker }) },
+  { weight: 2, arbitrary: fc.record({ do: does('roll', 'close'), worker }) },
+  { weight: 1, arbitrary: fc.record({ do: does('power-loss') }) },
+  { weight: 1, arbitrary: fc.record({ do: does('crash'), node }) },
+  { weight: 8, arbitrary: fc.record({ do: does('wait'), ms: fc.integer({ min: 50, max: 2_000 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: does('faults'), faults: fc.array(fault, { minLength: 1, maxLength: 5 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: does('poison'), shard }) },
+  { weight: 1, arbitrary: fc.record({ do: does('mend') }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: does('rebuild', 'rebuild', 'abort-rebuild', 'roll-back', 'resume-rebuild'), node }),
+  },
+)
+
+test.each([300, 4_000, 1_000_000])(
+  'each event takes effect once (%d bytes are kept)',
+  { timeout: 300_000 },
+  async (kept) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 40 }), fc.nat(), async (steps, seed) => {
+        const world = new ShardWorld(seed, kept)
+        await world.start()
+        for (const step of steps) await world.take(step)
+        await world.end()
+      }),
+      { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 40) },
+    )
+  },
+)
