@@ -211,6 +211,5 @@ test('the pods are probed where nodes answer, share a volume, and have time to s
   const portOf = (variable: string): number => Number(environment[variable]!.split(':')[1])
   const listened = [portOf('PENHOLD_LISTEN'), portOf('PENHOLD_HEALTH')]
   expect(ports.map(({ containerPort }) => containerPort)).toEqual(listened)
-  // The root is read-only, and workers rehearse in a temporary folder.
-  expect(volumeMounts.map(({ mountPath }) => mountPath)).toEqual([environment['PENHOLD_DATA_DIR'], '/tmp'])
+  expect(volumeMounts.map(({ mountPath }) => mountPath)).toEqual([environment['PENHOLD_DATA_DIR']])
 })

@@ -51,6 +51,8 @@ export class Committer {
   /** Replies that stand on durable state already and need the look alone. */
   #ready: HeldReply[] = []
   #state: 'idle' | 'scheduled' | 'running' | 'broken' = 'idle'
+  /** What is under way at the log, or was last. */
+  #running: Promise<void> = Promise.resolve()
   /** The look-ups of which shards a fence took away, one after the other, and how many are not done. */
   #checking: Promise<void> = Promise.resolve()
   #checks = 0
@@ -99,7 +101,7 @@ export class Committer {
     if (this.#state !== 'idle') return
     this.#state = 'scheduled'
     this.#options.clock.defer(() => {
-      if (this.#state === 'scheduled') void this.#run()
+      if (this.#state === 'scheduled') this.#running = this.#run()
     })
   }
 
@@ -178,7 +180,7 @@ export class Committer {
     this.#state = 'running'
     try {
       if (this.#seekers.length > 0) await this.#findRoom()
-      while (this.#ready.length > 0 || !this.#options.log.isBatchEmpty) {
+      while (this.#state === 'running' && (this.#ready.length > 0 || !this.#options.log.isBatchEmpty)) {
         // Those that need no sync go first: it may hold up the thread.
         if (this.#ready.length > 0) await this.#release(this.#ready.splice(0))
         if (!this.#options.log.isBatchEmpty) await this.#commit()
@@ -193,9 +195,20 @@ export class Committer {
   /** Ends the worker: a rule of the code does not hold, or its log is at its end. */
   break(error: unknown): void {
     if (this.#state === 'broken') return
-    this.#state = 'broken'
-    for (const resolve of [...this.#seekers.splice(0), ...this.#durableWaiters.splice(0)]) resolve()
+    this.#halt()
     this.#options.onBroken(error)
+  }
+
+  /** Commits nothing more. Resolves when nothing is under way at the log. */
+  async stop(): Promise<void> {
+    this.#halt()
+    await this.#running
+  }
+
+  #halt(): void {
+    this.#state = 'broken'
+    const waiters = [this.#seekers, this.#durableWaiters, this.#idleWaiters].flatMap((each) => each.splice(0))
+    for (const resolve of waiters) resolve()
   }
 
   async #findRoom(): Promise<void> {

@@ -82,6 +82,7 @@ export class Worker {
   /** The monotonic time, read once for a slice. */
   #now = 0
   readonly #ended = Promise.withResolvers<void>()
+  #closing: Promise<void> | undefined
   /** The next slice is scheduled. */
   #isPumping = false
   #isEnded = false
@@ -163,13 +164,30 @@ export class Worker {
     return this.#committer.examine()
   }
 
-  /** Ends the worker on purpose. No message may come after this. */
-  async close(): Promise<void> {
+  /** Ends the worker on purpose, or lets go of the files of one that has ended. No message may come after this. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** Ends the worker at once: what is under way is not answered. Resolves when it has let go of its files. */
+  async abandon(): Promise<void> {
+    this.#end()
+    await this.#committer.stop()
+    // Whoever has closed it hears of what failed then.
+    await this.close().catch(() => undefined)
+  }
+
+  async #close(): Promise<void> {
     // The journal's last record is the last that anybody writes. What a broken log keeps waiting never ends.
     this.tails.close()
     await Promise.race([this.moves.close(), this.#ended.promise])
-    await this.settle()
-    if (this.#isEnded) return
+    if (!this.#isEnded) await this.settle()
+    if (this.#isEnded) {
+      await this.#committer.stop()
+      await this.#log.abandon()
+      return
+    }
     this.#end()
     await this.#log.close()
   }

@@ -56,7 +56,7 @@ interface Pending extends Parcel {
 
 const REQUEST_MAX = 2 ** 32 - 1
 const SWEEP_MS = 100
-/** After so long, or half of the time that its caller gives it, whoever holds a shard's lease is asked why. */
+/** What was held for so long, or for half of the time that was left to it, is sent to whoever holds its shard's lease. */
 const PATIENCE_MS = 2_000
 /** A question that was under way to so many workers when their threads ended is not sent to another. */
 const THREADS_ENDED_MAX = 2
@@ -111,6 +111,7 @@ export class Router {
       message,
       route,
       lane: undefined,
+      heldSince: 0,
       generation: 0,
       order: this.#sent,
       isWritten: false,
@@ -212,9 +213,9 @@ export class Router {
 
   #isLate(held: ReadonlySet<Parcel>): boolean {
     const now = this.#options.clock.monotonic()
-    for (const { message } of held) {
-      const { deadline, timeoutMs } = this.#pending.get(message.request)!
-      if (now - (deadline - timeoutMs) >= Math.min(PATIENCE_MS, timeoutMs / 2)) return true
+    for (const { message, heldSince } of held) {
+      const { deadline } = this.#pending.get(message.request)!
+      if (now - heldSince >= Math.min(PATIENCE_MS, (deadline - heldSince) / 2)) return true
     }
     return false
   }

@@ -9,7 +9,7 @@
 import type { Clock } from '../log/clock.ts'
 import { FrameWriter } from './frame.ts'
 import { FRAME_FULL_BYTES, type Link } from './link.ts'
-import { PROTOCOL_VERSION, writeMessage, type Unsent } from './wire.ts'
+import { NO_EPOCH, PROTOCOL_VERSION, writeMessage, type Unsent } from './wire.ts'
 
 /** A message that has to get to the owner of its shard. */
 export interface Parcel {
@@ -17,6 +17,8 @@ export interface Parcel {
   readonly route: Route
   /** The lane that it is under way on; undefined while it is held. */
   lane: Lane | undefined
+  /** Since when it has waited for somebody to serve its shard, on the monotonic clock. */
+  heldSince: number
   /** The route's generation when it was put on the lane. */
   generation: number
   /** Increasing in the order of sending. */
@@ -195,6 +197,8 @@ export class Routes {
   }
 
   #hold(parcel: Parcel): void {
+    // Whoever was only asked why it does not serve the shard has not ended the wait.
+    if (parcel.message.epoch !== NO_EPOCH) parcel.heldSince = this.#clock.monotonic()
     parcel.route.held.add(parcel)
     this.#held += 1
   }

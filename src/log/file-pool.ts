@@ -17,6 +17,7 @@ export class FilePool {
   readonly #storage: Storage
   /** In order of use, the least recent first. */
   readonly #open = new Map<string, PooledFile>()
+  #isClosed = false
 
   constructor(storage: Storage) {
     this.#storage = storage
@@ -42,14 +43,17 @@ export class FilePool {
     if (file !== undefined) await this.#evict(path, file)
   }
 
+  /** From here on a file is open for as long as it is read. */
   async close(): Promise<void> {
+    this.#isClosed = true
     for (const [path, file] of this.#open) await this.#evict(path, file)
   }
 
   async #use<T>(path: string, work: (file: ReadFile) => Promise<T>): Promise<T | undefined> {
-    const file = this.#open.get(path) ?? { opening: this.#storage.openRead(path), readers: 0, isEvicted: false }
+    const isEvicted = this.#isClosed
+    const file = this.#open.get(path) ?? { opening: this.#storage.openRead(path), readers: 0, isEvicted }
     this.#open.delete(path)
-    this.#open.set(path, file)
+    if (!file.isEvicted) this.#open.set(path, file)
     file.readers += 1
     try {
       const opened = await file.opening

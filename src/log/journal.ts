@@ -153,9 +153,11 @@ export class Journal {
     if (this.#state === 'closed') return
     const isWhole = this.#state === 'open'
     this.#state = 'closed'
-    if (isWhole) await this.#segment.file.truncate(this.#segment.offset)
-    await this.#segment.file.close()
-    await this.#next?.close()
+    try {
+      if (isWhole) await this.#segment.file.truncate(this.#segment.offset)
+    } finally {
+      await Promise.all([this.#segment.file.close(), this.#next?.close()])
+    }
   }
 
   #placeAfter(segment: number, offset: number, number: number): BatchPlace {
@@ -184,8 +186,11 @@ export class Journal {
     this.#segment = { number: before.number + 1, file: this.#next, offset: 0, allocated: 0 }
     this.#next = undefined
     await this.#breaking('end of a segment', async () => {
-      await before.file.truncate(before.offset)
-      await before.file.close()
+      try {
+        await before.file.truncate(before.offset)
+      } finally {
+        await before.file.close()
+      }
     })
   }
 

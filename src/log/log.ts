@@ -479,18 +479,21 @@ export class Log {
     return types
   }
 
-  /** Ends the journal on purpose: whoever comes next finds nothing in doubt. */
+  /** Ends the journal on purpose: whoever comes next finds nothing in doubt. Lets go of the files, also where that fails. */
   async close(): Promise<void> {
-    assert(this.#batch.isEmpty, 'a log is closed when its last batch is durable')
-    this.#adding()
-    this.#batch.add(NO_STREAM, closingParts(this.#clock.now()))
-    await this.append(this.cut())
-    this.#index.isDurable = true
-    await this.#catalog.adopt(this.#index)
-    await this.abandon()
+    try {
+      assert(this.#batch.isEmpty, 'a log is closed when its last batch is durable')
+      this.#adding()
+      this.#batch.add(NO_STREAM, closingParts(this.#clock.now()))
+      await this.append(this.cut())
+      this.#index.isDurable = true
+      await this.#catalog.adopt(this.#index)
+    } finally {
+      await this.abandon()
+    }
   }
 
-  /** Lets go of the files, after a failure. */
+  /** Lets go of the files, after a failure. Nothing may be under way at the journal. */
   async abandon(): Promise<void> {
     await this.#journal.close().catch(() => undefined)
     await this.#catalog.close()

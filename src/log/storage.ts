@@ -3,8 +3,8 @@
  * exclusive creation and reading are linearizable, and what `sync` returned for survives a power loss.
  *
  * Paths are relative to the data directory, with `/` between folders. Implemented over a file system by
- * platform/file-storage.ts and in memory, with crashes and faults, by testing/simulated-storage.ts; both pass
- * the suite in test/log/storage-contract.ts.
+ * platform/file-storage.ts, in memory by memory-storage.ts, and with crashes and faults by testing/simulated-storage.ts; all
+ * pass the suite in test/log/storage-contract.ts.
  */
 export interface Storage {
   /**

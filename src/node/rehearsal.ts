@@ -4,17 +4,16 @@
  * rolling restart, would wait for that.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { defineAggregate } from '../aggregate/aggregate.ts'
+import { reasonOf } from '../aggregate/error.ts'
 import { createLinkPair, type Link } from '../cluster/link.ts'
 import { createRef, type RefHost } from '../cluster/ref.ts'
 import { Router } from '../cluster/router.ts'
+import type { Cancel } from '../log/clock.ts'
 import { IdSource } from '../log/identity.ts'
+import { MemoryStorage } from '../log/memory-storage.ts'
+import type { Storage } from '../log/storage.ts'
 import { StreamPlacement } from '../log/stream.ts'
-import { blocking } from '../platform/file-calls.ts'
-import { FileStorage } from '../platform/file-storage.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import { defineCluster, type ClusterConfig } from './config.ts'
 import { UNWATCHED } from './progress.ts'
@@ -25,7 +24,8 @@ const OWNERS = 6
 const SHARDS = 8
 const SHARDS_AT_ONCE = 4
 const AGGREGATES = 16
-const COMMANDS_MS = 1_000
+/** A worker that has not come to the end by then serves all the same: whoever waits for it to start waits as well. */
+const MS_MAX = 5_000
 
 const Extra = defineAggregate({
   type: 'extra',
@@ -34,49 +34,88 @@ const Extra = defineAggregate({
   commands: { speak: (_lines, _payload: undefined, { emit }) => emit.Spoke(undefined) },
 })
 
-/**
- * Plays on the system's folder for temporary files, and leaves nothing there. Resolves to how many shards have come to an
- * owner; fails where nothing can be written there.
- */
-export async function rehearse(): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'penhold-rehearsal-'))
-  try {
-    return await play(folder)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+export interface RehearsalOptions {
+  readonly onWarning: (message: string) => void
+  readonly storage?: Storage
+  readonly msMax?: number
 }
 
-async function play(folder: string): Promise<number> {
-  let taken = 0
-  const storage = new FileStorage(folder, { ...blocking, dataSync: nothing, fullSync: nothing })
-  const sizes = { shards: SHARDS, segmentBytes: 64 * 1024, workers: 'inline' } as const
-  const config = defineCluster({ name: 'rehearsal', aggregates: [Extra], dataDir: folder, ...sizes })
-  const callers = new Callers(config)
-  const shards = Array.from({ length: SHARDS }, (_, shard) => shard)
-  const hosts: WorkerHost[] = []
-  try {
+/**
+ * Plays in memory, so that nothing is left behind, however it ends. Never fails: what keeps it from its end is told.
+ * Resolves to how many shards have come to an owner.
+ */
+export async function rehearse({
+  onWarning,
+  storage = new MemoryStorage(),
+  msMax = MS_MAX,
+}: RehearsalOptions): Promise<number> {
+  const play = new Play(storage, msMax)
+  let cancel: Cancel = () => undefined
+  const isLate = new Promise<string>((resolve) => {
+    cancel = systemClock.afterAlive(msMax, () => resolve(`it took more than ${msMax} ms`))
+  })
+  const problem = await Promise.race([play.run().then(() => undefined, reasonOf), isLate])
+  cancel()
+  play.stop()
+  if (problem !== undefined) {
+    onWarning(
+      `the first shards that come to this worker will keep their callers waiting, as it could not rehearse that: ${problem}`,
+    )
+  }
+  return play.taken
+}
+
+class Play {
+  taken = 0
+  readonly #storage: Storage
+  readonly #msMax: number
+  readonly #callers: Callers
+  readonly #hosts: WorkerHost[] = []
+  /** What has broken may never say that it is done. */
+  readonly #broken = Promise.withResolvers<never>()
+  #isStopped = false
+
+  constructor(storage: Storage, msMax: number) {
+    const sizes = { shards: SHARDS, segmentBytes: 64 * 1024, workers: 'inline' } as const
+    const config = defineCluster({ name: 'rehearsal', aggregates: [Extra], dataDir: 'none', ...sizes })
+    this.#storage = storage
+    this.#msMax = msMax
+    this.#callers = new Callers(config, msMax, this.#broken.reject)
+  }
+
+  run(): Promise<void> {
+    return Promise.race([this.#run(), this.#broken.promise])
+  }
+
+  async #run(): Promise<void> {
     for (let owner = 0; owner < OWNERS; owner += 1) {
-      const before = hosts.at(-1)
-      const next = await callers.host(storage, owner)
-      hosts.push(next)
-      for (let from = 0; from < SHARDS; from += SHARDS_AT_ONCE) {
-        const moving = shards.slice(from, from + SHARDS_AT_ONCE)
-        await before?.prepareRelease()
-        await before?.release(moving, COMMANDS_MS)
-        for (const { shard, epoch } of await next.takeOver(moving)) {
-          callers.router.assign(shard, String(owner), epoch)
-          taken += 1
-        }
-      }
-      await callers.speak()
+      const before = this.#hosts.at(-1)
+      const next = await this.#callers.host(this.#storage, owner)
+      this.#hosts.push(next)
+      if (this.#isStopped) return next.abandon()
+      for (let from = 0; from < SHARDS; from += SHARDS_AT_ONCE) await this.#move(from, owner)
+      await this.#callers.speak()
       await before?.close()
     }
-    return taken
-  } finally {
-    callers.router.close()
-    // Those before the last are closed; where something has failed this may be none.
-    await Promise.allSettled(hosts.map((host) => host.close()))
+    await this.#hosts.at(-1)?.close()
+  }
+
+  /** What is still under way comes to nothing. */
+  stop(): void {
+    this.#isStopped = true
+    this.#callers.router.close()
+    for (const host of this.#hosts) void host.abandon()
+  }
+
+  async #move(from: number, owner: number): Promise<void> {
+    const [before, next] = [this.#hosts[owner - 1], this.#hosts[owner]!]
+    const moving = Array.from({ length: SHARDS_AT_ONCE }, (_, i) => from + i)
+    await before?.prepareRelease()
+    await before?.release(moving, this.#msMax)
+    for (const { shard, epoch } of await next.takeOver(moving)) {
+      this.#callers.router.assign(shard, String(owner), epoch)
+      this.taken += 1
+    }
   }
 }
 
@@ -84,15 +123,17 @@ async function play(folder: string): Promise<number> {
 class Callers {
   readonly router: Router
   readonly #config: ClusterConfig
+  readonly #onBroken: (error: unknown) => void
   readonly #clusterId = randomUUID()
   readonly #placement = new StreamPlacement(this.#clusterId, SHARDS)
   readonly #refs: RefHost
 
-  constructor(config: ClusterConfig) {
+  constructor(config: ClusterConfig, timeoutMs: number, onBroken: (error: unknown) => void) {
     this.#config = config
+    this.#onBroken = onBroken
     const { underWayMax, commandBytesMax } = config.limits
     const ports = { clock: systemClock, onBadFrame: ignore, onElsewhere: ignore }
-    this.router = new Router({ ...ports, shards: SHARDS, underWayMax, timeoutMs: COMMANDS_MS })
+    this.router = new Router({ ...ports, shards: SHARDS, underWayMax, timeoutMs })
     this.#refs = {
       ids: new IdSource(systemClock, systemRandom),
       commandBytesMax,
@@ -102,7 +143,7 @@ class Callers {
     }
   }
 
-  async host(storage: FileStorage, owner: number): Promise<WorkerHost> {
+  async host(storage: Storage, owner: number): Promise<WorkerHost> {
     const [near, far]: [Link, Link] = createLinkPair(systemClock)
     this.router.attach(String(owner), near)
     return hostWorker({
@@ -117,7 +158,7 @@ class Callers {
       progress: UNWATCHED,
       onWarning: ignore,
       onLost: ignore,
-      onBroken: ignore,
+      onBroken: this.#onBroken,
     })
   }
 
@@ -128,5 +169,3 @@ class Callers {
 }
 
 function ignore(): void {}
-
-async function nothing(): Promise<void> {}

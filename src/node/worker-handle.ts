@@ -272,6 +272,9 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
       return nearer
     },
     close: () => host.close(),
-    terminate: async () => far.close(),
+    terminate: async () => {
+      far.close()
+      await host.abandon()
+    },
   }
 }

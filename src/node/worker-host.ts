@@ -62,6 +62,8 @@ export interface WorkerHost {
   connect(link: Link, protocol: number): void
   /** Answers what is under way, and ends the journal so that, if there is room, nothing of it is in doubt. */
   close(): Promise<void>
+  /** Ends it at once; resolves when it has let go of its files. */
+  abandon(): Promise<void>
 }
 
 export interface WorkerStatus {
@@ -102,11 +104,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   const { quarantined } = options
   const parts = { log, clock, random, aggregates, limits, progress, quarantined }
   const worker = new Worker({ ...parts, onWarning, onLost, onBroken })
-  const problems = await worker.missingPaths()
-  if (problems.length > 0) {
-    await close(worker, log)
-    throw definitionError(problems.join('; '))
-  }
+  await checkDefinitions(worker)
   warnOfRefused(log, onWarning)
   for (const [path, offset] of log.found.tornTails) {
     onWarning(
@@ -137,7 +135,8 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
       await worker.examine()
       return statusOf(log, worker)
     },
-    close: () => close(worker, log),
+    close: () => close(worker),
+    abandon: () => worker.abandon(),
   }
 }
 
@@ -189,13 +188,25 @@ function warnOfRefused(log: Log, onWarning: (message: string) => void): void {
   }
 }
 
+async function checkDefinitions(worker: Worker): Promise<void> {
+  let problems: string[]
+  try {
+    problems = await worker.missingPaths()
+  } catch (error) {
+    await worker.abandon()
+    throw error
+  }
+  if (problems.length === 0) return
+  await close(worker)
+  throw definitionError(problems.join('; '))
+}
+
 /** Where there is no room for the record that ends the journal its last batch stays in doubt: its heirs carry it over. */
-async function close(worker: Worker, log: Log): Promise<void> {
+async function close(worker: Worker): Promise<void> {
   try {
     await worker.close()
   } catch (error) {
     if (!isOutOfRoom(error)) throw error
-    await log.abandon()
   }
 }
 

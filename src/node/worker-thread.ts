@@ -1,5 +1,5 @@
 /** The entry of a worker's thread. What it says and is told: worker-handle.ts. */
-import { PenholdError } from '../aggregate/error.ts'
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { toFailure } from '../actor/error.ts'
 import type { Link } from '../cluster/link.ts'
 import { blocking } from '../platform/file-calls.ts'
@@ -33,13 +33,7 @@ async function run(): Promise<void> {
   const stirring = new Stirring(systemClock, () => writer.stir())
   try {
     const config = await loadConfig(new URL(configUrl), overrides)
-    if (rehearses) {
-      await rehearse().catch((error: unknown) => {
-        warn(
-          `the first shards that come to this worker will keep their callers waiting, as it could not rehearse that: ${String(error)}`,
-        )
-      })
-    }
+    if (rehearses) await rehearse({ onWarning: warn })
     const host = await hostWorker({
       storage: new FileStorage(config.dataDir, stirring.watch(blocking)),
       clock: systemClock,
@@ -68,7 +62,7 @@ async function run(): Promise<void> {
       } else
         void host
           .close()
-          .then(closed, (error: unknown) => (warn(`a worker could not close its log: ${String(error)}`), closed()))
+          .then(closed, (error: unknown) => (warn(`a worker could not close its log: ${reasonOf(error)}`), closed()))
     })
     // Until here, what fails unseen is a reason not to start.
     surviveStrayErrors(warn)

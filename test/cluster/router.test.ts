@@ -267,6 +267,49 @@ test('what waits long for an owner is sent to whoever has the lease, who may say
   expect(epochs.at(-1)).toBe(7)
 })
 
+test('who holds a lease is asked why once the owner before is gone for long, however long that had it', async () => {
+  const clock = new SimulatedClock()
+  const options = { shards: 1, clock, underWayMax: 10, timeoutMs: 10_000, onBadFrame: () => undefined }
+  const router = new Router({ ...options, onElsewhere: () => undefined })
+  const asked: number[] = []
+  const [near, far] = createLinkPair(clock)
+  far.onFrame((frame) => {
+    const answers = new FrameWriter()
+    for (const { epoch, request } of readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })) {
+      asked.push(epoch)
+      writeReply(answers, request, { kind: 'elsewhere', shard: 0 })
+    }
+    far.send(answers.take())
+  })
+  router.attach('b/0', near)
+  const suggestAfter = async (ms: number): Promise<number> => {
+    clock.advance(ms)
+    router.suggest(0, 'b/0')
+    await settled()
+    await settled()
+    return asked.splice(0).length
+  }
+  router.attach('a/0', createLinkPair(clock)[0])
+  router.assign(0, 'a/0', 1)
+  router.send(0, command(), { resolve: () => undefined, reject: () => undefined })
+  await settled()
+  clock.advance(5_000)
+  router.detach('a/0')
+  // It is being taken over: who holds the lease will serve it soon, or leave it to somebody who can.
+  expect(await suggestAfter(0)).toBe(0)
+  expect(await suggestAfter(1_999)).toBe(0)
+  expect(await suggestAfter(1)).toBe(1)
+  expect(await suggestAfter(0)).toBe(1)
+  router.attach('a/0', createLinkPair(clock)[0])
+  router.assign(0, 'a/0', 2)
+  await settled()
+  clock.advance(2_000)
+  router.detach('a/0')
+  // One second is left to it.
+  expect(await suggestAfter(499)).toBe(0)
+  expect(await suggestAfter(1)).toBe(1)
+})
+
 test('who says that it does not serve a shard is not asked again before there is news of it', async () => {
   const clock = new SimulatedClock()
   const options = { shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined }

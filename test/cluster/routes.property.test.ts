@@ -79,13 +79,13 @@ test('whoever owns a shard, and whatever is said late, twice or by others: messa
       for (const doing of doings) await doing.run(owners)
       await owners.end()
       expect(owners.underWay).toBe(0)
-      for (const { told, number } of owners.asked) expect([number, told.length]).toEqual([number, 1])
+      expect(owners.asked.filter(({ told }) => told.length !== 1)).toEqual([])
       checkOrder(owners)
       checkOutcomes(owners)
     }),
     { numRuns: 1500 },
   )
-}, 60_000)
+}, 120_000)
 
 /** Each command takes effect once, and in the order in which it was sent; questions see what was sent before them. */
 function checkOrder({ done, refused, asked }: OwnersModel): void {
@@ -94,24 +94,22 @@ function checkOrder({ done, refused, asked }: OwnersModel): void {
     const ordered = numbers.filter((number) => !refused.has(number))
     expect(ordered).toEqual(ordered.toSorted((a, b) => a - b))
   }
-  for (const { number, told } of asked) {
-    const [answer] = told
-    if (answer?.kind !== 'seen') continue
-    const before = done[number % SHARDS]!.filter((each) => each < number)
-    expect([number, answer.numbers]).toEqual([number, expect.arrayContaining(before)])
-  }
+  const blind = asked.filter(({ number, told: [answer] }) => {
+    if (answer?.kind !== 'seen') return false
+    const seen = new Set(answer.numbers)
+    return done[number % SHARDS]!.some((each) => each < number && !seen.has(each))
+  })
+  expect(blind).toEqual([])
 }
 
 /** Who is told that nothing happened can rely on it, and so can who is told that something did. */
 function checkOutcomes({ done, asked }: OwnersModel): void {
   const effects = new Set(done.flat())
-  for (const { number, kind: asks, told } of asked) {
-    const [outcome] = told
-    if (asks === 'query') continue
-    const isDone = effects.has(number)
-    if (outcome?.kind === 'done') expect([number, isDone]).toEqual([number, true])
-    if (outcome?.kind === 'rejected') expect([number, isDone]).toEqual([number, false])
-    if (outcome?.kind === 'failed' && outcome.outcome === 'none')
-      expect([number, outcome.code, isDone]).toEqual([number, outcome.code, false])
-  }
+  const deceived = asked.filter(({ number, kind: asks, told: [outcome] }) => {
+    if (asks === 'query' || outcome === undefined) return false
+    if (outcome.kind === 'done') return !effects.has(number)
+    const isNothing = outcome.kind === 'rejected' || (outcome.kind === 'failed' && outcome.outcome === 'none')
+    return isNothing && effects.has(number)
+  })
+  expect(deceived).toEqual([])
 }
