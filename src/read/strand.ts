@@ -96,7 +96,7 @@ export class Strand {
       !isBefore(this.#head, from) || (from.segment === segment && from.offset - offset <= this.#options.keptBytes)
     if (this.#state !== 'running' || !isNear) return
     for (const reader of other.#readers) {
-      const index = other.hasCome(reader, from) ? this.#indexOf({ ...reader.part, from, after: 0 }) : undefined
+      const index = other.#hasAll(reader) ? this.#indexOf({ ...reader.part, from, after: 0 }) : undefined
       if (index === undefined) continue
       other.#readers.delete(reader)
       this.#readers.add(reader)
@@ -144,7 +144,16 @@ export class Strand {
 
   /** Whether all up to a place was read, and taken by the reader. */
   hasCome(reader: StrandReader, to: Place): boolean {
-    return reader.index === this.#gone + this.#pieces.length && !isBefore(this.#head, to)
+    return !isBefore(this.#head, to) && this.#hasAll(reader)
+  }
+
+  /** Whether the reader has taken all that was read for it. What has nothing for it it passes by. */
+  #hasAll(reader: StrandReader): boolean {
+    const { shard } = reader.part
+    const left = this.#pieces.slice(reader.index - this.#gone)
+    const next = left.findIndex(({ events }) => events.has(shard))
+    reader.index += next < 0 ? left.length : next
+    return next < 0
   }
 
   leave(reader: StrandReader): void {

@@ -70,7 +70,7 @@ function upTo(seq: number): number[] {
 }
 
 test('one that stands still holds up no other, and goes on where it was', async () => {
-  const { log, follow, seen, held, until, stop } = await start()
+  const { log, follow, seen, held, until, stop, bytesRead } = await start()
   const release = Promise.withResolvers<void>()
   held[0] = release.promise
   await write(log, 0, 1)
@@ -88,6 +88,11 @@ test('one that stands still holds up no other, and goes on where it was', async 
   await write(log, 0, 1)
   await until(() => seen[0]!.length === 32)
   expect(seen).toEqual([upTo(32), upTo(30)])
+  // It reads with the others again.
+  const [before, { end }] = [bytesRead(), log.head]
+  await write(log, 0, 50)
+  await until(() => seen[0]!.length === 82)
+  expect(bytesRead() - before).toBeLessThan((log.head.end.offset - end.offset) * 1.2)
   stop.abort()
   await Promise.all(rows)
 })
