@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import type { ReadEvent } from '../../src/index.ts'
 import { Account } from '../account.ts'
+import { temporaryFolder } from '../temporary.ts'
 import { all, Counter, start } from './reading-node.ts'
 
 const ids = async (events: AsyncIterable<{ readonly id: string }>): Promise<string[]> =>
@@ -108,6 +110,12 @@ describe('a subscription with a handler', () => {
     expect(subscription.after).toBe(first!.place)
     expect(seen).toEqual([first!.id, second!.id])
     await subscription[Symbol.asyncDispose]()
+  })
+
+  test('ends the process with the error of its handler, where nobody looks', () => {
+    const program = new URL('unwatched-subscription.ts', import.meta.url).pathname
+    const { status, stderr } = spawnSync(process.execPath, [program, temporaryFolder()], { encoding: 'utf8' })
+    expect([status, stderr]).toEqual([1, expect.stringContaining('the handler cannot')])
   })
 
   test('ends with its scope, its signal and its node', async () => {
