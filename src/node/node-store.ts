@@ -105,6 +105,7 @@ type AnyOptions = (ReadOptions | FollowOptions) & Partial<RawOption>
 
 /** What `NodeStore` says by its overloads. */
 export class RunningNodeStore extends EventStore {
+  readonly #host: RefHost
   readonly #options: NodeStoreOptions
   readonly #aggregates: ReadonlyMap<string, Aggregate>
   readonly #catalog: Catalog
@@ -114,6 +115,7 @@ export class RunningNodeStore extends EventStore {
 
   constructor(host: RefHost, options: NodeStoreOptions) {
     super(host, options.aggregates)
+    this.#host = host
     const { storage, clock, identity, aggregates, workers, onWarning } = options
     const { shards, clusterId } = identity
     this.#options = options
@@ -229,7 +231,10 @@ export class RunningNodeStore extends EventStore {
     for await (const { events } of allPages(log, { ...reading, onLoss, isWanted })) {
       for (const record of events) {
         const event = read(record)
-        if (event !== undefined) yield event
+        if (event !== undefined) {
+          this.#host.observe(event.position)
+          yield event
+        }
         if (signal.aborted || (last !== undefined && Buffer.compare(last, record.eventId) === 0)) return
       }
     }
