@@ -41,7 +41,7 @@ export type { Appended, AppendOptions, CreateOptions, EventStore, LoadOptions } 
 export type { RawEvent, StoredEvent } from './node/stored-event.ts'
 export type { NodeStore, ReadEvent, ReadEventOf } from './node/node-store.ts'
 export type { RawReadEvent } from './node/raw-read-event.ts'
-export type { LogPlace, Raw, ReadAllOptions, ReadOptions } from './node/read-options.ts'
+export type { LogPlace, RawOption, ReadAllOptions, ReadOptions } from './node/read-options.ts'
 export type { FollowOptions } from './node/stream-subscription.ts'
 export type { EventHandler, Subscription } from './node/subscription.ts'
 export { startNode } from './node/node.ts'

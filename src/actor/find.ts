@@ -14,7 +14,7 @@ export type FindRequest = { readonly position: number } | { readonly time: numbe
 
 /** @throws PenholdError `BadPayload` */
 export function readFindRequest({ payload, stream }: QueryMessage): FindRequest {
-  const [[key, value] = ['', undefined], ...others] = Object.entries((payload ?? {}) as object)
+  const [[key, value] = ['', undefined], ...others] = Object.entries(payload ?? {})
   if (others.length === 0) {
     if (key === 'position' && isCount(value)) return { position: value }
     if (key === 'time' && isCount(value)) return { time: value }

@@ -122,6 +122,8 @@ export interface RefHost {
   readonly commandBytesMax: number
   shardOf(stream: string): number
   send(to: Address, message: Unsent, outcome: Outcome, options: RequestOptions): void
+  /** Somebody here has read an event of this position: what is sent from here on may be its effect (I6). */
+  observe(position: number): void
   onTellFailed(error: PenholdError, stream: string, name: string): void
 }
 

@@ -10,6 +10,7 @@ import { shardUnavailable, toFailure } from '../actor/error.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { formatId } from '../log/identity.ts'
+import { POSITION_MAX } from '../log/position.ts'
 import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
 import type { Link } from './link.ts'
 import { Routes, type Lane, type Parcel } from './routes.ts'
@@ -68,7 +69,7 @@ export class Router {
   readonly #pending = new Map<number, Pending>()
   #lastRequest = 0
   #sent = 0
-  /** The greatest position in any reply: what is asked from here on may be its effect. */
+  /** The greatest position in any reply, or of any event that was read: what is asked from here on may be its effect. */
   #positionSeen = 0
   #isSweeping = false
   #isClosed = false
@@ -129,9 +130,9 @@ export class Router {
     this.#routes.add(pending)
   }
 
-  /** What is asked from here on may be the effect of what has this position (I6). */
+  /** What is asked from here on may be the effect of what has this position (I6). What is none is passed over. */
   observe(position: number): void {
-    this.#positionSeen = Math.max(this.#positionSeen, position)
+    if (position <= POSITION_MAX) this.#positionSeen = Math.max(this.#positionSeen, position)
   }
 
   /** The owner of a shard, from here on, and its epoch; 0 where there is only one owner ever. */

@@ -265,6 +265,8 @@ export class EventStore {
       marks.push(...page.marks)
       const records = [...splitRecords(page.records)]
       limit -= records.length
+      // Before any is handed out; the page's others are read soon.
+      for (const { position } of records) this.#host.observe(position)
       if (!isBackwards) from = page.next
       yield { records, next: page.next }
       upTo = marks.pop()

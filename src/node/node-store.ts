@@ -35,7 +35,7 @@ import {
   rangeOf,
   wantedOf,
   type Range,
-  type Raw,
+  type RawOption,
   type ReadAllOptions,
   type ReadOptions,
 } from './read-options.ts'
@@ -60,7 +60,7 @@ export interface NodeStore extends EventStore {
    * @throws PenholdError `BadPlace`, `BadPayload`, `PlaceAhead`, `NoSuchEvent`; `LogCorrupt`; `UnknownEvent` for one that
    * the definitions cannot read
    */
-  readAll(options: ReadAllOptions & Raw): AsyncGenerator<RawReadEvent, void>
+  readAll(options: ReadAllOptions & RawOption): AsyncGenerator<RawReadEvent, void>
   readAll<A extends Aggregate = Aggregate>(options?: ReadAllOptions<A>): AsyncGenerator<ReadEventOf<A>, void>
 
   /**
@@ -68,16 +68,16 @@ export interface NodeStore extends EventStore {
    * caller stops: of all streams, in the order of everything; or of one, by its versions. With a handler, it is called with
    * each, one after the other, and what is returned stops it.
    */
-  subscribe(options: FollowOptions & Raw): AsyncGenerator<RawEvent, void>
+  subscribe(options: FollowOptions & RawOption): AsyncGenerator<RawEvent, void>
   subscribe<E extends EmittedEvent = EmittedEvent>(options: FollowOptions): AsyncGenerator<StoredEvent<E>, void>
-  subscribe(options: ReadOptions & Raw): AsyncGenerator<RawReadEvent, void>
+  subscribe(options: ReadOptions & RawOption): AsyncGenerator<RawReadEvent, void>
   subscribe<A extends Aggregate = Aggregate>(options?: ReadOptions<A>): AsyncGenerator<ReadEventOf<A>, void>
-  subscribe(options: FollowOptions & Raw, onEvent: EventHandler<RawEvent>): Subscription<number>
+  subscribe(options: FollowOptions & RawOption, onEvent: EventHandler<RawEvent>): Subscription<number>
   subscribe<E extends EmittedEvent = EmittedEvent>(
     options: FollowOptions,
     onEvent: EventHandler<StoredEvent<E>>,
   ): Subscription<number>
-  subscribe(options: ReadOptions & Raw, onEvent: EventHandler<RawReadEvent>): Subscription<string>
+  subscribe(options: ReadOptions & RawOption, onEvent: EventHandler<RawReadEvent>): Subscription<string>
   subscribe<A extends Aggregate = Aggregate>(
     options: ReadOptions<A>,
     onEvent: EventHandler<ReadEventOf<A>>,
@@ -106,10 +106,11 @@ export interface NodeStoreOptions {
 type AnyReadEvent = ReadEvent | RawReadEvent
 type AnyStoredEvent = StoredEvent | RawEvent
 /** What the overloads leave of both kinds of subscription. */
-type AnyOptions = (ReadOptions | FollowOptions) & Partial<Raw>
+type AnyOptions = (ReadOptions | FollowOptions) & Partial<RawOption>
 
 /** What `NodeStore` says by its overloads. */
 export class RunningNodeStore extends EventStore {
+  readonly #host: RefHost
   readonly #options: NodeStoreOptions
   readonly #aggregates: ReadonlyMap<string, Aggregate>
   readonly #catalog: Catalog
@@ -120,6 +121,7 @@ export class RunningNodeStore extends EventStore {
 
   constructor(host: RefHost, options: NodeStoreOptions) {
     super(host, options.aggregates)
+    this.#host = host
     const { storage, clock, identity, aggregates, workers, ownWorkers, onWarning } = options
     const { shards, clusterId } = identity
     this.#options = options
@@ -141,7 +143,7 @@ export class RunningNodeStore extends EventStore {
     this.#feeds = { all: new LogFeeds(feeds), shard: new ShardFeeds({ ...feeds, shards, tails }) }
   }
 
-  readAll(options: ReadAllOptions & Partial<Raw> = {}): AsyncGenerator<AnyReadEvent, void> {
+  readAll(options: ReadAllOptions & Partial<RawOption> = {}): AsyncGenerator<AnyReadEvent, void> {
     return this.#everything(options, false, options.signal)
   }
 
@@ -186,7 +188,7 @@ export class RunningNodeStore extends EventStore {
   }
 
   #follow(
-    options: FollowOptions & Partial<Raw>,
+    options: FollowOptions & Partial<RawOption>,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<AnyStoredEvent, void> {
     checkFollowOptions(options)
@@ -212,7 +214,7 @@ export class RunningNodeStore extends EventStore {
   }
 
   #everything(
-    options: ReadAllOptions & Partial<Raw>,
+    options: ReadAllOptions & Partial<RawOption>,
     isLive: boolean,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<AnyReadEvent, void> {
@@ -239,7 +241,10 @@ export class RunningNodeStore extends EventStore {
     for await (const { events } of allPages(log, { ...reading, onLoss, isWanted })) {
       for (const record of events) {
         const event = read(record)
-        if (event !== undefined) yield event
+        if (event !== undefined) {
+          this.#host.observe(event.position)
+          yield event
+        }
         if (signal.aborted || (last !== undefined && Buffer.compare(last, record.eventId) === 0)) return
       }
     }

@@ -36,7 +36,7 @@ export interface ReadAllOptions<A extends Aggregate = Aggregate> extends ReadOpt
 }
 
 /** For events as they stand in the log; the types of the filter are the names by which they were recorded. */
-export interface Raw {
+export interface RawOption {
   readonly raw: true
 }
 

@@ -139,6 +139,7 @@ class Callers {
       commandBytesMax,
       shardOf: (stream) => this.#placement.shardOf(stream),
       send: ({ shard }, message, outcome, options) => this.router.send(shard, message, outcome, options),
+      observe: () => undefined,
       onTellFailed: ignore,
     }
   }

@@ -153,6 +153,10 @@ export class RunningClient implements Client, RefHost {
     else this.#router.send(shard, message, outcome, options)
   }
 
+  observe(position: number): void {
+    this.#router.observe(position)
+  }
+
   onTellFailed(error: PenholdError, stream: string, name: string): void {
     this.#config.onTellFailed(error, { stream, name })
   }

@@ -273,6 +273,10 @@ export class RunningNode implements Node, RefHost {
     this.#router.send(shard, message, outcome, options)
   }
 
+  observe(position: number): void {
+    this.#router.observe(position)
+  }
+
   onTellFailed(error: PenholdError, stream: string, name: string): void {
     this.#config.onTellFailed(error, { stream, name })
   }

@@ -11,7 +11,7 @@ import { journalPath } from '../log/path.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { StreamNews } from '../read/stream-news.ts'
 import { checkName, type LoadOptions, type RecordsPage } from './event-store.ts'
-import type { Raw } from './read-options.ts'
+import type { RawOption } from './read-options.ts'
 import { toRawEvent, toStoredEvent, typesOf, type RawEvent, type StoredEvent } from './stored-event.ts'
 
 export interface FollowOptions {
@@ -39,7 +39,7 @@ const FOLLOW_OPTIONS = ['stream', 'after', 'filter', 'raw', 'signal']
 const RETRY_MS = 100
 
 /** @throws PenholdError `BadAddress`, `BadPayload` */
-export function checkFollowOptions(options: FollowOptions & Partial<Raw>): void {
+export function checkFollowOptions(options: FollowOptions & Partial<RawOption>): void {
   const { stream, after, filter } = options
   const what = `the subscription to ${describe(stream)}`
   checkOptions(what, options, FOLLOW_OPTIONS)
@@ -50,7 +50,7 @@ export function checkFollowOptions(options: FollowOptions & Partial<Raw>): void 
 }
 
 export async function* followStream(
-  { stream, after = 0, filter: given, ...options }: FollowOptions & Partial<Raw>,
+  { stream, after = 0, filter: given, ...options }: FollowOptions & Partial<RawOption>,
   { aggregate, news, load, clock, signal }: FollowPorts,
 ): AsyncGenerator<StoredEvent | RawEvent, void> {
   const isRaw = options.raw === true

@@ -263,6 +263,7 @@ class SimulatedMachine implements Machine {
         if (message.kind === 'command') message.isFresh = isFirst
         router.send(to.shard, message, outcome, options)
       },
+      observe: () => undefined,
       onTellFailed: () => undefined,
     }
     return createRef(host, this.#options.aggregate, id)

@@ -64,8 +64,8 @@ test('whoever reads the middle again does not walk there again', async () => {
   expect(walked).toBeGreaterThan(2_000)
   for (const isBackwards of [false, true]) {
     walked = 0
-    const read = versionsOf(await page(harness, { ...middle, isBackwards }))
-    expect(isBackwards ? read.toReversed() : read).toEqual(range(1_000, 1_009))
+    const versions = versionsOf(await page(harness, { ...middle, isBackwards }))
+    expect(isBackwards ? versions.toReversed() : versions).toEqual(range(1_000, 1_009))
     expect(walked).toBeLessThan(1_100)
   }
 })
@@ -86,6 +86,9 @@ test('places are kept of the streams that were used last, and no more than there
   walkPast('a/4', 100)
   expect(['a/1', 'a/2', 'a/3'].flatMap(known)).toEqual([])
   expect(known('a/4').length).toBeLessThanOrEqual(40)
+  walkPast('a/5', 25)
+  walkPast('a/6', 25)
+  expect([known('a/5'), known('a/6')]).toEqual([range(1, 20), range(1, 20)])
 })
 
 test('a mark that leads nowhere costs a walk from the newest event, and nothing else', async () => {

@@ -7,6 +7,7 @@ import { Router, type RequestOptions } from '../../src/cluster/router.ts'
 import { createLinkPair, type Link } from '../../src/cluster/link.ts'
 import { NO_EPOCH, outgoing, PROTOCOL_VERSION, readMessages, writeReply, type Unsent } from '../../src/cluster/wire.ts'
 import { logCorrupt } from '../../src/log/error.ts'
+import { POSITION_MAX } from '../../src/log/position.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
@@ -34,6 +35,8 @@ test('a command comes after all that its worker took over (I6), and still does w
     const [near, far] = createLinkPair(clock)
     far.onFrame((frame) => arrived.push(...readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })))
     router.observe(position)
+    // No event has such a position.
+    router.observe(POSITION_MAX + 1)
     router.attach('worker', near)
   }
   attach(500)

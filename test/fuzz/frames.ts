@@ -171,6 +171,7 @@ async function expectTold(bytes: Uint8Array, isBad: boolean): Promise<void> {
     shardOf: () => 0,
     send: (...[to, given, outcome, options]: Parameters<Parameters<typeof createRef>[0]['send']>) =>
       router.send(to.shard, given, outcome, options),
+    observe: () => undefined,
     onTellFailed: () => undefined,
   }
   const ref = createRef(host, Account, '1')

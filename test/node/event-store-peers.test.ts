@@ -14,6 +14,7 @@ function storeAnswered(reply: Reply): EventStore {
     commandBytesMax: 1_000,
     shardOf: () => 0,
     send: (_to, _message, outcome) => outcome.resolve(reply),
+    observe: () => undefined,
     onTellFailed: () => undefined,
   }
   return new EventStore(host, [])

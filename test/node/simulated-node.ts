@@ -50,6 +50,7 @@ export async function startSimulatedNode(disk: SimulatedDisk, plan?: Plan): Prom
     commandBytesMax: DEFAULT_ACTOR_LIMITS.commandBytesMax,
     shardOf: () => 0,
     send: (to, message, outcome, options) => router.send(to.shard, message, outcome, options),
+    observe: (position) => router.observe(position),
     onTellFailed: () => undefined,
   }
   return { worker, warnings, account: (id) => createRef(host, Account, id) }

@@ -11,6 +11,11 @@ import { openLog, streamOf, writeEvent } from '../log/noted.ts'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
+interface Following extends Follower {
+  /** Since it was asked last. */
+  readonly woken: () => Promise<boolean>
+}
+
 /** The owners' workers, who tell when they are made to. */
 function start() {
   const disk = new SimulatedDisk()
@@ -36,16 +41,13 @@ function start() {
     disk,
     stop,
     heard,
-    async tell(log: Log): Promise<void> {
+    tell: async (log: Log): Promise<void> => {
       await turn()
       heard(log)
       told.onNews()
       for (let i = 0; i < 20; i += 1) await turn()
     },
-    follow(
-      log: Log,
-      shard: number,
-    ): Follower & { /** Since it was asked last. */ readonly woken: () => Promise<boolean> } {
+    follow: (log: Log, shard: number): Following => {
       const stream = streamOf(log, shard)
       shards.set(stream, shard)
       const follower = news.follow(stream)
