@@ -9,13 +9,14 @@ import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { compileFilter, filterProblem, type EventFilter } from '../log/event-filter.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { Storage } from '../log/storage.ts'
-import { hash64, streamType } from '../log/stream.ts'
+import { hash64 } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
 import { allPages } from '../read/all-feed.ts'
 import type { AcceptedLoss } from '../read/all.ts'
 import { Frontiers } from '../read/frontiers.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import { LogFeeds } from '../read/log-feeds.ts'
+import { OneByOne } from '../read/one-by-one.ts'
 import { formatPlace, parsePlace } from '../read/place.ts'
 import { EventStore } from './event-store.ts'
 import { RawReadEvent } from './raw-read-event.ts'
@@ -26,6 +27,8 @@ export type ReadEvent = StoredEvent & {
   /** Where to read on behind it: give it as `after`. */
   readonly place: string
 }
+
+type Unplaced = StoredEvent & { place?: string }
 
 export type { RawReadEvent }
 
@@ -125,24 +128,26 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     return this.#events(options, isLive, this.#reader(options))
   }
 
-  async *#events<Event>(
+  #events<Event>(
     options: ReadOptions,
     isLive: boolean,
     read: (record: LogRecord) => Event | undefined,
   ): AsyncGenerator<Event, void> {
     const { signal } = this.#closing
     const ended = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal])
+    const isOf = isOfCategories(options.categories)
+    return new OneByOne({
+      pages: this.#pages(options, isLive, ended),
+      // That a stream was created is between it and its owner.
+      read: (record) => (record.version > 0 && isOf(record) ? read(record) : undefined),
+      signal: ended,
+    })
+  }
+
+  async *#pages({ after }: ReadOptions, isLive: boolean, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
     const log = { catalog: this.#catalog, frontiers: this.#frontiers }
     const onLoss = (loss: AcceptedLoss): void => this.#tellOfLoss('a reader of everything', loss)
-    const isOf = isOfCategories(options.categories)
-    for await (const { events } of allPages(log, { after: parsePlace(options.after), isLive, signal: ended, onLoss })) {
-      for (const record of events) {
-        // That a stream was created is between it and its owner.
-        const event = record.version > 0 && isOf(record) ? read(record) : undefined
-        if (event !== undefined) yield event
-        if (ended.aborted) return
-      }
-    }
+    for await (const { events } of allPages(log, { after: parsePlace(after), isLive, signal, onLoss })) yield events
   }
 
   #tellOfLoss(who: string, { shard, firstSeq, lastSeq }: AcceptedLoss): void {
@@ -152,7 +157,7 @@ export class RunningNodeStore extends EventStore implements NodeStore {
 
   /** @throws PenholdError `UnknownEvent` */
   #decode(record: LogRecord): StoredEvent {
-    return toStoredEvent(record, this.#aggregates.get(streamType(record.stream)))
+    return toStoredEvent(record, this.#aggregates.get(record.category))
   }
 
   #rawReader({ filter }: ReadOptions): (record: LogRecord) => RawReadEvent | undefined {
@@ -165,8 +170,10 @@ export class RunningNodeStore extends EventStore implements NodeStore {
     const types = filter?.types === undefined ? undefined : new Set(filter.types)
     return (record) => {
       if (!isWanted(record)) return undefined
-      const event = this.#decode(record)
-      return types?.has(event.type) === false ? undefined : Object.assign(event, { place: formatPlace(record) })
+      const event: Unplaced = this.#decode(record)
+      if (types?.has(event.type) === false) return undefined
+      event.place = formatPlace(record)
+      return event as ReadEvent
     }
   }
 
@@ -182,5 +189,5 @@ export class RunningNodeStore extends EventStore implements NodeStore {
 function isOfCategories(categories: readonly string[] | undefined): (record: LogRecord) => boolean {
   if (categories === undefined) return () => true
   const wanted = new Set(categories)
-  return ({ stream }) => wanted.has(streamType(stream))
+  return ({ category }) => wanted.has(category)
 }
