@@ -37,7 +37,7 @@ function counters(name: string, rowOf: (stream: string) => string): Projection<C
           'SELECT count(*) AS rows, sum(events) AS events, sum(balance) AS balance FROM counters',
         )
         return {
-          add: (stream: string, amount: number) => add.run(rowOf(stream), amount),
+          add: (stream: string, amount: number): unknown => add.run(rowOf(stream), amount),
           totals: () => ({ ...totals.get() }) as unknown as Totals,
         }
       },
