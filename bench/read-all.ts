@@ -19,6 +19,8 @@ const WARM_UP = 1_000
 interface Input {
   readonly dataDir: string
   readonly what: 'raw' | 'decoded' | 'live'
+  /** Default: as many as a node has by itself. */
+  readonly workers?: number
 }
 
 interface Reading {
@@ -29,6 +31,7 @@ interface Reading {
 }
 
 interface Latency {
+  readonly workersCount: number
   readonly p50Ms: number
   readonly p99Ms: number
 }
@@ -54,21 +57,26 @@ export async function measureReadAll(dataset: Dataset, dir: string): Promise<Row
     })
   }
   say('A: from acknowledgement to subscriber')
-  const dataDir = fs.mkdtempSync(join(dir, 'live-'))
-  const { p50Ms, p99Ms } = await runChild<Latency>(import.meta.url, { dataDir, what: 'live' } satisfies Input)
-  rows.push({
-    id: 'A live',
-    what: 'from acknowledgement to subscriber, 2 workers, 1 in flight',
-    figure: { kind: 'latency', p50Ms, p99Ms },
-    target: atMost(p50Ms, 2, 'p50 2 ms'),
-    details: {},
-  })
+  rows.push(await liveRow(dir, undefined), await liveRow(dir, 2))
   return rows
 }
 
-async function run({ dataDir, what }: Input): Promise<void> {
+/** The bound is for a node as it is by itself. With several workers an event waits for the others' marks. */
+async function liveRow(dir: string, workers: number | undefined): Promise<Row> {
+  const dataDir = fs.mkdtempSync(join(dir, 'live-'))
+  const input: Input = workers === undefined ? { dataDir, what: 'live' } : { dataDir, what: 'live', workers }
+  const { workersCount, p50Ms, p99Ms } = await runChild<Latency>(import.meta.url, input)
+  const row: Row = {
+    id: workers === undefined ? 'A live' : `A live ${workers}`,
+    what: `from acknowledgement to subscriber, ${workersCount} ${workersCount === 1 ? 'worker' : 'workers'}, 1 in flight`,
+    figure: { kind: 'latency', p50Ms, p99Ms },
+  }
+  return workers === undefined ? { ...row, target: atMost(p50Ms, 2, 'p50 2 ms') } : row
+}
+
+async function run({ dataDir, what, workers }: Input): Promise<void> {
   const config = new URL('bank.config.ts', import.meta.url)
-  await using node = await startNode(config, { dataDir, workers: what === 'live' ? 2 : 1 })
+  await using node = await startNode(config, { dataDir, ...(workers !== undefined && { workers }) })
   if (what === 'live') reply(await live(node))
   else reply(await read(node, what === 'raw'))
 }
@@ -110,7 +118,9 @@ async function live(node: Node): Promise<Latency> {
   await subscription
   const waits = acknowledged.slice(WARM_UP).map(([id, atMs]) => Math.max(0, arrived.get(id)! - atMs))
   const sorted = waits.toSorted((a, b) => a - b)
-  return { p50Ms: sorted[Math.floor(sorted.length / 2)]!, p99Ms: sorted[Math.floor(sorted.length * 0.99)]! }
+  const percentile = (part: number): number => sorted[Math.floor(sorted.length * part)]!
+  const workersCount = (await node.status()).workers.length
+  return { workersCount, p50Ms: percentile(0.5), p99Ms: percentile(0.99) }
 }
 
 if (import.meta.main) await run(childInput<Input>())
