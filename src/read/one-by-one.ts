@@ -21,7 +21,6 @@ export class OneByOne<Item, Result> implements AsyncGenerator<Result, void> {
   #page: readonly Item[] = []
   /** So many of the page were read. */
   #taken = 0
-  #isEnded = false
 
   constructor(options: OneByOneOptions<Item, Result>) {
     this.#options = options
@@ -66,7 +65,7 @@ export class OneByOne<Item, Result> implements AsyncGenerator<Result, void> {
   async #next(): Promise<IteratorResult<Result, void>> {
     const { pages, signal } = this.#options
     try {
-      while (!this.#isEnded && !signal.aborted) {
+      while (!signal.aborted) {
         const value = this.#atHand()
         if (value !== undefined) return { value, done: false }
         const page = await pages.next()
@@ -94,7 +93,6 @@ export class OneByOne<Item, Result> implements AsyncGenerator<Result, void> {
   }
 
   async #end(): Promise<IteratorResult<Result, void>> {
-    this.#isEnded = true
     this.#page = []
     await this.#options.pages.return(undefined)
     return { value: undefined, done: true }

@@ -50,6 +50,15 @@ test('whoever stops reading lets go of the pages, behind what was asked for befo
   expect(await reader.next()).toEqual({ value: undefined, done: true })
 })
 
+test('what is asked for after the end was asked for is not there, also where it is at hand', async () => {
+  const { pages } = source([1, 2, 3])
+  const reader = new OneByOne({ pages, read: same, signal: going })
+  expect((await reader.next()).value).toBe(1)
+  const returned = reader.return()
+  expect(await reader.next()).toEqual({ value: undefined, done: true })
+  expect(await returned).toEqual({ value: undefined, done: true })
+})
+
 test('leaving a loop lets go of the pages', async () => {
   const { pages, isClosed } = source([1, 2])
   for await (const _ of new OneByOne({ pages, read: same, signal: going })) break
