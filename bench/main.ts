@@ -8,12 +8,13 @@ import { measureColdLoads } from './cold-load.ts'
 import { Dataset, type DatasetPlan } from './dataset.ts'
 import { describeMachine } from './machine.ts'
 import { measureReadAll } from './read-all.ts'
+import { measureProjections } from './projection.ts'
 import { measureReplay } from './replay.ts'
 import { formatTable, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'N'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'N'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
@@ -21,7 +22,7 @@ const HELP = `Usage: npm run bench -- [options]
   --only W1,W2,…  some rows: ${ROWS.join(', ')}. Raw is measured with any of W1 to W3
   --quick         small sizes and short phases: shows that all of it runs, and no figure to rely on
   --json          one JSON object instead of the table
-  --data DIR      where the logs are made: on the disk to be measured, with 3 GB free. The big log stays there for the
+  --data DIR      where the logs are made: on the disk to be measured, with 4 GB free. The big log stays there for the
                   next run. Default: a folder in bench/.tmp that is removed at the end
   --compare       W1 to W3 on the peers of bench/compare as well
   --help          this text
@@ -104,7 +105,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
   if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
-  if (!['R', 'L', 'S', 'C', 'A'].some((id) => only.has(id as RowId))) return rows
+  if (!['R', 'L', 'S', 'C', 'A', 'P'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)
   if (only.has('R')) {
     const few = await Dataset.open(dataDir ?? dir, dir, sizes.fewPlan)
@@ -114,6 +115,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
   if (only.has('S')) rows.push(...(await measureStarts(dataset)))
   if (only.has('C')) rows.push(...(await measureColdCommands(dataset, sizes)))
   if (only.has('A')) rows.push(...(await measureReadAll(dataset, dir)))
+  if (only.has('P')) rows.push(...(await measureProjections(dataset, sizes)))
   return rows
 }
 

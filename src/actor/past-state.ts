@@ -40,7 +40,7 @@ export async function readPast(
  */
 function isAt(record: LogRecord, at: StateAt): boolean {
   if ('atVersion' in at) return record.version === at.atVersion
-  if ('atEvent' in at) return formatId({ bytes: record.eventId, start: 0 }) === at.atEvent.toLowerCase()
+  if ('atEvent' in at) return formatId(record.eventIdSlice) === at.atEvent.toLowerCase()
   if ('atTime' in at) return record.time <= at.atTime
   return true
 }

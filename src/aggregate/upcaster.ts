@@ -17,22 +17,22 @@ export function eventVersion(aggregate: Aggregate, type: string): number {
 
 /** Why a stored event has no way to today's shape; `undefined` where it has one. */
 export function missingPath(aggregate: Aggregate, stored: StoredEventShape): string | undefined {
-  const type = currentName(aggregate, stored.type)
-  if (type === undefined) {
+  const path = pathsOf(aggregate).get(stored.type)
+  if (path === undefined) {
     return `${aggregate.type} has no evolve function for the stored event '${stored.type}'; add one, or name it in renamedEvents`
   }
-  const known = eventVersion(aggregate, type)
-  if (stored.version > known) {
-    return `${aggregate.type} knows '${type}' up to version ${known}, the log has version ${stored.version}; was an upcaster removed, or is this older code?`
+  const { type, chain } = path
+  if (stored.version > chain.length + 1) {
+    return `${aggregate.type} knows '${type}' up to version ${chain.length + 1}, the log has version ${stored.version}; was an upcaster removed, or is this older code?`
   }
   return undefined
 }
 
 /** Brings a stored event to today's shape. The caller has made sure that there is a path (`missingPath`). */
 export function upcast(aggregate: Aggregate, stored: StoredEventShape, data: unknown): CurrentEvent {
-  const type = currentName(aggregate, stored.type) ?? stored.type
-  const chain = aggregate.upcasters[type]
-  if (chain === undefined) return { type, data }
+  const path = pathsOf(aggregate).get(stored.type)
+  if (path === undefined) return { type: stored.type, data }
+  const { type, chain } = path
   let current = data
   for (let version = stored.version; version <= chain.length; version += 1) {
     current = synchronous(chain[version - 1]!(current, { type: stored.type, version }))
@@ -40,7 +40,24 @@ export function upcast(aggregate: Aggregate, stored: StoredEventShape, data: unk
   return { type, data: current }
 }
 
-function currentName(aggregate: Aggregate, stored: string): string | undefined {
-  if (Object.hasOwn(aggregate.events, stored)) return stored
-  return Object.hasOwn(aggregate.renamedEvents, stored) ? aggregate.renamedEvents[stored] : undefined
+/** What an event is called today, and its upcasters. */
+interface Path {
+  readonly type: string
+  readonly chain: Aggregate['upcasters'][string]
+}
+
+const known = new WeakMap<Aggregate, ReadonlyMap<string, Path>>()
+
+/** By the names that events may stand under in the log. Looked up once an event, so that it is made once an aggregate. */
+function pathsOf(aggregate: Aggregate): ReadonlyMap<string, Path> {
+  const made = known.get(aggregate)
+  if (made !== undefined) return made
+  const { events, renamedEvents, upcasters } = aggregate
+  const paths = new Map<string, Path>()
+  const add = (stored: string, type: string): unknown => paths.set(stored, { type, chain: upcasters[type] ?? [] })
+  for (const [former, type] of Object.entries(renamedEvents)) add(former, type)
+  // A name of today's is no former one.
+  for (const type of Object.keys(events as object)) add(type, type)
+  known.set(aggregate, paths)
+  return paths
 }

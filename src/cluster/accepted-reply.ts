@@ -1,5 +1,5 @@
 /** The reply to what was accepted: its events travel as the records' own bytes. */
-import type { Aggregate } from '../aggregate/aggregate.ts'
+import type { Aggregate, StoredEventShape } from '../aggregate/aggregate.ts'
 import { upcast } from '../aggregate/upcaster.ts'
 import type { Reply } from '../actor/message.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
@@ -50,10 +50,20 @@ class LazyReply implements AcceptedReply {
   }
 }
 
-/** An event in today's shape; as it stands, where no aggregate says what that is. The aggregate has a path for it. */
-export function decodeEvent(record: LogRecord, aggregate: Aggregate | undefined): RecordedEvent {
-  if (aggregate === undefined) return toRecordedEvent(record, record.type, record.data)
-  const stored = { type: record.type, version: record.typeVersion }
+/**
+ * An event in today's shape; as it stands, where no aggregate says what that is. The aggregate has a path for it.
+ * @param stored what the record says of its event, where the caller has read that
+ */
+export function decodeEvent(
+  record: LogRecord,
+  aggregate: Aggregate | undefined,
+  stored: StoredEventShape = storedShape(record),
+): RecordedEvent {
+  if (aggregate === undefined) return toRecordedEvent(record, stored.type, record.data)
   const { type, data } = upcast(aggregate, stored, record.data)
   return toRecordedEvent(record, type, data)
+}
+
+export function storedShape(record: LogRecord): StoredEventShape {
+  return { type: record.type, version: record.typeVersion }
 }

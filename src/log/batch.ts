@@ -196,12 +196,13 @@ function belongs(block: Block, at: number, identity: SegmentIdentity & { readonl
 }
 
 function splitRecords(block: Block, at: number, length: number, place: Address): LogRecord[] | undefined {
+  const { journal, segment } = place
   const records: LogRecord[] = []
   let offset = BATCH_HEADER_BYTES
   while (offset < length) {
     const size = lengthAt(block, at + offset)
     if (size === 0 || offset + size > length || !isSound(block, at + offset)) return undefined
-    records.push(new LogRecord(block, at + offset, { ...place, offset: place.offset + offset }))
+    records.push(new LogRecord(block, at + offset, { journal, segment, offset: place.offset + offset }))
     offset += size
   }
   return records

@@ -104,24 +104,42 @@ export function isIdAt(bytes: Uint8Array, start: number): boolean {
   return (first === 0 || first === 0xff) && bytes.subarray(start, start + ID_BYTES).every((byte) => byte === first)
 }
 
-const HEX_DIGITS: Uint8Array = Buffer.from('0123456789abcdef')
-/** Behind so many bytes of an id there is a dash in its text. */
-const DASHES: readonly boolean[] = Array.from({ length: ID_BYTES }, (_, i) => i === 3 || i === 5 || i === 7 || i === 9)
-const formatted: Buffer = Buffer.alloc(36, '-')
+const DIGITS = '0123456789abcdef'
+/** By byte: the codes of its two digits. */
+const HIGH = Uint8Array.from({ length: 256 }, (_, byte) => DIGITS.charCodeAt(byte >>> 4))
+const LOW = Uint8Array.from({ length: 256 }, (_, byte) => DIGITS.charCodeAt(byte & 15))
+const DASH = '-'.charCodeAt(0)
 
 /**
- * The id in text; `start` is where its 16 bytes begin. Each event that is read has two: so that it costs a sixth of what
- * a checked conversion does, whatever the bytes are gets a text.
+ * The id in text; `start` is where its 16 bytes begin. Each event that is read has two: made in one call within JavaScript
+ * it costs a tenth of what a checked conversion does, so that whatever the bytes are gets a text.
  */
 export function formatId({ bytes, start }: Pick<Slice, 'bytes' | 'start'>): string {
-  let at = 0
-  for (let i = 0; i < ID_BYTES; i += 1) {
-    const byte = bytes[start + i]!
-    formatted[at] = HEX_DIGITS[byte >>> 4]!
-    formatted[at + 1] = HEX_DIGITS[byte & 15]!
-    at += DASHES[i] === true ? 3 : 2
-  }
-  return formatted.toString('latin1')
+  const a = bytes[start]!
+  const b = bytes[start + 1]!
+  const c = bytes[start + 2]!
+  const d = bytes[start + 3]!
+  const e = bytes[start + 4]!
+  const f = bytes[start + 5]!
+  const g = bytes[start + 6]!
+  const h = bytes[start + 7]!
+  const i = bytes[start + 8]!
+  const j = bytes[start + 9]!
+  const k = bytes[start + 10]!
+  const l = bytes[start + 11]!
+  const m = bytes[start + 12]!
+  const n = bytes[start + 13]!
+  const o = bytes[start + 14]!
+  const p = bytes[start + 15]!
+  // prettier-ignore
+  return String.fromCharCode(
+    HIGH[a]!, LOW[a]!, HIGH[b]!, LOW[b]!, HIGH[c]!, LOW[c]!, HIGH[d]!, LOW[d]!, DASH,
+    HIGH[e]!, LOW[e]!, HIGH[f]!, LOW[f]!, DASH,
+    HIGH[g]!, LOW[g]!, HIGH[h]!, LOW[h]!, DASH,
+    HIGH[i]!, LOW[i]!, HIGH[j]!, LOW[j]!, DASH,
+    HIGH[k]!, LOW[k]!, HIGH[l]!, LOW[l]!, HIGH[m]!, LOW[m]!,
+    HIGH[n]!, LOW[n]!, HIGH[o]!, LOW[o]!, HIGH[p]!, LOW[p]!,
+  )
 }
 
 export function parseId(text: string): Slice {

@@ -348,15 +348,14 @@ export class Log {
   /** Completes the batch under construction; the next one accumulates from here on. */
   cut(): CutBatch {
     const builder = this.#batch
-    const place = builder.place
     const touched = [...this.#touched]
     const heads = new Map(touched.map((one) => [one.shard, { durableSeq: one.seq, durablePosition: one.position }]))
     this.#touched = new Set()
     this.#rollsOver = false
     this.#batch = this.#spare
     this.#spare = builder
-    this.#batch.begin(this.#journal.placeAfter(place, builder.length))
-    return { place, length: builder.length, builder, heads, since: this.#batchSince }
+    this.#batch.begin(this.#journal.placeAfter(builder.place, builder.length))
+    return { place: builder.place, length: builder.length, builder, heads, since: this.#batchSince }
   }
 
   /**
@@ -400,8 +399,7 @@ export class Log {
   /** Forgets everything that was added and is not durable, after `StorageFull`. */
   rollBack(): void {
     for (const [shard, owned] of this.#owned) {
-      owned.seq = owned.durableSeq
-      owned.position = owned.durablePosition
+      Object.assign(owned, { seq: owned.durableSeq, position: owned.durablePosition })
       if (owned.durableSeq === NOT_DURABLE) this.#owned.delete(shard)
     }
     this.#touched = new Set()

@@ -181,7 +181,9 @@ export class Block {
 
 assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, 'Penhold runs on little-endian machines')
 
+/** Of streams and of events. */
 const typeNames = new TextCache(1024)
+const SLASH = '/'.charCodeAt(0)
 
 /** One record in a block: getters over its header, the body decoded when asked for. */
 export class LogRecord {
@@ -249,6 +251,11 @@ export class LogRecord {
   get eventId(): Uint8Array {
     return this.#bytes(AT.eventId, 16)
   }
+  /** Without a view of its own, which takes as long to make as the id's text. */
+  get eventIdSlice(): Slice {
+    const start = this.at + AT.eventId
+    return { bytes: this.block.bytes, start, end: start + 16 }
+  }
   get commandId(): Slice {
     const start = this.at + AT.commandId
     return { bytes: this.block.bytes, start, end: start + 16 }
@@ -268,6 +275,13 @@ export class LogRecord {
   get stream(): string {
     const { start, end } = this.streamSlice
     return this.block.bytes.toString('utf8', start, end)
+  }
+  /** The stream's category, which is an aggregate's type: its name up to the slash. */
+  get category(): string {
+    const { bytes, start, end } = this.streamSlice
+    let slash = start
+    while (slash < end && bytes[slash] !== SLASH) slash += 1
+    return typeNames.text(this.block.bytes, start, slash) ?? this.#fail("its stream's category is no UTF-8")
   }
   get type(): string {
     const { start, end } = this.typeSlice

@@ -41,7 +41,7 @@ export function* splitRecords({ bytes, start, end }: Slice): Generator<LogRecord
 /** A record as an event of the given type and data, which the caller has brought to today's shape. */
 export function toRecordedEvent(record: LogRecord, type: string, data: unknown): RecordedEvent {
   return {
-    id: formatId({ bytes: record.eventId, start: 0 }),
+    id: formatId(record.eventIdSlice),
     type,
     data,
     stream: record.stream,

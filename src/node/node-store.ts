@@ -15,6 +15,7 @@ import { noEvent } from '../read/error.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import { Frontiers } from '../read/frontiers.ts'
 import { LogFeeds } from '../read/log-feeds.ts'
+import { OneByOne } from '../read/one-by-one.ts'
 import { OwnTails } from '../read/own-tails.ts'
 import { formatPlace } from '../read/place.ts'
 import type { Projection, SourceEvents } from '../read/projection.ts'
@@ -48,6 +49,8 @@ export type ReadEvent<E extends EmittedEvent = EmittedEvent> = StoredEvent<E> & 
   /** Where to read on behind it: give it as `after`. */
   readonly place: string
 }
+
+type Unplaced = StoredEvent & { place?: string }
 
 /** The events of these aggregates, as a union. */
 export type ReadEventOf<A extends Aggregate> = ReadEvent<SourceEvents<readonly A[]>>
@@ -231,22 +234,26 @@ export class RunningNodeStore extends EventStore {
     return this.#events({ ...range, isLive, isTypeWanted, read, signal: this.#endedBy(signal) })
   }
 
-  async *#events(reading: Reading): AsyncGenerator<AnyReadEvent, void> {
-    const { untilEvent, isTypeWanted, read, signal } = reading
+  #events({ read, ...reading }: Reading): AsyncGenerator<AnyReadEvent, void> {
+    const observed = (record: LogRecord): AnyReadEvent | undefined => {
+      const event = read(record)
+      if (event !== undefined) this.#host.observe(event.position)
+      return event
+    }
+    return new OneByOne({ pages: this.#pages(reading), read: observed, signal: reading.signal })
+  }
+
+  async *#pages(reading: Omit<Reading, 'read'>): AsyncGenerator<readonly LogRecord[], void> {
+    const { untilEvent, isTypeWanted, signal } = reading
     const last = untilEvent === undefined ? undefined : parseId(untilEvent).bytes
     const log = { catalog: this.#catalog, frontiers: this.#frontiers }
     const onLoss = (loss: AcceptedLoss): void => this.#tellOfLoss('a reader of everything', loss)
     // The last event may be of another type.
     const isWanted = last === undefined ? isTypeWanted : undefined
     for await (const { events } of allPages(log, { ...reading, onLoss, isWanted })) {
-      for (const record of events) {
-        const event = read(record)
-        if (event !== undefined) {
-          this.#host.observe(event.position)
-          yield event
-        }
-        if (signal.aborted || (last !== undefined && Buffer.compare(last, record.eventId) === 0)) return
-      }
+      const at = last === undefined ? -1 : events.findIndex(({ eventId }) => Buffer.compare(last, eventId) === 0)
+      yield at === -1 ? events : events.slice(0, at + 1)
+      if (at >= 0) return
     }
     if (untilEvent !== undefined && !signal.aborted) throw noEvent(untilEvent)
   }
@@ -262,12 +269,14 @@ export class RunningNodeStore extends EventStore {
 
   /** @throws PenholdError `UnknownEvent` */
   #readEvent(record: LogRecord): ReadEvent {
-    return Object.assign(this.#decode(record), { place: formatPlace(record) })
+    const event: Unplaced = this.#decode(record)
+    event.place = formatPlace(record)
+    return event as ReadEvent
   }
 
   /** @throws PenholdError `UnknownEvent` */
   #decode(record: LogRecord): StoredEvent {
-    return toStoredEvent(record, this.#aggregates.get(streamType(record.stream)))
+    return toStoredEvent(record, this.#aggregates.get(record.category))
   }
 }
 

@@ -12,7 +12,7 @@ export class RawReadEvent implements RawEvent {
   }
 
   get id(): string {
-    return formatId({ bytes: this.#record.eventId, start: 0 })
+    return formatId(this.#record.eventIdSlice)
   }
   get commandId(): string {
     return formatId(this.#record.commandId)

@@ -7,7 +7,6 @@ import { compileFilter, filterProblem, type EventFilter } from '../log/event-fil
 import { isId } from '../log/identity.ts'
 import { lastPositionAt, POSITION_MAX } from '../log/position.ts'
 import type { LogRecord } from '../log/record.ts'
-import { streamType } from '../log/stream.ts'
 import type { AllPlace } from '../read/all.ts'
 import { behind, parsePlace } from '../read/place.ts'
 import { typesOf } from './stored-event.ts'
@@ -127,7 +126,7 @@ export function wantedOf(
   }
   return {
     // Version 0 says that a stream was created, which is between it and its owner.
-    isWanted: (record) => record.version > 0 && streams?.has(streamType(record.stream)) !== false && isOfFilter(record),
+    isWanted: (record) => record.version > 0 && streams?.has(record.category) !== false && isOfFilter(record),
     isTypeWanted: streams === undefined && types === undefined ? undefined : isTypeWanted,
   }
 }

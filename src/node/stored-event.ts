@@ -3,7 +3,7 @@ import type { Aggregate, EmittedEvent } from '../aggregate/aggregate.ts'
 import { missingPath } from '../aggregate/upcaster.ts'
 import { AGGREGATE_KEY, isPartitionVersion, type PartitionVersion } from '../actor/append.ts'
 import { unknownEvent } from '../actor/error.ts'
-import { decodeEvent } from '../cluster/accepted-reply.ts'
+import { decodeEvent, storedShape } from '../cluster/accepted-reply.ts'
 import { formatId } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { RecordedEvent } from '../log/recorded-event.ts'
@@ -32,10 +32,10 @@ export interface RawEvent {
 
 /** @throws PenholdError `UnknownEvent` where the aggregate has no path for it */
 export function toStoredEvent(record: LogRecord, aggregate: Aggregate | undefined): StoredEvent {
-  const stored = { type: record.type, version: record.typeVersion }
+  const stored = storedShape(record)
   const problem = aggregate && missingPath(aggregate, stored)
   if (problem !== undefined) throw unknownEvent(record.stream, problem)
-  const event = decodeEvent(record, aggregate)
+  const event = decodeEvent(record, aggregate, stored)
   if (!(AGGREGATE_KEY in event.metadata)) return event
   const { [AGGREGATE_KEY]: owner, ...metadata } = event.metadata
   return isPartitionVersion(owner) ? { ...event, metadata, aggregate: owner } : event
@@ -43,7 +43,7 @@ export function toStoredEvent(record: LogRecord, aggregate: Aggregate | undefine
 
 export function toRawEvent(record: LogRecord): RawEvent {
   return {
-    id: formatId({ bytes: record.eventId, start: 0 }),
+    id: formatId(record.eventIdSlice),
     stream: record.stream,
     version: record.version,
     position: record.position,

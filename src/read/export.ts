@@ -85,7 +85,7 @@ function lineOf(event: LogRecord): string {
   const { position, stream, version, type, typeVersion, payloadHash, data, metadata } = event
   return JSON.stringify({
     position,
-    id: formatId({ bytes: event.eventId, start: 0 }),
+    id: formatId(event.eventIdSlice),
     stream,
     version,
     time: new Date(event.time).toISOString(),

@@ -28,18 +28,18 @@ export class Intake {
   }
 
   /**
-   * What is there, up to a batch; waits where nothing is. Undefined once it is closed.
+   * What is there, up to so many events; waits where nothing is. Undefined once it is closed.
    * @throws what has ended the feed, once all was taken that came before
    */
-  async take(): Promise<Taken | undefined> {
+  async take(most: number = this.#batchMax): Promise<Taken | undefined> {
     while (this.#place === undefined) {
       if (this.#isClosed) return undefined
       if (this.#failure !== undefined) throw this.#failure.error
       await this.#bell.rung()
     }
     if (this.#isClosed) return undefined
-    const events = this.#events.slice(0, this.#batchMax)
-    this.#events = this.#events.slice(this.#batchMax)
+    const events = this.#events.slice(0, most)
+    this.#events = this.#events.slice(most)
     this.#bell.ring()
     if (this.#events.length > 0) {
       const { position, shard } = events.at(-1)!

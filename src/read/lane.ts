@@ -26,6 +26,7 @@ import type { EventFeed, FeedEvent, Feeds } from './event-feed.ts'
 import { markOrder, orderOf } from './generation-marks.ts'
 import { Intake, type Taken } from './intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'
+import { Pace } from './pace.ts'
 import { comparePlaces } from './place.ts'
 import { handlersOf, type Projection } from './projection.ts'
 import { LaneMoved, type Change, type ParkedEvent, type ReadModel } from './read-model.ts'
@@ -73,6 +74,7 @@ export class Lane<Model> {
   readonly #feed: EventFeed
   readonly #handlers: ReturnType<typeof handlersOf<Model>>
   readonly #continuity: Continuity
+  readonly #pace: Pace
   /** Each commit is one; what is done by hand comes between two. */
   readonly #turns = new Turns()
   readonly #bell = new Bell()
@@ -102,6 +104,7 @@ export class Lane<Model> {
     this.#feed = options.feeds.feed(name)
     this.#handlers = handlersOf(options.projection)
     this.#continuity = new Continuity(name, this.#feed)
+    this.#pace = new Pace(options.clock, options.projection.batchMax)
     this.#movedAt = options.clock.monotonic()
     this.#ended = this.#run()
   }
@@ -234,7 +237,7 @@ export class Lane<Model> {
     this.#intake = intake
     try {
       while (await this.#mayGoOn()) {
-        const taken = await intake.take()
+        const taken = await intake.take(this.#pace.count)
         if (taken === undefined) return
         this.#continuity.check(taken.events, taken.place)
         this.#origin ??= taken.events[0]?.position
@@ -379,7 +382,7 @@ export class Lane<Model> {
     const attempt = new Attempt(events, this.#handlers)
     const change = { ...step, lane: this.name, from: this.#place, apply: (model: Model) => attempt.apply(model) }
     try {
-      await readModel.commit(generation, change)
+      await this.#pace.time(events.length, () => readModel.commit(generation, change))
     } catch (error) {
       const { failure } = attempt
       if (failure === undefined || error instanceof LaneMoved) throw error

@@ -1,8 +1,8 @@
 /** One row of events in the order of their positions: a journal's, or what an owner has carried over. */
 import type { LogRecord } from '../log/record.ts'
 
-/** So many events are read ahead of where a source stands, about. */
-const AHEAD = 4096
+/** So many events are read ahead of where a source stands, about: few enough that whoever decodes them all at once is brief. */
+const AHEAD = 1024
 
 export class Source {
   readonly #pieces: AsyncIterator<readonly LogRecord[]>

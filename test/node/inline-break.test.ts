@@ -116,6 +116,7 @@ async function deposit(worker: WorkerHandle, deposits: number): Promise<void> {
     commandBytesMax: 1_000_000,
     shardOf: (stream) => placement.shardOf(stream),
     send: ({ shard }, message, outcome, options) => router.send(shard, message, outcome, options),
+    observe: () => undefined,
     onTellFailed: () => undefined,
   }
   router.attach('worker', worker.link)

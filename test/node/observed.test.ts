@@ -21,9 +21,9 @@ function storeOver(disk: SimulatedDisk, log: Log) {
     ids: new IdSource(clock, new SeededRandom(1)),
     commandBytesMax: 1_000,
     shardOf: (name) => log.placement.shardOf(name),
-    send: (_to, _message, { resolve }) => {
+    send: (_to, _message, outcome) => {
       void Array.fromAsync(log.back(log.placement.stream(stream)), ({ bytes }) => bytes).then((records) => {
-        resolve({ kind: 'answered', value: encodePage(Buffer.concat(records.toReversed()), [], records.length + 1) })
+        outcome.resolve({ kind: 'answered', value: encodePage(Buffer.concat(records.toReversed()), [], records.length + 1) })
       })
     },
     observe: (position) => observed.push(position),
@@ -32,7 +32,14 @@ function storeOver(disk: SimulatedDisk, log: Log) {
   const tail = async () => ({ ...log.head, ownership: log.ownership, shards: log.openedShards })
   const source: TailSource = { nextTail: tail, tailAbove: tail }
   const identity = { format: 1, clusterId: 'test', name: 'test', shards: 2 } as const
-  const options = { storage: new SimulatedStorage(disk), clock, identity, aggregates: [], workers: () => [source] }
+  const options = {
+    storage: new SimulatedStorage(disk),
+    clock,
+    identity,
+    aggregates: [],
+    workers: () => [source],
+    ownWorkers: () => [],
+  }
   const store = new RunningNodeStore(host, { ...options, onWarning: () => undefined })
   return { store: store as unknown as NodeStore, stream, observed }
 }
