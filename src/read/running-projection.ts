@@ -432,8 +432,10 @@ export class RunningProjection<Model> {
       await before.close()
       this.#warn(`generation ${generations.live} is live, in place of ${before.generation}`)
     }
-    if (this.#rebuild !== undefined && !generations.all.includes(this.#rebuild.generation)) {
-      this.#warn(`generation ${this.#rebuild.generation}, which was being rebuilt, was dropped elsewhere`)
+    const stray = this.#rebuild?.generation
+    if (stray !== undefined && (stray < generations.live || !generations.all.includes(stray))) {
+      const what = stray < generations.live ? 'left behind by another that went live' : 'dropped'
+      this.#warn(`generation ${stray}, which was being rebuilt, was ${what} elsewhere`)
       await this.#endRebuild()
     }
     this.#changes.ring()
