@@ -168,5 +168,5 @@ function refTo<Model>(opened: Promise<RunningProjection<Model>>, isClosed: () =>
     parked: (options) => ask((running) => running.parked(options)),
     retryParked: (stream, which) => ask((running) => running.retryParked(stream, which)),
     skipParked: (event, which) => ask((running) => running.skipParked(event, which)),
-  } as ProjectionRef<Model>
+  }
 }

@@ -47,6 +47,11 @@ export function noSuchGeneration(projection: string, generation: number): Penhol
   )
 }
 
+/** Whether it was dropped, here or elsewhere. */
+export function isGenerationGone(error: unknown): boolean {
+  return error instanceof PenholdError && error.code === 'NoSuchGeneration'
+}
+
 export function generationLive(projection: string, generation: number): PenholdError {
   return new PenholdError(
     'GenerationLive',

@@ -15,6 +15,7 @@ import type { Projection } from './projection.ts'
 import { generationStatus, rebuildStatus, type ProjectionStatus } from './projection-status.ts'
 import { Projector } from './projector.ts'
 import type { Generations, ParkedEvent, ReadModel } from './read-model.ts'
+import { isGenerationGone } from './read-model-error.ts'
 import { Turns } from './turns.ts'
 
 export interface RunningProjectionOptions<Model> {
@@ -36,6 +37,14 @@ export interface ProjectionQueryOptions {
 export interface Which {
   /** Default `live`. */
   readonly generation?: 'live' | 'rebuild'
+}
+
+/** How long somebody waits. */
+interface Patience {
+  /** On the monotonic clock. */
+  readonly end: number
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
 }
 
 const QUERY_MS = 10_000
@@ -104,9 +113,20 @@ export class RunningProjection<Model> {
     ask: (model: Model) => Answer | Promise<Answer>,
     { after, timeoutMs = QUERY_MS, signal }: ProjectionQueryOptions = {},
   ): Promise<Answer> {
-    if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
-    const generation = after === undefined ? this.#live.generation : await this.#reached(after, { timeoutMs, signal })
-    return await this.#readModel.query(generation, ask)
+    const end = this.#options.clock.monotonic() + timeoutMs
+    for (;;) {
+      if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
+      const { generation: before } = this.#live
+      try {
+        const generation = after === undefined ? before : await this.#reached(after, { end, timeoutMs, signal })
+        return await this.#readModel.query(generation, ask)
+      } catch (error) {
+        if (!isGenerationGone(error)) throw error
+        // Others have swapped generations, and this one was dropped before it was noticed here.
+        await this.#turns.take(async () => await this.#look())
+        if (this.#live.generation === before) throw error
+      }
+    }
   }
 
   /** Resolves once the batch under way is done. Nothing is committed until `resume`, but for what is done by hand. */
@@ -269,12 +289,8 @@ export class RunningProjection<Model> {
   }
 
   /** Resolves to the live generation once it has come to a place. */
-  async #reached(
-    after: number | AllPlace,
-    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
-  ): Promise<number> {
+  async #reached(after: number | AllPlace, { end, timeoutMs, signal }: Patience): Promise<number> {
     const { clock } = this.#options
-    const end = clock.monotonic() + timeoutMs
     const wake = (): void => this.#changes.ring()
     signal?.addEventListener('abort', wake, { once: true })
     try {

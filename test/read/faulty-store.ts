@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { BEGINNING, type AllPlace } from '../../src/read/all.ts'
 import { comparePlaces } from '../../src/read/place.ts'
+import { noSuchGeneration } from '../../src/read/read-model-error.ts'
 import {
   LaneMoved,
   type Change,
@@ -65,7 +66,7 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
 
   generation(number: number): StoredGeneration<Model> {
     const generation = this.generations.get(number)
-    if (generation === undefined) throw new Error(`there is no generation ${number}`)
+    if (generation === undefined) throw noSuchGeneration('of the test', number)
     return generation
   }
 
