@@ -13,12 +13,14 @@ import type { Overrides } from '../../src/index.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { check, checkShards } from '../checker/check.ts'
 import type { Entry, LoggedEvent } from '../checker/history.ts'
+import type { PostgresProcess } from '../postgres-server.ts'
 import { Bank } from './bank.ts'
 import { Cleanup, makeFolder } from './cleanup.ts'
 import { Figures } from './figures.ts'
 import { Followers } from './followers.ts'
 import type { FromLogReader, ToLogReader } from './message.ts'
 import { NodeProcess, type NodeSurroundings } from './node.ts'
+import { ReadModels } from './read-models.ts'
 
 export interface ChaosOptions {
   readonly cycles: number
@@ -49,6 +51,8 @@ export class Chaos {
   readonly #options: ChaosOptions
   /** Who reads everything meanwhile, in scenarios that have them. */
   #followers: Followers | undefined
+  /** The nodes' read models, where they have some. */
+  #readModels: ReadModels | undefined
   readonly #endsAt: number
   readonly #nodes = new Set<NodeProcess>()
   /** By data directory and account: the last event at the check of the account's round. */
@@ -117,6 +121,20 @@ export class Chaos {
   /** From here on some read everything, wherever somebody serves. */
   follow(): void {
     this.#followers = new Followers(this.#options.seed, () => this.bank.serving, this.#options.signal)
+  }
+
+  /** From here on the nodes' projections are looked after, asked, and held against the log. */
+  project(server: PostgresProcess): void {
+    const { seed, signal } = this.#options
+    this.#readModels = new ReadModels({
+      seed,
+      server,
+      signal,
+      serving: () => this.bank.serving,
+      onViolation: (problem) => this.violated(problem),
+    })
+    this.figures.readModels = this.#readModels.figures
+    this.bank.acknowledged = (command) => this.#readModels?.told(command)
   }
 
   /** Those of these kinds that the run is to have. @throws Error where there are none */
@@ -202,6 +220,7 @@ export class Chaos {
 
   /** Ends all nodes and the round, reads the log in a fresh process, and holds the round's history against it. */
   async check(dataDir: string, what = ''): Promise<void> {
+    await this.#readModels?.settle()
     await Promise.all([...this.#nodes].map((node) => node.kill()))
     await this.bank.stop()
     const { history, accounts } = this.bank
@@ -220,12 +239,14 @@ export class Chaos {
       ...found.problems,
       ...changed(settled, log),
       ...(this.#followers?.problems(log) ?? []),
+      ...((await this.#readModels?.problems(log)) ?? []),
       ...violations.map(({ kind, stream, message }) => `${kind} ${stream}: ${message}`),
     ].map((problem) => (what === '' ? problem : `${what}: ${problem}`))
     for (const account of accounts) settled.set(account, log.get(`account/${account}`)?.at(-1))
     for (const events of ofRound.values()) this.figures.events += events.length
     this.figures.checks += 1
     this.figures.heard = this.#followers?.events ?? 0
+    this.#readModels?.goOn()
     if (problems.length > 0) this.#keepEvidence(dataDir, problems, entries)
   }
 

@@ -160,14 +160,18 @@ export class Operators {
       node.onDead(() => resolve(undefined))
       node.main.run(() => {
         work(node.running.projection(projection)).then(resolve, (error: unknown) => {
-          // Whoever finds the lane moved tries again.
-          const isTold = error instanceof PenholdError || (error instanceof Error && error.name === 'LaneMoved')
+          const isTold = error instanceof PenholdError || (error instanceof Error && isForNow(error))
           if (!isTold) this.problems.push(`an operator was told: ${String(error)}`)
           resolve(undefined)
         })
       })
     })
   }
+}
+
+/** What says that it may be tried again: somebody else runs the lane, or a shard has no owner. */
+function isForNow({ name, message }: Error): boolean {
+  return name === 'LaneMoved' || message.startsWith("the log's end is not known")
 }
 
 /** Resolves to the events that have failed again. */
