@@ -83,7 +83,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   // A withdrawal that was rejected and whose answer was lost is decided anew, behind what was sent after it. Where nodes
   // end and refuse as often as in these plans it is seen.
   const order = plan.older === undefined ? brokenOrder(attempts, log) : []
-  const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log), ...(party?.broken(log) ?? [])]
+  const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log), ...((await party?.broken(log)) ?? [])]
   return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
 

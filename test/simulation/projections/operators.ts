@@ -65,29 +65,34 @@ export class Operators {
     return `${this.#waiting} wait for a rebuild to end; ${(await Promise.all(texts)).join('; ')}`
   }
 
+  /** Whether all nodes that run it are done; those that are not go on. */
   async #isAtEnd(charge: Charge): Promise<boolean> {
-    const { witness, troubles } = charge
+    let lanes = 0
     for (const node of this.#cluster.nodes) {
       const status = await this.#status(node, charge)
-      if (status === undefined || status.lanes.length === 0) continue
-      const { state, generation, rebuild, unfinished } = status
-      if (unfinished !== undefined) await this.#attempt(node, charge, (ref) => ref.resumeRebuild())
-      if (state === 'halted' || rebuild?.state === 'halted') await this.#attempt(node, charge, (ref) => ref.resume())
-      if (rebuild?.isHeldBack === true) {
-        witness.allows('parked events')
-        await this.#attempt(node, charge, (ref) => ref.promote())
-      }
-      if (state !== 'caught up' || generation !== witness.live || rebuild !== undefined || unfinished !== undefined)
-        continue
-      const failed = await this.#attempt(node, charge, (ref) => retryAll(ref))
-      if (failed === undefined) continue
-      for (const event of failed) {
-        if (!troubles.isForEver(event))
-          this.problems.push(`${event} stays parked, and nothing is wrong with it any more`)
-      }
-      return true
+      if (status === undefined) return false
+      lanes += status.lanes.length
+      if (status.lanes.length > 0 && !(await this.#isDone(node, charge, status))) return false
     }
-    return false
+    return lanes > 0
+  }
+
+  async #isDone(node: SimulatedNode, charge: Charge, status: ProjectionStatus): Promise<boolean> {
+    const { witness, troubles } = charge
+    const { state, generation, rebuild, unfinished } = status
+    if (unfinished !== undefined) await this.#attempt(node, charge, (ref) => ref.resumeRebuild())
+    if (state === 'halted' || rebuild?.state === 'halted') await this.#attempt(node, charge, (ref) => ref.resume())
+    if (rebuild?.isHeldBack === true) {
+      witness.allows('parked events')
+      await this.#attempt(node, charge, (ref) => ref.promote())
+    }
+    const isLive = generation === witness.live && rebuild === undefined && unfinished === undefined
+    if (state !== 'caught up' || !isLive) return false
+    const failed = await this.#attempt(node, charge, (ref) => retryAll(ref))
+    for (const event of failed ?? []) {
+      if (!troubles.isForEver(event)) this.problems.push(`${event} stays parked, and nothing is wrong with it any more`)
+    }
+    return failed !== undefined
   }
 
   #resume(node: SimulatedNode, { witness }: Charge, ref: LedgerRef): Promise<void> {
@@ -174,13 +179,18 @@ function isForNow({ name, message }: Error): boolean {
   return name === 'LaneMoved' || message.startsWith("the log's end is not known")
 }
 
-/** Resolves to the events that have failed again. */
+/** Resolves to the events that have failed again, of those that are this node's to handle. */
 async function retryAll(ref: LedgerRef): Promise<readonly string[]> {
   const parked = await ref.parked({ limit: 1_000 })
   const failed: string[] = []
   for (const stream of new Set(parked.map((event) => event.stream))) {
-    const retried = await ref.retryParked(stream)
-    if (retried.failed !== undefined) failed.push(nameOf({ stream, version: retried.failed.version }))
+    try {
+      const retried = await ref.retryParked(stream)
+      if (retried.failed !== undefined) failed.push(nameOf({ stream, version: retried.failed.version }))
+    } catch (error) {
+      const isElsewhere = error instanceof PenholdError && error.code === 'ProjectionState'
+      if (!isElsewhere) throw error
+    }
   }
   return failed
 }

@@ -77,9 +77,13 @@ export class ProjectionParty {
   }
 
   /** What was wrong, on the way and in the end. */
-  broken(log: LoggedStreams): string[] {
-    const ofWitnesses = this.#kept.flatMap(({ witness }) => witness.broken(log))
-    return [...ofWitnesses, ...this.#operators.problems, ...this.#askers.problems]
+  async broken(log: LoggedStreams): Promise<string[]> {
+    const ofWitnesses = this.#kept.map(async ({ witness, models, projection: { name } }) => {
+      const readModel = await models.look(name)
+      await readModel.query(witness.live, (model) => witness.compare(model, log))
+      return witness.broken(log)
+    })
+    return [...(await Promise.all(ofWitnesses)).flat(), ...this.#operators.problems, ...this.#askers.problems]
   }
 
   #keep(

@@ -10,6 +10,7 @@ import type { Landed, Promoted } from '../../../src/testing/simulated-read-model
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import { checkReadModel, nameOf, type FoundEffect } from '../../checker/check-read-model.ts'
 import type { LoggedEvent, LoggedStreams } from '../../checker/history.ts'
+import { digestOf } from '../bank.ts'
 import type { Effect, LedgerModel } from './ledger.ts'
 import type { ProjectionSetup } from './plan.ts'
 
@@ -129,6 +130,21 @@ export class Witness {
     }
   }
 
+  /** That what queries see in the end is what was seen to land, and comes to what the log comes to. */
+  compare({ row, accounts }: LedgerModel, log: LoggedStreams): string[] {
+    const live = this.#generation(this.#live)
+    const landed = live.row.map(nameOf).join(', ')
+    if ([...row.values()].map(nameOf).join(', ') !== landed) this.#say(this.#live, `queries do not see ${landed}`)
+    const skipped = new Set([...live.skipped].map(streamOf))
+    for (const [stream, view] of accounts) {
+      if (skipped.has(stream)) continue
+      const digest = log.get(stream)?.[view.count - 1]?.digest
+      if (digest !== digestOf(view))
+        this.#say(this.#live, `${stream} comes to ${digestOf(view)}, and to ${digest} in the log`)
+    }
+    return this.problems
+  }
+
   /** What is wrong with all generations that there ever were, now that the log is known. */
   broken(log: LoggedStreams): string[] {
     for (const [number, generation] of this.#generations) {
@@ -214,4 +230,8 @@ export class Witness {
   #say(generation: number, problem: string): void {
     this.problems.push(`projection ${this.#name}, generation ${generation}: ${problem}`)
   }
+}
+
+function streamOf(event: string): string {
+  return event.slice(0, event.lastIndexOf('@'))
 }
