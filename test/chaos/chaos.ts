@@ -38,6 +38,8 @@ export interface ChaosOptions {
 }
 
 const CYCLES_PER_CHECK = 25
+/** Commands in a second while read models come to where the log is. */
+const CALM_RATE = 20
 const OPEN_MS_MAX = 120_000
 const VIOLATIONS_SHOWN = 20
 
@@ -53,6 +55,8 @@ export class Chaos {
   #followers: Followers | undefined
   /** The nodes' read models, where they have some. */
   #readModels: ReadModels | undefined
+  /** Ends what goes on beside the run, with it. */
+  readonly #over: AbortSignal
   readonly #endsAt: number
   readonly #nodes = new Set<NodeProcess>()
   /** By data directory and account: the last event at the check of the account's round. */
@@ -64,6 +68,9 @@ export class Chaos {
     this.#endsAt = performance.now() + (options.minutes ?? Number.POSITIVE_INFINITY) * 60_000
     this.random = new SeededRandom(options.seed)
     this.cleanup = cleanup
+    const over = new AbortController()
+    cleanup.add(() => over.abort())
+    this.#over = AbortSignal.any([options.signal, over.signal])
     this.folder = makeFolder(cleanup)
     this.bank = new Bank(this.random.next(), this.figures)
     this.bank.rate = options.rate ?? Number.POSITIVE_INFINITY
@@ -120,16 +127,15 @@ export class Chaos {
 
   /** From here on some read everything, wherever somebody serves. */
   follow(): void {
-    this.#followers = new Followers(this.#options.seed, () => this.bank.serving, this.#options.signal)
+    this.#followers = new Followers(this.#options.seed, () => this.bank.serving, this.#over)
   }
 
   /** From here on the nodes' projections are looked after, asked, and held against the log. */
   project(server: PostgresProcess): void {
-    const { seed, signal } = this.#options
     this.#readModels = new ReadModels({
-      seed,
+      seed: this.#options.seed,
       server,
-      signal,
+      signal: this.#over,
       serving: () => this.bank.serving,
       onViolation: (problem) => this.violated(problem),
     })
@@ -220,7 +226,7 @@ export class Chaos {
 
   /** Ends all nodes and the round, reads the log in a fresh process, and holds the round's history against it. */
   async check(dataDir: string, what = ''): Promise<void> {
-    await this.#readModels?.settle()
+    await this.#settleReadModels()
     await Promise.all([...this.#nodes].map((node) => node.kill()))
     await this.bank.stop()
     const { history, accounts } = this.bank
@@ -248,6 +254,14 @@ export class Chaos {
     this.figures.heard = this.#followers?.events ?? 0
     this.#readModels?.goOn()
     if (problems.length > 0) this.#keepEvidence(dataDir, problems, entries)
+  }
+
+  /** Lets them come to where the log is, while clients leave them the machine. */
+  async #settleReadModels(): Promise<void> {
+    const { rate } = this.bank
+    this.bank.rate = Math.min(rate, CALM_RATE)
+    await this.#readModels?.settle()
+    this.bank.rate = rate
   }
 
   #keepEvidence(dataDir: string, problems: readonly string[], history: readonly Entry[]): void {

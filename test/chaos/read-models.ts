@@ -48,7 +48,7 @@ const DEEDS: readonly Deed[] = [
 const ASK_MS = 100
 const DEED_MS_MAX = 3_000
 const PAUSED_MS_MAX = 2_000
-const LEVEL_MS = 120_000
+const LEVEL_MS = 180_000
 const LOOK_MS = 300
 /** A node that is stopped says nothing for a while. */
 const CALL_MS = 20_000
@@ -132,8 +132,7 @@ export class ReadModels {
     const end = performance.now() + LEVEL_MS
     for (;;) {
       const statuses = await this.#bringOn(projection)
-      const isRebuilt = statuses.every((status) => status?.rebuild === undefined)
-      if (isRebuilt && (await this.#isShown(projection, told))) break
+      if (await this.#isShown(projection, told)) break
       if (performance.now() > end) {
         const how = JSON.stringify(statuses)
         return onViolation(`projection ${projection} does not come to position ${told.position}: ${how}`)
