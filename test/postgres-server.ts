@@ -1,4 +1,4 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import net from 'node:net'
@@ -24,6 +24,10 @@ export const hasPostgres: boolean = programs !== undefined
 
 export interface PostgresProcess {
   readonly url: string
+  /** As this process reaches it, for `pg`. */
+  readonly door:
+    | { readonly connectionString: string }
+    | (Readonly<Record<'host' | 'user' | 'database', string>> & { readonly port: number })
   /** A connection of the test's own. */
   query(sql: string): Promise<readonly Record<string, unknown>[]>
   /** Ends it at once, as a crash does. */
@@ -33,23 +37,49 @@ export interface PostgresProcess {
   stop(): Promise<void>
 }
 
-/** A real PostgreSQL on a free loopback port, in a folder that goes with it. */
-export async function startPostgres(): Promise<PostgresProcess> {
-  const folder = fs.mkdtempSync(join(tmpdir(), 'penhold-postgres-'))
+/** Where a server is to run. */
+export interface PostgresPlace {
+  /** The folder for its own folder. */
+  readonly parent: string
+  /** A network that this process cannot reach. */
+  readonly network?:
+    | {
+        readonly address: string
+        /** Put before a program, with its arguments, it runs that there. */
+        readonly prefix: readonly string[]
+      }
+    | undefined
+}
+
+/**
+ * A real PostgreSQL on a free loopback port, in a folder that goes with it.
+ * @param place its folder's; and elsewhere than on loopback, where it is reached from here through a socket in that folder
+ */
+export async function startPostgres(
+  { parent, network }: PostgresPlace = { parent: tmpdir() },
+): Promise<PostgresProcess> {
+  const folder = fs.mkdtempSync(join(parent, 'penhold-postgres-'))
   const account = unprivileged()
   if (account !== undefined) fs.chownSync(folder, account.uid, account.gid)
-  const run = { ...account, cwd: folder, stdio: 'ignore' } as const
+  const run = { cwd: folder, stdio: 'ignore' } as const
   const data = join(folder, 'data')
   const initdb = ['-D', data, '-U', 'penhold', '-A', 'trust', '--encoding=UTF8', '--locale=C', '--no-sync']
-  execFileSync(join(programs!, 'initdb'), initdb, run)
+  execFileSync(join(programs!, 'initdb'), initdb, { ...run, ...account })
+  if (network !== undefined) fs.appendFileSync(join(data, 'pg_hba.conf'), 'host all all 0.0.0.0/0 trust\n')
   const port = await freePort()
-  const url = `postgres://penhold@127.0.0.1:${port}/postgres`
-  const settings = ['listen_addresses=127.0.0.1', `port=${port}`, 'unix_socket_directories=', 'fsync=off']
+  const host = network?.address ?? '127.0.0.1'
+  const url = `postgres://penhold@${host}:${port}/postgres`
+  const door =
+    network === undefined ? { connectionString: url } : { host: folder, port, user: 'penhold', database: 'postgres' }
+  const sockets = network === undefined ? '' : folder
+  const settings = [`listen_addresses=${host}`, `port=${port}`, `unix_socket_directories=${sockets}`, 'fsync=off']
   let server: ChildProcess
   const start = async (): Promise<void> => {
     const args = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
-    server = spawn(join(programs!, 'postgres'), args, run)
-    await answering(url, server)
+    const program = join(programs!, 'postgres')
+    server =
+      network === undefined ? spawn(program, args, { ...run, ...account }) : spawnIn(network, [program, ...args], run)
+    await answering(door, server)
   }
   const kill = async (): Promise<void> => {
     if (server.exitCode !== null || server.signalCode !== null) return
@@ -62,7 +92,8 @@ export async function startPostgres(): Promise<PostgresProcess> {
   await start()
   return {
     url,
-    query: (sql) => ask(url, sql),
+    door,
+    query: (sql) => ask(door, sql),
     kill,
     restart: start,
     async stop() {
@@ -80,8 +111,20 @@ function unprivileged(): { readonly uid: number; readonly gid: number } | undefi
   return { uid: idOf('-u'), gid: idOf('-g') }
 }
 
-async function ask(url: string, sql: string): Promise<readonly Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url })
+/** Whoever enters another network needs rights that the server must not have. */
+function spawnIn(
+  { prefix }: NonNullable<PostgresPlace['network']>,
+  command: readonly string[],
+  run: SpawnOptions,
+): ChildProcess {
+  const account = unprivileged()
+  const ids = account === undefined ? [] : ['--reuid', account.uid, '--regid', account.gid, '--clear-groups']
+  const [first, ...rest] = [...prefix, 'setpriv', ...ids.map(String), '--pdeathsig', 'KILL', ...command]
+  return spawn(first!, rest, run)
+}
+
+async function ask(door: PostgresProcess['door'], sql: string): Promise<readonly Record<string, unknown>[]> {
+  const client = new pg.Client(door)
   await client.connect()
   try {
     const { rows } = await client.query<Record<string, unknown>>(sql)
@@ -91,10 +134,10 @@ async function ask(url: string, sql: string): Promise<readonly Record<string, un
   }
 }
 
-async function answering(url: string, server: ChildProcess): Promise<void> {
+async function answering(door: PostgresProcess['door'], server: ChildProcess): Promise<void> {
   for (;;) {
     if (server.exitCode !== null) throw new Error(`postgres ended at once, with code ${server.exitCode}`)
-    const isAnswering = await ask(url, 'SELECT 1').then(
+    const isAnswering = await ask(door, 'SELECT 1').then(
       () => true,
       () => false,
     )

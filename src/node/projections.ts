@@ -97,7 +97,7 @@ export class Projections {
     if (charge === undefined) {
       throw definitionError(`the config has no projection '${projection.name}'; add it to its projections`)
     }
-    return refTo(charge.opened.promise)
+    return refTo(charge.opened.promise, () => this.#isClosed)
   }
 
   /** How those are that are open by now. */
@@ -152,20 +152,30 @@ export class Projections {
   }
 }
 
-function refTo<Model>(opened: Promise<RunningProjection<Model>>): ProjectionRef<Model> {
+function refTo<Model>(opened: Promise<RunningProjection<Model>>, isClosed: () => boolean): ProjectionRef<Model> {
+  const ask = async <Answer>(work: (running: RunningProjection<Model>) => Answer): Promise<Awaited<Answer>> => {
+    const running = await opened
+    if (isClosed()) throw nodeClosed('none')
+    try {
+      return await work(running)
+    } catch (error) {
+      // Whatever it found closed.
+      throw isClosed() ? nodeClosed('unknown') : error
+    }
+  }
   return {
-    query: async (ask, options) => (await opened).query(ask, options),
-    status: async () => (await opened).status(),
-    pause: async () => (await opened).pause(),
-    resume: async () => (await opened).resume(),
-    rebuild: async () => (await opened).rebuild(),
-    resumeRebuild: async () => (await opened).resumeRebuild(),
-    abortRebuild: async () => (await opened).abortRebuild(),
-    rebuilt: async (generation) => (await opened).rebuilt(generation),
-    promote: async () => (await opened).promote(),
-    rollBack: async () => (await opened).rollBack(),
-    parked: async (options) => (await opened).parked(options),
-    retryParked: async (stream, which) => (await opened).retryParked(stream, which),
-    skipParked: async (event, which) => (await opened).skipParked(event, which),
-  } as ProjectionRef<Model>
+    query: (question, options) => ask((running) => running.query(question, options)),
+    status: () => ask((running) => running.status()),
+    pause: () => ask((running) => running.pause()),
+    resume: () => ask((running) => running.resume()),
+    rebuild: () => ask((running) => running.rebuild()),
+    resumeRebuild: () => ask((running) => running.resumeRebuild()),
+    abortRebuild: () => ask((running) => running.abortRebuild()),
+    rebuilt: (generation) => ask((running) => running.rebuilt(generation)),
+    promote: () => ask((running) => running.promote()),
+    rollBack: () => ask((running) => running.rollBack()),
+    parked: (options) => ask((running) => running.parked(options)),
+    retryParked: (stream, which) => ask((running) => running.retryParked(stream, which)),
+    skipParked: (event, which) => ask((running) => running.skipParked(event, which)),
+  }
 }

@@ -47,8 +47,8 @@ export function noSuchGeneration(projection: string, generation: number): Penhol
   )
 }
 
-/** Somebody has dropped the generation, say. */
-export function isNoSuchGeneration(error: unknown): boolean {
+/** Whether it was dropped, here or elsewhere. */
+export function isGenerationGone(error: unknown): boolean {
   return error instanceof PenholdError && error.code === 'NoSuchGeneration'
 }
 

@@ -19,7 +19,7 @@ import type { Projection } from './projection.ts'
 import { generationStatus, rebuildStatus, type ProjectionStatus } from './projection-status.ts'
 import { Projector } from './projector.ts'
 import { previousOf, unfinishedOf, type Generations, type ParkedEvent, type ReadModel } from './read-model.ts'
-import { isNoSuchGeneration } from './read-model-error.ts'
+import { isGenerationGone } from './read-model-error.ts'
 import { Turns } from './turns.ts'
 
 export interface RunningProjectionOptions<Model> {
@@ -43,6 +43,14 @@ export interface ProjectionQueryOptions {
 export interface Which {
   /** Default `live`. */
   readonly generation?: 'live' | 'rebuild'
+}
+
+/** How long somebody waits. */
+interface Patience {
+  /** On the monotonic clock. */
+  readonly end: number
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
 }
 
 const QUERY_MS = 10_000
@@ -109,17 +117,18 @@ export class RunningProjection<Model> {
     ask: (model: Model) => Answer | Promise<Answer>,
     { after, timeoutMs = QUERY_MS, signal }: ProjectionQueryOptions = {},
   ): Promise<Answer> {
-    if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
+    const end = this.#options.clock.monotonic() + timeoutMs
     for (;;) {
-      const { generation } = this.#live
+      if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
+      const { generation: before } = this.#live
       try {
-        const reached = after === undefined ? generation : await this.#reached(after, { timeoutMs, signal })
-        return await this.#readModel.query(reached, ask)
+        const generation = after === undefined ? before : await this.#reached(after, { end, timeoutMs, signal })
+        return await this.#readModel.query(generation, ask)
       } catch (error) {
-        // Others have swapped, and dropped it: that is not noticed at once.
-        if (!isNoSuchGeneration(error)) throw error
+        if (!isGenerationGone(error)) throw error
+        // Others have swapped generations, and this one was dropped before it was noticed here.
         await this.#turns.take(async () => await this.#look())
-        if (this.#live.generation === generation) throw error
+        if (this.#live.generation === before) throw error
       }
     }
   }
@@ -302,12 +311,8 @@ export class RunningProjection<Model> {
   }
 
   /** Resolves to the live generation once it has come to a place. */
-  async #reached(
-    after: number | AllPlace,
-    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
-  ): Promise<number> {
+  async #reached(after: number | AllPlace, { end, timeoutMs, signal }: Patience): Promise<number> {
     const { clock, feeds, projection } = this.#options
-    const end = clock.monotonic() + timeoutMs
     const wake = (): void => this.#changes.ring()
     const goal = new Goal(after, { feeds, order: projection.order, onKnown: wake })
     signal?.addEventListener('abort', wake, { once: true })
@@ -436,7 +441,7 @@ export class RunningProjection<Model> {
     try {
       await this.#readModel.drop(generation)
     } catch (error) {
-      if (!isNoSuchGeneration(error)) throw error
+      if (!isGenerationGone(error)) throw error
     }
   }
 

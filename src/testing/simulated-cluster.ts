@@ -5,13 +5,14 @@
 import type { View } from '../cluster/leases.ts'
 import type { Storage } from '../log/storage.ts'
 import type { ClusterConfig } from '../node/config.ts'
+import type { Projection } from '../read/projection.ts'
 import { Kernel } from './kernel.ts'
 import { SeededRandom } from './random.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 import { SimulatedLeases } from './simulated-leases.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { SimulatedNode } from './simulated-node.ts'
-import type { MachineClock } from './simulated-thread.ts'
+import type { MachineClock, SimulatedThread } from './simulated-thread.ts'
 import type { SimulatedFault } from './simulation.ts'
 
 export interface SimulatedClusterOptions {
@@ -21,6 +22,8 @@ export interface SimulatedClusterOptions {
   readonly joinsAtMs: readonly number[]
   /** A place whose nodes have another config until then; the last of these is killed. */
   readonly older?: { readonly place: number; readonly config: ClusterConfig; readonly untilMs: number } | undefined
+  /** The projections of a node at a place, whose stores it reaches from its main thread. */
+  readonly projections?: ((place: string, main: SimulatedThread) => readonly Projection[]) | undefined
   /** Puts something around the storage of every worker. */
   readonly wrapStorage?: (storage: Storage, disk: SimulatedDisk) => Storage
 }
@@ -304,7 +307,7 @@ export class SimulatedCluster {
 
   #createNode(place: Place): SimulatedNode {
     const { kernel, disk, random } = this
-    const { wrapStorage } = this.#options
+    const { wrapStorage, projections } = this.#options
     const { name } = place
     return new SimulatedNode({
       kernel,
@@ -317,6 +320,7 @@ export class SimulatedCluster {
       startsWorkers: () => kernel.now >= place.workersFromMs,
       onStruck: (fault) => (fault === 'kill' ? this.#kill(place) : this.#stop(place, place.stopMs)),
       wrapStorage: (storage) => wrapStorage?.(storage, disk) ?? storage,
+      projections: projections && ((main) => projections(name, main)),
       cluster: (main) => ({
         leases: this.#leases.connect(name, main),
         network: this.#network.host(name, main),

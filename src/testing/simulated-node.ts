@@ -9,6 +9,7 @@ import { UNWATCHED } from '../node/progress.ts'
 import { RunningNode } from '../node/running-node.ts'
 import type { WorkerEvents, WorkerHandle } from '../node/worker-handle.ts'
 import { hostWorker, type Start, type WorkerHost } from '../node/worker-host.ts'
+import type { Projection } from '../read/projection.ts'
 import type { Kernel } from './kernel.ts'
 import { SeededRandom } from './random.ts'
 import type { SimulatedDisk } from './simulated-disk.ts'
@@ -33,6 +34,8 @@ export interface SimulatedNodeOptions {
   readonly onStruck: (fault: 'stop' | 'kill') => void
   /** What makes it one of several; its main thread is the one that hears of everything. */
   readonly cluster?: (main: SimulatedThread) => ClusterPorts
+  /** Its projections, whose stores it reaches from its main thread; left out where it has none. */
+  readonly projections?: ((main: SimulatedThread) => readonly Projection[]) | undefined
 }
 
 /** A fault that strikes the next call of a kind: the call fails, or the node is stopped or killed inside of it, or the thread ends. */
@@ -60,8 +63,10 @@ export class SimulatedNode {
 
   constructor(options: SimulatedNodeOptions) {
     this.#options = options
-    const { kernel, machine, config, random } = options
+    const { kernel, machine, random } = options
     this.main = new SimulatedThread(kernel, machine)
+    const projections = options.projections?.(this.main) ?? []
+    const config = { ...options.config, projections }
     const identity = { format: 1, clusterId: 'simulated', name: config.name, shards: config.shards }
     this.running = new RunningNode(config, identity, {
       clock: this.main.clock,

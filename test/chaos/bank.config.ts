@@ -1,6 +1,7 @@
 /** The bank that is tormented: small segments and few actors in memory, so that a short run has roll-overs and recoveries. */
 import { defineCluster } from '../../src/index.ts'
 import { Account } from './account.ts'
+import { projections } from './projections.ts'
 
 // In every thread.
 await import('./moved-clock.ts')
@@ -11,6 +12,7 @@ if (mutant !== undefined) (await import('./mutant.ts')).mutants.get(mutant)!()
 export default defineCluster({
   name: 'chaos',
   aggregates: [Account],
+  projections: projections(),
   dataDir: '../../.tmp/chaos',
   shards: 8,
   workers: 2,

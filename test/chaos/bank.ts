@@ -29,6 +29,13 @@ export interface Observation {
   readonly answer: Answer | undefined
 }
 
+/** A command that took effect, as a caller was told: its last event. */
+export interface Acknowledged {
+  readonly stream: string
+  readonly version: number
+  readonly position: number
+}
+
 export class Bank {
   /** The accounts of a round. */
   accountsOf: (round: number) => readonly string[] = (round) =>
@@ -43,6 +50,8 @@ export class Bank {
   rate: number = Number.POSITIVE_INFINITY
   /** Is told of everything that is answered, or never will be. */
   observe: (observation: Observation) => void = () => undefined
+  /** Is told of each command that took effect. */
+  acknowledged: (command: Acknowledged) => void = () => undefined
   readonly #random: SeededRandom
   readonly #seed: number
   readonly #figures: Figures
@@ -226,6 +235,7 @@ export class Bank {
     const outcome = outcomeOf(answer)
     this.#history.push({ ...where, kind: 'command', commandId: call.commandId, events: EVENTS_OF[call.name], outcome })
     this.#count(outcome)
+    if (outcome.kind === 'accepted') this.acknowledged({ stream: where.stream, ...outcome })
     if (outcome.kind !== 'accepted' || this.#lastFault === undefined || invokedAt < this.#lastFault) return
     this.#figures.recoverMs.push(returnedAt - this.#lastFault)
     this.#lastFault = undefined

@@ -13,12 +13,14 @@ import type { Overrides } from '../../src/index.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { check, checkShards } from '../checker/check.ts'
 import type { Entry, LoggedEvent } from '../checker/history.ts'
+import type { PostgresProcess } from '../postgres-server.ts'
 import { Bank } from './bank.ts'
 import { Cleanup, makeFolder } from './cleanup.ts'
 import { Figures } from './figures.ts'
 import { Followers } from './followers.ts'
 import type { FromLogReader, ToLogReader } from './message.ts'
 import { NodeProcess, type NodeSurroundings } from './node.ts'
+import { ReadModels } from './read-models.ts'
 
 export interface ChaosOptions {
   readonly cycles: number
@@ -36,6 +38,8 @@ export interface ChaosOptions {
 }
 
 const CYCLES_PER_CHECK = 25
+/** Commands in a second while read models come to where the log is. */
+const CALM_RATE = 20
 const OPEN_MS_MAX = 120_000
 const VIOLATIONS_SHOWN = 20
 
@@ -49,6 +53,10 @@ export class Chaos {
   readonly #options: ChaosOptions
   /** Who reads everything meanwhile, in scenarios that have them. */
   #followers: Followers | undefined
+  /** The nodes' read models, where they have some. */
+  #readModels: ReadModels | undefined
+  /** Ends what goes on beside the run, with it. */
+  readonly #over: AbortSignal
   readonly #endsAt: number
   readonly #nodes = new Set<NodeProcess>()
   /** By data directory and account: the last event at the check of the account's round. */
@@ -60,6 +68,9 @@ export class Chaos {
     this.#endsAt = performance.now() + (options.minutes ?? Number.POSITIVE_INFINITY) * 60_000
     this.random = new SeededRandom(options.seed)
     this.cleanup = cleanup
+    const over = new AbortController()
+    cleanup.add(() => over.abort())
+    this.#over = AbortSignal.any([options.signal, over.signal])
     this.folder = makeFolder(cleanup)
     this.bank = new Bank(this.random.next(), this.figures)
     this.bank.rate = options.rate ?? Number.POSITIVE_INFINITY
@@ -116,7 +127,20 @@ export class Chaos {
 
   /** From here on some read everything, wherever somebody serves. */
   follow(): void {
-    this.#followers = new Followers(this.#options.seed, () => this.bank.serving, this.#options.signal)
+    this.#followers = new Followers(this.#options.seed, () => this.bank.serving, this.#over)
+  }
+
+  /** From here on the nodes' projections are looked after, asked, and held against the log. */
+  project(server: PostgresProcess): void {
+    this.#readModels = new ReadModels({
+      seed: this.#options.seed,
+      server,
+      signal: this.#over,
+      serving: () => this.bank.serving,
+      onViolation: (problem) => this.violated(problem),
+    })
+    this.figures.readModels = this.#readModels.figures
+    this.bank.acknowledged = (command) => this.#readModels?.told(command)
   }
 
   /** Those of these kinds that the run is to have. @throws Error where there are none */
@@ -202,6 +226,7 @@ export class Chaos {
 
   /** Ends all nodes and the round, reads the log in a fresh process, and holds the round's history against it. */
   async check(dataDir: string, what = ''): Promise<void> {
+    await this.#settleReadModels()
     await Promise.all([...this.#nodes].map((node) => node.kill()))
     await this.bank.stop()
     const { history, accounts } = this.bank
@@ -220,13 +245,23 @@ export class Chaos {
       ...found.problems,
       ...changed(settled, log),
       ...(this.#followers?.problems(log) ?? []),
+      ...((await this.#readModels?.problems(log)) ?? []),
       ...violations.map(({ kind, stream, message }) => `${kind} ${stream}: ${message}`),
     ].map((problem) => (what === '' ? problem : `${what}: ${problem}`))
     for (const account of accounts) settled.set(account, log.get(`account/${account}`)?.at(-1))
     for (const events of ofRound.values()) this.figures.events += events.length
     this.figures.checks += 1
     this.figures.heard = this.#followers?.events ?? 0
+    this.#readModels?.goOn()
     if (problems.length > 0) this.#keepEvidence(dataDir, problems, entries)
+  }
+
+  /** Lets them come to where the log is, while clients leave them the machine. */
+  async #settleReadModels(): Promise<void> {
+    const { rate } = this.bank
+    this.bank.rate = Math.min(rate, CALM_RATE)
+    await this.#readModels?.settle()
+    this.bank.rate = rate
   }
 
   #keepEvidence(dataDir: string, problems: readonly string[], history: readonly Entry[]): void {

@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import type { Overrides } from '../../src/index.ts'
 import { CLUSTER_PATH } from '../../src/log/path.ts'
 import { StreamPlacement } from '../../src/log/stream.ts'
+import { hasPostgres, startPostgres, type PostgresProcess } from '../postgres-server.ts'
 import { startRedis, type RedisProcess } from '../redis-server.ts'
 import type { Chaos } from './chaos.ts'
 import { Impact, Watch } from './impact.ts'
 import { Lan, type Place } from './lan.ts'
 import type { Status } from './message.ts'
 import type { NodeProcess } from './node.ts'
+import { POSTGRES_VARIABLE } from './projections.ts'
 import { isPair, type Torment } from './torment.ts'
 
 export const NODES = 3
@@ -18,8 +20,8 @@ export const NODES = 3
 export const CLUSTER_NAME = 'chaos'
 const SHARDS = 16
 const OVERRIDES = { shards: SHARDS, workers: 2, timeouts: { askMs: 20_000 } }
-/** A place for Redis, and for more nodes than are ever there at once. */
-const PLACES = 1 + NODES + 3
+/** A place for each server, and for more nodes than are ever there at once. */
+const PLACES = 2 + NODES + 3
 const NETWORK = { port: 7400, secrets: ['chaos: nobody else is in this network'] }
 /** Where something is to fail, some callers give up, and ask the next node with the same id. */
 const IMPATIENCE = { share: 0.25, msMin: 500, msMax: 2_500 }
@@ -34,6 +36,9 @@ export class Cluster {
   readonly dataDir: string
   readonly redis: RedisProcess
   readonly redisPlace: Place | undefined
+  /** Where the nodes' projections have their read models; undefined where the machine has none to start. */
+  readonly postgres: PostgresProcess | undefined
+  readonly postgresPlace: Place | undefined
   /** Undefined where the machine has none to give: then all are on loopback. */
   readonly lan: Lan | undefined
   readonly #chaos: Chaos
@@ -42,12 +47,14 @@ export class Cluster {
   #nodes: NodeProcess[] = []
   #started = 0
 
-  private constructor(chaos: Chaos, redis: RedisProcess, lan: Lan | undefined) {
+  private constructor(chaos: Chaos, { redis, postgres, lan }: Pick<Cluster, 'redis' | 'postgres' | 'lan'>) {
     this.#chaos = chaos
     this.redis = redis
+    this.postgres = postgres
     this.lan = lan
     this.redisPlace = lan?.places[0]
-    this.#free = lan?.places.slice(1) ?? []
+    this.postgresPlace = lan?.places[1]
+    this.#free = lan?.places.slice(2) ?? []
     this.dataDir = join(chaos.folder, 'data')
     // Who gives up soon is under way when the first fault strikes, and would be laid to it.
     chaos.bank.impatience = { ...IMPATIENCE, share: 0 }
@@ -58,9 +65,13 @@ export class Cluster {
   static async start(chaos: Chaos, { hasLan }: { readonly hasLan: boolean }): Promise<Cluster> {
     const lan = hasLan ? new Lan(PLACES, chaos.cleanup) : undefined
     const redis = await startRedis([], 'server', { parent: chaos.folder, network: lan?.places[0] })
-    const cluster = new Cluster(chaos, redis, lan)
+    // It does not run as root, and must come to its folder.
+    fs.chmodSync(chaos.folder, 0o711)
+    const postgres = hasPostgres ? await startPostgres({ parent: chaos.folder, network: lan?.places[1] }) : undefined
+    const cluster = new Cluster(chaos, { redis, postgres, lan })
     await cluster.restore()
     chaos.follow()
+    if (postgres !== undefined) chaos.project(postgres)
     void chaos.bank.begin()
     return cluster
   }
@@ -163,6 +174,7 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await this.redis.stop()
+    await this.postgres?.stop()
   }
 
   /**
@@ -183,7 +195,8 @@ export class Cluster {
   #boot(): NodeProcess {
     const place = this.#free.shift()
     assert(place !== undefined || this.lan === undefined, 'there is a place for each node')
-    const node = this.#chaos.boot(place === undefined ? {} : { prefix: place.prefix })
+    const environment = this.postgres === undefined ? {} : { [POSTGRES_VARIABLE]: this.postgres.url }
+    const node = this.#chaos.boot({ environment, ...(place && { prefix: place.prefix }) })
     this.#started += 1
     if (place !== undefined) {
       this.#places.set(node, place)

@@ -1,5 +1,6 @@
 /** What a run amounts to: counts, times, and what was found wrong. */
 import type { Impact } from './impact.ts'
+import type { ReadModelFigures } from './read-models.ts'
 
 export class Figures {
   cycles = 0
@@ -17,6 +18,8 @@ export class Figures {
   checks = 0
   /** Events that everybody who reads everything has heard of by the last check. */
   heard = 0
+  /** Where nodes run projections. */
+  readModels: ReadModelFigures | undefined
   readonly faults: Record<string, number> = {}
   /** Failures by their code. */
   readonly failures: Record<string, number> = {}

@@ -1,7 +1,9 @@
 /** What the supervisor and a node's process say to each other. */
 import type { Overrides } from '../../src/index.ts'
+import type { LaneState } from '../../src/read/lane-status.ts'
 import type { LoggedEvent } from '../checker/history.ts'
 import type { AccountCommand, AccountState } from './account.ts'
+import type { ProjectionName } from './projections.ts'
 
 export type Call =
   | {
@@ -25,9 +27,39 @@ export type Answer =
   | { readonly kind: 'shown'; readonly seen: AccountState }
   | { readonly kind: 'failed'; readonly code: string; readonly outcome: 'none' | 'unknown'; readonly message: string }
 
+/** What somebody asks of a node's projection, or does with it. */
+export type ProjectionCall = { readonly projection: ProjectionName } &
+  /** Whether this event has taken effect, asked for once the read model has all up to a position. */
+  (
+    | { readonly kind: 'sees'; readonly stream: string; readonly version: number; readonly after: number }
+    | { readonly kind: 'status' }
+    | { readonly kind: 'retry' }
+    | {
+        readonly kind: 'pause' | 'resume' | 'rebuild' | 'resumeRebuild' | 'abortRebuild' | 'promote' | 'rollBack'
+      }
+  )
+
+/** How a node says that one of its projections is. */
+export interface ToldStatus {
+  readonly generation: number
+  readonly state: LaneState
+  /** How many run there. */
+  readonly lanes: number
+  readonly rebuild: LaneState | undefined
+  readonly isHeldBack: boolean
+  readonly unfinished: number | undefined
+  readonly trouble: string | undefined
+  readonly lagMs: number | undefined
+}
+
+export type ProjectionAnswer =
+  | { readonly kind: 'answered'; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+
 export type ToNode =
   | { readonly kind: 'open'; readonly overrides: Overrides }
   | ({ readonly kind: 'request'; readonly request: number } & Request)
+  | { readonly kind: 'projection'; readonly request: number; readonly call: ProjectionCall }
   | { readonly kind: 'status' }
   /** It is to tell of every event behind that place, and of what comes. */
   | { readonly kind: 'follow'; readonly follower: number; readonly after: string | undefined }
@@ -41,6 +73,7 @@ export type FromNode =
   | { readonly kind: 'opened'; readonly ms: number }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'answer'; readonly request: number; readonly answer: Answer }
+  | { readonly kind: 'projected'; readonly request: number; readonly answer: ProjectionAnswer }
   | { readonly kind: 'heard'; readonly follower: number; readonly events: readonly Heard[] }
   /** It tells a follower of no more events, and why. */
   | { readonly kind: 'deaf'; readonly follower: number; readonly reason: string }

@@ -1,10 +1,33 @@
 /** A node in a process of its own. Does what its supervisor says, and ends when that is gone. */
-import { PenholdError, Rejected, startNode, type Node } from '../../src/index.ts'
+import {
+  PenholdError,
+  Rejected,
+  startNode,
+  type Node,
+  type PostgresModel,
+  type ProjectionRef,
+} from '../../src/index.ts'
+import type { ProjectionStatus } from '../../src/read/projection-status.ts'
 import { Account, type AccountState } from './account.ts'
-import type { Answer, FromNode, Heard, Request, Status, ToNode } from './message.ts'
+import type {
+  Answer,
+  FromNode,
+  Heard,
+  ProjectionAnswer,
+  ProjectionCall,
+  Request,
+  Status,
+  ToldStatus,
+  ToNode,
+} from './message.ts'
 import { moveClock } from './moved-clock.ts'
+import { projections } from './projections.ts'
 
 const config = new URL('bank.config.ts', import.meta.url)
+/** By their names the same as those of the config. */
+const own = projections()
+/** So long a question waits for the read model. */
+const SEES_MS = 10_000
 // Loaded before anything is opened, so that system calls can be counted from there.
 await import(config.href)
 
@@ -51,6 +74,68 @@ async function statusOf(node: Node): Promise<Status> {
   return { workerRestarts, members: members.length, leases: leases.length, isSettling }
 }
 
+async function answerOfProjection(call: ProjectionCall): Promise<ProjectionAnswer> {
+  try {
+    const node = await opening
+    const projection = own.find(({ name }) => name === call.projection)
+    if (node === undefined || projection === undefined) throw new Error('the node has no such projection')
+    return { kind: 'answered', value: await withProjection(node.projection(projection), call) }
+  } catch (error) {
+    return { kind: 'failed', code: error instanceof PenholdError ? error.code : String(error), message: String(error) }
+  }
+}
+
+async function withProjection(projection: ProjectionRef<PostgresModel>, call: ProjectionCall): Promise<unknown> {
+  switch (call.kind) {
+    case 'sees': {
+      const { stream, version, after } = call
+      const ask = (sql: PostgresModel) =>
+        sql.query('SELECT FROM entries WHERE (stream, version) = ($1, $2)', [stream, version])
+      return (await projection.query(ask, { after, timeoutMs: SEES_MS })).rows.length
+    }
+    case 'status':
+      return projectionStatusOf(await projection.status())
+    case 'retry': {
+      let done = 0
+      const parked = await projection.parked({ limit: 10_000 })
+      for (const stream of new Set(parked.map((event) => event.stream))) {
+        done += (await projection.retryParked(stream)).done
+      }
+      return done
+    }
+    case 'pause':
+    case 'resume':
+    case 'rebuild':
+    case 'resumeRebuild':
+    case 'abortRebuild':
+    case 'promote':
+    case 'rollBack':
+      return await projection[call.kind]()
+  }
+}
+
+function projectionStatusOf({
+  generation,
+  state,
+  lanes,
+  rebuild,
+  unfinished,
+  trouble,
+  lag,
+}: ProjectionStatus): ToldStatus {
+  const { state: rebuildState, isHeldBack = false } = rebuild ?? {}
+  return {
+    generation,
+    state,
+    lanes: lanes.length,
+    rebuild: rebuildState,
+    isHeldBack,
+    unfinished,
+    trouble,
+    lagMs: lag?.ms,
+  }
+}
+
 /** Tells of events as they come, those of one turn together. */
 async function follow(node: Node, { follower, after }: ToNode & { readonly kind: 'follow' }): Promise<void> {
   let events: Heard[] = []
@@ -83,6 +168,11 @@ process.on('message', (message: ToNode) => {
       break
     case 'request':
       void answer(message).then((told) => say({ kind: 'answer', request: message.request, answer: told }))
+      break
+    case 'projection':
+      void answerOfProjection(message.call).then((told) => {
+        say({ kind: 'projected', request: message.request, answer: told })
+      })
       break
     case 'status':
       void opening?.then(async (node) => say({ kind: 'status', status: await statusOf(node) }))

@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Overrides } from '../../src/index.ts'
-import type { Answer, FromNode, Heard, Request, Status, ToNode } from './message.ts'
+import type { Answer, FromNode, Heard, ProjectionAnswer, ProjectionCall, Request, Status, ToNode } from './message.ts'
 
 export interface Ending {
   readonly code: number | null
@@ -38,6 +38,7 @@ export class NodeProcess {
   readonly ended: Promise<Ending>
   readonly #child: ChildProcess
   readonly #pending = new Map<number, (answer: Answer | undefined) => void>()
+  readonly #projected = new Map<number, (answer: ProjectionAnswer | undefined) => void>()
   readonly #warnings: string[] = []
   readonly #followers = new Map<number, Follower>()
   #lastRequest = 0
@@ -96,6 +97,16 @@ export class NodeProcess {
     return new Promise((resolve) => {
       this.#pending.set(number, resolve)
       this.#say({ kind: 'request', request: number, ...request })
+    })
+  }
+
+  /** The same of its projections. */
+  askProjection(call: ProjectionCall): Promise<ProjectionAnswer | undefined> {
+    if (this.#isEnded) return Promise.resolve(undefined)
+    const request = (this.#lastRequest += 1)
+    return new Promise((resolve) => {
+      this.#projected.set(request, resolve)
+      this.#say({ kind: 'projection', request, call })
     })
   }
 
@@ -176,6 +187,11 @@ export class NodeProcess {
         this.#pending.delete(message.request)
         return
       }
+      case 'projected': {
+        this.#projected.get(message.request)?.(message.answer)
+        this.#projected.delete(message.request)
+        return
+      }
       case 'heard':
         for (const event of message.events) this.#followers.get(message.follower)?.hear(event)
         return
@@ -206,6 +222,8 @@ export class NodeProcess {
     this.#onStatus(undefined)
     for (const resolve of this.#pending.values()) resolve(undefined)
     this.#pending.clear()
+    for (const resolve of this.#projected.values()) resolve(undefined)
+    this.#projected.clear()
     for (const { end } of this.#followers.values()) end(undefined)
     this.#followers.clear()
     return { code, signal, stderr: this.#stderr, warnings: this.#warnings }

@@ -1,6 +1,7 @@
 /** What a run came to, for people and for programs. */
 import { spread, type Figures, type Spread } from './figures.ts'
 import type { Impact } from './impact.ts'
+import type { ReadModelFigures } from './read-models.ts'
 
 export interface Run {
   readonly scenario: string
@@ -40,6 +41,7 @@ export function toTable({ scenario, seed, seconds, figures }: Run): string {
     ...(figures.heard === 0
       ? []
       : [['events heard', `${thousands(figures.heard)} by everybody who reads all`] as const]),
+    ...(figures.readModels === undefined ? [] : [['projections', textOf(figures.readModels)] as const]),
     ['open', milliseconds(figures.openMs)],
     ['recover', milliseconds(figures.recoverMs)],
     ['left out', figures.leftOut.join('; ') || 'nothing'],
@@ -54,6 +56,12 @@ export function toTable({ scenario, seed, seconds, figures }: Run): string {
     ...impactLines(figures.impacts),
     ...figures.violations.map((violation) => `  ✗ ${violation}`),
   ].join('\n')
+}
+
+function textOf(of: ReadModelFigures): string {
+  const effects = `${thousands(of.effects)} events in effect, ${thousands(of.seen)} shown to those who were told of them`
+  const deeds = `${of.rebuiltLive} rebuilt, ${of.wentBack} gone back, ${of.paused} paused`
+  return `${effects}; ${deeds}; ${thousands(of.retried)} parked and retried, ${of.parkedInTheEnd} parked in the end`
 }
 
 function summaryOf(impact: Impact): object {

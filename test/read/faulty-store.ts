@@ -66,7 +66,7 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
 
   generation(number: number): StoredGeneration<Model> {
     const generation = this.generations.get(number)
-    if (generation === undefined) throw noSuchGeneration('effects', number)
+    if (generation === undefined) throw noSuchGeneration('of the test', number)
     return generation
   }
 

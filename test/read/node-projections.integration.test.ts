@@ -52,13 +52,27 @@ test('what a handler cannot take is parked, in order, and retried by hand', asyn
   const seen = (): Promise<readonly string[]> =>
     lines.query((model) => [...model.lines.values()].filter((line) => line.startsWith('account/b')))
   await vi.waitFor(async () => expect(await seen()).toHaveLength(9), { timeout: 10_000 })
-  const parked = await lines.parked()
-  expect(parked.map(({ stream, version }) => `${stream}@${version}`)).toEqual([1, 2, 3].map((at) => `account/b3@${at}`))
+  const parked = async (): Promise<readonly string[]> =>
+    (await lines.parked()).map(({ stream, version }) => `${stream}@${version}`)
+  const all = [1, 2, 3].map((at) => `account/b3@${at}`)
+  // The last event of all is one of them.
+  await vi.waitFor(async () => expect(await parked()).toEqual(all), { timeout: 10_000 })
   vi.stubEnv('PENHOLD_TEST_REFUSED', '')
   await lines.retryParked('account/b3')
   const ofB3 = (await seen()).filter((line) => line.startsWith('account/b3'))
-  expect(ofB3).toEqual([1, 2, 3].map((at) => `account/b3@${at}`))
-  expect(await lines.parked()).toEqual([])
+  expect(ofB3).toEqual(all)
+  expect(await parked()).toEqual([])
+})
+
+test('a query that waits while its node is closed is told so', async () => {
+  const node = await start()
+  const lines = node.projection(Lines)
+  const { lanes } = await lines.status()
+  const waiting = lines.query((model) => model.lines.size, { after: lanes[0]!.place.position + 1_000_000 })
+  const told = expect(waiting).rejects.toMatchObject({ code: 'NodeClosed' })
+  await node.close()
+  await told
+  await expect(lines.query((model) => model.lines.size)).rejects.toMatchObject({ code: 'NodeClosed', outcome: 'none' })
 })
 
 test('by shard, what is parked is retried, and no query waits for shards in which nothing comes', async () => {

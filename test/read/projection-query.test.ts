@@ -122,3 +122,26 @@ test('the status of a projection tells of all its lanes, and which of them run h
   await here.close()
   await there.close()
 })
+
+test('a query finds the live generation where others have swapped and dropped what was live', async () => {
+  const bench = new ProjectionBench()
+  const here = await bench.open()
+  const there = await bench.open([])
+  const [event] = bench.add('a/1')
+  await bench.until(() => bench.seen().length === 1)
+  // Both before who runs no lanes looks again.
+  bench.store.add()
+  bench.store.live = bench.store.add()
+  bench.store.generations.delete(1)
+  const rows = bench.store.generation(bench.store.live).model.seen
+  rows.push('a/1/1')
+  expect(await there.query(({ seen }) => seen.length)).toBe(1)
+  bench.store.live = bench.store.add()
+  bench.store.generations.delete(3)
+  const late = there.query(({ seen }) => seen.length, { after: event!.position, timeoutMs: 60_000 })
+  await bench.until(() => bench.seen(4).length === 1)
+  await bench.pass(1_000)
+  expect(await late).toBe(1)
+  await here.close()
+  await there.close()
+})

@@ -10,6 +10,7 @@ import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { comparePlaces } from '../../src/read/place.ts'
 import { defineProjection, type Projection } from '../../src/read/projection.ts'
 import { LaneMoved } from '../../src/read/read-model.ts'
+import { isGenerationGone } from '../../src/read/read-model-error.ts'
 import { RunningProjection } from '../../src/read/running-projection.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { EventRow, isUpTo, SHARDS } from './event-row.ts'
@@ -218,8 +219,7 @@ export class ProjectionWorld {
     } catch (error) {
       const isRefusal = error instanceof PenholdError && error.code === 'ProjectionState'
       const isFault = error instanceof ConnectionLost || error instanceof LaneMoved
-      const isGone = error instanceof PenholdError && error.code === 'NoSuchGeneration'
-      if (!isRefusal && !isFault && !isGone) throw error
+      if (!isRefusal && !isFault && !isGenerationGone(error)) throw error
     }
   }
 

@@ -23,6 +23,8 @@ export interface Errands {
   readonly namesCommands: boolean
   /** Whether they go to nodes that stand still as well. */
   readonly clings?: boolean
+  /** Told of each attempt when it has its outcome. */
+  readonly onTold?: (attempt: Attempt) => void
 }
 
 /** From a node of an older release, which will not have it the next time either. */
@@ -152,6 +154,7 @@ export class Clients {
     attempt.outcome = await this.#outcome(node, operation, attempt)
     attempt.returnedAt = kernel.now
     kernel.note(`${by} ${attempt.outcome.kind}`)
+    this.#errands.onTold?.(attempt)
     return attempt
   }
 

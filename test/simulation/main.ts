@@ -4,6 +4,7 @@ import { SingleBar } from 'cli-progress'
 import { findMutant, type MutantFinding } from './find-mutant.ts'
 import { CLUSTER_TRIALS } from './cluster/try-seed.ts'
 import type { Mutant } from './mutants.ts'
+import { PROJECTION_TRIALS } from './projections/try-seed.ts'
 import { NODE_TRIALS, type AnyPlan, type Story, type Trials } from './try-seed.ts'
 
 const HELP = `npm run sim -- [options]
@@ -11,6 +12,7 @@ const HELP = `npm run sim -- [options]
 Runs Penhold in simulated time, with faults, and checks from outside that it kept its promises.
 
   --cluster     several nodes over one log, instead of one at a time
+  --projections several nodes that run projections meanwhile
   --seeds N     so many plans (default 1000); of each mutant, at most (default 10000)
   --from S      the seed of the first (default 1); a plan depends on its seed alone
   --mutants     break each rule on purpose, and see that it is noticed
@@ -26,7 +28,7 @@ const SEEDS = 1_000
 const MUTANT_SEEDS = 10_000
 
 interface Options {
-  readonly isCluster: boolean
+  readonly of: 'node' | 'cluster' | 'projections'
   readonly seeds: number
   readonly from: number
   readonly seconds: number
@@ -39,6 +41,7 @@ function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
       cluster: { type: 'boolean', default: false },
+      projections: { type: 'boolean', default: false },
       seeds: { type: 'string' },
       from: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '1800' },
@@ -49,7 +52,8 @@ function readOptions(): Options | undefined {
     },
   })
   if (values.help) return undefined
-  const { mutants: all } = values.cluster ? CLUSTER_TRIALS : NODE_TRIALS
+  const of = values.projections ? 'projections' : values.cluster ? 'cluster' : 'node'
+  const { mutants: all } = { node: NODE_TRIALS, cluster: CLUSTER_TRIALS, projections: PROJECTION_TRIALS }[of]
   const mutants = values.mutants || values.mutant.length > 0 ? mutantsNamed(all, values.mutant) : undefined
   const number = (name: 'seeds' | 'from' | 'seconds'): number => {
     const value = Number(values[name] ?? (mutants === undefined ? SEEDS : MUTANT_SEEDS))
@@ -57,7 +61,7 @@ function readOptions(): Options | undefined {
     return value
   }
   return {
-    isCluster: values.cluster,
+    of,
     seeds: number('seeds'),
     from: number('from'),
     seconds: number('seconds'),
@@ -168,7 +172,14 @@ async function main(): Promise<number> {
     return 0
   }
   process.once('SIGINT', () => (isStopped = true))
-  return options.isCluster ? work(CLUSTER_TRIALS, options) : work(NODE_TRIALS, options)
+  switch (options.of) {
+    case 'node':
+      return work(NODE_TRIALS, options)
+    case 'cluster':
+      return work(CLUSTER_TRIALS, options)
+    case 'projections':
+      return work(PROJECTION_TRIALS, options)
+  }
 }
 
 process.exitCode = await main()

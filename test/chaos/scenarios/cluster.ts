@@ -1,7 +1,8 @@
 /**
  * Three nodes over one directory, each in a network of its own, with callers at each of them, and in each cycle one
- * misfortune, or two at once: of nodes, of Redis, of the ways between them, of clocks.
+ * misfortune, or two at once: of nodes, of Redis, of the read models' PostgreSQL, of the ways between them, of clocks.
  */
+import { hasPostgres } from '../../postgres-server.ts'
 import { Cluster } from '../cluster.ts'
 import type { Chaos } from '../chaos.ts'
 import { lanProblem, missing } from '../requirement.ts'
@@ -10,6 +11,7 @@ import { both, isPair, type Torment } from '../torment.ts'
 import { clockTorments } from '../torments/clocks.ts'
 import { nodeTorments } from '../torments/nodes.ts'
 import { partitionTorments } from '../torments/partitions.ts'
+import { postgresTorments } from '../torments/postgres.ts'
 import { redisTorments } from '../torments/redis.ts'
 
 const CYCLES_PER_CHECK = 8
@@ -17,7 +19,8 @@ const PAIRS_PER_DECK = 3
 
 export const cluster: Scenario = {
   name: 'cluster',
-  about: 'three nodes and a Redis: killed, stopped, restarted, emptied, cut off, clocks moved, two at once',
+  about:
+    'three nodes with projections, a Redis and a PostgreSQL: killed, stopped, restarted, emptied, cut off, clocks moved, two at once',
   requirements: ['linux', 'redis'],
   cycles: 100,
   async run(chaos) {
@@ -26,6 +29,7 @@ export const cluster: Scenario = {
     const untraceable = missing(['tracing'])
     if (untraceable !== undefined) chaos.leaveOut(`disks that hang, as ${untraceable}`)
     const canTrace = untraceable === undefined
+    if (!hasPostgres) chaos.leaveOut('projections, as there is no PostgreSQL to start')
     const bank = await Cluster.start(chaos, { hasLan: problem === undefined })
     let deck: Torment[] = []
     try {
@@ -51,6 +55,7 @@ function shuffle(chaos: Chaos, bank: Cluster, means: { readonly canTrace: boolea
   const ofClocks = clockTorments(chaos, bank)
   const ofOthers = [
     ...redisTorments(chaos, bank),
+    ...(bank.postgres === undefined ? [] : postgresTorments(chaos, bank.postgres)),
     ...(bank.lan === undefined ? [] : partitionTorments(chaos, bank, bank.lan)),
   ]
   const pairs = Array.from({ length: PAIRS_PER_DECK }, () => both(draw(chaos, ofNodes), draw(chaos, ofOthers)))

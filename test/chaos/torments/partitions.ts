@@ -16,6 +16,7 @@ interface Cut {
 
 export function partitionTorments(chaos: Chaos, cluster: Cluster, lan: Lan): readonly Torment[] {
   const redis = cluster.redisPlace!
+  const postgres = cluster.postgresPlace!
   const at = (node: NodeProcess): Place => cluster.placeOf(node)!
   const others = (node: NodeProcess): NodeProcess[] => cluster.all.filter((each) => each !== node)
   const pair = (): [NodeProcess, NodeProcess] => {
@@ -49,9 +50,21 @@ export function partitionTorments(chaos: Chaos, cluster: Cluster, lan: Lan): rea
     torment('node | Redis', () => ({ ways: bothWays(at(cluster.anyNode()), redis), apart: [] })),
     torment('node → Redis cut', () => ({ ways: [[at(cluster.anyNode()), redis]], apart: [] })),
     torment('Redis → node cut', () => ({ ways: [[redis, at(cluster.anyNode())]], apart: [] })),
+    // Callers of aggregates have nothing to do with it.
+    ...(cluster.postgres === undefined
+      ? []
+      : [
+          {
+            ...torment('node | PostgreSQL', () => ({ ways: bothWays(at(cluster.anyNode()), postgres), apart: [] })),
+            isHarmless: true,
+          },
+        ]),
     torment('node | everything', () => {
       const one = cluster.anyNode()
-      return { ways: [redis, ...others(one).map(at)].flatMap((place) => bothWays(at(one), place)), apart: [one] }
+      return {
+        ways: [redis, postgres, ...others(one).map(at)].flatMap((place) => bothWays(at(one), place)),
+        apart: [one],
+      }
     }),
   ]
 }

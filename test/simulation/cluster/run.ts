@@ -1,12 +1,15 @@
 /** Runs a cluster's plan: clients and faults for a while, then peace, a look at who owns what, an orderly end, the log. */
 import { defineCluster, type ClusterConfig } from '../../../src/index.ts'
+import type { Projection } from '../../../src/read/projection.ts'
 import { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
+import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import { check, checkShards } from '../../checker/check.ts'
 import { createAccount, createOlderAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
 import { brokenRules, findDamage, readLog } from '../ground-truth.ts'
-import { entryOf } from '../history.ts'
+import { entryOf, type Attempt } from '../history.ts'
+import { ProjectionParty } from '../projections/party.ts'
 import type { Result, RunOptions } from '../run.ts'
 import { brokenGentleness } from './gentle.ts'
 import { brokenOrder } from './order.ts'
@@ -32,16 +35,21 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     ...plan.older,
     config: { ...config, aggregates: [createOlderAccount(plan.snapshotEvery)] },
   }
-  const cluster = new SimulatedCluster({ seed, config, joinsAtMs, older, ...(wrapStorage && { wrapStorage }) })
+  const projections = (place: string, main: SimulatedThread): readonly Projection[] => party?.at(place, main) ?? []
+  const around = { projections, ...(wrapStorage && { wrapStorage }) }
+  const cluster = new SimulatedCluster({ seed, config, joinsAtMs, older, ...around })
+  const party = plan.projecting && new ProjectionParty(cluster, account, plan.projecting)
   const { kernel } = cluster
   cluster.schedule(plan.faults)
   const { namesCommands, clings } = plan
-  const clients = new Clients(cluster, account, { operations: timed(plan), namesCommands, clings })
+  const onTold = (attempt: Attempt): void => party?.told(attempt)
+  const clients = new Clients(cluster, account, { operations: timed(plan), namesCommands, clings, onTold })
   clients.start()
   const readers = new Readers(cluster, plan.readers ?? 0)
   readers.start()
   await kernel.run({ untilMs: PEACE_MS })
   cluster.heal()
+  party?.heal()
   const why = (): string => [...cluster.failures.map(String), ...cluster.warnings].slice(-3).join('; ')
   const problems: string[] = []
   if (!(await kernel.run({ untilMs: PEACE_MS + ANSWER_MS, isDone: () => clients.open === 0 }))) {
@@ -51,6 +59,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     await kernel.run({ untilMs: kernel.now + REDIAL_MS })
     if (problems.length === 0) problems.push(...(await silence(cluster, clients, plan)))
     if (problems.length === 0) problems.push(...(await unheard(cluster, readers)))
+    if (problems.length === 0) problems.push(...((await party?.unfinished()) ?? []))
     if (problems.length === 0) problems.push(...(await leftBehind(cluster, why)))
   }
   cluster.killAll()
@@ -74,7 +83,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   // A withdrawal that was rejected and whose answer was lost is decided anew, behind what was sent after it. Where nodes
   // end and refuse as often as in these plans it is seen.
   const order = plan.older === undefined ? brokenOrder(attempts, log) : []
-  const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log)]
+  const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log), ...((await party?.broken(log)) ?? [])]
   return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
 
