@@ -52,6 +52,8 @@ test('what a handler cannot take is parked, in order, and retried by hand', asyn
   const seen = (): Promise<readonly string[]> =>
     lines.query((model) => [...model.lines.values()].filter((line) => line.startsWith('account/b')))
   await vi.waitFor(async () => expect(await seen()).toHaveLength(9), { timeout: 10_000 })
+  // The last event of all is one that is parked.
+  await vi.waitFor(async () => expect(await lines.parked()).toHaveLength(3), { timeout: 10_000 })
   const parked = await lines.parked()
   expect(parked.map(({ stream, version }) => `${stream}@${version}`)).toEqual([1, 2, 3].map((at) => `account/b3@${at}`))
   vi.stubEnv('PENHOLD_TEST_REFUSED', '')
