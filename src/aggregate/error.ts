@@ -55,8 +55,8 @@ export function definitionError(message: string, cause?: unknown): PenholdError 
 const REASON_MAX = 1_000
 
 /**
- * What was thrown, whatever it is, as a short text that goes on after a colon. Of an error it is the message alone, as
- * classes are for programs; only those of the language say what no message does: that it is a bug.
+ * What was thrown, whatever it is, as a short text that goes on after a colon. An operating error says all in its message;
+ * of all else the class is told as well.
  */
 export function reasonOf(thrown: unknown): string {
   try {
@@ -68,7 +68,7 @@ export function reasonOf(thrown: unknown): string {
 
 function textOf(thrown: unknown): string {
   if (!(thrown instanceof Error) || thrown.message === '') return String(thrown)
-  return thrown.name in globalThis ? `${thrown.name}: ${thrown.message}` : thrown.message
+  return thrown instanceof PenholdError ? thrown.message : `${thrown.name}: ${thrown.message}`
 }
 
 /** What was given in place of something else, for a message: it may be a value that cannot be made a text of. */

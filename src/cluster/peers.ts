@@ -292,6 +292,7 @@ class Peer {
       !(error instanceof ConnectionError) || !['unreachable', 'timeout', 'closed', 'broken'].includes(error.kind)
     if (!isNews || this.#isWarned) return
     this.#isWarned = true
-    this.#options.onWarning(`the node at ${this.address} cannot be asked: ${reasonOf(error)}`)
+    const reason = error instanceof ConnectionError ? error.message : reasonOf(error)
+    this.#options.onWarning(`the node at ${this.address} cannot be asked: ${reason}`)
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { definitionError, reasonOf } from '../../src/aggregate/error.ts'
+import { definitionError, reasonOf, Rejected } from '../../src/aggregate/error.ts'
 
 class OutOfPaper extends Error {
   override readonly name = 'OutOfPaper'
@@ -7,9 +7,9 @@ class OutOfPaper extends Error {
 
 test.for([
   ['an operating error', definitionError('shards is no number. Mend it.'), 'shards is no number. Mend it'],
-  ['an error of a class of its own', new OutOfPaper('tray 2 is empty'), 'tray 2 is empty'],
+  ['a rejection', new Rejected('closed', undefined), 'rejected: closed'],
+  ['an error of others', new OutOfPaper('tray 2 is empty'), 'OutOfPaper: tray 2 is empty'],
   ['a bug', new TypeError('x is not a function'), 'TypeError: x is not a function'],
-  ['an error of no class', new Error('no room'), 'Error: no room'],
   ['an error without a message', new OutOfPaper(), 'OutOfPaper'],
   ['a text', 'enough', 'enough'],
   ['nothing', undefined, 'undefined'],
