@@ -21,9 +21,12 @@ function storeOver(disk: SimulatedDisk, log: Log) {
     ids: new IdSource(clock, new SeededRandom(1)),
     commandBytesMax: 1_000,
     shardOf: (name) => log.placement.shardOf(name),
-    send: (_to, _message, { resolve }) => {
+    send: (_to, _message, outcome) => {
       void Array.fromAsync(log.back(log.placement.stream(stream)), ({ bytes }) => bytes).then((records) => {
-        resolve({ kind: 'answered', value: encodePage(Buffer.concat(records.toReversed()), [], records.length + 1) })
+        outcome.resolve({
+          kind: 'answered',
+          value: encodePage(Buffer.concat(records.toReversed()), [], records.length + 1),
+        })
       })
     },
     observe: (position) => observed.push(position),
