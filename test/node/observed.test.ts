@@ -23,7 +23,10 @@ function storeOver(disk: SimulatedDisk, log: Log) {
     shardOf: (name) => log.placement.shardOf(name),
     send: (_to, _message, outcome) => {
       void Array.fromAsync(log.back(log.placement.stream(stream)), ({ bytes }) => bytes).then((records) => {
-        outcome.resolve({ kind: 'answered', value: encodePage(Buffer.concat(records.toReversed()), [], records.length + 1) })
+        outcome.resolve({
+          kind: 'answered',
+          value: encodePage(Buffer.concat(records.toReversed()), [], records.length + 1),
+        })
       })
     },
     observe: (position) => observed.push(position),
