@@ -6,7 +6,7 @@ import type { Clock } from '../log/clock.ts'
 
 /** From about here on whoever waits for the thread notices it. */
 const HELD_MS = 8
-const LEAST = 50
+const LEAST = 100
 
 export class Pace {
   readonly #clock: Clock
