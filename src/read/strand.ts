@@ -112,13 +112,8 @@ export class Strand {
     const start = first?.at ?? this.#head
     if (!isBefore(from, start)) {
       if (from.segment > this.#head.segment) return undefined
-      return (
-        this.#gone +
-        Math.max(
-          0,
-          this.#lastPiece(({ at }) => !isBefore(from, at)),
-        )
-      )
+      const containing = this.#lastPiece(({ at }) => !isBefore(from, at))
+      return this.#gone + Math.max(0, containing)
     }
     // It begins earlier, and wants nothing that stands before what is there.
     if (first === undefined || first.positionLast > after) return undefined

@@ -44,10 +44,14 @@ async function start() {
   const seen: number[][] = [[], []]
   /** While it is held, a row takes nothing. */
   const held = [Promise.resolve(), Promise.resolve()]
-  const follow = async (shard: number): Promise<void> => {
-    const row = new ShardRow(shard, { position: 0, shard }, { catalog, tails, journals, onLoss: () => undefined })
+  const positions: number[] = []
+  const follow = async (shard: number, position = 0): Promise<void> => {
+    const row = new ShardRow(shard, { position, shard }, { catalog, tails, journals, onLoss: () => undefined })
     for await (const { events } of row.pages(stop.signal)) {
-      for (const { seq } of events) seen[shard]!.push(seq)
+      for (const event of events) {
+        seen[shard]!.push(event.seq)
+        positions.push(event.position)
+      }
       await held[shard]
     }
   }
@@ -58,7 +62,7 @@ async function start() {
     }
     expect(isSo()).toBe(true)
   }
-  return { log, follow, seen, held, until, stop, bytesRead: () => bytesRead }
+  return { log, follow, seen, held, until, stop, positions, bytesRead: () => bytesRead }
 }
 
 async function write(log: Log, shard: number, count: number): Promise<void> {
@@ -113,4 +117,24 @@ test('a journal is read once for all', async () => {
   await Promise.all(rows)
   // But for the openings, which each looks at.
   expect(both.bytesRead()).toBeLessThan(alone.bytesRead() * 1.3)
+})
+
+test('whoever goes on behind any event gets all that follows, in whichever segment', async () => {
+  const { log, follow, seen, until, stop, positions } = await start()
+  for (let segment = 0; segment < 4; segment += 1) {
+    await write(log, 0, 3)
+    log.rollOver()
+    await log.append(log.cut())
+  }
+  const rows = [follow(0)]
+  await until(() => seen[0]!.length === 12)
+  const places = [...positions]
+  for (const [index, position] of places.entries()) {
+    seen[0] = []
+    rows.push(follow(0, position))
+    if (index < 11) await until(() => seen[0]!.at(-1) === 12)
+    expect(seen[0]).toEqual(upTo(12).slice(index + 1))
+  }
+  stop.abort()
+  await Promise.all(rows)
 })
