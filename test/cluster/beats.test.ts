@@ -80,7 +80,7 @@ test('those who ask while a beat is under way are answered by the next, and no m
 })
 
 test('it beats at regular intervals from its start to its close, which waits for what is under way', async () => {
-  const { beats, begun, state, turn, pass } = start()
+  const { beats, begun, state, pass } = start()
   beats.start()
   for (let i = 0; i < 3; i += 1) await pass(EVERY_MS)
   expect(begun).toEqual([1_000, 2_000, 3_000])
@@ -88,13 +88,13 @@ test('it beats at regular intervals from its start to its close, which waits for
   state.answer = answer.promise
   await pass(EVERY_MS)
   let isClosed = false
-  const closed = beats.close().then(() => (isClosed = true))
+  void beats.now()
   beats.soon()
+  const closed = beats.close().then(() => (isClosed = true))
   await pass(EVERY_MS)
   expect(isClosed).toBe(false)
   answer.resolve()
   await closed
   await pass(5 * EVERY_MS)
   expect(begun).toHaveLength(4)
-  await turn()
 })
