@@ -79,8 +79,8 @@ export class ShardMoves {
 
   async #takeOver(shards: readonly number[]): Promise<readonly number[]> {
     const { log, committer, kinds, dropShards, onLost } = this.#options
-    // What somebody else has claimed unnoticed is not owned any more.
-    const lost = await log.lostShards()
+    // What somebody else has claimed unnoticed is not owned any more. The others are looked for when the fence is seen.
+    const lost = await log.lostShards(shards)
     dropShards(lost)
     if (lost.length > 0) onLost(lost)
     const wanted = shards.filter((shard) => log.epochOf(shard) === 0)

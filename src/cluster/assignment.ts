@@ -15,6 +15,7 @@ export function assign(
   const current: (string | undefined)[] = []
   for (const { shard, member, worker } of leases) current[shard] = ownerName(member, worker)
   const { owners } = createRing(workers, shards, current)
+  if (up.every(({ unable }) => unable === undefined)) return owners
   return withoutUnable(owners, { up, names: workers.map(({ name }) => name).toSorted(), current })
 }
 

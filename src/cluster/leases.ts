@@ -3,9 +3,9 @@
  * who owns it is decided by the log's claims alone (I1). So whatever the store does, forget, lie, be away, costs at most
  * availability. Redis implements it (src/platform/redis-leases.ts), and the simulator a twin with faults.
  *
- * A node beats about every third of the ttl. All times are the store's: it counts what is left of a lease by its own
- * clock. Who relies on a lease counts its time on the own monotonic clock, from *before* the beat was sent that renewed
- * it: then it ends here before it can have ended there, however long the answer took.
+ * A node beats about every third of the ttl, and soon after shards have moved. All times are the store's: it counts what
+ * is left of a lease by its own clock. Who relies on a lease counts its time on the own monotonic clock, from *before*
+ * the beat was sent that renewed it: then it ends here before it can have ended there, however long the answer took.
  */
 import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'

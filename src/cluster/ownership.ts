@@ -1,24 +1,24 @@
 /**
  * Ownership: one node's part in who owns what. A loop tells the lease store what the node's workers hold and want, and
  * does what follows from the answer: shards that the store grants are claimed, those that the ring gives to others are
- * handed over, one at a time.
+ * handed over. Whoever is handed a shard claims it at once; the store hears of it a moment later.
  *
  * The store only says who tries; the log says who is (I1). So whatever the store does, owners go on serving: while it is
  * away nothing moves, and when it has forgotten all it is told again.
  */
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
-import { pause, within, type Cancel } from '../log/clock.ts'
-import { assign } from './assignment.ts'
+import { pause, within } from '../log/clock.ts'
+import { Beats } from './beats.ts'
 import type { HandedShard, ServedShard } from './control.ts'
-import { Departures } from './departures.ts'
+import { Departures, type Departure, type Move } from './departures.ts'
+import { Heirs } from './heirs.ts'
 import type { Beat, Lease, Member, View } from './leases.ts'
 import type { OwnershipCondition, OwnershipOptions, ShardWorker } from './ownership-ports.ts'
-import { parseOwner } from './owner-name.ts'
+import type { Owner } from './owner-name.ts'
 import { Presence } from './presence.ts'
 import { UnableShards } from './unable-shards.ts'
 
 const BEATS_PER_TTL = 3
-/** Every node has beaten meanwhile, and so has heard of a member that is known for so long, and called it. */
 const BEATS_UNTIL_KNOWN = 2
 /** What a shard's messages that are under way when it leaves may take. */
 const RELEASE_MS = 2_000
@@ -28,7 +28,8 @@ const RETRY_MS = 1_000
 const RETRY_MS_MAX = { full: 5_000, other: 60_000 } as const
 /** A shard that could not be taken over so many times, though there was room, is left to others who can. */
 const TRIES_MAX = 3
-const DRAIN_AGAIN_MS = 50
+/** Who drains looks so often whether what hung a moment ago lets others leave. */
+const LOOK_AGAIN_MS = 50
 
 interface Arrival {
   readonly worker: number
@@ -40,7 +41,7 @@ interface Arrival {
 
 interface Release {
   readonly shard: number
-  readonly to: { readonly member: string; readonly worker: number }
+  readonly to: Owner
 }
 
 export class Ownership {
@@ -51,39 +52,41 @@ export class Ownership {
   readonly #served = new Map<number, ServedShard>()
   readonly #arriving = new Map<number, Arrival>()
   readonly #departures: Departures
-  /** The ring that was computed last, and of what. */
-  #lastRing: { readonly view: View; readonly about: string; readonly owners: readonly string[] | undefined } | undefined
+  readonly #heirs: Heirs
+  readonly #beats: Beats
   /** Given up, and the store has not said yet that it knows. */
   #released: readonly Release[] = []
   #wanted: readonly HandedShard[] = []
   #view: View | undefined
-  /** Since when each member is known, on the monotonic clock. */
-  #knownSince: ReadonlyMap<string, number> = new Map()
   #state: Member['state'] = 'joining'
+  /** When it wants to have handed everything over, on the monotonic clock; undefined where it does not leave. */
+  #leaveBy: number | undefined
   #isNew: boolean
-  #isAway = false
+  #hasStarted = false
+  /** Why the store did not answer the last beat; undefined where it did. */
+  #away: unknown
   /** When the last beat that was answered was sent, on the monotonic clock. */
   #heardAt = 0
   /** Since when each shard is awaited, on the monotonic clock. */
   readonly #awaitedSince = new Map<number, number>()
-  #isClosed = false
   /** Shards that are being taken over or given up. */
   readonly #pending = new Set<Promise<void>>()
-  #beating: Promise<void> = Promise.resolve()
-  #stopTimer: Cancel = () => undefined
 
   constructor(options: OwnershipOptions) {
     this.#options = options
     this.#isNew = options.isNew
-    const { clock, member, ttlMs } = options
+    const { clock, cluster, member, ttlMs } = options
+    const everyMs = ttlMs / BEATS_PER_TTL
     this.#presence = new Presence(clock, { workers: member.workers, graceMs: ttlMs })
     this.#unable = new UnableShards(clock)
     this.#departures = new Departures(clock)
+    this.#heirs = new Heirs({ clock, shards: cluster.shards, knownMs: BEATS_UNTIL_KNOWN * everyMs })
+    this.#beats = new Beats({ clock, everyMs, beat: () => this.#beat() })
   }
 
   /** Tells the store of this member, who wants nothing yet. @throws PenholdError where the store refuses, or is away */
   async register(): Promise<void> {
-    await this.#beat({ isFirst: true })
+    await this.#firstBeat()
   }
 
   /**
@@ -92,10 +95,12 @@ export class Ownership {
    */
   async start(): Promise<void> {
     this.#state = 'up'
-    await this.#beat({ isFirst: true })
-    await this.#beat({ isFirst: true })
+    // The answer to the first says what is free, and to the second what of it is this node's.
+    await this.#firstBeat()
+    await this.#firstBeat()
+    this.#hasStarted = true
     await Promise.all(this.#pending)
-    this.#schedule()
+    this.#beats.start()
   }
 
   get view(): View | undefined {
@@ -109,7 +114,7 @@ export class Ownership {
     const now = this.#options.clock.monotonic()
     return {
       isDraining: this.#state === 'draining',
-      storeAwayMs: this.#isAway ? Math.round(now - this.#heardAt) : undefined,
+      storeAwayMs: this.#away === undefined ? undefined : Math.round(now - this.#heardAt),
       awaited: this.#awaited().map(({ shard, worker }) => {
         return { shard, worker, ms: Math.round(now - (this.#awaitedSince.get(shard) ?? now)) }
       }),
@@ -146,15 +151,13 @@ export class Ownership {
     const ring = this.#state === 'draining' && this.#view !== undefined ? this.#ring(this.#view) : undefined
     // Nobody serves them, and whoever gave them up did not know yet that this node is about to leave.
     if (ring === undefined) this.#arrive(known)
-    else this.#handTo(known.map(({ shard }) => ({ shard, to: parseOwner(ring[shard]!) })))
+    else this.#handTo(known.map(({ shard }) => ({ shard, to: ring[shard]! })))
     this.#noteAwaited()
   }
 
-  /** Other nodes serve these: what was to wait for that may leave now. */
+  /** Somebody serves these: what was to wait for that may leave now. */
   arrived(shards: readonly number[]): void {
-    if (!this.#departures.arrived(shards) || this.#view === undefined || this.#view.isSettling) return
-    const ring = this.#ring(this.#view)
-    if (ring !== undefined) this.#handOff(ring)
+    if (this.#departures.arrived(shards)) this.#handOff()
   }
 
   /** Hands everything over, where there is somebody to take it. Resolves when all is gone, or after `ms`. */
@@ -162,80 +165,67 @@ export class Ownership {
     this.#state = 'draining'
     const { clock } = this.#options
     const until = clock.monotonic() + ms
+    this.#leaveBy = until
+    await this.#beats.now()
     // What another has handed to this node meanwhile arrives, and is handed on.
     while (this.#served.size + this.#pending.size > 0 && clock.monotonic() < until) {
-      await this.#beat({ isFirst: false })
       if (!this.#hasHeirs()) {
-        if (this.#view?.isSettling !== true) return
+        if (this.#view?.isSettling !== true) break
         // The store has forgotten the others, who tell it again that they are there.
-        await pause(clock, DRAIN_AGAIN_MS)
-        continue
+        this.#beats.soon()
       }
-      // To those the store named last: the log decides who owns what, and the store is told when it is back.
-      const ring = this.#isAway && this.#view !== undefined ? this.#ring(this.#view) : undefined
-      if (ring !== undefined) this.#handOff(ring)
-      // A worker that has broken may never say that it is done.
-      await within(clock, until - clock.monotonic(), Promise.all(this.#pending))
-      if (this.#served.size > this.#departures.leaving.length) await pause(clock, DRAIN_AGAIN_MS)
+      this.#handOff()
+      // What hangs is looked after from time to time: it may never say that it is done.
+      if (this.#pending.size === 0) await pause(clock, LOOK_AGAIN_MS)
+      else await within(clock, LOOK_AGAIN_MS, Promise.all(this.#pending))
     }
+    if (this.#leaveBy === until) this.#leaveBy = undefined
+    // Whoever leaves next takes with it what the store does not know.
+    if (this.#released.length > 0) await this.#beats.now()
   }
 
   /** Leaves. After the workers have ended, so that nobody else is granted what is still served. */
   async close(): Promise<void> {
-    this.#isClosed = true
-    this.#stopTimer()
-    await this.#beating
+    await this.#beats.close()
     const { leases, member } = this.#options
     // What is not told runs out by itself.
     await leases.leave(member.id).catch(() => undefined)
     await leases.close()
   }
 
-  #schedule(): void {
-    if (this.#isClosed) return
-    this.#stopTimer = this.#options.clock.after(this.#options.ttlMs / BEATS_PER_TTL, () => {
-      void this.#beat({ isFirst: false })
-      this.#schedule()
-    })
+  async #firstBeat(): Promise<void> {
+    await this.#beats.now()
+    if (this.#away !== undefined) throw this.#away
   }
 
-  /** One beat at a time. */
-  #beat(options: { readonly isFirst: boolean }): Promise<void> {
-    const beat = this.#beating.then(() => this.#beatNow(options))
-    this.#beating = beat.catch(() => undefined)
-    return beat
-  }
-
-  async #beatNow({ isFirst }: { readonly isFirst: boolean }): Promise<void> {
-    if (this.#isClosed) return
+  async #beat(): Promise<void> {
     const { leases, events } = this.#options
     const beat = this.#compose()
     const sentAt = this.#options.clock.monotonic()
-    const told = this.#released
+    const told = new Set(this.#released)
     let view: View
     try {
       view = await leases.beat(beat)
     } catch (error) {
       // Whether it was taken is unknown; the next one says it again.
-      if (isFirst) throw error
-      if (!this.#isAway) events.onWarning(reasonOf(error))
-      this.#isAway = true
+      if (this.#hasStarted && this.#away === undefined) events.onWarning(reasonOf(error))
+      this.#away = error
       // What could not be claimed is tried again all the same: the log decides.
       this.#arrive([...this.#arriving].map(([shard, { worker }]) => ({ shard, worker })))
       return
     }
-    if (this.#isAway) events.onWarning('the lease store answers again')
-    this.#isAway = false
+    if (this.#away !== undefined) events.onWarning('the lease store answers again')
+    this.#away = undefined
     this.#heardAt = sentAt
     this.#isNew = false
-    this.#released = this.#released.filter((released) => !told.includes(released))
+    this.#released = this.#released.filter((released) => !told.has(released))
     this.#apply(view)
   }
 
   #compose(): Beat {
     const { cluster, ttlMs } = this.#options
     const release = this.#released.filter(({ shard }) => !this.#served.has(shard) && !this.#arriving.has(shard))
-    const isReleased = (shard: number): boolean => release.some((released) => released.shard === shard)
+    const isReleased = new Set(release.map(({ shard }) => shard))
     const want = new Map<number, number>()
     for (const { shard, worker } of this.#wanted) if (this.#workers.has(worker)) want.set(shard, worker)
     for (const [shard, { worker }] of this.#arriving) want.set(shard, worker)
@@ -245,7 +235,7 @@ export class Ownership {
       ttlMs,
       hold: [...this.#served.values()].map(({ shard, worker, epoch }) => ({ shard, worker, epoch })),
       want: [...want]
-        .filter(([shard]) => !this.#served.has(shard) && !isReleased(shard))
+        .filter(([shard]) => !this.#served.has(shard) && !isReleased.has(shard))
         .map(([shard, worker]) => ({ shard, worker })),
       release,
       isNew: this.#isNew,
@@ -254,8 +244,7 @@ export class Ownership {
 
   #apply(view: View): void {
     this.#view = view
-    const now = this.#options.clock.monotonic()
-    this.#knownSince = new Map(view.members.map(({ id }) => [id, this.#knownSince.get(id) ?? now]))
+    this.#heirs.see(view)
     this.#options.events.onView(view)
     for (const lease of view.leases) this.#yieldTo(lease)
     const self = this.#options.member.id
@@ -272,13 +261,12 @@ export class Ownership {
     }
     const leased = new Set(view.leases.map(({ shard }) => shard))
     const before = this.#wanted.length
-    this.#wanted = ring.flatMap((owner, shard) => {
-      const { member, worker } = parseOwner(owner)
+    this.#wanted = ring.flatMap(({ member, worker }, shard) => {
       return member === self && !leased.has(shard) && !this.#served.has(shard) ? [{ shard, worker }] : []
     })
     // What nobody has need not wait for the next beat.
-    if (this.#wanted.length > 0 && before === 0 && !view.isSettling) void this.#beat({ isFirst: false })
-    if (!view.isSettling) this.#handOff(ring)
+    if (this.#wanted.length > 0 && before === 0 && !view.isSettling) this.#beats.soon()
+    this.#handOff()
   }
 
   /** A lease of another's with a greater epoch than ours: the log has a newer owner than we have heard of. */
@@ -288,13 +276,13 @@ export class Ownership {
   }
 
   /** Leaves what this node could not take over to those to whom the ring gives it for that, though it may not reach them. */
-  #decline(view: View, ring: readonly string[]): void {
+  #decline(view: View, ring: readonly Owner[]): void {
     const { events, member: self } = this.#options
     const declined = this.#mine(view).flatMap(({ shard, worker }) => {
-      const to = parseOwner(ring[shard]!)
+      const to = ring[shard]!
       const isTried = this.#arriving.get(shard)?.nextAt === Number.POSITIVE_INFINITY
       const isOurs = this.#served.has(shard) || this.#departures.isLeaving(shard) || isTried || !this.#unable.has(shard)
-      return isOurs || to.member === self.id || !this.#isKnown(to.member) ? [] : [{ shard, worker, to }]
+      return isOurs || to.member === self.id || !this.#heirs.isKnown(to.member) ? [] : [{ shard, worker, to }]
     })
     if (declined.length === 0) return
     for (const { shard, worker } of declined) {
@@ -386,7 +374,7 @@ export class Ownership {
       return refusal?.code === 'BadDefinition' || arrival.tries.other >= TRIES_MAX
     })
     for (const shard of unable) this.#unable.add(shard)
-    if (unable.length > 0) void this.#beat({ isFirst: false })
+    if (unable.length > 0) this.#beats.soon()
   }
 
   /** What is leased to this node, for as long as that holds without another word, or on its way to it; and not served. */
@@ -419,16 +407,8 @@ export class Ownership {
   }
 
   /** The owner that each shard should have; undefined where nobody wants any. */
-  #ring(view: View): readonly string[] | undefined {
-    const { members, leases } = view
-    const self = this.#member(members)
-    // Each shard that arrives somewhere lets the next one leave, and with thousands of shards a ring takes its time.
-    const about = JSON.stringify(self)
-    if (this.#lastRing?.view !== view || this.#lastRing.about !== about) {
-      const known = members.map((member) => (member.id === self.id ? self : member))
-      this.#lastRing = { view, about, owners: assign(known, leases, this.#options.cluster.shards) }
-    }
-    return this.#lastRing.owners
+  #ring(view: View): readonly Owner[] | undefined {
+    return this.#heirs.ring(view, this.#member(view.members))
   }
 
   #hasHeirs(): boolean {
@@ -436,42 +416,46 @@ export class Ownership {
     return this.#view?.members.some((member) => member.id !== id && member.state === 'up') === true
   }
 
-  /**
-   * Whether everybody can ask a member. What it is given before is out of reach of those who have not heard of it: for a
-   * beat, or for as long as the store is away.
-   */
-  #isKnown(member: string): boolean {
-    const { clock, ttlMs } = this.#options
-    const since = this.#knownSince.get(member) ?? Number.POSITIVE_INFINITY
-    return clock.monotonic() - since >= (BEATS_UNTIL_KNOWN * ttlMs) / BEATS_PER_TTL
-  }
-
-  /** Gives up what the ring gives to others, the next of it. */
-  #handOff(ring: readonly string[]): void {
-    const self = this.#options.member.id
-    for (const { shard, worker } of this.#served.values()) {
-      const to = parseOwner(ring[shard]!)
-      const isReady = this.#isKnown(to.member) && this.#options.events.reaches(to.member)
-      const isStaying = to.member === self ? to.worker === worker : !isReady
-      if (isStaying || this.#departures.isLeaving(shard) || !this.#departures.hasRoom(worker)) continue
-      this.#departures.begin(shard, worker)
-      this.#track(this.#giveUp(this.#workers.get(worker), { shard, to }))
-      return
+  /** Lets the next leave of what the ring gives to others. */
+  #handOff(): void {
+    const isLeaving = this.#leaveBy !== undefined
+    // A store that settles knows too little; one that is away says no more, and who leaves trusts it: the log decides.
+    if (this.#view === undefined || (this.#view.isSettling && !(isLeaving && this.#away !== undefined))) return
+    const ring = this.#ring(this.#view)
+    if (ring === undefined) return
+    const moves = (): readonly Move[] => this.#moves(ring)
+    let departure = this.#departures.begin(moves, this.#leaveBy)
+    for (; departure !== undefined; departure = this.#departures.begin(moves, this.#leaveBy)) {
+      this.#track(this.#giveUp(departure))
     }
   }
 
-  async #giveUp(handle: ShardWorker | undefined, move: Release): Promise<void> {
-    const { shard } = move
+  /** What is to leave, and may. */
+  #moves(ring: readonly Owner[]): readonly Move[] {
+    const self = this.#options.member.id
+    return [...this.#served.values()].flatMap(({ shard, worker }) => {
+      const to = ring[shard]!
+      const isReady = this.#heirs.isKnown(to.member) && this.#options.events.reaches(to.member)
+      const isLeaving = to.member === self ? to.worker !== worker : isReady
+      return isLeaving ? [{ shard, worker, to }] : []
+    })
+  }
+
+  async #giveUp(departure: Departure): Promise<void> {
+    const handle = this.#workers.get(departure.worker)
+    const shards = departure.moves.map(({ shard }) => shard)
     try {
       // Without room on the disk the heir has more to read, and nothing else is different.
       await handle?.prepareRelease().catch(() => undefined)
-      await handle?.release([shard], RELEASE_MS)
+      await handle?.release(shards, RELEASE_MS)
     } catch (error) {
-      this.#options.events.onWarning(`shard ${shard} could not be handed over: ${reasonOf(error)}`)
+      this.#options.events.onWarning(`shards ${shards.join(', ')} could not be handed over: ${reasonOf(error)}`)
     }
-    this.#served.delete(shard)
-    this.#departures.left(shard)
-    this.#handTo([move])
+    for (const shard of shards) this.#served.delete(shard)
+    this.#departures.left(departure)
+    this.#handTo(departure.moves)
+    // There is room for others where nobody waits for this heir.
+    this.#handOff()
   }
 
   /** Leaves shards that nobody serves to those who are to have them: they are told, and the store. */
@@ -483,7 +467,7 @@ export class Ownership {
       if (to === member.id) this.#arrive(handed)
       else events.onHandedTo(to, handed)
     }
-    void this.#beat({ isFirst: false })
+    this.#beats.soon()
   }
 
   #noteReleased(moves: readonly Release[]): void {

@@ -6,7 +6,7 @@
  * the owners matter.
  */
 import { assert } from '../aggregate/assert.ts'
-import { hash64 } from '../log/stream.ts'
+import { hash64After, type StreamHash } from '../log/stream.ts'
 
 export interface RingWorker {
   readonly name: string
@@ -24,10 +24,15 @@ interface Holder {
   /** Its share, rounded down and up. */
   readonly least: number
   readonly most: number
-  readonly shards: Set<number>
+  /** How much the hash wants it to have what these characters stand for. */
+  readonly score: (key: string) => StreamHash
+  shards: number[]
 }
 
-/** `workers` have distinct names, in any order; `current` is the owner of each shard, by shard, where it has one. */
+/**
+ * `workers` have distinct names, in any order; `current` is the owner of each shard, by shard, where it has one. Costs a
+ * score for each shard that moves and each worker that may take it: milliseconds, as the thread that renews leases waits.
+ */
 export function createRing(
   workers: readonly RingWorker[],
   shards: number,
@@ -35,28 +40,20 @@ export function createRing(
 ): Ring {
   assert(workers.length > 0, 'a ring has workers')
   const holders = createHolders(workers, shards)
+  const byName = new Map(holders.map((holder) => [holder.name, holder]))
   const homeless: number[] = []
   for (let shard = 0; shard < shards; shard += 1) {
-    const owner = holders.get(current[shard] ?? '')
-    if (owner === undefined) homeless.push(shard)
-    else owner.shards.add(shard)
+    const has = byName.get(current[shard] ?? '')?.shards ?? homeless
+    has.push(shard)
   }
-  for (const holder of holders.values()) {
-    while (holder.shards.size > holder.most) homeless.push(take(holder, leastWanted(holder)))
+  const moving = [...homeless, ...holders.flatMap(excessOf)].sort((a, b) => a - b)
+  place(moving, holders)
+  // Nobody has more than its share now, so that whoever gives here gives one.
+  for (const holder of holders) {
+    while (holder.shards.length < holder.least) holder.shards.push(leastWantedOf(richest(holders)))
   }
-  for (const shard of homeless.toSorted((a, b) => a - b)) {
-    const hungry = [...holders.values()].filter(({ shards: has, least }) => has.size < least)
-    const takers = hungry.length > 0 ? hungry : [...holders.values()].filter(({ shards: has, most }) => has.size < most)
-    preferred(takers, shard).shards.add(shard)
-  }
-  for (const holder of holders.values()) {
-    while (holder.shards.size < holder.least) {
-      const giver = richest(holders.values())
-      holder.shards.add(take(giver, leastWanted(giver)))
-    }
-  }
-  const owners: string[] = []
-  for (const { name, shards: has } of holders.values()) for (const shard of has) owners[shard] = name
+  const owners = Array.from({ length: shards }, () => '')
+  for (const { name, shards: has } of holders) for (const shard of has) owners[shard] = name
   return { owners }
 }
 
@@ -71,43 +68,69 @@ export function describeRing(ring: Ring): string {
   return workers.map((worker) => `${worker}: ${shardsOf(ring, worker).join(' ')}`).join('\n')
 }
 
-function createHolders(workers: readonly RingWorker[], shards: number): Map<string, Holder> {
+function createHolders(workers: readonly RingWorker[], shards: number): readonly Holder[] {
   const total = workers.reduce((sum, { weight }) => sum + weight, 0)
   const sorted = workers.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  return new Map(
-    sorted.map(({ name, weight }) => {
-      const share = (shards * weight) / total
-      return [name, { name, least: Math.floor(share), most: Math.ceil(share), shards: new Set<number>() }]
-    }),
-  )
+  return sorted.map(({ name, weight }) => {
+    const share = (shards * weight) / total
+    return { name, least: Math.floor(share), most: Math.ceil(share), score: hash64After(name, 0), shards: [] }
+  })
 }
 
-function take(holder: Holder, shard: number): number {
-  holder.shards.delete(shard)
-  return shard
+/** Takes from a holder what it has above its share: what the hash puts furthest from it. */
+function excessOf(holder: Holder): readonly number[] {
+  const excess = holder.shards.length - holder.most
+  if (excess <= 0) return []
+  const wanted = holder.shards.map((shard) => ({ shard, score: holder.score(keyOf(shard)) }))
+  wanted.sort((a, b) => a.score.high - b.score.high || a.score.low - b.score.low)
+  holder.shards = wanted.slice(excess).map(({ shard }) => shard)
+  return wanted.slice(0, excess).map(({ shard }) => shard)
 }
 
-/** The shard that the hash puts furthest from its holder. */
-function leastWanted({ name, shards }: Holder): number {
-  return [...shards].reduce((least, shard) => (isBefore(score(name, shard), score(name, least)) ? shard : least))
+/** Gives shards that nobody has to those below their share, rounded down; where there is none, rounded up. */
+function place(homeless: readonly number[], holders: readonly Holder[]): void {
+  const hungry = (): readonly Holder[] => {
+    const below = holders.filter(({ shards, least }) => shards.length < least)
+    return below.length > 0 ? below : holders.filter(({ shards, most }) => shards.length < most)
+  }
+  let takers = hungry()
+  for (const shard of homeless) {
+    const taker = preferred(takers, shard)
+    taker.shards.push(shard)
+    if (taker.shards.length === taker.least || taker.shards.length === taker.most) takers = hungry()
+  }
+}
+
+/** Takes from a holder the shard that the hash puts furthest from it. */
+function leastWantedOf(holder: Holder): number {
+  const { shards, score } = holder
+  const scores = shards.map((shard) => score(keyOf(shard)))
+  const least = shards.reduce((index, _, i) => (isBefore(scores[i]!, scores[index]!) ? i : index), 0)
+  return shards.splice(least, 1)[0]!
 }
 
 /** Who has most above what it must have. */
-function richest(holders: Iterable<Holder>): Holder {
-  const surplus = ({ shards, least }: Holder): number => shards.size - least
-  return [...holders].reduce((rich, holder) => (surplus(holder) > surplus(rich) ? holder : rich))
+function richest(holders: readonly Holder[]): Holder {
+  const surplus = ({ shards, least }: Holder): number => shards.length - least
+  return holders.reduce((rich, holder) => (surplus(holder) > surplus(rich) ? holder : rich))
 }
 
 function preferred(takers: readonly Holder[], shard: number): Holder {
-  return takers.reduce((best, taker) => (isBefore(score(best.name, shard), score(taker.name, shard)) ? taker : best))
+  const key = keyOf(shard)
+  let [best] = takers
+  let highest = best!.score(key)
+  for (const taker of takers.slice(1)) {
+    const score = taker.score(key)
+    if (isBefore(highest, score)) [best, highest] = [taker, score]
+  }
+  return best!
 }
 
-type Score = ReturnType<typeof hash64>
-
-function score(worker: string, shard: number): Score {
-  return hash64(`${worker}#${shard}`, 0)
+/** What is scored is the worker's name with this behind it. */
+function keyOf(shard: number): string {
+  return `#${shard}`
 }
 
-function isBefore(a: Score, b: Score): boolean {
+function isBefore(a: StreamHash, b: StreamHash): boolean {
   return a.high < b.high || (a.high === b.high && a.low < b.low)
 }

@@ -415,12 +415,14 @@ export class Log {
 
   /**
    * The look that comes after a batch is durable, or after a read was computed, and before anyone is told: the shards
-   * that turn out to have a newer owner. They are no longer owned here.
+   * that turn out to have a newer owner, of these or of all. They are no longer owned here.
    */
-  async lostShards(): Promise<readonly number[]> {
+  async lostShards(among: Iterable<number> = this.#owned.keys()): Promise<readonly number[]> {
     const lost: number[] = []
-    for (const owned of this.#owned.values()) {
-      const { shard, epoch } = owned
+    for (const shard of among) {
+      const owned = this.#owned.get(shard)
+      if (owned === undefined) continue
+      const { epoch } = owned
       if ((await newestEpoch(this.#storage, shard)) <= epoch || this.#owned.get(shard) !== owned) continue
       lost.push(shard)
       this.#owned.delete(shard)

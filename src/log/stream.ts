@@ -80,16 +80,38 @@ export class StreamPlacement {
   }
 }
 
+const START_A = 0xdeadbeef
+const START_B = 0x41c6ce57
+const FACTOR_A = 2654435761
+const FACTOR_B = 1597334677
+
 /** Two interleaved 32-bit lanes over UTF-16 units, after cyrb53 (bryc, public domain), with all 64 bits kept. */
 export function hash64(text: string, seed: number): StreamHash {
-  let a = 0xdeadbeef ^ seed
-  let b = 0x41c6ce57 ^ seed
+  return hashOn(START_A ^ seed, START_B ^ seed, text)
+}
+
+/** The `hash64` of texts that begin alike, by what comes behind: the beginning is read once. */
+export function hash64After(beginning: string, seed: number): (rest: string) => StreamHash {
+  const a = lane(beginning, START_A ^ seed, FACTOR_A)
+  const b = lane(beginning, START_B ^ seed, FACTOR_B)
+  return (rest) => hashOn(a, b, rest)
+}
+
+function hashOn(startA: number, startB: number, text: string): StreamHash {
+  let a = startA
+  let b = startB
   for (let i = 0; i < text.length; i += 1) {
     const unit = text.charCodeAt(i)
-    a = Math.imul(a ^ unit, 2654435761)
-    b = Math.imul(b ^ unit, 1597334677)
+    a = Math.imul(a ^ unit, FACTOR_A)
+    b = Math.imul(b ^ unit, FACTOR_B)
   }
   a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909)
   b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909)
   return { high: b >>> 0, low: a >>> 0 }
+}
+
+function lane(text: string, start: number, factor: number): number {
+  let state = start
+  for (let i = 0; i < text.length; i += 1) state = Math.imul(state ^ text.charCodeAt(i), factor)
+  return state
 }

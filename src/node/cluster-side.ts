@@ -26,7 +26,7 @@ const CONNECT_MS = 3_000
 const TAIL_MS_MAX = 5_000
 /** Hosts that stand for all addresses of a machine. */
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
-/** After so long the rest goes at the pace of the heartbeats. */
+/** What does not go in this time goes later, one shard at a time. */
 const DRAIN_MS = 60_000
 
 /** What a node needs to be one of several. */

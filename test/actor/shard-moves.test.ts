@@ -204,7 +204,7 @@ test('a worker that nobody asks learns all the same that its shards have another
   expect(before.log.ownedShards.map(({ shard }) => shard)).toEqual([0])
 })
 
-test('whoever has lost a shard is told so, also when it is a take-over of others that finds out', async () => {
+test('whoever has lost a shard is told so, also when others come to it before it is noticed', async () => {
   const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
   const lost: number[] = []
   const before = await open(disk, clock, { own: [0], onLost: (shards) => lost.push(...shards) })
@@ -250,4 +250,14 @@ test('a shard with events that nothing here can read is refused alone, and whoev
   expect(await older.query(readable!, 'balance')).toEqual({ kind: 'answered', value: 1 })
   const again = await open(disk, clock)
   expect(await again.query(unreadable!, 'balance')).toEqual({ kind: 'answered', value: 2 })
+})
+
+test('a shard that was lost unnoticed and is to be taken over again is claimed anew, and whoever counted on it is told', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  const lost: number[] = []
+  const before = await open(disk, clock, { own: [0, 1], onLost: (shards) => lost.push(...shards) })
+  await open(disk, clock, { own: [0] })
+  expect(await before.worker.moves.takeOver([0])).toEqual([0])
+  expect(lost).toEqual([0])
+  expect([before.log.epochOf(0), before.log.epochOf(1)]).toEqual([3, 1])
 })

@@ -24,7 +24,7 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
   const beats: Beat[] = []
   const handedTo: [string, readonly HandedShard[]][] = []
   const store = { others: [] as readonly Member[], leases: [] as readonly Lease[], isSettling: false }
-  const state = { reaches: true }
+  const state = { reaches: true, takesUp: (_member: string): boolean => false }
   const leases: Leases = {
     beat: async (told): Promise<View> => {
       beats.push(told)
@@ -48,7 +48,10 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     events: {
       onServing: () => undefined,
       onView: () => undefined,
-      onHandedTo: (member, given) => handedTo.push([member, given]),
+      onHandedTo: (member, given) => {
+        handedTo.push([member, given])
+        if (state.takesUp(member)) queueMicrotask(() => ownership.arrived(given.map(({ shard }) => shard)))
+      },
       reaches: () => state.reaches,
       onWarning: () => undefined,
     },
@@ -73,7 +76,17 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     clock.advance(BEATS_MS)
     await turn()
   }
-  return { ownership, store, state, beats, beat, turn, handedTo }
+  /** Time passes until it is done, and no more than so much. */
+  const until = async (work: Promise<unknown>, ms: number): Promise<void> => {
+    let isDone = false
+    void work.then(() => (isDone = true))
+    for (let passed = 0; !isDone && passed < ms; passed += 10) {
+      clock.advance(10)
+      await turn()
+    }
+    expect(isDone).toBe(true)
+  }
+  return { ownership, clock, store, state, beats, beat, turn, until, handedTo }
 }
 
 test('a worker that hangs in giving up a shard holds up nobody else', async () => {
@@ -147,4 +160,64 @@ test('what is handed to a node that is about to leave goes on to the next one at
   expect(handedTo).toEqual([[OTHER.id, [{ shard: 1, worker: 0 }]]])
   expect(ownership.served).toEqual([])
   expect(beats.at(-1)!.release).toEqual([{ shard: 1, to: { member: OTHER.id, worker: 0 } }])
+})
+
+const released = (beats: readonly Beat[]): readonly number[] =>
+  beats.flatMap(({ release }) => release.map(({ shard }) => shard)).toSorted((a, b) => a - b)
+
+test('however many shards a node hands over, the store is told a few times, and of all of them before it leaves', async () => {
+  const { ownership, clock, store, state, beats, beat, until } = await start({ shards: 1_000 })
+  store.others = [OTHER]
+  state.reaches = false
+  for (let i = 0; i < 3; i += 1) await beat()
+  Object.assign(state, { reaches: true, takesUp: () => true })
+  const before = { beats: beats.length, at: clock.monotonic() }
+  await until(ownership.drain(30_000), 30_000)
+  expect(ownership.served).toEqual([])
+  expect(released(beats)).toEqual(Array.from({ length: 1_000 }, (_, shard) => shard))
+  // The first word, the last word, one at each tenth of a second between them, and the regular ones.
+  const seconds = (clock.monotonic() - before.at) / 1_000
+  expect(beats.length - before.beats).toBeLessThanOrEqual(3 + seconds * 11)
+})
+
+test('the first shard that is handed over is told to the store at once, and what follows a tenth of a second later', async () => {
+  const { store, state, beats, beat, clock, turn, handedTo } = await start({ shards: 8 })
+  store.others = [OTHER]
+  state.takesUp = () => true
+  for (let i = 0; handedTo.length === 0; i += 1) await beat()
+  expect(released(beats)).toHaveLength(1)
+  const all = handedTo.length
+  expect(all).toBeGreaterThan(1)
+  clock.advance(100)
+  await turn()
+  expect(released(beats)).toHaveLength(all)
+})
+
+test('an heir that hangs keeps no shard from the others', async () => {
+  const { ownership, store, state, beat, until, handedTo } = await start({ shards: 64 })
+  store.others = [OTHER, { ...OTHER, id: 'c', name: 'c', address: 'c:1' }]
+  state.reaches = false
+  for (let i = 0; i < 3; i += 1) await beat()
+  Object.assign(state, { reaches: true, takesUp: (member: string) => member === 'b' })
+  await until(ownership.drain(3_000), 5_000)
+  const given = (to: string): number =>
+    handedTo.filter(([member]) => member === to).flatMap(([, shards]) => shards).length
+  expect(given('b')).toBe(32)
+  expect(given('c')).toBeLessThanOrEqual(4)
+})
+
+test('a node with more shards than leave one by one in its time has let all of them go by then', async () => {
+  const { ownership, clock, store, state, beat, until, handedTo } = await start({
+    shards: 2_000,
+    release: () => new Promise((resolve) => clock.after(20, resolve)),
+  })
+  store.others = [OTHER]
+  state.reaches = false
+  for (let i = 0; i < 3; i += 1) await beat()
+  Object.assign(state, { reaches: true, takesUp: () => true })
+  const beganAt = clock.monotonic()
+  await until(ownership.drain(10_000), 10_500)
+  expect(ownership.served).toEqual([])
+  expect(clock.monotonic() - beganAt).toBeLessThan(10_000)
+  expect(Math.max(...handedTo.map(([, shards]) => shards.length))).toBeGreaterThan(1)
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createRing, describeRing, shardsOf, type Ring, type RingWorker } from '../../src/cluster/ring.ts'
+import { modelRing } from './ring-model.ts'
 
 const workers = (count: number): RingWorker[] =>
   Array.from({ length: count }, (_, i) => ({ name: `node-${i % 7}/${i}`, weight: 1 }))
@@ -80,6 +81,19 @@ test('whatever joined and left, shares are kept, a ring that fits stays as it is
         }
         ring = next
       }
+    }),
+  )
+})
+
+test('it is the ring that the rule says, to the shard: nodes of two versions compute the same', () => {
+  const weights = fc.array(fc.constantFrom(1, 1, 1, 2, 5, 1 / 3), { minLength: 1, maxLength: 9 })
+  // Some are owned by nobody, some by one who is gone, and much by the same few.
+  const owners = fc.array(fc.oneof(fc.constant(undefined), fc.nat(9), fc.nat(2)), { maxLength: 70 })
+  fc.assert(
+    fc.property(weights, owners, fc.integer({ min: 1, max: 70 }), fc.nat(), (each, current, shards, salt) => {
+      const among = each.map((weight, i) => ({ name: `${salt}-${i}/0`, weight }))
+      const before = current.slice(0, shards).map((owner) => (owner === undefined ? undefined : `${salt}-${owner}/0`))
+      expect(createRing(among, shards, before).owners).toEqual(modelRing(among, shards, before))
     }),
   )
 })

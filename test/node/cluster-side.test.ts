@@ -13,6 +13,7 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 const SHARDS = 4
 const TTL = 3_000
 const BEAT = TTL / 3
+const BEATS_REST_MS = 100
 const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 1, protocol: 1, state: 'up' }
 
 /** The side of a node that serves all shards, over a store that shows it these others. */
@@ -132,9 +133,30 @@ async function startSide(refusing: readonly number[] = []) {
     clock.advance(BEAT)
     await turn()
   }
+  /** So long the store is told no more than it was. */
+  const rest = async (): Promise<void> => {
+    clock.advance(BEATS_REST_MS)
+    await turn()
+  }
   const replace = (isHere: boolean): void => side.setWorker(0, isHere ? (worker as WorkerHandle) : undefined)
-  const told = { handed, tellToDrain, replace }
-  return { side, store, gates, refused, why, turn, beat, beats, taken, released, warnings, open: () => open, ...told }
+  return {
+    side,
+    store,
+    gates,
+    refused,
+    why,
+    turn,
+    rest,
+    beat,
+    beats,
+    taken,
+    released,
+    warnings,
+    handed,
+    tellToDrain,
+    replace,
+    open: () => open,
+  }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
@@ -218,7 +240,7 @@ test('a shard that could not be claimed is tried again while the store is away',
 })
 
 test('what is handed to a node that drains is not taken over there: the next one is to have it at once', async () => {
-  const { side, store, beats, gates, turn, beat, handed, released, taken } = await startSide()
+  const { side, store, beats, gates, turn, rest, beat, handed, released, taken } = await startSide()
   store.others = [OTHER]
   for (let count = 0; count < 3; count += 1) await beat()
   const release = Promise.withResolvers<void>()
@@ -228,7 +250,7 @@ test('what is handed to a node that drains is not taken over there: the next one
   const drained = side.drain(60_000)
   await turn()
   handed(given!)
-  await turn()
+  await rest()
   expect(beats.at(-1)!.release).toContainEqual({ shard: given, to: { member: OTHER.id, worker: 0 } })
   release.resolve()
   for (let count = 0; count < 10; count += 1) await beat()

@@ -35,7 +35,7 @@ test('what comes late, in whichever epoch, has no effect a second time', { timeo
       expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
     // The first breaks where epochs are not compared.
-    { ...parameters, numRuns: 20, examples: [[fc.sample(latePlans, { seed: 75, numRuns: 1 })[0]!]] },
+    { ...parameters, numRuns: 20, examples: [[fc.sample(latePlans, { seed: 336, numRuns: 1 })[0]!]] },
   )
 })
 
