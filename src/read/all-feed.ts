@@ -2,8 +2,7 @@
 import type { Catalog } from '../log/catalog.ts'
 import type { LogRecord } from '../log/record.ts'
 import { AllReader, type AcceptedLoss, type AllPlace } from './all.ts'
-import { placeAhead } from './error.ts'
-import { behind } from './place.ts'
+import { behind, checkPlace } from './place.ts'
 import type { Frontiers } from './frontiers.ts'
 
 /** Events that come one after the other. */
@@ -34,7 +33,7 @@ export async function* allPages(
   const head = await log.frontiers.head(signal)
   if (head === undefined) return
   // Whoever has come so far has been told so by an owner, and those who own shards now go on above that.
-  if (after.position > head) throw placeAhead(after.position, head)
+  if (after.position > 0) checkPlace(after.position, { head, restorations: await log.catalog.restorations() })
   const reader = new AllReader(log.catalog, { after, onLoss })
   let done = isLive ? after.position - 1 : Math.max(after.position, head) - 1
   while (isLive || done < head) {

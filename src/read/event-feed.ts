@@ -1,6 +1,7 @@
 /** The port to what a projection reads: rows of events, first those that are there, then live. */
 import type { EmittedEvent } from '../aggregate/aggregate.ts'
 import type { RecordedEvent } from '../log/recorded-event.ts'
+import type { Restoration } from '../log/restoration.ts'
 import type { AllPlace } from './all.ts'
 
 /**
@@ -42,6 +43,8 @@ export interface Feeds {
   /** All lanes of the projection, wherever they run. */
   readonly lanes: readonly string[]
   feed(lane: string): EventFeed
+  /** How often the log was restored: what it has lost by that was read by some. */
+  restorations(): Promise<readonly Restoration[]>
   /** One event of the log, for what was parked. */
   event(parked: { readonly stream: string; readonly version: number; readonly place: AllPlace }): Promise<FeedEvent>
 }

@@ -7,18 +7,18 @@
  * - It goes past an event only with its effect, or with the event parked.
  * - It ends when it is closed, and never otherwise: what fails is tried again, or halts it, and `status` says so.
  */
-import type { PenholdError } from '../aggregate/error.ts'
+import { PenholdError } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Attempt, type HandlerFailure } from './attempt.ts'
 import { backOffMs } from './back-off.ts'
 import { Bell } from './bell.ts'
 import { Continuity } from './continuity.ts'
-import { isFeedBroken, projectionAhead, projectionHalted, reasonOf, tooMuchParked } from './error.ts'
+import { isLasting, projectionHalted, reasonOf, tooMuchParked } from './error.ts'
 import type { EventFeed, FeedEvent, Feeds } from './event-feed.ts'
 import { Intake, type Taken } from './intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'
-import { comparePlaces } from './place.ts'
+import { checkPlace, comparePlaces } from './place.ts'
 import { handlersOf, type Projection } from './projection.ts'
 import { LaneMoved, type Change, type ParkedEvent, type ReadModel } from './read-model.ts'
 import { Turns } from './turns.ts'
@@ -52,6 +52,8 @@ interface Failing {
   readonly failure: HandlerFailure
   readonly attempts: number
 }
+
+const STORES = ['ReadModelUnavailable', 'ReadModelUnusable', 'BadDefinition']
 
 /** What is committed together: these events' effect, and the rest. */
 export type Step = Pick<Change<never>, 'to' | 'park' | 'unpark'> & { readonly events: readonly FeedEvent[] }
@@ -212,7 +214,7 @@ export class Lane<Model> {
         await this.#follow()
       } catch (error) {
         if (error === STALE || this.#isClosed) continue
-        if (isFeedBroken(error)) this.#halt(error)
+        if (isLasting(error)) this.#halt(error)
         else await this.#waitWith(error)
       }
     }
@@ -245,8 +247,8 @@ export class Lane<Model> {
     const place = (await readModel.places(generation)).get(this.name) ?? BEGINNING
     const parked = await readModel.parkedStreams(generation)
     if (comparePlaces(place, BEGINNING) > 0) {
-      const head = await this.#feed.head()
-      if (place.position > head) throw projectionAhead(this.name, place, head)
+      const restorations = await this.#options.feeds.restorations()
+      checkPlace(place.position, { head: await this.#feed.head(), restorations })
     }
     this.#isStale = false
     this.#isLoaded = true
@@ -356,7 +358,7 @@ export class Lane<Model> {
       await readModel.commit(generation, change)
     } catch (error) {
       const { failure } = attempt
-      if (failure === undefined || error instanceof LaneMoved) throw error
+      if (failure === undefined || error instanceof LaneMoved || isStores(error, failure)) throw error
       await this.#examineStore()
       return failure
     }
@@ -426,6 +428,11 @@ function endOf({ events, place }: Work, count: number): AllPlace {
   if (count === events.length) return place
   const { position, shard } = events[count - 1]!
   return { position, shard }
+}
+
+/** What a handler met was the store's own failure, as the store says in its place. */
+function isStores(error: unknown, failure: HandlerFailure): boolean {
+  return error !== failure.error && error instanceof PenholdError && STORES.includes(error.code)
 }
 
 function isSame(a: FeedEvent, b: FeedEvent): boolean {

@@ -3,6 +3,7 @@ import type { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
 import { logCorrupt } from '../log/error.ts'
 import type { LogRecord } from '../log/record.ts'
+import type { Restoration } from '../log/restoration.ts'
 import { toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
 import { journalPath } from '../log/path.ts'
 import { allPages } from './all-feed.ts'
@@ -38,6 +39,10 @@ export class LogFeeds implements Feeds {
       pages: (after, signal) => this.#pages(after, signal),
       head: () => this.#inTime((signal) => frontiers.head(signal)),
     }
+  }
+
+  restorations(): Promise<readonly Restoration[]> {
+    return this.#options.catalog.restorations()
   }
 
   async event({ place }: { readonly place: AllPlace }): Promise<FeedEvent> {

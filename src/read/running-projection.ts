@@ -2,7 +2,8 @@
  * A projection as it runs in one process: the live generation of its read model, and one that is rebuilt beside it. It
  * owns which generation is which; what each of them does is its projector's.
  *
- * A generation above the live one is a rebuild that is not finished; the greatest below is the one to go back to.
+ * A generation above the live one is a rebuild that is not finished; the greatest below is the one to go back to. That it
+ * is paused is kept beside them, so that it holds wherever the projection runs next.
  */
 import { pause, every, type Cancel, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
@@ -10,11 +11,13 @@ import { Bell } from './bell.ts'
 import { projectionBehind, projectionState, reasonOf, waitAborted, waitsInVain } from './error.ts'
 import type { Feeds } from './event-feed.ts'
 import type { Retried } from './parking.ts'
+import { isLevel } from './level.ts'
 import { behind, comparePlaces } from './place.ts'
 import type { Projection } from './projection.ts'
 import { generationStatus, rebuildStatus, type ProjectionStatus } from './projection-status.ts'
 import { Projector } from './projector.ts'
 import type { Generations, ParkedEvent, ReadModel } from './read-model.ts'
+import { refuseLost, refuseUnknown } from './refused-place.ts'
 import { Turns } from './turns.ts'
 
 export interface RunningProjectionOptions<Model> {
@@ -45,6 +48,8 @@ const POLL_MS = 50
 const REFRESH_MS = 1_000
 /** The live generation stands still so long for a swap, at most. */
 const SWAP_MS = 1_000
+/** A query that waits so long looks whether the log has what it waits for. */
+const CHECKED_MS = 1_000
 const RETRY_MS = 1_000
 const LISTED = 100
 
@@ -60,7 +65,6 @@ export class RunningProjection<Model> {
   /** The rebuilt generation goes live with parked events. */
   #isParkedAccepted = false
   #lanes: readonly string[] = []
-  #isPaused = false
   #isClosed = false
   readonly #stopRefreshing: Cancel
   /** Why it is not known whether others have swapped generations. */
@@ -71,6 +75,7 @@ export class RunningProjection<Model> {
     this.#readModel = readModel
     this.#generations = generations
     this.#live = this.#projector(generations.live)
+    if (generations.isPaused) void this.#live.hold('paused')
     this.#stopRefreshing = every(options.clock, REFRESH_MS, () => void this.#refresh())
   }
 
@@ -98,29 +103,33 @@ export class RunningProjection<Model> {
   /**
    * Asks the live generation.
    * @throws PenholdError `ProjectionBehind` where it does not come to `after` in time; `ProjectionHalted`, at once, where it
-   * will not come there before somebody has mended it; `Aborted`
+   * will not come there before somebody has mended it; `PlaceAhead` where the log has not come there, or has lost it; `Aborted`
    */
   async query<Answer>(
     ask: (model: Model) => Answer | Promise<Answer>,
     { after, timeoutMs = QUERY_MS, signal }: ProjectionQueryOptions = {},
   ): Promise<Answer> {
     if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
+    if (after !== undefined) await refuseLost(this.#options.feeds, positionOf(after))
     const generation = after === undefined ? this.#live.generation : await this.#reached(after, { timeoutMs, signal })
     return await this.#readModel.query(generation, ask)
   }
 
-  /** Resolves once the batch under way is done. Nothing is committed until `resume`, but for what is done by hand. */
+  /**
+   * Resolves once the batch under way here is done; where other lanes run they stand still a second later. Nothing is
+   * committed until `resume`, but for what is done by hand, whoever runs it then.
+   */
   async pause(): Promise<void> {
-    this.#isPaused = true
-    await Promise.all([this.#live.hold('paused'), this.#rebuild?.hold('paused')])
+    await this.#setPaused(true)
   }
 
-  /** Goes on, and tries again what has halted. */
-  resume(): void {
-    this.#isPaused = false
-    for (const projector of [this.#live, this.#rebuild]) {
-      projector?.retry()
-      projector?.release('paused')
+  /** Goes on, and tries again what has halted here. */
+  async resume(): Promise<void> {
+    try {
+      await this.#setPaused(false)
+    } finally {
+      this.#live.retry()
+      this.#rebuild?.retry()
     }
   }
 
@@ -275,6 +284,7 @@ export class RunningProjection<Model> {
   ): Promise<number> {
     const { clock } = this.#options
     const end = clock.monotonic() + timeoutMs
+    let isChecked = false
     const wake = (): void => this.#changes.ring()
     signal?.addEventListener('abort', wake, { once: true })
     try {
@@ -286,9 +296,15 @@ export class RunningProjection<Model> {
         const halted = live.halted(lanes)
         if (halted !== undefined) throw waitsInVain(this.#name, halted)
         const left = end - clock.monotonic()
+        // What was acknowledged is in the log: what does not come soon may be none of it.
+        if (!isChecked && timeoutMs - left >= Math.min(timeoutMs, CHECKED_MS)) {
+          isChecked = true
+          await refuseUnknown(this.#options.feeds, positionOf(after))
+        }
         if (left <= 0) throw projectionBehind(this.#name, { lanes, after: positionOf(after), timeoutMs })
         const isHere = lanes.every((lane) => live.place(lane) !== undefined)
-        await this.#changes.rungWithin(clock, isHere ? left : Math.min(left, POLL_MS))
+        const most = isChecked ? left : Math.min(left, CHECKED_MS)
+        await this.#changes.rungWithin(clock, isHere ? most : Math.min(left, POLL_MS))
       }
     } finally {
       signal?.removeEventListener('abort', wake)
@@ -315,7 +331,7 @@ export class RunningProjection<Model> {
     const rebuild = this.#projector(generation)
     this.#rebuild = rebuild
     this.#isParkedAccepted = false
-    if (this.#isPaused) await rebuild.hold('paused')
+    if (this.#generations.isPaused) await rebuild.hold('paused')
     await rebuild.run(this.#lanes)
     void this.#swapOnceLevel(rebuild)
   }
@@ -350,7 +366,7 @@ export class RunningProjection<Model> {
   /** Makes the rebuilt generation live where it has all that the live one has. */
   async #maybeSwap(rebuild: Projector<Model>): Promise<'swapped' | 'behind' | 'parked'> {
     const { clock } = this.#options
-    if (this.#rebuild !== rebuild || this.#isPaused || this.#isClosed) return 'behind'
+    if (this.#rebuild !== rebuild || this.#generations.isPaused || this.#isClosed) return 'behind'
     // Whoever runs lanes sees to it, and can hold them.
     if (this.#lanes.length === 0) return 'behind'
     if (!this.#seemsLevel(rebuild) || !(await this.#isLevel(rebuild))) return 'behind'
@@ -384,11 +400,10 @@ export class RunningProjection<Model> {
     })
   }
 
-  /** In the store, all lanes, also those that run elsewhere. */
   async #isLevel(rebuild: Projector<Model>): Promise<boolean> {
-    const live = await this.#readModel.places(this.#live.generation)
-    const rebuilt = await this.#readModel.places(rebuild.generation)
-    return [...live].every(([lane, place]) => comparePlaces(rebuilt.get(lane) ?? BEGINNING, place) >= 0)
+    const { feeds } = this.#options
+    const generations = { live: this.#live.generation, rebuild: rebuild.generation }
+    return await isLevel({ readModel: this.#readModel, feeds }, generations)
   }
 
   async #dropOlder(): Promise<void> {
@@ -417,7 +432,9 @@ export class RunningProjection<Model> {
 
   /** Takes in which generation is which: it may have been changed here, or elsewhere. */
   async #follow(generations: Generations): Promise<void> {
+    const { isPaused } = this.#generations
     this.#generations = generations
+    if (generations.isPaused !== isPaused) await this.#holdOrRelease(generations.isPaused)
     const rebuild = this.#rebuild
     if (generations.live !== this.#live.generation) {
       const before = this.#live
@@ -426,7 +443,7 @@ export class RunningProjection<Model> {
         this.#rebuild = undefined
       } else {
         this.#live = this.#projector(generations.live)
-        if (this.#isPaused) await this.#live.hold('paused')
+        if (generations.isPaused) await this.#live.hold('paused')
         await this.#live.run(this.#lanes)
       }
       await before.close()
@@ -437,6 +454,19 @@ export class RunningProjection<Model> {
       await this.#endRebuild()
     }
     this.#changes.ring()
+  }
+
+  async #setPaused(isPaused: boolean): Promise<void> {
+    await this.#turns.take(async () => {
+      await this.#readModel.setPaused(isPaused)
+      await this.#look()
+    })
+  }
+
+  async #holdOrRelease(isPaused: boolean): Promise<void> {
+    const both = [this.#live, this.#rebuild]
+    if (isPaused) await Promise.all(both.map(async (projector) => await projector?.hold('paused')))
+    else for (const projector of both) projector?.release('paused')
   }
 
   #warn(message: string): void {

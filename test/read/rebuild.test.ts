@@ -156,7 +156,7 @@ test('paused, nothing is rebuilt and nothing swapped', async () => {
   await projection.rebuild()
   await bench.pass(5_000)
   expect(await projection.status()).toMatchObject({ generation: 1, state: 'paused', rebuild: { state: 'paused' } })
-  projection.resume()
+  await projection.resume()
   await bench.until(async () => (await projection.status()).generation === 2)
   await projection.close()
 })
@@ -183,7 +183,7 @@ test('where the live one has gone on before it is held, nothing is swapped until
   }
   const promoted: number[] = []
   bench.store.onPromote = (generation) => promoted.push(bench.seen(generation).length)
-  projection.resume()
+  await projection.resume()
   await bench.until(() => isThen && bench.seen(1).length === 2)
   await bench.pass(10_000)
   expect(promoted).toEqual([])
