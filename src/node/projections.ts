@@ -3,17 +3,22 @@
  * others it can be asked where its store can. Should two run it for a moment, its store lets one of them commit.
  */
 import { definitionError } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
 import { nodeClosed } from '../cluster/error.ts'
 import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import type { Projection } from '../read/projection.ts'
-import { reasonOf } from '../read/error.ts'
+import { Bell } from '../read/bell.ts'
+import { isLasting, reasonOf } from '../read/error.ts'
 import { RunningProjection, type ProjectionQueryOptions, type Which } from '../read/running-projection.ts'
-import type { ProjectionStatus } from '../read/projection-status.ts'
+import type { ProjectionCondition, ProjectionStatus } from '../read/projection-status.ts'
 import type { ParkedEvent } from '../read/read-model.ts'
 import type { Retried } from '../read/parking.ts'
 
-/** A projection of a node. Its store may not answer yet: then each of these waits until it does. */
+/**
+ * A projection of a node. Its store may not answer yet: then each of these waits until it does, but for `status`. Where the
+ * store cannot be used as it stands each says so, until `resume` has it tried again.
+ */
 export interface ProjectionRef<Model> {
   /**
    * Asks the read model; with `after`, once it has all up to a position that a command's reply named, or an event's place.
@@ -24,7 +29,7 @@ export interface ProjectionRef<Model> {
     options?: ProjectionQueryOptions,
   ): Promise<Awaited<Answer>>
   status(): Promise<ProjectionStatus>
-  /** Resolves once the batch under way is done; nothing goes on until `resume`. */
+  /** Resolves once the batch under way is done; nothing goes on until `resume`, at whatever node, whenever it is started. */
   pause(): Promise<void>
   /** Goes on, and tries again what has halted. */
   resume(): Promise<void>
@@ -62,9 +67,21 @@ const OPEN_AGAIN_MS = 1_000
 
 interface Charge {
   readonly projection: Projection
-  readonly opened: PromiseWithResolvers<RunningProjection<any>>
+  opened: PromiseWithResolvers<RunningProjection<any>>
   running: RunningProjection<any> | undefined
   isHere: boolean
+  /** Why it could not be opened; where it is lasting it is not tried again before somebody says so. */
+  problem: { readonly message: string; readonly isLasting: boolean } | undefined
+  /** Somebody has mended what was wrong. */
+  readonly mended: Bell
+  /** Since when it waits, on the monotonic clock. */
+  waitsSince: number | undefined
+}
+
+/** How a projection is here, as far as it is known at once. */
+export interface LocalCondition extends ProjectionCondition {
+  /** For how long it has waited for something that fails. */
+  readonly waitingMs: number
 }
 
 export class Projections {
@@ -76,9 +93,8 @@ export class Projections {
   constructor(options: ProjectionsOptions) {
     this.#options = options
     this.#charges = options.projections.map((projection) => {
-      const opened = Promise.withResolvers<RunningProjection<any>>()
-      opened.promise.catch(() => undefined)
-      return { projection, opened, running: undefined, isHere: false }
+      const unopened = { running: undefined, problem: undefined, waitsSince: undefined, isHere: false }
+      return { projection, opened: toBeOpened(), mended: new Bell(), ...unopened }
     })
   }
 
@@ -90,47 +106,77 @@ export class Projections {
 
   /** @throws PenholdError `BadDefinition` where it is none of the config's */
   ref<Model>(projection: Projection<Model>): ProjectionRef<Model> {
-    const charge = this.#charges.find((each) => each.projection.name === projection.name)
-    if (charge === undefined) {
-      throw definitionError(`the config has no projection '${projection.name}'; add it to its projections`)
-    }
-    return refTo(charge.opened.promise)
+    return this.named(projection.name) as ProjectionRef<Model>
   }
 
-  /** How those are that are open by now. */
+  /** @throws PenholdError `BadDefinition` where it is none of the config's */
+  named(name: string): ProjectionRef<unknown> {
+    const charge = this.#charges.find((each) => each.projection.name === name)
+    if (charge !== undefined) return refTo(charge)
+    const names = this.#charges.map(({ projection }) => projection.name)
+    const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+    throw definitionError(`the config has no projection '${name}', ${known}; add it to its projections`)
+  }
+
+  /** How they are. Comes within about a second, whatever hangs. */
   async status(): Promise<readonly ProjectionStatus[]> {
-    return Promise.all(this.#charges.flatMap(({ running }) => running?.status() ?? []))
+    return Promise.all(this.#charges.map(async (charge) => await statusOf(charge)))
+  }
+
+  /** The same, as far as it is known at once. */
+  get conditions(): readonly LocalCondition[] {
+    const now = this.#options.clock.monotonic()
+    return this.#charges.map((charge) => {
+      return { ...conditionOf(charge), waitingMs: Math.round(now - (charge.waitsSince ?? now)) }
+    })
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     this.#stopLooking()
-    for (const { opened } of this.#charges) opened.reject(nodeClosed('none'))
+    for (const { opened, mended } of this.#charges) {
+      opened.reject(nodeClosed('none'))
+      mended.ring()
+    }
     await Promise.all(this.#charges.map(async ({ running }) => running?.close()))
   }
 
   async #open(charge: Charge): Promise<void> {
     const { feeds, clock, onWarning } = this.#options
     const { projection } = charge
-    for (let hasWarned = false; !this.#isClosed;) {
+    while (!this.#isClosed) {
       try {
         const running = await RunningProjection.open({ projection, feeds, clock, onWarning })
         if (this.#isClosed) return await running.close()
         charge.running = running
+        charge.problem = undefined
         charge.opened.resolve(running)
         this.#look()
         return
       } catch (error) {
-        if (!hasWarned) onWarning(`${projection.name} does not run, and is tried again: ${reasonOf(error)}`)
-        hasWarned = true
-        await pause(clock, OPEN_AGAIN_MS)
+        await this.#notOpened(charge, error)
       }
     }
   }
 
+  /** Resolves when it is to be tried again. */
+  async #notOpened(charge: Charge, error: unknown): Promise<void> {
+    const { clock, onWarning } = this.#options
+    const message = isLasting(error) ? error.message : reasonOf(error)
+    const what = isLasting(error) ? 'stands still until it is mended and resumed' : 'is tried again'
+    if (charge.problem?.message !== message)
+      onWarning(`projection ${charge.projection.name} does not run, and ${what}: ${message}`)
+    charge.problem = { message, isLasting: isLasting(error) }
+    if (!isLasting(error)) return await pause(clock, OPEN_AGAIN_MS)
+    charge.opened.reject(error)
+    if (!this.#isClosed) await charge.mended.rung()
+  }
+
   #look(): void {
-    const { runsHere, feeds, onWarning } = this.#options
+    const { runsHere, feeds, onWarning, clock } = this.#options
     for (const charge of this.#charges) {
+      const waits = conditionOf(charge).state === 'waiting'
+      charge.waitsSince = waits ? (charge.waitsSince ?? clock.monotonic()) : undefined
       const { running, projection } = charge
       const isHere = runsHere(projection.name)
       if (running === undefined || isHere === charge.isHere) continue
@@ -143,20 +189,48 @@ export class Projections {
   }
 }
 
-function refTo<Model>(opened: Promise<RunningProjection<Model>>): ProjectionRef<Model> {
+function toBeOpened(): Charge['opened'] {
+  const opened = Promise.withResolvers<RunningProjection<any>>()
+  opened.promise.catch(() => undefined)
+  return opened
+}
+
+function conditionOf({ projection: { name }, running, problem }: Charge): ProjectionCondition {
+  return running?.condition ?? { name, state: problem?.isLasting === true ? 'halted' : 'waiting', rebuild: undefined }
+}
+
+async function statusOf(charge: Charge): Promise<ProjectionStatus> {
+  if (charge.running !== undefined) return await charge.running.status()
+  const unknown = { lag: undefined, parkedStreams: undefined, rebuild: undefined, unfinished: undefined }
+  const { name, state } = conditionOf(charge)
+  const trouble = charge.problem?.message
+  return { name, state, generation: 0, lanes: [], events: 0, trouble, previous: undefined, ...unknown }
+}
+
+/** Has what could not be opened tried again. */
+async function resume(charge: Charge): Promise<void> {
+  if (charge.running === undefined && charge.problem?.isLasting === true) {
+    charge.opened = toBeOpened()
+    charge.mended.ring()
+  }
+  await (await charge.opened.promise).resume()
+}
+
+function refTo<Model>(charge: Charge): ProjectionRef<Model> {
+  const opened = (): Promise<RunningProjection<Model>> => charge.opened.promise
   return {
-    query: async (ask, options) => (await opened).query(ask, options),
-    status: async () => (await opened).status(),
-    pause: async () => (await opened).pause(),
-    resume: async () => (await opened).resume(),
-    rebuild: async () => (await opened).rebuild(),
-    resumeRebuild: async () => (await opened).resumeRebuild(),
-    abortRebuild: async () => (await opened).abortRebuild(),
-    rebuilt: async (generation) => (await opened).rebuilt(generation),
-    promote: async () => (await opened).promote(),
-    rollBack: async () => (await opened).rollBack(),
-    parked: async (options) => (await opened).parked(options),
-    retryParked: async (stream, which) => (await opened).retryParked(stream, which),
-    skipParked: async (event, which) => (await opened).skipParked(event, which),
+    query: async (ask, options) => (await opened()).query(ask, options),
+    status: () => statusOf(charge),
+    pause: async () => (await opened()).pause(),
+    resume: () => resume(charge),
+    rebuild: async () => (await opened()).rebuild(),
+    resumeRebuild: async () => (await opened()).resumeRebuild(),
+    abortRebuild: async () => (await opened()).abortRebuild(),
+    rebuilt: async (generation) => (await opened()).rebuilt(generation),
+    promote: async () => (await opened()).promote(),
+    rollBack: async () => (await opened()).rollBack(),
+    parked: async (options) => (await opened()).parked(options),
+    retryParked: async (stream, which) => (await opened()).retryParked(stream, which),
+    skipParked: async (event, which) => (await opened()).skipParked(event, which),
   } as ProjectionRef<Model>
 }

@@ -34,8 +34,8 @@ export interface LaneOptions<Model> {
   readonly onChange: () => void
 }
 
-/** Why a lane is held: by hand, or while another generation takes its place. */
-export type Hold = 'paused' | 'swapping'
+/** Why a lane is held: by hand, while another generation takes its place, or until it is known whether it is paused. */
+export type Hold = 'paused' | 'swapping' | 'unsure'
 
 /** More than single events' fault; and what a lane keeps in memory has a bound. */
 export const PARKED_STREAMS_MAX = 10_000
@@ -193,10 +193,18 @@ export class Lane<Model> {
     }
   }
 
-  #state(head: number | undefined): LaneState {
+  /** Its state, as far as it is known without asking the log. */
+  get condition(): LaneState {
     if (this.#halted !== undefined) return 'halted'
     if (this.#holds.has('paused')) return 'paused'
-    if (this.#trouble !== undefined || this.#failing !== undefined || head === undefined) return 'waiting'
+    const waits = this.#trouble !== undefined || this.#failing !== undefined || this.#holds.has('unsure')
+    return waits ? 'waiting' : 'running'
+  }
+
+  #state(head: number | undefined): LaneState {
+    const { condition } = this
+    if (condition !== 'running') return condition
+    if (head === undefined) return 'waiting'
     return this.#isLoaded && this.#place.position >= head ? 'caught up' : 'running'
   }
 

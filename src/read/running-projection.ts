@@ -11,10 +11,17 @@ import { Bell } from './bell.ts'
 import { projectionBehind, projectionState, reasonOf, waitAborted, waitsInVain } from './error.ts'
 import type { Feeds } from './event-feed.ts'
 import type { Retried } from './parking.ts'
+import { previousOf, unfinishedOf } from './generations.ts'
+import { lanesNotAt, positionOf } from './lanes-not-at.ts'
 import { isLevel } from './level.ts'
-import { behind, comparePlaces } from './place.ts'
+import { comparePlaces } from './place.ts'
 import type { Projection } from './projection.ts'
-import { generationStatus, rebuildStatus, type ProjectionStatus } from './projection-status.ts'
+import {
+  generationStatus,
+  rebuildStatus,
+  type ProjectionCondition,
+  type ProjectionStatus,
+} from './projection-status.ts'
 import { Projector } from './projector.ts'
 import type { Generations, ParkedEvent, ReadModel } from './read-model.ts'
 import { refuseLost, refuseUnknown } from './refused-place.ts'
@@ -88,8 +95,12 @@ export class RunningProjection<Model> {
 
   /** Runs these lanes here, and no others. Resolves once nothing is under way in those that it has let go of. */
   async run(lanes: readonly string[]): Promise<void> {
+    const isMore = lanes.some((lane) => !this.#lanes.includes(lane))
     this.#lanes = lanes
-    await this.#turns.take(async () => await Promise.all([this.#live.run(lanes), this.#rebuild?.run(lanes)]))
+    await this.#turns.take(async () => {
+      if (isMore) await this.#makeSure()
+      await Promise.all([this.#live.run(lanes), this.#rebuild?.run(lanes)])
+    })
   }
 
   async close(): Promise<void> {
@@ -241,21 +252,27 @@ export class RunningProjection<Model> {
   }
 
   async status(): Promise<ProjectionStatus> {
-    const rebuild = this.#rebuild
-    const live = await generationStatus(this.#live, this.#readModel)
+    const { clock } = this.#options
+    const ports = { readModel: this.#readModel, clock }
+    const [beside, isParkedAccepted] = [this.#rebuild, this.#isParkedAccepted]
+    const place = (lane: string): AllPlace => this.#live.place(lane) ?? BEGINNING
+    const [live, rebuild] = await Promise.all([
+      generationStatus(this.#live, ports),
+      beside && rebuildStatus(beside, { ...ports, live: place, isParkedAccepted }),
+    ])
     return {
       name: this.#name,
       ...live,
       trouble: live.trouble ?? this.#trouble,
-      rebuild:
-        rebuild &&
-        (await rebuildStatus(rebuild, this.#readModel, {
-          live: (lane) => this.#live.place(lane) ?? BEGINNING,
-          isParkedAccepted: this.#isParkedAccepted,
-        })),
-      unfinished: rebuild === undefined ? unfinishedOf(this.#generations) : undefined,
+      rebuild,
+      unfinished: beside === undefined ? unfinishedOf(this.#generations) : undefined,
       previous: previousOf(this.#generations),
     }
+  }
+
+  /** The same, as far as it is known at once. */
+  get condition(): ProjectionCondition {
+    return { name: this.#name, state: this.#live.condition, rebuild: this.#rebuild?.condition }
   }
 
   get #name(): string {
@@ -290,7 +307,7 @@ export class RunningProjection<Model> {
     try {
       for (;;) {
         const live = this.#live
-        const lanes = await this.#notAt(after, live)
+        const lanes = await lanesNotAt(after, live, { ...this.#options, readModel: this.#readModel })
         if (lanes.length === 0) return live.generation
         if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
         const halted = live.halted(lanes)
@@ -309,21 +326,6 @@ export class RunningProjection<Model> {
     } finally {
       signal?.removeEventListener('abort', wake)
     }
-  }
-
-  /** The lanes that have not come to a place. */
-  async #notAt(after: number | AllPlace, live: Projector<Model>): Promise<readonly string[]> {
-    const { projection, feeds } = this.#options
-    const isAll = projection.order === 'all'
-    const lanes = isAll || typeof after === 'number' ? feeds.lanes : [String(after.shard)]
-    // A position alone may be several shards' events'.
-    const place = typeof after !== 'number' ? after : isAll ? behind(after) : { position: after, shard: 0 }
-    const isHere = lanes.every((lane) => live.place(lane) !== undefined)
-    const places = isHere ? undefined : await this.#readModel.places(live.generation)
-    return lanes.filter((lane) => {
-      const at = live.place(lane) ?? places?.get(lane) ?? BEGINNING
-      return comparePlaces(at, place) < 0
-    })
   }
 
   async #beginRebuild(generation: number): Promise<void> {
@@ -413,6 +415,16 @@ export class RunningProjection<Model> {
     await this.#look()
   }
 
+  /** Whoever ran these lanes may have been told to pause a moment ago. Where the store does not say, they are held until it does. */
+  async #makeSure(): Promise<void> {
+    await Promise.all([this.#live.hold('unsure'), this.#rebuild?.hold('unsure')])
+    try {
+      await this.#look()
+    } catch (error) {
+      this.#trouble = reasonOf(error)
+    }
+  }
+
   async #refresh(): Promise<void> {
     try {
       await this.#turns.take(async () => {
@@ -453,6 +465,7 @@ export class RunningProjection<Model> {
       this.#warn(`generation ${this.#rebuild.generation}, which was being rebuilt, was dropped elsewhere`)
       await this.#endRebuild()
     }
+    for (const projector of [this.#live, this.#rebuild]) projector?.release('unsure')
     this.#changes.ring()
   }
 
@@ -476,16 +489,4 @@ export class RunningProjection<Model> {
       // Whoever is told does not end what runs.
     }
   }
-}
-
-function positionOf(after: number | AllPlace): number {
-  return typeof after === 'number' ? after : after.position
-}
-
-function unfinishedOf({ live, all }: Generations): number | undefined {
-  return all.findLast((generation) => generation > live)
-}
-
-function previousOf({ live, all }: Generations): number | undefined {
-  return all.findLast((generation) => generation < live)
 }

@@ -5,24 +5,28 @@ import { ProjectionBench } from './projection-bench.ts'
 
 test('a read model that is ahead of the log is not touched, and says so', async () => {
   const bench = new ProjectionBench()
-  bench.add('a/1', 'a/1')
+  const streams = Array.from({ length: 10 }, () => 'a/1')
+  bench.add(...streams, ...streams)
   const before = await bench.open()
-  await bench.until(() => bench.seen().length === 2)
+  await bench.until(() => bench.seen().length === 20)
   await before.close()
   // The log was restored from an older backup.
-  const restored = new ProjectionBench({}, { store: bench.store })
-  restored.add('a/1')
+  const restored = new ProjectionBench({ batchMax: 1 }, { store: bench.store })
+  restored.row.pageMax = 1
+  restored.add(...streams)
   const projection = await restored.open()
   await restored.pass(1_000)
   expect(await projection.status()).toMatchObject({
     state: 'halted',
     trouble: expect.stringMatching(/ahead of the log, which ends at .*penhold projection rebuild/) as string,
   })
-  expect(bench.seen()).toEqual(['a/1/1', 'a/1/2'])
-  // No event needs to come for that.
+  expect(bench.seen()).toHaveLength(20)
+  // No event needs to come for that, and it goes live with all that there is.
+  const promoted: (readonly string[])[] = []
+  bench.store.onPromote = (generation) => promoted.push(bench.store.generation(generation).model.seen)
   expect(await projection.rebuild()).toBe(2)
   await restored.until(async () => (await projection.status()).generation === 2)
-  expect(restored.seen()).toEqual(['a/1/1'])
+  expect(promoted).toEqual([streams.map((stream, i) => `${stream}/${i + 1}`)])
   expect(await projection.status()).toMatchObject({ state: 'caught up' })
   await projection.close()
 })

@@ -231,6 +231,34 @@ test('paused, it stays so, whoever runs it next; others that have it open notice
   await third.close()
 })
 
+test('paused a moment ago, it does not begin elsewhere, nor while the store does not say', async () => {
+  const bench = new ProjectionBench()
+  const one = await bench.open()
+  const other = await bench.open([])
+  await one.pause()
+  bench.add('a/1')
+  const running = other.run(['all'])
+  await bench.pass(0)
+  await running
+  await bench.pass(500)
+  expect(bench.seen()).toEqual([])
+  await other.run([])
+  await one.resume()
+  await bench.until(() => bench.seen().length === 1)
+  await bench.pass(2_000)
+  await one.close()
+  bench.add('a/1')
+  bench.store.isAway = true
+  await other.run(['all'])
+  await bench.pass(500)
+  expect(other.condition).toMatchObject({ state: 'waiting' })
+  bench.store.isPaused = true
+  bench.store.isAway = false
+  await bench.pass(10_000)
+  expect([bench.seen().length, (await other.status()).state]).toEqual([1, 'paused'])
+  await other.close()
+})
+
 test('paused, it ends the batch under way and begins no other', async () => {
   const bench = new ProjectionBench({ batchMax: 1 })
   const projection = await bench.open()
