@@ -104,6 +104,20 @@ export function projectionState(message: string): PenholdError {
   return new PenholdError('ProjectionState', message, { outcome: 'none', retryable: false })
 }
 
+/** What stores and their setups throw of their own, told to somebody far away. */
+export function projectionFailed(projection: string, call: string, cause: unknown): PenholdError {
+  return new PenholdError(
+    'ProjectionFailed',
+    `'${call}' of ${projection} failed: ${reasonOf(cause)}. Look at its status.`,
+    {
+      outcome: 'unknown',
+      retryable: false,
+      details: { projection, call },
+      cause,
+    },
+  )
+}
+
 export function waitAborted(projection: string, cause: unknown): PenholdError {
   return new PenholdError('Aborted', `the caller gave up waiting for ${projection}`, {
     outcome: 'none',

@@ -118,6 +118,7 @@ async function startSide(refusing: readonly number[] = []) {
     router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame }),
     onWarning: () => undefined,
     measure: async () => ({ workers: [], shards: [] }),
+    callProjection: async () => undefined,
   })
   await side.listen()
   side.setWorker(0, worker as WorkerHandle)
