@@ -1,6 +1,8 @@
 /** What Redis and the nodes say of a cluster, put together, for people and for programs. Pure. */
 import type { NodeMeasure, ShardMeasure } from '../cluster/control.ts'
 import type { Lease, Member, View } from '../cluster/leases.ts'
+import { projectionTable, shownOf, toJson as projectionsToJson, type Shown } from './projection-picture.ts'
+import type { Sighting } from './projection-sightings.ts'
 import { table } from './table.ts'
 
 /** Why a node said nothing when it was asked; refused where it will not change its mind until somebody changes something. */
@@ -9,7 +11,7 @@ export interface Silence {
   readonly isRefused: boolean
 }
 
-export type Answer = NodeMeasure | Silence
+export type Answer = (NodeMeasure & { readonly projections: readonly Sighting[] }) | Silence
 
 export interface Picture {
   readonly name: string
@@ -61,6 +63,11 @@ function measured({ answers }: Picture, { member, shard }: Lease): ShardMeasure 
   return answer === undefined || 'silence' in answer ? undefined : answer.shards.find((one) => one.shard === shard)
 }
 
+/** The projections, as the nodes that answer say. */
+export function shownProjections({ answers }: Picture): readonly Shown[] {
+  return shownOf({ all: [...answers.values()].flatMap((answer) => ('silence' in answer ? [] : answer.projections)) })
+}
+
 export function toJson(picture: Picture): object {
   const { name, leaseMs, view, answers } = picture
   return {
@@ -77,6 +84,7 @@ export function toJson(picture: Picture): object {
       const epoch = epochOf(picture, lease)
       return { ...lease, epoch, ageMs, ...(said && { state: said.state, seq: said.seq, undurable: said.undurable }) }
     }),
+    projections: projectionsToJson(shownProjections(picture)),
     moving: arriving(picture),
     leaving: leaving(picture),
     unowned: unowned(view),
@@ -87,9 +95,11 @@ export function toText(picture: Picture, isByShard: boolean): string {
   const { name, view } = picture
   const { cluster, members, isSettling } = view
   const [comes, goes] = [arriving(picture), leaving(picture)]
+  const projections = shownProjections(picture)
   return [
     `cluster '${name}' (${cluster.clusterId}): ${cluster.shards} shards, nodes: ${members.length}`,
     ...(members.length === 0 ? [] : ['', nodeTable(view), '', workerTable(picture)]),
+    ...(projections.length === 0 ? [] : ['', projectionTable(projections)]),
     ...(isByShard ? ['', shardTable(picture)] : []),
     '',
     ...ownerless(picture),

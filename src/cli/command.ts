@@ -36,6 +36,13 @@ export interface Command {
   run(values: Values, terminal: Terminal, signal: AbortSignal): Promise<Exit>
 }
 
+/** Commands under one word. */
+export interface CommandGroup {
+  readonly summary: string
+  readonly help: string
+  readonly commands: Readonly<Record<string, Command | CommandGroup>>
+}
+
 /** What was typed makes no sense. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'

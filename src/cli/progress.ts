@@ -1,4 +1,4 @@
-/** How far a walk over the log has come: a line on stderr that is written over, where people watch. */
+/** How far something long has come, as a walk over the log: a line on stderr that is written over, where people watch. */
 import type { Terminal } from './command.ts'
 import { sizeOf } from './report.ts'
 
@@ -12,8 +12,12 @@ export interface Progress {
   readonly end: () => void
 }
 
-/** `what` says what is done, as `verifying`. */
-export function createProgress(terminal: Terminal, what: string): Progress {
+/** `what` says what is done, as `verifying`; `ofTotal`, of how much, which is else a size in bytes. */
+export function createProgress(
+  terminal: Terminal,
+  what: string,
+  ofTotal: (total: number) => string = (total) => ` of ${sizeOf(total)}`,
+): Progress {
   if (!terminal.isWatched) return { show: () => undefined, end: () => undefined }
   const startMs = performance.now()
   let shownMs = Number.NEGATIVE_INFINITY
@@ -26,7 +30,7 @@ export function createProgress(terminal: Terminal, what: string): Progress {
       const share = done / total
       const bar = '█'.repeat(Math.round(share * BAR_CELLS)).padEnd(BAR_CELLS, '░')
       const leftS = Math.ceil(((now - startMs) * (1 - share)) / Math.max(share, 0.001) / 1000)
-      write(`${what} ${bar} ${Math.floor(share * 100)} % of ${sizeOf(total)}, about ${leftS} s to go`)
+      write(`${what} ${bar} ${Math.floor(share * 100)} %${ofTotal(total)}, about ${leftS} s to go`)
     },
     end: () => write(''),
   }

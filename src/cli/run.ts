@@ -3,22 +3,24 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { nearest } from '../aggregate/nearest.ts'
 import { complain, complaintOf } from './complaint.ts'
-import { Exit, UsageError, type Command, type Terminal, type Values } from './command.ts'
+import { Exit, UsageError, type Command, type CommandGroup, type Terminal, type Values } from './command.ts'
 import { backup } from './backup.ts'
 import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
 import { exportEvents } from './export.ts'
 import { importEvents } from './import.ts'
+import { projection } from './projection.ts'
 import { repair } from './repair.ts'
 import { restore } from './restore.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = {
+const COMMANDS: CommandGroup['commands'] = {
   start,
   status,
   drain,
+  projection,
   doctor,
   verify,
   repair,
@@ -40,9 +42,13 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
       terminal.out(await version())
       return Exit.ok
     }
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-    if (command === undefined) throw new UsageError(unknown(name))
-    const values = parse(command, name, rest)
+    const found = find(COMMANDS, [name, ...rest])
+    if ('help' in found) {
+      terminal.out(found.help)
+      return Exit.ok
+    }
+    const { command, names, args } = found
+    const values = parse(command, names.join(' '), args)
     if (values['help'] === true) {
       terminal.out(command.help)
       return Exit.ok
@@ -53,6 +59,28 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
   }
 }
 
+interface Found {
+  readonly command: Command
+  readonly names: readonly string[]
+  readonly args: readonly string[]
+}
+
+/** The command that the words name, or the help of those that they do not choose from. @throws UsageError */
+function find(
+  commands: CommandGroup['commands'],
+  words: readonly string[],
+  before: readonly string[] = [],
+): Found | { readonly help: string } {
+  const [name, ...args] = words
+  const known = Object.keys(commands)
+  if (name === undefined) throw new UsageError(`${before.join(' ')} needs one of ${known.join(', ')}`)
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  const names = [...before, name]
+  if (command === undefined) throw new UsageError(unknown(name, { before, known }))
+  if (!('commands' in command)) return { command, names, args }
+  return args[0] === '--help' || args[0] === '-h' ? { help: command.help } : find(command.commands, args, names)
+}
+
 /** Of the package, whose folder is two above both the source and what is built of it. */
 async function version(): Promise<string> {
   const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
@@ -60,7 +88,7 @@ async function version(): Promise<string> {
 }
 
 function overview(): string {
-  const names = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
+  const names = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`)
   return `Usage: penhold COMMAND [OPTIONS]\n\n${names.join('\n')}\n\npenhold COMMAND --help says more; penhold --version, which it is.
 
 Exit code: 0 all is well, 1 something is not or could not be done, 2 usage, 130 interrupted; COMMAND --help says what
@@ -68,9 +96,15 @@ each means. A failure is told on stderr as \`penhold: WHAT; WHAT TO DO\`, with -
 where code is one of docs/errors.md or left out.`
 }
 
-function unknown(name: string): string {
+interface Choice {
+  readonly before: readonly string[]
+  readonly known: readonly string[]
+}
+
+function unknown(name: string, { before, known }: Choice): string {
   if (name.startsWith('-')) return `there is no command before '${name}'`
-  return `there is no command '${name}'; the nearest is '${nearest(name, Object.keys(COMMANDS))}'`
+  const whole = (word: string): string => [...before, word].join(' ')
+  return `there is no command '${whole(name)}'; the nearest is '${whole(nearest(name, known))}'`
 }
 
 function parse(command: Command, name: string, args: readonly string[]): Values {
@@ -88,6 +122,13 @@ function parse(command: Command, name: string, args: readonly string[]): Values 
   } catch (error) {
     throw new UsageError(`${name}: ${wrongWord(error, Object.keys(options))}`, undefined, { cause: error })
   }
+}
+
+/** The words that name a command, as far as they do. */
+function namesIn(commands: CommandGroup['commands'], [name = '', ...rest]: readonly string[]): readonly string[] {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (command === undefined) return []
+  return [name, ...('commands' in command ? namesIn(command.commands, rest) : [])]
 }
 
 /** What `parseArgs` says, without its advice on quoting; an option that is misspelt with the nearest. */
@@ -114,8 +155,8 @@ function tell(error: unknown, { words, terminal, signal }: Run): Exit {
     return Exit.interrupted
   }
   if (error instanceof UsageError) {
-    const [name = ''] = words
-    const remedy = error.remedy ?? `see penhold ${Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help`
+    const names = namesIn(COMMANDS, words)
+    const remedy = error.remedy ?? `see ${['penhold', ...names, '--help'].join(' ')}`
     complain(terminal, { message: `${error.message}; ${remedy}` }, isJson)
     return Exit.usage
   }

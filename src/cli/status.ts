@@ -2,15 +2,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { definitionError, PenholdError } from '../aggregate/error.ts'
 import { clusterNotFound } from '../cluster/error.ts'
-import type { Leases, View } from '../cluster/leases.ts'
+import type { Leases, Member, View } from '../cluster/leases.ts'
 import { ConnectionError, isRefusal, type Network } from '../cluster/network.ts'
 import { measure } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { openLeases, openNetwork } from '../node/surroundings.ts'
-import { silentMembers, toJson, toText, unowned, type Answer, type Picture } from './cluster-picture.ts'
+import {
+  shownProjections,
+  silentMembers,
+  toJson,
+  toText,
+  unowned,
+  type Answer,
+  type Picture,
+} from './cluster-picture.ts'
 import { complain } from './complaint.ts'
 import { Exit, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
+import { problems } from './projection-picture.ts'
+import { listProjections, type Sighting } from './projection-sightings.ts'
 
 const WATCH_MS = 1_000
 const CLEAR = '\u001b[2J\u001b[H'
@@ -19,7 +29,7 @@ export const status: Command = {
   summary: 'says who is in the cluster and who serves what',
   help: `Says what Redis knows of a cluster, its nodes and the shards that each of their workers has a lease for; and what each
 node says when it is asked: for each worker, whether it writes, its journal, and what it has decided and not yet made
-durable (records, bytes, and how long the oldest has waited). Who serves what is decided by the log; a lease says who
+durable (records, bytes, and how long the oldest has waited), and how its projections are. Who serves what is decided by the log; a lease says who
 may try, and follows it within a heartbeat. A node that does not answer within two seconds is shown as silent, one that turns this command away as refusing.
 
   penhold status [--config FILE] [--shards] [--watch] [--json]
@@ -33,8 +43,8 @@ may try, and follows it within a heartbeat. A node that does not answer within t
 
 PENHOLD_REDIS and PENHOLD_SECRETS count instead of the config's.
 
-Exit code: 0 every shard has an owner and every node answers, 1 some have none, a node does not answer or refuses, or
-Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
+Exit code: 0 every shard has an owner, every node answers and every projection runs, 1 some shards have none, a node does
+not answer or refuses, a projection is halted or runs nowhere, or Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
   options: { config: { type: 'string' }, shards: { type: 'boolean' }, watch: { type: 'boolean' } },
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
@@ -49,8 +59,9 @@ Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
       const text = isJson ? JSON.stringify(toJson(picture)) : toText(picture, values['shards'] === true)
       const isRenewed = values['watch'] === true && terminal.isScreen && !isJson
       terminal.out(isRenewed ? `${CLEAR}${text}` : text)
-      if (!isJson) for (const message of silences(picture)) complain(terminal, { message }, isJson)
-      return unowned(view).length === 0 && silentMembers(picture).length === 0 ? Exit.ok : Exit.failed
+      const told = [...silences(picture), ...problems(shownProjections(picture))]
+      if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
+      return unowned(view).length === 0 && told.length === 0 ? Exit.ok : Exit.failed
     }
     try {
       return values['watch'] === true
@@ -98,10 +109,15 @@ export async function lookAt(name: string, leases: Leases): Promise<View> {
 }
 
 /** All at the same time, each for as long as a node may take. */
-async function askAll(network: Network, { cluster, members }: View): Promise<ReadonlyMap<string, Answer>> {
+async function askAll(network: Network, view: View): Promise<ReadonlyMap<string, Answer>> {
+  const { cluster, members } = view
   const asked = members.map(async (member): Promise<[string, Answer]> => {
     try {
-      return [member.id, await measure(network, cluster, member)]
+      const [measured, projections] = await Promise.all([
+        measure(network, cluster, member),
+        projectionsOf(network, view, member),
+      ])
+      return [member.id, { ...measured, projections }]
     } catch (error) {
       if (error instanceof ConnectionError) {
         return [member.id, { silence: error.message, isRefused: isRefusal(error) }]
@@ -112,6 +128,16 @@ async function askAll(network: Network, { cluster, members }: View): Promise<Rea
     }
   })
   return new Map(await Promise.all(asked))
+}
+
+/** None of a node whose version does not know of the question. */
+async function projectionsOf(network: Network, view: View, member: Member): Promise<readonly Sighting[]> {
+  try {
+    return await listProjections(network, view, member)
+  } catch (error) {
+    if (error instanceof PenholdError && error.code === 'NotSupported') return []
+    throw error
+  }
 }
 
 function silences(picture: Picture): readonly string[] {

@@ -1,11 +1,19 @@
 /**
  * What nodes tell each other beside the messages: who owns what, what was handed over, and that they live. A frame is a
- * MessagePack list: the kind, and then, for each shard, its numbers.
+ * MessagePack list: the kind, and then, for each shard, its numbers; for calls of projections what projection-call.ts says.
  */
 import { BadEncoding, decode, encode } from '../log/codec.ts'
 import { isCount } from '../log/count.ts'
 import type { KnownTail, Tail } from '../log/tail.ts'
 import { BadFrame } from './frame.ts'
+import {
+  answerParts,
+  callParts,
+  toCall,
+  toProjectionAnswer,
+  type ProjectionAnswer,
+  type ProjectionCall,
+} from './projection-call.ts'
 
 export type ControlMessage =
   /** The sender's workers serve these shards, in these epochs. */
@@ -23,6 +31,9 @@ export type ControlMessage =
    */
   | ({ readonly kind: 'tail' } & TailQuestion)
   | ({ readonly kind: 'tailed' } & TailAnswer)
+  /** An operator asks something of the projections that the receiver runs, and is answered. */
+  | ({ readonly kind: 'projection' } & ProjectionCall)
+  | ({ readonly kind: 'projection-answer' } & ProjectionAnswer)
   /** The receiver, who has called, works on other data than the sender, though under the same id: a copy. */
   | { readonly kind: 'other-data' }
   | { readonly kind: 'ping' }
@@ -92,6 +103,8 @@ const Kind = {
   'other-data': 8,
   tail: 9,
   tailed: 10,
+  projection: 11,
+  'projection-answer': 12,
 } as const
 const WORKER_NUMBERS = 5
 const SHARD_NUMBERS = 7
@@ -107,6 +120,10 @@ export function encodeControl(message: ControlMessage): Uint8Array {
       return encode([Kind.tail, ...questionNumbers(message)])
     case 'tailed':
       return encode([Kind.tailed, message.request, ...tailNumbers(message.tail)])
+    case 'projection':
+      return encode([Kind.projection, ...callParts(message)])
+    case 'projection-answer':
+      return encode([Kind['projection-answer'], ...answerParts(message)])
     case 'measured':
       return encode([Kind.measured, ...measureNumbers(message)])
     case 'drain':
@@ -120,7 +137,11 @@ export function encodeControl(message: ControlMessage): Uint8Array {
 
 /** @throws BadFrame */
 export function decodeControl(frame: Uint8Array): ControlMessage {
-  const [kind, ...numbers] = decodeNumbers(frame)
+  const [kind, ...parts] = decodeList(frame)
+  if (kind === Kind.projection) return { kind: 'projection', ...toCall(parts) }
+  if (kind === Kind['projection-answer']) return { kind: 'projection-answer', ...toProjectionAnswer(parts) }
+  if (!parts.every(isCount)) throw notNumbers()
+  const numbers: readonly number[] = parts
   if (kind === Kind.drain && numbers.length === 0) return { kind: 'drain' }
   if (kind === Kind.measure && numbers.length === 0) return { kind: 'measure' }
   if (kind === Kind.measured) return { kind: 'measured', ...toMeasure(numbers) }
@@ -217,14 +238,18 @@ function noMessage(): BadFrame {
   return new BadFrame('a control message is none')
 }
 
-function decodeNumbers(frame: Uint8Array): number[] {
+function decodeList(frame: Uint8Array): unknown[] {
   try {
     const list = decode(frame, 0, frame.length)
-    if (Array.isArray(list) && list.every(isCount)) return list
+    if (Array.isArray(list)) return list
   } catch (error) {
     if (!(error instanceof BadEncoding)) throw error
   }
-  throw new BadFrame('a control message is no list of numbers')
+  throw notNumbers()
+}
+
+function notNumbers(): BadFrame {
+  return new BadFrame('a control message is no list of numbers')
 }
 
 type Three = [number, number, number]

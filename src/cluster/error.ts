@@ -75,6 +75,15 @@ export function notSupported(stream: string): PenholdError {
   )
 }
 
+/** Nothing is asked of it: it would take the question for nonsense. */
+export function knowsNoCalls(node: string): PenholdError {
+  return new PenholdError(
+    'NotSupported',
+    `${node} runs a version of Penhold whose projections nobody can call from outside. Nothing happened; upgrade it.`,
+    { outcome: 'none', retryable: true, details: { node } },
+  )
+}
+
 export function nodeClosed(outcome: Outcome): PenholdError {
   return new PenholdError('NodeClosed', 'the node is closed', { outcome, retryable: false })
 }

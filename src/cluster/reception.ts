@@ -5,7 +5,7 @@
  * A caller that calls again for messages has given up the connection before, whatever of it is still under way here, and
  * sends again what it carried: so nothing of it reaches a worker from then on (docs/decisions/epochs-in-messages.md).
  */
-import { reasonOf } from '../aggregate/error.ts'
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { ServingEnd } from './channels.ts'
 import {
   decodeControl,
@@ -16,11 +16,14 @@ import {
   type TailQuestion,
 } from './control.ts'
 import type { Link } from './link.ts'
+import { answered, type ProjectionCall } from './projection-call.ts'
 import type { Tail } from '../log/tail.ts'
 import { isBeyondBounds, type Connection } from './network.ts'
 
 /** A caller asks each worker of a node a few things at a time; more are not answered. */
 const TAILS_ASKED_MAX = 4_096
+/** So many of a caller's calls of projections are under way, at most. */
+export const PROJECTION_CALLS_MAX = 16
 
 export interface ReceptionOptions {
   /** What is served here now. */
@@ -35,6 +38,8 @@ export interface ReceptionOptions {
   readonly measure: () => Promise<NodeMeasure>
   /** How far the journal of a worker here is; undefined where it is not there or cannot say. */
   readonly tail: (question: TailQuestion) => Promise<Tail | undefined>
+  /** What a call of a projection comes to. */
+  readonly callProjection: (call: ProjectionCall) => Promise<unknown>
   readonly onWarning: (message: string) => void
 }
 
@@ -59,6 +64,8 @@ export class Reception {
   readonly #asking = new Set<Connection>()
   /** By caller, its questions for tails that are under way. */
   readonly #tailsAsked = new WeakMap<Connection, number>()
+  /** By caller, its calls of projections that are under way. */
+  readonly #calls = new WeakMap<Connection, number>()
   #isClosed = false
 
   constructor(options: ReceptionOptions) {
@@ -115,6 +122,7 @@ export class Reception {
         if (message.kind === 'ping') connection.send(encodeControl({ kind: 'pong' }))
         if (message.kind === 'drain') this.#options.onDrain()
         if (message.kind === 'measure') void this.#measure(connection)
+        if (message.kind === 'projection') void this.#answerCall(connection, message)
         if (message.kind === 'tail' && connection.peer.role === 'node') void this.#tellTail(connection, message)
         if (message.kind === 'handed' && connection.peer.role === 'node') this.#options.onHanded(message.shards)
       } catch (error) {
@@ -156,6 +164,18 @@ export class Reception {
     if (this.#listeners.has(connection)) connection.send(encodeControl({ kind: 'tailed', request, tail }))
   }
 
+  async #answerCall(connection: Connection, call: ProjectionCall): Promise<void> {
+    const underWay = (this.#calls.get(connection) ?? 0) + 1
+    this.#calls.set(connection, underWay)
+    const isTooMuch = underWay > PROJECTION_CALLS_MAX
+    const answer = await answered(
+      call.request,
+      isTooMuch ? Promise.reject(tooManyCalls()) : this.#options.callProjection(call),
+    )
+    this.#calls.set(connection, this.#calls.get(connection)! - 1)
+    if (this.#listeners.has(connection)) connection.send(encodeControl({ kind: 'projection-answer', ...answer }))
+  }
+
   /** One answer a caller at a time: what it asks meanwhile is answered by that. */
   async #measure(connection: Connection): Promise<void> {
     if (this.#asking.has(connection)) return
@@ -176,4 +196,9 @@ export class Reception {
       `somebody connected and sent what no node says (${reasonOf(error)}); the connection was closed`,
     )
   }
+}
+
+function tooManyCalls(): PenholdError {
+  const message = `${PROJECTION_CALLS_MAX} calls of projections are under way over this connection, which is its limit. Call again later.`
+  return new PenholdError('MailboxFull', message, { outcome: 'none', retryable: true })
 }

@@ -213,7 +213,7 @@ function readReply(frame: FrameReader, tag: number): Reply {
     case Tag.answered:
       return { kind: 'answered', value: readOptional(frame) }
     case Tag.failed:
-      return { kind: 'failed', failure: readFailure(frame) }
+      return { kind: 'failed', failure: failureOf(readObject(frame)) }
     case Tag.elsewhere:
       return { kind: 'elsewhere', shard: frame.u32() }
     default:
@@ -252,8 +252,9 @@ function readMoment(frame: FrameReader): StateAt {
   return at as StateAt
 }
 
-function readFailure(frame: FrameReader): Failure {
-  const { code, message, outcome, retryable, details } = readObject(frame)
+/** @throws BadFrame */
+export function failureOf(said: Readonly<Record<string, unknown>>): Failure {
+  const { code, message, outcome, retryable, details } = said
   const isFailure =
     typeof code === 'string' &&
     typeof message === 'string' &&

@@ -14,6 +14,7 @@ import { findMisplaced } from './misplaced.ts'
 import { indexPath, journalPath, numbersOf, segmentPath } from './path.ts'
 import { Block, RECORD_HEADER_BYTES, lengthAt, type Address, type LogRecord } from './record.ts'
 import type { Place, Reign } from './reign.ts'
+import { readRestorations, type Restoration } from './restoration.ts'
 import { readSegment, salvage, type SegmentPiece } from './scan.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Storage } from './storage.ts'
@@ -48,6 +49,7 @@ export class Catalog {
   readonly #whole = new WeakSet<SegmentIndex>()
   readonly #tornTails = new Map<string, number>()
   #indexesRebuilt = 0
+  #restorations: readonly Restoration[] | undefined
 
   constructor({ storage, clock, cluster, shards, isLenient = false }: CatalogOptions) {
     this.#isLenient = isLenient
@@ -69,6 +71,15 @@ export class Catalog {
    */
   get tornTails(): ReadonlyMap<string, number> {
     return this.#tornTails
+  }
+
+  /**
+   * How often the log was restored, oldest first. That is done before anybody works on it, so it does not change.
+   * @throws PenholdError `LogCorrupt`
+   */
+  async restorations(): Promise<readonly Restoration[]> {
+    this.#restorations ??= await readRestorations(this.#storage)
+    return this.#restorations
   }
 
   /**

@@ -20,7 +20,7 @@ import type { Reign } from './reign.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Slice } from './slice.ts'
 import { isStorageFull, type Storage } from './storage.ts'
-import type { OpenedShard, Tail } from './tail.ts'
+import { openedShard, type OpenedShard, type Tail } from './tail.ts'
 import { hash64, StreamPlacement, type Stream } from './stream.ts'
 import { addOpening, closingParts, markParts, Heir, NO_STREAM, type Inheritance } from './take-over.ts'
 
@@ -216,9 +216,7 @@ export class Log {
   /** The shards that are served, and where their openings stand. */
   get openedShards(): readonly OpenedShard[] {
     const served = [...this.#owned.values()].filter(({ isServed }) => isServed)
-    return served.map(({ shard, epoch, reigns, durablePosition: position }) => {
-      return { shard, epoch, opening: reigns.at(-1)!.from, position }
-    })
+    return served.map(openedShard)
   }
 
   /** Nothing is there to be cut. */

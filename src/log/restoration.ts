@@ -3,11 +3,9 @@
  * up to a position, and on from a later one: every position in between is of an event that it has lost, if of any. So
  * whoever has handled such an event is told, and does not take what comes after for all that there is.
  */
-import { PenholdError } from '../aggregate/error.ts'
 import { decodeChecked, encodeChecked } from './checked-json.ts'
 import { logCorrupt } from './error.ts'
 import { RESTORED_PATH } from './path.ts'
-import { timeOfPosition } from './position.ts'
 import { readWhole, type Storage } from './storage.ts'
 
 export interface Restoration {
@@ -34,21 +32,7 @@ export async function writeRestorations(storage: Storage, restorations: readonly
   await storage.replaceDurably(RESTORED_PATH, encodeChecked({ restorations }))
 }
 
-/**
- * That somebody's checkpoint, the position of the last event that was handled, is one of this log.
- * @throws PenholdError `CheckpointAhead` where the log was restored to a position before it
- */
-export function checkCheckpoint(restorations: readonly Restoration[], name: string, position: number): void {
-  const restoration = restorations.find((one) => one.position < position && position <= one.resumesAt)
-  if (restoration === undefined) return
-  const { id, position: restoredTo, time } = restoration
-  throw new PenholdError(
-    'CheckpointAhead',
-    `'${name}' has handled events up to position ${position} (${isoOf(position)}), and the log was restored at ${new Date(time).toISOString()} to position ${restoredTo} (${isoOf(restoredTo)}): what lies between is not in the log any more. Rebuild it, or put its own data back to a moment that is not later.`,
-    { outcome: 'none', retryable: false, details: { name, position, restoredTo, restoration: id } },
-  )
-}
-
-function isoOf(position: number): string {
-  return new Date(timeOfPosition(position)).toISOString()
+/** The restoration that has taken what stood at a position out of the log, where one has. */
+export function restorationBefore(restorations: readonly Restoration[], position: number): Restoration | undefined {
+  return restorations.find((one) => one.position < position && position <= one.resumesAt)
 }

@@ -1,5 +1,5 @@
 /** How far a worker's journal is, as the worker tells those who read it. */
-import type { Place } from './reign.ts'
+import type { Place, Reign } from './reign.ts'
 
 export interface Tail {
   readonly journal: number
@@ -32,4 +32,15 @@ export interface OpenedShard {
   readonly opening: Place
   /** Of its newest durable event, or of the opening where that is greater: no event before the end has a greater one. */
   readonly position: number
+}
+
+/** What a reader is told of a shard that an owner has. `reigns`: with its own as the last. */
+export function openedShard(owned: {
+  readonly shard: number
+  readonly epoch: number
+  readonly reigns: readonly Reign[]
+  readonly durablePosition: number
+}): OpenedShard {
+  const { shard, epoch, reigns, durablePosition: position } = owned
+  return { shard, epoch, opening: reigns.at(-1)!.from, position }
 }

@@ -5,6 +5,7 @@
 import { definitionError } from '../aggregate/error.ts'
 import { Directory } from '../cluster/directory.ts'
 import type { NodeMeasure, TailQuestion } from '../cluster/control.ts'
+import type { ProjectionCall } from '../cluster/projection-call.ts'
 import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
 import { Ownership } from '../cluster/ownership.ts'
 import { ownerName } from '../cluster/owner-name.ts'
@@ -56,6 +57,8 @@ export interface ClusterSideOptions {
   readonly onWarning: (message: string) => void
   /** How far the workers are, measured now. */
   readonly measure: () => Promise<NodeMeasure>
+  /** What a call of a projection comes to. */
+  readonly callProjection: (call: ProjectionCall) => Promise<unknown>
 }
 
 export class ClusterSide {
@@ -95,6 +98,7 @@ export class ClusterSide {
       },
       measure: () => this.#options.measure(),
       tail: (question) => this.#tail(question),
+      callProjection: (call) => this.#options.callProjection(call),
       onWarning,
     })
   }

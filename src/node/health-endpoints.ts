@@ -1,7 +1,7 @@
 /** `/health/live` and `/health/ready`: what a node says to whoever probes it, from before it has started to its end. */
 import { listenForProbes, type HealthServer, type ProbeAnswer } from '../platform/health-server.ts'
 import type { ClusterConfig } from './config.ts'
-import { judgeLive, judgeReady, toJson, type Examination, type Verdict } from './health.ts'
+import { degradedOf, judgeLive, judgeReady, toJson, type Examination, type Verdict } from './health.ts'
 
 export const LIVE_PATH = '/health/live'
 export const READY_PATH = '/health/ready'
@@ -19,7 +19,7 @@ export interface HealthEndpoints {
 }
 
 const UNBORN: Patient = {
-  examine: async () => ({ phase: 'starting', workers: [], ownership: undefined, lost: [] }),
+  examine: async () => ({ phase: 'starting', workers: [], ownership: undefined, lost: [], projections: [] }),
 }
 
 /** @throws ConnectionError, or PenholdError `BadDefinition` */
@@ -30,7 +30,8 @@ export async function openHealthEndpoints(config: ClusterConfig, listen: string)
     (judge: (found: Examination) => Verdict, flag: 'isLive' | 'isReady') => async (): Promise<ProbeAnswer> => {
       const found = await patient.examine()
       const { isWell, why } = judge(found)
-      return { isWell, body: { [flag]: isWell, why, cluster, node, ...toJson(found) } }
+      const degraded = degradedOf(found)
+      return { isWell, body: { [flag]: isWell, why, degraded, cluster, node, ...toJson(found) } }
     }
   const server: HealthServer = await listenForProbes(listen, {
     [LIVE_PATH]: probe((found) => judgeLive(found, timeouts.handlerMs), 'isLive'),

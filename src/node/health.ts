@@ -6,10 +6,12 @@
  *   replace a worker for another reason.
  * - Ready: what is asked of this node's workers is answered, as far as that is the node's to say. That Redis is away makes
  *   nobody unready: all nodes would be, and owners serve on. Damage makes nobody unready: what is whole is served, and
- *   no other node could open the rest.
+ *   no other node could open the rest. A projection that halts makes nobody unready: commands are served.
+ * - Degraded: something stands still that nobody is unready for, and that does not mend itself.
  */
 import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/control.ts'
 import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
+import type { LocalCondition } from './projections.ts'
 import type { WorkerReading } from './pulse.ts'
 import type { WorkerStatus } from './worker-host.ts'
 
@@ -22,6 +24,7 @@ export interface Examination {
   readonly ownership: OwnershipCondition | undefined
   /** For a node alone: shards that it should serve, and that are neither served nor refused for what is in their files. */
   readonly lost: readonly number[]
+  readonly projections: readonly LocalCondition[]
 }
 
 export interface Verdict {
@@ -36,6 +39,8 @@ export const SILENT_MS = 30_000
 export const AWAITED_MS = 10_000
 /** A write or a sync takes no longer, or it is stuck. */
 export const STUCK_MS = 5_000
+/** A projection whose store is away for a moment waits, and goes on by itself. */
+export const WAITING_MS = 60_000
 
 export function judgeLive({ phase, workers }: Examination, handlerMs: number): Verdict {
   return verdict(
@@ -60,6 +65,25 @@ export function judgeReady({ phase, workers, ownership, lost }: Examination): Ve
   ])
 }
 
+/** One reason a line, as `why`; none where nothing is. */
+export function degradedOf({ workers, ownership, projections }: Examination): readonly string[] {
+  const damaged = workers.flatMap((reading) => damagedOf(reading))
+  const awayMs = ownership?.storeAwayMs
+  return [
+    ...(awayMs === undefined ? [] : [`Redis is away since ${awayMs} ms: nothing moves`]),
+    ...(damaged.length === 0 ? [] : [`closed by damage: ${listed(damaged)}`]),
+    ...projections.flatMap((projection) => troublesOf(projection)),
+  ]
+}
+
+function troublesOf({ name, state, rebuild, waitingMs }: LocalCondition): readonly string[] {
+  return [
+    ...(state === 'halted' ? [`projection ${name} stands still until somebody mends it`] : []),
+    ...(state === 'waiting' && waitingMs >= WAITING_MS ? [`projection ${name} waits since ${waitingMs} ms`] : []),
+    ...(rebuild === 'halted' ? [`the rebuild of projection ${name} stands still until somebody mends it`] : []),
+  ]
+}
+
 function verdict(why: readonly string[]): Verdict {
   return { isWell: why.length === 0, why }
 }
@@ -76,10 +100,11 @@ function problemsOf(reading: WorkerReading, worker: number): readonly string[] {
 }
 
 /** What is told to whoever probes: numbers and names alone. */
-export function toJson({ phase, workers, ownership }: Examination): object {
+export function toJson({ phase, workers, ownership, projections }: Examination): object {
   return {
     phase,
     workers: workers.map((reading) => (reading.kind === 'answered' ? workerJson(reading.status) : { ...reading })),
+    projections: projections.map(({ name, state, rebuild, waitingMs }) => ({ name, state, rebuild, waitingMs })),
     ...(ownership && {
       redis: { isAway: ownership.storeAwayMs !== undefined, awayMs: ownership.storeAwayMs ?? 0 },
       isDraining: ownership.isDraining,

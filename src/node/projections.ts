@@ -4,16 +4,22 @@
  * store can. Should two run a lane for a moment, its store lets one of them commit.
  */
 import { definitionError, reasonOf } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
 import { nodeClosed } from '../cluster/error.ts'
 import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import type { Projection } from '../read/projection.ts'
+import { Bell } from '../read/bell.ts'
+import { isLasting } from '../read/error.ts'
 import { RunningProjection, type ProjectionQueryOptions, type Which } from '../read/running-projection.ts'
-import type { ProjectionStatus } from '../read/projection-status.ts'
+import type { ProjectionCondition, ProjectionStatus } from '../read/projection-status.ts'
 import type { ParkedEvent } from '../read/read-model.ts'
 import type { Retried } from '../read/parking.ts'
 
-/** A projection of a node. Its store may not answer yet: then each of these waits until it does. */
+/**
+ * A projection of a node. Its store may not answer yet: then each of these waits until it does, but for `status`. Where the
+ * store cannot be used as it stands each says so, until `resume` has it tried again.
+ */
 export interface ProjectionRef<Model> {
   /**
    * Asks the read model; with `after`, once it has all up to a position that a command's reply named, or an event's place.
@@ -24,7 +30,7 @@ export interface ProjectionRef<Model> {
     options?: ProjectionQueryOptions,
   ): Promise<Awaited<Answer>>
   status(): Promise<ProjectionStatus>
-  /** Resolves once the batch under way is done; nothing goes on until `resume`. */
+  /** Resolves once the batch under way is done; nothing goes on until `resume`, at whatever node, whenever it is started. */
   pause(): Promise<void>
   /** Goes on, and tries again what has halted. */
   resume(): Promise<void>
@@ -64,10 +70,22 @@ const OPEN_AGAIN_MS = 1_000
 
 interface Charge {
   readonly projection: Projection
-  readonly opened: PromiseWithResolvers<RunningProjection<any>>
+  opened: PromiseWithResolvers<RunningProjection<any>>
   running: RunningProjection<any> | undefined
   /** Those that run here, or are about to. */
   lanes: readonly string[]
+  /** Why it could not be opened; where it is lasting it is not tried again before somebody says so. */
+  problem: { readonly message: string; readonly isLasting: boolean } | undefined
+  /** Somebody has mended what was wrong. */
+  readonly mended: Bell
+  /** Since when it waits, on the monotonic clock. */
+  waitsSince: number | undefined
+}
+
+/** How a projection is here, as far as it is known at once. */
+export interface LocalCondition extends ProjectionCondition {
+  /** For how long it has waited for something that fails. */
+  readonly waitingMs: number
 }
 
 export class Projections {
@@ -79,9 +97,8 @@ export class Projections {
   constructor(options: ProjectionsOptions) {
     this.#options = options
     this.#charges = options.projections.map((projection) => {
-      const opened = Promise.withResolvers<RunningProjection<any>>()
-      opened.promise.catch(() => undefined)
-      return { projection, opened, running: undefined, lanes: [] }
+      const unopened = { running: undefined, problem: undefined, waitsSince: undefined, lanes: [] }
+      return { projection, opened: toBeOpened(), mended: new Bell(), ...unopened }
     })
   }
 
@@ -93,29 +110,45 @@ export class Projections {
 
   /** @throws PenholdError `BadDefinition` where it is none of the config's */
   ref<Model>(projection: Projection<Model>): ProjectionRef<Model> {
-    const charge = this.#charges.find((each) => each.projection.name === projection.name)
-    if (charge === undefined) {
-      throw definitionError(`the config has no projection '${projection.name}'; add it to its projections`)
-    }
-    return refTo(charge.opened.promise, () => this.#isClosed)
+    return this.named(projection.name) as ProjectionRef<Model>
   }
 
-  /** How those are that are open by now. */
+  /** @throws PenholdError `BadDefinition` where it is none of the config's */
+  named(name: string): ProjectionRef<unknown> {
+    const charge = this.#charges.find((each) => each.projection.name === name)
+    if (charge !== undefined) return refTo(charge, () => this.#isClosed)
+    const names = this.#charges.map(({ projection }) => projection.name)
+    const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+    throw definitionError(`the config has no projection '${name}', ${known}; add it to its projections`)
+  }
+
+  /** How they are. Comes within about a second, whatever hangs. */
   async status(): Promise<readonly ProjectionStatus[]> {
-    return Promise.all(this.#charges.flatMap(({ running }) => running?.status() ?? []))
+    return Promise.all(this.#charges.map(async (charge) => await statusOf(charge)))
+  }
+
+  /** The same, as far as it is known at once. */
+  get conditions(): readonly LocalCondition[] {
+    const now = this.#options.clock.monotonic()
+    return this.#charges.map((charge) => {
+      return { ...conditionOf(charge), waitingMs: Math.round(now - (charge.waitsSince ?? now)) }
+    })
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     this.#stopLooking()
-    for (const { opened } of this.#charges) opened.reject(nodeClosed('none'))
+    for (const { opened, mended } of this.#charges) {
+      opened.reject(nodeClosed('none'))
+      mended.ring()
+    }
     await Promise.all(this.#charges.map(async ({ running }) => running?.close()))
   }
 
   async #open(charge: Charge): Promise<void> {
     const { feeds, clock, onWarning, dataDir } = this.#options
     const { projection } = charge
-    for (let hasWarned = false; !this.#isClosed;) {
+    while (!this.#isClosed) {
       try {
         const running = await RunningProjection.open({
           projection,
@@ -126,20 +159,34 @@ export class Projections {
         })
         if (this.#isClosed) return await running.close()
         charge.running = running
+        charge.problem = undefined
         charge.opened.resolve(running)
         this.#look()
         return
       } catch (error) {
-        if (!hasWarned) onWarning(`${projection.name} does not run, and is tried again: ${reasonOf(error)}`)
-        hasWarned = true
-        await pause(clock, OPEN_AGAIN_MS)
+        await this.#notOpened(charge, error)
       }
     }
   }
 
+  /** Resolves when it is to be tried again. */
+  async #notOpened(charge: Charge, error: unknown): Promise<void> {
+    const { clock, onWarning } = this.#options
+    const message = isLasting(error) ? error.message : reasonOf(error)
+    const what = isLasting(error) ? 'stands still until it is mended and resumed' : 'is tried again'
+    if (charge.problem?.message !== message)
+      onWarning(`projection ${charge.projection.name} does not run, and ${what}: ${message}`)
+    charge.problem = { message, isLasting: isLasting(error) }
+    if (!isLasting(error)) return await pause(clock, OPEN_AGAIN_MS)
+    charge.opened.reject(error)
+    if (!this.#isClosed) await charge.mended.rung()
+  }
+
   #look(): void {
-    const { lanesHere, onWarning } = this.#options
+    const { lanesHere, onWarning, clock } = this.#options
     for (const charge of this.#charges) {
+      const waits = conditionOf(charge).state === 'waiting'
+      charge.waitsSince = waits ? (charge.waitsSince ?? clock.monotonic()) : undefined
       const { running, projection, lanes: before } = charge
       const lanes = lanesHere(projection)
       if (running === undefined || lanes.join() === before.join()) continue
@@ -152,22 +199,62 @@ export class Projections {
   }
 }
 
-function refTo<Model>(opened: Promise<RunningProjection<Model>>, isClosed: () => boolean): ProjectionRef<Model> {
-  const ask = async <Answer>(work: (running: RunningProjection<Model>) => Answer): Promise<Awaited<Answer>> => {
-    const running = await opened
+function toBeOpened(): Charge['opened'] {
+  const opened = Promise.withResolvers<RunningProjection<any>>()
+  opened.promise.catch(() => undefined)
+  return opened
+}
+
+function conditionOf({ projection: { name }, running, problem }: Charge): ProjectionCondition {
+  return running?.condition ?? { name, state: problem?.isLasting === true ? 'halted' : 'waiting', rebuild: undefined }
+}
+
+async function statusOf(charge: Charge): Promise<ProjectionStatus> {
+  if (charge.running !== undefined) return await charge.running.status()
+  const unknown = { lag: undefined, parkedStreams: undefined, rebuild: undefined, unfinished: undefined }
+  const { name, state } = conditionOf(charge)
+  const trouble = charge.problem?.message
+  return {
+    name,
+    state,
+    generation: 0,
+    lanes: [],
+    elsewhere: undefined,
+    events: 0,
+    trouble,
+    previous: undefined,
+    ...unknown,
+  }
+}
+
+/** Has what could not be opened tried again. */
+async function resume(charge: Charge): Promise<void> {
+  if (charge.running === undefined && charge.problem?.isLasting === true) {
+    charge.opened = toBeOpened()
+    charge.mended.ring()
+  }
+  await (await charge.opened.promise).resume()
+}
+
+function refTo<Model>(charge: Charge, isClosed: () => boolean): ProjectionRef<Model> {
+  const guarded = async <Answer>(work: () => Answer): Promise<Awaited<Answer>> => {
     if (isClosed()) throw nodeClosed('none')
     try {
-      return await work(running)
+      return await work()
     } catch (error) {
       // Whatever it found closed.
       throw isClosed() ? nodeClosed('unknown') : error
     }
   }
+  const ask = async <Answer>(work: (running: RunningProjection<Model>) => Answer): Promise<Awaited<Answer>> => {
+    const running: RunningProjection<Model> = await charge.opened.promise
+    return await guarded(() => work(running))
+  }
   return {
     query: (question, options) => ask((running) => running.query(question, options)),
-    status: () => ask((running) => running.status()),
+    status: () => guarded(() => statusOf(charge)),
     pause: () => ask((running) => running.pause()),
-    resume: () => ask((running) => running.resume()),
+    resume: () => guarded(() => resume(charge)),
     rebuild: () => ask((running) => running.rebuild()),
     resumeRebuild: () => ask((running) => running.resumeRebuild()),
     abortRebuild: () => ask((running) => running.abortRebuild()),

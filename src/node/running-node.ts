@@ -6,6 +6,7 @@ import type { Aggregate } from '../aggregate/aggregate.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import type { NodeMeasure } from '../cluster/control.ts'
 import { nodeClosed } from '../cluster/error.ts'
+import type { ProjectionCall } from '../cluster/projection-call.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
@@ -22,6 +23,7 @@ import { RunningNodeStore, type NodeStore } from './node-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
+import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
 import type { Projection } from '../read/projection.ts'
@@ -43,7 +45,7 @@ export interface NodeStatus {
   readonly cluster: View | undefined
   /** For a node of several: what the others are told of it. */
   readonly member: Member | undefined
-  /** Of those whose read model could be opened. */
+  /** Of all that the config names, wherever they run. */
   readonly projections: readonly ProjectionStatus[]
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
@@ -128,7 +130,8 @@ export class RunningNode implements Node, RefHost {
     })
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
-    const parts = { clock, router: this.#router, onWarning, measure }
+    const callProjection = (call: ProjectionCall): Promise<unknown> => operate(this.#projections, call)
+    const parts = { clock, router: this.#router, onWarning, measure, callProjection }
     const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }
     this.#cluster = side && new ClusterSide({ ...sideOptions, ports: side })
     const cluster = this.#cluster
@@ -248,7 +251,7 @@ export class RunningNode implements Node, RefHost {
       const known = new Set([...shards, ...refused].map(({ shard }) => shard))
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
-    return { phase: this.#phase, workers, ownership, lost }
+    return { phase: this.#phase, workers, ownership, lost, projections: this.#projections.conditions }
   }
 
   get #phase(): Examination['phase'] {

@@ -1,7 +1,7 @@
 /**
  * Which generations a read model in PostgreSQL has. Each is a schema; the control schema says which there are:
  *
- *     penhold.projections            a projection's number, its live generation and its last
+ *     penhold.projections            a projection's number, its live generation and its last, and whether it is paused
  *     penhold.generations            those that there are
  *     penhold_<name>_<number>_<n>    generation n; the name may be cut off, the number tells projections apart
  *
@@ -70,13 +70,20 @@ export class PostgresGenerations {
   async all(): Promise<Generations> {
     const { schema } = this.#place
     const { rows } = await this.#change((client) =>
-      client.query<{ live: number; all: number[] }>(
-        `SELECT live, array(SELECT number FROM ${schema}.generations WHERE projection = id ORDER BY number) AS all
+      client.query<Generations>(
+        `SELECT live, paused AS "isPaused", array(SELECT number FROM ${schema}.generations WHERE projection = id ORDER BY number) AS all
          FROM ${schema}.projections WHERE id = $1`,
         [this.#id],
       ),
     )
     return rows[0]!
+  }
+
+  async setPaused(isPaused: boolean): Promise<void> {
+    const { schema } = this.#place
+    await this.#change((client) =>
+      client.query(`UPDATE ${schema}.projections SET paused = $2 WHERE id = $1`, [this.#id, isPaused]),
+    )
   }
 
   async begin(): Promise<number> {
@@ -202,7 +209,8 @@ function controlTables(schema: string): string {
   return `
     CREATE SCHEMA ${schema};
     CREATE TABLE ${schema}.projections (
-      id serial PRIMARY KEY, name text NOT NULL UNIQUE, format int NOT NULL, live int NOT NULL, last int NOT NULL
+      id serial PRIMARY KEY, name text NOT NULL UNIQUE, format int NOT NULL, live int NOT NULL, last int NOT NULL,
+      paused boolean NOT NULL DEFAULT false
     );
     CREATE TABLE ${schema}.generations (
       projection int NOT NULL REFERENCES ${schema}.projections, number int NOT NULL, PRIMARY KEY (projection, number)

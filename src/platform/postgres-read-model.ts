@@ -83,6 +83,10 @@ class PostgresReadModel implements ReadModel<PostgresModel> {
     return await this.#generations.all()
   }
 
+  async setPaused(isPaused: boolean): Promise<void> {
+    await this.#generations.setPaused(isPaused)
+  }
+
   async begin(): Promise<number> {
     return await this.#generations.begin()
   }

@@ -2,7 +2,7 @@
  * What Redis does with read models: Lua, so that each is one atomic step and one round trip. All keys of a projection share
  * a hash tag, and so a slot of a Redis Cluster:
  *
- *   {<prefix>:<projection>}:control          hash: format, live, last, g:<n> for each generation, half:<n>, dropped:<n>
+ *   {<prefix>:<projection>}:control          hash: format, live, last, paused, g:<n> for each generation, half:<n>, dropped:<n>
  *   {<prefix>:<projection>}:<n>:places       hash: lane → "<position>:<shard>"
  *   {<prefix>:<projection>}:<n>:order        sorted set of "<stream>\0<version>" of what is parked, all with score 0
  *   {<prefix>:<projection>}:<n>:parked       hash: "<stream>\0<version>" → JSON

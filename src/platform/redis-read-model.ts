@@ -116,7 +116,12 @@ class RedisReadModel implements ReadModel<RedisModel> {
   async generations(): Promise<Generations> {
     const fields = await this.#run((client) => client.hgetall(this.#control))
     const numbers = Object.keys(fields).flatMap((field) => /^g:(\d+)$/.exec(field)?.[1] ?? [])
-    return { live: Number(fields['live']), all: numbers.map(Number).sort((a, b) => a - b) }
+    const all = numbers.map(Number).sort((a, b) => a - b)
+    return { live: Number(fields['live']), all, isPaused: fields['paused'] === '1' }
+  }
+
+  async setPaused(isPaused: boolean): Promise<void> {
+    await this.#run((client) => client.hset(this.#control, 'paused', Number(isPaused)))
   }
 
   async begin(): Promise<number> {

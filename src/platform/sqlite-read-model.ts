@@ -1,7 +1,7 @@
 /**
  * Read models in SQLite, the store of embedded nodes. A projection is a folder:
  *
- *     <path>/<projection>/control.db         which generations there are, and which is live
+ *     <path>/<projection>/control.db         which generations there are, which is live, and whether they are paused
  *     <path>/<projection>/generation-1.db    one generation: the user's tables, places and parked events
  *
  * Each generation is a file of its own: a rebuild does not wait for the live one's writer, nor make it wait; handlers name
@@ -52,7 +52,7 @@ export function sqliteStore<Model>({ path, setup }: SqliteStoreOptions<Model>): 
 const FORMAT = 1
 const CONTROL_TABLES = `
   CREATE TABLE IF NOT EXISTS penhold_projection (
-    name TEXT NOT NULL, format INTEGER NOT NULL, live INTEGER NOT NULL, last INTEGER NOT NULL
+    name TEXT NOT NULL, format INTEGER NOT NULL, live INTEGER NOT NULL, last INTEGER NOT NULL, paused INTEGER NOT NULL
   );
   CREATE TABLE IF NOT EXISTS penhold_generations (number INTEGER PRIMARY KEY) STRICT;`
 
@@ -82,7 +82,14 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
   }
 
   async generations(): Promise<Generations> {
-    return this.#asking(() => ({ live: this.#live(), all: this.#numbers() }))
+    return this.#asking(() => {
+      const { live, paused } = this.#about()
+      return { live: Number(live), all: this.#numbers(), isPaused: paused === 1 }
+    })
+  }
+
+  async setPaused(isPaused: boolean): Promise<void> {
+    this.#changing(() => this.#control.prepare('UPDATE penhold_projection SET paused = ?').run(Number(isPaused)))
   }
 
   async begin(): Promise<number> {
@@ -99,7 +106,7 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
   async drop(generation: number): Promise<void> {
     this.#changing(() => {
       this.#check(generation)
-      if (generation === this.#live()) throw generationLive(this.#where.projection, generation)
+      if (generation === this.#about()['live']) throw generationLive(this.#where.projection, generation)
       this.#control.prepare('DELETE FROM penhold_generations WHERE number = ?').run(generation)
     })
     this.#forget(generation)
@@ -141,7 +148,7 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
     this.#control.exec(CONTROL_TABLES)
     const about = this.#control.prepare('SELECT name, format FROM penhold_projection').get()
     if (about === undefined) {
-      this.#control.prepare('INSERT INTO penhold_projection VALUES (?, ?, 1, 0)').run(projection, FORMAT)
+      this.#control.prepare('INSERT INTO penhold_projection VALUES (?, ?, 1, 0, 0)').run(projection, FORMAT)
       this.#create()
     } else {
       if (about['format'] !== FORMAT) throw newerFormat(this.#controlPath, about['format'])
@@ -174,9 +181,8 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
     return number
   }
 
-  #live(): number {
-    const row = this.#control.prepare('SELECT live FROM penhold_projection').get()
-    return Number(row!['live'])
+  #about(): Record<string, unknown> {
+    return this.#control.prepare('SELECT live, paused FROM penhold_projection').get()!
   }
 
   #numbers(): readonly number[] {

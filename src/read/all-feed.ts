@@ -2,8 +2,7 @@
 import type { Catalog } from '../log/catalog.ts'
 import type { LogRecord } from '../log/record.ts'
 import { AllReader, type AcceptedLoss, type AllPlace } from './all.ts'
-import { placeAhead } from './error.ts'
-import { behind, comparePlaces } from './place.ts'
+import { behind, checkPlace, comparePlaces } from './place.ts'
 import type { Frontiers } from './frontiers.ts'
 
 /** Events that come one after the other. */
@@ -40,7 +39,8 @@ export async function* allPages(
   const head = await log.frontiers.head(signal)
   if (head === undefined) return
   // Whoever has come so far has been told so by an owner, and those who own shards now go on above that.
-  if (after.position > head && !mayBeAhead) throw placeAhead(after.position, head)
+  if (after.position > 0 && !mayBeAhead)
+    checkPlace(after.position, { head, restorations: await log.catalog.restorations() })
   const reader = new AllReader(log.catalog, { after, onLoss, isWanted })
   const end = Math.min(head, until?.position ?? head)
   let done = isLive ? after.position - 1 : Math.max(after.position, end) - 1

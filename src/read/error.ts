@@ -1,15 +1,39 @@
 /** Errors of readers and projections. Codes, outcomes and remedies are listed in docs/errors.md. */
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
+import { timeOfPosition } from '../log/position.ts'
+import type { Restoration } from '../log/restoration.ts'
 import type { AllPlace } from './all.ts'
 import type { FeedEvent } from './event-feed.ts'
 
-/** A consumer has come further than the log goes. */
-export function placeAhead(position: number, head: number): PenholdError {
+/** Why a position is not the log's: it ends before, or was restored to before. */
+export type Missing = { readonly head: number } | { readonly restoration: Restoration }
+
+/** Whoever has come to this position has what the log has not. */
+export function placeAhead(position: number, missing: Missing): PenholdError {
+  const { why, details } =
+    'head' in missing
+      ? {
+          why: `which ends at position ${missing.head}: it is of another log, or of this one before it was restored`,
+          details: missing,
+        }
+      : restoredBefore(missing.restoration)
   return new PenholdError(
     'PlaceAhead',
-    `a place to read on from, position ${position}, is ahead of the log, which ends at position ${head}: it is of another log, or of this one before it was restored from a backup. What was read since then is in no log: read from an earlier place, or from the beginning.`,
-    { outcome: 'none', retryable: false, details: { position, head } },
+    `position ${position} (${isoOf(position)}) is ahead of the log, ${why}. What is kept of it has what the log has not: rebuild it, a projection with 'penhold projection rebuild', or read on from an earlier place.`,
+    { outcome: 'none', retryable: false, details: { position, ...details } },
   )
+}
+
+function restoredBefore({ id, position, time }: Restoration): { readonly why: string; readonly details: object } {
+  const when = new Date(time).toISOString()
+  return {
+    why: `which was restored at ${when} to position ${position} (${isoOf(position)})`,
+    details: { restoredTo: position, restoration: id },
+  }
+}
+
+function isoOf(position: number): string {
+  return new Date(timeOfPosition(position)).toISOString()
 }
 
 /** Up to which event to read: it is not there, or not behind where reading began. */
@@ -77,17 +101,17 @@ export function feedBroken(lane: string, place: AllPlace, problem: string): Penh
   )
 }
 
-export function isFeedBroken(error: unknown): error is PenholdError {
-  return error instanceof PenholdError && error.code === 'FeedBroken'
-}
+/** What nobody mends by waiting: somebody has to do what the message says. */
+const LASTING: readonly string[] = [
+  'FeedBroken',
+  'PlaceAhead',
+  'ProjectionReordered',
+  'ReadModelUnusable',
+  'BadDefinition',
+]
 
-/** The read model has what the log has not: one of them was restored from a backup. */
-export function projectionAhead(lane: string, place: AllPlace, head: number): PenholdError {
-  return new PenholdError(
-    'ProjectionAhead',
-    `lane ${lane} stands at position ${place.position}, and the log ends at ${head}: was the data restored from a backup? Rebuild the projection. Until then it waits.`,
-    { outcome: 'none', retryable: true, details: { lane, place, head } },
-  )
+export function isLasting(error: unknown): error is PenholdError {
+  return error instanceof PenholdError && LASTING.includes(error.code)
 }
 
 /** What has taken effect in one order does not say what has in another. */
@@ -102,13 +126,23 @@ export function projectionReordered(
   )
 }
 
-export function isReordered(error: unknown): error is PenholdError {
-  return error instanceof PenholdError && error.code === 'ProjectionReordered'
-}
-
 /** What was asked of a projection does not fit how it stands. */
 export function projectionState(message: string): PenholdError {
   return new PenholdError('ProjectionState', message, { outcome: 'none', retryable: false })
+}
+
+/** What stores and their setups throw of their own, told to somebody far away. */
+export function projectionFailed(projection: string, call: string, cause: unknown): PenholdError {
+  return new PenholdError(
+    'ProjectionFailed',
+    `'${call}' of ${projection} failed: ${reasonOf(cause)}. Look at its status.`,
+    {
+      outcome: 'unknown',
+      retryable: false,
+      details: { projection, call },
+      cause,
+    },
+  )
 }
 
 export function waitAborted(projection: string, cause: unknown): PenholdError {

@@ -1,6 +1,7 @@
 /** The port to what a projection reads: rows of events, first those that are there, then live. */
 import type { EmittedEvent } from '../aggregate/aggregate.ts'
 import type { RecordedEvent } from '../log/recorded-event.ts'
+import type { Restoration } from '../log/restoration.ts'
 import type { AllPlace } from './all.ts'
 
 /**
@@ -47,6 +48,8 @@ export interface Feeds {
    * before. Throws where that is not known in a bounded time.
    */
   heads(): Promise<ReadonlyMap<string, number>>
+  /** How often the log was restored: what it has lost by that was read by some. */
+  restorations(): Promise<readonly Restoration[]>
   /** One event of the log, for what was parked. */
   event(parked: { readonly stream: string; readonly version: number; readonly place: AllPlace }): Promise<FeedEvent>
 }

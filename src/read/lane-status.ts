@@ -42,8 +42,9 @@ export function lagOf(place: AllPlace, head: number): Lag {
   return { positions: head - place.position, ms: Math.max(0, msBetween(place.position, head)) }
 }
 
-/** What a whole is, of which these are the parts: what needs somebody first. */
-export function worstState(states: readonly LaneState[]): LaneState {
+/** What a whole is, of which these are the parts: what needs somebody first. `elsewhere`: no part of it runs here. */
+export function worstState(states: readonly LaneState[]): LaneState | 'elsewhere' {
+  if (states.length === 0) return 'elsewhere'
   const order: readonly LaneState[] = ['halted', 'waiting', 'paused', 'running']
   return order.find((state) => states.includes(state)) ?? 'caught up'
 }

@@ -7,27 +7,20 @@
  * - It goes past an event only with its effect, or with the event parked.
  * - It ends when it is closed, and never otherwise: what fails is tried again, or halts it, and `status` says so.
  */
-import { reasonOf, type PenholdError } from '../aggregate/error.ts'
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Attempt, type HandlerFailure } from './attempt.ts'
 import { backOffMs } from './back-off.ts'
 import { Bell } from './bell.ts'
 import { Continuity } from './continuity.ts'
-import {
-  isFeedBroken,
-  isReordered,
-  projectionAhead,
-  projectionHalted,
-  projectionReordered,
-  tooMuchParked,
-} from './error.ts'
+import { isLasting, projectionHalted, projectionReordered, tooMuchParked } from './error.ts'
 import type { EventFeed, FeedEvent, Feeds } from './event-feed.ts'
 import { markOrder, orderOf } from './generation-marks.ts'
 import { Intake, type Taken } from './intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'
 import { Pace } from './pace.ts'
-import { comparePlaces } from './place.ts'
+import { checkPlace, comparePlaces } from './place.ts'
 import { handlersOf, type Projection } from './projection.ts'
 import { LaneMoved, type Change, type ParkedEvent, type ReadModel } from './read-model.ts'
 import { Turns } from './turns.ts'
@@ -43,8 +36,8 @@ export interface LaneOptions<Model> {
   readonly onChange: () => void
 }
 
-/** Why a lane is held: by hand, or while another generation takes its place. */
-export type Hold = 'paused' | 'swapping'
+/** Why a lane is held: by hand, while another generation takes its place, or until it is known whether it is paused. */
+export type Hold = 'paused' | 'swapping' | 'unsure'
 
 /** More than single events' fault; and what a lane keeps in memory has a bound. */
 export const PARKED_STREAMS_MAX = 10_000
@@ -61,6 +54,8 @@ interface Failing {
   readonly failure: HandlerFailure
   readonly attempts: number
 }
+
+const STORES = ['ReadModelUnavailable', 'ReadModelUnusable', 'BadDefinition']
 
 /** What is committed together: these events' effect, and the rest. */
 export type Step = Pick<Change<never>, 'to' | 'park' | 'unpark'> & { readonly events: readonly FeedEvent[] }
@@ -202,10 +197,18 @@ export class Lane<Model> {
     }
   }
 
-  #state(head: number | undefined): LaneState {
+  /** Its state, as far as it is known without asking the log. */
+  get condition(): LaneState {
     if (this.#halted !== undefined) return 'halted'
     if (this.#holds.has('paused')) return 'paused'
-    if (this.#trouble !== undefined || this.#failing !== undefined || head === undefined) return 'waiting'
+    const waits = this.#trouble !== undefined || this.#failing !== undefined || this.#holds.has('unsure')
+    return waits ? 'waiting' : 'running'
+  }
+
+  #state(head: number | undefined): LaneState {
+    const { condition } = this
+    if (condition !== 'running') return condition
+    if (head === undefined) return 'waiting'
     return this.#isLoaded && this.#place.position >= head ? 'caught up' : 'running'
   }
 
@@ -223,7 +226,7 @@ export class Lane<Model> {
         await this.#follow()
       } catch (error) {
         if (error === STALE || this.#isClosed) continue
-        if (isFeedBroken(error) || isReordered(error)) this.#halt(error)
+        if (isLasting(error)) this.#halt(error)
         else await this.#waitWith(error)
       }
     }
@@ -258,8 +261,8 @@ export class Lane<Model> {
     const place = places.get(this.name) ?? BEGINNING
     const parked = await readModel.parkedStreams(generation)
     if (comparePlaces(place, BEGINNING) > 0) {
-      const head = await this.#feed.head()
-      if (place.position > head) throw projectionAhead(this.name, place, head)
+      const restorations = await this.#options.feeds.restorations()
+      checkPlace(place.position, { head: await this.#feed.head(), restorations })
     }
     this.#isStale = false
     this.#isLoaded = true
@@ -385,7 +388,7 @@ export class Lane<Model> {
       await this.#pace.time(events.length, () => readModel.commit(generation, change))
     } catch (error) {
       const { failure } = attempt
-      if (failure === undefined || error instanceof LaneMoved) throw error
+      if (failure === undefined || error instanceof LaneMoved || isStores(error, failure)) throw error
       await this.#examineStore()
       return failure
     }
@@ -455,6 +458,11 @@ function endOf({ events, place }: Work, count: number): AllPlace {
   if (count === events.length) return place
   const { position, shard } = events[count - 1]!
   return { position, shard }
+}
+
+/** What a handler met was the store's own failure, as the store says in its place. */
+function isStores(error: unknown, failure: HandlerFailure): boolean {
+  return error !== failure.error && error instanceof PenholdError && STORES.includes(error.code)
 }
 
 function isSame(a: FeedEvent, b: FeedEvent): boolean {

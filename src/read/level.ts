@@ -1,7 +1,11 @@
-/** Whether a generation that is being rebuilt has all that the live one has, in every lane, wherever they run. */
+/**
+ * Whether a generation that is being rebuilt has all that the live one has, in every lane, wherever they run; and what the
+ * log has where that one is no measure.
+ */
 import { pause, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import type { Bell } from './bell.ts'
+import { isLasting } from './error.ts'
 import type { Feeds } from './event-feed.ts'
 import { orderOf } from './generation-marks.ts'
 import { comparePlaces } from './place.ts'
@@ -47,15 +51,34 @@ export async function comesLevel(rebuild: Projector<any>, options: LevelOptions)
   return false
 }
 
-/** Where the live generation stands. One of another order stands still: it is to be replaced by all that there is. */
+/**
+ * Where the live generation stands. One of another order, or that cannot be used, stands still, and so does a lane that is
+ * ahead of the log: it is to be replaced by all that there is.
+ */
 async function goalOf({ projection, readModel, live, feeds }: LevelOptions): Promise<Goal> {
-  const places = await readModel.places(live)
-  const made = orderOf(places)
-  if (made === undefined || made === projection.order) {
-    return new Map([...places].filter(([lane]) => feeds.lanes.includes(lane)))
-  }
+  const places = await placesIfUsable(readModel, live)
+  const made = places && orderOf(places)
+  const isMeasure = places !== undefined && (made === undefined || made === projection.order)
+  const stands = new Map(isMeasure ? [...places].filter(([lane]) => feeds.lanes.includes(lane)) : [])
+  if (isMeasure && stands.size === 0) return stands
   const heads = await feeds.heads()
-  return new Map([...heads].map(([lane, position]) => [lane, { position, shard: 0 }]))
+  const goal = [...heads].map(([lane, position]): [string, AllPlace] => {
+    const place = isMeasure ? (stands.get(lane) ?? BEGINNING) : undefined
+    return [lane, place !== undefined && place.position <= position ? place : { position, shard: 0 }]
+  })
+  return new Map(goal)
+}
+
+async function placesIfUsable(
+  readModel: ReadModel<any>,
+  generation: number,
+): Promise<ReadonlyMap<string, AllPlace> | undefined> {
+  try {
+    return await readModel.places(generation)
+  } catch (error) {
+    if (isLasting(error)) return undefined
+    throw error
+  }
 }
 
 function hasCome(goal: Goal, place: (lane: string) => AllPlace): boolean {

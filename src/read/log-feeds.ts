@@ -2,6 +2,7 @@
 import type { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
 import { logCorrupt } from '../log/error.ts'
+import type { Restoration } from '../log/restoration.ts'
 import { journalPath } from '../log/path.ts'
 import { allPages } from './all-feed.ts'
 import { AllReader, type AcceptedLoss, type AllPlace } from './all.ts'
@@ -40,6 +41,10 @@ export class LogFeeds implements Feeds {
 
   async heads(): Promise<ReadonlyMap<string, number>> {
     return new Map([[ALL, await this.#head()]])
+  }
+
+  restorations(): Promise<readonly Restoration[]> {
+    return this.#options.catalog.restorations()
   }
 
   async event({ place }: { readonly place: AllPlace }): Promise<FeedEvent> {

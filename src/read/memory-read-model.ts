@@ -59,6 +59,7 @@ class Kept {
   readonly #create: () => Maps
   readonly generations = new Map<number, Generation>()
   live = 1
+  isPaused = false
   #last = 0
 
   constructor(projection: string, create: () => Maps) {
@@ -99,8 +100,12 @@ class MemoryReadModel<Model> implements ReadModel<Model> {
   }
 
   async generations(): Promise<Generations> {
-    const { live, generations } = this.#kept
-    return { live, all: [...generations.keys()] }
+    const { live, generations, isPaused } = this.#kept
+    return { live, all: [...generations.keys()], isPaused }
+  }
+
+  async setPaused(isPaused: boolean): Promise<void> {
+    this.#kept.isPaused = isPaused
   }
 
   async begin(): Promise<number> {

@@ -1,8 +1,9 @@
 /** Places in the order of `$all`: how they compare, and as text, `<position>.<shard>`, for those who keep them. */
 import { POSITION_MAX } from '../log/position.ts'
 import { describe } from '../aggregate/error.ts'
+import { restorationBefore, type Restoration } from '../log/restoration.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
-import { badPlace } from './error.ts'
+import { badPlace, placeAhead } from './error.ts'
 
 /** No shard's number is greater. */
 const SHARD_LAST = 0xffff
@@ -32,6 +33,20 @@ export function formatPlace({ position, shard }: AllPlace): string {
   // With a digit before them that is cut off, so that zeroes stay.
   const last = String(LAST_DIGITS + (position - digits * LAST_DIGITS)).slice(1)
   return `${firstText}${last}.${shard}`
+}
+
+/**
+ * That what was read up to a position is in the log. One that was restored goes on behind all that it has lost, so that a
+ * later head alone does not tell.
+ * @throws PenholdError `PlaceAhead`
+ */
+export function checkPlace(
+  position: number,
+  { head, restorations }: { readonly head: number; readonly restorations: readonly Restoration[] },
+): void {
+  const restoration = restorationBefore(restorations, position)
+  if (restoration !== undefined) throw placeAhead(position, { restoration })
+  if (position > head) throw placeAhead(position, { head })
 }
 
 /** The place; the beginning where none is given. @throws PenholdError `BadPlace` */

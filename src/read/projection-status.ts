@@ -1,5 +1,6 @@
 /** How a projection is doing: its live generation, and the one that is being rebuilt beside it. */
 import { reasonOf } from '../aggregate/error.ts'
+import { within, type Clock } from '../log/clock.ts'
 import type { Feeds } from './event-feed.ts'
 import { lagOf, worstState, type Lag, type LaneState, type LaneStatus } from './lane-status.ts'
 import type { Projector } from './projector.ts'
@@ -7,9 +8,13 @@ import type { ReadModel } from './read-model.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 
 export interface GenerationStatus {
+  /** 0 where the store could not be opened yet. */
   readonly generation: number
-  /** Of all its lanes what needs somebody first; of those elsewhere it is only known whether they have caught up. */
-  readonly state: LaneState
+  /**
+   * Of all its lanes that run here what needs somebody first, where none does `elsewhere`; of those elsewhere it is only known
+   * whether they have caught up.
+   */
+  readonly state: LaneState | 'elsewhere'
   /** Those that run here. */
   readonly lanes: readonly LaneStatus[]
   /** The others, by what their store and the log say; undefined where one of these does not answer. */
@@ -47,31 +52,39 @@ export interface ProjectionStatus extends GenerationStatus {
   readonly previous: number | undefined
 }
 
+/** How a projection is, as far as that is known without asking log or store; so it is never `caught up`. */
+export interface ProjectionCondition {
+  readonly name: string
+  readonly state: LaneState | 'elsewhere'
+  /** Of the generation that is rebuilt here beside the live one. */
+  readonly rebuild: LaneState | 'elsewhere' | undefined
+}
+
 /** Whose status is asked for. */
 export interface StatusOptions {
   readonly projector: Projector<any>
   readonly readModel: ReadModel<any>
   readonly feeds: Feeds
+  readonly clock: Clock
 }
 
-export async function generationStatus({ projector, readModel, feeds }: StatusOptions): Promise<GenerationStatus> {
-  const { generation } = projector
-  const lanes = await projector.status()
-  let parkedStreams: number | undefined
-  let elsewhere: readonly LaneElsewhere[] | undefined
-  let problem: string | undefined
-  try {
-    parkedStreams = (await readModel.parkedStreams(generation)).size
-    const others = feeds.lanes.filter((name) => !lanes.some(({ lane }) => lane === name))
-    elsewhere = others.length === 0 ? [] : await statusElsewhere(others, await readModel.places(generation), feeds)
-  } catch (error) {
-    problem = reasonOf(error)
-  }
-  const isBehind = elsewhere?.some(({ lag }) => lag.positions > 0) === true
-  const state = worstState([...lanes.map((lane) => lane.state), isBehind ? 'running' : 'caught up'])
+/** A store that does not answer holds up nobody who wants to know how things are. */
+const ANSWER_MS = 1_000
+
+export async function generationStatus(options: StatusOptions): Promise<GenerationStatus> {
+  const { projector, clock } = options
+  let answer: Partial<Kept> & { problem?: string } = { problem: `its store has not answered within ${ANSWER_MS} ms` }
+  const own = projector.status()
+  const asked = askStore(options, own).then(
+    (kept) => void (answer = kept),
+    (error: unknown) => void (answer = { problem: reasonOf(error) }),
+  )
+  const [lanes] = await Promise.all([own, within(clock, ANSWER_MS, asked)])
+  const { parkedStreams, elsewhere, problem } = answer
+  const state = stateOf(lanes, { elsewhere, problem })
   return {
-    generation,
-    state: problem !== undefined && state !== 'halted' ? 'waiting' : state,
+    generation: projector.generation,
+    state,
     lanes,
     elsewhere,
     lag: elsewhere && greatestLag([...lanes, ...elsewhere]),
@@ -79,6 +92,34 @@ export async function generationStatus({ projector, readModel, feeds }: StatusOp
     parkedStreams,
     trouble: lanes.find((lane) => lane.state === state && lane.trouble !== undefined)?.trouble?.message ?? problem,
   }
+}
+
+/** What the store has to be asked for. */
+interface Kept {
+  readonly parkedStreams: number
+  readonly elsewhere: readonly LaneElsewhere[]
+}
+
+async function askStore(
+  { projector: { generation }, readModel, feeds }: StatusOptions,
+  own: Promise<readonly LaneStatus[]>,
+): Promise<Kept> {
+  const parkedStreams = (await readModel.parkedStreams(generation)).size
+  const here = new Set((await own).map(({ lane }) => lane))
+  const others = feeds.lanes.filter((name) => !here.has(name))
+  const elsewhere = others.length === 0 ? [] : await statusElsewhere(others, await readModel.places(generation), feeds)
+  return { parkedStreams, elsewhere }
+}
+
+function stateOf(
+  lanes: readonly LaneStatus[],
+  { elsewhere, problem }: { readonly elsewhere: Kept['elsewhere'] | undefined; readonly problem: string | undefined },
+): GenerationStatus['state'] {
+  const own = worstState(lanes.map(({ state }) => state))
+  if (own === 'halted' || own === 'elsewhere') return own
+  if (problem !== undefined) return 'waiting'
+  const isBehind = elsewhere?.some(({ lag }) => lag.positions > 0) === true
+  return own === 'caught up' && isBehind ? 'running' : own
 }
 
 async function statusElsewhere(

@@ -5,7 +5,7 @@ import type { AllPlace } from './all.ts'
 import { projectionState } from './error.ts'
 import type { Feeds } from './event-feed.ts'
 import { Lane, type Hold } from './lane.ts'
-import type { LaneStatus } from './lane-status.ts'
+import { worstState, type LaneState, type LaneStatus } from './lane-status.ts'
 import { retryParked, skipParked, type Retried } from './parking.ts'
 import type { Projection } from './projection.ts'
 import type { ParkedEvent, ReadModel } from './read-model.ts'
@@ -87,6 +87,11 @@ export class Projector<Model> {
   fraction(to: (lane: string) => AllPlace): number {
     const lanes = [...this.#lanes.values()]
     return lanes.reduce((sum, lane) => sum + lane.fraction(to(lane.name)), 0) / Math.max(1, lanes.length)
+  }
+
+  /** Of the lanes that run here, without asking the log. */
+  get condition(): LaneState | 'elsewhere' {
+    return worstState([...this.#lanes.values()].map(({ condition }) => condition))
   }
 
   /** Of the lanes that run here. */

@@ -24,6 +24,8 @@ export interface ReadModelStore<Model> {
  */
 export interface ReadModel<Model> {
   generations(): Promise<Generations>
+  /** The projection is to stand still, or to go on, wherever it runs: kept until it is set again. */
+  setPaused(isPaused: boolean): Promise<void>
   /** Makes an empty generation beside the live one. Resolves to its number, which no other has had. */
   begin(): Promise<number>
   /** Queries see this generation from here on. The one before is kept. */
@@ -60,6 +62,8 @@ export interface Generations {
   readonly live: number
   /** All that there are, ascending. */
   readonly all: readonly number[]
+  /** By hand: none of them is to change, but for what is done by hand. */
+  readonly isPaused: boolean
 }
 
 /** One that is being rebuilt, or was set aside. Where two were begun at once the first counts, and the other is dropped. */

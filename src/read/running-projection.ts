@@ -2,24 +2,30 @@
  * A projection as it runs in one process: the live generation of its read model, and one that is rebuilt beside it. It
  * owns which generation is which; what each of them does is its projector's.
  *
- * A generation above the live one is a rebuild that is not finished; the greatest below is the one to go back to.
+ * A generation above the live one is a rebuild that is not finished; the greatest below is the one to go back to. That it
+ * is paused is kept beside them, so that it holds wherever the projection runs next.
  */
 import { reasonOf } from '../aggregate/error.ts'
 import { pause, every, type Cancel, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
 import { markRebuild, rebuildStateOf } from './generation-marks.ts'
-import { projectionBehind, projectionState, waitAborted, waitsInVain } from './error.ts'
+import { comesTo } from './coming.ts'
+import { projectionState, waitAborted } from './error.ts'
 import type { Feeds } from './event-feed.ts'
-import { Goal } from './goal.ts'
 import type { Retried } from './parking.ts'
 import { comesLevel } from './level.ts'
-import { comparePlaces } from './place.ts'
 import type { Projection } from './projection.ts'
-import { generationStatus, rebuildStatus, type ProjectionStatus } from './projection-status.ts'
+import {
+  generationStatus,
+  rebuildStatus,
+  type ProjectionCondition,
+  type ProjectionStatus,
+} from './projection-status.ts'
 import { Projector } from './projector.ts'
 import { previousOf, unfinishedOf, type Generations, type ParkedEvent, type ReadModel } from './read-model.ts'
 import { isGenerationGone } from './read-model-error.ts'
+import { refuseLost } from './refused-place.ts'
 import { Turns } from './turns.ts'
 
 export interface RunningProjectionOptions<Model> {
@@ -45,16 +51,7 @@ export interface Which {
   readonly generation?: 'live' | 'rebuild'
 }
 
-/** How long somebody waits. */
-interface Patience {
-  /** On the monotonic clock. */
-  readonly end: number
-  readonly timeoutMs: number
-  readonly signal: AbortSignal | undefined
-}
-
 const QUERY_MS = 10_000
-/** Lanes that run elsewhere are looked at so often. */
 const POLL_MS = 50
 /** What others have swapped is noticed within this. */
 const REFRESH_MS = 1_000
@@ -73,7 +70,6 @@ export class RunningProjection<Model> {
   /** The rebuilt generation goes live with parked events. */
   #isParkedAccepted = false
   #lanes: readonly string[] = []
-  #isPaused = false
   #isClosed = false
   readonly #stopRefreshing: Cancel
   /** Why it is not known whether others have swapped generations. */
@@ -84,6 +80,7 @@ export class RunningProjection<Model> {
     this.#readModel = readModel
     this.#generations = generations
     this.#live = this.#projector(generations.live)
+    if (generations.isPaused) void this.#live.hold('paused')
     this.#stopRefreshing = every(options.clock, REFRESH_MS, () => void this.#refresh())
   }
 
@@ -96,8 +93,12 @@ export class RunningProjection<Model> {
 
   /** Runs these lanes here, and no others, in what is being rebuilt too. Resolves once nothing is under way in those that it has let go of. */
   async run(lanes: readonly string[]): Promise<void> {
+    const isMore = lanes.some((lane) => !this.#lanes.includes(lane))
     this.#lanes = lanes
-    await this.#turns.take(async () => await Promise.all([this.#live.run(lanes), this.#rebuild?.run(lanes)]))
+    await this.#turns.take(async () => {
+      if (isMore) await this.#makeSure()
+      await Promise.all([this.#live.run(lanes), this.#rebuild?.run(lanes)])
+    })
   }
 
   async close(): Promise<void> {
@@ -111,18 +112,20 @@ export class RunningProjection<Model> {
   /**
    * Asks the live generation.
    * @throws PenholdError `ProjectionBehind` where it does not come to `after` in time; `ProjectionHalted`, at once, where it
-   * will not come there before somebody has mended it; `Aborted`
+   * will not come there before somebody has mended it; `PlaceAhead` where the log has not come there, or has lost it; `Aborted`
    */
   async query<Answer>(
     ask: (model: Model) => Answer | Promise<Answer>,
     { after, timeoutMs = QUERY_MS, signal }: ProjectionQueryOptions = {},
   ): Promise<Answer> {
     const end = this.#options.clock.monotonic() + timeoutMs
+    const ports = { ...this.#options, readModel: this.#readModel, changes: this.#changes, live: () => this.#live }
+    if (after !== undefined && signal?.aborted !== true) await refuseLost(this.#options.feeds, after)
     for (;;) {
       if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
       const { generation: before } = this.#live
       try {
-        const generation = after === undefined ? before : await this.#reached(after, { end, timeoutMs, signal })
+        const generation = after === undefined ? before : await comesTo(after, { end, timeoutMs, signal }, ports)
         return await this.#readModel.query(generation, ask)
       } catch (error) {
         if (!isGenerationGone(error)) throw error
@@ -133,18 +136,21 @@ export class RunningProjection<Model> {
     }
   }
 
-  /** Resolves once the batch under way is done. Nothing is committed until `resume`, but for what is done by hand. */
+  /**
+   * Resolves once the batch under way here is done; where other lanes run they stand still a second later. Nothing is
+   * committed until `resume`, but for what is done by hand, whoever runs it then.
+   */
   async pause(): Promise<void> {
-    this.#isPaused = true
-    await Promise.all([this.#live.hold('paused'), this.#rebuild?.hold('paused')])
+    await this.#setPaused(true)
   }
 
-  /** Goes on, and tries again what has halted. */
-  resume(): void {
-    this.#isPaused = false
-    for (const projector of [this.#live, this.#rebuild]) {
-      projector?.retry()
-      projector?.release('paused')
+  /** Goes on, and tries again what has halted here. */
+  async resume(): Promise<void> {
+    try {
+      await this.#setPaused(false)
+    } finally {
+      this.#live.retry()
+      this.#rebuild?.retry()
     }
   }
 
@@ -247,10 +253,8 @@ export class RunningProjection<Model> {
     options: { readonly stream?: string; readonly limit?: number } & Which = {},
   ): Promise<readonly ParkedEvent[]> {
     const { generation = 'live', limit = LISTED, stream } = options
-    return await this.#readModel.parked(
-      this.#which({ generation }).generation,
-      stream === undefined ? { limit } : { stream, limit },
-    )
+    const { generation: number } = this.#which({ generation })
+    return await this.#readModel.parked(number, stream === undefined ? { limit } : { stream, limit })
   }
 
   /** Retries the parked events of a stream, in order, until none is left or one fails again. */
@@ -273,22 +277,27 @@ export class RunningProjection<Model> {
   }
 
   async status(): Promise<ProjectionStatus> {
-    const rebuild = this.#rebuild
-    const [readModel, { feeds }] = [this.#readModel, this.#options]
-    const live = await generationStatus({ projector: this.#live, readModel, feeds })
+    const { feeds, clock } = this.#options
+    const ports = { readModel: this.#readModel, feeds, clock }
+    const [beside, isParkedAccepted] = [this.#rebuild, this.#isParkedAccepted]
+    const place = (lane: string): AllPlace => this.#live.place(lane) ?? BEGINNING
+    const [live, rebuild] = await Promise.all([
+      generationStatus({ projector: this.#live, ...ports }),
+      beside && rebuildStatus({ projector: beside, ...ports }, { live: place, isParkedAccepted }),
+    ])
     return {
       name: this.#name,
       ...live,
       trouble: live.trouble ?? this.#trouble,
-      rebuild:
-        rebuild &&
-        (await rebuildStatus(
-          { projector: rebuild, readModel, feeds },
-          { live: (lane) => this.#live.place(lane) ?? BEGINNING, isParkedAccepted: this.#isParkedAccepted },
-        )),
-      unfinished: rebuild === undefined ? unfinishedOf(this.#generations) : undefined,
+      rebuild,
+      unfinished: beside === undefined ? unfinishedOf(this.#generations) : undefined,
       previous: previousOf(this.#generations),
     }
+  }
+
+  /** The same, as far as it is known at once. */
+  get condition(): ProjectionCondition {
+    return { name: this.#name, state: this.#live.condition, rebuild: this.#rebuild?.condition }
   }
 
   get #name(): string {
@@ -310,41 +319,6 @@ export class RunningProjection<Model> {
     })
   }
 
-  /** Resolves to the live generation once it has come to a place. */
-  async #reached(after: number | AllPlace, { end, timeoutMs, signal }: Patience): Promise<number> {
-    const { clock, feeds, projection } = this.#options
-    const wake = (): void => this.#changes.ring()
-    const goal = new Goal(after, { feeds, order: projection.order, onKnown: wake })
-    signal?.addEventListener('abort', wake, { once: true })
-    try {
-      for (;;) {
-        const live = this.#live
-        const lanes = await this.#notAt(goal, live)
-        if (lanes.length === 0) return live.generation
-        if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
-        const halted = goal.isExact ? live.halted(lanes) : undefined
-        if (halted !== undefined) throw waitsInVain(this.#name, halted)
-        const left = end - clock.monotonic()
-        if (left <= 0) throw projectionBehind(this.#name, { lanes, after: goal.position, timeoutMs })
-        goal.seek()
-        const isHere = goal.isExact && lanes.every((lane) => live.place(lane) !== undefined)
-        await this.#changes.rungWithin(clock, isHere ? left : Math.min(left, POLL_MS))
-      }
-    } finally {
-      signal?.removeEventListener('abort', wake)
-    }
-  }
-
-  /** The lanes that have not come to a goal. */
-  async #notAt(goal: Goal, live: Projector<Model>): Promise<readonly string[]> {
-    const isHere = goal.lanes.every((lane) => live.place(lane) !== undefined)
-    const places = isHere ? undefined : await this.#readModel.places(live.generation)
-    return goal.lanes.filter((lane) => {
-      const at = live.place(lane) ?? places?.get(lane) ?? BEGINNING
-      return comparePlaces(at, goal.of(lane)) < 0
-    })
-  }
-
   /** Takes part in what is being rebuilt, wherever that was begun. */
   async #maybeJoin(generations: Generations): Promise<void> {
     const generation = this.#rebuild?.generation ?? unfinishedOf(generations)
@@ -354,7 +328,7 @@ export class RunningProjection<Model> {
     if (this.#rebuild !== undefined || (state !== 'under way' && state !== 'accepted')) return
     const rebuild = this.#projector(generation)
     this.#rebuild = rebuild
-    if (this.#isPaused) await rebuild.hold('paused')
+    if (generations.isPaused) await rebuild.hold('paused')
     await rebuild.run(this.#lanes)
     void this.#swapOnceLevel(rebuild)
   }
@@ -389,7 +363,7 @@ export class RunningProjection<Model> {
 
   /** Of all who take part in a rebuild one swaps: who runs the first lane. Should two for a moment, they do the same. */
   get #decides(): boolean {
-    return !this.#isPaused && this.#lanes.includes(this.#options.feeds.lanes[0]!)
+    return !this.#generations.isPaused && this.#lanes.includes(this.#options.feeds.lanes[0]!)
   }
 
   #comesLevel(rebuild: Projector<Model>): Promise<boolean> {
@@ -445,6 +419,16 @@ export class RunningProjection<Model> {
     }
   }
 
+  /** Whoever ran these lanes may have been told to pause a moment ago. Where the store does not say, they are held until it does. */
+  async #makeSure(): Promise<void> {
+    await Promise.all([this.#live.hold('unsure'), this.#rebuild?.hold('unsure')])
+    try {
+      await this.#look()
+    } catch (error) {
+      this.#trouble = reasonOf(error)
+    }
+  }
+
   async #refresh(): Promise<void> {
     try {
       await this.#turns.take(async () => {
@@ -465,7 +449,9 @@ export class RunningProjection<Model> {
 
   /** Takes in which generation is which: it may have been changed here, or elsewhere. */
   async #follow(generations: Generations): Promise<void> {
+    const { isPaused } = this.#generations
     this.#generations = generations
+    if (generations.isPaused !== isPaused) await this.#holdOrRelease(generations.isPaused)
     const rebuild = this.#rebuild
     if (generations.live !== this.#live.generation) {
       const before = this.#live
@@ -474,7 +460,7 @@ export class RunningProjection<Model> {
         this.#rebuild = undefined
       } else {
         this.#live = this.#projector(generations.live)
-        if (this.#isPaused) await this.#live.hold('paused')
+        if (generations.isPaused) await this.#live.hold('paused')
         await this.#live.run(this.#lanes)
       }
       await before.close()
@@ -486,7 +472,21 @@ export class RunningProjection<Model> {
       )
       await this.#endRebuild()
     }
+    for (const projector of [this.#live, this.#rebuild]) projector?.release('unsure')
     this.#changes.ring()
+  }
+
+  async #setPaused(isPaused: boolean): Promise<void> {
+    await this.#turns.take(async () => {
+      await this.#readModel.setPaused(isPaused)
+      await this.#look()
+    })
+  }
+
+  async #holdOrRelease(isPaused: boolean): Promise<void> {
+    const both = [this.#live, this.#rebuild]
+    if (isPaused) await Promise.all(both.map(async (projector) => await projector?.hold('paused')))
+    else for (const projector of both) projector?.release('paused')
   }
 
   #warn(message: string): void {

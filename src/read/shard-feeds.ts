@@ -1,6 +1,7 @@
 /** What projections by shard read: a row of each shard, at the node that serves it. */
 import type { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
+import type { Restoration } from '../log/restoration.ts'
 import type { AcceptedLoss, AllPlace } from './all.ts'
 import type { EventFeed, FeedEvent, Feeds, Page } from './event-feed.ts'
 import { toFeedEvent, toFeedEvents, type Decode } from './feed-event.ts'
@@ -53,6 +54,10 @@ export class ShardFeeds implements Feeds {
   async heads(): Promise<ReadonlyMap<string, number>> {
     const newest = await this.#newest(this.lanes.map(Number))
     return new Map([...newest].map(([shard, position]) => [String(shard), position]))
+  }
+
+  restorations(): Promise<readonly Restoration[]> {
+    return this.#options.catalog.restorations()
   }
 
   async event({ place }: { readonly place: AllPlace }): Promise<FeedEvent> {

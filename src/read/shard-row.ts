@@ -120,6 +120,8 @@ export class ShardRow {
     try {
       while (!signal.aborted) {
         reader.awaits = goal
+        // Of a journal that goes on, what was read counts where it is told that the shard is still served with it.
+        if (until === undefined && tails.shard(this.#shard)?.epoch !== own.epoch) return
         // Nothing waits between a look at what there is and the wait for more.
         const taken = reader.take(PAGE_EVENTS)
         if (taken.length > 0) yield* this.#handOut(reign, taken)
@@ -128,8 +130,7 @@ export class ShardRow {
           if (until !== undefined) return
           goal = undefined
           yield* this.#passOpening(reign)
-        } else if (until === undefined && tails.shard(this.#shard)?.epoch !== own.epoch) return
-        else await this.#bell.rung()
+        } else await this.#bell.rung()
       }
     } finally {
       reader.leave()

@@ -51,6 +51,7 @@ export interface SimulatedReadModelsOptions<Model extends Maps> {
   readonly create: () => Model
   readonly onLanded?: (landed: Landed<MemoryModel<Model>>) => void
   readonly onPromoted?: (promoted: Promoted) => void
+  readonly onPaused?: (paused: { readonly projection: string; readonly isPaused: boolean }) => void
 }
 
 const LATENCY_MS = 1
@@ -130,6 +131,11 @@ export class SimulatedReadModels<Model extends Maps> {
         call('promote', async ({ thread }) => {
           await kept.promote(generation)
           this.#options.onPromoted?.({ projection, generation, thread })
+        }),
+      setPaused: (isPaused) =>
+        call('set paused', async () => {
+          await kept.setPaused(isPaused)
+          this.#options.onPaused?.({ projection, isPaused })
         }),
       drop: (generation) => call('drop', () => kept.drop(generation)),
       places: (generation) => call('places', () => kept.places(generation)),

@@ -42,10 +42,10 @@ export type ProjectionCall = { readonly projection: ProjectionName } &
 /** How a node says that one of its projections is. */
 export interface ToldStatus {
   readonly generation: number
-  readonly state: LaneState
+  readonly state: LaneState | 'elsewhere'
   /** How many run there. */
   readonly lanes: number
-  readonly rebuild: LaneState | undefined
+  readonly rebuild: LaneState | 'elsewhere' | undefined
   readonly isHeldBack: boolean
   readonly unfinished: number | undefined
   readonly trouble: string | undefined

@@ -28,7 +28,7 @@ function shown(of: View, answers: Readonly<Record<string, Answer>>): string {
 }
 
 const lag = { state: 'writes', journal: 1, records: 0, bytes: 0, oldestMs: 0 } as const
-const speaks: Answer = { workers: [lag], shards: [] }
+const speaks: Answer = { workers: [lag], shards: [], projections: [] }
 
 test('of shards whose owner does not answer it is not said that all is well', () => {
   const both = view([member('a'), member('b')], [...leases('a', 0, 1), ...leases('b', 2, 3)])

@@ -47,6 +47,29 @@ const message: fc.Arbitrary<ControlMessage> = fc.oneof(
     known: fc.option(known, { nil: undefined }),
   }),
   fc.record({ kind: fc.constant('tailed' as const), request: count, tail: fc.option(tail, { nil: undefined }) }),
+  fc.record({
+    kind: fc.constant('projection' as const),
+    request: count,
+    call: fc.string(),
+    projection: fc.string(),
+    options: fc.dictionary(fc.string({ minLength: 1 }), fc.oneof(fc.string(), count), { noNullPrototype: true }),
+  }),
+  fc.record({
+    kind: fc.constant('projection-answer' as const),
+    request: count,
+    outcome: fc.oneof(
+      fc.record({ value: fc.oneof(count, fc.string(), fc.array(count), fc.constant(null)) }),
+      fc.record({
+        failure: fc.record({
+          code: fc.string(),
+          message: fc.string(),
+          outcome: fc.constantFrom('none' as const, 'unknown' as const),
+          retryable: fc.boolean(),
+          details: fc.oneof(count, fc.string(), fc.array(count)),
+        }),
+      }),
+    ),
+  }),
   fc.constant({ kind: 'ping' as const }),
   fc.constant({ kind: 'pong' as const }),
 )
@@ -62,8 +85,19 @@ test('what nodes tell each other arrives as it was said', () => {
 test('anything else is a BadFrame', () => {
   const measures = [[7], [7, 1], [7, 1, 1, 0, 0, 0], [7, 1, 3, 0, 0, 0, 0], [7, 0, 0, 0, 0, 3, 0, 0, 0], [7, 0, 1]]
   const tails = [[9], [9, 1, 0, 0], [9, 1, 0, 0, 5, 1], [10], [10, 1, 1, 1, 0, 0], [10, 1, 1, 1, 0, 0, 9, 1]]
-  const others = [[], [11], [1, 2], [2, 1], [3, 1], [6, 0], ['serving'], [1, -1, 0, 0], [1, 0.5, 0, 0]]
-  const wrong = [...others, ...tails, ...measures, [7, 2 ** 50, 0, 0, 0, 0, 0], { kind: 'ping' }, null]
+  const calls = [[11], [11, 1, 'list'], [11, 1, 'list', '', []], [11, 'a', 'list', '', {}], [11, 1, 'list', '', {}, 1]]
+  const answers = [[12], [12, 1, 2, 'a'], [12, 1, 0, 'a'], [12, 1, 0, { code: 'A' }], [12, 1, 1, 'a', 1]]
+  const others = [[], [13], [1, 2], [2, 1], [3, 1], [6, 0], ['serving'], [1, -1, 0, 0], [1, 0.5, 0, 0]]
+  const wrong = [
+    ...others,
+    ...calls,
+    ...answers,
+    ...tails,
+    ...measures,
+    [7, 2 ** 50, 0, 0, 0, 0, 0],
+    { kind: 'ping' },
+    null,
+  ]
   for (const each of wrong) expect(() => decodeControl(encode(each)), JSON.stringify(each)).toThrow(BadFrame)
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (noise) => {

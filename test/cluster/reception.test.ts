@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
+import { PenholdError } from '../../src/aggregate/error.ts'
 import { decodeControl, encodeControl, type ControlMessage, type NodeMeasure } from '../../src/cluster/control.ts'
 import { createLinkPair, type Link } from '../../src/cluster/link.ts'
 import type { Connection, Greeting } from '../../src/cluster/network.ts'
-import { Reception } from '../../src/cluster/reception.ts'
+import { Reception, PROJECTION_CALLS_MAX, type ReceptionOptions } from '../../src/cluster/reception.ts'
 import { Kernel } from '../../src/testing/kernel.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -12,6 +13,7 @@ import { turn } from '../actor/simulated-bank.ts'
 import { FAR, NEAR } from './network-ends.ts'
 
 const DATA = 1
+const LARGE = 'x'.repeat(15 * 1024 * 1024)
 const WORKER = 3
 
 /** A reception with one worker, and callers of it over a slow network. */
@@ -32,6 +34,7 @@ async function open() {
     onDrain: nothing,
     measure,
     tail: async () => undefined,
+    callProjection: async () => undefined,
     onWarning: nothing,
   })
   const clock = new SimulatedClock()
@@ -107,11 +110,18 @@ function callForControl(reception: Reception, greeting: Partial<Greeting> = { ro
   return { told, state, say: (message: ControlMessage) => receive(Uint8Array.from(encodeControl(message))) }
 }
 
-function receptionThat(measure: () => Promise<NodeMeasure>, shares = (_member: string): boolean => true) {
+function receptionThat(
+  measure: () => Promise<NodeMeasure>,
+  shares = (_member: string): boolean => true,
+  callProjection: ReceptionOptions['callProjection'] = async () => undefined,
+) {
   const warnings: string[] = []
   const options = { serving: () => [], shares, onHanded: () => undefined, onDrain: () => undefined }
   const tail = async (): Promise<undefined> => undefined
-  return { warnings, reception: new Reception({ ...options, measure, tail, onWarning: (text) => warnings.push(text) }) }
+  return {
+    warnings,
+    reception: new Reception({ ...options, measure, tail, callProjection, onWarning: (text) => warnings.push(text) }),
+  }
 }
 
 test('however often a caller asks how far the workers are, one measure is under way for it, and it is pinged meanwhile', async () => {
@@ -156,4 +166,40 @@ test('a node that works on a copy of the data is told so first; where that canno
   })
   expect(told(blind.reception)).toEqual(['serving'])
   expect(blind.warnings).toEqual([expect.stringContaining('EIO')])
+})
+
+test('each call of a projection is answered, with what it came to or why it failed, and a caller has only so many', async () => {
+  const rebuilding = Promise.withResolvers<unknown>()
+  const details = { stream: 'a/1' }
+  const refused = new PenholdError('ProjectionState', 'not now', { outcome: 'none', retryable: false, details })
+  const { reception } = receptionThat(
+    async () => ({ workers: [], shards: [] }),
+    () => true,
+    ({ call }) =>
+      call === 'refused' ? Promise.reject(refused) : call === 'large' ? Promise.resolve(LARGE) : rebuilding.promise,
+  )
+  const { told, say } = callForControl(reception)
+  const call = { kind: 'projection', projection: 'balances', options: {} } as const
+  for (let request = 0; request < PROJECTION_CALLS_MAX; request += 1) say({ ...call, request, call: 'rebuild' })
+  say({ ...call, request: 100, call: 'refused' })
+  await turn()
+  expect(told.slice(1)).toMatchObject([
+    { request: 100, outcome: { failure: { code: 'MailboxFull', outcome: 'none' } } },
+  ])
+  rebuilding.resolve({ generation: 2 })
+  await turn()
+  expect(told.slice(2)).toEqual(
+    Array.from({ length: PROJECTION_CALLS_MAX }, (_, request) => {
+      return { kind: 'projection-answer', request, outcome: { value: { generation: 2 } } }
+    }),
+  )
+  say({ ...call, request: 101, call: 'refused' })
+  say({ ...call, request: 102, call: 'large' })
+  await turn()
+  const { code, message, outcome, retryable } = refused
+  expect(told.at(-2)).toMatchObject({
+    request: 101,
+    outcome: { failure: { code, message, outcome, retryable, details } },
+  })
+  expect(told.at(-1)).toMatchObject({ request: 102, outcome: { failure: { code: 'TooLarge', outcome: 'unknown' } } })
 })

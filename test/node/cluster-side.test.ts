@@ -125,6 +125,7 @@ async function startSide(refusing: readonly number[] = []) {
     router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame }),
     onWarning: (message) => warnings.push(message),
     measure: async () => ({ workers: [], shards: [] }),
+    callProjection: async () => undefined,
   })
   await side.listen()
   side.setWorker(0, worker as WorkerHandle)
@@ -139,24 +140,8 @@ async function startSide(refusing: readonly number[] = []) {
     await turn()
   }
   const replace = (isHere: boolean): void => side.setWorker(0, isHere ? (worker as WorkerHandle) : undefined)
-  return {
-    side,
-    store,
-    gates,
-    refused,
-    why,
-    turn,
-    rest,
-    beat,
-    beats,
-    taken,
-    released,
-    warnings,
-    handed,
-    tellToDrain,
-    replace,
-    open: () => open,
-  }
+  const told = { handed, tellToDrain, replace, turn, rest, beat, beats, open: () => open }
+  return { side, store, gates, refused, why, taken, released, warnings, ...told }
 }
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {

@@ -1,6 +1,17 @@
 import { expect, test } from 'vitest'
-import { AWAITED_MS, judgeLive, judgeReady, SILENT_MS, STUCK_MS, toJson, toMeasure } from '../../src/node/health.ts'
+import {
+  AWAITED_MS,
+  degradedOf,
+  judgeLive,
+  judgeReady,
+  SILENT_MS,
+  STUCK_MS,
+  WAITING_MS,
+  toJson,
+  toMeasure,
+} from '../../src/node/health.ts'
 import type { Examination } from '../../src/node/health.ts'
+import type { LocalCondition } from '../../src/node/projections.ts'
 import { ANSWER_MS, Pulse, type WorkerReading } from '../../src/node/pulse.ts'
 import type { WorkerHandle } from '../../src/node/worker-handle.ts'
 import type { WorkerStatus } from '../../src/node/worker-host.ts'
@@ -28,7 +39,7 @@ const answered = (more: Partial<WorkerStatus> = {}): WorkerReading => ({
 })
 
 function found(more: Partial<Examination> = {}): Examination {
-  return { phase: 'serving', workers: [answered()], ownership: OWNERSHIP, lost: [], ...more }
+  return { phase: 'serving', workers: [answered()], ownership: OWNERSHIP, lost: [], projections: [], ...more }
 }
 
 const isReady = (more: Partial<Examination>): boolean => judgeReady(found(more)).isWell
@@ -96,6 +107,31 @@ test('who asks over the wire is told of each worker and each shard, also of thos
     { shard: 0, worker: 0, state: 'served', epoch: 2, seq: 9, undurable: 1 },
     { shard: 1, worker: 0, state: 'leaving' },
     { shard: 7, worker: 1, state: 'awaited', ms: 20 },
+  ])
+})
+
+test('a projection that stands still makes nobody unready, and is told, as is what else does not mend itself', () => {
+  const projection = { name: 'balances', state: 'running', rebuild: undefined, waitingMs: 0 } as const
+  const of = (more: Partial<LocalCondition>): Examination => found({ projections: [{ ...projection, ...more }] })
+  const troubled: readonly [Partial<LocalCondition>, readonly string[]][] = [
+    [{}, []],
+    [{ state: 'paused' }, []],
+    [{ state: 'elsewhere' }, []],
+    [{ state: 'waiting', waitingMs: WAITING_MS - 1 }, []],
+    [{ state: 'waiting', waitingMs: WAITING_MS }, ['projection balances waits since 60000 ms']],
+    [{ state: 'halted' }, ['projection balances stands still until somebody mends it']],
+    [{ rebuild: 'halted' }, ['the rebuild of projection balances stands still until somebody mends it']],
+  ]
+  for (const [more, degraded] of troubled) {
+    expect(degradedOf(of(more)), JSON.stringify(more)).toEqual(degraded)
+    expect(judgeReady(of(more)).isWell).toBe(true)
+    expect(toJson(of(more))).toMatchObject({ projections: [{ ...projection, ...more }] })
+  }
+  const refused = [{ shard: 7, code: 'LogCorrupt', isDamaged: true, reason: '' }]
+  const ownership = { ...OWNERSHIP, storeAwayMs: 5 }
+  expect(degradedOf(found({ workers: [answered({ refused })], ownership }))).toEqual([
+    'Redis is away since 5 ms: nothing moves',
+    'closed by damage: shard 7',
   ])
 })
 

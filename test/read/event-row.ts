@@ -1,4 +1,5 @@
 /** Events in memory, as a log would have them, and the feeds that projections read them from. */
+import type { Restoration } from '../../src/log/restoration.ts'
 import { BEGINNING, type AllPlace } from '../../src/read/all.ts'
 import { Bell } from '../../src/read/bell.ts'
 import type { EventFeed, FeedEvent, Feeds, Page } from '../../src/read/event-feed.ts'
@@ -22,6 +23,7 @@ export class EventRow {
   /** What the feeds leave out, or change. */
   bend: (event: FeedEvent) => FeedEvent | undefined = (event) => event
   isWhole = true
+  restorations: readonly Restoration[] = []
   readonly #versions = new Map<string, number>()
   readonly #seqs = new Map<number, number>()
   #position: number
@@ -67,6 +69,7 @@ export class EventRow {
         this.isHeadless
           ? Promise.reject(new Error('the log is away'))
           : Promise.resolve(new Map(lanes.map((lane) => [lane, this.#headOf(lane)]))),
+      restorations: () => Promise.resolve(this.restorations),
       event: ({ stream, version }) => Promise.resolve(this.find(stream, version)),
     }
   }

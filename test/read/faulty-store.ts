@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { BEGINNING, type AllPlace } from '../../src/read/all.ts'
 import { comparePlaces } from '../../src/read/place.ts'
-import { noSuchGeneration } from '../../src/read/read-model-error.ts'
+import { noSuchGeneration, readModelUnusable } from '../../src/read/read-model-error.ts'
 import {
   LaneMoved,
   type Change,
@@ -35,13 +35,18 @@ export interface StoredGeneration<Model> {
 export class FaultyStore<Model extends object> implements ReadModelStore<Model> {
   readonly generations = new Map<number, StoredGeneration<Model>>()
   live = 1
+  isPaused = false
   /** What becomes of the calls that come, one after the other; fine once it is empty. */
   faults: Fault[] = []
   /** All calls fail for as long as it is set. */
   isAway = false
+  /** Generations that are damaged. */
+  readonly broken = new Set<number>()
   commits = 0
   /** Waited for before it is told which streams have parked events. */
   onLook: (generation: number) => Promise<void> = () => Promise.resolve()
+  /** What is thrown in place of what a handler threw. */
+  onApplied: (error: unknown) => unknown = (error) => error
   /** Waited for before a generation is promoted. */
   onSwap: () => Promise<void> = () => Promise.resolve()
   /** Called at the moment in which a generation is promoted. */
@@ -65,6 +70,7 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
   }
 
   generation(number: number): StoredGeneration<Model> {
+    if (this.broken.has(number)) throw readModelUnusable(`generation ${number}`, 'it is damaged')
     const generation = this.generations.get(number)
     if (generation === undefined) throw noSuchGeneration('of the test', number)
     return generation
@@ -97,7 +103,14 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
 
   generations(): Promise<Generations> {
     const store = this.#store
-    return store.call(() => ({ live: store.live, all: [...store.generations.keys()].toSorted((a, b) => a - b) }))
+    return store.call(() => {
+      const all = [...store.generations.keys()].toSorted((a, b) => a - b)
+      return { live: store.live, all, isPaused: store.isPaused }
+    })
+  }
+
+  setPaused(isPaused: boolean): Promise<void> {
+    return this.#store.call(() => void (this.#store.isPaused = isPaused))
   }
 
   begin(): Promise<number> {
@@ -129,7 +142,11 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
     if (store.isAway) throw new ConnectionLost('the store is away')
     const before = store.generation(number).model
     const model = structuredClone(before)
-    await apply(model)
+    try {
+      await apply(model)
+    } catch (error) {
+      throw store.onApplied(error)
+    }
     await store.call(() => {
       const generation = store.generation(number)
       if (comparePlaces(generation.places.get(lane) ?? BEGINNING, from) !== 0) throw new LaneMoved(lane, from)

@@ -67,7 +67,11 @@ test('what a handler cannot take is parked, in order, and retried by hand', asyn
 test('a query that waits while its node is closed is told so', async () => {
   const node = await start()
   const lines = node.projection(Lines)
-  const { lanes } = await lines.status()
+  const lanes = await vi.waitFor(async () => {
+    const status = await lines.status()
+    expect(status.lanes).toHaveLength(1)
+    return status.lanes
+  })
   const waiting = lines.query((model) => model.lines.size, { after: lanes[0]!.place.position + 1_000_000 })
   const told = expect(waiting).rejects.toMatchObject({ code: 'NodeClosed' })
   await node.close()

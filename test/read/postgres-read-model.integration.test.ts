@@ -178,7 +178,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
   test('opens what another process opens for the first time as well', async () => {
     const opened = await Promise.all(Array.from({ length: 6 }, () => numbers().store.open('balances')))
     onTestFinished(async () => void (await Promise.all(opened.map((model) => model.close()))))
-    for (const model of opened) expect(await model.generations()).toEqual({ live: 1, all: [1] })
+    for (const model of opened) expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
   })
 
   test('does not open what a newer version has made', async () => {
@@ -193,7 +193,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
     const failing = postgresStore({ connection, schema, setup: (sql) => sql.query('CREATE TABEL') })
     await expect(failing.open('balances')).rejects.toMatchObject({ code: '42601' })
     const { model } = await open()
-    expect(await model.generations()).toEqual({ live: 1, all: [1] })
+    expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
   })
 })
 

@@ -17,7 +17,7 @@ test('a query waits until the read model has what it is to have', async () => {
   await bench.pass(1_000)
   expect(answers).toEqual([])
   expect(await projection.query(({ seen }) => seen.length)).toBe(0)
-  projection.resume()
+  await projection.resume()
   await bench.pass(100)
   await Promise.all(asked)
   expect(answers.map((answer) => answer.split(',')[0])).toEqual(['a/1/1', 'a/1/1'])
@@ -48,15 +48,18 @@ test('a query that waits too long, in vain, or no more, is told so', async () =>
   const bench = new ProjectionBench({ retries: 0 })
   const projection = await bench.open()
   await bench.pass(50)
-  const late = projection.query(({ seen }) => seen, { after: bench.row.head + 1, timeoutMs: 500 })
+  await projection.pause()
+  bench.add('a/0')
+  const late = projection.query(({ seen }) => seen, { after: bench.row.head, timeoutMs: 500 })
   const controller = new AbortController()
-  const given = projection.query(({ seen }) => seen, { after: bench.row.head + 1, signal: controller.signal })
+  const given = projection.query(({ seen }) => seen, { after: bench.row.head, signal: controller.signal })
   const refused = expect(given).rejects.toMatchObject({ code: 'Aborted', outcome: 'none' })
   const told = expect(late).rejects.toMatchObject({ code: 'ProjectionBehind', retryable: true, outcome: 'none' })
   controller.abort()
   await refused
   await bench.pass(600)
   await told
+  await projection.resume()
   bench.poison.add('a/1/1')
   const [event] = bench.add('a/1')
   const inVain = expect(
@@ -67,7 +70,27 @@ test('a query that waits too long, in vain, or no more, is told so', async () =>
   await expect(projection.query(({ seen }) => seen, { after: event!.position, timeoutMs: 1e9 })).rejects.toMatchObject({
     code: 'ProjectionHalted',
   })
-  expect(await projection.query(({ seen }) => seen)).toEqual([])
+  expect(await projection.query(({ seen }) => seen)).toEqual(['a/0/1'])
+  await projection.close()
+})
+
+test('a query for what the log does not have is refused: what lies ahead of it, and what a restore has taken out', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const before = bench.row.head
+  const projection = await bench.open()
+  const ask = (after: number) => projection.query(({ seen }) => seen, { after, timeoutMs: 60_000 })
+  const refused = expect(ask(before + 1)).rejects.toMatchObject({ code: 'PlaceAhead', details: { head: before } })
+  await bench.pass(2_000)
+  await refused
+  bench.add('a/1')
+  const restoration = { id: 'it', position: before, resumesAt: bench.row.head - 1, time: 0 }
+  bench.row.restorations = [restoration]
+  await bench.until(() => bench.seen().length === 2)
+  const lost = { code: 'PlaceAhead', details: { position: before + 1, restoredTo: before, restoration: 'it' } }
+  await expect(ask(before + 1)).rejects.toMatchObject(lost)
+  await expect(ask(restoration.resumesAt)).rejects.toMatchObject({ code: 'PlaceAhead' })
+  for (const position of [before, bench.row.head]) expect(await ask(position)).toEqual(['a/1/1', 'a/1/2'])
   await projection.close()
 })
 

@@ -109,7 +109,7 @@ export class ProjectionWorld {
     const [last] = this.#processes
     // An attempt that was under way may still fail, and halt it.
     await this.#turns(20)
-    last!.resume()
+    await this.#whileTimePasses(last!.resume())
     await this.#run(0, this.row.feeds(this.#projection.order).lanes)
     await this.#until(async () => {
       const status = await last!.status()
@@ -175,9 +175,7 @@ export class ProjectionWorld {
         this.#troubles.clear()
         return
       case 'pause':
-        return await this.#processes[step.process]!.pause()
       case 'resume':
-        return this.#processes[step.process]!.resume()
       case 'retry':
       case 'skip':
       case 'rebuild':
@@ -193,6 +191,10 @@ export class ProjectionWorld {
     const process = this.#processes[step.process]!
     try {
       switch (step.do) {
+        case 'pause':
+          return await process.pause()
+        case 'resume':
+          return await process.resume()
         case 'retry':
           await process.retryParked(`a/${step.stream % STREAMS}`, { generation: step.isRebuild ? 'rebuild' : 'live' })
           return
@@ -213,8 +215,6 @@ export class ProjectionWorld {
           return
         case 'restart':
         case 'lanes':
-        case 'pause':
-        case 'resume':
       }
     } catch (error) {
       const isRefusal = error instanceof PenholdError && error.code === 'ProjectionState'

@@ -41,7 +41,7 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       (await one.parked(generation, { limit: 100, ...options })).map(named)
 
     test('the first generation is there, live and empty', async () => {
-      expect(await one.generations()).toEqual({ live: 1, all: [1] })
+      expect(await one.generations()).toEqual({ live: 1, all: [1], isPaused: false })
       expect(await one.places(1)).toEqual(new Map())
       expect(await one.parkedStreams(1)).toEqual(new Set())
       expect(await parked()).toEqual([])
@@ -138,7 +138,7 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
     test('generations stand beside each other, are swapped and swapped back', async () => {
       await one.commit(1, change({ to: at(5), sets: ['a', 1], park: [parkedEvent('account/1', 1)] }))
       expect(await one.begin()).toBe(2)
-      expect(await one.generations()).toEqual({ live: 1, all: [1, 2] })
+      expect(await one.generations()).toEqual({ live: 1, all: [1, 2], isPaused: false })
       expect(await one.places(2)).toEqual(new Map())
       expect(await valueOf('a', 2)).toBe(undefined)
       expect(await parked(2)).toEqual([])
@@ -146,11 +146,11 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       expect([await valueOf('a', 1), await valueOf('a', 2)]).toEqual([1, 2])
       expect([await parked(1), await parked(2)]).toEqual([['account/1 1'], ['account/2 1']])
       await one.promote(2)
-      expect(await one.generations()).toEqual({ live: 2, all: [1, 2] })
+      expect(await one.generations()).toEqual({ live: 2, all: [1, 2], isPaused: false })
       const other = await store.open('balances')
       expect((await other.generations()).live).toBe(2)
       await other.promote(1)
-      expect(await one.generations()).toEqual({ live: 1, all: [1, 2] })
+      expect(await one.generations()).toEqual({ live: 1, all: [1, 2], isPaused: false })
       expect([await valueOf('a', 1), await valueOf('a', 2)]).toEqual([1, 2])
       expect(await one.places(1)).toEqual(new Map([['all', at(5)]]))
     })
@@ -161,7 +161,7 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       const other = await store.open('balances')
       await other.commit(second, change({ from: at(3), to: at(4), sets: ['a', 3] }))
       await one.drop(second)
-      expect(await one.generations()).toEqual({ live: 1, all: [1] })
+      expect(await one.generations()).toEqual({ live: 1, all: [1], isPaused: false })
       for (const model of [one, other]) {
         for (const ask of [
           () => model.commit(second, change({ from: at(4), to: at(5), sets: ['a', 4] })),
@@ -178,7 +178,23 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       }
       expect(await other.begin()).toBe(3)
       expect(await valueOf('a', 3)).toBe(undefined)
-      expect(await one.generations()).toEqual({ live: 1, all: [1, 3] })
+      expect(await one.generations()).toEqual({ live: 1, all: [1, 3], isPaused: false })
+    })
+
+    test('that it is paused is kept, for all generations and whoever opens it, until it is not', async () => {
+      const other = await store.open('balances')
+      const beside = await store.open('beside')
+      await one.setPaused(true)
+      expect(await other.generations()).toEqual({ live: 1, all: [1], isPaused: true })
+      expect((await beside.generations()).isPaused).toBe(false)
+      await other.promote(await other.begin())
+      await one.drop(1)
+      await one.commit(2, change({ to: at(1), sets: ['a', 1] }))
+      const later = await store.open('balances')
+      expect(await later.generations()).toEqual({ live: 2, all: [2], isPaused: true })
+      await later.setPaused(true)
+      await later.setPaused(false)
+      expect(await one.generations()).toEqual({ live: 2, all: [2], isPaused: false })
     })
 
     test('the live generation is not dropped', async () => {
@@ -189,7 +205,7 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       await one.promote(second)
       await expect(one.drop(second)).rejects.toMatchObject({ code: 'GenerationLive' })
       await one.drop(1)
-      expect(await one.generations()).toEqual({ live: 2, all: [2] })
+      expect(await one.generations()).toEqual({ live: 2, all: [2], isPaused: false })
     })
 
     test('generations that are begun at once have numbers of their own', async () => {
@@ -293,7 +309,7 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       await models[1]!.drop(1)
       for (const [i, model] of models.entries()) {
         if (i === 1) continue
-        expect(await model.generations()).toEqual({ live: 1, all: [1] })
+        expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
         expect(await valueOf('a', 1, model)).toBe(i)
         expect(await model.places(1)).toEqual(new Map([['all', at(i + 1)]]))
         expect(await model.parkedStreams(1)).toEqual(new Set([`account/${i}`]))
@@ -327,7 +343,7 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       await one.promote(second)
       await one.close()
       const again = await store.open('balances')
-      expect(await again.generations()).toEqual({ live: 2, all: [1, 2] })
+      expect(await again.generations()).toEqual({ live: 2, all: [1, 2], isPaused: false })
       expect([await valueOf('a', 1, again), await valueOf('a', 2, again)]).toEqual([1, 2])
       expect(await again.places(1)).toEqual(new Map([['all', at(5)]]))
       expect(await again.parkedStreams(1)).toEqual(new Set(['account/1']))

@@ -156,7 +156,7 @@ test('paused, nothing is rebuilt and nothing swapped', async () => {
   await projection.rebuild()
   await bench.pass(5_000)
   expect(await projection.status()).toMatchObject({ generation: 1, state: 'paused', rebuild: { state: 'paused' } })
-  projection.resume()
+  await projection.resume()
   await bench.until(async () => (await projection.status()).generation === 2)
   await projection.close()
 })
@@ -183,7 +183,7 @@ test('where the live one has gone on before it is held, nothing is swapped until
   }
   const promoted: number[] = []
   bench.store.onPromote = (generation) => promoted.push(bench.seen(generation).length)
-  projection.resume()
+  await projection.resume()
   await bench.until(() => isThen && bench.seen(1).length === 2)
   await bench.pass(10_000)
   expect(promoted).toEqual([])
@@ -278,7 +278,7 @@ test('others take part in a rebuild, and notice a swap, and one that is gone', a
   // Half of the lanes are not rebuilt yet.
   expect(bench.store.live).toBe(1)
   bench.poison.clear()
-  there.resume()
+  void there.resume()
   await bench.until(async () => (await there.status()).generation === 2 && (await here.status()).generation === 2)
   expect(bench.seen(2)).toHaveLength(3)
   bench.poison.add('a/0/1')
@@ -311,7 +311,7 @@ test.each([
   })
   await bench.pass(500)
   await waiting
-  projection.resume()
+  void projection.resume()
   await bench.pass(500)
   expect(await projection.query(({ seen }) => seen.length)).toBe(4)
   expect(bench.calls).toEqual([])
@@ -351,7 +351,7 @@ test('a rebuild that others have gone past is over, and does not take their plac
   bench.store.live = next
   await bench.until(async () => (await here.status()).generation === next)
   bench.poison.clear()
-  here.resume()
+  void here.resume()
   await bench.until(() => bench.seen(next).length === 1)
   await bench.pass(5_000)
   expect(bench.store.live).toBe(next)

@@ -153,7 +153,7 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
     await server.admin.hdel('{penhold-read:balances}:control', 'g:3')
     await server.admin.hset('{penhold-read:balances}:control', 'dropped:3', 1)
     const again = await open({ redis: redis() })
-    expect(await again.generations()).toEqual({ live: 1, all: [1] })
+    expect(await again.generations()).toEqual({ live: 1, all: [1], isPaused: false })
     expect(await server.admin.keys('*')).toEqual(['{penhold-read:balances}:control'])
     expect(await again.begin()).toBe(4)
   })
@@ -221,7 +221,7 @@ describe.skipIf(!hasRedis)('a Redis that comes and goes', () => {
     expect(await model.query(second, ({ key, read }) => read.mget(key('a'), key('b')))).toEqual(['1', '1'])
     await model.promote(second)
     await model.drop(1)
-    expect(await model.generations()).toEqual({ live: 2, all: [2] })
+    expect(await model.generations()).toEqual({ live: 2, all: [2], isPaused: false })
   })
 })
 

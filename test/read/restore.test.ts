@@ -6,8 +6,9 @@ import { deriveId, parseId } from '../../src/log/identity.ts'
 import { Log } from '../../src/log/log.ts'
 import { hash64 } from '../../src/log/stream.ts'
 import { AllReader } from '../../src/read/all.ts'
+import { checkPlace } from '../../src/read/place.ts'
 import { CLUSTER_PATH, RESTORED_PATH, UNFINISHED_PATH } from '../../src/log/path.ts'
-import { checkCheckpoint, readRestorations } from '../../src/log/restoration.ts'
+import { readRestorations } from '../../src/log/restoration.ts'
 import { restore, type Restored, type RestoreOptions } from '../../src/read/restore.ts'
 import { verify } from '../../src/log/verify/verify.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -129,12 +130,12 @@ describe('a restored log', () => {
     await restoreTo(backup, target, { position: positions[3]! })
     const restorations = await readRestorations(new SimulatedStorage(target))
     const { resumesAt } = restorations[0]!
-    const check = (position: number) => () => checkCheckpoint(restorations, 'balances', position)
+    const check = (position: number) => () => checkPlace(position, { head: Infinity, restorations })
     for (const position of [0, positions[0]!, positions[3]!, resumesAt + 1]) expect(check(position)).not.toThrow()
     for (const position of [positions[4]!, positions.at(-1)!, resumesAt]) {
-      expect(check(position)).toThrow(expect.objectContaining({ code: 'CheckpointAhead' }) as Error)
+      expect(check(position)).toThrow(expect.objectContaining({ code: 'PlaceAhead' }) as Error)
     }
-    expect(() => checkCheckpoint([], 'balances', positions.at(-1)!)).not.toThrow()
+    expect(() => checkPlace(positions.at(-1)!, { head: positions.at(-1)!, restorations: [] })).not.toThrow()
   })
 })
 

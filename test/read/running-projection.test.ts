@@ -77,7 +77,7 @@ test('a handler that fails is retried alone, after longer and longer, and then h
   await bench.pass(60_000)
   expect(bench.calls).toHaveLength(3)
   bench.poison.clear()
-  projection.resume()
+  await projection.resume()
   await bench.until(() => bench.seen().length === 3)
   expect(bench.seen()).toEqual(['a/1/1', 'a/2/1', 'a/3/1'])
   await projection.close()
@@ -178,7 +178,7 @@ test.each<[string, (event: FeedEvent) => FeedEvent | undefined, string]>([
   await bench.until(async () => (await projection.status()).state === 'halted')
   expect(bench.warnings).toEqual([expect.stringContaining(message)])
   bench.row.bend = (event) => event
-  projection.resume()
+  await projection.resume()
   await bench.until(() => bench.seen().length === 4)
   expect(bench.seen()).toEqual(['a/1/1', 'a/1/2', 'a/1/3', 'a/1/4'])
   await projection.close()
@@ -207,23 +207,56 @@ test('a lane takes no events of other shards', async () => {
   await projection.close()
 })
 
-test('a read model that is ahead of the log is not touched, and says so', async () => {
+test('paused, it stays so, whoever runs it next; others that have it open notice', async () => {
   const bench = new ProjectionBench()
-  bench.add('a/1', 'a/1')
-  const before = await bench.open()
-  await bench.until(() => bench.seen().length === 2)
-  await before.close()
-  // The log was restored from an older backup.
-  const restored = new ProjectionBench({}, { store: bench.store })
-  restored.add('a/1')
-  const projection = await restored.open()
-  await restored.pass(1_000)
-  expect(await projection.status()).toMatchObject({
-    state: 'waiting',
-    trouble: expect.stringContaining('restored from a backup?') as string,
-  })
-  expect(bench.seen()).toEqual(['a/1/1', 'a/1/2'])
-  await projection.close()
+  const one = await bench.open()
+  const other = await bench.open([])
+  await one.pause()
+  bench.add('a/1')
+  await bench.pass(2_000)
+  await one.close()
+  await other.run(['all'])
+  const next = await bench.open([])
+  await bench.pass(60_000)
+  expect((await other.status()).state).toBe('paused')
+  expect(bench.seen()).toEqual([])
+  await other.close()
+  await next.run(['all'])
+  await bench.pass(60_000)
+  expect((await next.status()).state).toBe('paused')
+  const third = await bench.open([])
+  await third.resume()
+  await bench.until(() => bench.seen().length === 1)
+  await next.close()
+  await third.close()
+})
+
+test('paused a moment ago, it does not begin elsewhere, nor while the store does not say', async () => {
+  const bench = new ProjectionBench()
+  const one = await bench.open()
+  const other = await bench.open([])
+  await one.pause()
+  bench.add('a/1')
+  const running = other.run(['all'])
+  await bench.pass(0)
+  await running
+  await bench.pass(500)
+  expect(bench.seen()).toEqual([])
+  await other.run([])
+  await one.resume()
+  await bench.until(() => bench.seen().length === 1)
+  await bench.pass(2_000)
+  await one.close()
+  bench.add('a/1')
+  bench.store.isAway = true
+  await other.run(['all'])
+  await bench.pass(500)
+  expect(other.condition).toMatchObject({ state: 'waiting' })
+  bench.store.isPaused = true
+  bench.store.isAway = false
+  await bench.pass(10_000)
+  expect([bench.seen().length, (await other.status()).state]).toEqual([1, 'paused'])
+  await other.close()
 })
 
 test('paused, it ends the batch under way and begins no other', async () => {
@@ -245,7 +278,7 @@ test('paused, it ends the batch under way and begins no other', async () => {
   expect((await projection.status()).state).toBe('paused')
   await bench.pass(60_000)
   expect(bench.seen()).toEqual(['a/1/1'])
-  projection.resume()
+  await projection.resume()
   await bench.until(() => bench.seen().length === 2)
   await projection.close()
 })

@@ -99,7 +99,7 @@ export class ShardWorld {
     this.#poisoned.clear()
     for (const zombie of this.#zombies) await this.#whileTimePasses(zombie.close())
     for (let shard = 0; shard < SHARDS; shard += 1) await this.#ownerOf(shard)
-    for (const node of this.#nodes) node!.resume()
+    for (const node of this.#nodes) await node!.resume()
     const last = Math.max(0, ...this.#acknowledged.map(({ position }) => position))
     const seen = this.#nodes.map(async (node) => {
       return await node!.query(({ effects }) => effects, { after: last, timeoutMs: 60_000 })
@@ -163,7 +163,7 @@ export class ShardWorld {
       }
       case 'mend':
         this.#poisoned.clear()
-        for (const node of this.#nodes) node!.resume()
+        for (const node of this.#nodes) await this.#byHand('resume', node!)
         return
       case 'rebuild':
       case 'abort-rebuild':
@@ -174,11 +174,12 @@ export class ShardWorld {
   }
 
   async #byHand(
-    what: 'rebuild' | 'abort-rebuild' | 'roll-back' | 'resume-rebuild',
+    what: 'resume' | 'rebuild' | 'abort-rebuild' | 'roll-back' | 'resume-rebuild',
     node: RunningProjection<Effects>,
   ): Promise<void> {
     try {
-      if (what === 'rebuild') await node.rebuild()
+      if (what === 'resume') await node.resume()
+      else if (what === 'rebuild') await node.rebuild()
       else if (what === 'abort-rebuild') await node.abortRebuild()
       else if (what === 'roll-back') await node.rollBack()
       else await node.resumeRebuild()

@@ -192,7 +192,7 @@ describe('a store in SQLite', () => {
     await expect(store.open('balances')).rejects.toBe(error)
     expect(fs.readdirSync(join(path, 'balances'))).toEqual(['control.db'])
     const model = await store.open('balances')
-    expect(await model.generations()).toEqual({ live: 1, all: [1] })
+    expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
     await model.close()
     const broken = sqliteStore({ path, setup: (db) => db.exec('CREATE TABEL') })
     await expect(broken.open('others')).rejects.toThrow('syntax error')

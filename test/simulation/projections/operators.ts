@@ -50,8 +50,7 @@ export class Operators {
   async bringToAnEnd(): Promise<void> {
     for (const { troubles } of this.#charges) troubles.mend()
     for (const charge of this.#charges) {
-      for (const node of this.#cluster.nodes)
-        await this.#attempt(node, charge, (ref) => this.#resume(node, charge, ref))
+      for (const node of this.#cluster.nodes) await this.#attempt(node, charge, (ref) => ref.resume())
     }
     for (const charge of this.#charges) while (!(await this.#isAtEnd(charge))) await this.#cluster.kernel.sleep(LOOK_MS)
     while (this.#waiting > 0) await this.#cluster.kernel.sleep(LOOK_MS)
@@ -95,11 +94,6 @@ export class Operators {
     return failed !== undefined
   }
 
-  #resume(node: SimulatedNode, { witness }: Charge, ref: LedgerRef): Promise<void> {
-    witness.resumes(node.main)
-    return ref.resume()
-  }
-
   async #do(
     { does, account, isOfRebuild }: Deed,
     { node, charge, ref }: { readonly node: SimulatedNode; readonly charge: Charge; readonly ref: LedgerRef },
@@ -113,7 +107,7 @@ export class Operators {
         await ref.pause()
         return witness.paused(node.main, this.#cluster.kernel.now)
       case 'resume':
-        return await this.#resume(node, charge, ref)
+        return await ref.resume()
       case 'rebuild':
         return await this.#awaitRebuild(node, ref, await ref.rebuild())
       case 'resume-rebuild':

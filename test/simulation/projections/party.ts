@@ -100,6 +100,7 @@ export class ProjectionParty {
       create: createLedgers(),
       onLanded: (landed) => witness.landed(landed),
       onPromoted: (promoted) => witness.promoted(promoted),
+      onPaused: ({ isPaused }) => isPaused || witness.resumed(),
     })
     // By its name alone a node's own is asked for.
     const store = { open: () => Promise.reject(new Error('nobody runs it')) }

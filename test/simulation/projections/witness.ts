@@ -31,8 +31,11 @@ export class Witness {
   readonly #generations = new Map<number, Generation>()
   /** Events that somebody was about to skip. */
   readonly #skips = new Set<string>()
-  /** Since when processes are paused; endless for one that is about to be. */
+  /** Processes that are about to pause it, with how often it had been resumed by then. */
+  readonly #pausing = new Map<SimulatedThread, number>()
+  /** Since when processes that have paused it know that it is. */
   readonly #pausedSince = new Map<SimulatedThread, number>()
+  #resumed = 0
   readonly #onEffects: (count: number) => void
   #live = 1
   #mayGoBack = false
@@ -71,17 +74,19 @@ export class Witness {
   }
 
   pauses(thread: SimulatedThread): void {
-    this.#pausedSince.set(thread, this.#pausedSince.get(thread) ?? Number.POSITIVE_INFINITY)
+    this.#pausing.set(thread, this.#resumed)
   }
 
   /** Unless somebody has had it go on meanwhile. */
   paused(thread: SimulatedThread, now: number): void {
-    const since = this.#pausedSince.get(thread)
-    if (since !== undefined) this.#pausedSince.set(thread, Math.min(since, now))
+    const isSo = this.#pausing.get(thread) === this.#resumed
+    if (isSo) this.#pausedSince.set(thread, Math.min(this.#pausedSince.get(thread) ?? now, now))
   }
 
-  resumes(thread: SimulatedThread): void {
-    this.#pausedSince.delete(thread)
+  /** Whoever has paused it, whoever resumes it: it is kept with the read model. */
+  resumed(): void {
+    this.#resumed += 1
+    this.#pausedSince.clear()
   }
 
   landed({ generation: number, change, thread, sentAt, isAwaited, model }: Landed<LedgerModel>): void {

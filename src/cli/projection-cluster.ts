@@ -1,0 +1,143 @@
+/**
+ * The projections of a cluster as its nodes tell of them, and calls to the node that runs one. Which node that is may change
+ * at any moment, so it is asked for anew each time.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { definitionError, PenholdError } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
+import type { Leases, Member } from '../cluster/leases.ts'
+import { ConnectionError, type Network } from '../cluster/network.ts'
+import type { ProjectionCall } from '../cluster/projection-call.ts'
+import { callProjection } from '../node/ask-member.ts'
+import type { ClusterConfig } from '../node/config.ts'
+import { openLeases, openNetwork } from '../node/surroundings.ts'
+import { Failure, type Exit, type Values } from './command.ts'
+import { findCluster } from './config-file.ts'
+import { listProjections, runs, type Sighting, type Sightings } from './projection-sightings.ts'
+import { lookAt } from './status.ts'
+
+/** While a call is under way: so long a node may say nothing. */
+const SILENCE_MS = 10_000
+const LOOK_MS = 250
+/** Where a node has died, its shards have a new owner by then, for leases of the default length; others wait for theirs. */
+const PATIENCE_MS = 10_000
+
+export class ProjectionCluster {
+  readonly #config: ClusterConfig
+  readonly #network: Network
+  readonly #leases: Leases
+  readonly #signal: AbortSignal
+
+  constructor(
+    config: ClusterConfig,
+    { network, leases, signal }: { readonly network: Network; readonly leases: Leases; readonly signal: AbortSignal },
+  ) {
+    this.#config = config
+    this.#network = network
+    this.#leases = leases
+    this.#signal = signal
+  }
+
+  get name(): string {
+    return this.#config.name
+  }
+
+  /** @throws PenholdError `ClusterNotFound`, `LeasesUnavailable` */
+  async look(): Promise<Sightings> {
+    const view = await lookAt(this.#config.name, this.#leases)
+    const silent: { member: Member; reason: string }[] = []
+    const asked = view.members.map(async (member) => {
+      try {
+        return await listProjections(this.#network, view, member)
+      } catch (error) {
+        if (!(error instanceof ConnectionError || error instanceof PenholdError)) throw error
+        silent.push({ member, reason: error.message })
+        return []
+      }
+    })
+    return { all: (await Promise.all(asked)).flat(), silent }
+  }
+
+  /** What nodes say of one. @throws Failure where none knows it */
+  async sightings(projection: string): Promise<readonly Sighting[]> {
+    const { all, silent } = await this.look()
+    const found = all.filter(({ status }) => status.name === projection)
+    if (found.length > 0) return found
+    const names = [...new Set(all.map(({ status }) => status.name))]
+    const known =
+      names.length === 0
+        ? 'has any projection'
+        : `has a projection '${projection}'; the nearest is '${nearest(projection, names)}'`
+    const others = silent.map(({ member, reason }) => `${member.name} did not say: ${reason}`)
+    throw new Failure([`no node of '${this.name}' that answers ${known}`, ...others].join('; '))
+  }
+
+  /** The node that runs it, for which it waits while it moves. @throws Failure where none does */
+  async runner(projection: string): Promise<Sighting> {
+    const until = performance.now() + PATIENCE_MS + 2 * this.#config.timeouts.leaseMs
+    for (;;) {
+      const found = await this.sightings(projection).catch((error: unknown) => {
+        if (isAway(error) && performance.now() < until) return []
+        throw error
+      })
+      const runner = found.find(runs)
+      if (runner !== undefined) return runner
+      const stuck = found.find(({ status }) => status.state === 'halted')
+      if (stuck !== undefined) {
+        throw new Failure(
+          `${projection} could not be begun at ${stuck.member.name}: ${stuck.status.trouble}; mend that, and run penhold projection resume ${projection}`,
+        )
+      }
+      if (performance.now() >= until) {
+        const troubles = found.flatMap(({ member, status }) =>
+          status.trouble === undefined ? [] : [`${member.name} says: ${status.trouble}`],
+        )
+        throw new Failure([`no node runs ${projection} at the moment; see penhold status`, ...troubles].join('; '))
+      }
+      this.#signal.throwIfAborted()
+      await sleep(LOOK_MS, undefined, { signal: this.#signal }).catch(() => undefined)
+    }
+  }
+
+  /** @throws what the call throws there; ConnectionError; the signal's reason */
+  async call(
+    member: Member,
+    call: Omit<ProjectionCall, 'request' | 'options'> & Partial<ProjectionCall>,
+  ): Promise<unknown> {
+    const { cluster } = await lookAt(this.#config.name, this.#leases)
+    const callee = { network: this.#network, cluster, member }
+    return await callProjection(
+      callee,
+      { options: {}, ...call },
+      { ms: SILENCE_MS, isPatient: true, signal: this.#signal },
+    )
+  }
+}
+
+/** @throws PenholdError `BadDefinition` where the config names no Redis */
+export async function withProjections(
+  values: Values,
+  signal: AbortSignal,
+  use: (cluster: ProjectionCluster) => Promise<Exit>,
+): Promise<Exit> {
+  const { config } = await findCluster(values['config'], process.env)
+  if (config.redis === undefined) throw embedded(config.name)
+  const network = await openNetwork(config)
+  const leases = await openLeases(config, config.redis)
+  try {
+    return await use(new ProjectionCluster(config, { network, leases, signal }))
+  } finally {
+    await leases.close()
+  }
+}
+
+/** Redis, for a moment. */
+function isAway(error: unknown): boolean {
+  return error instanceof PenholdError && error.code === 'LeasesUnavailable'
+}
+
+function embedded(name: string): PenholdError {
+  return definitionError(
+    `cluster '${name}' has no redis, so that it is one process alone, which no command reaches: that process has the same calls (\`node.projection(P).rebuild()\`, pause, resume, parked …), and /health/ready says how its projections are. Set \`redis\` to call them from outside.`,
+  )
+}

@@ -1,0 +1,37 @@
+/** What the nodes of a cluster say of its projections. */
+import type { Member, View } from '../cluster/leases.ts'
+import type { Network } from '../cluster/network.ts'
+import { callProjection } from '../node/ask-member.ts'
+import type { ProjectionStatus } from '../read/projection-status.ts'
+
+/** A node answers within about a second, or it hangs. */
+const LIST_MS = 3_000
+
+/** What one node says of one projection. */
+export interface Sighting {
+  readonly member: Member
+  readonly status: ProjectionStatus
+}
+
+/** What all nodes say of all projections. */
+export interface Sightings {
+  readonly all: readonly Sighting[]
+  /** Nodes that did not say anything, and why. */
+  readonly silent: readonly { readonly member: Member; readonly reason: string }[]
+}
+
+/** Whether lanes of it run there. */
+export function runs({ status }: Sighting): boolean {
+  return status.lanes.length > 0
+}
+
+/** Asks one node. @throws ConnectionError, PenholdError */
+export async function listProjections(
+  network: Network,
+  { cluster }: View,
+  member: Member,
+): Promise<readonly Sighting[]> {
+  const call = { call: 'list', projection: '', options: {} }
+  const statuses = await callProjection({ network, cluster, member }, call, { ms: LIST_MS, isPatient: false })
+  return (statuses as readonly ProjectionStatus[]).map((status) => ({ member, status }))
+}
