@@ -7,6 +7,7 @@ import { definitionError, PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import type { Leases, Member } from '../cluster/leases.ts'
 import { ConnectionError, type Network } from '../cluster/network.ts'
+import type { AllPlace } from '../read/all.ts'
 import type { ProjectionCall } from '../cluster/projection-call.ts'
 import { callProjection } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
@@ -72,15 +73,18 @@ export class ProjectionCluster {
     throw new Failure([`no node of '${this.name}' that answers ${known}`, ...others].join('; '))
   }
 
-  /** The node that runs it, for which it waits while it moves. @throws Failure where none does */
-  async runner(projection: string): Promise<Sighting> {
+  /**
+   * The node that runs it, or its lane that has come by a place, for which it waits while it moves.
+   * @throws Failure where none does
+   */
+  async runner(projection: string, place?: AllPlace): Promise<Sighting> {
     const until = performance.now() + PATIENCE_MS + 2 * this.#config.timeouts.leaseMs
     for (;;) {
       const found = await this.sightings(projection).catch((error: unknown) => {
         if (isAway(error) && performance.now() < until) return []
         throw error
       })
-      const runner = found.find(runs)
+      const runner = found.find((sighting) => runs(sighting, place))
       if (runner !== undefined) return runner
       const stuck = found.find(({ status }) => status.state === 'halted')
       if (stuck !== undefined) {

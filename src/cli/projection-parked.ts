@@ -107,20 +107,21 @@ interface RetriedAll {
 }
 
 async function retryAll(asked: Asked, only: Values[string]): Promise<RetriedAll> {
-  const { cluster, runner, name, generation } = asked
+  const { cluster, name, generation } = asked
   const failed: RetriedAll['failed'][number][] = []
   const tried = new Set<string>()
   let done = 0
   for (;;) {
-    const parked = only === undefined ? await listParked(asked, { limit: LISTED_MAX }) : []
-    const streams = only === undefined ? parked.map(({ stream }) => stream) : [String(only)]
-    const untried = [...new Set(streams)].filter((stream) => !tried.has(stream))
+    const parked = await listParked(asked, { limit: LISTED_MAX, ...(only !== undefined && { stream: String(only) }) })
+    const places = new Map(parked.map(({ stream, place }) => [stream, place]))
+    const untried = [...places].filter(([stream]) => !tried.has(stream))
     // Those that fail may be all that is listed: then the rest waits until they are mended.
     if (untried.length === 0) return { done, failed }
-    for (const stream of untried) {
+    for (const [stream, place] of untried) {
       tried.add(stream)
       const call = { call: 'retryParked', projection: name, options: { stream, generation } }
-      const retried = (await cluster.call(runner.member, call)) as Retried
+      const { member } = await cluster.runner(name, place)
+      const retried = (await cluster.call(member, call)) as Retried
       done += retried.done
       if (retried.failed !== undefined) failed.push({ stream, ...retried.failed })
     }
@@ -145,9 +146,12 @@ Exit code: 0 it is skipped, 1 that could not be done, 2 usage.`,
   async run(values, terminal, signal) {
     const [stream, reason] = [given(values, 'stream'), given(values, 'reason')]
     const version = numberOf(given(values, 'version'), '--version', Number.MAX_SAFE_INTEGER)
-    return await withRunner(values, signal, async ({ cluster, runner, name, generation }) => {
+    return await withRunner(values, signal, async (asked) => {
+      const { cluster, name, generation } = asked
       const options = { stream, version, reason, generation }
-      await cluster.call(runner.member, { call: 'skipParked', projection: name, options })
+      const [first] = await listParked(asked, { stream, limit: 1 })
+      const { member } = await cluster.runner(name, first?.place)
+      await cluster.call(member, { call: 'skipParked', projection: name, options })
       const isJson = values['json'] === true
       terminal.out(
         isJson ? JSON.stringify({ projection: name, stream, version }) : `version ${version} of ${stream} is skipped`,

@@ -1,4 +1,5 @@
 /** What the nodes of a cluster say of its projections. */
+import type { AllPlace } from '../read/all.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
 import { callProjection } from '../node/ask-member.ts'
@@ -20,9 +21,9 @@ export interface Sightings {
   readonly silent: readonly { readonly member: Member; readonly reason: string }[]
 }
 
-/** Whether lanes of it run there. */
-export function runs({ status }: Sighting): boolean {
-  return status.lanes.length > 0
+/** Whether lanes of it run there, or the one that has come by a place. */
+export function runs({ status }: Sighting, place?: AllPlace): boolean {
+  return status.lanes.some(({ lane }) => place === undefined || lane === 'all' || lane === String(place.shard))
 }
 
 /** Asks one node. @throws ConnectionError, PenholdError */
