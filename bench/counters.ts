@@ -24,7 +24,6 @@ function counters(name: string, rowOf: (stream: string) => string): Projection<C
     name,
     from: [Account, AccountWithoutSnapshots],
     store: sqliteStore({
-      // Each run of a bench has a working directory of its own.
       path: 'read-models',
       setup: (db) => {
         db.exec(`CREATE TABLE IF NOT EXISTS counters (

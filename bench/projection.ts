@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startNode, type Node } from '../src/index.ts'
 import { childInput, reply, runChild } from './child.ts'
 import { Accounts, Branches, type Totals } from './counters.ts'
@@ -17,6 +18,7 @@ import { collectGarbage, type Figures } from './sample.ts'
 const PER_SECOND = 100_000
 const CUSTOMERS = 1_000
 const IN_FLIGHT = 256
+const LOOK_MS = 10
 const PATIENCE_MS = 30 * 60_000
 
 export interface ProjectionOptions {
@@ -89,7 +91,6 @@ function askedRow(id: string, how: string, { perSecond, p50Ms, p99Ms, heldP99Ms,
 }
 
 async function run({ dataDir, what, ...options }: Input): Promise<void> {
-  process.chdir(dataDir)
   await using node = await startNode(new URL(`${what}.config.ts`, import.meta.url), { dataDir })
   if (what === 'accounts') return reply({ first: await project(node, what, upToEnd(node, what)) } satisfies Outcome)
   const first = await project(node, what, upToEnd(node, what))
@@ -114,7 +115,7 @@ function projectionOf(what: Input['what']): typeof Branches {
 async function upToEnd(node: Node, what: Input['what']): Promise<void> {
   const projection = node.projection(projectionOf(what))
   let after: number | undefined
-  while (after === undefined) after = (await projection.status()).lanes[0]?.head
+  for (; after === undefined; await sleep(LOOK_MS)) after = (await projection.status()).lanes[0]?.head
   await projection.query(() => undefined, { after, timeoutMs: PATIENCE_MS })
 }
 
