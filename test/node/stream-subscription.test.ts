@@ -14,7 +14,7 @@ const recordOf = (version: number): LogRecord =>
     version,
     stream: 'a/1',
     address: { journal: 1, segment: 1, offset: 0 },
-    eventId: new Uint8Array(16),
+    eventIdSlice: { bytes: new Uint8Array(16), start: 0 },
     commandId: { bytes: new Uint8Array(16), start: 0 },
     time: 0,
   }) as unknown as LogRecord
