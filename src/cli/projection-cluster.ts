@@ -23,6 +23,9 @@ const LOOK_MS = 250
 /** Where a node has died, its shards have a new owner by then, for leases of the default length; others wait for theirs. */
 const PATIENCE_MS = 10_000
 
+/** A node that does not answer may know of it, or another soon. */
+class Silence extends Failure {}
+
 export class ProjectionCluster {
   readonly #config: ClusterConfig
   readonly #network: Network
@@ -70,7 +73,8 @@ export class ProjectionCluster {
         ? 'has any projection'
         : `has a projection '${projection}'; the nearest is '${nearest(projection, names)}'`
     const others = silent.map(({ member, reason }) => `${member.name} did not say: ${reason}`)
-    throw new Failure([`no node of '${this.name}' that answers ${known}`, ...others].join('; '))
+    const message = [`no node of '${this.name}' that answers ${known}`, ...others].join('; ')
+    throw others.length > 0 ? new Silence(message) : new Failure(message)
   }
 
   /**
@@ -81,7 +85,7 @@ export class ProjectionCluster {
     const until = performance.now() + PATIENCE_MS + 2 * this.#config.timeouts.leaseMs
     for (;;) {
       const found = await this.sightings(projection).catch((error: unknown) => {
-        if (isAway(error) && performance.now() < until) return []
+        if ((isAway(error) || error instanceof Silence) && performance.now() < until) return []
         throw error
       })
       const runner = found.find((sighting) => runs(sighting, place))
