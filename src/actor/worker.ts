@@ -283,6 +283,7 @@ export class Worker {
           : this.#command(actor, message, sender)
     } catch (error) {
       if (error instanceof BrokenInvariant) {
+        this.#options.progress.leave()
         this.#committer.break(error)
         return
       }

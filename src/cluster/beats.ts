@@ -48,7 +48,7 @@ export class Beats {
       this.#isAsked = false
       return this.#isClosed ? undefined : this.#options.beat()
     })
-    this.#last = this.#next
+    this.#last = this.#next.catch(() => undefined)
     return this.#next
   }
 
@@ -67,10 +67,13 @@ export class Beats {
 
   async #hurry(): Promise<void> {
     this.#isHurrying = true
-    while (this.#isAsked && !this.#isClosed) {
-      await this.now()
-      await new Promise<void>((resolve) => this.#options.clock.after(REST_MS, resolve))
+    try {
+      while (this.#isAsked && !this.#isClosed) {
+        await this.now()
+        await new Promise<void>((resolve) => this.#options.clock.after(REST_MS, resolve))
+      }
+    } finally {
+      this.#isHurrying = false
     }
-    this.#isHurrying = false
   }
 }

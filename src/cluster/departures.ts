@@ -75,9 +75,11 @@ export class Departures {
     return departure
   }
 
-  /** Its worker has given it up, and its heir was told. */
-  left(departure: Departure): void {
+  /** Its worker has given these up, all of it where they are not named, and its heir is told; nobody waits for the others. */
+  left(departure: Departure, given: ReadonlySet<number> = departure.unserved): void {
     departure.leftAt = this.#clock.monotonic()
+    for (const shard of departure.unserved) if (!given.has(shard)) departure.unserved.delete(shard)
+    if (departure.unserved.size === 0) this.#underWay.delete(departure)
   }
 
   /** Somebody serves these. Returns whether others may leave for that. */

@@ -424,10 +424,8 @@ export class Ownership {
     const ring = this.#ring(this.#view)
     if (ring === undefined) return
     const moves = (): readonly Move[] => this.#moves(ring)
-    let departure = this.#departures.begin(moves, this.#leaveBy)
-    for (; departure !== undefined; departure = this.#departures.begin(moves, this.#leaveBy)) {
-      this.#track(this.#giveUp(departure))
-    }
+    const departure = this.#departures.begin(moves, this.#leaveBy)
+    if (departure !== undefined) this.#track(this.#giveUp(departure))
   }
 
   /** What is to leave, and may. */
@@ -444,6 +442,7 @@ export class Ownership {
   async #giveUp(departure: Departure): Promise<void> {
     const handle = this.#workers.get(departure.worker)
     const shards = departure.moves.map(({ shard }) => shard)
+    const before = new Map(shards.map((shard) => [shard, this.#served.get(shard)]))
     try {
       // Without room on the disk the heir has more to read, and nothing else is different.
       await handle?.prepareRelease().catch(() => undefined)
@@ -451,9 +450,11 @@ export class Ownership {
     } catch (error) {
       this.#options.events.onWarning(`shards ${shards.join(', ')} could not be handed over: ${reasonOf(error)}`)
     }
-    for (const shard of shards) this.#served.delete(shard)
-    this.#departures.left(departure)
-    this.#handTo(departure.moves)
+    // What was lost meanwhile is others', and what a worker had that has ended is claimed anew.
+    const moves = departure.moves.filter(({ shard }) => this.#served.get(shard) === before.get(shard))
+    for (const { shard } of moves) this.#served.delete(shard)
+    this.#departures.left(departure, new Set(moves.map(({ shard }) => shard)))
+    this.#handTo(moves)
     // There is room for others where nobody waits for this heir.
     this.#handOff()
   }

@@ -112,7 +112,7 @@ export class Router {
       message,
       route,
       lane: undefined,
-      heldSince: 0,
+      heldSince: clock.monotonic(),
       generation: 0,
       order: this.#sent,
       isWritten: false,
@@ -255,7 +255,7 @@ export class Router {
         continue
       }
       this.#take(request)
-      pending.outcome.resolve(toldAs(reply, pending.isSentAgain))
+      pending.outcome.resolve(toldAs(reply, pending.isSentAgain && pending.message.kind === 'command'))
     }
   }
 

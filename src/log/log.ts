@@ -80,7 +80,7 @@ export interface CutBatch {
   readonly length: number
   readonly builder: BatchBuilder
   /** How far each shard is with it. */
-  readonly heads: ReadonlyMap<number, Pick<OwnedShard, 'durableSeq' | 'durablePosition'>>
+  readonly heads: ReadonlyMap<OwnedShard, Pick<OwnedShard, 'durableSeq' | 'durablePosition'>>
   /** When its first record was added, on the monotonic clock. */
   readonly since: number
 }
@@ -347,7 +347,7 @@ export class Log {
   cut(): CutBatch {
     const builder = this.#batch
     const touched = [...this.#touched]
-    const heads = new Map(touched.map((one) => [one.shard, { durableSeq: one.seq, durablePosition: one.position }]))
+    const heads = new Map(touched.map((one) => [one, { durableSeq: one.seq, durablePosition: one.position }]))
     this.#touched = new Set()
     this.#rollsOver = false
     this.#batch = this.#spare
@@ -371,7 +371,7 @@ export class Log {
     for (const record of cut.builder.records()) this.#index.addRecord(record)
     this.#positionDurable = Math.max(this.#positionDurable, this.#index.positionLast)
     assert(this.#index.isSound, 'what was written keeps the rules of the log')
-    for (const [shard, head] of cut.heads) Object.assign(this.#owned.get(shard) ?? {}, head)
+    for (const [owned, head] of cut.heads) Object.assign(owned, head)
     cut.builder.shrink()
     if (isLast) {
       this.#index.isDurable = true

@@ -5,8 +5,8 @@
 import type { Message } from '../actor/message.ts'
 import { STREAM_BYTES_MAX } from '../log/stream.ts'
 
-const WORD = { count: 0, isBusy: 1, request: 2, streamLength: 3, nameLength: 4, stirs: 5 } as const
-const WORDS = 6
+const WORD = { count: 0, isBusy: 1, request: 2, streamLength: 3, nameLength: 4, stirs: 5, isOverdue: 6 } as const
+const WORDS = 7
 const STREAM_LENGTH_MAX = STREAM_BYTES_MAX
 /** Of a longer name, what it begins with. */
 const NAME_LENGTH_MAX = 128
@@ -25,16 +25,18 @@ export interface Occupation {
 export interface ProgressReading {
   /** How often the thread has done anything of its own. */
   readonly stirs: number
+  /** A call of it to the disk takes far too long, whatever else it does meanwhile. */
+  readonly isOverdue: boolean
   /** How often users' code has begun. */
   readonly count: number
-  /** Undefined while none of users' code runs. Read while it changes it may be torn. */
+  /** Undefined while none of users' code runs, or where it changed while it was read. */
   readonly occupation: Occupation | undefined
 }
 
 /** Told before and after users' code runs. */
 export interface ProgressWriter {
-  /** The thread does something, and is not held by a call that does not return. */
-  stir(): void
+  /** The thread does something; a call of it to the disk may be overdue all the same. */
+  stir(isOverdue: boolean): void
   /** `isOurs`: it came from the node's own router, whose number it has. */
   enter(message: Message, isOurs: boolean): void
   leave(): void
@@ -52,7 +54,10 @@ export function writeProgress(memory: SharedArrayBuffer): ProgressWriter {
   const words = new Int32Array(memory, 0, WORDS)
   const chars = charsOf(memory)
   return {
-    stir: () => void Atomics.add(words, WORD.stirs, 1),
+    stir(isOverdue) {
+      Atomics.store(words, WORD.isOverdue, Number(isOverdue))
+      Atomics.add(words, WORD.stirs, 1)
+    },
     enter(message, isOurs) {
       words[WORD.request] = isOurs ? message.request : NOT_OURS
       words[WORD.streamLength] = write(chars, 0, message.stream, STREAM_LENGTH_MAX)
@@ -72,18 +77,18 @@ export function writeProgress(memory: SharedArrayBuffer): ProgressWriter {
 export function readProgress(memory: SharedArrayBuffer): ProgressReading {
   const words = new Int32Array(memory, 0, WORDS)
   const [stirs, count] = [Atomics.load(words, WORD.stirs), Atomics.load(words, WORD.count)]
-  if (Atomics.load(words, WORD.isBusy) === 0) return { stirs, count, occupation: undefined }
+  const isOverdue = Atomics.load(words, WORD.isOverdue) === 1
+  const idle = { stirs, isOverdue, count, occupation: undefined }
+  if (Atomics.load(words, WORD.isBusy) === 0) return idle
   const chars = charsOf(memory)
   const request = words[WORD.request]! >>> 0
-  return {
-    stirs,
-    count,
-    occupation: {
-      stream: read(chars, 0, words[WORD.streamLength]!),
-      name: read(chars, STREAM_LENGTH_MAX, words[WORD.nameLength]!),
-      request: request === NOT_OURS ? undefined : request,
-    },
+  const occupation = {
+    stream: read(chars, 0, words[WORD.streamLength]!),
+    name: read(chars, STREAM_LENGTH_MAX, words[WORD.nameLength]!),
+    request: request === NOT_OURS ? undefined : request,
   }
+  const again = Atomics.load(words, WORD.count)
+  return again === count ? { ...idle, occupation } : { ...idle, count: again }
 }
 
 function charsOf(memory: SharedArrayBuffer): Uint16Array {

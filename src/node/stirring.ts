@@ -1,6 +1,6 @@
 /**
- * Stirring: how a worker's thread shows that it is not held by a call to the disk that does not return. It stirs by a
- * timer, and with each call that has returned; not while one has been under way for too long, though others return.
+ * Stirring: how a worker's thread shows whether it is held by a call to the disk that does not return. It stirs by a timer,
+ * and with each call that has returned; and says so where one has been under way for too long, though others return.
  */
 import { every, type Clock } from '../log/clock.ts'
 import type { FileCalls } from '../platform/file-calls.ts'
@@ -11,12 +11,12 @@ const CALL_MS_MAX = 2_500
 
 export class Stirring {
   readonly #clock: Clock
-  readonly #stir: () => void
+  readonly #stir: (isOverdue: boolean) => void
   /** When each call that is under way began, the oldest first, on the monotonic clock. */
   readonly #underWay = new Map<number, number>()
   #calls = 0
 
-  constructor(clock: Clock, stir: () => void) {
+  constructor(clock: Clock, stir: (isOverdue: boolean) => void) {
     this.#clock = clock
     this.#stir = stir
     every(clock, STIR_MS, () => this.#tell())
@@ -43,6 +43,6 @@ export class Stirring {
 
   #tell(): void {
     const [oldest] = this.#underWay.values()
-    if (oldest === undefined || this.#clock.monotonic() - oldest < CALL_MS_MAX) this.#stir()
+    this.#stir(oldest !== undefined && this.#clock.monotonic() - oldest >= CALL_MS_MAX)
   }
 }

@@ -6,11 +6,10 @@
  * handler cannot keep a worker from everyone else (I8).
  */
 import { reasonOf } from '../aggregate/error.ts'
-
 import { handlerStuck, type Offence } from '../cluster/error.ts'
 import { Quarantine, type Quarantined } from '../actor/quarantine.ts'
 import type { Router } from '../cluster/router.ts'
-import { pause, type Cancel, type Clock } from '../log/clock.ts'
+import { pause, within, type Cancel, type Clock } from '../log/clock.ts'
 import type { Occupation } from './progress.ts'
 import type { Ended, WorkerEvents, WorkerHandle } from './worker-handle.ts'
 
@@ -36,19 +35,21 @@ interface Charge {
   failures: number
   restarting: Promise<void> | undefined
   servingSince: number
-  /** What the watchdog saw last, and how many times in a row. */
-  seen: { readonly count: number; readonly stirs: number; readonly times: number }
+  /** What the watchdog saw last, and for how many looks in a row a handler was held, and the thread hung. */
+  seen: { readonly count: number; readonly stirs: number; readonly held: number; readonly hung: number }
 }
 
 const RESTART_MS_MAX = 5_000
 /** A worker that has served for so long is healthy again. */
 const HEALTHY_MS = 30_000
+/** A worker that is to end at once is waited for so long. */
+const END_MS = 5_000
 /** Each takes a quarter of the time that a handler has. */
 const CHECKS_PER_TIMEOUT = 4
-/** A thread that does nothing at all, and is not held by a handler, is held by a call that does not return. */
+/** A thread that does nothing at all, and is not held by a handler, is held by a call that does not return, as is one that says so. */
 const HUNG_MS_MIN = 5_000
 const HUNG_TIMEOUTS = 2
-const NOTHING_SEEN: Charge['seen'] = { count: -1, stirs: -1, times: 0 }
+const NOTHING_SEEN: Charge['seen'] = { count: -1, stirs: -1, held: 0, hung: 0 }
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -104,21 +105,26 @@ export class Supervisor {
     this.#stopWatching()
     await Promise.all(
       this.#charges.map(async (charge) => {
-        await charge.restarting
-        if (charge.handle !== undefined) await this.#closeHandle(charge.handle, stopMs)
+        if (charge.restarting !== undefined) await within(this.#options.clock, END_MS, charge.restarting)
+        if (charge.handle !== undefined) await this.#closeHandle(charge, charge.handle, stopMs)
       }),
     )
   }
 
-  async #closeHandle(handle: WorkerHandle, stopMs: number): Promise<void> {
+  async #closeHandle(charge: Charge, handle: WorkerHandle, stopMs: number): Promise<void> {
+    const { clock, onWarning, onWorker } = this.#options
     let cancel: Cancel = () => undefined
     const isLate = new Promise<boolean>((resolve) => {
-      cancel = this.#options.clock.after(stopMs, () => resolve(true))
+      cancel = clock.after(stopMs, () => resolve(true))
     })
     const wasLate = await Promise.race([handle.close().then(() => false), isLate])
     cancel()
-    if (wasLate) this.#options.onWarning(`a worker did not stop within ${stopMs} ms and was ended`)
-    await handle.terminate()
+    if (wasLate) {
+      onWarning(`a worker did not stop within ${stopMs} ms and is ended`)
+      onWorker?.(charge.worker, undefined)
+    }
+    // Nothing ends a thread in the middle of a call to the disk.
+    await within(clock, END_MS, handle.terminate())
   }
 
   async #startCharge(charge: Charge): Promise<void> {
@@ -141,9 +147,9 @@ export class Supervisor {
 
   /** A worker that ended while users' code ran was ended by it: that command is not sent again. */
   #ended(charge: Charge, handle: WorkerHandle, { reason, what }: { reason: string; what: Ended | undefined }): void {
-    const occupation = handle.progress()?.occupation
+    const occupation = what === 'thread' ? handle.progress()?.occupation : undefined
     if (occupation !== undefined) {
-      this.#blame(charge, handle, occupation, { kind: 'ended' })
+      this.#blame(charge, handle, { occupation, offence: { kind: 'ended' }, reason })
       return
     }
     if (what === 'thread' && charge.handle === handle)
@@ -155,13 +161,25 @@ export class Supervisor {
    * Takes what an aggregate's handler did out on that aggregate alone (I8). Callers on other nodes send again what was
    * under way, and are told by the worker's successor that the aggregate is left alone.
    */
-  #blame(charge: Charge, handle: WorkerHandle, { stream, name, request }: Occupation, offence: Offence): void {
+  #blame(
+    charge: Charge,
+    handle: WorkerHandle,
+    {
+      occupation,
+      offence,
+      reason,
+    }: { readonly occupation: Occupation; readonly offence: Offence; readonly reason?: string },
+  ): void {
     const { router } = this.#options
+    const { stream, name, request } = occupation
     const error = handlerStuck(stream, name, offence, 'none')
     this.#quarantine.add(stream)
     if (request !== undefined) router.fail(request, error)
     router.failStream(stream, handlerStuck(stream, name, offence, 'unknown'))
-    void this.#replace(charge, handle, { reason: error.message, isBlamed: true })
+    void this.#replace(charge, handle, {
+      reason: reason === undefined ? error.message : `${reason}. ${error.message}`,
+      isBlamed: true,
+    })
   }
 
   /** Replaces a worker that cannot be understood. */
@@ -186,8 +204,7 @@ export class Supervisor {
     charge.failures = isHealthy ? 0 : charge.failures + 1
     onWarning(`worker ${charge.worker} is replaced: ${why.reason}`)
     // Nothing of the old one may run when its shards are claimed again: that is cheaper than fencing it.
-    await handle.terminate()
-    charge.restarting = this.#restart(charge)
+    charge.restarting = handle.terminate().then(() => this.#restart(charge))
     await charge.restarting
   }
 
@@ -224,15 +241,17 @@ export class Supervisor {
     const { handle, seen } = charge
     const progress = handle?.progress()
     if (handle === undefined || progress === undefined) return
-    const { count, stirs, occupation } = progress
-    const isStill = count === seen.count && (occupation !== undefined || stirs === seen.stirs)
-    const times = isStill ? seen.times + 1 : 0
-    charge.seen = { count, stirs, times }
-    const ms = (times * handlerMs) / CHECKS_PER_TIMEOUT
-    if (occupation !== undefined) {
-      if (ms >= handlerMs) this.#blame(charge, handle, occupation, { kind: 'held', ms: handlerMs })
-    } else if (ms >= Math.max(HUNG_MS_MIN, HUNG_TIMEOUTS * handlerMs)) {
-      const reason = `its thread has done nothing for ${ms} ms: a call to the disk, say, does not return`
+    const { count, stirs, isOverdue, occupation } = progress
+    const isSame = count === seen.count
+    const held = isSame && occupation !== undefined ? seen.held + 1 : 0
+    const isStill = isSame && occupation === undefined && stirs === seen.stirs
+    const hung = isOverdue || isStill ? seen.hung + 1 : 0
+    charge.seen = { count, stirs, held, hung }
+    const [heldMs, hungMs] = [held, hung].map((looks) => (looks * handlerMs) / CHECKS_PER_TIMEOUT) as [number, number]
+    if (occupation !== undefined && heldMs >= handlerMs) {
+      this.#blame(charge, handle, { occupation, offence: { kind: 'held', ms: handlerMs } })
+    } else if (hungMs >= Math.max(HUNG_MS_MIN, HUNG_TIMEOUTS * handlerMs)) {
+      const reason = `its thread hangs since ${hungMs} ms: a call to the disk, say, does not return`
       void this.#replace(charge, handle, { reason, isBlamed: false })
     }
   }

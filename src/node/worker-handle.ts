@@ -273,6 +273,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     },
     close: () => host.close(),
     terminate: async () => {
+      onEnd()
       far.close()
       await host.abandon()
     },

@@ -30,7 +30,7 @@ async function run(): Promise<void> {
   const warn = (message: string): void => say({ kind: 'warning', message })
   const closed = (): void => (say({ kind: 'closed' }), thread.close())
   const writer = writeProgress(progress)
-  const stirring = new Stirring(systemClock, () => writer.stir())
+  const stirring = new Stirring(systemClock, (isOverdue) => writer.stir(isOverdue))
   try {
     const config = await loadConfig(new URL(configUrl), overrides)
     if (rehearses) await rehearse({ onWarning: warn })

@@ -379,8 +379,7 @@ export class RunningProjection<Model> {
   /** Makes the rebuilt generation live where it has all that the live one has. */
   async #maybeSwap(rebuild: Projector<Model>): Promise<'swapped' | 'behind' | 'parked'> {
     if (this.#rebuild !== rebuild || !this.#decides || this.#isClosed) return 'behind'
-    const parked = await this.#readModel.parkedStreams(rebuild.generation)
-    if (parked.size > 0 && !this.#isParkedAccepted) return 'parked'
+    if (await this.#isHeldBack(rebuild)) return 'parked'
     const live = this.#live
     // Else the live one would be ahead again by a batch, and queries would see less than before. Lanes of it that run
     // elsewhere are not held: they may be ahead by what they commit at this moment.
@@ -390,7 +389,8 @@ export class RunningProjection<Model> {
       await rebuild.hold('swapping')
       // Others may have swapped, gone back or given it up meanwhile.
       await this.#look()
-      if (this.#rebuild !== rebuild) return 'behind'
+      if (this.#rebuild !== rebuild || !this.#decides) return 'behind'
+      if (await this.#isHeldBack(rebuild)) return 'parked'
       await this.#readModel.promote(rebuild.generation)
       await this.#follow(await this.#readModel.generations())
     } finally {
@@ -399,6 +399,10 @@ export class RunningProjection<Model> {
     }
     await this.#dropOlder()
     return 'swapped'
+  }
+
+  async #isHeldBack({ generation }: Projector<Model>): Promise<boolean> {
+    return !this.#isParkedAccepted && (await this.#readModel.parkedStreams(generation)).size > 0
   }
 
   async #dropOlder(): Promise<void> {
@@ -490,10 +494,6 @@ export class RunningProjection<Model> {
   }
 
   #warn(message: string): void {
-    try {
-      this.#options.onWarning(`projection ${this.#name}: ${message}`)
-    } catch {
-      // Whoever is told does not end what runs.
-    }
+    this.#options.onWarning(`projection ${this.#name}: ${message}`)
   }
 }

@@ -80,7 +80,10 @@ export class StreamNews {
     const shards = new Set([...this.#followers.keys()].map((stream) => this.#options.shardOf(stream)))
     for (const shard of this.#epochs.keys()) if (!shards.has(shard)) this.#epochs.delete(shard)
     const ends = new Map<number, Place>()
-    for (const [shard, { epoch, tail }] of this.#options.frontiers.owners()) {
+    const owners = this.#options.frontiers.owners()
+    // Of one that was not heard of for a moment it is not known what it has written meanwhile.
+    for (const shard of this.#epochs.keys()) if (!owners.has(shard)) this.#epochs.delete(shard)
+    for (const [shard, { epoch, tail }] of owners) {
       if (!shards.has(shard)) continue
       const { journal, end } = tail
       ends.set(journal, end)

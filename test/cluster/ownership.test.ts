@@ -221,3 +221,26 @@ test('a node with more shards than leave one by one in its time has let all of t
   expect(clock.monotonic() - beganAt).toBeLessThan(10_000)
   expect(Math.max(...handedTo.map(([, shards]) => shards.length))).toBeGreaterThan(1)
 })
+
+test('what was lost to somebody while it was being given up is handed to nobody', async () => {
+  const hang = Promise.withResolvers<void>()
+  const given: number[] = []
+  const { ownership, store, beat, turn, handedTo } = await start({
+    shards: 32,
+    release: async (worker, shards) => {
+      given.push(...shards)
+      if (worker === 0) await hang.promise
+    },
+  })
+  store.others = [OTHER, { ...OTHER, id: 'c', name: 'c', address: 'c:1' }]
+  while (given.length === 0) await beat()
+  const shard = given[0]!
+  // The worker's thread hangs and is given up; somebody has claimed the shard since.
+  ownership.setWorker(0, undefined)
+  store.leases = [{ shard, member: 'c', worker: 0, epoch: 7, remainingMs: TTL }]
+  for (let i = 0; i < 20; i += 1) await beat()
+  const before = handedTo.length
+  hang.resolve()
+  await turn()
+  expect(handedTo.slice(before).filter(([, handed]) => handed.some((one) => one.shard === shard))).toEqual([])
+})

@@ -17,11 +17,12 @@ test('what a thread is at is read as it was written, of any stream; of a name wh
       progress.enter(query(`a/${id}`, name, request), isOurs)
       expect(readProgress(memory)).toEqual({
         stirs: 0,
+        isOverdue: false,
         count: 2,
         occupation: { stream: `a/${id}`, name: name.slice(0, 128), request: isOurs ? request : undefined },
       })
       progress.leave()
-      expect(readProgress(memory)).toEqual({ stirs: 0, count: 2, occupation: undefined })
+      expect(readProgress(memory)).toEqual({ stirs: 0, isOverdue: false, count: 2, occupation: undefined })
     }),
   )
 })
@@ -30,4 +31,13 @@ test('a look at a state has no name of its own', () => {
   const memory = createProgressMemory()
   writeProgress(memory).enter({ kind: 'state', request: 1, epoch: 0, stream: 'a/1', at: {} }, true)
   expect(readProgress(memory).occupation).toEqual({ stream: 'a/1', name: 'state', request: 1 })
+})
+
+test('that a call to the disk is overdue is read as it was said last', () => {
+  const memory = createProgressMemory()
+  const progress = writeProgress(memory)
+  progress.stir(true)
+  expect(readProgress(memory)).toMatchObject({ stirs: 1, isOverdue: true })
+  progress.stir(false)
+  expect(readProgress(memory)).toMatchObject({ stirs: 2, isOverdue: false })
 })

@@ -5,8 +5,11 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
 function open() {
   const clock = new SimulatedClock()
-  const stirs = { count: 0 }
-  const stirring = new Stirring(clock, () => (stirs.count += 1))
+  const stirs = { count: 0, isOverdue: false }
+  const stirring = new Stirring(clock, (isOverdue) => {
+    stirs.count += 1
+    stirs.isOverdue = isOverdue
+  })
   const sync = Promise.withResolvers<void>()
   const calls = stirring.watch({ ...blocking, dataSync: () => sync.promise, size: async (file) => file })
   const stirsWithin = (ms: number): number => {
@@ -27,18 +30,18 @@ test('each call that returns is a stir, and hands on what it was given', async (
   expect(stirs.count).toBe(1)
 })
 
-test('a call that does not return is no stir, whatever else returns, until it does', async () => {
+test('a call that does not return is overdue, whatever else returns, until it does', async () => {
   const { calls, sync, stirs, stirsWithin } = open()
   const syncing = calls.dataSync(1, 1)
-  expect(stirsWithin(2_000), 'a disk may take its time').toBeGreaterThan(0)
+  expect(stirsWithin(2_000)).toBeGreaterThan(0)
+  expect(stirs.isOverdue, 'a disk may take its time').toBe(false)
   stirsWithin(1_000)
-  expect(stirsWithin(60_000)).toBe(0)
-  const before = stirs.count
+  expect(stirs.isOverdue).toBe(true)
   await calls.size(7)
-  expect(stirs.count).toBe(before)
+  expect(stirs.isOverdue).toBe(true)
   sync.resolve()
   await syncing
-  expect(stirsWithin(1_000)).toBeGreaterThan(0)
+  expect(stirs.isOverdue).toBe(false)
 })
 
 test('a call that fails is a stir too', async () => {

@@ -34,13 +34,18 @@ function open() {
       return started.promise
     },
   })
-  const serve = (start: number, progress: () => ProgressReading | undefined = () => undefined): void => {
+  const serve = (
+    start: number,
+    progress: () => ProgressReading | undefined = () => undefined,
+    more: Partial<WorkerHandle> = {},
+  ): void => {
     const handle: Partial<WorkerHandle> = {
       link: createLinkPair(clock)[0],
       position: 0,
       progress,
       close: async () => undefined,
       terminate: async () => void ended.push(start),
+      ...more,
     }
     starts[start]!.started.resolve(handle as WorkerHandle)
   }
@@ -77,6 +82,7 @@ test('a worker that has started while its node was closing is ended', async () =
 describe('the watchdog', () => {
   const HANGS: ProgressReading = {
     stirs: 5,
+    isOverdue: false,
     count: 5,
     occupation: { stream: 'account/1', name: 'hang', request: undefined },
   }
@@ -106,7 +112,7 @@ describe('the watchdog', () => {
     let stirs = 0
     let count = 0
     const busy = await watch(() => ({ ...HANGS, count: (count += 1) }))
-    const idle = await watch(() => ({ stirs: (stirs += 1), count: 5, occupation: undefined }))
+    const idle = await watch(() => ({ stirs: (stirs += 1), isOverdue: false, count: 5, occupation: undefined }))
     for (const { clock, starts, turn } of [busy, idle]) {
       for (let i = 0; i < 100; i += 1) clock.advance(HANDLER_MS)
       await turn()
@@ -124,7 +130,12 @@ describe('the watchdog', () => {
   })
 
   test('a thread that does nothing at all is given up, and nobody is blamed', async () => {
-    const { clock, starts, warnings, turn } = await watch(() => ({ stirs: 5, count: 5, occupation: undefined }))
+    const { clock, starts, warnings, turn } = await watch(() => ({
+      stirs: 5,
+      isOverdue: false,
+      count: 5,
+      occupation: undefined,
+    }))
     clock.advance(2 * HANDLER_MS)
     await turn()
     expect(starts).toHaveLength(1)
@@ -133,6 +144,51 @@ describe('the watchdog', () => {
     expect(starts).toHaveLength(2)
     expect(starts[1]!.quarantined).toEqual([])
     expect(warnings.join()).toContain('a call to the disk')
+  })
+
+  test('so is one that goes on with what needs no disk, while a call to that does not return', async () => {
+    let count = 0
+    const { clock, starts, turn } = await watch(() => {
+      count += 1
+      const occupation = count % 2 === 0 ? HANGS.occupation : undefined
+      return { stirs: count, isOverdue: true, count, occupation }
+    })
+    for (let i = 0; i < 8; i += 1) clock.advance(HANDLER_MS)
+    await turn()
+    expect(starts).toHaveLength(2)
+    expect(starts[1]!.quarantined).toEqual([])
+  })
+
+  test('a worker whose thread does not end is not waited for by a node that closes', async () => {
+    const { clock, supervisor, starts, serve, warnings, turn } = open()
+    const started = supervisor.start(1)
+    const never = new Promise<never>(() => undefined)
+    serve(0, () => undefined, { close: () => never, terminate: () => never })
+    await started
+    const closed = supervisor.close(500)
+    for (let i = 0; i < 20; i += 1) {
+      await turn()
+      clock.advance(500)
+    }
+    await closed
+    expect(warnings.join()).toContain('did not stop within 500 ms')
+    expect(starts).toHaveLength(1)
+  })
+
+  test('what a thread ended with is told beside whose handler it was', async () => {
+    const { starts, warnings, turn } = await watch(() => HANGS)
+    starts[0]!.events.onEnd('out of memory', 'thread')
+    await turn()
+    expect(warnings.join()).toMatch(/out of memory.*'hang' on account\/1/)
+    expect(starts[1]!.quarantined).toHaveLength(1)
+  })
+
+  test("a log that breaks while a handler runs is nobody else's fault", async () => {
+    const { starts, warnings, turn } = await watch(() => HANGS)
+    starts[0]!.events.onEnd('EIO', 'log')
+    await turn()
+    expect(warnings.join()).toContain('EIO')
+    expect(starts[1]!.quarantined).toEqual([])
   })
 
   test('an aggregate that does it again is left alone for twice as long', async () => {

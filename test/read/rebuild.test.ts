@@ -376,3 +376,28 @@ test('what was replaced twice before somebody looked is not rebuilt there any mo
   await here.close()
   await there.close()
 })
+
+test('what is parked while it is looked whether a rebuild is level keeps it from going live', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park', batchMax: 1 })
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  let parkedLive: number | undefined
+  bench.store.onPromote = (generation) => (parkedLive = bench.store.generation(generation).parked.size)
+  let isBegun = false
+  bench.store.onLook = async (generation) => {
+    if (generation !== 2 || isBegun || bench.seen(2).length === 0) return
+    isBegun = true
+    // Just as it is looked whether it has parked events, the next one comes, and the store is slow.
+    bench.store.faults = Array.from({ length: 12 }, () => 'slow' as const)
+    bench.poison.add('a/2/1')
+    bench.add('a/2')
+    await bench.pass(0)
+  }
+  await projection.rebuild()
+  await bench.until(() => bench.store.generation(2).parked.size > 0)
+  await bench.pass(3_000)
+  expect(parkedLive).toBeUndefined()
+  expect((await projection.status()).rebuild).toMatchObject({ isHeldBack: true })
+  await projection.close()
+})

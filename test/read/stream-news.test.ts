@@ -41,6 +41,12 @@ function start() {
     disk,
     stop,
     heard,
+    /** No owner is heard of any more. */
+    loseSight: async (): Promise<void> => {
+      told.owners.clear()
+      told.onNews()
+      for (let i = 0; i < 20; i += 1) await turn()
+    },
     tell: async (log: Log): Promise<void> => {
       await turn()
       heard(log)
@@ -135,4 +141,17 @@ test('it ends with its signal', async () => {
   const next = zero.next(stop.signal)
   stop.abort()
   expect(await next).toBe(false)
+})
+
+test('what an owner wrote while it was not heard of is news when it is again', async () => {
+  const { disk, loseSight, tell, follow } = start()
+  const log = await openLog(disk, [0, 1])
+  await tell(log)
+  const follower = follow(log, 0)
+  expect(await follower.woken()).toBe(true)
+  expect(await follower.woken()).toBe(false)
+  await loseSight()
+  await writeEvent(log, 0)
+  await tell(log)
+  expect(await follower.woken()).toBe(true)
 })
