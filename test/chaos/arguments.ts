@@ -14,6 +14,7 @@ export interface Arguments {
   readonly rate: number | undefined
   readonly only: string | undefined
   readonly mutant: string | undefined
+  readonly projects: boolean
   readonly isJson: boolean
 }
 
@@ -38,6 +39,7 @@ ${list.join('\n')}
   --rate N        commands in a second, of all clients together (default: ${CLUSTER_RATE} for cluster, else no limit)
   --only TEXT     of cluster's kinds of faults the one with this name, or those with this in it
   --mutant NAME   break one rule of the code, which must be noticed: ${[...mutants.keys()].join(', ')}
+  --no-projections  without the nodes' projections and their PostgreSQL: what is measured is then cluster's hand-overs alone
   --json          print one JSON object and nothing else
   --help          print this
 
@@ -58,6 +60,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
       rate: { type: 'string' },
       only: { type: 'string' },
       mutant: { type: 'string' },
+      'no-projections': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false, short: 'h' },
     },
@@ -77,6 +80,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     rate: rateOf(values.rate, scenario),
     only: values.only,
     mutant: mutantOf(values.mutant),
+    projects: !values['no-projections'],
     isJson: values.json,
   }
 }

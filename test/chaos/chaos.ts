@@ -33,6 +33,8 @@ export interface ChaosOptions {
   readonly only?: string | undefined
   /** A rule of the code that the nodes are to break. */
   readonly mutant?: string | undefined
+  /** Where there is a PostgreSQL for them, cluster's nodes run projections. Default true. */
+  readonly projects?: boolean
   readonly signal: AbortSignal
   readonly onCycle: (chaos: Chaos) => void
 }
@@ -74,6 +76,10 @@ export class Chaos {
     this.folder = makeFolder(cleanup)
     this.bank = new Bank(this.random.next(), this.figures)
     this.bank.rate = options.rate ?? Number.POSITIVE_INFINITY
+  }
+
+  get projects(): boolean {
+    return this.#options.projects ?? true
   }
 
   /** How far the run has come, from 0 to 1. */

@@ -67,7 +67,9 @@ export class Cluster {
     const redis = await startRedis([], 'server', { parent: chaos.folder, network: lan?.places[0] })
     // It does not run as root, and must come to its folder.
     fs.chmodSync(chaos.folder, 0o711)
-    const postgres = hasPostgres ? await startPostgres({ parent: chaos.folder, network: lan?.places[1] }) : undefined
+    const hasProjections = hasPostgres && chaos.projects
+    const network = lan?.places[1]
+    const postgres = hasProjections ? await startPostgres({ parent: chaos.folder, network }) : undefined
     const cluster = new Cluster(chaos, { redis, postgres, lan })
     await cluster.restore()
     chaos.follow()

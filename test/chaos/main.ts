@@ -5,7 +5,17 @@ import { toJson, toTable } from './report.ts'
 import { missing } from './requirement.ts'
 import { runScenario } from './scenario.ts'
 
-async function torment({ scenario, cycles, minutes, seed, rate, only, mutant, isJson }: Arguments): Promise<number> {
+async function torment({
+  scenario,
+  cycles,
+  minutes,
+  seed,
+  rate,
+  only,
+  mutant,
+  projects,
+  isJson,
+}: Arguments): Promise<number> {
   const lack = missing(scenario.requirements)
   if (lack !== undefined) throw new Error(`${scenario.name} cannot run here: ${lack}`)
   const stopping = new AbortController()
@@ -20,6 +30,7 @@ async function torment({ scenario, cycles, minutes, seed, rate, only, mutant, is
       rate,
       only,
       mutant,
+      projects,
       signal: stopping.signal,
       onCycle: (chaos) => progress.update(chaos),
     })

@@ -29,7 +29,8 @@ export const cluster: Scenario = {
     const untraceable = missing(['tracing'])
     if (untraceable !== undefined) chaos.leaveOut(`disks that hang, as ${untraceable}`)
     const canTrace = untraceable === undefined
-    if (!hasPostgres) chaos.leaveOut('projections, as there is no PostgreSQL to start')
+    if (!chaos.projects) chaos.leaveOut('projections, as it was told to')
+    else if (!hasPostgres) chaos.leaveOut('projections, as there is no PostgreSQL to start')
     const bank = await Cluster.start(chaos, { hasLan: problem === undefined })
     let deck: Torment[] = []
     try {

@@ -36,7 +36,7 @@ const CASES: readonly { readonly mutant: string; readonly seed: number }[] = [
   { mutant: 'former-owners-forgotten', seed: 14 },
   { mutant: 'checkpoint-before-effect', seed: 1 },
   { mutant: 'effect-before-checkpoint', seed: 1 },
-  { mutant: 'place-not-compared', seed: 33 },
+  { mutant: 'place-not-compared', seed: 103 },
   { mutant: 'failure-goes-past', seed: 1 },
   { mutant: 'parked-streams-forgotten', seed: 1 },
   { mutant: 'retried-backwards', seed: 1 },
