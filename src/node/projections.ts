@@ -76,6 +76,8 @@ interface Charge {
   lanes: readonly string[]
   /** Why it could not be opened; where it is lasting it is not tried again before somebody says so. */
   problem: { readonly message: string; readonly isLasting: boolean } | undefined
+  /** Whoever waits for it to be opened was told why it is not; it is not tried again before somebody has mended that. */
+  isRefused: boolean
   /** Somebody has mended what was wrong. */
   readonly mended: Bell
   /** Since when it waits, on the monotonic clock. */
@@ -97,7 +99,7 @@ export class Projections {
   constructor(options: ProjectionsOptions) {
     this.#options = options
     this.#charges = options.projections.map((projection) => {
-      const unopened = { running: undefined, problem: undefined, waitsSince: undefined, lanes: [] }
+      const unopened = { running: undefined, problem: undefined, waitsSince: undefined, isRefused: false, lanes: [] }
       return { projection, opened: toBeOpened(), mended: new Bell(), ...unopened }
     })
   }
@@ -178,6 +180,7 @@ export class Projections {
       onWarning(`projection ${charge.projection.name} does not run, and ${what}: ${message}`)
     charge.problem = { message, isLasting: isLasting(error) }
     if (!isLasting(error)) return await pause(clock, OPEN_AGAIN_MS)
+    charge.isRefused = true
     charge.opened.reject(error)
     if (!this.#isClosed) await charge.mended.rung()
   }
@@ -229,7 +232,8 @@ async function statusOf(charge: Charge): Promise<ProjectionStatus> {
 
 /** Has what could not be opened tried again. */
 async function resume(charge: Charge): Promise<void> {
-  if (charge.running === undefined && charge.problem?.isLasting === true) {
+  if (charge.isRefused) {
+    charge.isRefused = false
     charge.opened = toBeOpened()
     charge.mended.ring()
   }

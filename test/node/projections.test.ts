@@ -145,3 +145,15 @@ test('calls from outside do what they say, and whatever fails has a code', async
   })
   store.isAway = false
 })
+
+test('two who resume one that could not be opened are both answered', async () => {
+  const { state, projections, ref, pass } = open()
+  state.problem = readModelUnusable('the store', 'it has format 9')
+  projections.start()
+  await pass(1_000)
+  state.problem = undefined
+  const both = Promise.all([ref.resume(), ref.resume()])
+  await pass(1_000)
+  await both
+  expect(await ref.query(({ seen }) => seen)).toEqual([])
+})
