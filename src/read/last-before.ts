@@ -96,8 +96,10 @@ async function lastInSegment(
   { catalog, reign, shard, place, end }: Search,
   segment: number,
 ): Promise<Counted | undefined> {
-  const { journal } = reign
-  const stretch = { journal, from: { segment, offset: 0 }, to: { segment, offset: Infinity }, isDurable: false }
+  const { journal, until } = reign
+  // What stands behind a seal is not looked at, harmed or not.
+  const to = until?.segment === segment ? until : { segment, offset: Infinity }
+  const stretch = { journal, from: { segment, offset: 0 }, to, isDurable: false }
   let last: LogRecord | undefined
   for await (const { at, records } of recordsOf(catalog, stretch)) {
     if (!isBefore(at, end)) break
