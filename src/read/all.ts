@@ -11,6 +11,7 @@ import { segmentPath } from '../log/path.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place, type Reign } from '../log/reign.ts'
 import { carriedBehind, recordsOf, type Stretch } from './journal-records.ts'
+import { lastBefore } from './last-before.ts'
 import { hasLossBetween } from './losses-between.ts'
 import { PassedOver } from './passed-over.ts'
 import { ShardReigns } from './shard-reigns.ts'
@@ -60,15 +61,20 @@ export class AllReader {
   readonly #done = new Map<number, Place>()
   /** What owners have carried over and was not handed out yet. */
   #carried: LogRecord[] = []
-  /** By shard: the last event that was handed out, where that is known. */
+  /** By shard: the last event that was handed out, or what the first is to go on from. */
   readonly #last = new Map<number, { seq: number; address: Address }>()
+  /** By shard: the last that was read and stands up to where it has begun. */
+  readonly #passed = new Map<number, { epoch: number; seq: number; address: Address }>()
   readonly #onLoss: (loss: AcceptedLoss) => void
   /** Where all is wanted there is none. */
   readonly #passedOver: PassedOver | undefined
+  /** Behind which place it has begun. */
+  readonly #begin: AllPlace
   #after: AllPlace
 
   constructor(catalog: Catalog, { after = BEGINNING, onLoss = () => undefined, isWanted }: AllReaderOptions = {}) {
     this.#catalog = catalog
+    this.#begin = after
     this.#after = after
     this.#onLoss = onLoss
     this.#passedOver = isWanted && new PassedOver({ catalog, reigns: this.#reigns, isWanted })
@@ -93,6 +99,7 @@ export class AllReader {
     sources.push(new Source(ofOne(carried)))
     for await (const events of merge(sources)) {
       for (const event of events) {
+        if (!this.#last.has(event.shard)) await this.#findLast(event)
         if (!this.#goesOn(event)) await this.#acceptLoss(event)
         this.#handOut(event)
       }
@@ -140,7 +147,9 @@ export class AllReader {
       for (const record of records) {
         const { position, shard } = record
         if (record.kind === RecordKind.opened) opened.set(shard, position)
-        if (record.kind !== RecordKind.event || position <= (opened.get(shard) ?? 0)) continue
+        if (record.kind !== RecordKind.event) continue
+        if (inOrder(record, this.#begin) <= 0) this.#pass(record)
+        if (position <= (opened.get(shard) ?? 0)) continue
         // Whether it counts is known up to there: of an owner that comes and goes nobody need have told yet.
         if (position > until) isAbove = true
         else if (this.#reigns.counts(record) && this.#isNext(record)) events.push(record)
@@ -158,9 +167,28 @@ export class AllReader {
     return position > this.#after.position || (position === this.#after.position && shard > this.#after.shard)
   }
 
+  #pass(record: LogRecord): void {
+    const { shard, epoch, seq, address } = record
+    // Journals are read side by side. A record that is kept would keep all that was read with it.
+    if (epoch < (this.#passed.get(shard)?.epoch ?? 0) || !this.#reigns.counts(record)) return
+    this.#passed.set(shard, { epoch, seq, address })
+  }
+
+  /** What a shard's first event is to go on from. */
+  async #findLast(next: LogRecord): Promise<void> {
+    const { shard, epoch } = next
+    const search = { place: this.#begin, next, isSegmentRead: true }
+    const passed = this.#passed.get(shard)
+    // Within a reign all is read that stands between, or known to be passed over.
+    const isNear = passed?.epoch === epoch
+    const { seq, address } = isNear ? passed : await lastBefore(this.#catalog, this.#reigns.of(shard), search)
+    this.#last.set(shard, { seq, address })
+    this.#passed.delete(shard)
+  }
+
   #goesOn({ shard, seq }: LogRecord): boolean {
-    const last = this.#last.get(shard)
-    if (last === undefined || last.seq + 1 === seq) return true
+    const last = this.#last.get(shard)!
+    if (last.seq + 1 === seq) return true
     if (this.#passedOver === undefined) return false
     const reached = this.#passedOver.lastBehind(shard, last.seq)
     // What was carried over is handed out although the segment was passed over in which it stands behind its opening.
@@ -170,12 +198,9 @@ export class AllReader {
   }
 
   #handOut({ shard, seq, position, address }: LogRecord): void {
-    const last = this.#last.get(shard)
-    if (last === undefined) this.#last.set(shard, { seq, address })
-    else {
-      last.seq = seq
-      last.address = address
-    }
+    const last = this.#last.get(shard)!
+    last.seq = seq
+    last.address = address
     this.#after = { position, shard }
   }
 

@@ -5,10 +5,11 @@
 import type { Catalog } from '../log/catalog.ts'
 import { logCorrupt } from '../log/error.ts'
 import { segmentPath } from '../log/path.ts'
-import type { Address, LogRecord } from '../log/record.ts'
+import type { LogRecord } from '../log/record.ts'
 import { isWithin, type Place, type Reign } from '../log/reign.ts'
 import type { AcceptedLoss, AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
+import { lastBefore, type Counted } from './last-before.ts'
 import { hasLossBetween } from './losses-between.ts'
 import type { OwnShard, OwnTails } from './own-tails.ts'
 import type { SharedJournals } from './shared-journals.ts'
@@ -37,13 +38,18 @@ export class ShardRow {
   readonly #bell = new Bell()
   /** All up to this position was handed out. */
   #position: number
-  /** The last event, where it is known: at the beginning the one before the first. */
-  #last: { readonly seq: number; readonly address: Address } | undefined
+  /** Behind which place it has begun. */
+  readonly #after: AllPlace
+  /** The last event that was handed out. */
+  #last: LogRecord | undefined
+  /** The last that was read and stands up to where it has begun. */
+  #passed: LogRecord | undefined
   #reigns: readonly Reign[] = []
 
   constructor(shard: number, after: AllPlace, options: ShardRowOptions) {
     this.#shard = shard
     this.#position = after.position
+    this.#after = { position: after.position, shard }
     this.#options = options
   }
 
@@ -72,10 +78,6 @@ export class ShardRow {
   /** Until others serve the shard. */
   async *#follow(own: OwnShard, signal: AbortSignal): AsyncGenerator<ShardPage> {
     this.#reigns = await this.#options.tails.reigns(this.#shard, own)
-    const [oldest] = this.#reigns
-    if (this.#position === 0 && this.#last === undefined) {
-      this.#last = { seq: 0, address: { journal: oldest!.journal, ...oldest!.from } }
-    }
     const ahead = await this.#ahead()
     for (const [index, reign] of ahead.entries()) {
       if (signal.aborted) return
@@ -143,16 +145,24 @@ export class ShardRow {
 
   /** What counts of it, and was not handed out by an owner before. */
   async *#handOut(reign: Reign, taken: readonly LogRecord[]): AsyncGenerator<ShardPage> {
-    const events = taken.filter(({ position, epoch, address }) => {
-      return position > this.#position && isWithin(reign, epoch, address)
-    })
+    const counted = taken.filter(({ epoch, address }) => isWithin(reign, epoch, address))
+    const events = counted.filter(({ position }) => position > this.#position)
+    this.#passed = counted.findLast(({ position }) => position <= this.#after.position) ?? this.#passed
     if (events.length === 0) return
     for (const event of events) {
-      if (this.#last !== undefined && this.#last.seq + 1 !== event.seq) await this.#acceptLoss(this.#last, event)
+      const last = this.#last ?? (await this.#lastBefore(event))
+      if (last.seq + 1 !== event.seq) await this.#acceptLoss(last, event)
       this.#last = event
     }
     this.#position = events.at(-1)!.position
     yield { events, place: { position: this.#position, shard: this.#shard } }
+  }
+
+  /** What the first event is to go on from. */
+  async #lastBefore(next: LogRecord): Promise<Counted> {
+    // Within a reign all is read that stands between.
+    if (this.#passed?.epoch === next.epoch) return this.#passed
+    return lastBefore(this.#options.catalog, this.#reigns, { place: this.#after, next })
   }
 
   /** What comes behind what an owner has carried over has a greater position than its opening. */
@@ -164,7 +174,7 @@ export class ShardRow {
   }
 
   /** Events are missing between these, which is an error where no operator has accepted that. */
-  async #acceptLoss(last: { readonly seq: number; readonly address: Address }, next: LogRecord): Promise<void> {
+  async #acceptLoss(last: Counted, next: LogRecord): Promise<void> {
     const { catalog, onLoss } = this.#options
     const { address, seq } = next
     if (!(await hasLossBetween(catalog, this.#reigns, { from: last.address, to: address }))) {

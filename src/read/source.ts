@@ -71,6 +71,9 @@ export async function* merge(sources: readonly Source[]): AsyncGenerator<readonl
   }
 }
 
-export function inOrder(a: LogRecord, b: LogRecord): number {
+/** Where an event stands in the order of `$all`. */
+export type OrderedPlace = Pick<LogRecord, 'position' | 'shard'>
+
+export function inOrder(a: OrderedPlace, b: OrderedPlace): number {
   return a.position - b.position || a.shard - b.shard
 }
