@@ -40,13 +40,15 @@ class NodeProcess {
   #count = 0
 
   constructor() {
-    process.once('exit', () => this.kill())
+    const kill = (): void => this.kill()
+    process.once('exit', kill)
     this.#child.on('message', ({ number, value, error }: { number: number; value: unknown; error?: string }) => {
       if (error === undefined) this.#waiting.get(number)?.resolve(value)
       else this.#waiting.get(number)?.reject(new Error(error))
       this.#waiting.delete(number)
     })
     this.#child.once('exit', (code, signal) => {
+      process.off('exit', kill)
       for (const { reject } of this.#waiting.values()) reject(new Error(`a node ended with ${signal ?? code}`))
     })
   }

@@ -1,23 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { filesOf, writeRunnable } from './documented.ts'
 import { hasPostgres, startPostgres } from './postgres-server.ts'
 import { hasRedis, startRedis } from './redis-server.ts'
 import { temporaryFolder } from './temporary.ts'
 
 const root = join(import.meta.dirname, '..')
-const page = fs.readFileSync(join(root, 'docs/read-models.md'), 'utf8')
-const examples = new Map(
-  [...page.matchAll(/^```ts\n\/\/ (\w+)\.ts\n(.*?)^```/gms)].map(([, name, source]) => [name, source]),
-)
+const examples = filesOf('docs/read-models.md')
 
-const modules = [
-  'read/memory-read-model',
-  'platform/sqlite-read-model',
-  'platform/postgres-read-model',
-  'platform/redis-read-model',
-]
 const program = `
   import { balanceOf, onDeposited, store } from './example.ts'
   const model = await store.open('balances')
@@ -29,22 +20,14 @@ const program = `
   await model.close()
   console.log(...balances)`
 
-/** Type-checks an example of the page, and runs its handler twice and its query; what that prints. */
+/** Runs the handler of an example of the page twice, and its query; what that prints. */
 function run(name: string, env: Record<string, string> = {}): string {
   const folder = temporaryFolder()
-  const face = modules.map((module) => `export * from '${root}/src/${module}.ts'`).join('\n')
-  fs.writeFileSync(join(folder, 'penhold.ts'), face)
-  fs.writeFileSync(join(folder, 'example.ts'), examples.get(name)!.replace("'penhold'", "'./penhold.ts'"))
-  fs.writeFileSync(join(folder, 'program.ts'), program)
-  fs.writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  const compilerOptions = {
-    typeRoots: [join(root, 'node_modules/@types')],
-    rewriteRelativeImportExtensions: false,
-    allowImportingTsExtensions: true,
-  }
-  const tsconfig = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['example.ts'], exclude: [] }
-  fs.writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig))
-  execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { cwd: folder, encoding: 'utf8' })
+  writeRunnable(folder, {
+    'example.ts': examples[`${name}.ts`]!,
+    'program.ts': program,
+    'package.json': '{ "type": "module" }',
+  })
   const options = { cwd: folder, encoding: 'utf8', env: { ...process.env, ...env } } as const
   return execFileSync(process.execPath, ['program.ts'], options).trim()
 }

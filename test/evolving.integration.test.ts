@@ -1,20 +1,17 @@
 import { execFileSync } from 'node:child_process'
-import fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { filesOf, writeRunnable } from './documented.ts'
 import { temporaryFolder } from './temporary.ts'
 
-const page = fs.readFileSync(join(import.meta.dirname, '../docs/evolving.md'), 'utf8')
-const penhold = new URL('../src/index.ts', import.meta.url).href
+const page = filesOf('docs/evolving.md')
 
 /** Runs some code with a version of the page's aggregate over the data in a folder; what it prints. */
 function run(folder: string, version: string, { edit = (source: string) => source, code = '' }): string {
-  const [, example] = new RegExp(`^\`\`\`ts\n// ${version}\\.ts\n(.*?)^\`\`\``, 'ms').exec(page)!
-  const source = example!
-    .replace("'penhold'", `'${penhold}'`)
-    .replace("type: 'account',", "type: 'account', snapshotEvery: 2,")
+  const name = `${version}.ts`
+  const source = page[name]!.replace("type: 'account',", "type: 'account', snapshotEvery: 2,")
   const edited = edit(source)
-  const program = `import { defineCluster, startNode } from '${penhold}'
+  const program = `import { defineCluster, startNode } from 'penhold'
     ${edited.replace('export const', 'const')}
     const config = defineCluster({ name: 'x', aggregates: [Account], dataDir: '${folder}', shards: 1, workers: 'inline' })
     try {
@@ -26,9 +23,8 @@ function run(folder: string, version: string, { edit = (source: string) => sourc
     } catch (error) {
       console.log(error.code, error.message)
     }`
-  const path = join(folder, `${version}.ts`)
-  fs.writeFileSync(path, program)
-  return execFileSync(process.execPath, [path], { encoding: 'utf8' }).trim()
+  writeRunnable(folder, { [name]: program })
+  return execFileSync(process.execPath, [join(folder, name)], { encoding: 'utf8' }).trim()
 }
 
 const without = (part: RegExp) => (source: string) => {

@@ -1,32 +1,32 @@
 import { execFileSync } from 'node:child_process'
-import fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { ACCOUNT, filesOf, readPage, writeRunnable } from './documented.ts'
 import { temporaryFolder } from './temporary.ts'
 
-const page = fs.readFileSync(join(import.meta.dirname, '../docs/reading.md'), 'utf8')
-const penhold = new URL('../src/index.ts', import.meta.url).href
-
-const ACCOUNT = `import { defineAggregate } from '${penhold}'
-export const Account = defineAggregate({
-  type: 'account',
-  initialState: () => 0,
-  events: { Deposited: (balance, { euros }) => balance + euros },
-  commands: { deposit: (_balance, order, { emit }) => emit.Deposited(order) },
-})`
-
-const CONFIG = `import { defineCluster } from '${penhold}'
+const CONFIG = `import { defineCluster } from 'penhold'
 import { Account } from './account.ts'
 export default defineCluster({ name: 'bank', aggregates: [Account], dataDir: 'data', workers: 2 })`
 
+/** Those of an event that is read from everything, as its table has them. */
+function documentedFields(): string {
+  const [, section] = /^## An event\n(.*?)^## /ms.exec(readPage('docs/reading.md'))!
+  const names = [...section!.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell]) => cell!.replaceAll('`', '').split(', '))
+  const others = ['metadata.…', 'aggregate', 'shard', 'seq']
+  return [...names.filter((name) => !others.includes(name)), 'metadata'].toSorted().join()
+}
+
 test('docs/reading.md: its examples, one after the other, print what the page says', () => {
   const folder = temporaryFolder()
-  const program = [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code).join('')
+  const files = filesOf('docs/reading.md')
+  const program = files['reading.ts']!
   const said = [...program.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].flatMap(([, text]) => text!.split(' | '))
   expect(said.length, 'it prints something').toBe(program.split('console.log(').length)
-  fs.writeFileSync(join(folder, 'account.ts'), ACCOUNT)
-  fs.writeFileSync(join(folder, 'cluster.config.ts'), CONFIG)
-  fs.writeFileSync(join(folder, 'reading.ts'), program.replace("'penhold'", `'${penhold}'`))
+  const fields = `for await (const event of store.readAll({ aggregates: [Account] })) {
+  console.log([...Object.keys(event), ...Object.keys(event.metadata).map((key) => 'metadata.' + key)].toSorted().join())
+  break
+}`
+  writeRunnable(folder, { 'account.ts': ACCOUNT, 'cluster.config.ts': CONFIG, 'reading.ts': `${program}\n${fields}` })
   const printed = execFileSync(process.execPath, [join(folder, 'reading.ts')], { encoding: 'utf8' })
-  expect(printed.trim().split('\n')).toEqual(said)
+  expect(printed.trim().split('\n')).toEqual([...said, documentedFields()])
 })

@@ -6,14 +6,11 @@ import { temporaryFolder } from './temporary.ts'
 
 const page = fs.readFileSync(join(import.meta.dirname, '../docs/streams.md'), 'utf8')
 const penhold = new URL('../src/index.ts', import.meta.url).href
+const examples = [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code).join('')
 
 test('docs/streams.md: its examples, one after the other, print what the page says', () => {
   const folder = temporaryFolder()
-  const program = [...page.matchAll(/^```ts\n(.*?)^```/gms)]
-    .map(([, code]) => code)
-    .join('')
-    .replace("'penhold'", `'${penhold}'`)
-    .replace("'./data'", `'${folder}'`)
+  const program = examples.replace("'penhold'", `'${penhold}'`).replace("'./data'", `'${folder}'`)
   const said = [...program.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].flatMap(([, text]) => text!.split(' | '))
   expect(said.length, 'it prints something').toBe(program.split('console.log(').length)
   const path = join(folder, 'streams.ts')

@@ -50,8 +50,8 @@ export type Known = Omit<Facts, 'state'> &
     readonly events: number
   }
 
-export const NOTHING_KNOWN: Known = {
-  state: null,
+/** The facts of an incident of which nothing was told. */
+export const NOTHING_TOLD: Omit<Facts, 'state'> = {
   group: null,
   assignee: null,
   impact: 2,
@@ -66,6 +66,11 @@ export const NOTHING_KNOWN: Known = {
   reassignments: 0,
   reopenings: 0,
   isWithinSla: true,
+}
+
+export const NOTHING_KNOWN: Known = {
+  ...NOTHING_TOLD,
+  state: null,
   openedAt: '',
   openedBy: null,
   update: 0,

@@ -44,6 +44,9 @@ export interface CommitterOptions {
   readonly onBroken: (error: unknown) => void
 }
 
+/** Shards that are looked at before others have their turn: about a millisecond's worth. */
+const CHECKED_AT_ONCE = 32
+
 export class Committer {
   readonly #options: CommitterOptions
   #accumulating = new Group()
@@ -53,9 +56,6 @@ export class Committer {
   #state: 'idle' | 'scheduled' | 'running' | 'broken' = 'idle'
   /** What is under way at the log, or was last. */
   #running: Promise<void> = Promise.resolve()
-  /** The look-ups of which shards a fence took away, one after the other, and how many are not done. */
-  #checking: Promise<void> = Promise.resolve()
-  #checks = 0
   #idleWaiters: (() => void)[] = []
   #roomWaiters: (() => void)[] = []
   /** Who waits until more is durable. */
@@ -108,13 +108,22 @@ export class Committer {
   /** The look for its own sake. Returns whether another one makes sense: the log has not ended. */
   look(): boolean {
     if (this.#state === 'broken') return false
-    this.#release([]).catch((error) => this.break(error))
+    void this.looked()
     return true
   }
 
-  /** Resolves when the look was taken. */
+  /** Resolves when the look was taken, for all shards: a few at a time, as nobody's reply waits for it. */
   async looked(): Promise<void> {
-    await this.#release([]).catch((error: unknown) => this.break(error))
+    const { log, clock } = this.#options
+    try {
+      const unchecked = log.look()
+      for (let done = 0; done < unchecked.length; done += CHECKED_AT_ONCE) {
+        if (done > 0) await clock.yield()
+        await this.#check(unchecked.slice(done, done + CHECKED_AT_ONCE))
+      }
+    } catch (error) {
+      this.break(error)
+    }
   }
 
   /** Resolves when something more is durable and its replies are sent, or nothing will be; after `ms` at the latest. */
@@ -243,16 +252,8 @@ export class Committer {
   /** The look, and after it the replies. */
   async #release(replies: readonly HeldReply[]): Promise<void> {
     const { log, onReplied } = this.#options
-    // A fence is seen once: whoever comes while its shards are looked up must wait for that too, and for the look-up of
-    // a fence that was raised meanwhile.
-    for (;;) {
-      if (log.isFenceRaised()) {
-        this.#checks += 1
-        this.#checking = this.#checking.then(() => this.#checkShards())
-      }
-      if (this.#checks === 0) break
-      await this.#checking
-    }
+    const unchecked = log.look(shardsOf(replies))
+    if (unchecked.length > 0) await this.#check(unchecked)
     const senders = new Set<Sender>()
     for (const { actor, sender, request, reply } of replies) {
       const { shard } = actor.stream
@@ -264,10 +265,13 @@ export class Committer {
     for (const sender of senders) sender.flush()
   }
 
-  async #checkShards(): Promise<void> {
-    const lost = await this.#options.log.lostShards()
-    this.#checks -= 1
-    if (lost.length > 0) this.#options.onShardsLost(lost)
+  async #check(shards: readonly number[]): Promise<void> {
+    const { log, onShardsLost } = this.#options
+    const lost = await log.lostShards(shards)
+    if (lost.length === 0) return
+    onShardsLost(lost)
+    // Whoever has taken one has taken others too, more often than not: their callers need not wait to hear of it.
+    await this.#check(log.look())
   }
 
   /**
@@ -295,6 +299,11 @@ export class Committer {
     for (const sender of senders) sender.flush()
     this.#options.clock.defer(this.#options.onRoom)
   }
+}
+
+/** One by one, as they are hardly ever asked for. */
+function* shardsOf(replies: readonly HeldReply[]): Generator<number> {
+  for (const { actor } of replies) yield actor.stream.shard
 }
 
 function rolledBack(): PenholdError {

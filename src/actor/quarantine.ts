@@ -1,4 +1,7 @@
-/** Aggregates whose handlers held a thread: each is left alone for a while, twice as long with every time. */
+/**
+ * Aggregates whose handlers held a thread: each is left alone for a while, twice as long with every time, up to ten minutes.
+ * One that has held none for an hour since begins anew, so that what was mended, or happens once a month, costs a second.
+ */
 import type { Clock } from '../log/clock.ts'
 
 /** An aggregate, and for how many more milliseconds it is left alone. */
@@ -9,6 +12,8 @@ export interface Quarantined {
 
 const FIRST_MS = 1_000
 const LONGEST_MS = 10 * 60_000
+/** Long enough that whoever does it again and again has no more of the thread by pausing now and then. */
+const FORGOTTEN_MS = 60 * 60_000
 const STREAMS_MAX = 1_000
 
 export class Quarantine {
@@ -21,6 +26,7 @@ export class Quarantine {
   }
 
   add(stream: string): void {
+    this.#forget()
     const ms = Math.min(LONGEST_MS, (this.#streams.get(stream)?.ms ?? FIRST_MS / 2) * 2)
     this.#streams.delete(stream)
     this.#set(stream, ms)
@@ -40,6 +46,11 @@ export class Quarantine {
   list(): Quarantined[] {
     const all = [...this.#streams.keys()].map((stream) => ({ stream, ms: this.remainingMs(stream) }))
     return all.filter(({ ms }) => ms > 0)
+  }
+
+  #forget(): void {
+    const now = this.#clock.monotonic()
+    for (const [stream, { until }] of this.#streams) if (now - until >= FORGOTTEN_MS) this.#streams.delete(stream)
   }
 
   #set(stream: string, ms: number): void {

@@ -124,9 +124,11 @@ export class ShardMoves {
     log.release(shards.filter((shard) => log.refusedShards.has(shard)))
     const leaving = new Set(shards.filter((shard) => log.owns(shard)))
     if (leaving.size === 0) return
-    const departure = await this.#quiet(leaving, ms)
+    const written = new Map<Actor, number>()
     // Without room on the disk there are none, and the heir reads more events.
-    await this.#writeSnapshots(leaving).catch(() => undefined)
+    await this.#writeSnapshots(leaving, written).catch(() => undefined)
+    const departure = await this.#quiet(leaving, ms)
+    await this.#writeSnapshots(leaving, written).catch(() => undefined)
     dropShards([...leaving])
     log.release([...leaving])
     this.#departures.delete(departure)
@@ -174,22 +176,31 @@ export class ShardMoves {
     return departure
   }
 
-  async #writeSnapshots(shards: ReadonlySet<number>): Promise<void> {
+  /**
+   * Once while they are served, so that callers wait for no sync but that of the few that were busy: those are written when
+   * nobody is answered any more. `written` has the version that each was written at.
+   */
+  async #writeSnapshots(shards: ReadonlySet<number>, written: Map<Actor, number>): Promise<void> {
     const { actors, committer, recorder, log, clock } = this.#options
     const hot: Actor[] = []
     for (const actor of actors.byUse()) {
       if (hot.length === SNAPSHOTS_MAX) break
-      if (shards.has(actor.stream.shard) && isWorthSnapshot(actor)) hot.push(actor)
+      if (shards.has(actor.stream.shard) && actor.isQuiet && isWorthSnapshot(actor, written.get(actor))) hot.push(actor)
     }
     if (hot.length === 0) return
     await committer.write(() => {
-      for (const actor of hot) if (!log.isBatchFull && actor.isQuiet) recorder.snapshot(actor, clock.now())
+      for (const actor of hot) {
+        if (log.isBatchFull || !actor.isQuiet) continue
+        recorder.snapshot(actor, clock.now())
+        written.set(actor, actor.version)
+      }
     })
   }
 }
 
-function isWorthSnapshot({ kind, state, version, phase }: Actor): boolean {
+function isWorthSnapshot({ kind, state, version, phase }: Actor, written: number | undefined): boolean {
   if (phase !== 'running') return false
   const snapshotEvery = kind.snapshotEvery(state)
-  return snapshotEvery !== false && version % snapshotEvery >= EVENTS_WORTH_A_SNAPSHOT
+  if (snapshotEvery === false) return false
+  return version - (written ?? version - (version % snapshotEvery)) >= EVENTS_WORTH_A_SNAPSHOT
 }

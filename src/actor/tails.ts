@@ -61,9 +61,11 @@ export class Tails {
   /** The look comes behind the end that is told: what was claimed before then does not count. */
   async #take(): Promise<Tail> {
     const { log, committer } = this.#options
-    const { journal, end, position } = log.head
-    await committer.looked()
-    return { journal, end, position, ownership: log.ownership, shards: log.openedShards }
+    for (;;) {
+      const { head, ownership, openedShards: shards } = log
+      await committer.looked()
+      if (log.ownership === ownership) return { ...head, ownership, shards }
+    }
   }
 }
 

@@ -23,8 +23,12 @@ export interface Rejection<Code extends string = string, Details = unknown> {
 /** What a command handler may return. `undefined` and an empty list accept the command without an event. */
 export type Decision = EmittedEvent | readonly EmittedEvent[] | Rejection | undefined
 
-/** The data type of each event, taken from its evolve function. */
-export type EventData<E, K extends keyof E> = E[K] extends (state: never, data: infer D) => unknown ? D : never
+/** The data type of each event, taken from its evolve function: `undefined` where that takes none. */
+export type EventData<E, K extends keyof E> = E[K] extends (state: never, data: infer D) => unknown
+  ? Parameters<E[K]>['length'] extends 0 | 1
+    ? undefined
+    : D
+  : never
 
 /** One constructor for each event of the aggregate: `emit.MoneyDeposited({ amount })`. */
 export type Emit<E> = {

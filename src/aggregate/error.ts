@@ -47,6 +47,18 @@ export class Rejected<Code extends string = string, Details = unknown> extends P
   }
 }
 
+/**
+ * Whether something that was caught is an operating error of Penhold; where a code is given, whether it is that one. A
+ * business refusal is none (docs/errors.md): `isRejection` knows those.
+ */
+export function isPenholdError<Code extends string = string>(
+  error: unknown,
+  code?: Code,
+): error is PenholdError & { readonly code: Code } {
+  if (!(error instanceof PenholdError) || error instanceof Rejected) return false
+  return code === undefined || error.code === code
+}
+
 /** A definition that cannot work: thrown while the program starts, by `defineAggregate` and `defineCluster`. */
 export function definitionError(message: string, cause?: unknown): PenholdError {
   return new PenholdError('BadDefinition', message, { outcome: 'none', retryable: false, cause })

@@ -47,11 +47,19 @@ interface Path {
 }
 
 const known = new WeakMap<Aggregate, ReadonlyMap<string, Path>>()
+/** Events of one aggregate come one after the other, and a weak map is slow. */
+let last: Aggregate | undefined
+let pathsOfLast: ReadonlyMap<string, Path> = new Map()
 
 /** By the names that events may stand under in the log. Looked up once an event, so that it is made once an aggregate. */
 function pathsOf(aggregate: Aggregate): ReadonlyMap<string, Path> {
-  const made = known.get(aggregate)
-  if (made !== undefined) return made
+  if (aggregate === last) return pathsOfLast
+  last = aggregate
+  pathsOfLast = known.get(aggregate) ?? makePaths(aggregate)
+  return pathsOfLast
+}
+
+function makePaths(aggregate: Aggregate): ReadonlyMap<string, Path> {
   const { events, renamedEvents, upcasters } = aggregate
   const paths = new Map<string, Path>()
   const add = (stored: string, type: string): unknown => paths.set(stored, { type, chain: upcasters[type] ?? [] })

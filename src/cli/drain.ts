@@ -17,7 +17,7 @@ export const drain: Command = {
   summary: 'hands the shards of a node to the others',
   help: `Tells a node to hand its shards to the other nodes, one at a time, and waits until it has none. Callers see no error.
 The node goes on running without shards, until it is stopped (penhold start does the same by itself on SIGTERM); started
-anew it takes shards again.
+anew it takes shards again. One that is about to join is told too, and joins without shards.
 
   penhold drain NODE [--config FILE] [--json]
 

@@ -82,14 +82,18 @@ export class ProjectionCluster {
    * @throws Failure where none does
    */
   async runner(projection: string, place?: AllPlace): Promise<Sighting> {
+    return (await this.running(projection, place)).find((sighting) => runs(sighting, place))!
+  }
+
+  /** What nodes say of one that at least one of them runs. @throws Failure where none does, after a while */
+  async running(projection: string, place?: AllPlace): Promise<readonly Sighting[]> {
     const until = performance.now() + PATIENCE_MS + 2 * this.#config.timeouts.leaseMs
     for (;;) {
       const found = await this.sightings(projection).catch((error: unknown) => {
         if ((isAway(error) || error instanceof Silence) && performance.now() < until) return []
         throw error
       })
-      const runner = found.find((sighting) => runs(sighting, place))
-      if (runner !== undefined) return runner
+      if (found.some((sighting) => runs(sighting, place))) return found
       const stuck = found.find(({ status }) => status.state === 'halted')
       if (stuck !== undefined) {
         throw new Failure(
@@ -104,6 +108,27 @@ export class ProjectionCluster {
       }
       this.#signal.throwIfAborted()
       await sleep(LOOK_MS, undefined, { signal: this.#signal }).catch(() => undefined)
+    }
+  }
+
+  /**
+   * Calls the node that runs it. Resolves to `left` where that one has left meanwhile: then it may have done it, or not.
+   * @throws what the call throws there; Failure where no node runs it; the signal's reason
+   */
+  async callRunner(
+    projection: string,
+    call: Pick<ProjectionCall, 'call'> & Partial<ProjectionCall>,
+  ): Promise<{ readonly value: unknown } | 'left'> {
+    const { member } = await this.runner(projection)
+    try {
+      return { value: await this.call(member, { projection, ...call }) }
+    } catch (error) {
+      const isClosed = error instanceof PenholdError && error.code === 'NodeClosed'
+      if (!isClosed && !(error instanceof ConnectionError)) throw error
+      // Until it is known that it has left, it may still be taken for the one that runs it.
+      await sleep(LOOK_MS, undefined, { signal: this.#signal }).catch(() => undefined)
+      this.#signal.throwIfAborted()
+      return 'left'
     }
   }
 

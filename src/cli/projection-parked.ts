@@ -5,7 +5,7 @@ import { complain } from './complaint.ts'
 import { Exit, UsageError, type Command, type CommandGroup, type Values } from './command.ts'
 import { CONFIG_HELP } from './config-file.ts'
 import { withProjections, type ProjectionCluster } from './projection-cluster.ts'
-import type { Sighting } from './projection-sightings.ts'
+import { runs, type Sighting } from './projection-sightings.ts'
 import { counted } from './report.ts'
 import { table } from './table.ts'
 
@@ -30,8 +30,11 @@ interface Asked {
 async function withRunner(values: Values, signal: AbortSignal, use: (asked: Asked) => Promise<Exit>): Promise<Exit> {
   const name = String(values['name'])
   return await withProjections(values, signal, async (cluster) => {
-    const runner = await cluster.runner(name)
-    return await use({ cluster, runner, name, generation: values['rebuild'] === true ? 'rebuild' : 'live' })
+    const generation = values['rebuild'] === true ? 'rebuild' : 'live'
+    const running = (await cluster.running(name)).filter((sighting) => runs(sighting))
+    // Others hear of a rebuild a second later than who has begun it.
+    const rebuilding = generation === 'rebuild' ? running.find(({ status }) => status.rebuild !== undefined) : undefined
+    return await use({ cluster, runner: rebuilding ?? running[0]!, name, generation })
   })
 }
 

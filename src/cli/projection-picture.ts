@@ -48,7 +48,9 @@ export function problems(shown: readonly Shown[]): readonly string[] {
     const { rebuild } = status
     return [
       ...(status.state === 'halted' ? [`projection ${name} stands still at ${member.name}: ${status.trouble}`] : []),
-      ...(rebuild?.state === 'halted' ? [`the rebuild of ${name} stands still: ${rebuild.trouble}`] : []),
+      ...(rebuild?.state === 'halted'
+        ? [`the rebuild of ${name} stands still at ${member.name}: ${rebuild.trouble}`]
+        : []),
     ]
   })
 }

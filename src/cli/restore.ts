@@ -49,7 +49,8 @@ Exit code: 0 it is restored, 1 the backup is damaged or TO cannot be written, 2 
         'give the TO of a penhold backup',
       )
     }
-    const position = until(values, manifest)
+    const wanted = untilOf(values)
+    const position = until(wanted, manifest)
     const options = { backup, manifest, clock: systemClock, position, id: randomUUID() }
     const isJson = values['json'] === true
     return fill(String(values['to']), { terminal, signal, isJson, what: 'restoring' }, async (to, onProgress) => {
@@ -61,14 +62,14 @@ Exit code: 0 it is restored, 1 the backup is damaged or TO cannot be written, 2 
         const { events, streams } = restored
         const counts = `${counted(events, 'event')} in ${counted(streams, 'stream')}`
         terminal.out(`${dataDir}: ${counts}, up to ${describe(position)}`)
+        if (events === 0) terminal.err(`notice: ${nothingIn(wanted)}`)
       }
     })
   },
 }
 
 /** @throws UsageError where that is no position of the backup */
-function until(values: Values, { position, time }: Manifest): number {
-  const wanted = untilOf(values)
+function until(wanted: number | undefined, { position, time }: Manifest): number {
   if (wanted === undefined) return position
   if (wanted <= position) return wanted
   const made = new Date(time).toISOString()
@@ -76,6 +77,12 @@ function until(values: Values, { position, time }: Manifest): number {
     `the backup was made at ${made} and goes up to ${describe(position)}`,
     'give a position or a time that is not later, or a later backup',
   )
+}
+
+/** So that nobody takes an empty log for what they wanted. */
+function nothingIn(wanted: number | undefined): string {
+  if (wanted === undefined) return 'the backup has no events, and so the restored log has none'
+  return `the restored log is empty: every event of the backup is later than ${describe(wanted)}. If that is not what you wanted, remove the folder and restore to a later moment.`
 }
 
 /** The position that the words name; undefined where they name none. @throws UsageError */

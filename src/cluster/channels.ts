@@ -113,17 +113,33 @@ export interface AskingEvents {
   readonly onBadFrame: (error: unknown) => void
 }
 
+/** What shows whether a connection carries anything. */
+export interface Traffic {
+  /** How many frames have come. */
+  readonly heard: number
+  /** Something was asked since the last came; all that is asked is answered. */
+  readonly isOwed: boolean
+  /** What the system has not taken yet. */
+  readonly backlogBytes: number
+}
+
 /** The end that asks. */
 export class AskingEnd {
+  readonly #connection: Connection
   readonly #events: AskingEvents
   readonly #links = new Map<number, ChannelLink>()
   #drains = 0
+  #heard = 0
+  #isOwed = false
 
   constructor(connection: Connection, events: AskingEvents) {
     const { onHere, onGone, onBadFrame } = events
+    this.#connection = connection
     this.#events = events
     connection.onDrain(() => this.#drained())
     connection.onFrame((frame) => {
+      this.#heard += 1
+      this.#isOwed = false
       try {
         const { kind, worker, content } = read(frame)
         if (kind === Kind.data) {
@@ -132,7 +148,7 @@ export class AskingEnd {
         }
         if (this.#links.delete(worker)) onGone(worker)
         if (kind === Kind.gone) return
-        const link = new ChannelLink(connection, worker)
+        const link = new ChannelLink(connection, worker, () => (this.#isOwed = true))
         this.#links.set(worker, link)
         onHere(worker, link)
       } catch (error) {
@@ -140,6 +156,10 @@ export class AskingEnd {
         connection.close()
       }
     })
+  }
+
+  get traffic(): Traffic {
+    return { heard: this.#heard, isOwed: this.#isOwed, backlogBytes: this.#connection.backlogBytes }
   }
 
   /** The connection has ended, and all workers with it. */
@@ -160,13 +180,15 @@ export class AskingEnd {
 class ChannelLink implements Link {
   readonly #connection: Connection
   readonly #worker: number
+  readonly #onSend: () => void
   #receive: ((frame: Uint8Array) => void) | undefined
   #onDrain: () => void = () => undefined
   #isClosed = false
 
-  constructor(connection: Connection, worker: number) {
+  constructor(connection: Connection, worker: number, onSend: () => void) {
     this.#connection = connection
     this.#worker = worker
+    this.#onSend = onSend
   }
 
   /** The connection is, which all links over it share. */
@@ -183,7 +205,9 @@ class ChannelLink implements Link {
   }
 
   send(frame: Uint8Array<ArrayBuffer>): void {
-    if (!this.#isClosed) this.#connection.send(write(Kind.data, this.#worker, frame))
+    if (this.#isClosed) return
+    this.#onSend()
+    this.#connection.send(write(Kind.data, this.#worker, frame))
   }
 
   onFrame(receive: (frame: Uint8Array) => void): void {

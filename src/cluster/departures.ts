@@ -10,6 +10,7 @@
  *   syncs more than one takes, where each for itself beside others would cost them all of its own.
  */
 import type { Clock } from '../log/clock.ts'
+import type { View } from './leases.ts'
 import type { Owner } from './owner-name.ts'
 
 /** Far longer than one takes on a good day. */
@@ -53,6 +54,12 @@ export class Departures {
 
   constructor(clock: Clock) {
     this.#clock = clock
+  }
+
+  /** These are the members now. Of others nobody is an heir. */
+  see({ members }: Pick<View, 'members'>): void {
+    const known = new Set(members.map(({ id }) => id))
+    for (const heir of this.#late) if (!known.has(heir)) this.#late.delete(heir)
   }
 
   /**

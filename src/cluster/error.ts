@@ -2,7 +2,7 @@
 import { PenholdError, type Outcome } from '../aggregate/error.ts'
 
 export function badPayload(what: string, problem: string): PenholdError {
-  return new PenholdError('BadPayload', `${what}: ${problem.replace(/\.$/, '')}. Nothing was sent.`, {
+  return new PenholdError('BadPayload', `${what}: ${problem.replace(/\.$/, '')}. Nothing happened.`, {
     outcome: 'none',
     retryable: false,
     details: { problem },
@@ -81,6 +81,35 @@ export function knowsNoCalls(node: string): PenholdError {
     'NotSupported',
     `${node} runs a version of Penhold whose projections nobody can call from outside. Nothing happened; upgrade it.`,
     { outcome: 'none', retryable: true, details: { node } },
+  )
+}
+
+/** None of the nodes can be asked: they would take the question for nonsense. */
+export function knowsNoReadings(): PenholdError {
+  return new PenholdError(
+    'NotSupported',
+    `the nodes of the cluster run a version of Penhold from which a client can read streams with 'load' alone. Nothing happened; upgrade them.`,
+    { outcome: 'none', retryable: true },
+  )
+}
+
+/** `of` is what has the limit. */
+export function tooManyReadings(kind: 'all' | 'stream', of: 'connection' | 'node', limit: number): PenholdError {
+  const what = kind === 'all' ? 'readings of everything' : 'subscriptions to streams'
+  const where = of === 'node' ? 'at one node for its clients' : 'over one connection'
+  return new PenholdError(
+    'MailboxFull',
+    `${limit} ${what} are open ${where}, which is the limit. Close some, or share them among more clients.`,
+    { outcome: 'none', retryable: true, details: { limit } },
+  )
+}
+
+/** Nobody has answered a reader, who has an end to come to. */
+export function nobodyToReadFrom(ms: number): PenholdError {
+  return new PenholdError(
+    'ShardUnavailable',
+    `no node from which to read could be reached for ${ms} ms. Try again later.`,
+    { outcome: 'none', retryable: true, details: { ms } },
   )
 }
 

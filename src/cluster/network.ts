@@ -17,6 +17,9 @@ export const BACKLOG_LOW_BYTES: number = 256 * 1024
 /** With more than this not taken by the system, a connection is closed: its peer is too slow to be worth the memory. */
 export const BACKLOG_BYTES_MAX: number = 64 * 1024 * 1024
 
+/** What a connection is for. */
+export type Purpose = 'messages' | 'control' | 'reading'
+
 /** What an end says of itself before anything else. */
 export interface Greeting {
   /** 16 bytes: a hash of the cluster's id. */
@@ -24,7 +27,7 @@ export interface Greeting {
   /** The newest version of the protocol it speaks. It speaks the one before as well. */
   readonly protocol: number
   readonly role: 'node' | 'client'
-  readonly purpose: 'messages' | 'control'
+  readonly purpose: Purpose
   /** A UUID: this life of the process. */
   readonly member: string
 }

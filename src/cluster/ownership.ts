@@ -69,6 +69,8 @@ export class Ownership {
   #heardAt = 0
   /** Since when each shard is awaited, on the monotonic clock. */
   readonly #awaitedSince = new Map<number, number>()
+  /** Shards that have turned out to be others' since the store was heard last, and have not come back. */
+  readonly #lost = new Set<number>()
   /** Shards that are being taken over or given up. */
   readonly #pending = new Set<Promise<void>>()
 
@@ -90,11 +92,12 @@ export class Ownership {
   }
 
   /**
-   * Takes part. After `register`, and within a lease of it. Resolves when what the store granted at first is served.
+   * Takes part. After `register`, and within a lease of it. Resolves when what the store granted at first is served: nothing
+   * where it was told to drain before.
    * @throws PenholdError where the store refuses, or is away
    */
   async start(): Promise<void> {
-    this.#state = 'up'
+    if (this.#state === 'joining') this.#state = 'up'
     // The answer to the first says what is free, and to the second what of it is this node's.
     await this.#firstBeat()
     await this.#firstBeat()
@@ -132,14 +135,19 @@ export class Ownership {
     } else {
       this.#presence.came(worker)
       this.#workers.set(worker, handle)
-      if (this.#view !== undefined) this.#arrive(this.#mine(this.#view))
+      // A store that is away for this node alone may have granted to others what was lost.
+      if (this.#view !== undefined) this.#arrive(this.#mine(this.#view).filter(({ shard }) => !this.#lost.has(shard)))
     }
     this.#noteAwaited()
   }
 
   /** A worker has learned that shards of it have a newer owner. */
   lost(worker: number, shards: readonly number[]): void {
-    for (const shard of shards) if (this.#served.get(shard)?.worker === worker) this.#served.delete(shard)
+    for (const shard of shards) {
+      if (this.#served.get(shard)?.worker !== worker) continue
+      this.#served.delete(shard)
+      this.#lost.add(shard)
+    }
     this.#noteAwaited()
   }
 
@@ -160,13 +168,20 @@ export class Ownership {
     if (this.#departures.arrived(shards)) this.#handOff()
   }
 
-  /** Hands everything over, where there is somebody to take it. Resolves when all is gone, or after `ms`. */
+  /**
+   * Hands everything over, where there is somebody to take it. Resolves when all is gone and the store has heard of it, or
+   * after `ms`, however long the store takes. Before `start` it sees to it that there never is anything.
+   */
   async drain(ms: number): Promise<void> {
     this.#state = 'draining'
+    this.#wanted = []
     const { clock } = this.#options
     const until = clock.monotonic() + ms
     this.#leaveBy = until
-    await this.#beats.now()
+    const tellInTime = (): Promise<void> => {
+      return within(clock, Math.max(0, until - clock.monotonic()), this.#beats.now())
+    }
+    await tellInTime()
     // What another has handed to this node meanwhile arrives, and is handed on.
     while (this.#served.size + this.#pending.size > 0 && clock.monotonic() < until) {
       if (!this.#hasHeirs()) {
@@ -181,7 +196,7 @@ export class Ownership {
     }
     if (this.#leaveBy === until) this.#leaveBy = undefined
     // Whoever leaves next takes with it what the store does not know.
-    if (this.#released.length > 0) await this.#beats.now()
+    if (this.#released.length > 0) await tellInTime()
   }
 
   /** Leaves. After the workers have ended, so that nobody else is granted what is still served. */
@@ -244,7 +259,9 @@ export class Ownership {
 
   #apply(view: View): void {
     this.#view = view
+    this.#lost.clear()
     this.#heirs.see(view)
+    this.#departures.see(view)
     this.#options.events.onView(view)
     for (const lease of view.leases) this.#yieldTo(lease)
     const self = this.#options.member.id
@@ -347,6 +364,7 @@ export class Ownership {
     for (const one of serving) {
       this.#arriving.delete(one.shard)
       this.#unable.delete(one.shard)
+      this.#lost.delete(one.shard)
       this.#served.set(one.shard, one)
     }
     for (const shard of shards) {

@@ -4,10 +4,11 @@
  */
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
-import { AskingEnd } from './channels.ts'
+import { AskingEnd, type Traffic } from './channels.ts'
 import { decodeControl, encodeControl, type ControlMessage, type ServedShard } from './control.ts'
 import { nodeRefused } from './error.ts'
 import type { Member } from './leases.ts'
+import type { ReachedNode } from './reading-lines.ts'
 import type { Link } from './link.ts'
 import type { TailSource } from '../log/tail.ts'
 import { TailAsker, TAILS_SINCE } from './tail-asker.ts'
@@ -36,6 +37,13 @@ const REDIAL_MS_MAX = 2_000
 const PING_MS = 1_000
 /** A peer that has said nothing for so long on the connection for control is taken for gone. */
 const SILENCE_MS = 3_000
+/**
+ * One that lives, and for so many pings has neither taken nor answered anything of what it was asked over the connection for
+ * messages: a worker that hangs is replaced sooner, so that it is the connection that hangs. Where it is not, what is asked
+ * again takes effect once.
+ */
+const OWING_PINGS_MAX = 10
+const NOTHING_OWED: Traffic & { readonly pings: number } = { heard: 0, isOwed: false, backlogBytes: 0, pings: 0 }
 
 export class Peers {
   readonly #options: PeersOptions
@@ -80,6 +88,11 @@ export class Peers {
     return this.#peers.get(member)?.isReached === true
   }
 
+  /** Those that can be told something now. */
+  get reached(): readonly ReachedNode[] {
+    return [...this.#peers.values()].flatMap(({ reached }) => reached ?? [])
+  }
+
   /** A worker of a peer has sent what none sends: the connections to the peer are made anew. */
   distrust(owner: string, error: unknown): void {
     for (const [id, peer] of this.#peers) if (owner.startsWith(`${id}/`)) peer.distrust(error)
@@ -112,6 +125,8 @@ class Peer {
   #control: Connection | undefined
   readonly #tails: TailAsker
   #asking: AskingEnd | undefined
+  /** How the connection for messages was at the last ping, and for how many pings an answer has been owed since. */
+  #owing = NOTHING_OWED
   #redialMs = REDIAL_MS
   #stopTimer: Cancel = () => undefined
   #heardAt = 0
@@ -148,6 +163,10 @@ class Peer {
 
   get isReached(): boolean {
     return this.#control !== undefined
+  }
+
+  get reached(): ReachedNode | undefined {
+    return this.#control && { id: this.#id, address: this.address, protocol: this.#control.protocol }
   }
 
   /** It has answered the last ping, or the one before. */
@@ -209,6 +228,7 @@ class Peer {
     this.#redialMs = REDIAL_MS
     this.#isWarned = false
     this.#control = control
+    this.#owing = NOTHING_OWED
     this.#heardAt = clock.monotonic()
     control.onFrame((frame) => this.#told(control, frame))
     this.#asking = new AskingEnd(messages, {
@@ -247,14 +267,25 @@ class Peer {
       const now = clock.monotonic()
       // This thread was held: what the peer has said meanwhile may not be read yet.
       if (now - due > PING_MS) this.#heardAt = now
-      if (now - this.#heardAt > SILENCE_MS) {
-        this.#hangUp()
+      if (now - this.#heardAt > SILENCE_MS || this.#owesForLong()) {
         this.#redial()
         return
       }
       this.tell({ kind: 'ping' })
       this.#ping()
     })
+  }
+
+  #owesForLong(): boolean {
+    const { heard, isOwed, backlogBytes } = this.#asking?.traffic ?? NOTHING_OWED
+    const isStill = isOwed && heard === this.#owing.heard && backlogBytes >= this.#owing.backlogBytes
+    const pings = isStill ? this.#owing.pings + 1 : 0
+    this.#owing = { heard, isOwed, backlogBytes, pings }
+    if (pings < OWING_PINGS_MAX) return false
+    this.#options.onWarning(
+      `the node at ${this.address} lives, and answers nothing over the connection for messages: it is called again`,
+    )
+    return true
   }
 
   #broken(connection: Connection, reason: ConnectionError): void {

@@ -1,6 +1,7 @@
 /**
  * The reception: whoever has called this node. Messages go on to the workers, each over a link of the caller's own;
- * callers for control are told what the workers serve, at once and whenever it changes.
+ * callers for control are told what the workers serve, at once and whenever it changes; those that read get an end of
+ * their own (reading-end.ts).
  *
  * A caller that calls again for messages has given up the connection before, whatever of it is still under way here, and
  * sends again what it carried: so nothing of it reaches a worker from then on (docs/decisions/epochs-in-messages.md).
@@ -17,6 +18,8 @@ import {
 } from './control.ts'
 import type { Link } from './link.ts'
 import { answered, type ProjectionCall } from './projection-call.ts'
+import { ReadingEnd, type OpenReading, type ReadingCount } from './reading-end.ts'
+import type { Clock } from '../log/clock.ts'
 import type { Tail } from '../log/tail.ts'
 import { isBeyondBounds, type Connection } from './network.ts'
 
@@ -26,6 +29,7 @@ const TAILS_ASKED_MAX = 4_096
 export const PROJECTION_CALLS_MAX = 16
 
 export interface ReceptionOptions {
+  readonly clock: Clock
   /** What is served here now. */
   readonly serving: () => readonly ServedShard[]
   /** Whether a node works on the very data that this one does, and not on a copy. Throws where that cannot be seen. */
@@ -40,6 +44,8 @@ export interface ReceptionOptions {
   readonly tail: (question: TailQuestion) => Promise<Tail | undefined>
   /** What a call of a projection comes to. */
   readonly callProjection: (call: ProjectionCall) => Promise<unknown>
+  /** Reads for a caller. */
+  readonly openReading: OpenReading
   readonly onWarning: (message: string) => void
 }
 
@@ -60,6 +66,9 @@ export class Reception {
   /** By caller. */
   readonly #ends = new Map<string, Served>()
   readonly #listeners = new Set<Connection>()
+  readonly #readers = new Set<ReadingEnd>()
+  /** What all of them have open. */
+  readonly #readings: ReadingCount = { all: 0, stream: 0 }
   /** Callers whose question for a measure is under way. */
   readonly #asking = new Set<Connection>()
   /** By caller, its questions for tails that are under way. */
@@ -75,6 +84,7 @@ export class Reception {
   accept(connection: Connection): void {
     if (this.#isClosed) connection.close()
     else if (connection.peer.purpose === 'control') this.#listen(connection)
+    else if (connection.peer.purpose === 'reading') this.#letRead(connection)
     else this.#serve(connection)
   }
 
@@ -98,6 +108,7 @@ export class Reception {
     this.#isClosed = true
     for (const { end } of this.#ends.values()) end.close()
     for (const listener of this.#listeners) listener.close()
+    for (const reader of this.#readers) reader.close()
   }
 
   #serve(connection: Connection): void {
@@ -111,6 +122,13 @@ export class Reception {
       end.close()
     })
     for (const [worker, reachable] of this.#workers) end.attach(worker, reachable.connect(protocol))
+  }
+
+  #letRead(connection: Connection): void {
+    const { clock, openReading, onWarning } = this.#options
+    const onEnd = (): void => void this.#readers.delete(end)
+    const end = new ReadingEnd(connection, { clock, open: openReading, count: this.#readings, onWarning, onEnd })
+    this.#readers.add(end)
   }
 
   #listen(connection: Connection): void {

@@ -233,8 +233,8 @@ function readOptional(frame: FrameReader): unknown {
   return flags === 0 ? undefined : decodeSlice(frame.slice())
 }
 
-/** Whoever has seen a position gives out greater ones: an absurd one would use them all up. */
-function readPosition(frame: FrameReader): number {
+/** Whoever has seen a position gives out greater ones: an absurd one would use them all up. @throws BadFrame */
+export function readPosition(frame: FrameReader): number {
   const position = frame.count()
   if (position > POSITION_MAX) throw new BadFrame(`${position} is no position`)
   return position
@@ -264,14 +264,15 @@ export function failureOf(said: Readonly<Record<string, unknown>>): Failure {
   return { code, message, outcome, retryable, details }
 }
 
-/** One record after the other. Their contents are read when somebody asks for them. */
-function readRecords(frame: FrameReader): Slice {
+/** One record after the other. Their contents are read when somebody asks for them. @throws BadFrame */
+export function readRecords(frame: FrameReader): Slice {
   const records = frame.slice()
   if (!areEvents(records)) throw new BadFrame('the records of a reply are none')
   return records
 }
 
-function readObject(frame: FrameReader): Readonly<Record<string, unknown>> {
+/** An object in MessagePack. @throws BadFrame */
+export function readObject(frame: FrameReader): Readonly<Record<string, unknown>> {
   const value = decodeSlice(frame.slice())
   const isObject =
     typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)

@@ -35,6 +35,9 @@ export interface CatalogOptions {
   readonly isLenient?: boolean
 }
 
+/** Of a journal's indexes. */
+const OPENED_AT_ONCE = 16
+
 export class Catalog {
   readonly files: FilePool
   readonly #storage: Storage
@@ -48,6 +51,8 @@ export class Catalog {
   /** Those that have all of their segment, though it has no batch that says so. */
   readonly #whole = new WeakSet<SegmentIndex>()
   readonly #tornTails = new Map<string, number>()
+  /** Indexes that are being written down, which nobody waits for. */
+  readonly #writing = new Set<Promise<void>>()
   #indexesRebuilt = 0
   #restorations: readonly Restoration[] | undefined
 
@@ -84,22 +89,33 @@ export class Catalog {
 
   /**
    * Surveys the segments of a journal whose shards have been claimed. The last one, and each without a whole index, is
-   * read from its beginning; closed ones are known by their index. What is missing or damaged is in their gaps.
+   * read from its beginning; closed ones are known by their index. What is missing or damaged is in their gaps. Callers of
+   * those shards wait meanwhile: what was known before is not opened again, and nothing is written first.
    */
   async survey(journal: number): Promise<readonly SegmentIndex[]> {
     const names = await this.#storage.list(journalPath(journal))
     // An index that is left over tells of a lost segment.
     const last = Math.max(1, ...['.log', '.idx'].map((ending) => numbersOf(names, ending).at(-1) ?? 0))
     const surveys: SegmentIndex[] = []
-    for (let segment = 1; segment <= last; segment += 1) {
-      const isOpen = segment === last
-      const index = isOpen ? undefined : await IndexFile.open(this.files, journal, segment)
-      surveys.push(index ?? (await this.#scan(journal, segment)))
-      await this.#connect(surveys)
+    for (let first = 1; first <= last; first += OPENED_AT_ONCE) {
+      const segments = Array.from({ length: Math.min(OPENED_AT_ONCE, last - first + 1) }, (_, i) => first + i)
+      const known = await Promise.all(segments.map((segment) => this.#indexOfClosed(journal, segment, last)))
+      for (const [i, index] of known.entries()) {
+        surveys.push(index ?? (await this.#scan(journal, segments[i]!)))
+        await this.#connect(surveys)
+      }
     }
     const end = surveys.at(-1)
     if (end instanceof OpenIndex && end.isLast) surveys.push(await this.#scan(journal, end.segment + 1))
     return surveys
+  }
+
+  /** What is known of a segment without reading it: nothing of the last. That it goes on in the next is to be looked at. */
+  async #indexOfClosed(journal: number, segment: number, last: number): Promise<SegmentIndex | undefined> {
+    if (segment === last) return undefined
+    const known = await this.#indexes.get(indexPath(journal, segment))
+    // What was read of it is not enough: that may have been mended since, or lost by whoever had it in memory alone.
+    return known instanceof IndexFile ? known : IndexFile.open(this.files, journal, segment)
   }
 
   /** The shards that have records in a journal, which may still be written. Nothing is kept or written. */
@@ -170,9 +186,13 @@ export class Catalog {
   /** Takes in the index of a segment that its own writer has closed, and writes it down. */
   async adopt(index: OpenIndex): Promise<void> {
     const key = indexPath(index.journal, index.segment)
-    this.#indexes.set(key, Promise.resolve(index))
+    const kept = Promise.resolve(index)
+    this.#indexes.set(key, kept)
     const written = await this.#write(index)
-    if (written !== undefined) this.#indexes.set(key, Promise.resolve(written))
+    // A later reading of it may have found more.
+    if (written === undefined || this.#indexes.get(key) !== kept) return
+    if (this.#whole.has(index)) this.#whole.add(written)
+    this.#indexes.set(key, Promise.resolve(written))
   }
 
   /** The offset of the stream's newest record in a segment, from an index that `index` gave. */
@@ -216,7 +236,9 @@ export class Catalog {
     return { journal, segment, cluster: this.#cluster }
   }
 
+  /** Resolves when nothing is written any more. */
   async close(): Promise<void> {
+    await Promise.all(this.#writing)
     await this.files.close()
   }
 
@@ -273,12 +295,20 @@ export class Catalog {
     return this.#isLenient ? losses.catch(() => new Map<number, never>()) : losses
   }
 
-  /** Reads a segment and keeps its index: on disk, or in memory where something is damaged. */
+  /**
+   * Reads a segment and keeps its index: where something is damaged in memory, and otherwise also on disk, in a while. To
+   * put a file into another's place can take as long as all else that a take-over does.
+   */
   async #scan(journal: number, segment: number): Promise<OpenIndex> {
     const index = await this.read(journal, segment)
-    if (index.isSound) await this.adopt(index)
+    if (index.isSound) this.#adoptLater(index)
     else this.#indexes.set(indexPath(journal, segment), Promise.resolve(index))
     return index
+  }
+
+  #adoptLater(index: OpenIndex): void {
+    const adopting = this.adopt(index).finally(() => this.#writing.delete(adopting))
+    this.#writing.add(adopting)
   }
 
   async #add(index: OpenIndex, piece: SegmentPiece): Promise<void> {

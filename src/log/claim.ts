@@ -128,6 +128,8 @@ export class FenceWatch {
   readonly #witness: string
   #next: string
   #seen = 0
+  /** Shards whose claims nobody has looked up since a fence was seen. */
+  readonly #unchecked = new Set<number>()
 
   constructor(storage: Storage, journal: number) {
     this.#storage = storage
@@ -146,6 +148,30 @@ export class FenceWatch {
     } catch (error) {
       throw new JournalBroken(`whether journal ${this.#journal} is fenced cannot be seen`, { cause: error })
     }
+  }
+
+  /** A fence was seen: of each of these shards there may be a newer claim. */
+  doubt(shards: Iterable<number>): void {
+    for (const shard of shards) this.#unchecked.add(shard)
+  }
+
+  /** Those that are in doubt, of these or of all. */
+  unchecked(among: Iterable<number> = this.#unchecked): readonly number[] {
+    return this.#unchecked.size === 0 ? [] : [...new Set(among)].filter((shard) => this.#unchecked.has(shard))
+  }
+
+  /** The greatest epoch that anyone has claimed. Whoever asks before it is known has to find out as well. */
+  async newestEpoch(shard: number): Promise<number> {
+    const seen = this.#seen
+    const epoch = await newestEpoch(this.#storage, shard)
+    if (seen === this.#seen) this.#unchecked.delete(shard)
+    return epoch
+  }
+
+  /** It is not owned any more: there is no epoch to compare with. */
+  forget(shard: number): 0 {
+    this.#unchecked.delete(shard)
+    return 0
   }
 
   #look(): boolean {

@@ -8,6 +8,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { DEPTH_MAX, VALUES_MAX } from '../aggregate/plain.ts'
+import { shortText } from './short-text.ts'
 import { TextCache } from './text-cache.ts'
 
 /** The bytes are not plain data in MessagePack. */
@@ -167,20 +168,11 @@ function longKeyLength(tag: number): number {
   return tag === 0xdb ? u32() : fail('a key is no text')
 }
 
-/** Short plain ASCII is quickest in a loop; anything else is checked and made outside of JavaScript. */
+/** What is not short plain ASCII is checked and made outside of JavaScript. */
 function readText(length: number): string {
   const from = take(length)
-  if (length >= SHORT_BYTES) return longText(from)
-  let text = ''
-  for (let i = from; i < at; i += 1) {
-    const byte = source[i]!
-    if (byte > 0x7f) return longText(from)
-    text += String.fromCharCode(byte)
-  }
-  return text
+  return shortText(source, from, at) ?? longText(from)
 }
-
-const SHORT_BYTES = 16
 
 function longText(from: number): string {
   if (!isUtf8(source.subarray(from, at))) fail('a text is no UTF-8')

@@ -8,7 +8,7 @@ import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { BatchBuilder, type BatchPlace } from './batch.ts'
 import { Catalog } from './catalog.ts'
-import { createClaim, FenceWatch, isNewestClaim, newestEpoch, settleClaim, type Claim } from './claim.ts'
+import { createClaim, FenceWatch, isNewestClaim, settleClaim, type Claim } from './claim.ts'
 import type { Clock } from './clock.ts'
 import { failureAt, isLogCorrupt, storageFull } from './error.ts'
 import { shardPath } from './path.ts'
@@ -151,12 +151,7 @@ export class Log {
   }
   get ownedShards(): readonly ShardHead[] {
     const served = [...this.#owned.values()].filter(({ isServed }) => isServed)
-    return served.map(({ shard, epoch, seq, durableSeq }) => ({
-      shard,
-      epoch,
-      seq: durableSeq,
-      undurable: seq - durableSeq,
-    }))
+    return served.map(({ shard, epoch, seq: head, durableSeq: seq }) => ({ shard, epoch, seq, undurable: head - seq }))
   }
   /** Measured now, against the head. */
   get lag(): Lag {
@@ -412,16 +407,22 @@ export class Log {
   }
 
   /**
-   * The look that comes after a batch is durable, or after a read was computed, and before anyone is told: the shards
-   * that turn out to have a newer owner, of these or of all. They are no longer owned here.
+   * The look, which comes after a batch is durable, or after a read was computed, and before anyone is told. About a
+   * microsecond; where somebody has claimed shards since, it returns which of these that may be. `lostShards` must be awaited
+   * for them, and the others can wait: whoever has thousands, and gives them up one by one, would list them all each time.
+   * @throws JournalBroken where nobody can tell
    */
-  async lostShards(among: Iterable<number> = this.#owned.keys()): Promise<readonly number[]> {
+  look(among?: Iterable<number>): readonly number[] {
+    if (this.isFenceRaised()) this.#fence.doubt(this.#owned.keys())
+    return this.#fence.unchecked(among)
+  }
+
+  /** Which of these shards have a newer owner. They are no longer owned here. */
+  async lostShards(among: Iterable<number>): Promise<readonly number[]> {
     const lost: number[] = []
     for (const shard of among) {
-      const owned = this.#owned.get(shard)
-      if (owned === undefined) continue
-      const { epoch } = owned
-      if ((await newestEpoch(this.#storage, shard)) <= epoch || this.#owned.get(shard) !== owned) continue
+      const epoch = this.#owned.has(shard) ? await this.#fence.newestEpoch(shard) : this.#fence.forget(shard)
+      if ((this.#owned.get(shard)?.epoch ?? epoch) >= epoch) continue
       lost.push(shard)
       this.#owned.delete(shard)
       this.#ownership += 1
@@ -448,7 +449,7 @@ export class Log {
     this.#ownership += 1
   }
 
-  /** About a microsecond. Where it is true, `lostShards` must be awaited before anyone is told anything. */
+  /** Whether a fence was raised since this was asked for the last time. */
   isFenceRaised(): boolean {
     return this.#fence.isRaised()
   }

@@ -11,6 +11,7 @@ import { BadEncoding, decode } from './codec.ts'
 import { logCorrupt } from './error.ts'
 import { isIdAt } from './identity.ts'
 import { segmentPath } from './path.ts'
+import { shortText } from './short-text.ts'
 import type { Slice } from './slice.ts'
 import { TextCache } from './text-cache.ts'
 
@@ -273,8 +274,9 @@ export class LogRecord {
     return this.#bytes(RECORD_HEADER_BYTES, this.#streamLength)
   }
   get stream(): string {
-    const { start, end } = this.streamSlice
-    return this.block.bytes.toString('utf8', start, end)
+    const start = this.at + RECORD_HEADER_BYTES
+    const end = start + this.#streamLength
+    return shortText(this.block.bytes, start, end) ?? this.block.bytes.toString('utf8', start, end)
   }
   /** The stream's category, which is an aggregate's type: its name up to the slash. */
   get category(): string {

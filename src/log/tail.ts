@@ -30,7 +30,7 @@ export interface OpenedShard {
   readonly epoch: number
   /** Where its opening stands in the owner's journal. */
   readonly opening: Place
-  /** Of its newest durable event, or of the opening where that is greater: no event before the end has a greater one. */
+  /** Of its newest event before the end, or of the opening where that is greater. */
   readonly position: number
 }
 

@@ -13,6 +13,7 @@ import { Peers } from '../cluster/peers.ts'
 import type { Leases, Member, View } from '../cluster/leases.ts'
 import { addressUnreachable } from '../cluster/error.ts'
 import { ConnectionError, parseAddress, type Greeting, type Listener, type Network } from '../cluster/network.ts'
+import type { OpenReading } from '../cluster/reading-end.ts'
 import { Reception } from '../cluster/reception.ts'
 import type { Router } from '../cluster/router.ts'
 import { PROTOCOL_VERSION } from '../cluster/wire.ts'
@@ -59,6 +60,8 @@ export interface ClusterSideOptions {
   readonly measure: () => Promise<NodeMeasure>
   /** What a call of a projection comes to. */
   readonly callProjection: (call: ProjectionCall) => Promise<unknown>
+  /** Reads for a client. */
+  readonly openReading: OpenReading
 }
 
 export class ClusterSide {
@@ -69,6 +72,8 @@ export class ClusterSide {
   readonly #handles = new Map<number, WorkerHandle>()
   #listener: Listener | undefined
   #ownership: Ownership | undefined
+  /** It was told to take no shards. */
+  #isDraining = false
 
   constructor(options: ClusterSideOptions) {
     const { ports, router, clock, onWarning, identity } = options
@@ -92,13 +97,16 @@ export class ClusterSide {
       shares: ports.shares,
       onHanded: (shards) => this.#ownership?.handed(shards),
       onDrain: () => {
-        const isNews = this.condition?.isDraining !== true
-        if (isNews) onWarning('told to hand over all shards: this node takes none again until it is started anew')
+        if (!this.#isDraining) {
+          onWarning('told to hand over all shards: this node takes none again until it is started anew')
+        }
         void this.drain(DRAIN_MS)
       },
       measure: () => this.#options.measure(),
       tail: (question) => this.#tail(question),
       callProjection: (call) => this.#options.callProjection(call),
+      clock,
+      openReading: (kind, request, signal) => this.#options.openReading(kind, request, signal),
       onWarning,
     })
   }
@@ -158,6 +166,8 @@ export class ClusterSide {
     })
     for (const [worker, handle] of this.#handles) this.#ownership.setWorker(worker, handle)
     await this.#reachSelf()
+    // Before the others hear of it, so that nobody counts on it.
+    if (this.#isDraining) await this.#ownership.drain(0)
     await this.#ownership.register()
     await this.#peers.meet()
     await this.#ownership.start()
@@ -213,8 +223,9 @@ export class ClusterSide {
     this.#ownership?.lost(worker, shards)
   }
 
-  /** Takes no more shards and hands over those it has, where there is somebody to take them. */
+  /** Takes no more shards and hands over those it has, where there is somebody to take them; before it joins, it will take none. */
   async drain(ms: number): Promise<void> {
+    this.#isDraining = true
     await this.#ownership?.drain(ms)
   }
 

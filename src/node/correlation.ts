@@ -10,12 +10,12 @@ import { formatId, isId, parseId, timeOfId } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
 import { metadataOf } from '../log/recorded-event.ts'
 import type { LogPlace } from './read-options.ts'
-import type { ReadEvent } from './node-store.ts'
+import type { ReadEvent } from './reading-store.ts'
 
 export interface CorrelationOptions {
   /**
    * Behind which place to begin. Default: where the id says its time, as a UUIDv7 does, an hour before that, as clocks
-   * differ; else, and where nothing is found so, from the beginning.
+   * differ; else, and where no command or event of this id is found so, from the beginning.
    */
   readonly after?: LogPlace
   /** The last that is read. Default: the end that there is when it begins. */
@@ -41,6 +41,8 @@ export type CorrelatedEvent = ReadEvent & { readonly commands: readonly Correlat
 
 export interface Correlation {
   readonly id: string
+  /** Behind which place all was looked at; undefined where that is the beginning. What stands before is not in it. */
+  readonly after: LogPlace | undefined
   /** How many events there are in all. */
   readonly size: number
   /** In the order of everything: those whose cause is none of the others, and does not stand before them. */
@@ -60,7 +62,10 @@ export function checkCorrelation(id: string, options: CorrelationOptions): void 
   if (!isCount(limit)) throw badPayload(what, `limit is ${describe(limit)}; give a whole number`)
 }
 
-/** Behind which place everything that this id set in motion stands; undefined where the id does not say. */
+/**
+ * Behind which place everything that this id set in motion stands, where whoever made it had a clock that was no more than
+ * an hour ahead; undefined where the id does not say.
+ */
 export function beginningOf(id: string): LogPlace | undefined {
   const time = isId(id) ? timeOfId(id) : undefined
   return time === undefined ? undefined : { time: new Date(Math.max(0, time - CLOCKS_DIFFER_MS)) }
@@ -74,8 +79,12 @@ interface Command extends CorrelatedCommand {
 /** A tree that grows while everything is read. */
 export class CorrelationTree {
   readonly #id: string
+  readonly #after: LogPlace | undefined
   readonly #limit: number
   readonly #event: Uint8Array | undefined
+  /** The id as the log would have it. */
+  readonly #asked: string
+  #hasOrigin = false
   /** Ids of what is in it, and what it was asked for by. */
   readonly #known = new Set<string>()
   readonly #roots: Command[] = []
@@ -84,23 +93,31 @@ export class CorrelationTree {
   readonly #byId = new Map<string, Command>()
   readonly #events = new Map<string, { readonly commands: Command[] }>()
 
-  constructor(id: string, { limit = LIMIT }: Pick<CorrelationOptions, 'limit'>) {
+  constructor(id: string, { after, limit = LIMIT }: Pick<CorrelationOptions, 'after' | 'limit'>) {
     this.#id = id
+    this.#after = after
     this.#limit = limit
     this.#event = isId(id) ? parseId(id).bytes : undefined
-    this.#known.add(id)
-    if (this.#event !== undefined) this.#known.add(formatId({ bytes: this.#event, start: 0 }))
+    this.#asked = this.#event === undefined ? id : formatId({ bytes: this.#event, start: 0 })
+    this.#known.add(id).add(this.#asked)
   }
 
   get tree(): Correlation {
-    return { id: this.#id, size: this.#events.size, commands: this.#roots }
+    return { id: this.#id, after: this.#after, size: this.#events.size, commands: this.#roots }
+  }
+
+  /** Whether it has an event of this id, or one of the command of this id: what they have caused stands behind them. */
+  get hasOrigin(): boolean {
+    return this.#hasOrigin
   }
 
   /** Whether the event is one of it. Asked of all events, in their order. */
   has(record: LogRecord): boolean {
     const { correlationId, causationId, commandId } = metadataOf(record)
     // The asked event's command may have had others, which it has not set in motion.
-    if (this.#event !== undefined && Buffer.compare(this.#event, record.eventId) === 0) return true
+    const isAsked = this.#event !== undefined && Buffer.compare(this.#event, record.eventId) === 0
+    if (isAsked || commandId === this.#asked) this.#hasOrigin = true
+    if (isAsked) return true
     if (correlationId !== this.#id && !this.#known.has(causationId) && !this.#known.has(commandId)) return false
     this.#known.add(commandId)
     this.#known.add(formatId({ bytes: record.eventId, start: 0 }))

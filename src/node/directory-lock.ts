@@ -2,9 +2,10 @@
  * The lock of a data directory: a file that names the process that works in it. It gives clear errors and warnings and
  * nothing more: what keeps two writers apart is the log's claims.
  *
- * A process of this host can be asked whether it lives. One of another host cannot, and a container may have another
- * host name after each crash: so the holder touches its lock every few seconds, and whoever finds one of another host
- * watches it for several times as long. Readings of one file are compared, never the clocks of two machines.
+ * A process of this host can be asked whether it lives. One of another host cannot, nor one of another container, in which
+ * every node may be process 1 of a host of the same name; and a container may have another host name after each crash. So
+ * the holder touches its lock every few seconds, and whoever finds one that was not made here watches it for several times
+ * as long. Readings of one file are compared, never the clocks of two machines.
  *
  * Nodes of a cluster share a directory: each has a lock of its own beside the one of a process that is alone. Either makes
  * its own lock first and then looks for those of the other kind, so that one of two at least sees the other.
@@ -39,6 +40,8 @@ interface Holder {
   readonly host: string
   /** When the process began, so that another process with the same number is not taken for it. */
   readonly startedAt: string
+  /** Among which processes its number is one: a life of a machine, and a container there. Left out by older versions. */
+  readonly place?: string
 }
 
 /**
@@ -48,7 +51,7 @@ interface Holder {
 export async function lockDirectory(options: LockOptions): Promise<() => Promise<void>> {
   const alone = join(options.dataDir, LOCK_PATH)
   const path = join(options.dataDir, options.shareAs === undefined ? LOCK_PATH : shareOf(options.shareAs))
-  const own: Holder = { pid: process.pid, host: hostname(), startedAt: startOf(process.pid) }
+  const own: Holder = { pid: process.pid, host: hostname(), startedAt: startOf(process.pid), place: here() }
   const temporary = `${path}.${randomUUID()}.tmp`
   let file: fs.promises.FileHandle | undefined
   try {
@@ -65,7 +68,7 @@ export async function lockDirectory(options: LockOptions): Promise<() => Promise
   }
   const unlock = hold(file, { path, own, clock: options.clock })
   try {
-    for (const other of options.shareAs === undefined ? shares(options.dataDir) : [alone]) await refuse(other, options)
+    await refuseAll(options.shareAs === undefined ? shares(options.dataDir) : [alone], options)
     removeDead(options.dataDir)
     return unlock
   } catch (error) {
@@ -85,16 +88,21 @@ function shares(dataDir: string): string[] {
   return names.map((name) => join(dataDir, name))
 }
 
-/** What killed nodes of this host have left. */
+/** What killed nodes have left that ran here. */
 function removeDead(dataDir: string): void {
   for (const path of shares(dataDir)) {
     const found = readHolder(path)
-    const isDead = found.kind === 'holder' && found.holder.host === hostname() && !isAlive(found.holder)
+    const isDead = found.kind === 'holder' && isFromHere(found.holder) && !isAlive(found.holder)
     if (isDead) removeStale(path, found.holder)
   }
 }
 
-/** Nobody who is alive may hold this one. */
+/** Nobody who is alive may hold one of these. They are watched together, as killed nodes of other hosts have left theirs. */
+async function refuseAll(paths: readonly string[], options: LockOptions): Promise<void> {
+  const results = await Promise.allSettled(paths.map((path) => refuse(path, options)))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
 async function refuse(path: string, options: LockOptions): Promise<void> {
   const found = readHolder(path)
   if (found.kind !== 'holder') return
@@ -116,7 +124,7 @@ async function take(temporary: string, path: string, options: LockOptions): Prom
 
 async function isInUse(path: string, holder: Holder, { dataDir, clock, onWarning }: LockOptions): Promise<boolean> {
   const { host, pid } = holder
-  if (host === hostname()) return isAlive(holder)
+  if (isFromHere(holder)) return isAlive(holder)
   const seen = await watch(path, clock)
   if (seen === 'still') {
     onWarning(
@@ -207,12 +215,28 @@ function readHolder(path: string): Found {
 }
 
 function isHolder(value: unknown): value is Holder {
-  const { pid, host, startedAt } = (value ?? {}) as Partial<Holder>
-  return isCount(pid) && pid > 0 && typeof host === 'string' && typeof startedAt === 'string'
+  const { pid, host, startedAt, place } = (value ?? {}) as Partial<Holder>
+  const isPlace = place === undefined || typeof place === 'string'
+  return isCount(pid) && pid > 0 && typeof host === 'string' && typeof startedAt === 'string' && isPlace
 }
 
 function isSame(a: Holder, b: Holder): boolean {
-  return a.pid === b.pid && a.host === b.host && a.startedAt === b.startedAt
+  return a.pid === b.pid && a.host === b.host && a.startedAt === b.startedAt && a.place === b.place
+}
+
+/** Whether its number is that of a process here. */
+function isFromHere({ host, place = here() }: Holder): boolean {
+  return host === hostname() && place === here()
+}
+
+/** Of two that are there at the same time no two have the same; empty where the system does not say. */
+function here(): string {
+  try {
+    const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return `${boot} ${fs.readlinkSync('/proc/self/ns/pid')}`
+  } catch {
+    return ''
+  }
 }
 
 function isAlive({ pid, startedAt }: Holder): boolean {
@@ -238,11 +262,14 @@ function startOf(pid: number): string {
   }
 }
 
-function inUse(dataDir: string, { pid, host }: Holder, path: string): PenholdError {
-  const elsewhere = host === hostname() ? '' : ` If that host is surely dead, remove ${path}.`
+function inUse(dataDir: string, holder: Holder, path: string): PenholdError {
+  const { pid, host } = holder
+  const isHere = isFromHere(holder)
+  const where = isHere || host !== hostname() ? '' : ', another machine or container of that name'
+  const elsewhere = isHere ? '' : ` If that host is surely dead, remove ${path}.`
   return new PenholdError(
     'DataDirectoryInUse',
-    `${dataDir} is in use by process ${pid} on ${host}. Stop that process, or use another dataDir.${elsewhere}`,
+    `${dataDir} is in use by process ${pid} on ${host}${where}. Stop that process, or use another dataDir.${elsewhere}`,
     { outcome: 'none', retryable: true, details: { pid, host, path } },
   )
 }

@@ -79,7 +79,9 @@ export function degradedOf({ workers, ownership, projections }: Examination): re
 function troublesOf({ name, state, rebuild, waitingMs }: LocalCondition): readonly string[] {
   return [
     ...(state === 'halted' ? [`projection ${name} stands still until somebody mends it`] : []),
-    ...(state === 'waiting' && waitingMs >= WAITING_MS ? [`projection ${name} waits since ${waitingMs} ms`] : []),
+    ...((state === 'waiting' || state === 'starting') && waitingMs >= WAITING_MS
+      ? [`projection ${name} waits since ${waitingMs} ms`]
+      : []),
     ...(rebuild === 'halted' ? [`the rebuild of projection ${name} stands still until somebody mends it`] : []),
   ]
 }

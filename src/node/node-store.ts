@@ -1,5 +1,8 @@
-/** The event store of a node: streams by their names, as a client has them too, and everything in one order. */
-import type { Aggregate, EmittedEvent } from '../aggregate/aggregate.ts'
+/** The event store of a node: streams by their names and everything in one order, read from the log that the nodes share. */
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import { nodeClosed } from '../cluster/error.ts'
+import type { ReadingRun } from '../cluster/held-reading.ts'
+import type { ReadingKind, ReadingRequest } from '../cluster/reading-frames.ts'
 import type { RefHost } from '../cluster/ref.ts'
 import { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
@@ -9,16 +12,16 @@ import type { LogRecord } from '../log/record.ts'
 import type { Storage } from '../log/storage.ts'
 import { hash64, streamType } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
-import { allPages } from '../read/all-feed.ts'
+import { allPages, type Page } from '../read/all-feed.ts'
 import type { AcceptedLoss } from '../read/all.ts'
 import { noEvent } from '../read/error.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import { Frontiers } from '../read/frontiers.ts'
+import { KnownTails } from '../read/known-tails.ts'
 import { LogFeeds } from '../read/log-feeds.ts'
-import { OneByOne } from '../read/one-by-one.ts'
-import { OwnTails } from '../read/own-tails.ts'
-import { formatPlace } from '../read/place.ts'
-import type { Projection, SourceEvents } from '../read/projection.ts'
+import { behind } from '../read/place.ts'
+import type { Projection } from '../read/projection.ts'
+import { Room } from '../read/room.ts'
 import { ShardFeeds } from '../read/shard-feeds.ts'
 import { StreamNews } from '../read/stream-news.ts'
 import {
@@ -29,66 +32,16 @@ import {
   type Correlation,
   type CorrelationOptions,
 } from './correlation.ts'
-import { EventStore } from './event-store.ts'
-import { RawReadEvent } from './raw-read-event.ts'
-import {
-  checkReadOptions,
-  rangeOf,
-  wantedOf,
-  type Range,
-  type RawOption,
-  type ReadAllOptions,
-  type ReadOptions,
-} from './read-options.ts'
-import { toStoredEvent, type RawEvent, type StoredEvent } from './stored-event.ts'
-import { checkFollowOptions, followStream, type FollowOptions } from './stream-subscription.ts'
-import { RunningSubscription, type EventHandler, type Subscription } from './subscription.ts'
-
-/** An event among all others. */
-export type ReadEvent<E extends EmittedEvent = EmittedEvent> = StoredEvent<E> & {
-  /** Where to read on behind it: give it as `after`. */
-  readonly place: string
-}
-
-type Unplaced = StoredEvent & { place?: string }
-
-/** The events of these aggregates, as a union. */
-export type ReadEventOf<A extends Aggregate> = ReadEvent<SourceEvents<readonly A[]>>
+import { rangeOf, wantedOf, type RawOption } from './read-options.ts'
+import { decodeAllRequest, decodeStreamRequest, type AllRequest, type StreamRequest } from './reading-request.ts'
+import { RunningReadingStore, type AnyStoredEvent, type ReadEvent, type ReadingStore } from './reading-store.ts'
+import { followPages, followStream, type FollowOptions, type FollowPorts } from './stream-subscription.ts'
 
 /** The event store of a node. */
-export interface NodeStore extends EventStore {
-  /**
-   * All events, in the one order that everybody sees, up to the end of the log: whatever was acknowledged before is in it.
-   * They are read when they are taken.
-   * @throws PenholdError `BadPlace`, `BadPayload`, `PlaceAhead`, `NoSuchEvent`; `LogCorrupt`; `UnknownEvent` for one that
-   * the definitions cannot read
-   */
-  readAll(options: ReadAllOptions & RawOption): AsyncGenerator<RawReadEvent, void>
-  readAll<A extends Aggregate = Aggregate>(options?: ReadAllOptions<A>): AsyncGenerator<ReadEventOf<A>, void>
-
-  /**
-   * Events that are there, and then what comes, as soon as it is durable, until the signal or the node ends it, or the
-   * caller stops: of all streams, in the order of everything; or of one, by its versions. With a handler, it is called with
-   * each, one after the other, and what is returned stops it.
-   */
-  subscribe(options: FollowOptions & RawOption): AsyncGenerator<RawEvent, void>
-  subscribe<E extends EmittedEvent = EmittedEvent>(options: FollowOptions): AsyncGenerator<StoredEvent<E>, void>
-  subscribe(options: ReadOptions & RawOption): AsyncGenerator<RawReadEvent, void>
-  subscribe<A extends Aggregate = Aggregate>(options?: ReadOptions<A>): AsyncGenerator<ReadEventOf<A>, void>
-  subscribe(options: FollowOptions & RawOption, onEvent: EventHandler<RawEvent>): Subscription<number>
-  subscribe<E extends EmittedEvent = EmittedEvent>(
-    options: FollowOptions,
-    onEvent: EventHandler<StoredEvent<E>>,
-  ): Subscription<number>
-  subscribe(options: ReadOptions & RawOption, onEvent: EventHandler<RawReadEvent>): Subscription<string>
-  subscribe<A extends Aggregate = Aggregate>(
-    options: ReadOptions<A>,
-    onEvent: EventHandler<ReadEventOf<A>>,
-  ): Subscription<string>
-
+export interface NodeStore extends ReadingStore {
   /**
    * Everything that was set in motion under a correlation id, by a command, or by an event, whosever id it is: reads all
-   * events from there on.
+   * events from there on, and says from where.
    * @throws PenholdError `TooLarge` where it has more events than the limit; as `readAll` for the rest
    */
   correlation(id: string, options?: CorrelationOptions): Promise<Correlation>
@@ -106,69 +59,45 @@ export interface NodeStoreOptions {
   readonly onWarning: (message: string) => void
 }
 
-type AnyReadEvent = ReadEvent | RawReadEvent
-type AnyStoredEvent = StoredEvent | RawEvent
-/** What the overloads leave of both kinds of subscription. */
-type AnyOptions = (ReadOptions | FollowOptions) & Partial<RawOption>
-
 /** What `NodeStore` says by its overloads. */
-export class RunningNodeStore extends EventStore {
-  readonly #host: RefHost
+export class RunningNodeStore extends RunningReadingStore {
   readonly #options: NodeStoreOptions
-  readonly #aggregates: ReadonlyMap<string, Aggregate>
   readonly #catalog: Catalog
   readonly #frontiers: Frontiers
   readonly #news: StreamNews
   readonly #feeds: Readonly<Record<Projection['order'], Feeds>>
-  readonly #closing = new AbortController()
 
   constructor(host: RefHost, options: NodeStoreOptions) {
     super(host, options.aggregates)
-    this.#host = host
-    const { storage, clock, identity, aggregates, workers, ownWorkers, onWarning } = options
+    const { storage, clock, identity, workers, ownWorkers, onWarning } = options
     const { shards, clusterId } = identity
     this.#options = options
-    this.#aggregates = new Map(aggregates.map((aggregate) => [aggregate.type, aggregate]))
     this.#catalog = new Catalog({ storage, clock, cluster: hash64(clusterId, 0), shards })
     const catalog = this.#catalog
     this.#frontiers = new Frontiers({ catalog, clock, shards, workers, onWarning })
-    const { signal } = this.#closing
+    const signal = this.endedBy(undefined)
     const shardOf = (stream: string): number => host.shardOf(stream)
-    this.#news = new StreamNews({ catalog, frontiers: this.#frontiers, shardOf, signal })
+    this.#news = new StreamNews({ catalog, tails: this.#frontiers.tails, shardOf, signal })
     const feeds = {
       catalog,
       clock,
       frontiers: this.#frontiers,
-      decode: (record: LogRecord) => this.#decode(record),
+      decode: (record: LogRecord) => this.decode(record),
+      load: (stream: string, from: number) => this.#recordsFrom(stream, from),
       onLoss: (loss: AcceptedLoss) => this.#tellOfLoss('a projection', loss),
+      room: new Room(),
     }
-    const tails = new OwnTails({ catalog, clock, workers: ownWorkers })
+    const tails = new KnownTails({ catalog, clock, workers: ownWorkers })
     this.#feeds = { all: new LogFeeds(feeds), shard: new ShardFeeds({ ...feeds, shards, tails }) }
-  }
-
-  readAll(options: ReadAllOptions & Partial<RawOption> = {}): AsyncGenerator<AnyReadEvent, void> {
-    return this.#everything(options, false, options.signal)
-  }
-
-  subscribe(
-    options: AnyOptions = {},
-    onEvent?: EventHandler<never>,
-  ): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> | Subscription<string> | Subscription<number> {
-    if (onEvent === undefined) return this.#subscribe(options, options.signal)
-    const stopping = new AbortController()
-    const { signal = stopping.signal } = options
-    const events = this.#subscribe(options, AbortSignal.any([signal, stopping.signal]))
-    const source = { events, stopping, onEvent: onEvent as EventHandler<unknown> }
-    if ('stream' in options) return new RunningSubscription({ ...source, afterOf: (event) => event.version })
-    return new RunningSubscription({ ...source, afterOf: (event) => (event as AnyReadEvent).place })
   }
 
   async correlation(id: string, options: CorrelationOptions = {}): Promise<Correlation> {
     checkCorrelation(id, options)
     const { after = beginningOf(id) } = options
     const found = await this.#correlation(id, { ...options, ...(after !== undefined && { after }) })
-    // A clock may have been far ahead that made the id.
-    return found.size > 0 || options.after !== undefined || after === undefined ? found : this.#correlation(id, options)
+    // A clock may have been further ahead that made the id: then there may be some of it here, and the rest before.
+    const isAll = found.hasOrigin || options.after !== undefined || after === undefined
+    return (isAll ? found : await this.#correlation(id, options)).tree
   }
 
   /** What projections of this order read. */
@@ -176,113 +105,111 @@ export class RunningNodeStore extends EventStore {
     return this.#feeds[order]
   }
 
-  /** Ends all reading. */
-  async close(): Promise<void> {
-    this.#closing.abort()
+  /**
+   * Reads for a client, which checks nothing and decodes everything.
+   * @throws PenholdError `BadPayload` where that is nothing to read; while reading, what reading throws here
+   */
+  openReading(kind: ReadingKind, request: ReadingRequest, signal: AbortSignal): AsyncGenerator<ReadingRun, void> {
+    const ended = this.endedBy(signal)
+    if (kind === 'stream') return this.#streamRuns(decodeStreamRequest(request), ended)
+    return this.#allRuns(decodeAllRequest(request), ended)
+  }
+
+  override async close(): Promise<void> {
+    await super.close()
     await this.#catalog.close()
   }
 
-  #subscribe(
-    options: AnyOptions,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> {
-    if ('stream' in options) return this.#follow(options, signal)
-    return this.#everything(options, true, signal)
+  protected override async *allRecords(
+    request: AllRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly LogRecord[], void> {
+    const { isTypeWanted } = wantedOf(request)
+    for await (const { events } of this.#pages({ ...request, isTypeWanted, signal })) yield events
   }
 
-  #follow(
+  protected override follow(
     options: FollowOptions & Partial<RawOption>,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): AsyncGenerator<AnyStoredEvent, void> {
-    checkFollowOptions(options)
+    const aggregate = this.aggregates.get(streamType(options.stream))
+    return followStream(options, { ...this.#followPorts(signal), aggregate })
+  }
+
+  #followPorts(signal: AbortSignal): FollowPorts {
     const { clock } = this.#options
-    return followStream(options, {
-      aggregate: this.#aggregates.get(streamType(options.stream)),
+    return {
       news: this.#news,
       load: (name, what) => this.recordsOf(name, what),
+      versionOf: async (name, what) => (await this.info(name, what))?.version ?? 0,
+      restorations: () => this.#catalog.restorations(),
       clock,
-      signal: this.#endedBy(signal),
-    })
+      signal,
+    }
   }
 
-  async #correlation(id: string, options: CorrelationOptions): Promise<Correlation> {
+  async *#streamRuns(request: StreamRequest, signal: AbortSignal): AsyncGenerator<ReadingRun, void> {
+    for await (const { records, version, isLevel } of followPages(request, this.#followPorts(signal))) {
+      yield { records, place: { position: version, shard: 0 }, isLevel }
+    }
+    if (this.isClosed) throw nodeClosed('none')
+  }
+
+  async *#allRuns(request: AllRequest, signal: AbortSignal): AsyncGenerator<ReadingRun, void> {
+    const { isWanted, isTypeWanted } = wantedOf(request)
+    let { until } = request
+    if (!request.isLive) {
+      const head = await this.#frontiers.head(signal)
+      // Where the client goes on at another node, it comes to the same end.
+      if (head !== undefined && (until === undefined || until.position > head)) until = behind(head)
+      yield { records: [], until }
+    }
+    for await (const { events, place, isLast } of this.#pages({ ...request, until, isTypeWanted, signal })) {
+      const isLevel = events.length === 0
+      // Only where an event stands, so that a log that was restored meanwhile is known by it.
+      yield { records: events.filter(isWanted), place: isLevel ? undefined : place, isLevel, isLast }
+    }
+    if (this.isClosed) throw nodeClosed('none')
+  }
+
+  async #correlation(id: string, options: CorrelationOptions): Promise<CorrelationTree> {
     const tree = new CorrelationTree(id, options)
     const read = (record: LogRecord): ReadEvent | undefined =>
-      record.version > 0 && tree.has(record) ? this.#readEvent(record) : undefined
-    const signal = this.#endedBy(options.signal)
-    const reading = { ...rangeOf(options), isLive: false, isTypeWanted: undefined, read, signal }
-    for await (const event of this.#events(reading)) tree.add(event as ReadEvent)
+      record.version > 0 && tree.has(record) ? this.readEvent(record) : undefined
+    const signal = this.endedBy(options.signal)
+    const request = { ...rangeOf(options), streams: undefined, filter: undefined, isLive: false }
+    for await (const event of this.oneByOne(this.allRecords(request, signal), signal, read)) tree.add(event)
     if (signal.aborted) throw gaveUp(id, signal.reason)
-    return tree.tree
+    return tree
   }
 
-  #everything(
-    options: ReadAllOptions & Partial<RawOption>,
-    isLive: boolean,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<AnyReadEvent, void> {
-    checkReadOptions(options, { aggregates: this.#aggregates, isLive })
-    const range = rangeOf(options)
-    const { isWanted, isTypeWanted } = wantedOf(options, options.raw === true ? 'raw' : this.#aggregates)
-    const types = options.filter?.types === undefined ? undefined : new Set(options.filter.types)
-    const read = (record: LogRecord): AnyReadEvent | undefined => {
-      if (!isWanted(record)) return undefined
-      if (options.raw === true) return new RawReadEvent(record)
-      const event = this.#readEvent(record)
-      return types?.has(event.type) === false ? undefined : event
-    }
-    return this.#events({ ...range, isLive, isTypeWanted, read, signal: this.#endedBy(signal) })
-  }
-
-  #events({ read, ...reading }: Reading): AsyncGenerator<AnyReadEvent, void> {
-    const observed = (record: LogRecord): AnyReadEvent | undefined => {
-      const event = read(record)
-      if (event !== undefined) this.#host.observe(event.position)
-      return event
-    }
-    return new OneByOne({ pages: this.#pages(reading), read: observed, signal: reading.signal })
-  }
-
-  async *#pages(reading: Omit<Reading, 'read'>): AsyncGenerator<readonly LogRecord[], void> {
+  async *#pages(reading: Reading): AsyncGenerator<Page & { readonly isLast: boolean }, void> {
     const { untilEvent, isTypeWanted, signal } = reading
     const last = untilEvent === undefined ? undefined : parseId(untilEvent).bytes
     const log = { catalog: this.#catalog, frontiers: this.#frontiers }
     const onLoss = (loss: AcceptedLoss): void => this.#tellOfLoss('a reader of everything', loss)
     // The last event may be of another type.
     const isWanted = last === undefined ? isTypeWanted : undefined
-    for await (const { events } of allPages(log, { ...reading, onLoss, isWanted })) {
+    for await (const page of allPages(log, { ...reading, onLoss, isWanted })) {
+      const { events } = page
       const at = last === undefined ? -1 : events.findIndex(({ eventId }) => Buffer.compare(last, eventId) === 0)
-      yield at === -1 ? events : events.slice(0, at + 1)
+      yield at === -1 ? { ...page, isLast: false } : { ...page, events: events.slice(0, at + 1), isLast: true }
       if (at >= 0) return
     }
     if (untilEvent !== undefined && !signal.aborted) throw noEvent(untilEvent)
   }
 
-  #endedBy(signal: AbortSignal | undefined): AbortSignal {
-    return signal === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, signal])
+  async *#recordsFrom(stream: string, from: number): AsyncGenerator<readonly LogRecord[], void> {
+    for await (const { records } of this.recordsOf(stream, { from, signal: this.endedBy(undefined) })) yield records
   }
 
   #tellOfLoss(who: string, { shard, firstSeq, lastSeq }: AcceptedLoss): void {
     const lost = `events ${firstSeq} to ${lastSeq} of shard ${shard}`
     this.#options.onWarning(`${who} goes past ${lost}, which are lost, as was accepted`)
   }
-
-  /** @throws PenholdError `UnknownEvent` */
-  #readEvent(record: LogRecord): ReadEvent {
-    const event: Unplaced = this.#decode(record)
-    event.place = formatPlace(record)
-    return event as ReadEvent
-  }
-
-  /** @throws PenholdError `UnknownEvent` */
-  #decode(record: LogRecord): StoredEvent {
-    return toStoredEvent(record, this.#aggregates.get(record.category))
-  }
 }
 
-interface Reading extends Range {
-  readonly isLive: boolean
+interface Reading extends Pick<AllRequest, 'after' | 'mayBeAhead' | 'until' | 'untilEvent' | 'isLive'> {
   readonly isTypeWanted: ((eventType: string) => boolean) | undefined
-  readonly read: (record: LogRecord) => AnyReadEvent | undefined
   readonly signal: AbortSignal
 }

@@ -8,6 +8,7 @@ import { SHARDS_PATH } from '../log/path.ts'
 import { isStorageFull } from '../log/storage.ts'
 import { blocking, pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
+import { keepAlive } from '../platform/keep-alive.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import type { ClusterPorts } from './cluster-side.ts'
@@ -21,7 +22,7 @@ import { startInline, startThreaded } from './worker-handle.ts'
 
 /**
  * Starts a node. Resolves when every shard that is the node's has been taken over and is served: all of them, or, where
- * the config names a Redis, its part of them.
+ * the config names a Redis, its part of them. The process stays until the node is closed.
  *
  * `config` is the URL or path of a `cluster.config.ts`, which worker threads load too; or a config itself, for a node
  * that runs inline.
@@ -35,10 +36,15 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
   const id = randomUUID()
   const lock = { dataDir, clock: systemClock, onWarning }
   const unlock = await lockDirectory(redis === undefined ? lock : { ...lock, shareAs: id })
+  const letGo = keepAlive()
   let health: HealthEndpoints | undefined
   const end = async (): Promise<void> => {
-    await health?.close()
-    await unlock()
+    try {
+      await health?.close()
+      await unlock()
+    } finally {
+      letGo()
+    }
   }
   try {
     const { listen } = source.config.health

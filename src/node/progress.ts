@@ -59,6 +59,8 @@ export function writeProgress(memory: SharedArrayBuffer): ProgressWriter {
       Atomics.add(words, WORD.stirs, 1)
     },
     enter(message, isOurs) {
+      // Whoever reads what follows before all of it is there finds the thread idle, or another count.
+      Atomics.store(words, WORD.isBusy, 0)
       words[WORD.request] = isOurs ? message.request : NOT_OURS
       words[WORD.streamLength] = write(chars, 0, message.stream, STREAM_LENGTH_MAX)
       words[WORD.nameLength] = write(
@@ -87,8 +89,10 @@ export function readProgress(memory: SharedArrayBuffer): ProgressReading {
     name: read(chars, STREAM_LENGTH_MAX, words[WORD.nameLength]!),
     request: request === NOT_OURS ? undefined : request,
   }
+  // In this order: it is idle before it is at something else, and busy again after it has counted that.
+  const isBusy = Atomics.load(words, WORD.isBusy) === 1
   const again = Atomics.load(words, WORD.count)
-  return again === count ? { ...idle, occupation } : { ...idle, count: again }
+  return isBusy && again === count ? { ...idle, occupation } : { ...idle, count: again }
 }
 
 function charsOf(memory: SharedArrayBuffer): Uint16Array {

@@ -4,6 +4,8 @@ import { badPayload } from '../cluster/error.ts'
 import type { ProjectionCall } from '../cluster/projection-call.ts'
 import { isCount } from '../log/count.ts'
 import { projectionFailed, projectionState } from '../read/error.ts'
+import type { Parked } from '../read/parking.ts'
+import type { ParkedEvent } from '../read/read-model.ts'
 import type { Which } from '../read/running-projection.ts'
 import type { ProjectionRef, Projections } from './projections.ts'
 
@@ -42,7 +44,7 @@ async function done(
     case 'rollBack':
       return await projection.rollBack()
     case 'parked':
-      return await projection.parked(parkedOptions(options))
+      return (await projection.parked(parkedOptions(options))).map((event) => toPlain(event))
     case 'retryParked':
       return await projection.retryParked(text(options, 'stream'), which(options))
     case 'skipParked': {
@@ -64,6 +66,11 @@ function parkedOptions(options: Options): { readonly stream?: string; readonly l
   const { limit, stream } = options
   if (!isCount(limit) || limit < 1 || limit > PARKED_MAX) throw bad(`limit is no number from 1 to ${PARKED_MAX}`)
   return { limit, ...which(options), ...(stream !== undefined && { stream: text(options, 'stream') }) }
+}
+
+/** As a message can have it. */
+function toPlain({ reason = '', parkedAt, ...event }: Parked): ParkedEvent {
+  return { ...event, reason, parkedAt: parkedAt.getTime() }
 }
 
 function which({ generation = 'live' }: Options): Which {

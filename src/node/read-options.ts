@@ -8,6 +8,7 @@ import { isId } from '../log/identity.ts'
 import { lastPositionAt, POSITION_MAX } from '../log/position.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { AllPlace } from '../read/all.ts'
+import { badPlace } from '../read/error.ts'
 import { behind, parsePlace } from '../read/place.ts'
 import { typesOf } from './stored-event.ts'
 
@@ -15,7 +16,19 @@ import { typesOf } from './stored-event.ts'
  * Where something stands among everything: the `place` of an event; a position, such as a reply has, with all that stands
  * at it; or a time, with all whose positions were given by then.
  */
-export type LogPlace = string | { readonly position: number } | { readonly time: Date }
+export type LogPlace = string | AtPosition | AtTime
+
+/** Neither a whole event, whose `place` is meant, nor a whole reply. */
+interface AtPosition {
+  readonly position: number
+  readonly time?: never
+  readonly version?: never
+}
+
+interface AtTime {
+  readonly time: Date
+  readonly position?: never
+}
 
 export interface ReadOptions<A extends Aggregate = Aggregate> {
   /** Behind which place to begin. Default: from the beginning. */
@@ -47,6 +60,14 @@ export interface Range {
   readonly until: AllPlace | undefined
   /** The event, be it wanted or not, that is the last. */
   readonly untilEvent: string | undefined
+}
+
+/** Which events are wanted, as plain data. */
+export interface Wish {
+  /** Of streams of these categories; undefined for all. */
+  readonly streams: readonly string[] | undefined
+  /** Its types are the names by which events were recorded. */
+  readonly filter: EventFilter | undefined
 }
 
 /** Which records are wanted. */
@@ -83,7 +104,7 @@ export function checkReadOptions(
 
 /** @throws PenholdError `BadPlace`, `BadPayload` */
 export function rangeOf({ after, until }: ReadAllOptions): Range {
-  const mayBeAhead = typeof after === 'object' && 'time' in after
+  const mayBeAhead = typeof after === 'object' && after !== null && 'time' in after
   const from = placeOf('after', after)
   if (typeof until !== 'object' || until === null || !('eventId' in until)) {
     const last = until === undefined ? undefined : placeOf('until', until)
@@ -96,29 +117,34 @@ export function rangeOf({ after, until }: ReadAllOptions): Range {
   return { after: from, mayBeAhead, until: undefined, untilEvent: eventId }
 }
 
-/** @throws PenholdError `BadPlace`, `BadPayload` */
-export function placeOf(name: string, given: LogPlace | undefined): AllPlace {
+/** The beginning where nothing is given. @throws PenholdError `BadPlace` */
+function placeOf(name: string, given: LogPlace | undefined): AllPlace {
   if (typeof given !== 'object') return parsePlace(given)
   const [[key, value] = ['', undefined], ...others] = Object.entries(given ?? {})
   if (others.length === 0 && key === 'position' && isPosition(value)) return behind(value)
   // The clock of positions begins in 2024: before it there is nothing.
   if (others.length === 0 && key === 'time' && isTime(value))
     return behind(Math.min(POSITION_MAX, Math.max(0, lastPositionAt(value.getTime()))))
-  throw badPayload(WHAT, `${name} is none of: the place of an event, { position }, { time }`)
+  const keys = given === null ? '' : ` with ${Object.keys(given).join(', ')}`
+  throw badPlace(`${name} is ${describe(given)}${keys}, which is neither a place nor { position } nor { time }`)
 }
 
 /** `shape` says whether records are read as they stand, or in today's shape by these definitions. */
-export function wantedOf(
+export function wishOf(
   { aggregates, categories, filter }: ReadOptions,
   shape: 'raw' | ReadonlyMap<string, Aggregate>,
-): Wanted {
-  const wantedFilter = shape === 'raw' ? filter : withFormerNames(filter, [...shape.values()])
-  const isOfFilter = compileFilter(wantedFilter)
-  const streams =
-    aggregates === undefined && categories === undefined
-      ? undefined
-      : new Set([...(aggregates ?? []).map(({ type }) => type), ...(categories ?? [])])
-  const types = wantedFilter?.types === undefined ? undefined : new Set(wantedFilter.types)
+): Wish {
+  const isOfAll = aggregates === undefined && categories === undefined
+  return {
+    streams: isOfAll ? undefined : [...(aggregates ?? []).map(({ type }) => type), ...(categories ?? [])],
+    filter: shape === 'raw' ? filter : withFormerNames(filter, [...shape.values()]),
+  }
+}
+
+export function wantedOf({ streams: categories, filter }: Wish): Wanted {
+  const isOfFilter = compileFilter(filter)
+  const streams = categories && new Set(categories)
+  const types = filter?.types && new Set(filter.types)
   const isTypeWanted = (eventType: string): boolean => {
     const [slash, at] = [eventType.indexOf('/'), eventType.lastIndexOf('@')]
     if (streams?.has(eventType.slice(0, slash)) === false) return false

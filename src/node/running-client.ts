@@ -12,6 +12,7 @@ import type { ClusterMark, Leases, View } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
 import { ownerName } from '../cluster/owner-name.ts'
 import { Peers } from '../cluster/peers.ts'
+import { ReadingLines } from '../cluster/reading-lines.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import { Router, type Outcome, type RequestOptions } from '../cluster/router.ts'
 import { PROTOCOL_VERSION, type Unsent } from '../cluster/wire.ts'
@@ -19,9 +20,10 @@ import type { Cancel, Clock } from '../log/clock.ts'
 import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
+import { RunningClientStore } from './client-store.ts'
 import { hashOf } from './cluster-side.ts'
-import { EventStore } from './event-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
+import type { ReadingStore } from './reading-store.ts'
 
 /** A connection to a cluster. Close it, or let `await using` do so: what was asked is answered first. */
 export interface Client extends AsyncDisposable {
@@ -31,8 +33,8 @@ export interface Client extends AsyncDisposable {
    * @throws PenholdError `BadAddress` where the id cannot be one, `BadDefinition` where the config lacks the aggregate
    */
   ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
-  /** Streams by name, without an aggregate's definition: to migrate, to measure, to look. */
-  readonly store: EventStore
+  /** Streams by name, without an aggregate's definition, and everything in one order, read from the nodes. */
+  readonly store: ReadingStore
   /** Takes no more requests, waits for the replies to those under way, and ends. */
   close(): Promise<void>
 }
@@ -53,8 +55,8 @@ const LOOK_SOON_MS = 100
 
 export class RunningClient implements Client, RefHost {
   readonly ids: IdSource
-  readonly store: EventStore
   readonly commandBytesMax: number
+  readonly #store: RunningClientStore
   readonly #config: ClusterConfig
   readonly #ports: ClientPorts
   readonly #mark: ClusterMark
@@ -83,7 +85,6 @@ export class RunningClient implements Client, RefHost {
     this.#mark = view.cluster
     const { clusterId, shards } = view.cluster
     this.ids = new IdSource(clock, random)
-    this.store = new EventStore(this, config.aggregates)
     this.commandBytesMax = limits.commandBytesMax
     this.#placement = new StreamPlacement(clusterId, shards)
     this.#router = new Router({
@@ -120,8 +121,23 @@ export class RunningClient implements Client, RefHost {
       onDropped: (member) => this.#directory.forget(member),
       onWarning,
     })
+    const lines = new ReadingLines({
+      network,
+      clock,
+      greeting: { ...greeting, purpose: 'reading' },
+      nodes: () => this.#peers.reached,
+      onWarning,
+      // Clients begin at different nodes.
+      turn: Number.parseInt(ports.id.slice(-2), 16),
+    })
+    const { aggregates } = config
+    this.#store = new RunningClientStore(this, { aggregates, lines, clock, patienceMs: timeouts.askMs })
     this.#see(view)
     this.#lookIn(LOOK_MS)
+  }
+
+  get store(): ReadingStore {
+    return this.#store as unknown as ReadingStore
   }
 
   /** Resolves as soon as one node has let this client in, or when none answers. @throws PenholdError `NodeRefused` */
@@ -163,6 +179,7 @@ export class RunningClient implements Client, RefHost {
 
   async #close(): Promise<void> {
     await this.#router.drain(this.#config.timeouts.stopMs)
+    await this.#store.close()
     this.#isClosed = true
     this.#stopTimer()
     this.#router.close()

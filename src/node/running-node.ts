@@ -7,6 +7,7 @@ import type { PenholdError } from '../aggregate/error.ts'
 import type { NodeMeasure } from '../cluster/control.ts'
 import { nodeClosed } from '../cluster/error.ts'
 import type { ProjectionCall } from '../cluster/projection-call.ts'
+import type { OpenReading } from '../cluster/reading-end.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import { createRing, shardsOf } from '../cluster/ring.ts'
@@ -131,7 +132,8 @@ export class RunningNode implements Node, RefHost {
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
     const callProjection = (call: ProjectionCall): Promise<unknown> => operate(this.#projections, call)
-    const parts = { clock, router: this.#router, onWarning, measure, callProjection }
+    const openReading: OpenReading = (...asked) => this.#store.openReading(...asked)
+    const parts = { clock, router: this.#router, onWarning, measure, callProjection, openReading }
     const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }
     this.#cluster = side && new ClusterSide({ ...sideOptions, ports: side })
     const cluster = this.#cluster
@@ -286,16 +288,18 @@ export class RunningNode implements Node, RefHost {
 
   async #close(): Promise<void> {
     const { stopMs } = this.#config.timeouts
-    await this.#router.drain(stopMs)
-    await this.#projections.close()
-    await this.#store.close()
     try {
-      await this.#cluster?.drain(stopMs)
-      await this.#supervisor.close(stopMs)
+      await Promise.all([this.#router.drain(stopMs), this.#projections.close(stopMs)])
+      await this.#store.close()
     } finally {
-      await this.#cluster?.close()
-      this.#router.close()
-      await this.#ports.onClosed()
+      try {
+        await this.#cluster?.drain(stopMs)
+        await this.#supervisor.close(stopMs)
+      } finally {
+        await this.#cluster?.close()
+        this.#router.close()
+        await this.#ports.onClosed()
+      }
     }
   }
 }

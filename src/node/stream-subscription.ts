@@ -9,9 +9,12 @@ import { logCorrupt } from '../log/error.ts'
 import { filterProblem, type EventFilter } from '../log/event-filter.ts'
 import { journalPath } from '../log/path.ts'
 import type { LogRecord } from '../log/record.ts'
+import type { Restoration } from '../log/restoration.ts'
+import { versionAhead } from '../read/error.ts'
 import type { StreamNews } from '../read/stream-news.ts'
 import { checkName, type LoadOptions, type RecordsPage } from './event-store.ts'
 import type { RawOption } from './read-options.ts'
+import type { StreamRequest } from './reading-request.ts'
 import { toRawEvent, toStoredEvent, typesOf, type RawEvent, type StoredEvent } from './stored-event.ts'
 
 export interface FollowOptions {
@@ -25,11 +28,17 @@ export interface FollowOptions {
   readonly signal?: AbortSignal
 }
 
-export interface FollowPorts {
+export interface AggregatePort {
   /** The stream's, where it is one's. */
   readonly aggregate: Aggregate | undefined
+}
+
+export interface FollowPorts {
   readonly news: StreamNews
   readonly load: (name: string, options: LoadOptions) => AsyncGenerator<RecordsPage, void, undefined>
+  /** Of the stream's last event, as its owner knows it; 0 where it has none. */
+  readonly versionOf: (name: string, options: { readonly signal: AbortSignal }) => Promise<number>
+  readonly restorations: () => Promise<readonly Restoration[]>
   readonly clock: Clock
   readonly signal: AbortSignal
 }
@@ -51,19 +60,63 @@ export function checkFollowOptions(options: FollowOptions & Partial<RawOption>):
 
 export async function* followStream(
   { stream, after = 0, filter: given, ...options }: FollowOptions & Partial<RawOption>,
-  { aggregate, news, load, clock, signal }: FollowPorts,
+  { aggregate, ...ports }: FollowPorts & AggregatePort,
 ): AsyncGenerator<StoredEvent | RawEvent, void> {
-  const isRaw = options.raw === true
-  const types = given?.types && (isRaw ? given.types : typesOf(aggregate, given.types))
-  const filter = given && { ...given, ...(types && { types }) }
-  const read = (record: LogRecord): StoredEvent | RawEvent =>
-    isRaw ? toRawEvent(record) : toStoredEvent(record, aggregate)
+  const filter = wantedIn(given, options.raw === true ? undefined : aggregate)
+  const read = streamReader(options.raw === true, aggregate)
+  for await (const { records } of followPages({ stream, after, filter }, ports)) {
+    for (const record of records) {
+      yield read(record)
+      if (ports.signal.aborted) return
+    }
+  }
+}
+
+/** The filter with all names under which its types may stand in the log. */
+export function wantedIn(filter: EventFilter | undefined, aggregate: Aggregate | undefined): EventFilter | undefined {
+  if (filter?.types === undefined) return filter
+  return { ...filter, types: typesOf(aggregate, filter.types) }
+}
+
+/** What is handed out for a record of a stream. */
+export function streamReader(
+  isRaw: boolean,
+  aggregate: Aggregate | undefined,
+): (record: LogRecord) => StoredEvent | RawEvent {
+  return isRaw ? toRawEvent : (record) => toStoredEvent(record, aggregate)
+}
+
+/** Records of a stream that come one after the other. */
+export interface FollowedPage {
+  readonly records: readonly LogRecord[]
+  /** Up to this version it is known what is wanted. */
+  readonly version: number
+  /** It has no more, for the moment. */
+  readonly isLevel: boolean
+}
+
+/**
+ * @throws PenholdError `PlaceAhead` where the stream has not come so far; `LogCorrupt`, behind what comes before the harm;
+ * others as `load` has
+ */
+export async function* followPages(
+  { stream, after, filter }: StreamRequest,
+  { news, load, versionOf, restorations, clock, signal }: FollowPorts,
+): AsyncGenerator<FollowedPage, void> {
   const follower = news.follow(stream)
   let next = after + 1
+  let isThere = after === 0
+  /** Whoever has come so far was told so by an owner, and whoever owns the stream now goes on from there. */
+  async function checkAfter(): Promise<void> {
+    const version = isThere ? after : await versionOf(stream, { signal })
+    if (version < after) throw versionAhead(stream, after, { version, restorations: await restorations() })
+    isThere = true
+  }
   /** What there is. Nothing where the node is closed; where the owner cannot answer now it is asked again. */
   async function* pages(): AsyncGenerator<RecordsPage, void, undefined> {
     while (!signal.aborted) {
       try {
+        await checkAfter()
         yield* load(stream, { from: next, signal, ...(filter && { filter }) })
         return
       } catch (error) {
@@ -76,18 +129,32 @@ export async function* followStream(
   try {
     for (let isMore = true; isMore; isMore = await follower.next(signal)) {
       for await (const page of pages()) {
-        for (const record of page.records) {
-          if (record.version < next || (filter === undefined && record.version > next)) throw outOfOrder(record, next)
-          next = record.version + 1
-          yield read(record)
-          if (signal.aborted) return
+        const harm = firstOutOfOrder(page.records, next, filter !== undefined)
+        const records = harm === undefined ? page.records : page.records.slice(0, harm)
+        next = (records.at(-1)?.version ?? next - 1) + 1
+        if (harm !== undefined) {
+          yield { records, version: next - 1, isLevel: true }
+          throw outOfOrder(page.records[harm]!, next)
         }
         next = Math.max(next, page.next)
+        yield { records, version: next - 1, isLevel: false }
+        if (signal.aborted) return
       }
+      yield { records: [], version: next - 1, isLevel: true }
     }
   } finally {
     follower.close()
   }
+}
+
+/** Which of the records does not go on; undefined where all do. */
+export function firstOutOfOrder(records: readonly LogRecord[], from: number, mayLeaveOut: boolean): number | undefined {
+  let next = from
+  for (const [i, { version }] of records.entries()) {
+    if (version < next || (!mayLeaveOut && version > next)) return i
+    next = version + 1
+  }
+  return undefined
 }
 
 function isClosed(error: unknown): boolean {

@@ -9,8 +9,9 @@ export type EventHandler<Event> = (event: Event) => unknown
 /** A running subscription. `After` is what the reading goes on behind: a place in the log, or a stream's version. */
 export interface Subscription<After> extends AsyncDisposable {
   /**
-   * Give it as `after` to go on behind the last event that the handler was done with; undefined before there was any. Whoever
-   * keeps it keeps it with what was made of the event.
+   * Give it as `after` to go on behind the last event that the handler was done with. Before there was any it is the
+   * `after` that the subscription was given; undefined where it was given none. Whoever keeps it keeps it with what was
+   * made of the event.
    */
   readonly after: After | undefined
   /**
@@ -25,6 +26,8 @@ export interface Subscription<After> extends AsyncDisposable {
 export interface SubscriptionSource<Event, After> {
   /** Ends once the signal is aborted. */
   readonly events: AsyncGenerator<Event, void>
+  /** Behind what it begins; undefined for the beginning. */
+  readonly after: After | undefined
   readonly stopping: AbortController
   readonly onEvent: EventHandler<Event>
   readonly afterOf: (event: Event) => After
@@ -37,6 +40,7 @@ export class RunningSubscription<Event, After> implements Subscription<After> {
 
   constructor(source: SubscriptionSource<Event, After>) {
     this.#source = source
+    this.#after = source.after
     this.closed = this.#run()
   }
 

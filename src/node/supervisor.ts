@@ -127,16 +127,26 @@ export class Supervisor {
     await within(clock, END_MS, handle.terminate())
   }
 
+  /** @throws what it cannot start for; Error where it has ended before it was to be used */
   async #startCharge(charge: Charge): Promise<void> {
     const { router, clock, onWarning } = this.#options
+    let handle: WorkerHandle | undefined
+    let endedEarly: string | undefined
     const events: WorkerEvents = {
       onWarning,
-      onEnd: (reason, what) => this.#ended(charge, handle, { reason, what }),
+      onEnd: (reason, what) => {
+        if (handle === undefined) endedEarly = reason
+        else this.#ended(charge, handle, { reason, what })
+      },
       onLost: (shards) => this.#options.onLost?.(charge.worker, shards),
       unwanted: this.#closing.signal,
     }
-    const handle = await this.#options.start(charge.worker, events, this.#quarantine.list())
+    handle = await this.#options.start(charge.worker, events, this.#quarantine.list())
     if (this.#closing.signal.aborted) return handle.terminate()
+    if (endedEarly !== undefined) {
+      await handle.terminate()
+      throw new Error(endedEarly)
+    }
     charge.handle = handle
     charge.servingSince = clock.monotonic()
     charge.seen = NOTHING_SEEN

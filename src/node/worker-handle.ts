@@ -162,6 +162,8 @@ function startOnThread(options: ThreadedOptions, events: ThreadedEvents): Promis
         }),
       terminate() {
         phase = 'ending'
+        // A call to the disk that does not return keeps the thread, and must not keep those who wait for it.
+        calls.end()
         return thread.terminate()
       },
     }

@@ -1,14 +1,14 @@
 /**
  * Which generations a read model in PostgreSQL has. Each is a schema; the control schema says which there are:
  *
- *     penhold.projections            a projection's number, its live generation and its last, and whether it is paused
- *     penhold.generations            those that there are
+ *     penhold.projections            of each projection its number, and the record of its generations (read/control.ts)
  *     penhold_<name>_<number>_<n>    generation n; the name may be cut off, the number tells projections apart
  *
- * Whatever changes them does so in one transaction, schemas and all.
+ * A schema is made in the transaction that has the record name it. It is removed once the record does not: that waits for
+ * whoever is in the middle of a batch there, and nothing else is to wait for them.
  */
-import { generationLive, newerFormat, noSuchGeneration, readModelUnavailable } from '../read/read-model-error.ts'
-import type { Generations } from '../read/read-model.ts'
+import { differenceOf, FIRST, generationOf, goesLiveItself, parseControl, type Control } from '../read/control.ts'
+import { noSuchGeneration, otherFormat, readModelUnavailable } from '../read/read-model-error.ts'
 import {
   lend,
   sqlState,
@@ -18,7 +18,7 @@ import {
   type PostgresPool,
 } from './postgres-pool.ts'
 
-const FORMAT = 1
+const FORMAT = 2
 const NAME_SHOWN = 24
 
 const TABLES = `
@@ -48,73 +48,60 @@ export class PostgresGenerations {
     this.#place = place
   }
 
-  /** Makes what is not there. */
+  /** Makes what is not there, and removes what was to be removed. */
   async prepare(): Promise<void> {
     const { schema, projection } = this.#place
     await this.#change(async (client) => {
       // Two that make the same schema at once would trip over each other.
       await client.query('SELECT pg_advisory_xact_lock(hashtext($1))', [schema])
       const { rows } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema])
-      if (rows.length === 0) await client.query(controlTables(schema))
+      if (rows.length === 0) await client.query(controlTable(schema))
       const known = await client.query<{ id: number; format: number }>(
         `SELECT id, format FROM ${schema}.projections WHERE name = $1`,
         [projection],
       )
       if (known.rows.length === 0) return await this.#createProjection(client)
       const [{ id, format }] = known.rows as [{ id: number; format: number }]
-      if (format !== FORMAT) throw newerFormat(`PostgreSQL, ${schema}.projections`, format)
+      if (format !== FORMAT) throw otherFormat(`PostgreSQL, ${schema}.projections`, format)
       this.#id = id
     })
+    await this.#remove(await this.#change((client) => this.#left(client)))
   }
 
-  async all(): Promise<Generations> {
-    const { schema } = this.#place
-    const { rows } = await this.#change((client) =>
-      client.query<Generations>(
-        `SELECT live, paused AS "isPaused", array(SELECT number FROM ${schema}.generations WHERE projection = id ORDER BY number) AS all
-         FROM ${schema}.projections WHERE id = $1`,
-        [this.#id],
-      ),
-    )
-    return rows[0]!
+  async control(): Promise<Control> {
+    return await this.#change((client) => this.#read(client))
   }
 
-  async setPaused(isPaused: boolean): Promise<void> {
-    const { schema } = this.#place
-    await this.#change((client) =>
-      client.query(`UPDATE ${schema}.projections SET paused = $2 WHERE id = $1`, [this.#id, isPaused]),
-    )
-  }
-
-  async begin(): Promise<number> {
-    return await this.#change((client) => this.#create(client))
-  }
-
-  async promote(generation: number): Promise<void> {
-    await this.#change(async (client) => {
-      await this.#lockLive(client)
-      await this.#check(client, generation)
-      await client.query(`UPDATE ${this.#place.schema}.projections SET live = $2 WHERE id = $1`, [this.#id, generation])
+  async replaceControl(from: Control, to: Control): Promise<boolean> {
+    const { begun, dropped } = differenceOf(from, to)
+    const isReplaced = await this.#change(async (client) => {
+      const { revision } = await this.#read(client, 'FOR UPDATE')
+      if (revision !== from.revision) return false
+      const next = goesLiveItself(from, to)
+      if (next !== undefined && (await this.#hasParked(client, next))) return false
+      for (const generation of begun) await this.#create(client, generation)
+      const { schema } = this.#place
+      const values = [this.#id, JSON.stringify(to)]
+      await client.query(`UPDATE ${schema}.projections SET control = $2 WHERE id = $1`, values)
+      return true
     })
+    if (isReplaced) await this.#remove(dropped)
+    return isReplaced
   }
 
-  async drop(generation: number): Promise<void> {
-    const { schema, projection } = this.#place
-    await this.#change(async (client) => {
-      const live = await this.#lockLive(client)
-      await this.#check(client, generation)
-      if (live === generation) throw generationLive(projection, generation)
-      await client.query(`DELETE FROM ${schema}.generations WHERE projection = $1 AND number = $2`, [
-        this.#id,
-        generation,
-      ])
-      await client.query(`DROP SCHEMA "${this.schemaOf(generation)}" CASCADE`)
-    })
+  async #hasParked(client: PostgresClient, generation: number): Promise<boolean> {
+    const { rows } = await client.query(`SELECT 1 FROM "${this.schemaOf(generation)}".penhold_parked LIMIT 1`)
+    return rows.length > 0
   }
 
   schemaOf(generation: number): string {
+    return `${this.#prefix}${generation}`
+  }
+
+  /** How the schemas of the projection's generations begin. */
+  get #prefix(): string {
     const { schema, projection } = this.#place
-    return `${schema}_${projection.slice(0, NAME_SHOWN)}_${this.#id}_${generation}`
+    return `${schema}_${projection.slice(0, NAME_SHOWN)}_${this.#id}_`
   }
 
   /** Runs something where names without a schema are a generation's. */
@@ -148,45 +135,49 @@ export class PostgresGenerations {
     }
   }
 
+  async #read(client: PostgresClient, lock: '' | 'FOR UPDATE' = ''): Promise<Control> {
+    const { schema } = this.#place
+    const { rows } = await client.query<{ control: string }>(
+      `SELECT control FROM ${schema}.projections WHERE id = $1 ${lock}`,
+      [this.#id],
+    )
+    return parseControl(rows[0]?.control, `PostgreSQL, ${schema}.projections`)
+  }
+
   async #createProjection(client: PostgresClient): Promise<void> {
     const { schema, projection } = this.#place
     const { rows } = await client.query<{ id: number }>(
-      `INSERT INTO ${schema}.projections (name, format, live, last) VALUES ($1, $2, 1, 0) RETURNING id`,
-      [projection, FORMAT],
+      `INSERT INTO ${schema}.projections (name, format, control) VALUES ($1, $2, $3) RETURNING id`,
+      [projection, FORMAT, JSON.stringify(FIRST)],
     )
     this.#id = rows[0]!.id
-    await this.#create(client)
+    await this.#create(client, FIRST.live)
   }
 
-  async #create(client: PostgresClient): Promise<number> {
-    const { schema, setup } = this.#place
-    const { rows } = await client.query<{ last: number }>(
-      `UPDATE ${schema}.projections SET last = last + 1 WHERE id = $1 RETURNING last`,
-      [this.#id],
-    )
-    const { last } = rows[0]!
-    await client.query(`INSERT INTO ${schema}.generations VALUES ($1, $2)`, [this.#id, last])
-    const name = this.schemaOf(last)
+  async #create(client: PostgresClient, generation: number): Promise<void> {
+    const name = this.schemaOf(generation)
     await client.query(`CREATE SCHEMA "${name}"; SET LOCAL search_path TO "${name}"; ${TABLES}`)
-    await lend(client, setup)
-    return last
+    await lend(client, this.#place.setup)
   }
 
-  async #lockLive(client: PostgresClient): Promise<number> {
-    const { rows } = await client.query<{ live: number }>(
-      `SELECT live FROM ${this.#place.schema}.projections WHERE id = $1 FOR UPDATE`,
-      [this.#id],
+  /** Generations that have a schema, and that the record does not name. */
+  async #left(client: PostgresClient): Promise<readonly number[]> {
+    const control = await this.#read(client, 'FOR UPDATE')
+    const prefix = this.#prefix
+    const { rows } = await client.query<{ name: string }>(
+      'SELECT nspname AS name FROM pg_namespace WHERE starts_with(nspname, $1)',
+      [prefix],
     )
-    return rows[0]!.live
+    const numbers = rows.map(({ name }) => name.slice(prefix.length)).filter((rest) => /^\d+$/.test(rest))
+    return numbers.map(Number).filter((number) => generationOf(control, number) === undefined)
   }
 
-  async #check(client: PostgresClient, generation: number): Promise<void> {
-    const { schema, projection } = this.#place
-    const { rows } = await client.query(`SELECT FROM ${schema}.generations WHERE projection = $1 AND number = $2`, [
-      this.#id,
-      generation,
-    ])
-    if (rows.length === 0) throw noSuchGeneration(projection, generation)
+  /** Where one cannot be removed now, it is when the read model is opened next: nobody sees it. */
+  async #remove(generations: readonly number[]): Promise<void> {
+    for (const generation of generations) {
+      const drop = `DROP SCHEMA IF EXISTS "${this.schemaOf(generation)}" CASCADE`
+      await this.#change((client) => client.query(drop)).catch(() => undefined)
+    }
   }
 
   async #change<Result>(run: (client: PostgresClient) => Promise<Result>): Promise<Result> {
@@ -205,14 +196,10 @@ function limits(timeoutMs: number): string {
   return `SET LOCAL statement_timeout TO ${timeoutMs}; SET LOCAL idle_in_transaction_session_timeout TO ${timeoutMs};`
 }
 
-function controlTables(schema: string): string {
+function controlTable(schema: string): string {
   return `
     CREATE SCHEMA ${schema};
     CREATE TABLE ${schema}.projections (
-      id serial PRIMARY KEY, name text NOT NULL UNIQUE, format int NOT NULL, live int NOT NULL, last int NOT NULL,
-      paused boolean NOT NULL DEFAULT false
-    );
-    CREATE TABLE ${schema}.generations (
-      projection int NOT NULL REFERENCES ${schema}.projections, number int NOT NULL, PRIMARY KEY (projection, number)
+      id serial PRIMARY KEY, name text NOT NULL UNIQUE, format int NOT NULL, control text NOT NULL
     );`
 }

@@ -195,15 +195,26 @@ export async function lend<Result>(
   use: (sql: PostgresModel) => Result | Promise<Result>,
 ): Promise<Result> {
   let isOver = false
+  let hasFailed = false
   let last: Promise<unknown> = Promise.resolve()
+  const check = (isRefused: boolean): void => {
+    if (isRefused) throw new TypeError('the transaction is over: a handler or query awaits whatever it asks for')
+  }
   const query: PostgresModel['query'] = (statement, values) => {
-    if (isOver) throw new TypeError('the transaction is over: a handler or query awaits whatever it asks for')
-    const result = last.then(() => client.query<never>(statement, values))
+    check(isOver)
+    const result = last.then(() => {
+      // What waited for its turn would be undone.
+      check(hasFailed)
+      return client.query<never>(statement, values)
+    })
     last = result.catch(() => undefined)
     return result
   }
   try {
     return await use({ query })
+  } catch (error) {
+    hasFailed = true
+    throw error
   } finally {
     isOver = true
     await last

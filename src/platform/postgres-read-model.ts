@@ -7,12 +7,12 @@ import { assert } from '../aggregate/assert.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { AllPlace } from '../read/all.ts'
 import { BEGINNING } from '../read/all.ts'
+import type { Control } from '../read/control.ts'
 import { checkProjectionName } from '../read/read-model-error.ts'
 import {
   isAt,
   LaneMoved,
   type Change,
-  type Generations,
   type ParkedEvent,
   type ReadModel,
   type ReadModelStore,
@@ -79,24 +79,12 @@ class PostgresReadModel implements ReadModel<PostgresModel> {
     return this.#opened
   }
 
-  async generations(): Promise<Generations> {
-    return await this.#generations.all()
+  async control(): Promise<Control> {
+    return await this.#generations.control()
   }
 
-  async setPaused(isPaused: boolean): Promise<void> {
-    await this.#generations.setPaused(isPaused)
-  }
-
-  async begin(): Promise<number> {
-    return await this.#generations.begin()
-  }
-
-  async promote(generation: number): Promise<void> {
-    await this.#generations.promote(generation)
-  }
-
-  async drop(generation: number): Promise<void> {
-    await this.#generations.drop(generation)
+  async replaceControl(from: Control, to: Control): Promise<boolean> {
+    return await this.#generations.replaceControl(from, to)
   }
 
   async places(generation: number): Promise<ReadonlyMap<string, AllPlace>> {

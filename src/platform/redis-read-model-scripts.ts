@@ -2,7 +2,8 @@
  * What Redis does with read models: Lua, so that each is one atomic step and one round trip. All keys of a projection share
  * a hash tag, and so a slot of a Redis Cluster:
  *
- *   {<prefix>:<projection>}:control          hash: format, live, last, paused, g:<n> for each generation, half:<n>, dropped:<n>
+ *   {<prefix>:<projection>}:control          hash: format, revision, record (read/control.ts), g:<n> for each generation,
+ *                                            half:<n>, dropped:<n>
  *   {<prefix>:<projection>}:<n>:places       hash: lane → "<position>:<shard>"
  *   {<prefix>:<projection>}:<n>:order        sorted set of "<stream>\0<version>" of what is parked, all with score 0
  *   {<prefix>:<projection>}:<n>:parked       hash: "<stream>\0<version>" → JSON
@@ -10,38 +11,36 @@
  *   {<prefix>:<projection>}:<n>:model:<name> what handlers make
  */
 
-/** KEYS: control. ARGV: format. Makes the first generation where there is none. Returns the format. */
-export const OPEN_SCRIPT = `
-local format = redis.call('HGET', KEYS[1], 'format')
-if format then return format end
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'live', 1, 'last', 1, 'g:1', 1)
-return ARGV[1]
-`
-
-/** KEYS: control. Returns the number of the new generation. */
-export const BEGIN_SCRIPT = `
-local number = redis.call('HINCRBY', KEYS[1], 'last', 1)
-redis.call('HSET', KEYS[1], 'g:' .. number, 1)
-return number
-`
-
-/** KEYS: control. ARGV: generation. Returns 1, or 0 where there is no such generation. */
-export const PROMOTE_SCRIPT = `
-if redis.call('HEXISTS', KEYS[1], 'g:' .. ARGV[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'live', ARGV[1])
-return 1
+/**
+ * KEYS: control. ARGV: format, the first record. Makes it, with the first generation, where there is none: a server that was
+ * emptied begins anew. Returns { format, record }.
+ */
+export const CONTROL_SCRIPT = `
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'format', ARGV[1], 'revision', 1, 'record', ARGV[2], 'g:1', 1)
+end
+return redis.call('HMGET', KEYS[1], 'format', 'record')
 `
 
 /**
- * KEYS: control. ARGV: generation. Returns 'dropped', 'live' or 'gone'. From here on nobody writes it; its keys are deleted
- * afterwards, and \`dropped:<n>\` stands until they are.
+ * KEYS: control, what must be empty. ARGV: the revision that is replaced, the one that comes, its record, how many generations are begun, these,
+ * and those that are dropped. From here on nobody writes these; their keys are deleted afterwards, and \`dropped:<n>\` stands
+ * until they are. Returns 1, or 0 where the record is of another revision.
  */
-export const DROP_SCRIPT = `
-if redis.call('HEXISTS', KEYS[1], 'g:' .. ARGV[1]) == 0 then return 'gone' end
-if redis.call('HGET', KEYS[1], 'live') == ARGV[1] then return 'live' end
-redis.call('HSET', KEYS[1], 'dropped:' .. ARGV[1], 1)
-redis.call('HDEL', KEYS[1], 'g:' .. ARGV[1], 'half:' .. ARGV[1])
-return 'dropped'
+export const REPLACE_SCRIPT = `
+if redis.call('HGET', KEYS[1], 'revision') ~= ARGV[1] then return 0 end
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'record', ARGV[3])
+local dropped = 5 + tonumber(ARGV[4])
+for i = 5, #ARGV do
+  if i < dropped then
+    redis.call('HSET', KEYS[1], 'g:' .. ARGV[i], 1)
+  else
+    redis.call('HSET', KEYS[1], 'dropped:' .. ARGV[i], 1)
+    redis.call('HDEL', KEYS[1], 'g:' .. ARGV[i], 'half:' .. ARGV[i])
+  end
+end
+return 1
 `
 
 /**

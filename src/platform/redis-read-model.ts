@@ -10,25 +10,18 @@ import type { Redis } from 'ioredis'
 import { assert } from '../aggregate/assert.ts'
 import { definitionError } from '../aggregate/error.ts'
 import type { AllPlace } from '../read/all.ts'
+import { differenceOf, FIRST, goesLiveItself, parseControl, type Control } from '../read/control.ts'
 import {
   checkProjectionName,
-  generationLive,
-  newerFormat,
   noSuchGeneration,
+  otherFormat,
   readModelUnavailable,
   readModelUnusable,
 } from '../read/read-model-error.ts'
-import {
-  LaneMoved,
-  type Change,
-  type Generations,
-  type ParkedEvent,
-  type ReadModel,
-  type ReadModelStore,
-} from '../read/read-model.ts'
+import { LaneMoved, type Change, type ParkedEvent, type ReadModel, type ReadModelStore } from '../read/read-model.ts'
 import { RedisCalls } from './redis-calls.ts'
 import { createReads, RedisWrites, type RedisModel } from './redis-model.ts'
-import { BEGIN_SCRIPT, COMMIT_SCRIPT, DROP_SCRIPT, OPEN_SCRIPT, PROMOTE_SCRIPT } from './redis-read-model-scripts.ts'
+import { COMMIT_SCRIPT, CONTROL_SCRIPT, REPLACE_SCRIPT } from './redis-read-model-scripts.ts'
 import type { RedisSettings } from './redis-settings.ts'
 
 export type { RedisModel } from './redis-model.ts'
@@ -68,15 +61,14 @@ export function redisStore({
   }
 }
 
-const FORMAT = '1'
+const FORMAT = '2'
+const FIRST_TEXT = JSON.stringify(FIRST)
 /** So many words a command of ours has at most, about; and so many keys are deleted at once. */
 const CHUNK = 1_000
 
 const SCRIPTS = {
-  penholdOpen: { lua: OPEN_SCRIPT, numberOfKeys: 1 },
-  penholdBegin: { lua: BEGIN_SCRIPT, numberOfKeys: 1 },
-  penholdPromote: { lua: PROMOTE_SCRIPT, numberOfKeys: 1 },
-  penholdDrop: { lua: DROP_SCRIPT, numberOfKeys: 1 },
+  penholdControl: { lua: CONTROL_SCRIPT, numberOfKeys: 1 },
+  penholdReplace: { lua: REPLACE_SCRIPT, numberOfKeys: 2 },
   penholdCommit: { lua: COMMIT_SCRIPT, numberOfKeys: 3 },
 }
 
@@ -105,42 +97,29 @@ class RedisReadModel implements ReadModel<RedisModel> {
 
   /** Makes what is not there, and goes on with what was being dropped. */
   async prepare(): Promise<void> {
-    const format = await this.#script('penholdOpen', [this.#control, FORMAT])
-    if (format !== FORMAT) throw newerFormat(`Redis, ${this.#control}`, format)
+    await this.control()
     for (const field of await this.#run((client) => client.hkeys(this.#control))) {
       const generation = /^dropped:(\d+)$/.exec(field)?.[1]
       if (generation !== undefined) await this.#clear(Number(generation))
     }
   }
 
-  async generations(): Promise<Generations> {
-    const fields = await this.#run((client) => client.hgetall(this.#control))
-    const numbers = Object.keys(fields).flatMap((field) => /^g:(\d+)$/.exec(field)?.[1] ?? [])
-    const all = numbers.map(Number).sort((a, b) => a - b)
-    return { live: Number(fields['live']), all, isPaused: fields['paused'] === '1' }
+  async control(): Promise<Control> {
+    const [format, record] = (await this.#script('penholdControl', [this.#control, FORMAT, FIRST_TEXT])) as unknown[]
+    if (format !== FORMAT) throw otherFormat(this.#where, format)
+    return parseControl(record, this.#where)
   }
 
-  async setPaused(isPaused: boolean): Promise<void> {
-    await this.#run((client) => client.hset(this.#control, 'paused', Number(isPaused)))
-  }
-
-  async begin(): Promise<number> {
-    return Number(await this.#script('penholdBegin', [this.#control]))
-  }
-
-  async promote(generation: number): Promise<void> {
-    if ((await this.#script('penholdPromote', [this.#control, generation])) === 0) throw this.#noSuch(generation)
-  }
-
-  async drop(generation: number): Promise<void> {
-    switch (await this.#script('penholdDrop', [this.#control, generation])) {
-      case 'gone':
-        throw this.#noSuch(generation)
-      case 'live':
-        throw generationLive(this.#projection, generation)
-      default:
-        await this.#clear(generation)
-    }
+  async replaceControl(from: Control, to: Control): Promise<boolean> {
+    const { begun, dropped } = differenceOf(from, to)
+    const about = [from.revision, to.revision, JSON.stringify(to), begun.length, ...begun, ...dropped]
+    const next = goesLiveItself(from, to)
+    // Where it matters to nobody, a key that is never there.
+    const parked = this.#key(next ?? 0, 'parked')
+    if ((await this.#script('penholdReplace', [this.#control, parked, ...about])) === 0) return false
+    // Nobody sees them any more, and where this fails they are deleted when it is opened next.
+    for (const generation of dropped) await this.#clear(generation).catch(() => undefined)
+    return true
   }
 
   async places(generation: number): Promise<ReadonlyMap<string, AllPlace>> {
@@ -254,6 +233,10 @@ class RedisReadModel implements ReadModel<RedisModel> {
     const own = ['places', 'order', 'parked'].map((name) => this.#key(generation, name))
     await this.#run((client) => client.unlink(...own))
     await this.#run((client) => client.hdel(this.#control, `dropped:${generation}`))
+  }
+
+  get #where(): string {
+    return `Redis, ${this.#control}`
   }
 
   #key(generation: number, name: string): string {

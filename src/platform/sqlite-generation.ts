@@ -1,7 +1,8 @@
 /** One generation of a read model: a SQLite file with the user's tables, and beside them the places and parked events. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { definitionError } from '../aggregate/error.ts'
+import { definitionError, PenholdError, reasonOf } from '../aggregate/error.ts'
 import type { AllPlace } from '../read/all.ts'
+import { readModelUnusable } from '../read/read-model-error.ts'
 import { isAt, LaneMoved, type Change, type ParkedEvent } from '../read/read-model.ts'
 import { createDatabase, inTransaction, openDatabase, understanding } from './sqlite-file.ts'
 
@@ -30,22 +31,31 @@ const WRITER_PRAGMAS = `
   PRAGMA cache_size = -32000;
   PRAGMA wal_autocheckpoint = 10000;`
 
-interface Opened<Model> {
-  readonly db: DatabaseSync
-  readonly model: Model
-}
+/** Between two commits the writer changes nothing: a handler that goes on by itself would do so without a transaction. */
+const SHUT = 'PRAGMA query_only = ON'
+const OPEN = 'PRAGMA query_only = OFF'
 
-interface Writer<Model> extends Opened<Model> {
+/** What the store itself writes and reads. */
+interface Own {
+  readonly db: DatabaseSync
   readonly place: StatementSync
   readonly move: StatementSync
   readonly park: StatementSync
   readonly unpark: StatementSync
 }
 
+interface Opened<Model> {
+  readonly db: DatabaseSync
+  readonly model: Model
+}
+
 export class SqliteGeneration<Model> {
   readonly #path: string
   readonly #setup: SqliteSetup<Model>
-  #writer: Writer<Model> | undefined
+  /** The connection that writes. Its places are read whether the user's setup fits the file's tables or not. */
+  #own: Own | undefined
+  /** What handlers get of it. */
+  #writer: Opened<Model> | undefined
   /** A connection that cannot change anything, so that no query does. */
   #reader: Opened<Model> | undefined
 
@@ -70,8 +80,14 @@ export class SqliteGeneration<Model> {
   /** Synchronous from its beginning to its end, so that nobody comes between. */
   commit(change: Change<Model>): void {
     understanding(this.#path, () => {
-      const writer = this.#openWriter()
-      inTransaction(writer.db, () => apply(writer, change))
+      const { model } = this.#openWriter()
+      const own = this.#openOwn()
+      own.db.exec(OPEN)
+      try {
+        inTransaction(own.db, () => apply(own, model, change))
+      } finally {
+        own.db.exec(SHUT)
+      }
     })
   }
 
@@ -118,7 +134,8 @@ export class SqliteGeneration<Model> {
   }
 
   close(): void {
-    const opened = [this.#writer, this.#reader]
+    const opened = [this.#own, this.#reader]
+    this.#own = undefined
     this.#writer = undefined
     this.#reader = undefined
     for (const connection of opened) connection?.db.close()
@@ -126,34 +143,61 @@ export class SqliteGeneration<Model> {
 
   #all(sql: string, ...values: (string | number)[]): unknown[] {
     return understanding(this.#path, () =>
-      this.#openWriter()
+      this.#openOwn()
         .db.prepare(sql)
         .all(...values),
     )
   }
 
-  #openWriter(): Writer<Model> {
-    this.#writer ??= this.#open((db) => {
+  #openOwn(): Own {
+    this.#own ??= this.#open((db) => {
       db.exec(WRITER_PRAGMAS)
+      db.exec(SHUT)
       return {
         db,
-        model: returned(this.#setup(db), 'setup'),
         place: db.prepare('SELECT position, shard FROM penhold_places WHERE lane = ?'),
         move: db.prepare('INSERT OR REPLACE INTO penhold_places VALUES (?, ?, ?)'),
         park: db.prepare('INSERT OR IGNORE INTO penhold_parked VALUES (?, ?, ?, ?, ?, ?, ?)'),
         unpark: db.prepare('DELETE FROM penhold_parked WHERE stream = ? AND version = ?'),
       }
     })
+    return this.#own
+  }
+
+  #openWriter(): Opened<Model> {
+    if (this.#writer !== undefined) return this.#writer
+    const { db } = this.#openOwn()
+    db.exec(OPEN)
+    try {
+      this.#writer = { db, model: this.#modelOf(db) }
+    } catch (error) {
+      // It may have left anything behind there.
+      this.#own = undefined
+      db.close()
+      throw error
+    }
+    db.exec(SHUT)
     return this.#writer
   }
 
   #openReader(): Opened<Model> {
     this.#reader ??= this.#open((db) => {
-      const model = returned(this.#setup(db), 'setup')
-      db.exec('PRAGMA query_only = ON')
+      const model = this.#modelOf(db)
+      db.exec(SHUT)
       return { db, model }
     })
     return this.#reader
+  }
+
+  /** @throws PenholdError `ReadModelUnusable` where the setup is another one by now, which the tables that are there do not fit */
+  #modelOf(db: DatabaseSync): Model {
+    try {
+      return understanding(this.#path, () => returned(this.#setup(db), 'setup'))
+    } catch (error) {
+      if (error instanceof PenholdError) throw error
+      const problem = `its setup fails: ${reasonOf(error)}. Where its tables have changed, rebuild the projection.`
+      throw readModelUnusable(this.#path, problem, error)
+    }
   }
 
   #open<Result>(use: (db: DatabaseSync) => Result): Result {
@@ -175,19 +219,19 @@ interface ParkedRow extends Omit<ParkedEvent, 'place' | 'parkedAt'>, AllPlace {
   readonly parked_at: number
 }
 
-function apply<Model>(writer: Writer<Model>, change: Change<Model>): void {
+function apply<Model>(own: Own, model: Model, change: Change<Model>): void {
   const { lane, from, to, park, unpark } = change
-  if (!isAt(writer.place.get(lane) as AllPlace | undefined, from)) throw new LaneMoved(lane, from)
+  if (!isAt(own.place.get(lane) as AllPlace | undefined, from)) throw new LaneMoved(lane, from)
   for (const { stream, version } of unpark) {
-    if (Number(writer.unpark.run(stream, version).changes) === 0) throw new LaneMoved(lane, from)
+    if (Number(own.unpark.run(stream, version).changes) === 0) throw new LaneMoved(lane, from)
   }
-  writer.db.exec('SAVEPOINT penhold')
-  returned(change.apply(writer.model), 'a handler')
-  release(writer.db)
+  own.db.exec('SAVEPOINT penhold')
+  returned(change.apply(model), 'a handler')
+  release(own.db)
   for (const { stream, version, place, type, reason, parkedAt } of park) {
-    writer.park.run(stream, version, place.position, place.shard, type, reason, parkedAt)
+    own.park.run(stream, version, place.position, place.shard, type, reason, parkedAt)
   }
-  writer.move.run(lane, to.position, to.shard)
+  own.move.run(lane, to.position, to.shard)
 }
 
 /** Finds out whether the transaction is still the one that was begun. */

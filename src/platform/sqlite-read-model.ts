@@ -1,7 +1,7 @@
 /**
  * Read models in SQLite, the store of embedded nodes. A projection is a folder:
  *
- *     <path>/<projection>/control.db         which generations there are, which is live, and whether they are paused
+ *     <path>/<projection>/control.db         the record of them (read/control.ts)
  *     <path>/<projection>/generation-1.db    one generation: the user's tables, places and parked events
  *
  * Each generation is a file of its own: a rebuild does not wait for the live one's writer, nor make it wait; handlers name
@@ -14,14 +14,9 @@ import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { assert } from '../aggregate/assert.ts'
 import type { AllPlace } from '../read/all.ts'
-import {
-  checkProjectionName,
-  generationLive,
-  newerFormat,
-  noSuchGeneration,
-  readModelUnusable,
-} from '../read/read-model-error.ts'
-import type { Change, Generations, ParkedEvent, ReadModel, ReadModelStore } from '../read/read-model.ts'
+import { differenceOf, FIRST, generationOf, goesLiveItself, parseControl, type Control } from '../read/control.ts'
+import { checkProjectionName, noSuchGeneration, otherFormat, readModelUnusable } from '../read/read-model-error.ts'
+import type { Change, ParkedEvent, ReadModel, ReadModelStore } from '../read/read-model.ts'
 import { createDatabase, inTransaction, openDatabase, removeDatabase, understanding } from './sqlite-file.ts'
 import { SqliteGeneration, type SqliteSetup } from './sqlite-generation.ts'
 
@@ -49,12 +44,9 @@ export function sqliteStore<Model>({ path, setup }: SqliteStoreOptions<Model>): 
   }
 }
 
-const FORMAT = 1
-const CONTROL_TABLES = `
-  CREATE TABLE IF NOT EXISTS penhold_projection (
-    name TEXT NOT NULL, format INTEGER NOT NULL, live INTEGER NOT NULL, last INTEGER NOT NULL, paused INTEGER NOT NULL
-  );
-  CREATE TABLE IF NOT EXISTS penhold_generations (number INTEGER PRIMARY KEY) STRICT;`
+const FORMAT = 2
+const CONTROL_TABLE = `
+  CREATE TABLE IF NOT EXISTS penhold_projection (name TEXT NOT NULL, format INTEGER NOT NULL, control TEXT);`
 
 interface Where<Model> {
   readonly projection: string
@@ -81,36 +73,26 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
     }
   }
 
-  async generations(): Promise<Generations> {
-    return this.#asking(() => {
-      const { live, paused } = this.#about()
-      return { live: Number(live), all: this.#numbers(), isPaused: paused === 1 }
+  async control(): Promise<Control> {
+    return this.#asking(() => this.#read())
+  }
+
+  async replaceControl(from: Control, to: Control): Promise<boolean> {
+    const { begun, dropped } = differenceOf(from, to)
+    const next = goesLiveItself(from, to)
+    const isReplaced = this.#changing(() => {
+      if (this.#read().revision !== from.revision) return false
+      if (next !== undefined && this.#generation(next).parkedStreams().size > 0) return false
+      for (const number of begun) this.#create(number)
+      this.#write(to)
+      return true
     })
-  }
-
-  async setPaused(isPaused: boolean): Promise<void> {
-    this.#changing(() => this.#control.prepare('UPDATE penhold_projection SET paused = ?').run(Number(isPaused)))
-  }
-
-  async begin(): Promise<number> {
-    return this.#changing(() => this.#create())
-  }
-
-  async promote(generation: number): Promise<void> {
-    this.#changing(() => {
-      this.#check(generation)
-      this.#control.prepare('UPDATE penhold_projection SET live = ?').run(generation)
-    })
-  }
-
-  async drop(generation: number): Promise<void> {
-    this.#changing(() => {
-      this.#check(generation)
-      if (generation === this.#about()['live']) throw generationLive(this.#where.projection, generation)
-      this.#control.prepare('DELETE FROM penhold_generations WHERE number = ?').run(generation)
-    })
-    this.#forget(generation)
-    removeDatabase(this.#path(generation))
+    if (!isReplaced) return false
+    for (const number of dropped) {
+      this.#forget(number)
+      removeDatabase(this.#path(number))
+    }
+    return true
   }
 
   async places(generation: number): Promise<ReadonlyMap<string, AllPlace>> {
@@ -145,30 +127,28 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
 
   #prepare(): void {
     const { projection, folder } = this.#where
-    this.#control.exec(CONTROL_TABLES)
+    this.#control.exec(CONTROL_TABLE)
     const about = this.#control.prepare('SELECT name, format FROM penhold_projection').get()
     if (about === undefined) {
-      this.#control.prepare('INSERT INTO penhold_projection VALUES (?, ?, 1, 0, 0)').run(projection, FORMAT)
-      this.#create()
+      this.#control.prepare('INSERT INTO penhold_projection VALUES (?, ?, NULL)').run(projection, FORMAT)
+      this.#write(FIRST)
+      this.#create(FIRST.live)
     } else {
-      if (about['format'] !== FORMAT) throw newerFormat(this.#controlPath, about['format'])
+      if (about['format'] !== FORMAT) throw otherFormat(this.#controlPath, about['format'])
       // On disks that take upper and lower case for the same.
       if (about['name'] !== projection) {
         throw readModelUnusable(folder, `it belongs to '${String(about['name'])}'. Give '${projection}' another name.`)
       }
     }
-    const known = new Set(this.#numbers())
+    const control = this.#read()
     for (const file of fs.readdirSync(folder)) {
       const number = /^generation-(\d+)\.db$/.exec(file)?.[1]
-      if (number !== undefined && !known.has(Number(number))) removeDatabase(join(folder, file))
+      if (number !== undefined && generationOf(control, Number(number)) === undefined)
+        removeDatabase(join(folder, file))
     }
   }
 
-  #create(): number {
-    const control = this.#control
-    const { last } = control.prepare('UPDATE penhold_projection SET last = last + 1 RETURNING last').get()!
-    const number = Number(last)
-    control.prepare('INSERT INTO penhold_generations VALUES (?)').run(number)
+  #create(number: number): void {
     const path = this.#path(number)
     // A process that ended here before has left it, and nobody uses it.
     removeDatabase(path)
@@ -178,20 +158,15 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
       removeDatabase(path)
       throw error
     }
-    return number
   }
 
-  #about(): Record<string, unknown> {
-    return this.#control.prepare('SELECT live, paused FROM penhold_projection').get()!
+  #read(): Control {
+    const row = this.#control.prepare('SELECT control FROM penhold_projection').get()
+    return parseControl(row?.['control'], this.#controlPath)
   }
 
-  #numbers(): readonly number[] {
-    const rows = this.#control.prepare('SELECT number FROM penhold_generations ORDER BY number').all()
-    return rows.map(({ number }) => Number(number))
-  }
-
-  #check(generation: number): void {
-    if (!this.#numbers().includes(generation)) throw noSuchGeneration(this.#where.projection, generation)
+  #write(control: Control): void {
+    this.#control.prepare('UPDATE penhold_projection SET control = ?').run(JSON.stringify(control))
   }
 
   #generation(number: number): SqliteGeneration<Model> {
@@ -199,7 +174,8 @@ class SqliteReadModel<Model> implements ReadModel<Model> {
     // Another process may have dropped it. A look costs a microsecond or two, against a batch's thousands.
     if (!fs.existsSync(this.#path(number))) {
       this.#forget(number)
-      this.#asking(() => this.#check(number))
+      const control = this.#asking(() => this.#read())
+      if (generationOf(control, number) === undefined) throw noSuchGeneration(this.#where.projection, number)
       throw readModelUnusable(this.#path(number), 'the file is gone. Rebuild the projection.')
     }
     const opened = this.#opened.get(number) ?? new SqliteGeneration(this.#path(number), this.#where.setup)

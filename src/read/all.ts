@@ -6,6 +6,7 @@
  * so that a stride is a merge of journals and nothing else; what stands above it waits for the next.
  */
 import type { Catalog } from '../log/catalog.ts'
+import type { PenholdError } from '../aggregate/error.ts'
 import { logCorrupt } from '../log/error.ts'
 import { segmentPath } from '../log/path.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
@@ -52,6 +53,11 @@ export interface AllReaderOptions {
   readonly isWanted?: ((eventType: string) => boolean) | undefined
 }
 
+interface Last {
+  seq: number
+  address: Address
+}
+
 export const BEGINNING: AllPlace = { position: 0, shard: 0 }
 
 export class AllReader {
@@ -62,7 +68,7 @@ export class AllReader {
   /** What owners have carried over and was not handed out yet. */
   #carried: LogRecord[] = []
   /** By shard: the last event that was handed out, or what the first is to go on from. */
-  readonly #last = new Map<number, { seq: number; address: Address }>()
+  readonly #last = new Map<number, Last>()
   /** By shard: the last that was read and stands up to where it has begun. */
   readonly #passed = new Map<number, { epoch: number; seq: number; address: Address }>()
   readonly #onLoss: (loss: AcceptedLoss) => void
@@ -99,10 +105,13 @@ export class AllReader {
     sources.push(new Source(ofOne(carried)))
     for await (const events of merge(sources)) {
       for (const event of events) {
-        if (!this.#last.has(event.shard)) await this.#findLast(event)
-        if (!this.#goesOn(event)) await this.#acceptLoss(event)
-        this.#handOut(event)
+        const { shard, seq } = event
+        const last = this.#last.get(shard) ?? (await this.#findLast(event))
+        if (last.seq + 1 !== seq && !this.#goesOn(shard, last, seq)) await this.#acceptLoss(event, last)
+        last.seq = seq
+        last.address = event.address
       }
+      this.#after = placeOf(events.at(-1)!)
       yield events
     }
   }
@@ -114,7 +123,7 @@ export class AllReader {
     for (const { epoch, journal, from } of reigns) {
       if (epoch <= known) continue
       const carried = await carriedBehind(this.#catalog, { journal, ...from })
-      this.#carried.push(...carried.filter((event) => this.#isNext(event)))
+      this.#carried.push(...carried.filter(({ position, shard: of }) => isBehind(position, of, this.#after)))
     }
     // A seal may stand before the opening: then the next owner has carried the same once more.
     this.#carried = this.#carried.filter((event) => this.#reigns.counts(event)).sort(inOrder)
@@ -137,34 +146,39 @@ export class AllReader {
   /** The events of a journal that count, up to a position, but for those that its writer has carried over. */
   async *#journal(stretch: Stretch, until: number): AsyncGenerator<readonly LogRecord[]> {
     const { journal, to } = stretch
+    const [begin, after] = [this.#begin, this.#after]
     /** By shard: the position of its opening. What its owner carried over has none that is greater, all else has. */
     const opened = new Map<number, number>()
     const passesOver = async (segment: number): Promise<boolean> =>
       (await this.#passedOver?.take(stretch, segment, until)) ?? false
-    for await (const { at, records } of recordsOf(this.#catalog, stretch, passesOver)) {
+    /** Something is missing since the last event: behind the place where reading begins, if what follows is. */
+    let missing: PenholdError | undefined
+    for await (const { at, records, ...run } of recordsOf(this.#catalog, stretch, passesOver)) {
+      if (run.harmed !== undefined) throw run.harmed.error
       const events: LogRecord[] = []
       let isAbove = false
       for (const record of records) {
-        const { position, shard } = record
-        if (record.kind === RecordKind.opened) opened.set(shard, position)
-        if (record.kind !== RecordKind.event) continue
-        if (inOrder(record, this.#begin) <= 0) this.#pass(record)
+        const { kind, position, shard } = record
+        if (kind === RecordKind.opened) opened.set(shard, position)
+        if (kind !== RecordKind.event) continue
+        if (position <= begin.position && inOrder(record, begin) <= 0) this.#pass(record)
         if (position <= (opened.get(shard) ?? 0)) continue
+        const lacks = run.missing ?? missing
+        if (lacks !== undefined && position > this.#begin.position) throw lacks
+        missing = undefined
         // Whether it counts is known up to there: of an owner that comes and goes nobody need have told yet.
         if (position > until) isAbove = true
-        else if (this.#reigns.counts(record) && this.#isNext(record)) events.push(record)
+        else if (isBehind(position, shard, after) && this.#reigns.counts(record)) events.push(record)
       }
       if (events.length > 0) yield events
       if (isAbove) {
         this.#done.set(journal, at)
         return
       }
+      missing = run.missing ?? missing
     }
+    if (missing !== undefined) throw missing
     this.#done.set(journal, to)
-  }
-
-  #isNext({ position, shard }: AllPlace): boolean {
-    return position > this.#after.position || (position === this.#after.position && shard > this.#after.shard)
   }
 
   #pass(record: LogRecord): void {
@@ -175,20 +189,21 @@ export class AllReader {
   }
 
   /** What a shard's first event is to go on from. */
-  async #findLast(next: LogRecord): Promise<void> {
+  async #findLast(next: LogRecord): Promise<Last> {
     const { shard, epoch } = next
     const search = { place: this.#begin, next, isSegmentRead: true }
     const passed = this.#passed.get(shard)
     // Within a reign all is read that stands between, or known to be passed over.
     const isNear = passed?.epoch === epoch
     const { seq, address } = isNear ? passed : await lastBefore(this.#catalog, this.#reigns.of(shard), search)
-    this.#last.set(shard, { seq, address })
+    const last = { seq, address }
+    this.#last.set(shard, last)
     this.#passed.delete(shard)
+    return last
   }
 
-  #goesOn({ shard, seq }: LogRecord): boolean {
-    const last = this.#last.get(shard)!
-    if (last.seq + 1 === seq) return true
+  /** Whether all between the last and this one was passed over. */
+  #goesOn(shard: number, last: Last, seq: number): boolean {
     if (this.#passedOver === undefined) return false
     const reached = this.#passedOver.lastBehind(shard, last.seq)
     // What was carried over is handed out although the segment was passed over in which it stands behind its opening.
@@ -197,16 +212,8 @@ export class AllReader {
     return false
   }
 
-  #handOut({ shard, seq, position, address }: LogRecord): void {
-    const last = this.#last.get(shard)!
-    last.seq = seq
-    last.address = address
-    this.#after = { position, shard }
-  }
-
   /** Events are missing before this one, which is an error where no operator has accepted that. */
-  async #acceptLoss({ shard, seq, address }: LogRecord): Promise<void> {
-    const last = this.#last.get(shard)!
+  async #acceptLoss({ shard, seq, address }: LogRecord, last: Last): Promise<void> {
     const isAccepted = await hasLossBetween(this.#catalog, this.#reigns.of(shard), { from: last.address, to: address })
     if (!isAccepted) {
       const path = segmentPath(address.journal, address.segment)
@@ -214,6 +221,16 @@ export class AllReader {
     }
     this.#onLoss({ shard, firstSeq: last.seq + 1, lastSeq: seq - 1 })
   }
+}
+
+/** In an object of its own: a record keeps in memory all that was read with it. */
+function placeOf({ position, shard }: LogRecord): AllPlace {
+  return { position, shard }
+}
+
+/** Of an event's place; by its numbers, because an object for each event takes its time. */
+function isBehind(position: number, shard: number, place: AllPlace): boolean {
+  return position > place.position || (position === place.position && shard > place.shard)
 }
 
 async function* ofOne(events: readonly LogRecord[]): AsyncGenerator<readonly LogRecord[]> {

@@ -1,77 +1,31 @@
-/** Whether a row of events goes on as its feed promises: in order, and of a whole row one by one (I4). */
-import { BEGINNING, type AllPlace } from './all.ts'
+/**
+ * Whether a row of events goes on as its feed promises: of the lane's shard, and in order. That no event is missing (I4) the
+ * readers of the log assert, which know what was accepted as lost.
+ */
+import type { AllPlace } from './all.ts'
 import { feedBroken } from './error.ts'
-import type { EventFeed, FeedEvent } from './event-feed.ts'
+import type { FeedEvent } from './event-feed.ts'
 import { comparePlaces } from './place.ts'
 
-export class Continuity {
-  readonly #lane: string
-  /** The only one that the lane has, where it has one. */
-  readonly #shard: number | undefined
-  readonly #isWhole: boolean
-  /** Up to where it was accepted. */
-  #place: AllPlace = BEGINNING
-  /** By shard: the last event's number up to there, where it is known. */
-  readonly #seqs = new Map<number, number>()
-  /** All shards that have had events are in `#seqs`. */
-  #isFromBeginning = true
-  /** Up to where it was checked, and the numbers since what was accepted. */
-  #checked: AllPlace = BEGINNING
-  readonly #since = new Map<number, number>()
-
-  constructor(lane: string, { isWhole }: EventFeed) {
-    this.#lane = lane
-    this.#shard = lane === 'all' ? undefined : Number(lane)
-    this.#isWhole = isWhole
-  }
-
-  /** The row is read behind this place from now on. */
-  startAt(place: AllPlace): void {
-    this.#since.clear()
-    this.#checked = place
-    if (comparePlaces(place, this.#place) === 0) return
-    this.#seqs.clear()
-    this.#place = place
-    this.#isFromBeginning = comparePlaces(place, BEGINNING) === 0
-  }
-
-  /** The next events of the row, which reach to this place. @throws PenholdError `FeedBroken` */
-  check(events: readonly FeedEvent[], to: AllPlace): void {
-    for (const event of events) {
-      if (this.#shard !== undefined && this.#shard !== event.shard) {
-        throw this.#broken(`${textOf(event)} is not of this lane`)
-      }
-      const { position, shard } = this.#checked
-      if (comparePlaces(event, this.#checked) <= 0) {
-        throw this.#broken(`${textOf(event)} comes behind position ${position} of shard ${shard}`)
-      }
-      if (this.#isWhole) this.#count(event)
-      this.#checked = event
+/** What a lane gets next from its feed, which has given all up to `from`, and gives all up to `to`. @throws PenholdError `FeedBroken` */
+export function checkContinuity(
+  lane: string,
+  from: AllPlace,
+  { events, place: to }: { readonly events: readonly FeedEvent[]; readonly place: AllPlace },
+): void {
+  const shard = lane === 'all' ? undefined : Number(lane)
+  let before = from
+  for (const event of events) {
+    if (shard !== undefined && shard !== event.shard) {
+      throw feedBroken(lane, from, `${textOf(event)} is not of this lane`)
     }
-    if (comparePlaces(to, this.#checked) < 0) {
-      throw this.#broken(`the feed goes back from position ${this.#checked.position} to ${to.position}`)
+    if (comparePlaces(event, before) <= 0) {
+      throw feedBroken(lane, from, `${textOf(event)} comes behind position ${before.position} of shard ${before.shard}`)
     }
-    this.#checked = to
+    before = event
   }
-
-  /** What was checked has taken effect up to its end. */
-  accept(): void {
-    for (const [shard, seq] of this.#since) this.#seqs.set(shard, seq)
-    this.#since.clear()
-    this.#place = this.#checked
-  }
-
-  #count(event: FeedEvent): void {
-    const { shard, seq } = event
-    const before = this.#since.get(shard) ?? this.#seqs.get(shard) ?? (this.#isFromBeginning ? 0 : undefined)
-    if (before !== undefined && seq !== before + 1) {
-      throw this.#broken(`${textOf(event)} has seq ${seq}, and ${before + 1} was to come`)
-    }
-    this.#since.set(shard, seq)
-  }
-
-  #broken(problem: string): Error {
-    return feedBroken(this.#lane, this.#place, problem)
+  if (comparePlaces(to, before) < 0) {
+    throw feedBroken(lane, from, `the feed goes back from position ${before.position} to ${to.position}`)
   }
 }
 

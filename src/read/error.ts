@@ -19,8 +19,23 @@ export function placeAhead(position: number, missing: Missing): PenholdError {
       : restoredBefore(missing.restoration)
   return new PenholdError(
     'PlaceAhead',
-    `position ${position} (${isoOf(position)}) is ahead of the log, ${why}. What is kept of it has what the log has not: rebuild it, a projection with 'penhold projection rebuild', or read on from an earlier place.`,
+    `position ${position} (${isoOf(position)}) is ahead of the log, ${why}. What is kept of it has what the log has not: rebuild it, a projection with node.projection(P).rebuild() or 'penhold projection rebuild', or read on from an earlier place.`,
     { outcome: 'none', retryable: false, details: { position, ...details } },
+  )
+}
+
+/** Whoever has come to this version of a stream has what the log has not. */
+export function versionAhead(
+  stream: string,
+  after: number,
+  { version, restorations }: { readonly version: number; readonly restorations: readonly Restoration[] },
+): PenholdError {
+  const last = restorations.at(-1)
+  const restored = last === undefined ? '' : `, which was last restored at ${new Date(last.time).toISOString()}`
+  return new PenholdError(
+    'PlaceAhead',
+    `version ${after} is ahead of ${stream}, which ends at version ${version}: it is of another log, or of this one before it was restored${restored}. What is kept of it has what the log has not: make it anew, or read on from an earlier version.`,
+    { outcome: 'none', retryable: false, details: { stream, after, version, restoration: last?.id } },
   )
 }
 
@@ -62,6 +77,47 @@ export function projectionBehind(
     `${projection} has not come to position ${after} within ${timeoutMs} ms (${laneList(lanes)}). Ask again, or without 'after' for what it has.`,
     { outcome: 'none', retryable: true, details: { projection, ...behind } },
   )
+}
+
+/** So many wait for it that one more would be one too many. */
+export function projectionBusy(projection: string, waiting: number): PenholdError {
+  return new PenholdError(
+    'ProjectionBusy',
+    `${waiting} queries wait here for ${projection} to come to a position, and that is the limit. Ask again, or without 'after' for what it has; look whether it has fallen behind.`,
+    { outcome: 'none', retryable: true, details: { projection, waiting } },
+  )
+}
+
+/** The model was asked, and what asks it has not ended. */
+export function queryTimedOut(projection: string, timeoutMs: number): PenholdError {
+  return new PenholdError('Timeout', `a query of ${projection} has not ended within ${timeoutMs} ms`, {
+    outcome: 'none',
+    retryable: true,
+    details: { projection, timeoutMs },
+  })
+}
+
+/** Its store has not answered at all yet. */
+export function projectionUnopened(projection: string, timeoutMs: number, problem: string | undefined): PenholdError {
+  const why = problem === undefined ? 'it has not answered' : problem
+  return new PenholdError(
+    'ReadModelUnavailable',
+    `the read model of ${projection} could not be opened within ${timeoutMs} ms: ${why}`,
+    { outcome: 'none', retryable: true, details: { projection, timeoutMs, problem } },
+  )
+}
+
+/** Counts as that event's failure. */
+export function handlerTimedOut({ type, stream, version }: FeedEvent, timeoutMs: number): PenholdError {
+  return new PenholdError('Timeout', `its handler has not ended within ${timeoutMs} ms`, {
+    outcome: 'none',
+    retryable: true,
+    details: { type, stream, version, timeoutMs },
+  })
+}
+
+export function isTimeout(error: unknown): boolean {
+  return error instanceof PenholdError && error.code === 'Timeout'
 }
 
 /** Told to whoever waits for a projection that stands still until somebody mends it. */
@@ -129,6 +185,37 @@ export function projectionReordered(
 /** What was asked of a projection does not fit how it stands. */
 export function projectionState(message: string): PenholdError {
   return new PenholdError('ProjectionState', message, { outcome: 'none', retryable: false })
+}
+
+/** What is being rebuilt has all but what it has parked, and waits for somebody. */
+export function rebuildHeldBack(projection: string, generation: number, streams: number): PenholdError {
+  const parked = streams === 1 ? 'one stream' : `${streams} streams`
+  return projectionState(
+    `generation ${generation} of ${projection} has caught up, and does not go live by itself, as it has parked events of ${parked}. Retry or skip them (retryParked, skipParked with { generation: 'rebuild' }; penhold projection parked … --rebuild), let it go live with them (promote(); penhold projection promote ${projection}), or give it up (${abortOf(projection)}).`,
+  )
+}
+
+export function rebuildPaused(projection: string, generation: number): PenholdError {
+  return projectionState(
+    `generation ${generation} of ${projection} is being rebuilt and waits, as ${projection} is paused. Resume it (resume(); penhold projection resume ${projection}), and it goes on.`,
+  )
+}
+
+/** Nothing else is begun meanwhile. */
+export function rebuildUnderWay(projection: string, generation: number): PenholdError {
+  return projectionState(
+    `generation ${generation} of ${projection} is being rebuilt. Wait for it (rebuilt(); penhold projection rebuild ${projection} --resume), or give it up first (${abortOf(projection)}).`,
+  )
+}
+
+export function generationAside(projection: string, generation: number): PenholdError {
+  return projectionState(
+    `generation ${generation} of ${projection} was set aside by a rollback. Make it live again (resumeRebuild(); penhold projection rebuild ${projection} --resume), or drop it first (${abortOf(projection)}).`,
+  )
+}
+
+function abortOf(projection: string): string {
+  return `abortRebuild(); penhold projection rebuild ${projection} --abort`
 }
 
 /** What stores and their setups throw of their own, told to somebody far away. */

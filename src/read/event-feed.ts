@@ -3,6 +3,7 @@ import type { EmittedEvent } from '../aggregate/aggregate.ts'
 import type { RecordedEvent } from '../log/recorded-event.ts'
 import type { Restoration } from '../log/restoration.ts'
 import type { AllPlace } from './all.ts'
+import type { Room } from './room.ts'
 
 /**
  * An event in today's shape, with its place in the log. Data that cannot be brought to today's shape throws where it is
@@ -22,16 +23,16 @@ export interface Page {
    * there was no event. A feed says so too where nothing comes (`behind(position)`): others wait for a position.
    */
   readonly place: AllPlace
+  /** What the events take in the log, for whoever keeps them. */
+  readonly bytes: number
 }
 
 /** One row of events. */
 export interface EventFeed {
-  /** It leaves no event of its shards out, so that `seq` goes up one by one, from 1 at the beginning. */
-  readonly isWhole: boolean
   /**
    * Everything behind a place, and then what is made durable. The reader pulls: a page is made when it is asked for. The
    * first comes at once, empty where nothing is there. Ends only once the signal is aborted, and throws what keeps it from
-   * going on; then it is opened anew.
+   * going on, as an event that is missing; then it is opened anew.
    */
   pages(after: AllPlace, signal: AbortSignal): AsyncIterable<Page>
   /** The greatest position that is durable now: asked for, not remembered, so that the lag is one against the log. */
@@ -42,6 +43,8 @@ export interface EventFeed {
 export interface Feeds {
   /** All lanes of the projection, wherever they run. */
   readonly lanes: readonly string[]
+  /** For what lanes read ahead, of these rows and others. */
+  readonly room: Room
   feed(lane: string): EventFeed
   /**
    * By lane, how far its row goes, as of now or later: whoever has come there has all of the row that was acknowledged
@@ -50,6 +53,9 @@ export interface Feeds {
   heads(): Promise<ReadonlyMap<string, number>>
   /** How often the log was restored: what it has lost by that was read by some. */
   restorations(): Promise<readonly Restoration[]>
-  /** One event of the log, for what was parked. */
-  event(parked: { readonly stream: string; readonly version: number; readonly place: AllPlace }): Promise<FeedEvent>
+  /**
+   * What a stream has from a version on, in order, for what was parked of it. A page of bounded size is read from the
+   * stream's owner when it is asked for; what is appended after the first was need not come.
+   */
+  stream(name: string, from: number): AsyncGenerator<readonly FeedEvent[], void>
 }

@@ -1,12 +1,30 @@
 /** Events of the log as projections get them. */
 import type { LogRecord } from '../log/record.ts'
 import { toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
-import type { FeedEvent } from './event-feed.ts'
+import type { AllPlace } from './all.ts'
+import type { FeedEvent, Page } from './event-feed.ts'
 
 /** Brings an event to today's shape, or throws. */
 export type Decode = (record: LogRecord) => RecordedEvent
 
-export function toFeedEvent(record: LogRecord, decode: Decode): FeedEvent {
+/** What a stream has from a version on, page by page, from its owner. */
+export type LoadStream = (stream: string, from: number) => AsyncIterable<readonly LogRecord[]>
+
+export async function* streamEvents(
+  records: AsyncIterable<readonly LogRecord[]>,
+  decode: Decode,
+): AsyncGenerator<readonly FeedEvent[], void> {
+  for await (const page of records) {
+    yield page.filter(isEvent).map((record) => toFeedEvent(record, decode))
+  }
+}
+
+/** Version 0 says that a stream was created, which is between it and its owner. */
+function isEvent({ version }: LogRecord): boolean {
+  return version > 0
+}
+
+function toFeedEvent(record: LogRecord, decode: Decode): FeedEvent {
   const { shard, seq } = record
   try {
     return Object.assign(decode(record), { shard, seq })
@@ -15,9 +33,28 @@ export function toFeedEvent(record: LogRecord, decode: Decode): FeedEvent {
   }
 }
 
-/** Version 0 says that a stream was created, which is between it and its owner. */
-export function toFeedEvents(records: readonly LogRecord[], decode: Decode): readonly FeedEvent[] {
-  return records.filter(({ version }) => version > 0).map((record) => toFeedEvent(record, decode))
+/** So many bytes a page has, but for its last event: few enough to be decoded at once. */
+const PAGE_BYTES = 256 * 1024
+
+/** Records that come one after the other, up to a place, as pages: each is decoded when it is asked for. */
+export function* toPages(
+  { events: records, place }: { readonly events: readonly LogRecord[]; readonly place: AllPlace },
+  decode: Decode,
+): Generator<Page> {
+  let events: FeedEvent[] = []
+  let bytes = 0
+  for (const record of records) {
+    if (bytes >= PAGE_BYTES) {
+      const { position, shard } = events.at(-1)!
+      yield { events, place: { position, shard }, bytes }
+      events = []
+      bytes = 0
+    }
+    if (!isEvent(record)) continue
+    events.push(toFeedEvent(record, decode))
+    bytes += record.length
+  }
+  yield { events, place, bytes }
 }
 
 /** An event whose data cannot be brought to today's shape: that is its own trouble, and that of who looks at it. */

@@ -1,6 +1,9 @@
 /** The records of a journal, in the order in which its writer wrote them. Which of them count is another's to say. */
+import type { PenholdError } from '../aggregate/error.ts'
+import type { SegmentIdentity } from '../log/batch.ts'
 import type { Catalog } from '../log/catalog.ts'
 import { isLogCorrupt, logCorrupt } from '../log/error.ts'
+import { isAccepted } from '../log/losses.ts'
 import { segmentPath } from '../log/path.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import type { Place } from '../log/reign.ts'
@@ -22,12 +25,25 @@ export interface Stretch {
 export interface Run {
   readonly at: Place
   readonly records: readonly LogRecord[]
+  /** One of these. Whom it concerns stops before it. */
+  readonly harmed?: Harmed | undefined
+  /** Others may have stood among them, nobody knows of which shards. */
+  readonly isPart?: boolean
+  /** The same, where it is not accepted as lost. */
+  readonly missing?: PenholdError | undefined
+}
+
+/** A record as it was written, of which one bit is flipped now. */
+export interface Harmed {
+  readonly record: LogRecord
+  /** `LogCorrupt`, for whoever stops there. */
+  readonly error: PenholdError
 }
 
 /**
  * The records of a stretch, batch by batch. Where something cannot be read, those that are whole in there: that none is
  * missing shows in the shards' `seq`. Segments that are passed over are left out, where they are not in the middle.
- * @throws PenholdError `LogCorrupt` where the stretch ends too early, or a record of it is harmed
+ * @throws PenholdError `LogCorrupt` where the stretch ends too early
  */
 export async function* recordsOf(
   catalog: Catalog,
@@ -45,9 +61,10 @@ export async function* recordsOf(
     for await (const piece of readSegment(catalog.files, identity, part)) {
       if (piece.kind === 'damage') {
         const records = await Array.fromAsync(salvage(catalog.files, identity, piece))
-        yield { at: { segment, offset: piece.from }, records }
+        const missing = await missingIn(catalog, identity, piece)
+        yield { at: { segment, offset: piece.from }, records, isPart: true, missing }
       } else if (piece.kind !== 'end') {
-        yield wholeOf(piece, segmentPath(journal, segment))
+        yield runOf(piece, segmentPath(journal, segment))
       } else if (segment === to.segment && isDurable) {
         throw logCorrupt(segmentPath(journal, segment), piece.from, `what was durable up to byte ${to.offset} is gone`)
       }
@@ -55,12 +72,21 @@ export async function* recordsOf(
   }
 }
 
-function wholeOf(piece: SegmentPiece & { readonly kind: 'batch' | 'flipped' }, path: string): Run {
-  const batch = piece.kind === 'batch' ? piece.batch : piece.flipped.batch
-  if (piece.kind === 'flipped' && piece.flipped.harmed !== undefined) {
-    throw logCorrupt(path, piece.flipped.offset, 'one bit of this byte is flipped')
-  }
-  return { at: batch, records: batch.records }
+async function missingIn(
+  catalog: Catalog,
+  { journal, segment }: SegmentIdentity,
+  { from, to }: SegmentPiece & { readonly kind: 'damage' },
+): Promise<PenholdError | undefined> {
+  if (isAccepted(await catalog.losses(journal), { segment, from, to })) return undefined
+  return logCorrupt(segmentPath(journal, segment), from, `what stands there up to byte ${to} is not what was written`)
+}
+
+function runOf(piece: SegmentPiece & { readonly kind: 'batch' | 'flipped' }, path: string): Run {
+  if (piece.kind === 'batch') return { at: piece.batch, records: piece.batch.records }
+  const { batch, harmed: record, offset } = piece.flipped
+  if (record === undefined) return { at: batch, records: batch.records }
+  const records = [...batch.records, record].sort((a, b) => a.address.offset - b.address.offset)
+  return { at: batch, records, harmed: { record, error: logCorrupt(path, offset, 'one bit of this byte is flipped') } }
 }
 
 /**

@@ -14,7 +14,7 @@ export interface LaneStatus {
   readonly place: AllPlace
   /** The log's greatest position, asked for now; undefined where the feed does not say. */
   readonly head: number | undefined
-  /** What lies between; undefined where the head is not known. */
+  /** What lies between; undefined where the head is not known, and where it is not known yet where the lane stands, or it has not begun. */
   readonly lag: Lag | undefined
   /** Events that had a handler and took effect, since it was started. */
   readonly events: number
@@ -37,8 +37,10 @@ export interface Trouble {
   readonly event: { readonly stream: string; readonly version: number; readonly type: string } | undefined
 }
 
-export function lagOf(place: AllPlace, head: number): Lag {
+/** Undefined for a lane at the beginning: positions count from a fixed day, which is no event's. */
+export function lagOf(place: AllPlace, head: number): Lag | undefined {
   if (place.position >= head) return { positions: 0, ms: 0 }
+  if (place.position === 0) return undefined
   return { positions: head - place.position, ms: Math.max(0, msBetween(place.position, head)) }
 }
 

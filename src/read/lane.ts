@@ -8,21 +8,22 @@
  * - It ends when it is closed, and never otherwise: what fails is tried again, or halts it, and `status` says so.
  */
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
-import type { Clock } from '../log/clock.ts'
+import { within, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Attempt, type HandlerFailure } from './attempt.ts'
 import { backOffMs } from './back-off.ts'
 import { Bell } from './bell.ts'
-import { Continuity } from './continuity.ts'
-import { isLasting, projectionHalted, projectionReordered, tooMuchParked } from './error.ts'
+import { checkContinuity } from './continuity.ts'
+import { generationOf, takeStep, withChanged, type Control } from './control.ts'
+import { isTimeout, isLasting, projectionHalted, projectionReordered, tooMuchParked, waitAborted } from './error.ts'
 import type { EventFeed, FeedEvent, Feeds } from './event-feed.ts'
-import { markOrder, orderOf } from './generation-marks.ts'
 import { Intake, type Taken } from './intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'
 import { Pace } from './pace.ts'
 import { checkPlace, comparePlaces } from './place.ts'
 import { handlersOf, type Projection } from './projection.ts'
 import { LaneMoved, type Change, type ParkedEvent, type ReadModel } from './read-model.ts'
+import { noSuchGeneration } from './read-model-error.ts'
 import { Turns } from './turns.ts'
 
 export interface LaneOptions<Model> {
@@ -68,12 +69,13 @@ export class Lane<Model> {
   readonly #options: LaneOptions<Model>
   readonly #feed: EventFeed
   readonly #handlers: ReturnType<typeof handlersOf<Model>>
-  readonly #continuity: Continuity
   readonly #pace: Pace
   /** Each commit is one; what is done by hand comes between two. */
   readonly #turns = new Turns()
   readonly #bell = new Bell()
   readonly #holds = new Set<Hold>()
+  /** What is being applied. */
+  #attempt: Attempt<Model> | undefined
   #isClosed = false
   #isLoaded = false
   /** What the store has may be something else. */
@@ -98,7 +100,6 @@ export class Lane<Model> {
     this.#options = options
     this.#feed = options.feeds.feed(name)
     this.#handlers = handlersOf(options.projection)
-    this.#continuity = new Continuity(name, this.#feed)
     this.#pace = new Pace(options.clock, options.projection.batchMax)
     this.#movedAt = options.clock.monotonic()
     this.#ended = this.#run()
@@ -126,12 +127,22 @@ export class Lane<Model> {
     return this.#halted
   }
 
-  /** Resolves once nothing is under way; nothing is committed until it is released. */
-  async hold(why: Hold): Promise<void> {
+  /** No other commit begins until it is released. */
+  hold(why: Hold): void {
     this.#holds.add(why)
     this.#bell.ring()
-    await this.#turns.over()
     this.#options.onChange()
+  }
+
+  /**
+   * Resolves once nothing is under way. Handlers have so long; then what they have done is undone, and counts as if it had
+   * never begun.
+   */
+  async settled(ms: number): Promise<void> {
+    const over = this.#turns.over()
+    if (ms > 0) await within(this.#options.clock, ms, over)
+    this.#attempt?.giveUp(STALE)
+    await over
   }
 
   /** Goes on, where nothing else holds it. */
@@ -151,12 +162,12 @@ export class Lane<Model> {
     this.#options.onChange()
   }
 
-  /** Resolves once nothing is under way, and nothing will be. */
-  async close(): Promise<void> {
+  /** Resolves once nothing is under way, and nothing will be. Handlers have so long. */
+  async close(ms: number): Promise<void> {
     this.#isClosed = true
     this.#intake?.close()
     this.#bell.ring()
-    await this.#turns.over()
+    await this.settled(ms)
     await this.#ended
   }
 
@@ -172,7 +183,7 @@ export class Lane<Model> {
         })
       } catch (error) {
         this.#isStale = true
-        throw error
+        throw error === STALE ? waitAborted(this.#options.projection.name, 'it has ended here') : error
       }
     })
   }
@@ -190,7 +201,7 @@ export class Lane<Model> {
       state: this.#state(head),
       place: this.#place,
       head,
-      lag: head === undefined ? undefined : lagOf(this.#place, head),
+      lag: head === undefined || !this.#isLoaded ? undefined : lagOf(this.#place, head),
       events: this.#events,
       stillMs: Math.round(this.#options.clock.monotonic() - this.#movedAt),
       trouble: this.#whatTroubles() ?? unknown,
@@ -236,16 +247,19 @@ export class Lane<Model> {
   async #follow(): Promise<void> {
     if (!(await this.#mayGoOn())) return
     await this.#turns.take(() => this.#load())
-    const intake = new Intake((signal) => this.#feed.pages(this.#place, signal), this.#options.projection.batchMax)
+    const { projection, feeds } = this.#options
+    const { batchMax } = projection
+    const intake = new Intake((signal) => this.#feed.pages(this.#place, signal), { batchMax, room: feeds.room })
     this.#intake = intake
+    let reached = this.#place
     try {
       while (await this.#mayGoOn()) {
         const taken = await intake.take(this.#pace.count)
         if (taken === undefined) return
-        this.#continuity.check(taken.events, taken.place)
+        checkContinuity(this.name, reached, taken)
+        reached = taken.place
         this.#origin ??= taken.events[0]?.position
         await this.#settle({ ...taken, events: taken.events.filter((event) => this.#handlers(event) !== undefined) })
-        this.#continuity.accept()
         // Commands are handled on the same thread.
         await this.#options.clock.yield()
       }
@@ -256,8 +270,8 @@ export class Lane<Model> {
 
   async #load(): Promise<void> {
     const { readModel, generation } = this.#options
+    await this.#checkOrder()
     const places = await readModel.places(generation)
-    await this.#checkOrder(places)
     const place = places.get(this.name) ?? BEGINNING
     const parked = await readModel.parkedStreams(generation)
     if (comparePlaces(place, BEGINNING) > 0) {
@@ -269,23 +283,19 @@ export class Lane<Model> {
     this.#parked = new Set(parked)
     if (place.position > 0) this.#origin ??= place.position
     if (comparePlaces(place, this.#place) !== 0) this.#moveTo(place)
-    this.#continuity.startAt(place)
   }
 
   /** A lane of another order has done what this one would do again. */
-  async #checkOrder(places: ReadonlyMap<string, AllPlace>): Promise<void> {
+  async #checkOrder(): Promise<void> {
     const { readModel, generation, projection } = this.#options
     const { name, order } = projection
-    const made = orderOf(places)
-    if (made === order) return
-    if (made !== undefined) throw projectionReordered(name, { generation, made, order })
-    try {
-      await markOrder(readModel, generation, order)
-    } catch (error) {
-      if (!(error instanceof LaneMoved)) throw error
-      // Another lane has, of this projection or of one that it was before.
-      await this.#checkOrder(await readModel.places(generation))
+    const mark = (control: Control): Control => {
+      const found = generationOf(control, generation)
+      if (found === undefined) throw noSuchGeneration(name, generation)
+      return found.order === undefined ? withChanged(control, generation, { order }) : control
     }
+    const made = generationOf(await takeStep(readModel, mark), generation)!.order!
+    if (made !== order) throw projectionReordered(name, { generation, made, order })
   }
 
   /** Resolves to whether the lane goes on, once nothing holds or halts it; to false where it is closed. */
@@ -381,16 +391,24 @@ export class Lane<Model> {
    * well: then nothing has changed.
    */
   async #commit({ events, ...step }: Step): Promise<HandlerFailure | undefined> {
-    const { readModel, generation } = this.#options
-    const attempt = new Attempt(events, this.#handlers)
+    if (this.#isClosed) throw STALE
+    const { readModel, generation, projection, clock } = this.#options
+    const { handlerTimeoutMs } = projection
+    const attempt = new Attempt<Model>(events, { handlers: this.#handlers, handlerTimeoutMs, clock })
+    this.#attempt = attempt
     const change = { ...step, lane: this.name, from: this.#place, apply: (model: Model) => attempt.apply(model) }
     try {
       await this.#pace.time(events.length, () => readModel.commit(generation, change))
     } catch (error) {
       const { failure } = attempt
+      if (attempt.isGivenUp) throw STALE
       if (failure === undefined || error instanceof LaneMoved || isStores(error, failure)) throw error
       await this.#examineStore()
       return failure
+    } finally {
+      this.#attempt = undefined
+      // A handler that the store did not wait for changes nothing more.
+      attempt.giveUp(STALE)
     }
     this.#events += events.length
     this.#trouble = undefined
@@ -460,9 +478,14 @@ function endOf({ events, place }: Work, count: number): AllPlace {
   return { position, shard }
 }
 
-/** What a handler met was the store's own failure, as the store says in its place. */
+/**
+ * What a handler met was the store's own failure, as the store says in its place. A store that was waiting for a handler may
+ * have lost its patience, which is not its failure.
+ */
 function isStores(error: unknown, failure: HandlerFailure): boolean {
-  return error !== failure.error && error instanceof PenholdError && STORES.includes(error.code)
+  return (
+    error !== failure.error && !isTimeout(failure.error) && error instanceof PenholdError && STORES.includes(error.code)
+  )
 }
 
 function isSame(a: FeedEvent, b: FeedEvent): boolean {

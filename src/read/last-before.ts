@@ -6,9 +6,9 @@
  * has the `seq` of the last event before it. So little is read: indexes of closed segments, and one segment at the most
  * where they do not tell.
  *
- * What is damaged at the place itself cannot be told from what is missing behind it: the events of a shard go on with a
- * greater `seq` than the last that can be read, and whether the reader once had those between is not known. Then it stops as
- * well, until they are mended or accepted as lost.
+ * What is damaged at the place itself, by more than a bit, cannot be told from what is missing behind it: the events of a
+ * shard go on with a greater `seq` than the last that can be read, and whether the reader once had those between is not
+ * known. Then it stops as well, until they are mended or accepted as lost.
  */
 import type { Catalog } from '../log/catalog.ts'
 import type { ShardExtent } from '../log/segment-index.ts'
@@ -23,10 +23,13 @@ export interface Counted {
   readonly address: Address
 }
 
+/** An event, or what stands where one would. */
+export type Next = Counted & Pick<LogRecord, 'shard' | 'epoch'>
+
 export interface FirstEvent {
   readonly place: OrderedPlace
   /** The first that is met behind the place. */
-  readonly next: LogRecord
+  readonly next: Next
   /** Its segment was read from the beginning, and has no event of its reign up to the place. Default: nobody knows. */
   readonly isSegmentRead?: boolean
 }

@@ -7,7 +7,7 @@ import { BEGINNING, type AllPlace } from './all.ts'
 import type { Bell } from './bell.ts'
 import { isLasting } from './error.ts'
 import type { Feeds } from './event-feed.ts'
-import { orderOf } from './generation-marks.ts'
+import type { Generation } from './control.ts'
 import { comparePlaces } from './place.ts'
 import type { Projection } from './projection.ts'
 import type { Projector } from './projector.ts'
@@ -17,7 +17,7 @@ export interface LevelOptions {
   readonly projection: Projection
   readonly readModel: ReadModel<any>
   /** The live generation. */
-  readonly live: number
+  readonly live: Generation
   readonly feeds: Feeds
   readonly clock: Clock
   /** Rings whenever a lane that runs here has come further. */
@@ -33,7 +33,10 @@ const LEVEL_MS = 1_000
 const POLL_MS = 50
 
 /** Whether it comes soon to where the live generation stands now. */
-export async function comesLevel(rebuild: Projector<any>, options: LevelOptions): Promise<boolean> {
+export async function comesLevel(
+  rebuild: Pick<Projector<any>, 'generation' | 'place'>,
+  options: LevelOptions,
+): Promise<boolean> {
   const { readModel, clock, changes, isOver } = options
   const goal = await goalOf(options)
   const end = clock.monotonic() + LEVEL_MS
@@ -56,9 +59,8 @@ export async function comesLevel(rebuild: Projector<any>, options: LevelOptions)
  * ahead of the log: it is to be replaced by all that there is.
  */
 async function goalOf({ projection, readModel, live, feeds }: LevelOptions): Promise<Goal> {
-  const places = await placesIfUsable(readModel, live)
-  const made = places && orderOf(places)
-  const isMeasure = places !== undefined && (made === undefined || made === projection.order)
+  const places = await placesIfUsable(readModel, live.number)
+  const isMeasure = places !== undefined && (live.order ?? projection.order) === projection.order
   const stands = new Map(isMeasure ? [...places].filter(([lane]) => feeds.lanes.includes(lane)) : [])
   if (isMeasure && stands.size === 0) return stands
   const heads = await feeds.heads()

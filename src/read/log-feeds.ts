@@ -1,22 +1,24 @@
 /** What projections in the order of everything read: `$all`, from the log of a running cluster. */
 import type { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
-import { logCorrupt } from '../log/error.ts'
 import type { Restoration } from '../log/restoration.ts'
-import { journalPath } from '../log/path.ts'
 import { allPages } from './all-feed.ts'
-import { AllReader, type AcceptedLoss, type AllPlace } from './all.ts'
+import type { AcceptedLoss, AllPlace } from './all.ts'
 import type { EventFeed, FeedEvent, Feeds, Page } from './event-feed.ts'
-import { toFeedEvent, toFeedEvents, type Decode } from './feed-event.ts'
+import { streamEvents, toPages, type Decode, type LoadStream } from './feed-event.ts'
 import type { Frontiers } from './frontiers.ts'
+import { Room } from './room.ts'
 
 export interface LogFeedsOptions {
   readonly catalog: Catalog
   readonly frontiers: Frontiers
   /** Brings an event to today's shape. */
   readonly decode: Decode
+  readonly load: LoadStream
   readonly clock: Clock
   readonly onLoss: (loss: AcceptedLoss) => void
+  /** Default: one of their own. */
+  readonly room?: Room
 }
 
 const ALL = 'all'
@@ -24,16 +26,16 @@ const ANSWER_MS = 1_000
 
 export class LogFeeds implements Feeds {
   readonly lanes: readonly string[] = [ALL]
+  readonly room: Room
   readonly #options: LogFeedsOptions
 
   constructor(options: LogFeedsOptions) {
     this.#options = options
+    this.room = options.room ?? new Room()
   }
 
   feed(): EventFeed {
     return {
-      // The reader asserts by itself that no event is missing, and knows which were accepted as lost.
-      isWhole: false,
       pages: (after, signal) => this.#pages(after, signal),
       head: () => this.#head(),
     }
@@ -47,16 +49,9 @@ export class LogFeeds implements Feeds {
     return this.#options.catalog.restorations()
   }
 
-  async event({ place }: { readonly place: AllPlace }): Promise<FeedEvent> {
-    const { catalog, frontiers, onLoss, decode } = this.#options
-    const { position, shard } = place
-    const frontier = await this.#inTime((signal) => frontiers.beyond(position - 1, signal))
-    const reader = new AllReader(catalog, { after: { position, shard: shard - 1 }, onLoss })
-    for await (const [event] of reader.advance(frontier)) {
-      if (event?.position === position && event.shard === shard) return toFeedEvent(event, decode)
-      break
-    }
-    throw noEventAt(place)
+  stream(name: string, from: number): AsyncGenerator<readonly FeedEvent[], void> {
+    const { load, decode } = this.#options
+    return streamEvents(load(name, from), decode)
   }
 
   #head(): Promise<number> {
@@ -69,10 +64,10 @@ export class LogFeeds implements Feeds {
   }
 
   async *#pages(after: AllPlace, signal: AbortSignal): AsyncGenerator<Page> {
-    yield { events: [], place: after }
+    yield { events: [], place: after, bytes: 0 }
     const { catalog, frontiers, decode, onLoss } = this.#options
-    for await (const { events, place } of allPages({ catalog, frontiers }, { after, isLive: true, signal, onLoss })) {
-      yield { events: toFeedEvents(events, decode), place }
+    for await (const read of allPages({ catalog, frontiers }, { after, isLive: true, signal, onLoss })) {
+      yield* toPages(read, decode)
     }
   }
 }
@@ -88,8 +83,4 @@ export async function inTime<Answer>(
   const answer = await ask(stop.signal).finally(cancel)
   if (answer === undefined) throw new Error(`the log's end is not known within ${ms} ms: some shard has no owner`)
   return answer
-}
-
-export function noEventAt({ position, shard }: AllPlace): Error {
-  return logCorrupt(journalPath(0), 0, `the event at position ${position} of shard ${shard} is not in the log`)
 }

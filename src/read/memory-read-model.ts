@@ -7,17 +7,10 @@ import { assert } from '../aggregate/assert.ts'
 import { definitionError } from '../aggregate/error.ts'
 import { frozen } from '../aggregate/frozen.ts'
 import type { AllPlace } from './all.ts'
+import { differenceOf, FIRST, goesLiveItself, type Control } from './control.ts'
 import { DraftMap, type ModelMap } from './draft-map.ts'
-import { checkProjectionName, generationLive, noSuchGeneration } from './read-model-error.ts'
-import {
-  isAt,
-  LaneMoved,
-  type Change,
-  type Generations,
-  type ParkedEvent,
-  type ReadModel,
-  type ReadModelStore,
-} from './read-model.ts'
+import { checkProjectionName, noSuchGeneration } from './read-model-error.ts'
+import { isAt, LaneMoved, type Change, type ParkedEvent, type ReadModel, type ReadModelStore } from './read-model.ts'
 
 export type { ModelMap } from './draft-map.ts'
 
@@ -57,32 +50,40 @@ interface Generation {
 class Kept {
   readonly projection: string
   readonly #create: () => Maps
-  readonly generations = new Map<number, Generation>()
-  live = 1
-  isPaused = false
-  #last = 0
+  readonly #generations: Map<number, Generation>
+  control: Control = FIRST
 
   constructor(projection: string, create: () => Maps) {
     this.projection = projection
     this.#create = create
-    this.begin()
+    this.#generations = new Map([[FIRST.live, this.#empty()]])
   }
 
-  begin(): number {
+  replaceControl(from: Control, to: Control): boolean {
+    if (this.control.revision !== from.revision) return false
+    const next = goesLiveItself(from, to)
+    if (next !== undefined && this.generation(next).parked.size > 0) return false
+    const { begun, dropped } = differenceOf(from, to)
+    const fresh = begun.map((number) => [number, this.#empty()] as const)
+    for (const [number, generation] of fresh) this.#generations.set(number, generation)
+    for (const number of dropped) this.#generations.delete(number)
+    this.control = to
+    return true
+  }
+
+  generation(number: number): Generation {
+    const generation = this.#generations.get(number)
+    if (generation === undefined) throw noSuchGeneration(this.projection, number)
+    return generation
+  }
+
+  #empty(): Generation {
     const maps = new Map(Object.entries(this.#create()))
     for (const [name, map] of maps) {
       if (!(map instanceof Map)) throw definitionError(`memoryStore: '${name}' of the model is no Map`)
       for (const value of map.values()) frozen<unknown>(value)
     }
-    this.#last += 1
-    this.generations.set(this.#last, { maps, places: new Map(), parked: new Map(), last: Promise.resolve() })
-    return this.#last
-  }
-
-  generation(number: number): Generation {
-    const generation = this.generations.get(number)
-    if (generation === undefined) throw noSuchGeneration(this.projection, number)
-    return generation
+    return { maps, places: new Map(), parked: new Map(), last: Promise.resolve() }
   }
 }
 
@@ -99,29 +100,12 @@ class MemoryReadModel<Model> implements ReadModel<Model> {
     return this.#shared
   }
 
-  async generations(): Promise<Generations> {
-    const { live, generations, isPaused } = this.#kept
-    return { live, all: [...generations.keys()], isPaused }
+  async control(): Promise<Control> {
+    return this.#kept.control
   }
 
-  async setPaused(isPaused: boolean): Promise<void> {
-    this.#kept.isPaused = isPaused
-  }
-
-  async begin(): Promise<number> {
-    return this.#kept.begin()
-  }
-
-  async promote(generation: number): Promise<void> {
-    this.#kept.generation(generation)
-    this.#kept.live = generation
-  }
-
-  async drop(generation: number): Promise<void> {
-    const { projection, live, generations } = this.#kept
-    this.#kept.generation(generation)
-    if (generation === live) throw generationLive(projection, generation)
-    generations.delete(generation)
+  async replaceControl(from: Control, to: Control): Promise<boolean> {
+    return this.#kept.replaceControl(from, to)
   }
 
   async places(generation: number): Promise<ReadonlyMap<string, AllPlace>> {

@@ -5,7 +5,15 @@ import type { HandlerFailure } from './attempt.ts'
 import { projectionState } from './error.ts'
 import type { FeedEvent, Feeds } from './event-feed.ts'
 import type { Held, Lane } from './lane.ts'
+import { ParkedReader } from './parked-reader.ts'
 import type { ParkedEvent, ReadModel } from './read-model.ts'
+
+/** A parked event, as it is told to who looks after them. */
+export interface Parked extends Omit<ParkedEvent, 'reason' | 'parkedAt'> {
+  /** What its handler threw; undefined for one that waits behind another of its stream. */
+  readonly reason: string | undefined
+  readonly parkedAt: Date
+}
 
 /** What has become of a stream's parked events. */
 export interface Retried {
@@ -26,14 +34,26 @@ export interface ParkingOptions {
 const RETRIED_TOGETHER = 100
 const LISTED_MAX = 10_000
 
+export function toParked({ reason, parkedAt, ...event }: ParkedEvent): Parked {
+  return { ...event, reason: reason === '' ? undefined : reason, parkedAt: new Date(parkedAt) }
+}
+
 /** Retries the parked events of a stream until none is left, or one fails. What is parked meanwhile is retried too. */
 export async function retryParked(lane: Lane<any>, stream: string, options: ParkingOptions): Promise<Retried> {
+  const { readModel, generation, feeds, clock } = options
+  const reader = new ParkedReader(stream, feeds)
   let done = 0
-  for (;;) {
-    const step = await lane.between((held) => retrySome(held, stream, options))
-    done += step.done
-    if (step.isOver || step.failure !== undefined) return { done, failed: step.failure && told(step.failure) }
-    await options.clock.yield()
+  try {
+    for (;;) {
+      // While they are read the lane goes on with its other streams.
+      const ahead = await reader.take(await readModel.parked(generation, { stream, limit: RETRIED_TOGETHER }))
+      const step = await lane.between((held) => retrySome(held, { stream, ahead }, options))
+      done += step.done
+      if (step.isOver || step.failure !== undefined) return { done, failed: step.failure && told(step.failure) }
+      await clock.yield()
+    }
+  } finally {
+    await reader.close()
   }
 }
 
@@ -61,11 +81,15 @@ interface RetriedSome {
 
 async function retrySome(
   { place, commit, emptied }: Held,
-  stream: string,
-  { readModel, generation, feeds }: ParkingOptions,
+  { stream, ahead }: { readonly stream: string; readonly ahead: readonly FeedEvent[] },
+  { readModel, generation }: ParkingOptions,
 ): Promise<RetriedSome> {
   const parked = await readModel.parked(generation, { stream, limit: RETRIED_TOGETHER })
-  let events: readonly FeedEvent[] = await Promise.all(parked.map(async (each) => await eventOf(each, feeds)))
+  // Somebody else may have retried some meanwhile, or skipped them.
+  const read = new Map(ahead.map((event) => [event.version, event]))
+  const missing = parked.findIndex(({ version }) => !read.has(version))
+  const ready = missing < 0 ? parked : parked.slice(0, missing)
+  let events = ready.map(({ version }) => read.get(version)!)
   let failure: HandlerFailure | undefined
   while (events.length > 0) {
     const failed = await commit({ to: place, park: [], unpark: events, events })
@@ -73,17 +97,9 @@ async function retrySome(
     failure = failed
     events = events.slice(0, events.indexOf(failed.event))
   }
-  const isOver = failure === undefined && parked.length < RETRIED_TOGETHER
+  const isOver = failure === undefined && missing < 0 && parked.length < RETRIED_TOGETHER
   if (isOver) emptied(stream)
   return { done: events.length, failure, isOver }
-}
-
-async function eventOf(parked: ParkedEvent, feeds: Feeds): Promise<FeedEvent> {
-  const event = await feeds.event(parked)
-  if (event.stream === parked.stream && event.version === parked.version) return event
-  throw projectionState(
-    `version ${parked.version} of ${parked.stream} was parked, and the log has version ${event.version} of ${event.stream} there`,
-  )
 }
 
 function told({ event: { version, type }, error }: HandlerFailure): NonNullable<Retried['failed']> {

@@ -1,6 +1,7 @@
 /** Places in the order of `$all`: how they compare, and as text, `<position>.<shard>`, for those who keep them. */
 import { POSITION_MAX } from '../log/position.ts'
 import { describe } from '../aggregate/error.ts'
+import { isCount } from '../log/count.ts'
 import { restorationBefore, type Restoration } from '../log/restoration.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { badPlace, placeAhead } from './error.ts'
@@ -18,21 +19,29 @@ export function behind(position: number): AllPlace {
   return { position, shard: SHARD_LAST }
 }
 
+/** Positions have up to 16 digits; those that follow each other begin with the same nine. */
 const LAST_DIGITS = 1e7
+const THREE: readonly string[] = numbers(1_000, 3)
+const FOUR: readonly string[] = numbers(10_000, 4)
+const SHARDS: readonly string[] = numbers(1_024, 1)
 let first = 0
 let firstText = ''
 
+/** Each event that is read has one: put together from texts that are there it takes half as long. */
 export function formatPlace({ position, shard }: AllPlace): string {
-  // Positions that follow each other begin alike, and to write 16 digits anew for each event takes twice as long.
   const digits = Math.floor(position / LAST_DIGITS)
   if (digits === 0) return `${position}.${shard}`
   if (digits !== first) {
     first = digits
     firstText = String(digits)
   }
-  // With a digit before them that is cut off, so that zeroes stay.
-  const last = String(LAST_DIGITS + (position - digits * LAST_DIGITS)).slice(1)
-  return `${firstText}${last}.${shard}`
+  const last = position - digits * LAST_DIGITS
+  const three = Math.floor(last / 1e4)
+  return `${firstText}${THREE[three]!}${FOUR[last - three * 1e4]!}.${SHARDS[shard] ?? shard}`
+}
+
+function numbers(count: number, digits: number): readonly string[] {
+  return Array.from({ length: count }, (_, number) => String(number).padStart(digits, '0'))
 }
 
 /**
@@ -58,4 +67,13 @@ export function parsePlace(text: unknown): AllPlace {
     throw badPlace(`${describe(text)} is no place in the log`)
   }
   return { position, shard }
+}
+
+/** What a query waits for: a position alone, or the place of one event. @throws PenholdError `BadPlace` */
+export function parseAwaited(after: unknown): number | AllPlace {
+  if (typeof after === 'string') return parsePlace(after)
+  if (isCount(after)) return after
+  const { position, shard } = Object(after) as { readonly position?: unknown; readonly shard?: unknown }
+  if (isCount(position) && isCount(shard)) return { position, shard }
+  throw badPlace(`after is ${describe(after)}, which is neither a position nor a place nor { position, shard }`)
 }

@@ -7,19 +7,22 @@ import type { Projector } from './projector.ts'
 import type { ReadModel } from './read-model.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 
+/**
+ * Of all lanes that run here what needs somebody first. `elsewhere`: none does. `starting`: none does yet; its store is being
+ * opened for the first time, or its lanes are about to run here.
+ */
+export type ProjectionState = LaneState | 'elsewhere' | 'starting'
+
 export interface GenerationStatus {
   /** 0 where the store could not be opened yet. */
   readonly generation: number
-  /**
-   * Of all its lanes that run here what needs somebody first, where none does `elsewhere`; of those elsewhere it is only known
-   * whether they have caught up.
-   */
-  readonly state: LaneState | 'elsewhere'
+  /** Of lanes that run at other nodes it is only known whether they have caught up. */
+  readonly state: ProjectionState
   /** Those that run here. */
   readonly lanes: readonly LaneStatus[]
   /** The others, by what their store and the log say; undefined where one of these does not answer. */
   readonly elsewhere: readonly LaneElsewhere[] | undefined
-  /** Of the lane that is furthest behind; undefined where one does not know. */
+  /** Of the lane that is furthest behind; undefined where one does not know, or has not begun. */
   readonly lag: Lag | undefined
   /** Events that had a handler and took effect here, since it was started. */
   readonly events: number
@@ -33,7 +36,8 @@ export interface LaneElsewhere {
   readonly lane: string
   readonly place: AllPlace
   readonly head: number
-  readonly lag: Lag
+  /** Undefined where it has not begun. */
+  readonly lag: Lag | undefined
 }
 
 export interface RebuildStatus extends GenerationStatus {
@@ -55,9 +59,9 @@ export interface ProjectionStatus extends GenerationStatus {
 /** How a projection is, as far as that is known without asking log or store; so it is never `caught up`. */
 export interface ProjectionCondition {
   readonly name: string
-  readonly state: LaneState | 'elsewhere'
+  readonly state: ProjectionState
   /** Of the generation that is rebuilt here beside the live one. */
-  readonly rebuild: LaneState | 'elsewhere' | undefined
+  readonly rebuild: ProjectionState | undefined
 }
 
 /** Whose status is asked for. */
@@ -118,7 +122,7 @@ function stateOf(
   const own = worstState(lanes.map(({ state }) => state))
   if (own === 'halted' || own === 'elsewhere') return own
   if (problem !== undefined) return 'waiting'
-  const isBehind = elsewhere?.some(({ lag }) => lag.positions > 0) === true
+  const isBehind = elsewhere?.some(({ lag }) => lag?.positions !== 0) === true
   return own === 'caught up' && isBehind ? 'running' : own
 }
 

@@ -3,9 +3,8 @@
  * Pure: nothing here opens a store.
  */
 import { isAggregate, type Aggregate, type AnyEventOf, type EmittedEvent } from '../aggregate/aggregate.ts'
-import { definitionError, describe } from '../aggregate/error.ts'
+import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
-import type { RecordedEvent } from '../log/recorded-event.ts'
 import type { FeedEvent } from './event-feed.ts'
 import type { ReadModelStore } from './read-model.ts'
 
@@ -20,11 +19,13 @@ type EventsOfEach<A> = A extends Aggregate ? AnyEventOf<A> : never
  * For events of its name: how the read model changes. What it returns is waited for where it is a promise, as the store's
  * model may need, and is of no account else.
  */
-export type ProjectionHandler<E extends EmittedEvent, Model> = (event: RecordedEvent<E>, model: Model) => unknown
+export type ProjectionHandler<E extends EmittedEvent, Model> = (event: FeedEvent<E>, model: Model) => unknown
 
 export type ProjectionHandlers<E extends EmittedEvent, Model> = {
-  readonly [K in E['type']]?: ProjectionHandler<Extract<E, { type: K }>, Model>
+  readonly [K in E['type']]?: ProjectionHandler<EventNamed<E, K>, Model>
 }
+/** Those of a union with this name, which is any where it may be any event. */
+type EventNamed<E extends EmittedEvent, Name> = E extends EmittedEvent ? (Name extends E['type'] ? E : never) : never
 
 export interface ProjectionSettings {
   /**
@@ -41,18 +42,19 @@ export interface ProjectionSettings {
   readonly onFailure?: 'halt' | 'park'
   /** How often a handler that failed is tried again before that, after 100 ms, 200 ms … 10 s. Default 5. */
   readonly retries?: number
+  /**
+   * How long a handler may take that returns a promise. One that takes longer has failed at its event; its batch is undone,
+   * and what it does later changes nothing. Default 10,000.
+   */
+  readonly handlerTimeoutMs?: number
 }
 
-export interface ProjectionDefinition<
-  From extends ProjectionSource,
-  On extends ProjectionHandlers<SourceEvents<From>, Model>,
-  Model,
-> extends ProjectionSettings {
+export interface ProjectionDefinition<From extends ProjectionSource, Model> extends ProjectionSettings {
   /** Names the projection in its store: 1 to 64 letters, digits, `-` and `_`; never change it. */
   readonly name: string
   readonly from: From
   /** A handler for each event that matters. It may be run again where its change was undone: it changes the model alone. */
-  readonly on: On
+  readonly on: ProjectionHandlers<SourceEvents<From>, NoInfer<Model>>
   readonly store: ReadModelStore<Model>
 }
 
@@ -65,37 +67,37 @@ export interface Projection<Model = any> extends Required<ProjectionSettings> {
 }
 
 const REQUIRED_KEYS = ['name', 'from', 'on', 'store']
-const OPTIONAL_KEYS = ['order', 'batchMax', 'onFailure', 'retries']
+const OPTIONAL_KEYS = ['order', 'batchMax', 'onFailure', 'retries', 'handlerTimeoutMs']
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 const BATCH_EVENTS_MAX = 100_000
 const RETRIES_MAX = 1_000
+const HANDLER_MS = 10_000
+const HANDLER_MS_MAX = 86_400_000
 
 /**
  * Defines a projection. The types of its events are inferred from `from`, that of its read model from `store`.
  * @throws PenholdError `BadDefinition` that says what is wrong
  */
-export function defineProjection<
-  const From extends ProjectionSource,
-  Model,
-  On extends ProjectionHandlers<SourceEvents<From>, Model>,
->(
-  definition: ProjectionDefinition<From, On & ProjectionHandlers<SourceEvents<From>, Model>, Model>,
+export function defineProjection<const From extends ProjectionSource, Model>(
+  definition: ProjectionDefinition<From, Model>,
 ): Projection<Model> {
   const name = checkName(definition)
   checkKeys(name, definition)
   checkSource(name, definition.from)
   checkHandlers(name, definition.from, definition.on)
   const { store, order = 'all', batchMax = 1_000, onFailure = 'halt', retries = 5 } = definition
+  const { handlerTimeoutMs = HANDLER_MS } = definition
   if (typeof (store as Partial<ReadModelStore<Model>> | null)?.open !== 'function') {
-    throw definitionError(`${name}: store is ${describe(store)}; give a store of read models`)
+    throw wrong(name, `store is ${describe(store)}; give a store of read models`)
   }
   checkChoice(name, { order }, ['all', 'shard'])
   checkChoice(name, { onFailure }, ['halt', 'park'])
   checkNumber(name, { batchMax }, { min: 1, max: BATCH_EVENTS_MAX })
   checkNumber(name, { retries }, { min: 0, max: RETRIES_MAX })
+  checkNumber(name, { handlerTimeoutMs }, { min: 1, max: HANDLER_MS_MAX })
   // Looked up by names that may be those of every object, such as `toString`.
   const on = Object.assign(Object.create(null) as object, definition.on) as Projection<Model>['on']
-  const projection = { name, from: definition.from, on, store, order, batchMax, onFailure, retries }
+  const projection = { name, from: definition.from, on, store, order, batchMax, onFailure, retries, handlerTimeoutMs }
   projections.add(projection)
   return projection
 }
@@ -118,6 +120,10 @@ export function handlersOf<Model>({
   return ({ type, stream }) => (types.has(stream.slice(0, stream.indexOf('/'))) ? on[type] : undefined)
 }
 
+function wrong(name: string, problem: string): PenholdError {
+  return definitionError(`projection '${name}': ${problem}`)
+}
+
 function checkName(definition: unknown): string {
   if (!isObject(definition))
     throw definitionError(`a projection's definition is an object, not ${describe(definition)}`)
@@ -136,50 +142,51 @@ function checkKeys(name: string, definition: object): void {
   const known = [...REQUIRED_KEYS, ...OPTIONAL_KEYS]
   const unknown = Object.keys(given).find((key) => !known.includes(key))
   if (unknown !== undefined) {
-    throw definitionError(`${name}: a projection has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`)
+    throw wrong(name, `it has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`)
   }
   const missing = REQUIRED_KEYS.find((key) => given[key] === undefined)
-  if (missing !== undefined) throw definitionError(`${name}: a projection needs '${missing}'`)
+  if (missing !== undefined) throw wrong(name, `it needs '${missing}'`)
 }
 
 function checkSource(name: string, from: unknown): void {
   if (from === 'all') return
   if (!Array.isArray(from)) {
-    throw definitionError(`${name}: from is ${describe(from)}; give a list of aggregates, or 'all'`)
+    throw wrong(name, `from is ${describe(from)}; give a list of aggregates, or 'all'`)
   }
-  if (from.length === 0) throw definitionError(`${name}: from names no aggregate; give one, or 'all'`)
+  if (from.length === 0) throw wrong(name, `from names no aggregate; give one, or 'all'`)
   const types = new Set<string>()
   for (const aggregate of from as readonly unknown[]) {
     if (!isAggregate(aggregate)) {
-      throw definitionError(`${name}: from has ${describe(aggregate)} in it; give what defineAggregate returned`)
+      throw wrong(name, `from has ${describe(aggregate)} in it; give what defineAggregate returned`)
     }
-    if (types.has(aggregate.type)) throw definitionError(`${name}: from names '${aggregate.type}' twice`)
+    if (types.has(aggregate.type)) throw wrong(name, `from names '${aggregate.type}' twice`)
     types.add(aggregate.type)
   }
 }
 
 function checkHandlers(name: string, from: ProjectionSource, on: unknown): void {
-  if (!isObject(on)) throw definitionError(`${name}: on is ${describe(on)}; give an object of functions`)
+  if (!isObject(on)) throw wrong(name, `on is ${describe(on)}; give an object of functions`)
   const types = Object.keys(on)
-  if (types.length === 0) throw definitionError(`${name}: on has no handler, so that the read model would stay empty`)
-  const wrong = types.find((type) => typeof on[type] !== 'function')
-  if (wrong !== undefined) throw definitionError(`${name}: '${wrong}' of on is ${describe(on[wrong])}; give a function`)
+  if (types.length === 0) throw wrong(name, `on has no handler, so that the read model would stay empty`)
+  const other = types.find((type) => typeof on[type] !== 'function')
+  if (other !== undefined) throw wrong(name, `'${other}' of on is ${describe(on[other])}; give a function`)
   if (from === 'all') return
   const known = from.flatMap(({ events }) => Object.keys(events as object))
   const unknown = types.find((type) => !known.includes(type))
   if (unknown === undefined) return
   const today = from.map(({ renamedEvents }) => renamedEvents).find((renamed) => Object.hasOwn(renamed, unknown))
-  throw definitionError(
+  throw wrong(
+    name,
     today === undefined
-      ? `${name}: no aggregate of from has an event '${unknown}'; the nearest is '${nearest(unknown, known)}'`
-      : `${name}: '${unknown}' is a former name, and its events come as '${today[unknown]}'; handle that one`,
+      ? `no aggregate of from has an event '${unknown}'; the nearest is '${nearest(unknown, known)}'`
+      : `'${unknown}' is a former name, and its events come as '${today[unknown]}'; handle that one`,
   )
 }
 
 function checkChoice(name: string, setting: Readonly<Record<string, unknown>>, choices: readonly string[]): void {
   for (const [key, value] of Object.entries(setting)) {
     if (typeof value === 'string' && choices.includes(value)) continue
-    throw definitionError(`${name}: ${key} is ${describe(value)}; give '${choices.join(`' or '`)}'`)
+    throw wrong(name, `${key} is ${describe(value)}; give '${choices.join(`' or '`)}'`)
   }
 }
 
@@ -190,7 +197,7 @@ function checkNumber(
 ): void {
   for (const [key, value] of Object.entries(setting)) {
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) continue
-    throw definitionError(`${name}: ${key} is ${describe(value)}; give a whole number from ${min} to ${max}`)
+    throw wrong(name, `${key} is ${describe(value)}; give a whole number from ${min} to ${max}`)
   }
 }
 

@@ -26,33 +26,46 @@ export class Projector<Model> {
   readonly #options: ProjectorOptions<Model>
   readonly #lanes = new Map<string, Lane<Model>>()
   readonly #holds = new Set<Hold>()
+  /** Lanes that were let go of, and may have something under way. */
+  readonly #ending = new Set<Promise<void>>()
 
   constructor(options: ProjectorOptions<Model>) {
     this.generation = options.generation
     this.#options = options
   }
 
-  /** Runs these lanes and no others. Resolves once nothing is under way in those that it has let go of. */
-  async run(names: readonly string[]): Promise<void> {
+  /**
+   * Runs these lanes and no others. Resolves once nothing is under way in those that it has let go of, whose handlers have so
+   * long.
+   */
+  async run(names: readonly string[], handlersMs: number = this.#handlersMs): Promise<void> {
     const gone = [...this.#lanes.values()].filter(({ name }) => !names.includes(name))
     for (const { name } of gone) this.#lanes.delete(name)
     for (const name of names) {
       if (this.#lanes.has(name)) continue
       const lane = new Lane<Model>(name, this.#options)
       this.#lanes.set(name, lane)
-      for (const why of this.#holds) void lane.hold(why)
+      for (const why of this.#holds) lane.hold(why)
     }
-    await Promise.all(gone.map(async (lane) => await lane.close()))
+    for (const lane of gone) this.#end(lane, handlersMs)
+    await Promise.all(this.#ending)
   }
 
-  async close(): Promise<void> {
-    await this.run([])
+  /** Handlers that are under way have so long. */
+  async close(handlersMs: number = this.#handlersMs): Promise<void> {
+    await this.run([], handlersMs)
   }
 
-  /** Resolves once nothing is under way; nothing is committed until it is released. */
-  async hold(why: Hold): Promise<void> {
+  /** No other commit begins until it is released. */
+  hold(why: Hold): void {
     this.#holds.add(why)
-    await Promise.all([...this.#lanes.values()].map(async (lane) => await lane.hold(why)))
+    for (const lane of this.#lanes.values()) lane.hold(why)
+  }
+
+  /** Resolves once nothing is under way, for somebody who holds it. A handler has as long as it may take. */
+  async settled(): Promise<void> {
+    const lanes = [...this.#lanes.values()].map(async (lane) => await lane.settled(this.#handlersMs))
+    await Promise.all([...lanes, ...this.#ending])
   }
 
   release(why: Hold): void {
@@ -110,6 +123,15 @@ export class Projector<Model> {
     const lane = await this.#laneOf(event.stream)
     if (lane === undefined) throw projectionState(`nothing of ${event.stream} is parked`)
     return await skipParked(lane, event, this.#options)
+  }
+
+  get #handlersMs(): number {
+    return this.#options.projection.handlerTimeoutMs
+  }
+
+  #end(lane: Lane<Model>, handlersMs: number): void {
+    const ended = lane.close(handlersMs).finally(() => this.#ending.delete(ended))
+    this.#ending.add(ended)
   }
 
   /** Undefined where nothing of the stream is parked. */

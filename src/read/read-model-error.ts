@@ -32,10 +32,10 @@ export function readModelUnusable(where: string, problem: string, cause?: unknow
   })
 }
 
-export function newerFormat(where: string, format: unknown): PenholdError {
+export function otherFormat(where: string, format: unknown): PenholdError {
   return readModelUnusable(
     where,
-    `it has format ${String(format)}, which this version does not know. Run the newer one.`,
+    `it has format ${String(format)}, which this version does not know. Run the newer version; or delete it, and it is made anew.`,
   )
 }
 
@@ -50,14 +50,6 @@ export function noSuchGeneration(projection: string, generation: number): Penhol
 /** Whether it was dropped, here or elsewhere. */
 export function isGenerationGone(error: unknown): boolean {
   return error instanceof PenholdError && error.code === 'NoSuchGeneration'
-}
-
-export function generationLive(projection: string, generation: number): PenholdError {
-  return new PenholdError(
-    'GenerationLive',
-    `generation ${generation} of the read model of '${projection}' is what queries see. Promote another one first.`,
-    { outcome: 'none', retryable: false, details: { projection, generation } },
-  )
 }
 
 /** Some errors of Node have only a code. */

@@ -3,9 +3,11 @@
  * the read model, how far it has come, and what was parked are committed together, or nothing of it is.
  *
  * A projection has generations of its read model: one is live, and is what queries see; others are being rebuilt, or are
- * kept to go back to. Each is complete in itself: model, places and parked events.
+ * kept to go back to. Each is complete in itself: model, places and parked events. What each is there for is kept beside
+ * them (control.ts), so that what is damaged in one is in nobody's way.
  */
 import { BEGINNING, type AllPlace } from './all.ts'
+import type { Controlled } from './control.ts'
 
 /** Where a projection puts its read model, as a user names it in a definition. */
 export interface ReadModelStore<Model> {
@@ -22,20 +24,7 @@ export interface ReadModelStore<Model> {
  * same can succeed later, and `places` says whether a change was made; `ReadModelUnusable`, where what is kept is damaged;
  * and `NoSuchGeneration`.
  */
-export interface ReadModel<Model> {
-  generations(): Promise<Generations>
-  /** The projection is to stand still, or to go on, wherever it runs: kept until it is set again. */
-  setPaused(isPaused: boolean): Promise<void>
-  /** Makes an empty generation beside the live one. Resolves to its number, which no other has had. */
-  begin(): Promise<number>
-  /** Queries see this generation from here on. The one before is kept. */
-  promote(generation: number): Promise<void>
-  /**
-   * Removes a generation, with all that belongs to it.
-   * @throws PenholdError `GenerationLive` for the one that queries see
-   */
-  drop(generation: number): Promise<void>
-
+export interface ReadModel<Model> extends Controlled {
   /** How far each lane has come. Those that are not named stand at the beginning. */
   places(generation: number): Promise<ReadonlyMap<string, AllPlace>>
   /**
@@ -56,24 +45,6 @@ export interface ReadModel<Model> {
   ): Promise<readonly ParkedEvent[]>
 
   close(): Promise<void>
-}
-
-export interface Generations {
-  readonly live: number
-  /** All that there are, ascending. */
-  readonly all: readonly number[]
-  /** By hand: none of them is to change, but for what is done by hand. */
-  readonly isPaused: boolean
-}
-
-/** One that is being rebuilt, or was set aside. Where two were begun at once the first counts, and the other is dropped. */
-export function unfinishedOf({ live, all }: Generations): number | undefined {
-  return all.find((generation) => generation > live)
-}
-
-/** The one to go back to. */
-export function previousOf({ live, all }: Generations): number | undefined {
-  return all.findLast((generation) => generation < live)
 }
 
 /** One step of one lane: a row of events with an order of its own. `all` is the lane of those that read `$all` in order. */

@@ -11,11 +11,8 @@ export async function refuseLost(feeds: Feeds, after: number | AllPlace): Promis
 
 /** What was acknowledged is in the log. Nothing is refused where its end is not known. @throws PenholdError `PlaceAhead` */
 export async function refuseUnknown(feeds: Feeds, position: number): Promise<void> {
-  let head = 0
-  for (const lane of feeds.lanes) {
-    if (head >= position) return
-    const ofLane = feeds.feed(lane).head()
-    head = Math.max(head, await ofLane.catch(() => Number.POSITIVE_INFINITY))
-  }
-  checkPlace(position, { head, restorations: [] })
+  // All are asked at once.
+  const heads = await feeds.heads().catch(() => undefined)
+  if (heads === undefined) return
+  checkPlace(position, { head: Math.max(...heads.values()), restorations: [] })
 }

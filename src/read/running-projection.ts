@@ -1,20 +1,33 @@
 /**
- * A projection as it runs in one process: the live generation of its read model, and one that is rebuilt beside it. It
- * owns which generation is which; what each of them does is its projector's.
+ * A projection as it runs in one process: the live generation of its read model, and one that is rebuilt beside it. The
+ * record that the store keeps (control.ts) says which generation is which and whether all stand still; this goes by it, in
+ * one place (`#follow`), whoever has changed it. What is done by hand is a step of the record.
  *
- * A generation above the live one is a rebuild that is not finished; the greatest below is the one to go back to. That it
- * is paused is kept beside them, so that it holds wherever the projection runs next.
+ * Nothing here waits for a handler but `pause`, `close` and `run`, and these for a bounded time.
  */
-import { reasonOf } from '../aggregate/error.ts'
-import { pause, every, type Cancel, type Clock } from '../log/clock.ts'
+import { reasonOf, type PenholdError } from '../aggregate/error.ts'
+import { isThenable } from '../aggregate/synchronous.ts'
+import { every, within, type Cancel, type Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
-import { markRebuild, rebuildStateOf } from './generation-marks.ts'
-import { comesTo } from './coming.ts'
-import { projectionState, waitAborted } from './error.ts'
+import { Coming } from './coming.ts'
+import {
+  previousOf,
+  rebuildOf,
+  takeStep,
+  unfinishedOf,
+  withChanged,
+  withNew,
+  without,
+  withPrevious,
+  type Control,
+  type Generation,
+} from './control.ts'
+import { projectionState, queryTimedOut } from './error.ts'
 import type { Feeds } from './event-feed.ts'
-import type { Retried } from './parking.ts'
-import { comesLevel } from './level.ts'
+import { toParked, type Parked, type Retried } from './parking.ts'
+import { Patience } from './patience.ts'
+import { parseAwaited } from './place.ts'
 import type { Projection } from './projection.ts'
 import {
   generationStatus,
@@ -23,10 +36,12 @@ import {
   type ProjectionStatus,
 } from './projection-status.ts'
 import { Projector } from './projector.ts'
-import { previousOf, unfinishedOf, type Generations, type ParkedEvent, type ReadModel } from './read-model.ts'
+import type { ReadModel } from './read-model.ts'
 import { isGenerationGone } from './read-model-error.ts'
-import { refuseLost } from './refused-place.ts'
+import { Rebuild } from './rebuild.ts'
+import { SharedLook } from './shared-look.ts'
 import { Turns } from './turns.ts'
+import { unfinishedError, untilRebuilt, type UnfinishedOptions } from './unfinished.ts'
 
 export interface RunningProjectionOptions<Model> {
   readonly projection: Projection<Model>
@@ -38,9 +53,12 @@ export interface RunningProjectionOptions<Model> {
 }
 
 export interface ProjectionQueryOptions {
-  /** Wait until the read model has all up to here: a position that a command's reply named, or an event's place. */
-  readonly after?: number | AllPlace
-  /** How long to wait, at most. Default 10 s. */
+  /**
+   * Wait until the read model has all up to here: a position that a command's reply named; or an event, by its `place` as
+   * whoever reads everything has it, or by its `{ position, shard }`.
+   */
+  readonly after?: number | string | AllPlace
+  /** How long to wait for the answer, whatever keeps it from coming. Default 10 s. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
 }
@@ -51,106 +69,138 @@ export interface Which {
   readonly generation?: 'live' | 'rebuild'
 }
 
-const QUERY_MS = 10_000
-const POLL_MS = 50
-/** What others have swapped is noticed within this. */
+export const QUERY_MS = 10_000
+const CLOSE_MS = 10_000
+/** What others have changed is noticed within this. */
 const REFRESH_MS = 1_000
-const RETRY_MS = 1_000
 const LISTED = 100
 
 export class RunningProjection<Model> {
   readonly #options: RunningProjectionOptions<Model>
   readonly #readModel: ReadModel<Model>
-  /** What changes which generation is which, one after the other. */
+  readonly #coming: Coming
+  /** What asks for the record or changes it, one after the other: so that none is taken for newer than it is. */
   readonly #turns = new Turns()
   readonly #changes = new Bell()
-  #generations: Generations
+  readonly #looks: SharedLook<Control>
+  /** As it was known last. */
+  #control: Control
   #live: Projector<Model>
-  #rebuild: Projector<Model> | undefined
-  /** The rebuilt generation goes live with parked events. */
-  #isParkedAccepted = false
+  #rebuild: Rebuild<Model> | undefined
   #lanes: readonly string[] = []
+  /** How often it came to be unsure whether the record is still as it is known. */
+  #doubts = 0
+  /** What has ended here, and may have something under way. */
+  readonly #ending = new Set<Promise<unknown>>()
   #isClosed = false
   readonly #stopRefreshing: Cancel
-  /** Why it is not known whether others have swapped generations. */
+  /** Why it is not known whether others have changed the record. */
   #trouble: string | undefined
 
-  private constructor(options: RunningProjectionOptions<Model>, readModel: ReadModel<Model>, generations: Generations) {
+  private constructor(options: RunningProjectionOptions<Model>, readModel: ReadModel<Model>, control: Control) {
+    const { clock } = options
     this.#options = options
     this.#readModel = readModel
-    this.#generations = generations
-    this.#live = this.#projector(generations.live)
-    if (generations.isPaused) void this.#live.hold('paused')
-    this.#stopRefreshing = every(options.clock, REFRESH_MS, () => void this.#refresh())
+    this.#control = control
+    this.#live = this.#projector(control.live)
+    this.#coming = new Coming({ ...options, readModel, changes: this.#changes, live: () => this.#live })
+    this.#looks = new SharedLook(() => this.#take((known) => known))
+    this.#follow(control)
+    this.#stopRefreshing = every(clock, REFRESH_MS, () => void this.#refresh())
   }
 
   /** Opens its read model. Nothing runs until `run` says which lanes. */
   static async open<Model>(options: RunningProjectionOptions<Model>): Promise<RunningProjection<Model>> {
     const { store, name } = options.projection
     const readModel = await store.open(name, options.dataDir)
-    return new RunningProjection(options, readModel, await readModel.generations())
+    try {
+      return new RunningProjection(options, readModel, await readModel.control())
+    } catch (error) {
+      await readModel.close()
+      throw error
+    }
   }
 
   /** Runs these lanes here, and no others, in what is being rebuilt too. Resolves once nothing is under way in those that it has let go of. */
   async run(lanes: readonly string[]): Promise<void> {
     const isMore = lanes.some((lane) => !this.#lanes.includes(lane))
     this.#lanes = lanes
-    await this.#turns.take(async () => {
-      if (isMore) await this.#makeSure()
-      await Promise.all([this.#live.run(lanes), this.#rebuild?.run(lanes)])
-    })
+    // Whoever ran these lanes may have been told to pause a moment ago. They are held until the store has said.
+    if (isMore) {
+      this.#doubts += 1
+      this.#eachProjector((projector) => projector.hold('unsure'))
+    }
+    const ended = this.#eachProjector((projector) => projector.run(lanes))
+    if (isMore) await this.#refresh()
+    await Promise.all(ended)
   }
 
-  async close(): Promise<void> {
+  /** Handlers that are under way have half of the time; what has not ended in all of it ends by itself. */
+  async close(ms: number = CLOSE_MS): Promise<void> {
     this.#isClosed = true
     this.#stopRefreshing()
     this.#changes.ring()
-    await this.#turns.take(async () => await Promise.all([this.#live.close(), this.#rebuild?.close()]))
+    let hasEnded = false
+    const ended = this.#end(ms / 2).then(() => void (hasEnded = true))
+    await within(this.#options.clock, ms, ended)
+    if (!hasEnded) this.#warn(`it has not ended within ${ms} ms, and is left to end by itself`)
+  }
+
+  async #end(handlersMs: number): Promise<void> {
+    for (const ended of this.#eachProjector((projector) => projector.close(handlersMs))) this.#follows(ended)
+    this.#rebuild?.leave()
+    while (this.#ending.size > 0) await Promise.all(this.#ending)
+    await this.#turns.over()
     await this.#readModel.close()
   }
 
   /**
    * Asks the live generation.
    * @throws PenholdError `ProjectionBehind` where it does not come to `after` in time; `ProjectionHalted`, at once, where it
-   * will not come there before somebody has mended it; `PlaceAhead` where the log has not come there, or has lost it; `Aborted`
+   * will not come there before somebody has mended it; `PlaceAhead` where the log has not come there, or has lost it;
+   * `ProjectionBusy` where too many wait; `Timeout` where the model does not answer in time; `Aborted`; `BadPlace`
    */
   async query<Answer>(
     ask: (model: Model) => Answer | Promise<Answer>,
     { after, timeoutMs = QUERY_MS, signal }: ProjectionQueryOptions = {},
   ): Promise<Answer> {
-    const end = this.#options.clock.monotonic() + timeoutMs
-    const ports = { ...this.#options, readModel: this.#readModel, changes: this.#changes, live: () => this.#live }
-    if (after !== undefined && signal?.aborted !== true) await refuseLost(this.#options.feeds, after)
+    const awaited = after === undefined ? undefined : parseAwaited(after)
+    const patience = new Patience({ clock: this.#options.clock, projection: this.#name, timeoutMs, signal })
+    const late = (): PenholdError => queryTimedOut(this.#name, timeoutMs)
+    const bounded = (model: Model): Answer | Promise<Answer> => {
+      const answer = ask(model)
+      // So that the store is not left with it.
+      return isThenable(answer) ? patience.wait(Promise.resolve(answer), late) : answer
+    }
     for (;;) {
-      if (signal?.aborted === true) throw waitAborted(this.#name, signal.reason)
       const { generation: before } = this.#live
       try {
-        const generation = after === undefined ? before : await comesTo(after, { end, timeoutMs, signal }, ports)
-        return await this.#readModel.query(generation, ask)
+        const generation = awaited === undefined ? before : await this.#coming.to(awaited, patience)
+        return await patience.wait(this.#readModel.query(generation, bounded), late)
       } catch (error) {
         if (!isGenerationGone(error)) throw error
         // Others have swapped generations, and this one was dropped before it was noticed here.
-        await this.#turns.take(async () => await this.#look())
+        if (this.#live.generation === before) await patience.wait(this.#looks.answer(), late)
         if (this.#live.generation === before) throw error
       }
     }
   }
 
   /**
-   * Resolves once the batch under way here is done; where other lanes run they stand still a second later. Nothing is
-   * committed until `resume`, but for what is done by hand, whoever runs it then.
+   * Resolves once the batch under way here is done, or given up: a handler has its time. Where other lanes run they stand
+   * still a second later. Nothing is committed until `resume`, but for what is done by hand, whoever runs it then.
    */
   async pause(): Promise<void> {
-    await this.#setPaused(true)
+    await this.#take((control) => (control.isPaused ? control : { ...control, isPaused: true }))
+    await Promise.all(this.#eachProjector((projector) => projector.settled()))
   }
 
   /** Goes on, and tries again what has halted here. */
   async resume(): Promise<void> {
     try {
-      await this.#setPaused(false)
+      await this.#take((control) => (control.isPaused ? { ...control, isPaused: false } : control))
     } finally {
-      this.#live.retry()
-      this.#rebuild?.retry()
+      this.#eachProjector((projector) => projector.retry())
     }
   }
 
@@ -160,60 +210,38 @@ export class RunningProjection<Model> {
    * the new one's number as soon as it is begun.
    */
   async rebuild(): Promise<number> {
-    return await this.#turns.take(async () => {
-      this.#checkNothingUnfinished(await this.#look())
-      const generation = await this.#readModel.begin()
-      try {
-        this.#checkNothingUnfinished(await this.#readModel.generations(), generation)
-      } catch (error) {
-        // Somebody else has begun one at the same time.
-        await this.#drop(generation)
-        throw error
-      }
-      await markRebuild(this.#readModel, generation, 'under way')
-      await this.#look()
-      return generation
-    })
+    const { order } = this.#options.projection
+    const { last } = await this.#takeAlone((control) => withNew(control, { state: 'under way', order }))
+    return last
   }
 
-  #checkNothingUnfinished(generations: Generations, own?: number): void {
-    const unfinished = unfinishedOf(generations)
-    if (unfinished === undefined || unfinished === own) return
-    throw projectionState(
-      `generation ${unfinished} of ${this.#name} is being rebuilt, or was set aside; resume or abort it first`,
-    )
-  }
-
-  /** Goes on with a generation from which somebody went back, or whose rebuild was not quite begun. */
+  /** Goes on with a generation from which somebody went back. */
   async resumeRebuild(): Promise<number> {
-    return await this.#turns.take(async () => {
-      const unfinished = unfinishedOf(await this.#look())
+    const control = await this.#take((known) => {
+      const unfinished = unfinishedOf(known)
       if (unfinished === undefined) throw projectionState(`no rebuild of ${this.#name} is unfinished`)
-      if (this.#rebuild === undefined) {
-        await markRebuild(this.#readModel, unfinished, 'under way')
-        await this.#look()
-      }
-      return unfinished
+      const { number, state } = unfinished
+      return state === 'aside' ? withChanged(known, number, { state: 'under way' }) : known
     })
+    return unfinishedOf(control)!.number
   }
 
   /** Lets a rebuilt generation that has parked events go live, once it has caught up. */
   async promote(): Promise<void> {
-    await this.#turns.take(async () => {
-      await this.#look()
-      if (this.#rebuild === undefined) throw projectionState(`no rebuild of ${this.#name} is under way`)
-      await markRebuild(this.#readModel, this.#rebuild.generation, 'accepted')
-      await this.#look()
+    await this.#take((control) => {
+      const rebuild = rebuildOf(control)
+      if (rebuild === undefined) throw projectionState(`no rebuild of ${this.#name} is under way`)
+      return rebuild.state === 'accepted' ? control : withChanged(control, rebuild.number, { state: 'accepted' })
     })
   }
 
   /** Drops what was being rebuilt, or was set aside. The live generation is not touched. */
   async abortRebuild(): Promise<void> {
-    await this.#turns.take(async () => {
-      const { live, all } = await this.#look()
-      await this.#endRebuild()
-      for (const generation of all) if (generation > live) await this.#readModel.drop(generation)
-      await this.#look()
+    // A batch that is under way there may keep a store from removing it.
+    await this.#endRebuild()
+    await this.#take((control) => {
+      const unfinished = unfinishedOf(control)
+      return without(control, (generation) => generation === unfinished)
     })
   }
 
@@ -222,39 +250,32 @@ export class RunningProjection<Model> {
    * live is set aside, as an unfinished rebuild: to be resumed, which makes it live again, or aborted.
    */
   async rollBack(): Promise<number> {
-    return await this.#turns.take(async () => {
-      const generations = await this.#look()
-      const previous = previousOf(generations)
+    const { live } = await this.#takeAlone((control) => {
+      const previous = previousOf(control)
       if (previous === undefined) throw projectionState(`${this.#name} has no generation to go back to`)
-      this.#checkNothingUnfinished(generations)
-      const live = this.#live
-      await live.hold('swapping')
-      try {
-        // Before it is one that nobody has finished: else others would take it for their work.
-        await markRebuild(this.#readModel, live.generation, 'aside')
-        await this.#readModel.promote(previous)
-        await this.#follow(await this.#readModel.generations())
-      } finally {
-        live.release('swapping')
-      }
-      return previous
+      return withPrevious(control, previous)
     })
+    return live
   }
 
-  /** Resolves once this generation, or the one under way, is not rebuilt here any more: to whether it is live. */
-  async rebuilt(generation: number | undefined = this.#rebuild?.generation): Promise<boolean> {
-    while (this.#rebuild !== undefined && this.#rebuild.generation === generation && !this.#isClosed) {
-      await this.#changes.rung()
-    }
-    return this.#live.generation === generation
+  /**
+   * Resolves once this generation, or the one under way, is not being rebuilt any more: to whether it has gone live.
+   * @throws PenholdError `ProjectionState` where it waits for somebody: it is paused, or has parked events;
+   * `ProjectionHalted` where it stands still here; `Aborted`, also where this process ends before
+   */
+  async rebuilt(generation?: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
+    const control = await this.#looks.answer()
+    const number = generation ?? rebuildOf(control)?.number
+    return number !== undefined && (await untilRebuilt(number, { ...this.#unfinished, signal }))
   }
 
   async parked(
     options: { readonly stream?: string; readonly limit?: number } & Which = {},
-  ): Promise<readonly ParkedEvent[]> {
+  ): Promise<readonly Parked[]> {
     const { generation = 'live', limit = LISTED, stream } = options
     const { generation: number } = this.#which({ generation })
-    return await this.#readModel.parked(number, stream === undefined ? { limit } : { stream, limit })
+    const parked = await this.#readModel.parked(number, stream === undefined ? { limit } : { stream, limit })
+    return parked.map((event) => toParked(event))
   }
 
   /** Retries the parked events of a stream, in order, until none is left or one fails again. */
@@ -279,7 +300,8 @@ export class RunningProjection<Model> {
   async status(): Promise<ProjectionStatus> {
     const { feeds, clock } = this.#options
     const ports = { readModel: this.#readModel, feeds, clock }
-    const [beside, isParkedAccepted] = [this.#rebuild, this.#isParkedAccepted]
+    const [beside, control] = [this.#rebuild?.projector, this.#control]
+    const isParkedAccepted = rebuildOf(control)?.state === 'accepted'
     const place = (lane: string): AllPlace => this.#live.place(lane) ?? BEGINNING
     const [live, rebuild] = await Promise.all([
       generationStatus({ projector: this.#live, ...ports }),
@@ -290,14 +312,14 @@ export class RunningProjection<Model> {
       ...live,
       trouble: live.trouble ?? this.#trouble,
       rebuild,
-      unfinished: beside === undefined ? unfinishedOf(this.#generations) : undefined,
-      previous: previousOf(this.#generations),
+      unfinished: beside === undefined ? unfinishedOf(control)?.number : undefined,
+      previous: previousOf(control),
     }
   }
 
   /** The same, as far as it is known at once. */
   get condition(): ProjectionCondition {
-    return { name: this.#name, state: this.#live.condition, rebuild: this.#rebuild?.condition }
+    return { name: this.#name, state: this.#live.condition, rebuild: this.#rebuild?.projector.condition }
   }
 
   get #name(): string {
@@ -305,8 +327,116 @@ export class RunningProjection<Model> {
   }
 
   #which({ generation = 'live' }: Which): Projector<Model> {
-    const projector = generation === 'live' ? this.#live : this.#rebuild
+    const projector = generation === 'live' ? this.#live : this.#rebuild?.projector
     if (projector === undefined) throw projectionState(`no rebuild of ${this.#name} runs here`)
+    return projector
+  }
+
+  get #unfinished(): UnfinishedOptions {
+    return {
+      ...this.#options,
+      readModel: this.#readModel,
+      changes: this.#changes,
+      control: () => this.#control,
+      rebuild: () => this.#rebuild?.projector,
+      isClosed: () => this.#isClosed,
+    }
+  }
+
+  /** Takes a step of the record, where no generation is unfinished. */
+  async #takeAlone(step: (control: Control) => Control): Promise<Control> {
+    let unfinished = undefined as Generation | undefined
+    const control = await this.#take((known) => {
+      const next = step(known)
+      unfinished = unfinishedOf(known)
+      return unfinished === undefined ? next : known
+    })
+    if (unfinished !== undefined) throw await unfinishedError(unfinished, this.#unfinished)
+    return control
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      await this.#looks.answer()
+      this.#trouble = undefined
+    } catch (error) {
+      this.#trouble = reasonOf(error)
+    }
+  }
+
+  /** Takes a step of the record, and follows. */
+  #take(step: (control: Control) => Control): Promise<Control> {
+    return this.#turns.take(async () => {
+      const doubts = this.#doubts
+      const control = await takeStep(this.#readModel, step)
+      this.#follow(control)
+      if (doubts === this.#doubts) this.#eachProjector((projector) => projector.release('unsure'))
+      return control
+    })
+  }
+
+  /** Runs what the record says, and nothing else. */
+  #follow(control: Control): void {
+    this.#control = control
+    if (this.#isClosed) return
+    this.#followLive(control.live)
+    this.#followRebuild(rebuildOf(control)?.number)
+    for (const projector of this.#projectors) {
+      if (control.isPaused) projector.hold('paused')
+      else projector.release('paused')
+    }
+    this.#changes.ring()
+  }
+
+  #followLive(live: number): void {
+    const before = this.#live
+    if (before.generation === live) return
+    if (this.#rebuild?.generation === live) {
+      this.#live = this.#rebuild.projector
+      this.#rebuild.leave()
+      this.#rebuild = undefined
+    } else {
+      this.#live = this.#started(live)
+    }
+    this.#follows(before.close())
+    this.#warn(`generation ${live} is live, in place of ${before.generation}`)
+  }
+
+  #followRebuild(generation: number | undefined): void {
+    const before = this.#rebuild
+    if (before !== undefined && before.generation !== generation) {
+      void this.#endRebuild()
+      this.#warn(`generation ${before.generation} is not rebuilt any more: it was dropped, or replaced, elsewhere`)
+    }
+    if (generation === undefined || this.#rebuild !== undefined) return
+    this.#rebuild = new Rebuild(this.#started(generation), {
+      ...this.#options,
+      readModel: this.#readModel,
+      changes: this.#changes,
+      onWarning: (message) => this.#warn(message),
+      live: () => this.#live,
+      control: () => this.#control,
+      isSwapping: () => this.#lanes.includes(this.#options.feeds.lanes[0]!),
+      take: (step) => this.#take(step),
+    })
+  }
+
+  /** Nothing of it is given to anyone any more; resolves once nothing is under way in it. */
+  async #endRebuild(): Promise<void> {
+    const rebuild = this.#rebuild
+    if (rebuild === undefined) return
+    this.#rebuild = undefined
+    rebuild.leave()
+    const ended = rebuild.projector.close(0)
+    this.#follows(ended)
+    await ended
+  }
+
+  /** It is held until `#take` has come to its end. */
+  #started(generation: number): Projector<Model> {
+    const projector = this.#projector(generation)
+    projector.hold('unsure')
+    void projector.run(this.#lanes)
     return projector
   }
 
@@ -319,181 +449,26 @@ export class RunningProjection<Model> {
     })
   }
 
-  /** Takes part in what is being rebuilt, wherever that was begun. */
-  async #maybeJoin(generations: Generations): Promise<void> {
-    const generation = this.#rebuild?.generation ?? unfinishedOf(generations)
-    if (generation === undefined || this.#isClosed) return
-    const state = rebuildStateOf(await this.#readModel.places(generation))
-    this.#isParkedAccepted = state === 'accepted'
-    if (this.#rebuild !== undefined || (state !== 'under way' && state !== 'accepted')) return
-    const rebuild = this.#projector(generation)
-    this.#rebuild = rebuild
-    if (generations.isPaused) await rebuild.hold('paused')
-    await rebuild.run(this.#lanes)
-    void this.#swapOnceLevel(rebuild)
+  get #projectors(): readonly Projector<Model>[] {
+    return this.#rebuild === undefined ? [this.#live] : [this.#live, this.#rebuild.projector]
   }
 
-  async #endRebuild(): Promise<void> {
-    const rebuild = this.#rebuild
-    this.#rebuild = undefined
-    await rebuild?.close()
-    this.#changes.ring()
+  #eachProjector<Result>(work: (projector: Projector<Model>) => Result): Result[] {
+    return this.#projectors.map(work)
   }
 
-  async #swapOnceLevel(rebuild: Projector<Model>): Promise<void> {
-    const { clock } = this.#options
-    let hasWarned = false
-    while (this.#rebuild === rebuild && !this.#isClosed) {
-      try {
-        const isLevel = this.#decides && (await this.#comesLevel(rebuild))
-        const outcome = isLevel ? await this.#turns.take(async () => await this.#maybeSwap(rebuild)) : 'behind'
-        if (outcome === 'parked' && !hasWarned) {
-          hasWarned = true
-          this.#warn(
-            `generation ${rebuild.generation} has caught up with parked events and does not go live by itself; retry or skip them, or promote it as it is`,
-          )
-        }
-        await this.#changes.rungWithin(clock, POLL_MS)
-      } catch (error) {
-        this.#warn(`generation ${rebuild.generation} could not be swapped in, and will be again: ${reasonOf(error)}`)
-        await pause(clock, RETRY_MS)
-      }
-    }
+  /** Closing waits for it. */
+  #follows(ended: Promise<unknown>): void {
+    const kept = ended.finally(() => this.#ending.delete(kept))
+    this.#ending.add(kept)
   }
 
-  /** Of all who take part in a rebuild one swaps: who runs the first lane. Should two for a moment, they do the same. */
-  get #decides(): boolean {
-    return !this.#generations.isPaused && this.#lanes.includes(this.#options.feeds.lanes[0]!)
-  }
-
-  #comesLevel(rebuild: Projector<Model>): Promise<boolean> {
-    return comesLevel(rebuild, {
-      ...this.#options,
-      readModel: this.#readModel,
-      live: this.#live.generation,
-      changes: this.#changes,
-      isOver: () => this.#rebuild !== rebuild || this.#isClosed,
-    })
-  }
-
-  /** Makes the rebuilt generation live where it has all that the live one has. */
-  async #maybeSwap(rebuild: Projector<Model>): Promise<'swapped' | 'behind' | 'parked'> {
-    if (this.#rebuild !== rebuild || !this.#decides || this.#isClosed) return 'behind'
-    if (await this.#isHeldBack(rebuild)) return 'parked'
-    const live = this.#live
-    // Else the live one would be ahead again by a batch, and queries would see less than before. Lanes of it that run
-    // elsewhere are not held: they may be ahead by what they commit at this moment.
-    await live.hold('swapping')
-    try {
-      if (!(await this.#comesLevel(rebuild))) return 'behind'
-      await rebuild.hold('swapping')
-      // Others may have swapped, gone back or given it up meanwhile.
-      await this.#look()
-      if (this.#rebuild !== rebuild || !this.#decides) return 'behind'
-      if (await this.#isHeldBack(rebuild)) return 'parked'
-      await this.#readModel.promote(rebuild.generation)
-      await this.#follow(await this.#readModel.generations())
-    } finally {
-      live.release('swapping')
-      rebuild.release('swapping')
-    }
-    await this.#dropOlder()
-    return 'swapped'
-  }
-
-  async #isHeldBack({ generation }: Projector<Model>): Promise<boolean> {
-    return !this.#isParkedAccepted && (await this.#readModel.parkedStreams(generation)).size > 0
-  }
-
-  async #dropOlder(): Promise<void> {
-    const previous = previousOf(this.#generations)
-    if (previous === undefined) return
-    for (const generation of this.#generations.all) {
-      if (generation < previous) await this.#drop(generation)
-    }
-    await this.#look()
-  }
-
-  /** Unless somebody else has. */
-  async #drop(generation: number): Promise<void> {
-    try {
-      await this.#readModel.drop(generation)
-    } catch (error) {
-      if (!isGenerationGone(error)) throw error
-    }
-  }
-
-  /** Whoever ran these lanes may have been told to pause a moment ago. Where the store does not say, they are held until it does. */
-  async #makeSure(): Promise<void> {
-    await Promise.all([this.#live.hold('unsure'), this.#rebuild?.hold('unsure')])
-    try {
-      await this.#look()
-    } catch (error) {
-      this.#trouble = reasonOf(error)
-    }
-  }
-
-  async #refresh(): Promise<void> {
-    try {
-      await this.#turns.take(async () => {
-        if (!this.#isClosed) await this.#look()
-      })
-      this.#trouble = undefined
-    } catch (error) {
-      this.#trouble = reasonOf(error)
-    }
-  }
-
-  async #look(): Promise<Generations> {
-    const generations = await this.#readModel.generations()
-    await this.#follow(generations)
-    await this.#maybeJoin(generations)
-    return generations
-  }
-
-  /** Takes in which generation is which: it may have been changed here, or elsewhere. */
-  async #follow(generations: Generations): Promise<void> {
-    const { isPaused } = this.#generations
-    this.#generations = generations
-    if (generations.isPaused !== isPaused) await this.#holdOrRelease(generations.isPaused)
-    const rebuild = this.#rebuild
-    if (generations.live !== this.#live.generation) {
-      const before = this.#live
-      if (rebuild?.generation === generations.live) {
-        this.#live = rebuild
-        this.#rebuild = undefined
-      } else {
-        this.#live = this.#projector(generations.live)
-        if (generations.isPaused) await this.#live.hold('paused')
-        await this.#live.run(this.#lanes)
-      }
-      await before.close()
-      this.#warn(`generation ${generations.live} is live, in place of ${before.generation}`)
-    }
-    if (this.#rebuild !== undefined && this.#rebuild.generation !== unfinishedOf(generations)) {
-      this.#warn(
-        `generation ${this.#rebuild.generation} is not rebuilt any more: it was dropped, or replaced, elsewhere`,
-      )
-      await this.#endRebuild()
-    }
-    for (const projector of [this.#live, this.#rebuild]) projector?.release('unsure')
-    this.#changes.ring()
-  }
-
-  async #setPaused(isPaused: boolean): Promise<void> {
-    await this.#turns.take(async () => {
-      await this.#readModel.setPaused(isPaused)
-      await this.#look()
-    })
-  }
-
-  async #holdOrRelease(isPaused: boolean): Promise<void> {
-    const both = [this.#live, this.#rebuild]
-    if (isPaused) await Promise.all(both.map(async (projector) => await projector?.hold('paused')))
-    else for (const projector of both) projector?.release('paused')
-  }
-
+  /** Whoever is told does not end what tells them. */
   #warn(message: string): void {
-    this.#options.onWarning(`projection ${this.#name}: ${message}`)
+    try {
+      this.#options.onWarning(`projection ${this.#name}: ${message}`)
+    } catch {
+      // It is in the status as well.
+    }
   }
 }

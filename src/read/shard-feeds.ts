@@ -4,10 +4,11 @@ import type { Clock } from '../log/clock.ts'
 import type { Restoration } from '../log/restoration.ts'
 import type { AcceptedLoss, AllPlace } from './all.ts'
 import type { EventFeed, FeedEvent, Feeds, Page } from './event-feed.ts'
-import { toFeedEvent, toFeedEvents, type Decode } from './feed-event.ts'
+import { streamEvents, toPages, type Decode, type LoadStream } from './feed-event.ts'
 import type { Frontiers } from './frontiers.ts'
-import { inTime, noEventAt } from './log-feeds.ts'
-import type { OwnTails } from './own-tails.ts'
+import type { KnownTails } from './known-tails.ts'
+import { inTime } from './log-feeds.ts'
+import { Room } from './room.ts'
 import { ShardRow } from './shard-row.ts'
 import { SharedJournals } from './shared-journals.ts'
 
@@ -17,26 +18,30 @@ export interface ShardFeedsOptions {
   readonly shards: number
   /** Of all nodes, for how far others' shards are. */
   readonly frontiers: Frontiers
-  readonly tails: OwnTails
+  /** Of this node, so that no other is waited for. */
+  readonly tails: KnownTails
   /** Brings an event to today's shape. */
   readonly decode: Decode
+  readonly load: LoadStream
   readonly onLoss: (loss: AcceptedLoss) => void
-  /** So much of what each reading of a journal has read is kept. Default 4 MiB. */
+  /** So much of what the readings of journals have read is kept, together. Default 16 MiB. */
   readonly keptBytes?: number
+  /** Default: one of their own. */
+  readonly room?: Room
 }
 
-const KEPT_BYTES = 4 * 1024 * 1024
+const KEPT_BYTES = 16 * 1024 * 1024
 const ANSWER_MS = 1_000
-/** To read one event a part of a segment may have to be read. */
-const EVENT_MS = 10_000
 
 export class ShardFeeds implements Feeds {
   readonly lanes: readonly string[]
+  readonly room: Room
   readonly #options: ShardFeedsOptions
   readonly #journals: SharedJournals
 
   constructor(options: ShardFeedsOptions) {
     this.#options = options
+    this.room = options.room ?? new Room()
     this.#journals = new SharedJournals({ keptBytes: KEPT_BYTES, ...options })
     this.lanes = Array.from({ length: options.shards }, (_, shard) => String(shard))
   }
@@ -44,8 +49,6 @@ export class ShardFeeds implements Feeds {
   feed(lane: string): EventFeed {
     const shard = Number(lane)
     return {
-      // The row asserts by itself that no event is missing, and knows which were accepted as lost.
-      isWhole: false,
       pages: (after, signal) => this.#pages(shard, after, signal),
       head: async () => (await this.#newest([shard])).get(shard)!,
     }
@@ -60,23 +63,14 @@ export class ShardFeeds implements Feeds {
     return this.#options.catalog.restorations()
   }
 
-  async event({ place }: { readonly place: AllPlace }): Promise<FeedEvent> {
-    const { clock, decode } = this.#options
-    const { position, shard } = place
-    return await inTime(clock, EVENT_MS, async (signal) => {
-      for await (const { events } of this.#row(shard, { position: position - 1, shard }).pages(signal)) {
-        const [event] = events
-        if (event?.position !== position) throw noEventAt(place)
-        return toFeedEvent(event, decode)
-      }
-    })
+  stream(name: string, from: number): AsyncGenerator<readonly FeedEvent[], void> {
+    const { load, decode } = this.#options
+    return streamEvents(load(name, from), decode)
   }
 
   async *#pages(shard: number, after: AllPlace, signal: AbortSignal): AsyncGenerator<Page> {
-    yield { events: [], place: after }
-    for await (const { events, place } of this.#row(shard, after).pages(signal)) {
-      yield { events: toFeedEvents(events, this.#options.decode), place }
-    }
+    yield { events: [], place: after, bytes: 0 }
+    for await (const read of this.#row(shard, after).pages(signal)) yield* toPages(read, this.#options.decode)
   }
 
   #row(shard: number, after: AllPlace): ShardRow {

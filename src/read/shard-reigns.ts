@@ -26,9 +26,10 @@ export class ShardReigns {
   }
 
   counts(record: LogRecord): boolean {
-    const reigns = this.#byJournal.get(record.address.journal)?.get(record.shard)
+    const { address } = record
+    const reigns = this.#byJournal.get(address.journal)?.get(record.shard)
     if (reigns === undefined) return false
-    for (const reign of reigns) if (isWithin(reign, record.epoch, record.address)) return true
+    for (const reign of reigns) if (isWithin(reign, record.epoch, address)) return true
     return false
   }
 

@@ -9,15 +9,15 @@ import type { LogRecord } from '../log/record.ts'
 import { isWithin, type Place, type Reign } from '../log/reign.ts'
 import type { AcceptedLoss, AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
-import { lastBefore, type Counted } from './last-before.ts'
+import type { KnownTails, Owner } from './known-tails.ts'
+import { lastBefore, type Counted, type Next } from './last-before.ts'
 import { hasLossBetween } from './losses-between.ts'
-import type { OwnShard, OwnTails } from './own-tails.ts'
 import type { SharedJournals } from './shared-journals.ts'
-import type { Part } from './strand.ts'
+import type { Part, Taken } from './strand.ts'
 
 export interface ShardRowOptions {
   readonly catalog: Catalog
-  readonly tails: OwnTails
+  readonly tails: KnownTails
   readonly journals: SharedJournals
   /** Told before what comes behind the loss is handed out. */
   readonly onLoss: (loss: AcceptedLoss) => void
@@ -29,8 +29,8 @@ export interface ShardPage {
   readonly place: AllPlace
 }
 
-/** So many events are in a page, about. */
-const PAGE_EVENTS = 1_000
+/** So much is in a page, but for the last batch in it. */
+const PAGE_BYTES = 256 * 1024
 
 export class ShardRow {
   readonly #shard: number
@@ -38,12 +38,14 @@ export class ShardRow {
   readonly #bell = new Bell()
   /** All up to this position was handed out. */
   #position: number
+  /** All up to this position is lost, if it was not handed out. */
+  #lacking = 0
   /** Behind which place it has begun. */
   readonly #after: AllPlace
-  /** The last event that was handed out. */
-  #last: LogRecord | undefined
+  /** The last event that was handed out, or what comes in its place. */
+  #last: Counted | undefined
   /** The last that was read and stands up to where it has begun. */
-  #passed: LogRecord | undefined
+  #passed: (Counted & { readonly epoch: number }) | undefined
   #reigns: readonly Reign[] = []
 
   constructor(shard: number, after: AllPlace, options: ShardRowOptions) {
@@ -65,7 +67,7 @@ export class ShardRow {
     signal.addEventListener('abort', wake)
     try {
       while (!signal.aborted) {
-        const own = tails.shard(this.#shard)
+        const own = tails.owner(this.#shard)
         if (own === undefined) await this.#bell.rung()
         else yield* this.#follow(own, signal)
       }
@@ -76,12 +78,12 @@ export class ShardRow {
   }
 
   /** Until others serve the shard. */
-  async *#follow(own: OwnShard, signal: AbortSignal): AsyncGenerator<ShardPage> {
-    this.#reigns = await this.#options.tails.reigns(this.#shard, own)
+  async *#follow(own: Owner, signal: AbortSignal): AsyncGenerator<ShardPage> {
+    this.#reigns = await this.#options.tails.reigns(own)
     const ahead = await this.#ahead()
     for (const [index, reign] of ahead.entries()) {
       if (signal.aborted) return
-      const from = index === 0 ? await this.#startIn(reign, reign.until ?? own.end) : reign.from
+      const from = index === 0 ? await this.#startIn(reign, reign.until ?? own.tail.end) : reign.from
       yield* this.#read(reign, from, { own, signal })
     }
   }
@@ -113,27 +115,32 @@ export class ShardRow {
   async *#read(
     reign: Reign,
     from: Place,
-    { own, signal }: { readonly own: OwnShard; readonly signal: AbortSignal },
+    { own, signal }: { readonly own: Owner; readonly signal: AbortSignal },
   ): AsyncGenerator<ShardPage> {
     const { journal, until } = reign
     const { journals, tails } = this.#options
     let reader = journals.join(journal, this.#part(from, until))
-    let goal: Place | undefined = until ?? own.end
+    let goal: Place | undefined = until ?? own.tail.end
     try {
       while (!signal.aborted) {
         reader.awaits = goal
+        const now = until === undefined ? tails.owner(this.#shard) : undefined
         // Of a journal that goes on, what was read counts where it is told that the shard is still served with it.
-        if (until === undefined && tails.shard(this.#shard)?.epoch !== own.epoch) return
+        if (until === undefined && now?.epoch !== own.epoch) return
         // Nothing waits between a look at what there is and the wait for more.
-        const taken = reader.take(PAGE_EVENTS)
-        if (taken.length > 0) yield* this.#handOut(reign, taken)
+        const taken = reader.take(PAGE_BYTES)
+        if (taken.events.length > 0) yield* this.#handOut(reign, taken)
         else if (reader.cutAt !== undefined) reader = journals.join(journal, this.#part(reader.cutAt, until))
         else if (goal !== undefined && reader.hasCome(goal)) {
           if (until !== undefined) return
           goal = undefined
           yield* this.#passOpening(reign)
-        } else await this.#bell.rung()
+        } else if (now !== undefined && this.#lacks(now) && reader.hasCome(now.tail.end)) await this.#acceptLack(now)
+        else await this.#bell.rung()
       }
+    } catch (error) {
+      reader.doubt()
+      throw error
     } finally {
       reader.leave()
     }
@@ -144,37 +151,74 @@ export class ShardRow {
   }
 
   /** What counts of it, and was not handed out by an owner before. */
-  async *#handOut(reign: Reign, taken: readonly LogRecord[]): AsyncGenerator<ShardPage> {
-    const counted = taken.filter(({ epoch, address }) => isWithin(reign, epoch, address))
-    const events = counted.filter(({ position }) => position > this.#position)
-    this.#passed = counted.findLast(({ position }) => position <= this.#after.position) ?? this.#passed
-    if (events.length === 0) return
-    for (const event of events) {
-      const last = this.#last ?? (await this.#lastBefore(event))
-      if (last.seq + 1 !== event.seq) await this.#acceptLoss(last, event)
-      this.#last = event
+  async *#handOut(reign: Reign, { events, harmed }: Taken): AsyncGenerator<ShardPage> {
+    const counted = events.filter(({ epoch, address }) => isWithin(reign, epoch, address))
+    const passed = counted.findLast(({ position }) => position <= this.#after.position)
+    if (passed !== undefined) this.#passed = { ...countedOf(passed), epoch: passed.epoch }
+    const ahead = counted.filter(({ position }) => position > this.#position)
+    const ready: LogRecord[] = []
+    for (const event of ahead) {
+      this.#last ??= await this.#lastBefore(event)
+      const isHarmed = event === harmed?.record
+      if (isHarmed || this.#last.seq + 1 !== event.seq) {
+        yield* this.#page(ready.splice(0))
+        if (isHarmed) throw harmed.error
+        await this.#acceptLoss(this.#last, event)
+      }
+      this.#last = countedOf(event)
+      ready.push(event)
     }
-    this.#position = events.at(-1)!.position
-    yield { events, place: { position: this.#position, shard: this.#shard } }
+    yield* this.#page(ready)
+  }
+
+  *#page(events: readonly LogRecord[]): Generator<ShardPage> {
+    const last = events.at(-1)
+    if (last === undefined) return
+    this.#position = last.position
+    yield { events, place: { position: last.position, shard: this.#shard } }
   }
 
   /** What the first event is to go on from. */
-  async #lastBefore(next: LogRecord): Promise<Counted> {
+  async #lastBefore(next: Next): Promise<Counted> {
     // Within a reign all is read that stands between.
     if (this.#passed?.epoch === next.epoch) return this.#passed
     return lastBefore(this.#options.catalog, this.#reigns, { place: this.#after, next })
   }
 
   /** What comes behind what an owner has carried over has a greater position than its opening. */
-  async *#passOpening(reign: Reign): AsyncGenerator<ShardPage> {
-    const position = await this.#openedAt(reign)
+  async *#passOpening({ journal, from }: Reign): AsyncGenerator<ShardPage> {
+    const opening = await this.#options.catalog.record({ journal, ...from })
+    const { shard, epoch, seq, position, address } = opening
     if (position <= this.#position) return
+    // It counts the events before it: the last of them may be missing, and nothing behind it would say so any more.
+    const next = { shard, epoch, seq: seq + 1, address }
+    this.#last ??= await this.#lastBefore(next)
+    if (this.#last.seq < seq) {
+      await this.#acceptLoss(this.#last, next)
+      this.#last = { seq, address }
+    }
     this.#position = position
-    yield { events: [], place: { position, shard: this.#shard } }
+    yield { events: [], place: { position, shard } }
+  }
+
+  /** Whether the owner has an event that was not handed out. */
+  #lacks({ position }: Owner): boolean {
+    return this.#position < position && this.#lacking < position
+  }
+
+  /** All was read that the owner has, and its last event was not there: also where none follows that would show it. */
+  async #acceptLack({ epoch, opening, position, tail: { journal, end } }: Owner): Promise<void> {
+    const { catalog } = this.#options
+    const from = this.#last?.address ?? { journal, ...opening }
+    if (!(await hasLossBetween(catalog, this.#reigns, { from, to: { journal, ...end } }))) {
+      const problem = `the event of shard ${this.#shard} at position ${position}, in epoch ${epoch}, is not there`
+      throw logCorrupt(segmentPath(journal, end.segment), end.offset, problem)
+    }
+    this.#lacking = position
   }
 
   /** Events are missing between these, which is an error where no operator has accepted that. */
-  async #acceptLoss(last: Counted, next: LogRecord): Promise<void> {
+  async #acceptLoss(last: Counted, next: Counted): Promise<void> {
     const { catalog, onLoss } = this.#options
     const { address, seq } = next
     if (!(await hasLossBetween(catalog, this.#reigns, { from: last.address, to: address }))) {
@@ -183,4 +227,9 @@ export class ShardRow {
     }
     onLoss({ shard: this.#shard, firstSeq: last.seq + 1, lastSeq: seq - 1 })
   }
+}
+
+/** Without the record, which keeps all that was read with it. */
+function countedOf({ seq, address }: LogRecord): Counted {
+  return { seq, address }
 }

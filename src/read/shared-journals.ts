@@ -1,14 +1,14 @@
 /** Who reads journals beside each other reads them together: each place of a journal is read once, or a few times. */
 import type { Catalog } from '../log/catalog.ts'
 import type { Clock } from '../log/clock.ts'
-import type { OwnTails } from './own-tails.ts'
+import type { KnownTails } from './known-tails.ts'
 import { Strand, type Part, type StrandReader } from './strand.ts'
 
 export interface SharedJournalsOptions {
   readonly catalog: Catalog
   readonly clock: Clock
-  readonly tails: OwnTails
-  /** So much of what each reading has read is kept, and is read ahead of the slowest. */
+  readonly tails: KnownTails
+  /** So much of what all readings have read is kept, and is read ahead of their slowest: each has its share. */
   readonly keptBytes: number
 }
 
@@ -16,6 +16,7 @@ export class SharedJournals {
   readonly #options: SharedJournalsOptions
   /** By journal. */
   readonly #strands = new Map<number, Set<Strand>>()
+  #count = 0
 
   constructor(options: SharedJournalsOptions) {
     this.#options = options
@@ -35,6 +36,7 @@ export class SharedJournals {
     const strands = this.#strands.get(journal) ?? new Set()
     this.#strands.set(journal, strands)
     const onEnd = (): void => {
+      this.#count -= 1
       strands.delete(strand)
       if (strands.size === 0 && this.#strands.get(journal) === strands) this.#strands.delete(journal)
     }
@@ -45,7 +47,10 @@ export class SharedJournals {
         older.adopt(strand)
       }
     }
-    const strand: Strand = new Strand({ ...this.#options, journal, segment, onRead, onEnd })
+    const { keptBytes, ...ports } = this.#options
+    const share = (): number => keptBytes / this.#count
+    const strand: Strand = new Strand({ ...ports, keptBytes: share, journal, segment, onRead, onEnd })
+    this.#count += 1
     strands.add(strand)
     return strand
   }

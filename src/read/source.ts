@@ -1,12 +1,13 @@
 /** One row of events in the order of their positions: a journal's, or what an owner has carried over. */
 import type { LogRecord } from '../log/record.ts'
 
-/** So many events are read ahead of where a source stands, about: few enough that whoever decodes them all at once is brief. */
+/** So many events, or bytes, are read ahead of where a source stands, about: few enough that whoever decodes them all at once is brief. */
 const AHEAD = 1024
+const BYTES_AHEAD = 1024 * 1024
 
 export class Source {
   readonly #pieces: AsyncIterator<readonly LogRecord[]>
-  #events: LogRecord[] = []
+  #events: readonly LogRecord[] = []
   #taken = 0
   #isDone = false
 
@@ -18,16 +19,21 @@ export class Source {
   /** Reads on, where nothing is left of what was read before. */
   async fill(): Promise<void> {
     if (this.#isDone || this.#taken < this.#events.length) return
-    this.#events = []
-    this.#taken = 0
-    while (this.#events.length < AHEAD) {
+    const pieces: (readonly LogRecord[])[] = []
+    let count = 0
+    let bytes = 0
+    while (count < AHEAD && bytes < BYTES_AHEAD) {
       const { value, done } = await this.#pieces.next()
       if (done === true) {
         this.#isDone = true
-        return
+        break
       }
-      for (const event of value) this.#events.push(event)
+      pieces.push(value)
+      count += value.length
+      for (const { length } of value) bytes += length
     }
+    this.#events = pieces.length === 1 ? pieces[0]! : pieces.flat()
+    this.#taken = 0
   }
 
   /** Up to which position all of the source is at hand: Infinity where nothing follows. After `fill`. */
@@ -43,6 +49,7 @@ export class Source {
   /** Hands out what comes up to a position. */
   take(until: number): readonly LogRecord[] {
     const from = this.#taken
+    if (this.#events.length > 0 && this.#events.at(-1)!.position <= until) this.#taken = this.#events.length
     while (this.#taken < this.#events.length && this.#events[this.#taken]!.position <= until) this.#taken += 1
     return this.#events.slice(from, this.#taken)
   }

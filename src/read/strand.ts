@@ -3,22 +3,23 @@
  * something in it are woken. What was read stays for a while, up to so many bytes, for those who come a little later.
  *
  * The reading waits for the slowest, but not for long: whoever does not take what is there, as one who stands still, is
- * cut off, and reads on by another strand when it goes on.
+ * cut off, and reads on by another strand when it goes on. What is harmed stops those alone who need it: they say so, and
+ * whoever looks for it again reads it anew, by another strand.
  */
 import type { Catalog } from '../log/catalog.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { RecordKind, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place } from '../log/reign.ts'
 import { Bell } from './bell.ts'
-import { recordsOf, type Run } from './journal-records.ts'
-import type { OwnTails } from './own-tails.ts'
+import { recordsOf, type Harmed, type Run } from './journal-records.ts'
+import type { KnownTails } from './known-tails.ts'
 
 export interface StrandOptions {
   readonly catalog: Catalog
   readonly clock: Clock
-  readonly tails: OwnTails
-  /** So much of what was read is kept, and is read ahead of the slowest. */
-  readonly keptBytes: number
+  readonly tails: KnownTails
+  /** So much of what was read is kept, and is read ahead of the slowest: as much as there is room for now. */
+  readonly keptBytes: () => number
   readonly journal: number
   /** It begins with this segment. */
   readonly segment: number
@@ -36,7 +37,7 @@ export interface Part {
   readonly after: number
   /** Up to there; undefined where it goes on for as long as the journal does. */
   readonly until: Place | undefined
-  /** Rung when something of the shard was read, or the reader is cut off, or what it awaits has come. */
+  /** Rung when something of the shard was read, or may be missing, or the reader is cut off, or what it awaits has come. */
   readonly bell: Bell
 }
 
@@ -48,10 +49,20 @@ interface Piece {
   readonly positionLast: number
   /** The events, by shard. */
   readonly events: ReadonlyMap<number, readonly LogRecord[]>
+  /** One of the events. */
+  readonly harmed: Harmed | undefined
+}
+
+/** What a reader gets at once. */
+export interface Taken {
+  readonly events: readonly LogRecord[]
+  /** One of these, which the reader goes past only where it does not need it. */
+  readonly harmed: Harmed | undefined
 }
 
 /** So long the reading waits for somebody who takes nothing. */
 const PATIENCE_MS = 1_000
+const NOTHING: Taken = { events: [], harmed: undefined }
 
 export class Strand {
   readonly #options: StrandOptions
@@ -63,8 +74,12 @@ export class Strand {
   #pieces: Piece[] = []
   /** How many pieces were let go of. */
   #gone = 0
+  /** So many from the first on, counting those too, somebody found wanting: they are for nobody who comes later. */
+  #wanting = 0
   #bytes = 0
   #positionLast = 0
+  /** Some of the records that it has read may be missing. */
+  #isPart = false
   /** It has read an event that was not carried over from another journal. */
   #isAnchored = false
   /** Up to where all was read. */
@@ -93,7 +108,7 @@ export class Strand {
     const from = other.#head
     const { segment, offset } = this.#head
     const isNear =
-      !isBefore(this.#head, from) || (from.segment === segment && from.offset - offset <= this.#options.keptBytes)
+      !isBefore(this.#head, from) || (from.segment === segment && from.offset - offset <= this.#options.keptBytes())
     if (this.#state !== 'running' || !isNear) return
     for (const reader of other.#readers) {
       const index = other.#hasAll(reader) ? this.#indexOf({ ...reader.part, from, after: 0 }) : undefined
@@ -101,6 +116,7 @@ export class Strand {
       other.#readers.delete(reader)
       this.#readers.add(reader)
       reader.strand = this
+      this.#isPart ||= other.#isPart
       reader.index = index
     }
     this.#bell.ring()
@@ -108,12 +124,16 @@ export class Strand {
 
   /** From which piece on it has all of the part; the next one where all that is there is before it. */
   #indexOf({ from, after }: Part): number | undefined {
-    const [first] = this.#pieces
+    const offered = Math.max(0, this.#wanting - this.#gone)
+    const first = this.#pieces[offered]
     const start = first?.at ?? this.#head
     if (!isBefore(from, start)) {
       if (from.segment > this.#head.segment) return undefined
-      const containing = this.#lastPiece(({ at }) => !isBefore(from, at))
-      return this.#gone + Math.max(0, containing)
+      const containing = Math.max(
+        0,
+        this.#lastPiece(({ at }) => !isBefore(from, at)),
+      )
+      return containing < offered ? undefined : this.#gone + containing
     }
     // It begins earlier, and wants nothing that stands before what is there.
     if (first === undefined || first.positionLast > after) return undefined
@@ -124,17 +144,29 @@ export class Strand {
     return this.#pieces.findLastIndex(isSo)
   }
 
-  /** What a reader has not taken yet. @throws what has ended the reading */
-  take(reader: StrandReader, max: number): readonly LogRecord[] {
-    if (this.#failure !== undefined) throw this.#failure.error
-    const taken: LogRecord[] = []
+  /** What a reader has not taken yet. @throws what has ended the reading, once all was taken that came before */
+  take(reader: StrandReader, bytesMax: number): Taken {
+    const { shard } = reader.part
+    const events: LogRecord[] = []
+    let bytes = 0
+    let harmed: Harmed | undefined
     const end = this.#gone + this.#pieces.length
-    for (; reader.index < end && taken.length < max; reader.index += 1) {
-      const events = this.#pieces[reader.index - this.#gone]!.events.get(reader.part.shard)
-      if (events !== undefined) for (const event of events) taken.push(event)
+    for (; reader.index < end && bytes < bytesMax && harmed === undefined; reader.index += 1) {
+      const piece = this.#pieces[reader.index - this.#gone]!
+      for (const event of piece.events.get(shard) ?? []) {
+        events.push(event)
+        bytes += event.length
+      }
+      if (piece.harmed?.record.shard === shard) harmed = piece.harmed
     }
+    if (events.length === 0 && this.#failure !== undefined) throw this.#failure.error
     this.#taken.ring()
-    return taken
+    return { events, harmed }
+  }
+
+  /** What was read up to now is not what was written: whoever comes to read it reads it anew, as it may be mended then. */
+  doubt(): void {
+    this.#wanting = this.#gone + this.#pieces.length
   }
 
   /** Whether all up to a place was read, and taken by the reader. */
@@ -192,15 +224,15 @@ export class Strand {
     const { catalog, journal } = this.#options
     for await (const run of recordsOf(catalog, { journal, from: this.#head, to, isDurable })) {
       this.#add(run)
-      while (this.#bytes > this.#options.keptBytes && this.#pieces.length > 1) await this.#letGo()
+      while (this.#bytes > this.#options.keptBytes() && this.#pieces.length > 1) await this.#letGo()
       if (this.#readers.size === 0) return
     }
     this.#head = to
-    for (const { awaits, part } of this.#readers) if (awaits !== undefined) part.bell.ring()
+    for (const { awaits, part } of this.#readers) if (awaits !== undefined || this.#isPart) part.bell.ring()
     this.#options.onRead()
   }
 
-  #add({ at: { segment, offset }, records }: Run): void {
+  #add({ at: { segment, offset }, records, harmed, isPart = false }: Run): void {
     const events = new Map<number, LogRecord[]>()
     const opened = new Map<number, number>()
     let bytes = 0
@@ -210,15 +242,18 @@ export class Strand {
       if (kind === RecordKind.opened) opened.set(shard, position)
       if (kind !== RecordKind.event) continue
       this.#positionLast = Math.max(this.#positionLast, position)
-      this.#isAnchored ||= position > (opened.get(shard) ?? 0)
+      // What was carried over looks like the rest where its opening is missing.
+      this.#isAnchored ||= !isPart && position > (opened.get(shard) ?? 0)
       const ofShard = events.get(shard)
       if (ofShard === undefined) events.set(shard, [record])
       else ofShard.push(record)
     }
+    this.#isPart ||= isPart
     // Read, but not known to end here: whoever begins at its place gets it.
     this.#head = { segment, offset }
     const positionLast = this.#isAnchored ? this.#positionLast : Number.POSITIVE_INFINITY
-    this.#pieces.push({ at: this.#head, bytes, positionLast, events })
+    const isEvent = harmed?.record.kind === RecordKind.event
+    this.#pieces.push({ at: this.#head, bytes, positionLast, events, harmed: isEvent ? harmed : undefined })
     this.#bytes += bytes
     for (const { part } of this.#readers) if (events.has(part.shard)) part.bell.ring()
   }
@@ -269,9 +304,13 @@ export class StrandReader {
     this.index = index
   }
 
-  /** What of the shard was read and not taken: all that is there, up to so many. Some of it may stand before the part. */
-  take(max: number): readonly LogRecord[] {
-    return this.cutAt !== undefined ? [] : this.strand.take(this, max)
+  /** What of the shard was read and not taken: all that is there, up to so much. Some of it may stand before the part. */
+  take(bytesMax: number): Taken {
+    return this.cutAt !== undefined ? NOTHING : this.strand.take(this, bytesMax)
+  }
+
+  doubt(): void {
+    this.strand.doubt()
   }
 
   hasCome(to: Place): boolean {

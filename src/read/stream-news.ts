@@ -11,11 +11,12 @@ import type { Catalog } from '../log/catalog.ts'
 import { RecordKind, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place } from '../log/reign.ts'
 import { readSegment } from '../log/scan.ts'
-import type { Frontiers } from './frontiers.ts'
+import type { KnownTails } from './known-tails.ts'
 
 export interface StreamNewsOptions {
   readonly catalog: Catalog
-  readonly frontiers: Frontiers
+  /** Of all nodes. */
+  readonly tails: Pick<KnownTails, 'owners' | 'news'>
   readonly shardOf: (stream: string) => number
   /** Ends all following. */
   readonly signal: AbortSignal
@@ -59,14 +60,14 @@ export class StreamNews {
 
   /** For as long as anybody follows anything. */
   async #watch(): Promise<void> {
-    const { frontiers, signal } = this.#options
+    const { tails, signal } = this.#options
     this.#isWatching = true
     try {
       while (this.#followers.size > 0 && !signal.aborted) {
         const newcomer = Promise.withResolvers<void>()
         this.#onNewcomer = newcomer.resolve
         await this.#look()
-        await Promise.race([frontiers.news(signal), newcomer.promise])
+        await Promise.race([tails.news(signal), newcomer.promise])
       }
     } catch (error) {
       for (const waiters of this.#followers.values()) for (const waiter of waiters) waiter.fail(error)
@@ -80,7 +81,7 @@ export class StreamNews {
     const shards = new Set([...this.#followers.keys()].map((stream) => this.#options.shardOf(stream)))
     for (const shard of this.#epochs.keys()) if (!shards.has(shard)) this.#epochs.delete(shard)
     const ends = new Map<number, Place>()
-    const owners = this.#options.frontiers.owners()
+    const owners = this.#options.tails.owners()
     // Of one that was not heard of for a moment it is not known what it has written meanwhile.
     for (const shard of this.#epochs.keys()) if (!owners.has(shard)) this.#epochs.delete(shard)
     for (const [shard, { epoch, tail }] of owners) {

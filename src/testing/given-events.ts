@@ -1,6 +1,6 @@
 /**
  * Given events, then what a read model says: a projection's handlers and queries, tried without a node, in the projection's
- * own store. It is a generation of its own, which is dropped, so that a live one is not touched.
+ * own store. It is a generation of its own, beside the projection's and dropped at the end, so that no node sees it.
  *
  * The events come twice, in two generations: once all in one batch, and once each in a batch of its own. Nobody should be able
  * to tell the difference.
@@ -12,12 +12,14 @@ import type { EmittedEvent } from '../aggregate/aggregate.ts'
 import { BEGINNING, type AllPlace } from '../read/all.ts'
 import { Attempt } from '../read/attempt.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import { systemClock } from '../platform/system.ts'
 import { handlersOf, type Projection } from '../read/projection.ts'
 import type { ReadModel } from '../read/read-model.ts'
 import { checkedHistory, copyOf, plainProblem } from './decision.ts'
 import { describeEvent, describeValue, labelled } from './describe.ts'
 import { difference } from './difference.ts'
 import { attempt, failure, problemOf, unexpected } from './failure.ts'
+import { inGeneration, openBeside } from './passing-generation.ts'
 
 /** Events of one stream, in order: `['account/anna', AccountOpened({ owner: 'Ada' }), MoneyDeposited({ amount: 5 })]`. */
 export type StreamEvents = readonly [
@@ -32,7 +34,7 @@ export interface GivenEvents<Model> {
    */
   thenQuery<Answer>(
     ask: (model: Model) => Answer | Promise<Answer>,
-    expected: NoInfer<Awaited<Answer>> | ((answer: Awaited<Answer>) => unknown),
+    expected: NoInfer<Awaited<Answer> | ((answer: Awaited<Answer>) => unknown)>,
   ): Promise<void>
 }
 
@@ -85,10 +87,9 @@ async function answers<Model, Answer>(
   scene: Scene<Model>,
   ask: (model: Model) => Answer | Promise<Answer>,
 ): Promise<[Answer, Answer]> {
-  const { store, name } = scene.projection
   const folder = await fs.mkdtemp(join(tmpdir(), 'penhold-given-'))
   try {
-    const readModel = await store.open(name, folder)
+    const readModel = await openBeside(scene.projection, folder)
     try {
       const together = await inGeneration(readModel, async (generation) => {
         await commit(scene, { readModel, generation, events: scene.events })
@@ -107,19 +108,6 @@ async function answers<Model, Answer>(
   }
 }
 
-/** Runs something in a generation that lives so long. */
-async function inGeneration<Model, Result>(
-  readModel: ReadModel<Model>,
-  run: (generation: number) => Promise<Result>,
-): Promise<Result> {
-  const generation = await readModel.begin()
-  try {
-    return await run(generation)
-  } finally {
-    await readModel.drop(generation)
-  }
-}
-
 interface Batch<Model> {
   readonly readModel: ReadModel<Model>
   readonly generation: number
@@ -130,7 +118,8 @@ async function commit<Model>({ projection, setting }: Scene<Model>, batch: Batch
   const { readModel, generation, events } = batch
   const last = events.at(-1)
   if (last === undefined) return
-  const tried = new Attempt(events, handlersOf(projection))
+  const { handlerTimeoutMs } = projection
+  const tried = new Attempt<Model>(events, { handlers: handlersOf(projection), handlerTimeoutMs, clock: systemClock })
   const apply = (model: Model): void | Promise<void> => tried.apply(model)
   const change = { lane: 'all', from: before(events[0]!), to: placeOf(last), park: [], unpark: [], apply }
   try {

@@ -125,19 +125,15 @@ export class SimulatedReadModels<Model extends Maps> {
 
   #readModel(projection: string, kept: ReadModel<MemoryModel<Model>>, call: Send): ReadModel<MemoryModel<Model>> {
     return {
-      generations: () => call('generations', () => kept.generations()),
-      begin: () => call('begin', () => kept.begin()),
-      promote: (generation) =>
-        call('promote', async ({ thread }) => {
-          await kept.promote(generation)
-          this.#options.onPromoted?.({ projection, generation, thread })
+      control: () => call('control', () => kept.control()),
+      replaceControl: (from, to) =>
+        call('replace control', async ({ thread }) => {
+          const isReplaced = await kept.replaceControl(from, to)
+          const { live, isPaused } = to
+          if (isReplaced && live !== from.live) this.#options.onPromoted?.({ projection, generation: live, thread })
+          if (isReplaced && isPaused !== from.isPaused) this.#options.onPaused?.({ projection, isPaused })
+          return isReplaced
         }),
-      setPaused: (isPaused) =>
-        call('set paused', async () => {
-          await kept.setPaused(isPaused)
-          this.#options.onPaused?.({ projection, isPaused })
-        }),
-      drop: (generation) => call('drop', () => kept.drop(generation)),
       places: (generation) => call('places', () => kept.places(generation)),
       commit: (generation, change) =>
         call('commit', (of) => this.#commit(of, { projection, kept, generation, change })),

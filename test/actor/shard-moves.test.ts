@@ -6,6 +6,7 @@ import { RecordKind } from '../../src/log/record.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import type { Plan } from '../../src/testing/simulated-storage.ts'
 import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { Account } from '../account.ts'
 import { deposit, open, type Harness } from './harness.ts'
@@ -171,6 +172,28 @@ test('a hand-off leaves nobody in doubt, and hot aggregates with a snapshot', as
     await crew.check()
   }
 }, 60_000)
+
+test('snapshots are written while a shard that leaves is served: whoever asks meanwhile is answered', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  let gate: Promise<'none'> | undefined
+  const plan: Plan = ({ name }) => (name === 'sync' && gate !== undefined ? gate : 'none')
+  const worker = await open(disk, clock, { ...LIMITS, own: [0, 1], plan })
+  const stream = worker.log.placement.stream('account/1')
+  for (let i = 1; i <= 20; i += 1) await worker.ask(deposit('account/1', 1))
+  const opening = Promise.withResolvers<'none'>()
+  gate = opening.promise
+  const releasing = worker.worker.moves.release([stream.shard], 1_000)
+  await turns(5)
+  const asked = worker.ask(deposit('account/1', 1))
+  gate = undefined
+  opening.resolve('none')
+  expect(await asked).toMatchObject({ kind: 'accepted', version: 21 })
+  await releasing
+  const heir = await open(disk, clock, { ...LIMITS, own: [stream.shard] })
+  const records = await Array.fromAsync(heir.log.back(heir.log.placement.stream('account/1')))
+  const snapshots = records.filter(({ kind }) => kind === RecordKind.snapshot)
+  expect(snapshots.map(({ version }) => version)).toEqual([20])
+})
 
 test('what was sent to an owner in one epoch is not taken up in another, be it a command or a question', async () => {
   const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]

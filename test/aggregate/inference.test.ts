@@ -43,6 +43,30 @@ test('a schema gives the payload and the event their type', () => {
   expectTypeOf<EventsOf<C, 'reset'>['type']>().toEqualTypeOf<'Reset'>()
 })
 
+test('an event whose evolve function takes no data has none', () => {
+  const Door = defineAggregate({
+    type: 'door',
+    initialState: () => ({ isOpen: false }),
+    events: {
+      Opened: () => ({ isOpen: true }),
+      Closed: (state) => ({ ...state, isOpen: false }),
+      Painted: (state, _data?: { colour: string }) => state,
+      Tagged: (state, _data: unknown) => state,
+    },
+    commands: {
+      close: (_state, _payload: undefined, { emit }) => emit.Closed(),
+      paint: (_state, { colour }: { colour: string }, { emit }) => emit.Painted({ colour }),
+      tag: (_state, tag: string, { emit }) => emit.Tagged(tag),
+    },
+  })
+  type Data<K> = Extract<AnyEventOf<typeof Door>, { type: K }>['data']
+  expectTypeOf<Data<'Opened'>>().toEqualTypeOf<undefined>()
+  expectTypeOf<Data<'Closed'>>().toEqualTypeOf<undefined>()
+  expectTypeOf<Data<'Painted'>>().toEqualTypeOf<{ colour: string } | undefined>()
+  expectTypeOf<Data<'Tagged'>>().toEqualTypeOf<unknown>()
+  expectTypeOf<EventsOf<typeof Door, 'close'>['data']>().toEqualTypeOf<undefined>()
+})
+
 test('asking an aggregate without queries is an error that says so', () => {
   const Counter = defineAggregate({
     type: 'counter',
@@ -92,6 +116,12 @@ test('what cannot work does not compile', () => {
       events: { Added: (state, { by }: { by: number }) => ({ n: state.n + by }) },
       // @ts-expect-error an event's data must be what its evolve function takes
       commands: { add: (_state, _payload: undefined, { emit }) => emit.Added({ by: 'one' }) },
+    })
+    defineAggregate({
+      ...definition,
+      events: { Doubled: (state) => ({ n: 2 * state.n }) },
+      // @ts-expect-error an event whose evolve function takes no data is emitted without
+      commands: { double: (_state, _payload: undefined, { emit }) => emit.Doubled({ by: 2 }) },
     })
     defineAggregate({
       ...definition,

@@ -1,6 +1,7 @@
 /**
- * People who read everything as it comes, each at one node, and go on at another, from where they were, when that has
- * ended. What they have heard is held against the log: every event that counts, each once, in the order of the log.
+ * People who read everything as it comes, and go on, from where they were, when what they read by has ended: for some a
+ * node, for others a client in the process of a node, which reads from any of them. What they have heard is held against
+ * the log: every event that counts, each once, in the order of the log.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { SeededRandom } from '../../src/testing/random.ts'
@@ -8,7 +9,7 @@ import type { LoggedStreams } from '../checker/history.ts'
 import type { Heard } from './message.ts'
 import type { NodeProcess } from './node.ts'
 
-const FOLLOWERS = 2
+const FOLLOWERS = 3
 const BACK_OFF_MS = 100
 
 export class Followers {
@@ -20,7 +21,7 @@ export class Followers {
   constructor(seed: number, serving: () => readonly NodeProcess[], signal: AbortSignal) {
     this.#serving = serving
     this.#random = new SeededRandom(seed)
-    for (const heard of this.#heard) void this.#live(heard, signal)
+    for (const [i, heard] of this.#heard.entries()) void this.#live(heard, { isClient: i % 2 === 1, signal })
   }
 
   /** How many events all have heard of. */
@@ -42,12 +43,15 @@ export class Followers {
     return problems
   }
 
-  async #live(heard: string[], signal: AbortSignal): Promise<void> {
+  async #live(
+    heard: string[],
+    { isClient, signal }: { readonly isClient: boolean; readonly signal: AbortSignal },
+  ): Promise<void> {
     let after: string | undefined
     while (!signal.aborted) {
       const nodes = this.#serving()
       const node = nodes[this.#random.below(Math.max(1, nodes.length))]
-      const failure = await node?.follow(after, (event) => {
+      const failure = await node?.follow({ after, isClient }, (event) => {
         after = event.place
         heard.push(nameOf(event))
       })

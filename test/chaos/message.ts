@@ -1,6 +1,6 @@
 /** What the supervisor and a node's process say to each other. */
 import type { Overrides } from '../../src/index.ts'
-import type { LaneState } from '../../src/read/lane-status.ts'
+import type { ProjectionState } from '../../src/read/projection-status.ts'
 import type { LoggedEvent } from '../checker/history.ts'
 import type { AccountCommand, AccountState } from './account.ts'
 import type { ProjectionName } from './projections.ts'
@@ -42,10 +42,10 @@ export type ProjectionCall = { readonly projection: ProjectionName } &
 /** How a node says that one of its projections is. */
 export interface ToldStatus {
   readonly generation: number
-  readonly state: LaneState | 'elsewhere'
+  readonly state: ProjectionState
   /** How many run there. */
   readonly lanes: number
-  readonly rebuild: LaneState | 'elsewhere' | undefined
+  readonly rebuild: ProjectionState | undefined
   readonly isHeldBack: boolean
   readonly unfinished: number | undefined
   readonly trouble: string | undefined
@@ -62,7 +62,13 @@ export type ToNode =
   | { readonly kind: 'projection'; readonly request: number; readonly call: ProjectionCall }
   | { readonly kind: 'status' }
   /** It is to tell of every event behind that place, and of what comes. */
-  | { readonly kind: 'follow'; readonly follower: number; readonly after: string | undefined }
+  | {
+      readonly kind: 'follow'
+      readonly follower: number
+      readonly after: string | undefined
+      /** By a client beside the node, which reads from any. */
+      readonly isClient: boolean
+    }
   /** Its wall clock is to be so many milliseconds before or after the machine's. */
   | { readonly kind: 'clock'; readonly ms: number }
   | { readonly kind: 'close' }

@@ -1,9 +1,12 @@
 /** A node in a process of its own. Does what its supervisor says, and ends when that is gone. */
 import {
+  connect,
   PenholdError,
   Rejected,
   startNode,
+  type Client,
   type Node,
+  type Overrides,
   type PostgresModel,
   type ProjectionRef,
 } from '../../src/index.ts'
@@ -37,9 +40,11 @@ function say(message: FromNode, then: () => void = () => undefined): void {
 }
 
 let opening: Promise<Node> | undefined
+let overrides: Overrides = {}
 
 async function open(message: ToNode & { readonly kind: 'open' }): Promise<Node> {
   const before = performance.now()
+  overrides = message.overrides
   const node = await startNode(config, message.overrides)
   say({ kind: 'opened', ms: performance.now() - before })
   return node
@@ -137,19 +142,33 @@ function projectionStatusOf({
 }
 
 /** Tells of events as they come, those of one turn together. */
-async function follow(node: Node, { follower, after }: ToNode & { readonly kind: 'follow' }): Promise<void> {
+async function follow(node: Node, { follower, after, isClient }: ToNode & { readonly kind: 'follow' }): Promise<void> {
   let events: Heard[] = []
   const flush = (): void => {
     say({ kind: 'heard', follower, events })
     events = []
   }
   try {
-    for await (const { stream, version, place } of node.store.subscribe(after === undefined ? {} : { after })) {
+    const { store } = isClient ? await connected() : node
+    for await (const { stream, version, place } of store.subscribe(after === undefined ? {} : { after })) {
       if (events.length === 0) setImmediate(flush)
       events.push({ stream, version, place })
     }
   } catch (error) {
     say({ kind: 'deaf', follower, reason: String(error) })
+  }
+}
+
+/** A client beside the node, which lives as long as the process does. */
+async function connected(): Promise<Client> {
+  const { redis, network = {} } = overrides
+  for (;;) {
+    try {
+      return await connect(config, { network, ...(redis !== undefined && { redis }) })
+    } catch (error) {
+      // Redis is away, or nobody is there yet.
+      if (!(error instanceof PenholdError && error.retryable)) throw error
+    }
   }
 }
 

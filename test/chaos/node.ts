@@ -119,13 +119,19 @@ export class NodeProcess {
     })
   }
 
-  /** Hears of every event behind that place, and of what comes. Resolves when it tells no more, with why where it says so. */
-  follow(after: string | undefined, hear: (event: Heard) => void): Promise<string | undefined> {
+  /**
+   * Hears of every event behind that place, and of what comes, from the node itself or from a client that lives beside it.
+   * Resolves when it tells no more, with why where it says so.
+   */
+  follow(
+    { after, isClient }: { readonly after: string | undefined; readonly isClient: boolean },
+    hear: (event: Heard) => void,
+  ): Promise<string | undefined> {
     if (this.#isEnded) return Promise.resolve(undefined)
     const follower = (this.#lastRequest += 1)
     return new Promise((end) => {
       this.#followers.set(follower, { hear, end })
-      this.#say({ kind: 'follow', follower, after })
+      this.#say({ kind: 'follow', follower, after, isClient })
     })
   }
 

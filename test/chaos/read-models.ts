@@ -107,8 +107,8 @@ export class ReadModels {
     for (const projection of PROJECTIONS) {
       const readModel = await store.open(projection)
       try {
-        const { live, all } = await readModel.generations()
-        for (const generation of all) {
+        const { live, generations } = await readModel.control()
+        for (const { number: generation } of generations) {
           const found = await lookInto(readModel, generation, projection)
           for (const problem of checkReadModel(found, log)) {
             problems.push(`projection ${projection}, generation ${generation}: ${problem}`)

@@ -5,26 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { sizeOf } from '../../src/cli/report.ts'
 import { run } from '../../src/cli/run.ts'
 import { Account } from '../account.ts'
+import { runCli as penhold, type Said } from '../cli-run.ts'
 import { startInlineNode } from '../node/inline-node.ts'
 import { temporaryFolder } from '../temporary.ts'
-
-interface Outcome {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-async function penhold(...words: string[]): Promise<Outcome> {
-  const said = { out: '', err: '' }
-  const terminal = {
-    out: (text: string) => void (said.out += `${text}\n`),
-    err: (text: string) => void (said.err += `${text}\n`),
-    isWatched: false,
-    isScreen: false,
-  }
-  const code = await run(words, terminal, new AbortController().signal)
-  return { code, ...said }
-}
 
 /** A data directory in which some accounts have a deposit each. */
 async function dataDirectory(): Promise<string> {
@@ -247,7 +230,7 @@ describe('penhold', () => {
     const path = join(dataDir, file)
     const before = fs.readFileSync(path)
     flip(path, Math.floor(before.length / 2))
-    const interruptAt = async (what: RegExp, ...words: string[]): Promise<Outcome> => {
+    const interruptAt = async (what: RegExp, ...words: string[]): Promise<Said> => {
       const said = { out: '', err: '' }
       const stop = new AbortController()
       const terminal = {

@@ -1,15 +1,16 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connect } from '../../src/index.ts'
 import { Account } from '../account.ts'
+import { cli, startCliNode, type CliNode } from '../cli-node.ts'
+import { runCli, type Said } from '../cli-run.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 
 const SHARDS = 8
-const main = join(import.meta.dirname, '../../src/cli/main.ts')
 
 interface StatusJson {
   readonly members: readonly {
@@ -51,49 +52,29 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
 
   type Cluster = ReturnType<typeof cluster>
 
-  function penhold(
-    { config, environment }: Cluster,
-    ...words: string[]
-  ): { code: number | null; out: string; err: string } {
-    const {
-      status: code,
-      stdout: out,
-      stderr: err,
-    } = spawnSync(process.execPath, [main, ...words, '--config', config], {
-      env: environment,
-      encoding: 'utf8',
-      timeout: 60_000,
-    })
-    return { code, out, err }
+  /** Within this process, with that environment. */
+  async function penhold({ config, environment }: Cluster, ...words: string[]): Promise<Said> {
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
+    try {
+      return await runCli(...words, '--config', config)
+    } finally {
+      vi.unstubAllEnvs()
+    }
   }
 
-  function look(of: Cluster): StatusJson {
-    return JSON.parse(penhold(of, 'status', '--json').out) as StatusJson
+  /** In a process of its own, which has to end by itself. */
+  function spawned({ config, environment }: Cluster, ...words: string[]): Said {
+    const options = { env: environment, encoding: 'utf8', timeout: 60_000 } as const
+    const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...words, '--config', config], options)
+    return { code: status, out: stdout, err: stderr }
   }
 
-  /** With the line that says that it serves. */
-  type Started = ChildProcess & { readonly said: string }
+  async function look(of: Cluster): Promise<StatusJson> {
+    return JSON.parse((await penhold(of, 'status', '--json')).out) as StatusJson
+  }
 
-  /** Resolves when it says that it serves. */
-  async function start(
-    { config, environment }: Cluster,
-    more: NodeJS.ProcessEnv = {},
-    ...words: string[]
-  ): Promise<Started> {
-    const child = spawn(process.execPath, [main, 'start', '--config', config, ...words], {
-      env: { ...environment, ...more },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    onTestFinished(async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    })
-    let said = ''
-    child.stderr.on('data', (data) => (said += String(data)))
-    const [line] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [unknown]
-    expect(`${String(line)}${said}`).toContain('serves with')
-    return Object.assign(child, { said: String(line) })
+  function start({ config, environment }: Cluster, more: NodeJS.ProcessEnv = {}, ...words: string[]): Promise<CliNode> {
+    return startCliNode({ config, environment: { ...environment, ...more }, words })
   }
 
   async function stop(child: ChildProcess): Promise<number | null> {
@@ -102,27 +83,30 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     return code
   }
 
-  test('nodes start with what the environment says, are shown, drained and stopped', async () => {
+  test('nodes start with what the environment says, are shown, answer probes, are drained and stopped', async () => {
     const bank = cluster()
-    const first = await start(bank, { PENHOLD_NODE_NAME: 'first', PENHOLD_WORKERS: '2' })
-    const second = await start(bank, { PENHOLD_NODE_NAME: 'second', PENHOLD_ADVERTISE: '' })
+    const health = { PENHOLD_HEALTH: '127.0.0.1:0' }
+    const [first, second] = await Promise.all([
+      start(bank, { ...health, PENHOLD_NODE_NAME: 'first', PENHOLD_WORKERS: '2' }),
+      start(bank, { ...health, PENHOLD_NODE_NAME: 'second', PENHOLD_ADVERTISE: '' }),
+    ])
     await using client = await connect(bank.config, { redis: redis.url })
     await client.ref(Account, '1').ask('deposit', { amount: 1 })
 
     const settled = Array.from({ length: SHARDS }, () => 'served')
-    const shares = (): unknown[] => [
-      look(bank).members.map(({ shardsByWorker }) => sum(shardsByWorker)),
-      statesOf(look(bank)),
-    ]
+    const shares = async (): Promise<unknown[]> => {
+      const seen = await look(bank)
+      return [seen.members.map(({ shardsByWorker }) => sum(shardsByWorker)), statesOf(seen)]
+    }
     await expect.poll(shares, { timeout: 30_000 }).toEqual([[4, 4], settled])
-    const { members, leases } = look(bank)
+    const { members, leases } = await look(bank)
     const byName = members.toSorted((a, b) => (a.name < b.name ? -1 : 1))
     expect(byName.map(({ name, workers, state }) => [name, workers, state])).toEqual([
       ['first', 2, 'up'],
       ['second', 1, 'up'],
     ])
     expect(leases.map(({ shard }) => shard)).toEqual(Array.from({ length: SHARDS }, (_, shard) => shard))
-    const shown = penhold(bank, 'status', '--shards')
+    const shown = spawned(bank, 'status', '--shards')
     expect(shown.code).toBe(0)
     expect(shown.out).toMatch(/first +127\.0\.0\.1:\d+ +up +2 [^]*SHARD +NODE[^]*every shard has an owner/)
     expect(shown.out).toMatch(/^second +0 +4 +writes +\d+ +0 +0 +0 ms$/m)
@@ -130,21 +114,26 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(byName.map(({ lagByWorker }) => lagByWorker)).toMatchObject([[lag, lag], [lag]])
     expect(sum(leases.map(({ seq }) => seq!))).toBe(1)
 
-    expect(penhold(bank, 'drain', 'first')).toMatchObject({ code: 0, out: 'first has no shards\n' })
-    const drained = look(bank).members.find(({ name }) => name === 'first')
+    const url = /http:\S+/.exec(first.said)![0]
+    const ready = async (): Promise<number> => (await fetch(url)).status
+    expect(await ready()).toBe(200)
+    expect(spawned(bank, 'drain', 'first')).toMatchObject({ code: 0, out: 'first has no shards\n' })
+    expect(await ready(), 'drained it is alive, and not ready').toBe(503)
+    expect((await fetch(url.replace('ready', 'live'))).status).toBe(200)
+    const drained = (await look(bank)).members.find(({ name }) => name === 'first')
     expect(drained).toMatchObject({ state: 'draining', shardsByWorker: [0, 0] })
     expect(await client.ref(Account, '1').query('balance')).toBe(1)
 
-    expect(penhold(bank, 'drain', 'second')).toMatchObject({ code: 1 })
-    expect(penhold(bank, 'drain', 'third')).toMatchObject({
+    expect(await penhold(bank, 'drain', 'second')).toMatchObject({ code: 1 })
+    expect(await penhold(bank, 'drain', 'third')).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^penhold: there is no node 'third', of .*; .*penhold status/) as string,
     })
     expect(await stop(first)).toBe(0)
-    expect(look(bank).members.map(({ name }) => name)).toEqual(['second'])
+    expect((await look(bank)).members.map(({ name }) => name)).toEqual(['second'])
     await client.close()
     expect(await stop(second)).toBe(0)
-    expect(penhold(bank, 'status')).toMatchObject({
+    expect(await penhold(bank, 'status')).toMatchObject({
       code: 1,
       out: expect.stringContaining('without an owner: 8') as string,
     })
@@ -153,19 +142,19 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
   test('a node that hangs is shown with what it holds, and as silent', async () => {
     const bank = cluster('timeouts: { leaseMs: 60_000 }')
     const node = await start(bank, { PENHOLD_NODE_NAME: 'hanging' })
-    await expect.poll(() => look(bank).unowned, { timeout: 30_000 }).toEqual([])
+    await expect.poll(async () => (await look(bank)).unowned, { timeout: 30_000 }).toEqual([])
     node.kill('SIGSTOP')
-    const { members, leases } = look(bank)
+    const { members, leases } = await look(bank)
     expect(members).toMatchObject([
       { name: 'hanging', shardsByWorker: [SHARDS], silence: expect.any(String) as string },
     ])
     expect(statesOf({ members, leases, unowned: [] })).toEqual(leases.map(() => undefined))
-    const shown = penhold(bank, 'status')
+    const shown = await penhold(bank, 'status')
     expect(shown).toMatchObject({ code: 1, err: expect.stringContaining('hanging does not say') as string })
     expect(shown.out).toContain('8 shards are with hanging, which does not answer')
     expect(shown.out).toMatch(/^hanging +0 +8 +silent/m)
     node.kill('SIGCONT')
-    await expect.poll(() => look(bank).members[0]?.lagByWorker, { timeout: 30_000 }).toHaveLength(1)
+    await expect.poll(async () => (await look(bank)).members[0]?.lagByWorker, { timeout: 30_000 }).toHaveLength(1)
   })
 
   test('who lacks the secret is shown what Redis knows, and not how far the nodes are', async () => {
@@ -174,32 +163,24 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     await start(bank, { ...secret, PENHOLD_NODE_NAME: 'closed' })
     const other = { PENHOLD_SECRETS: 'another one of thirty-two characters' }
     for (const environment of [bank.environment, { ...bank.environment, ...other }]) {
-      const { code, out, err } = penhold({ ...bank, environment }, 'status')
+      const { code, out, err } = await penhold({ ...bank, environment }, 'status')
       expect([code, err]).toEqual([1, expect.stringMatching(/^penhold: closed refuses: .* secret.*\n$/)])
       expect(out).toMatch(/^closed +0 +\d +refuses/m)
-      expect(look(bank).members).toMatchObject([{ silence: expect.any(String) as string, isRefused: true }])
+      expect((await look(bank)).members).toMatchObject([{ silence: expect.any(String) as string, isRefused: true }])
     }
-    expect(look({ ...bank, environment: { ...bank.environment, ...secret } }).members[0]?.lagByWorker).toHaveLength(1)
+    const known = await look({ ...bank, environment: { ...bank.environment, ...secret } })
+    expect(known.members[0]?.lagByWorker).toHaveLength(1)
   })
 
-  test('a node answers probes where the environment says, and drained it is not ready', async () => {
+  test('a node that cannot answer probes where the environment says does not start', async () => {
     const bank = cluster()
-    const health = '127.0.0.1:0'
-    const first = await start(bank, { PENHOLD_NODE_NAME: 'first', PENHOLD_HEALTH: health })
-    const url = /http:\S+/.exec(first.said)![0]
-    await start(bank, { PENHOLD_NODE_NAME: 'second', PENHOLD_HEALTH: health })
-    const ready = async (): Promise<number> => (await fetch(url)).status
-    expect(await ready()).toBe(200)
-    expect(penhold(bank, 'drain', 'first')).toMatchObject({ code: 0 })
-    expect(await ready()).toBe(503)
-    expect((await fetch(url.replace('ready', 'live'))).status).toBe(200)
     const taken = { ...bank, environment: { ...bank.environment, PENHOLD_HEALTH: `127.0.0.1:${redis.port}` } }
-    expect(penhold(taken, 'start')).toMatchObject({
+    expect(await penhold(taken, 'start')).toMatchObject({
       code: 1,
       err: expect.stringContaining('cannot answer probes') as string,
     })
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_HEALTH: '8080' } }
-    expect(penhold(wrong, 'start')).toMatchObject({ code: 1, err: expect.stringContaining("'8080'") as string })
+    expect(await penhold(wrong, 'start')).toMatchObject({ code: 1, err: expect.stringContaining("'8080'") as string })
   })
 
   test('a node answers probes where the command line says, whatever config and environment say', async () => {
@@ -210,14 +191,14 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(new URL(url).host).not.toBe(taken)
     expect((await fetch(url)).status).toBe(200)
     for (const wrong of ['8080', '']) {
-      expect(penhold(bank, 'start', '--health', wrong)).toMatchObject({
+      expect(await penhold(bank, 'start', '--health', wrong)).toMatchObject({
         code: 1,
         err: expect.stringMatching(`^penhold: BadDefinition: '${wrong}' is no address`) as string,
       })
     }
   })
 
-  test('a secret that is too short ends each command at once, and the message names who gave it', () => {
+  test('a secret that is too short ends each command at once, and the message names who gave it', async () => {
     const given = cluster("network: { secrets: ['short'] }")
     const bank = cluster()
     const short = {
@@ -225,7 +206,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
       environment: { ...bank.environment, PENHOLD_SECRETS: 'a secret of thirty-two characters,x' },
     }
     for (const words of [['status'], ['drain', 'first'], ['start']]) {
-      const [byConfig, byEnvironment] = [penhold(given, ...words), penhold(short, ...words)]
+      const [byConfig, byEnvironment] = [await penhold(given, ...words), await penhold(short, ...words)]
       expect(byConfig).toMatchObject({
         code: 1,
         err: expect.stringContaining('network.secrets[0] has 5 bytes') as string,
@@ -254,9 +235,9 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     }
   })
 
-  test('the doctor looks at Redis and the volume, and leaves nothing behind', () => {
+  test('the doctor looks at Redis and the volume, and leaves nothing behind', async () => {
     const bank = cluster()
-    const { code, out } = penhold(bank, 'doctor', '--json')
+    const { code, out } = spawned(bank, 'doctor', '--json')
     expect(code).toBe(0)
     const { checks, dataDir } = JSON.parse(out) as { checks: { about: string; verdict: string }[]; dataDir: string }
     expect(checks.map(({ about }) => about)).toEqual([
@@ -271,36 +252,36 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(checks.filter(({ verdict }) => verdict === 'refused')).toEqual([])
     expect(fs.readdirSync(dataDir)).toEqual([])
     const nowhere = { ...bank, environment: { PENHOLD_REDIS: 'redis://127.0.0.1:1' } }
-    expect(penhold(nowhere, 'doctor')).toMatchObject({
+    expect(await penhold(nowhere, 'doctor')).toMatchObject({
       code: 1,
       out: expect.stringMatching(/^refused +redis: /) as string,
     })
   })
 
-  test('what cannot be done is told in a line', () => {
+  test('what cannot be done is told in a line', async () => {
     const bank = cluster()
-    expect(penhold(bank, 'status')).toMatchObject({
+    expect(await penhold(bank, 'status')).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^penhold: ClusterNotFound: /) as string,
     })
     const nowhere = { ...bank, environment: { PENHOLD_REDIS: 'redis://127.0.0.1:1' } }
-    expect(penhold(nowhere, 'status')).toMatchObject({
+    expect(await penhold(nowhere, 'status')).toMatchObject({
       code: 1,
       err: expect.stringMatching(
         /^penhold: LeasesUnavailable: Redis at 127\.0\.0\.1:1 does not .*\. See that it runs.*\n$/,
       ) as string,
     })
     const taken = { ...bank, environment: { ...bank.environment, PENHOLD_LISTEN: `127.0.0.1:${redis.port}` } }
-    expect(penhold(taken, 'start')).toMatchObject({
+    expect(spawned(taken, 'start')).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^penhold: the network: .*\n$/) as string,
     })
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_WORKERS: 'many' } }
-    expect(penhold(wrong, 'start')).toMatchObject({ code: 2, err: expect.stringContaining("'many'") as string })
-    const asJson = JSON.parse(penhold(nowhere, 'status', '--json').err) as unknown
+    expect(await penhold(wrong, 'start')).toMatchObject({ code: 2, err: expect.stringContaining("'many'") as string })
+    const asJson = JSON.parse((await penhold(nowhere, 'status', '--json')).err) as unknown
     expect(asJson).toEqual({ error: { code: 'LeasesUnavailable', message: expect.any(String) as string } })
     const alone = { ...bank, environment: { ...bank.environment, PENHOLD_REDIS: ' ' } }
-    expect(penhold(alone, 'status')).toMatchObject({
+    expect(await penhold(alone, 'status')).toMatchObject({
       code: 1,
       err: expect.stringContaining('there is nothing to ask') as string,
     })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { Departures, type Move } from '../../src/cluster/departures.ts'
+import type { Member } from '../../src/cluster/leases.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
 const move = (shard: number, { worker = 0, heir = 'b' } = {}): Move => {
@@ -129,4 +130,22 @@ test('an heir that hangs holds up the others for a moment once', () => {
   expect(beside.isDone).toBe(true)
   expect(beside.sizes).toEqual(alone.sizes)
   expect(beside.endedAt - alone.endedAt).toBeLessThanOrEqual(300)
+})
+
+test('that an heir was late is forgotten with its membership', () => {
+  const { clock, departures, begin, leave } = start()
+  const others = (...ids: string[]) => ({ members: ids.map((id) => ({ id }) as Member) })
+  for (let shard = 0; shard < 2; shard += 1) {
+    leave(move(shard))
+    clock.advance(1_000)
+    departures.see(others('b', 'c'))
+  }
+  leave(move(2))
+  expect(begin(move(3, { heir: 'c' })), 'nobody waits for it').toEqual([3])
+  clock.advance(1_000)
+  expect(begin()).toBeUndefined()
+  departures.see(others('c'))
+  departures.see(others('b', 'c'))
+  leave(move(4, { worker: 1 }))
+  expect(begin(move(5, { worker: 2, heir: 'c' }))).toBeUndefined()
 })

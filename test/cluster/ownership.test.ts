@@ -16,18 +16,26 @@ interface Options {
   readonly release?: (worker: number, shards: readonly number[]) => Promise<void>
   /** Shards that no worker here can serve, for a reason that is this node's own. */
   readonly refused?: readonly number[]
+  /** Others that are there from the beginning. */
+  readonly others?: readonly Member[]
+  /** It is told to drain when the store has heard of it, and before it takes part. */
+  readonly isToldToDrain?: boolean
 }
 
 /** One node's part, with two workers, over a store that grants it whatever it holds or wants. */
-async function start({ shards, release = async () => undefined, refused = [] }: Options) {
+async function start({ shards, release = async () => undefined, refused = [], ...more }: Options) {
   const clock = new SimulatedClock()
   const beats: Beat[] = []
   const handedTo: [string, readonly HandedShard[]][] = []
-  const store = { others: [] as readonly Member[], leases: [] as readonly Lease[], isSettling: false }
-  const state = { reaches: true, takesUp: (_member: string): boolean => false }
+  const store = { others: more.others ?? [], leases: [] as readonly Lease[], isSettling: false }
+  /** The store says nothing before this. */
+  const silence = { ends: Promise.resolve() }
+  const state = { reaches: true, takesUp: (_member: string): boolean => false, isAway: false }
   const leases: Leases = {
     beat: async (told): Promise<View> => {
       beats.push(told)
+      await silence.ends
+      if (state.isAway) throw new Error('away')
       const { cluster, member } = told
       const wanted = store.isSettling ? [] : told.want.map((shard) => ({ ...shard, epoch: 0 }))
       const mine = [...told.hold, ...wanted].map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
@@ -56,9 +64,11 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
       onWarning: () => undefined,
     },
   })
-  for (const number of [0, 1]) {
+  const taken: number[] = []
+  const setWorker = (number: number): void => {
     const worker: ShardWorker = {
       takeOver: async (wanted) => {
+        taken.push(...wanted)
         return wanted.filter((shard) => !refused.includes(shard)).map((shard) => ({ shard, epoch: 1 }))
       },
       prepareRelease: async () => undefined,
@@ -69,7 +79,9 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     }
     ownership.setWorker(number, worker)
   }
+  for (const number of [0, 1]) setWorker(number)
   await ownership.register()
+  if (more.isToldToDrain === true) void ownership.drain(TTL)
   await ownership.start()
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const beat = async (): Promise<void> => {
@@ -86,7 +98,7 @@ async function start({ shards, release = async () => undefined, refused = [] }: 
     }
     expect(isDone).toBe(true)
   }
-  return { ownership, clock, store, state, beats, beat, turn, until, handedTo }
+  return { ownership, clock, store, silence, state, beats, taken, setWorker, beat, turn, until, handedTo }
 }
 
 test('a worker that hangs in giving up a shard holds up nobody else', async () => {
@@ -137,6 +149,42 @@ test('a node that wants no shards any more asks for none that it wanted before',
   await beat()
   expect(beats.at(-1)).toMatchObject({ member: { state: 'draining' }, want: [] })
 })
+
+test('a node that is told to drain while it joins takes part, and never takes a shard', async () => {
+  const { ownership, beats, beat } = await start({ shards: 4, others: [OTHER], isToldToDrain: true })
+  for (let i = 0; i < 5; i += 1) await beat()
+  expect(ownership.condition).toMatchObject({ isDraining: true, awaited: [] })
+  expect(ownership.served).toEqual([])
+  const [first, ...later] = beats
+  expect(first!.member.state).toBe('joining')
+  expect(new Set(later.map(({ member }) => member.state))).toEqual(new Set(['draining']))
+  expect(beats.flatMap(({ hold, want }) => [...hold, ...want])).toEqual([])
+})
+
+test.for(['before the first beat', 'after the last shard'])(
+  'a drain ends in its time though the store says nothing %s',
+  async (when) => {
+    const { ownership, store, state, silence, clock, beat, until } = await start({ shards: 4 })
+    store.others = [OTHER]
+    state.reaches = false
+    for (let i = 0; i < 3; i += 1) await beat()
+    const never = Promise.withResolvers<void>()
+    const isFirst = when === 'before the first beat'
+    if (isFirst) silence.ends = never.promise
+    Object.assign(state, {
+      reaches: true,
+      takesUp: () => {
+        silence.ends = never.promise
+        return true
+      },
+    })
+    const beganAt = clock.monotonic()
+    await until(ownership.drain(TTL), TTL + 10)
+    expect(clock.monotonic() - beganAt).toBeLessThanOrEqual(TTL + 10)
+    if (!isFirst) expect(ownership.served).toEqual([])
+    never.resolve()
+  },
+)
 
 test('what cannot be served here is left to whoever can also where this node does not reach it', async () => {
   const { store, state, beats, beat } = await start({ shards: 4, refused: [2] })
@@ -243,4 +291,22 @@ test('what was lost to somebody while it was being given up is handed to nobody'
   hang.resolve()
   await turn()
   expect(handedTo.slice(before).filter(([, handed]) => handed.some((one) => one.shard === shard))).toEqual([])
+})
+
+test('what was lost while the store was away is not taken back by a worker that is replaced meanwhile', async () => {
+  const { ownership, state, taken, setWorker, beat, turn } = await start({ shards: 8 })
+  const had = ownership.served.filter(({ worker }) => worker === 0).map(({ shard }) => shard)
+  const [lost, ...kept] = had
+  state.isAway = true
+  for (let i = 0; i < 4; i += 1) await beat()
+  ownership.lost(0, [lost!])
+  ownership.setWorker(0, undefined)
+  taken.length = 0
+  setWorker(0)
+  await turn()
+  expect(taken).toEqual(kept)
+  // What the store says then counts again.
+  state.isAway = false
+  for (let i = 0; i < 2; i += 1) await beat()
+  expect(taken).toEqual([...kept, lost])
 })

@@ -15,6 +15,7 @@ import { FAR, NEAR } from './network-ends.ts'
 const DATA = 1
 const LARGE = 'x'.repeat(15 * 1024 * 1024)
 const WORKER = 3
+const noReading = (): never => expect.fail()
 
 /** A reception with one worker, and callers of it over a slow network. */
 async function open() {
@@ -35,6 +36,8 @@ async function open() {
     measure,
     tail: async () => undefined,
     callProjection: async () => undefined,
+    openReading: noReading,
+    clock: new SimulatedClock(),
     onWarning: nothing,
   })
   const clock = new SimulatedClock()
@@ -118,9 +121,11 @@ function receptionThat(
   const warnings: string[] = []
   const options = { serving: () => [], shares, onHanded: () => undefined, onDrain: () => undefined }
   const tail = async (): Promise<undefined> => undefined
+  const reading = { openReading: noReading, clock: new SimulatedClock() }
+  const onWarning = (text: string): void => void warnings.push(text)
   return {
     warnings,
-    reception: new Reception({ ...options, measure, tail, callProjection, onWarning: (text) => warnings.push(text) }),
+    reception: new Reception({ ...options, measure, tail, callProjection, ...reading, onWarning }),
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { NOTHING_TOLD } from '../../examples/incidents/facts.ts'
 import { Incident } from '../../examples/incidents/incident.ts'
 import { ExpectedReadModels } from '../../examples/incidents/read-models/expected.ts'
 import { openByAssignee, openByGroup, OpenIncidents } from '../../examples/incidents/read-models/open-incidents.ts'
@@ -40,24 +41,7 @@ const someChange = fc.record({
 type Change = Parameters<Parameters<typeof someChange.map>[0]>[0]
 
 type Report = Row['report']
-const NEW: Report = {
-  at: '',
-  state: 'New',
-  group: null,
-  assignee: null,
-  impact: 2,
-  urgency: 2,
-  priority: 3,
-  category: null,
-  subcategory: null,
-  caller: null,
-  contact: null,
-  location: null,
-  hasKnowledge: false,
-  reassignments: 0,
-  reopenings: 0,
-  isWithinSla: true,
-}
+const NEW: Report = { ...NOTHING_TOLD, at: '', state: 'New' }
 
 /** A report that keeps most rules: counts go up as they should. */
 function reportAfter(last: Report, change: Change, at: string): Report {

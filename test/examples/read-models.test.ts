@@ -1,6 +1,6 @@
 /** The example's read models, tried with the kit (docs/projections.md). */
 import { expect, test } from 'vitest'
-import type { Facts } from '../../examples/incidents/facts.ts'
+import { NOTHING_TOLD, type Facts } from '../../examples/incidents/facts.ts'
 import { Incident } from '../../examples/incidents/incident.ts'
 import { openByAssignee, openByGroup, OpenIncidents } from '../../examples/incidents/read-models/open-incidents.ts'
 import { slaByPriority, SlaVerdicts } from '../../examples/incidents/read-models/sla-verdicts.ts'
@@ -17,21 +17,10 @@ const clock = (minutes: number) =>
 
 const opened = (facts: Partial<Facts> = {}) =>
   tell.IncidentOpened({
+    ...NOTHING_TOLD,
     state: 'New',
     group: '70',
     assignee: '17',
-    impact: 2,
-    urgency: 2,
-    priority: 3,
-    category: null,
-    subcategory: null,
-    caller: null,
-    contact: null,
-    location: null,
-    hasKnowledge: false,
-    reassignments: 0,
-    reopenings: 0,
-    isWithinSla: true,
     openedAt: OPENED_AT,
     openedBy: null,
     ...stamp(0),

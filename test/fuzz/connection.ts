@@ -23,7 +23,7 @@ const greeting: fc.Arbitrary<Greeting> = fc.record({
   cluster: fc.constantFrom(1, 2).map((byte) => new Uint8Array(16).fill(byte)),
   protocol: fc.constantFrom(1, 2, 3, 0xffff),
   role: fc.constantFrom('node', 'client'),
-  purpose: fc.constantFrom('messages', 'control'),
+  purpose: fc.constantFrom('messages', 'control', 'reading'),
   member: fc.constantFrom(deriveId(1), deriveId(2)),
 })
 const end: fc.Arbitrary<End> = fc.record({ greeting, secrets: fc.subarray([...SECRETS]), nonce: fc.nat(255) })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Log } from '../../src/log/log.ts'
+import { NOWHERE } from '../../src/log/record.ts'
 import { claimPath, indexPath, journalPath, openedPath, segmentPath, shardPath } from '../../src/log/path.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import type { Plan, StepName } from '../../src/testing/simulated-storage.ts'
@@ -71,6 +72,43 @@ test.each([
   expect(log.refusedShards.get(0)).toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
   expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[1, 1]])
   expect(await log.eventTypes()).toEqual(new Set(['a/Noted@1']))
+})
+
+test('nobody waits for an index to be written, which is there in the end', async () => {
+  const disk = new SimulatedDisk()
+  await writeEvent(await openLog(disk, [0]), 0)
+  const gate = Promise.withResolvers<'none'>()
+  const log = await openLog(disk, [0], ({ name, path }) =>
+    name === 'replace' && path === indexPath(1, 1) ? gate.promise : 'none',
+  )
+  expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[0, 1]])
+  expect(disk.files.has(indexPath(1, 1))).toBe(false)
+  gate.resolve('none')
+  await log.close()
+  expect(disk.files.has(indexPath(1, 1))).toBe(true)
+})
+
+test('whoever takes over one shard after the other reads the indexes of their journal once', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  let previous = NOWHERE
+  for (let version = 1; version <= 40; version += 1) {
+    former.rollOver()
+    previous = await writeEvent(former, 0, { version, previous })
+    await former.indexed()
+  }
+  const read: string[] = []
+  const heir = await openLog(disk, [0], ({ name, path }) => {
+    if (name === 'read' && path.startsWith(journalPath(1)) && path.endsWith('.idx')) read.push(path)
+    return 'none'
+  })
+  const closed = new Set(read)
+  // The last one is read anew each time, as whoever lives may write there, and its index is written down again.
+  closed.delete(read.toSorted().at(-1)!)
+  expect(closed.size).toBeGreaterThanOrEqual(20)
+  read.length = 0
+  expect(await heir.inherit([1])).toMatchObject([{ seq: 0 }])
+  expect(read.filter((path) => closed.has(path))).toEqual([])
 })
 
 test('an index that cannot be read is made again from its segment', async () => {

@@ -16,20 +16,22 @@ const BEAT = TTL / 3
 const BEATS_REST_MS = 100
 const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, weight: 1, protocol: 1, state: 'up' }
 
-/** The side of a node that serves all shards, over a store that shows it these others. */
-async function startSide(refusing: readonly number[] = []) {
+/** The side of a node that serves all shards, over a store that shows it others; told to drain before it joins those given. */
+async function startSide(refusing: readonly number[] = [], others: readonly Member[] = []) {
   const clock = new SimulatedClock()
-  const store = { others: [] as readonly Member[], isSettling: false, isAway: false, answers: false }
-  const beats: Beat[] = []
-  const warnings: string[] = []
+  const store = { others, isSettling: false, isAway: false, answers: false }
+  const [beats, warnings]: [Beat[], string[]] = [[], []]
   let open = 0
-  const released: number[] = []
-  const taken: number[] = []
+  const [released, taken]: [number[], number[]] = [[], []]
   const gates = { beat: Promise.resolve(), release: Promise.resolve(), takeOver: Promise.resolve() }
   const refused = new Set(refusing)
   /** What a worker that refuses a shard gives for its reason; undefined for none. */
   const why = { code: undefined as string | undefined, isDamaged: false }
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms)
+    await turn()
+  }
   const leases: Leases = {
     beat: async (told: Beat): Promise<View> => {
       const { cluster, member, hold, want } = told
@@ -104,8 +106,6 @@ async function startSide(refusing: readonly number[] = []) {
       released.push(...shards)
     },
   }
-  const onBadFrame = (): void => undefined
-  const identity = { format: 1, name: 'side', clusterId: 'cluster', shards: SHARDS }
   const side = new ClusterSide({
     ports: {
       leases,
@@ -119,26 +119,25 @@ async function startSide(refusing: readonly number[] = []) {
       isNew: true,
       shares: () => true,
     },
-    identity,
+    identity: { format: 1, name: 'side', clusterId: 'cluster', shards: SHARDS },
     workers: 1,
     clock,
-    router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame }),
+    router: new Router({ clock, shards: SHARDS, underWayMax: 100, timeoutMs: 1_000, onBadFrame: () => undefined }),
     onWarning: (message) => warnings.push(message),
     measure: async () => ({ workers: [], shards: [] }),
     callProjection: async () => undefined,
+    openReading: () => expect.fail(),
   })
   await side.listen()
   side.setWorker(0, worker as WorkerHandle)
-  await side.join()
-  const beat = async (): Promise<void> => {
-    clock.advance(BEAT)
-    await turn()
-  }
+  if (others.length > 0) tellToDrain()
+  const joined = side.join()
+  // Those who do not answer are waited for.
+  for (let i = 0; i < 10 * others.length; i += 1) await pass(BEAT)
+  await joined
+  const beat = (): Promise<void> => pass(BEAT)
   /** So long the store is told no more than it was. */
-  const rest = async (): Promise<void> => {
-    clock.advance(BEATS_REST_MS)
-    await turn()
-  }
+  const rest = (): Promise<void> => pass(BEATS_REST_MS)
   const replace = (isHere: boolean): void => side.setWorker(0, isHere ? (worker as WorkerHandle) : undefined)
   const told = { handed, tellToDrain, replace, turn, rest, beat, beats, open: () => open }
   return { side, store, gates, refused, why, taken, released, warnings, ...told }
@@ -405,6 +404,14 @@ test('a node that is told to drain says so once, however often it is told', asyn
   expect(released).toHaveLength(SHARDS)
   tellToDrain()
   await turn()
+  expect(warnings).toEqual([expect.stringMatching(/^told to hand over all shards: /)])
+})
+
+test('a node that is told to drain before it has joined joins without shards, and is never given any', async () => {
+  const { side, beat, beats, taken, warnings } = await startSide([], [OTHER])
+  for (let i = 0; i < 5; i += 1) await beat()
+  expect(beats.filter(({ member, want }) => member.state !== 'draining' || want.length > 0)).toEqual([])
+  expect([taken, side.condition?.isDraining]).toEqual([[], true])
   expect(warnings).toEqual([expect.stringMatching(/^told to hand over all shards: /)])
 })
 

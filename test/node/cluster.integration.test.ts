@@ -1,5 +1,3 @@
-import { fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { deriveId, startNode, type Node, type Overrides } from '../../src/index.ts'
 import type { Connection } from '../../src/cluster/network.ts'
@@ -11,7 +9,7 @@ import { NEAR } from '../cluster/network-ends.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 import { Notebook } from './cluster.config.ts'
-import type { Job, Told } from './cluster-process.ts'
+import { startThere } from './node-there.ts'
 
 const SECRET = 'a secret of thirty-two characters'
 const IDS = Array.from({ length: 24 }, (_, i) => `a${i}`)
@@ -34,36 +32,6 @@ async function startHere({ overrides }: Shared): Promise<Node> {
   const node = await startNode(new URL('cluster.config.ts', import.meta.url), { ...overrides, nodeName: 'here' })
   onTestFinished(() => node.close())
   return node
-}
-
-/** A node in another process. */
-interface There {
-  ask(job: Job): Promise<unknown>
-  kill(): Promise<void>
-}
-
-async function startThere({ overrides }: Shared): Promise<There> {
-  const child = fork(fileURLToPath(new URL('cluster-process.ts', import.meta.url)), {
-    execArgv: [],
-    serialization: 'advanced',
-  })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const kill = (): Promise<void> => (child.kill('SIGKILL'), ended)
-  onTestFinished(kill)
-  const waiting = new Map<number, (told: Told) => void>()
-  child.on('message', ({ number, told }: { number: number; told: Told }) => waiting.get(number)?.(told))
-  let count = 0
-  const ask = async (job: Job): Promise<unknown> => {
-    const number = (count += 1)
-    const told = await new Promise<Told>((resolve) => {
-      waiting.set(number, resolve)
-      child.send({ number, job })
-    })
-    if (told.kind === 'failed') throw Object.assign(new Error(told.error.code), told.error)
-    return told.value
-  }
-  await ask({ kind: 'start', overrides: { ...overrides, nodeName: 'there' } })
-  return { ask, kill }
 }
 
 /** Resolves when the node here serves so many shards, and others the rest. */

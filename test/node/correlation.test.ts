@@ -71,8 +71,31 @@ describe('correlation', () => {
     // Of the year 2060.
     const commandId = '02971d87-d800-7000-8000-000000000000'
     await store.append('a/2', [{ type: 'A' }], { commandId })
-    expect(await store.correlation(commandId)).toMatchObject({ size: 1 })
-    expect(await store.correlation(commandId, { after: { time: new Date('2059-01-01') } })).toMatchObject({ size: 0 })
+    expect(await store.correlation(commandId)).toMatchObject({ size: 1, after: undefined })
+    const after = { time: new Date('2059-01-01') }
+    expect(await store.correlation(commandId, { after })).toMatchObject({ size: 0, after })
+  })
+
+  test('is whole where a clock was so far ahead that some of it lies behind what the id says, and some before', async () => {
+    const { store } = await start()
+    const { id: commandId, untilThen } = idOfClockAhead()
+    const [placed] = (await store.append('order/1', [{ type: 'Placed' }], { commandId })).events
+    await untilThen()
+    const because = { correlationId: commandId, causationId: placed!.id }
+    await store.append('parcel/1', [{ type: 'Shipped' }], { metadata: because })
+    expect(await store.correlation(commandId)).toMatchObject({ size: 2, after: undefined })
+    // The event's id is of the node's own clock.
+    const after = { time: expect.any(Date) as Date }
+    expect(await store.correlation(placed!.id)).toMatchObject({ size: 2, after })
+  })
+
+  test('of a correlation id that is no command’s and no event’s is looked for in all of the log', async () => {
+    const { store } = await start()
+    const { id: correlationId, untilThen } = idOfClockAhead()
+    await store.append('a/1', [{ type: 'A' }], { metadata: { correlationId } })
+    await untilThen()
+    await store.append('b/1', [{ type: 'B' }], { metadata: { correlationId } })
+    expect(await store.correlation(correlationId)).toMatchObject({ size: 2, after: undefined })
   })
 
   test('is found for any causes, as a search through all that was written finds it', async () => {
@@ -127,6 +150,14 @@ describe('correlation', () => {
     await expect(store.correlation('a', { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'Aborted' })
   })
 })
+
+/** Where it says that it begins, an hour before it was made, is not yet, but soon. */
+function idOfClockAhead(): { readonly id: string; readonly untilThen: () => Promise<void> } {
+  const begins = Date.now() + 500
+  const hex = (begins + 3_600_000).toString(16).padStart(12, '0')
+  const id = `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
+  return { id, untilThen: () => expect.poll(() => Date.now()).toBeGreaterThan(begins) }
+}
 
 /** A command as its stream, its events with what they have caused, and what it has caused itself. */
 function shapeOf({ stream, events, commands }: CorrelatedCommand): readonly unknown[] {

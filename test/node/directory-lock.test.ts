@@ -3,18 +3,41 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { lockDirectory } from '../../src/node/directory-lock.ts'
+import type { Cancel } from '../../src/log/clock.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { turn } from '../actor/simulated-bank.ts'
 import { temporaryFolder } from '../temporary.ts'
 
 const ELSEWHERE = { pid: 7, host: 'elsewhere', startedAt: '1' }
+/** In two containers of one image, say, whose processes are all number 1. */
+const NAMESAKE = { pid: process.pid, host: hostname(), startedAt: '1', place: 'another container' }
 
-/** A directory with another host's lock, and this process's try to take it while time passes. */
-async function tryToLock(beat: (lock: string, seconds: number) => void) {
+/** Knows how many have waited at once; how much time passes meanwhile depends on the disk. */
+class CountingClock extends SimulatedClock {
+  most = 0
+  #waiting = 0
+
+  override afterAlive(ms: number, callback: () => void): Cancel {
+    this.#waiting += 1
+    this.most = Math.max(this.most, this.#waiting)
+    return super.afterAlive(ms, () => {
+      this.#waiting -= 1
+      callback()
+    })
+  }
+}
+
+/** A directory with these locks of others, and this process's try to take it while time passes. */
+async function tryToLock(
+  beat: (lock: string, seconds: number) => void,
+  holders: Readonly<Record<string, object>> = { lock: ELSEWHERE },
+) {
   const dataDir = temporaryFolder()
   const lock = join(dataDir, 'lock')
-  fs.writeFileSync(lock, JSON.stringify(ELSEWHERE))
-  const clock = new SimulatedClock()
+  for (const [name, holder] of Object.entries(holders)) {
+    fs.writeFileSync(join(dataDir, name), JSON.stringify(holder))
+  }
+  const clock = new CountingClock()
   const warnings: string[] = []
   let isOver = false
   const locking = lockDirectory({ dataDir, clock, onWarning: (message) => warnings.push(message) })
@@ -46,6 +69,43 @@ test('a lock of another host that nobody touches is taken over, after a while an
   expect(clock.monotonic()).toBeGreaterThanOrEqual(10_000)
   expect(warnings).toEqual([expect.stringContaining('is taken over from process 7 on elsewhere')])
   expect(JSON.parse(fs.readFileSync(lock, 'utf8'))).toMatchObject({ pid: process.pid })
+  await unlock()
+  expect(fs.readdirSync(join(lock, '..'))).toEqual([])
+})
+
+test('a container of the same name is not taken for this one, though its process has the same number', async () => {
+  const holders = { lock: NAMESAKE }
+  const alive = await tryToLock((path, seconds) => {
+    if (seconds % 2 === 0) fs.utimesSync(path, seconds, seconds)
+  }, holders)
+  expect(alive.error).toMatchObject({ code: 'DataDirectoryInUse', details: { pid: process.pid } })
+  expect((alive.error as Error).message).toContain('another machine or container of that name')
+  expect(JSON.parse(fs.readFileSync(alive.lock, 'utf8'))).toEqual(NAMESAKE)
+  const dead = await tryToLock(() => undefined, holders)
+  expect(dead.error).toBeUndefined()
+  expect(dead.clock.monotonic()).toBeGreaterThanOrEqual(10_000)
+  await dead.unlock()
+})
+
+test('the share of a node in a container of the same name stays, and its holder is not said to work on a copy', async () => {
+  const dataDir = temporaryFolder()
+  fs.writeFileSync(join(dataDir, 'lock.a'), JSON.stringify(NAMESAKE))
+  const { place: _, ...old } = NAMESAKE
+  fs.writeFileSync(join(dataDir, 'lock.b'), JSON.stringify(old))
+  const clock = new SimulatedClock()
+  const unlock = await lockDirectory({ dataDir, clock, onWarning: () => undefined, shareAs: 'c' })
+  // One that says no place was made by a version that looks for none.
+  expect(fs.readdirSync(dataDir)).toEqual(['lock.a', 'lock.c'])
+  await unlock()
+  expect(fs.readdirSync(dataDir)).toEqual(['lock.a'])
+})
+
+test('however many killed nodes of other hosts have left their shares, they are watched together', async () => {
+  const left = Array.from({ length: 9 }, (_, i) => [`lock.${i}`, ELSEWHERE] as const)
+  const { unlock, error, clock, lock, warnings } = await tryToLock(() => undefined, Object.fromEntries(left))
+  expect(error).toBeUndefined()
+  expect(clock.most).toBe(9)
+  expect(warnings).toHaveLength(9)
   await unlock()
   expect(fs.readdirSync(join(lock, '..'))).toEqual([])
 })

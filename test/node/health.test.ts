@@ -119,6 +119,8 @@ test('a projection that stands still makes nobody unready, and is told, as is wh
     [{ state: 'elsewhere' }, []],
     [{ state: 'waiting', waitingMs: WAITING_MS - 1 }, []],
     [{ state: 'waiting', waitingMs: WAITING_MS }, ['projection balances waits since 60000 ms']],
+    [{ state: 'starting', waitingMs: WAITING_MS - 1 }, []],
+    [{ state: 'starting', waitingMs: WAITING_MS }, ['projection balances waits since 60000 ms']],
     [{ state: 'halted' }, ['projection balances stands still until somebody mends it']],
     [{ rebuild: 'halted' }, ['the rebuild of projection balances stands still until somebody mends it']],
   ]

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Message } from '../../src/actor/message.ts'
 import { createProgressMemory, readProgress, writeProgress } from '../../src/node/progress.ts'
 
@@ -40,4 +40,35 @@ test('that a call to the disk is overdue is read as it was said last', () => {
   expect(readProgress(memory)).toMatchObject({ stirs: 1, isOverdue: true })
   progress.stir(false)
   expect(readProgress(memory)).toMatchObject({ stirs: 2, isOverdue: false })
+})
+
+test('what is read while the thread turns to something else is not half of the one and half of the other', () => {
+  const memory = createProgressMemory()
+  const progress = writeProgress(memory)
+  progress.enter(query('a/1', 'before', 1), true)
+  const turnsHalfway = (): void => {
+    progress.leave()
+    const half = Object.defineProperty(query('a/2', '', 2), 'name', {
+      get: () => {
+        throw new Error('so far')
+      },
+    })
+    expect(() => progress.enter(half, true)).toThrow('so far')
+  }
+  const load = Atomics.load.bind(Atomics) as (words: unknown, word: number) => never
+  let isTurning = true
+  vi.spyOn(Atomics, 'load').mockImplementation((words, word) => {
+    const value = load(words, word)
+    // The reader has just seen that it is busy.
+    if (word === 1 && isTurning) {
+      isTurning = false
+      turnsHalfway()
+    }
+    return value
+  })
+  try {
+    expect(readProgress(memory)).toMatchObject({ count: 1, occupation: undefined })
+  } finally {
+    vi.restoreAllMocks()
+  }
 })

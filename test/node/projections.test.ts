@@ -1,7 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { operate } from '../../src/node/projection-operation.ts'
+import type { Clock } from '../../src/log/clock.ts'
 import { Projections } from '../../src/node/projections.ts'
+import { systemClock } from '../../src/platform/system.ts'
+import { BEGINNING } from '../../src/read/all.ts'
 import { defineProjection } from '../../src/read/projection.ts'
 import { readModelUnusable } from '../../src/read/read-model-error.ts'
 import type { ReadModel } from '../../src/read/read-model.ts'
@@ -14,7 +17,7 @@ interface Seen {
 }
 
 /** One projection of a node, whose store is opened as a test says. */
-function open() {
+function open(onHandle: () => unknown = () => undefined, ofNode?: Clock) {
   const clock = new SimulatedClock()
   const row = new EventRow()
   const store = new FaultyStore<Seen>(() => ({ seen: [] }))
@@ -30,10 +33,20 @@ function open() {
         return await store.open()
       },
     },
-    on: { Done: ({ id }, { seen }) => void seen.push(id) },
+    on: {
+      Done: ({ id }, { seen }) => {
+        seen.push(id)
+        return onHandle()
+      },
+    },
   })
   const feeds = row.feeds()
-  const options = { feeds: () => feeds, clock, lanesHere: () => (state.isHere ? feeds.lanes : []), dataDir: 'none' }
+  const options = {
+    feeds: () => feeds,
+    clock: ofNode ?? clock,
+    lanesHere: () => (state.isHere ? feeds.lanes : []),
+    dataDir: 'none',
+  }
   const projections = new Projections({
     projections: [projection],
     ...options,
@@ -46,7 +59,7 @@ function open() {
     }
     for (let turn = 0; turn < 3; turn += 1) await setImmediate()
   }
-  onTestFinished(() => projections.close())
+  onTestFinished(() => projections.close(1_000))
   const call = (name: string, more: object = {}): Promise<unknown> => {
     return operate(projections, { request: 1, call: name, projection: 'seen', options: {}, ...more })
   }
@@ -90,6 +103,61 @@ test('a store that does not answer is tried again, and how long it has waited is
   expect(await ref.status()).toMatchObject({ state: 'waiting', trouble: expect.stringContaining('nobody') as string })
   state.problem = undefined
   await pass(2_000)
+  expect(projections.conditions).toMatchObject([{ state: 'running', waitingMs: 0 }])
+})
+
+test('who gives up waiting for a rebuild is told so at once, also where its store was never opened', async () => {
+  const { state, projections, ref, pass } = open()
+  const given = async (): Promise<void> => {
+    const stop = new AbortController()
+    const waiting = expect(ref.rebuilt(2, { signal: stop.signal })).rejects.toMatchObject({ code: 'Aborted' })
+    stop.abort()
+    await waiting
+  }
+  state.problem = new ConnectionLost('nobody is there')
+  projections.start()
+  await given()
+  state.problem = undefined
+  await pass(2_000)
+  state.isHere = false
+  await pass(1_000)
+  expect(await ref.rebuild()).toBe(2)
+  await given()
+})
+
+test('what is parked is told with its time and its reason, and from outside in plain data', async () => {
+  const { row, store, projections, ref, pass, call } = open()
+  projections.start()
+  row.add('Done', 'a/1')
+  row.add('Done', 'a/1')
+  await pass(1_000)
+  const parked = { stream: 'a/1', place: BEGINNING, type: 'Done', parkedAt: 1_700_000_000_123 }
+  store.generation(1).parked.set('a/1 1', { ...parked, version: 1, reason: 'Error: poison' })
+  store.generation(1).parked.set('a/1 2', { ...parked, version: 2, reason: '' })
+  const parkedAt = new Date(parked.parkedAt)
+  expect(await ref.parked()).toEqual([
+    { ...parked, version: 1, reason: 'Error: poison', parkedAt },
+    { ...parked, version: 2, reason: undefined, parkedAt },
+  ])
+  expect(await call('parked', { options: { limit: 5 } })).toEqual([
+    { ...parked, version: 1, reason: 'Error: poison' },
+    { ...parked, version: 2, reason: '' },
+  ])
+})
+
+test('what is about to run here is not said to run elsewhere', async () => {
+  const { state, projections, ref, pass } = open()
+  state.isHere = false
+  projections.start()
+  expect(projections.conditions).toMatchObject([{ state: 'starting' }])
+  expect(await ref.status()).toMatchObject({ state: 'starting', generation: 0 })
+  await pass(1_000)
+  expect(await ref.status()).toMatchObject({ state: 'elsewhere' })
+  // The shard is served; the lane begins at the next look.
+  state.isHere = true
+  expect(projections.conditions).toMatchObject([{ state: 'starting' }])
+  expect(await ref.status()).toMatchObject({ state: 'starting', generation: 1, lanes: [] })
+  await pass(1_000)
   expect(projections.conditions).toMatchObject([{ state: 'running', waitingMs: 0 }])
 })
 
@@ -156,4 +224,62 @@ test('two who resume one that could not be opened are both answered', async () =
   await pass(1_000)
   await both
   expect(await ref.query(({ seen }) => seen)).toEqual([])
+})
+
+test('while its store cannot be opened a query has its time, and is ended by its signal', async () => {
+  const { state, projections, ref, pass } = open()
+  state.problem = new ConnectionLost('nobody is there')
+  projections.start()
+  await pass(500)
+  const late = expect(ref.query(({ seen }) => seen, { timeoutMs: 1_000 })).rejects.toMatchObject({
+    code: 'ReadModelUnavailable',
+    outcome: 'none',
+    retryable: true,
+    message: expect.stringMatching(/within 1000 ms: .*nobody is there/) as string,
+  })
+  const controller = new AbortController()
+  const aborted = expect(ref.query(({ seen }) => seen, { signal: controller.signal })).rejects.toMatchObject({
+    code: 'Aborted',
+  })
+  const patient = ref.query(({ seen }) => seen)
+  controller.abort()
+  await aborted
+  await expect(ref.query(({ seen }) => seen, { signal: controller.signal })).rejects.toMatchObject({ code: 'Aborted' })
+  await pass(1_000)
+  await late
+  state.problem = undefined
+  await pass(2_000)
+  expect(await patient).toEqual([])
+})
+
+test('a query has its time also where timers end one after the other', async () => {
+  const { state, projections, ref } = open(undefined, systemClock)
+  state.problem = new ConnectionLost('nobody is there')
+  projections.start()
+  await expect(ref.query(({ seen }) => seen, { timeoutMs: 20 })).rejects.toMatchObject({ code: 'ReadModelUnavailable' })
+})
+
+test('a read model that is opened and does not say what it has is closed again', async () => {
+  const { state, projections, ref, pass, store } = open()
+  projections.start()
+  store.faults = ['lost', 'lost']
+  await pass(5_000)
+  expect(await ref.query(({ seen }) => seen)).toEqual([])
+  expect(state.openings).toBe(3)
+  expect(store.closings).toBe(2)
+})
+
+test('closing ends in time, whatever a handler does', async () => {
+  const { row, projections, pass, store } = open(() => new Promise(() => undefined))
+  projections.start()
+  row.add('Done', 'a/1')
+  await pass(1_000)
+  let isClosed = false
+  const closing = projections.close(3_000).then(() => (isClosed = true))
+  await pass(1_250)
+  expect(isClosed).toBe(false)
+  await pass(1_750)
+  await closing
+  await pass(500)
+  expect(store.closings).toBe(1)
 })

@@ -110,12 +110,13 @@ describe('readAll', () => {
     const bad = (options: object, code = 'BadPayload'): void =>
       expect(() => store.readAll(options)).toThrow(expect.objectContaining({ code }) as Error)
     bad({ after: 'here' }, 'BadPlace')
-    bad({ after: { position: -1 } })
-    bad({ after: { time: new Date(Number.NaN) } })
-    bad({ after: { position: 1, time: new Date() } })
+    bad({ after: null }, 'BadPlace')
+    bad({ after: { position: -1 } }, 'BadPlace')
+    bad({ after: { time: new Date(Number.NaN) } }, 'BadPlace')
+    bad({ after: { position: 1, time: new Date() } }, 'BadPlace')
     bad({ until: { eventId: 'x' } })
-    bad({ until: null })
-    bad({ until: { event: deriveId('x') } })
+    bad({ until: null }, 'BadPlace')
+    bad({ until: { event: deriveId('x') } }, 'BadPlace')
     bad({ categories: 'account' })
     bad({ aggregates: Account })
     bad({ aggregates: [{ ...Account, type: 'other' }] }, 'BadDefinition')
@@ -129,6 +130,28 @@ describe('readAll', () => {
   })
 })
 
+test('an event is no place, and neither is a reply: their types say so, and the error does', async () => {
+  const node = await start()
+  const reply = await node.ref(Account, 'a').ask('deposit', { amount: 5 })
+  const [event] = await all(node.store.readAll())
+  const refused = (message: string): object => expect.objectContaining({ code: 'BadPlace', message }) as object
+  // @ts-expect-error -- its place is one
+  const behindEvent = () => node.store.readAll({ after: event! })
+  expect(behindEvent).toThrow(
+    refused(
+      expect.stringMatching(
+        /^after is an object with .*position.*, which is neither .*\. Give the 'place' of an/,
+      ) as string,
+    ),
+  )
+  // @ts-expect-error -- { position } of it is one
+  const behindReply = () => node.store.subscribe({ after: reply }, () => undefined)
+  expect(behindReply).toThrow(refused(expect.stringContaining('after is an object with version, ') as string))
+  expect(() => node.store.readAll({ categories: 'account' } as object)).toThrow(/Nothing happened\.$/)
+  expect(await all(node.store.readAll({ after: event!.place }))).toEqual([])
+  expect(await all(node.store.readAll({ after: { position: reply.position } }))).toEqual([])
+})
+
 function oracle(events: readonly ReadEvent[], options: ReadAllOptions): readonly ReadEvent[] | 'no such event' {
   const { after, until, categories, aggregates, filter } = options
   let from = 0
@@ -139,7 +162,7 @@ function oracle(events: readonly ReadEvent[], options: ReadAllOptions): readonly
   }
   const behind = (place: NonNullable<ReadAllOptions['after']>): number => {
     if (typeof place === 'string') return events.findIndex((event) => event.place === place) + 1
-    if ('position' in place) return indexOf(({ position }) => position > place.position)
+    if (place.position !== undefined) return indexOf(({ position }) => position > place.position)
     // On one machine, whose clock does not go back, positions are given in the order of time.
     return indexOf(({ time }) => time > place.time)
   }

@@ -19,8 +19,11 @@ const recordOf = (version: number): LogRecord =>
     time: 0,
   }) as unknown as LogRecord
 
-/** What each reading of the stream gives, in turn: versions, or what it fails with. After the last its node is closed. */
-function follow(readings: readonly (readonly number[] | Error)[], isFiltered = false) {
+/**
+ * What each reading of the stream gives, in turn: versions, or what it fails with. After the last its node is closed. The
+ * stream ends at a version when following begins, or it is not known where.
+ */
+function follow(readings: readonly (readonly number[] | Error)[], isFiltered = false, end: number | Error = 2) {
   const clock = new SimulatedClock()
   const asked: number[] = []
   async function* load(_: string, { from }: { from?: number }): AsyncGenerator<RecordsPage, void> {
@@ -36,7 +39,11 @@ function follow(readings: readonly (readonly number[] | Error)[], isFiltered = f
   const news = { follow: () => follower } as unknown as StreamNews
   const { signal } = new AbortController()
   const options = { stream: 'a/1', after: 2, raw: true as const, ...(isFiltered && { filter: {} }) }
-  const ports = { aggregate: undefined, news, load, clock, signal }
+  const versionOf = async (): Promise<number> => {
+    if (end instanceof Error) throw end
+    return end
+  }
+  const ports = { aggregate: undefined, news, load, versionOf, restorations: async () => [], clock, signal }
   const read = Array.fromAsync(followStream(options, ports), ({ version }) => version)
   return { clock, asked, follower, read }
 }
@@ -69,4 +76,19 @@ test('what cannot be read ends it, and so does a version that is missing or come
   }
   expect(await follow([[4, 7]], true).read).toEqual([4, 7])
   await expect(follow([[4, 4]], true).read).rejects.toBeInstanceOf(PenholdError)
+})
+
+test('behind a version that the stream has not reached it is refused, once that is known', async () => {
+  const { read, follower, asked } = follow([[3]], false, 1)
+  await expect(read).rejects.toMatchObject({ code: 'PlaceAhead', details: { stream: 'a/1', after: 2, version: 1 } })
+  expect([follower.isClosed, asked]).toEqual([true, []])
+
+  const late = follow([[3]], false, timeout({ stream: 'a/1' }, 'a query', 5))
+  let hasEnded = false
+  void late.read.catch(() => undefined).finally(() => (hasEnded = true))
+  for (let i = 0; i < 5; i += 1) {
+    await turn()
+    late.clock.advance(100)
+  }
+  expect([hasEnded, late.asked]).toEqual([false, []])
 })

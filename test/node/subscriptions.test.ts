@@ -112,6 +112,34 @@ describe('a subscription with a handler', () => {
     await subscription[Symbol.asyncDispose]()
   })
 
+  test('goes on behind what it was given, where its handler was done with nothing', async () => {
+    const node = await start()
+    const { store } = node
+    for (let i = 0; i < 3; i += 1) await node.ref(Account, 'a').ask('deposit', { amount: 1 })
+    const [first, second] = await all(store.readAll())
+    const fails = (): never => {
+      throw new Error('no')
+    }
+    const everything = store.subscribe({ after: first!.place }, fails)
+    await expect(everything.closed).rejects.toThrow('no')
+    expect(everything.after).toBe(first!.place)
+    const one = store.subscribe({ stream: 'account/a', after: 2 }, fails)
+    await expect(one.closed).rejects.toThrow('no')
+    expect(one.after).toBe(2)
+    const time = new Date()
+    const since = store.subscribe({ after: { time } }, fails)
+    since.stop()
+    await since.closed
+    expect(since.after).toEqual({ time })
+    const seen: number[] = []
+    const again = store.subscribe({ after: everything.after! }, ({ version }) => {
+      seen.push(version)
+      again.stop()
+    })
+    await again.closed
+    expect(seen).toEqual([second!.version])
+  })
+
   test('ends the process with the error of its handler, where nobody looks', () => {
     const program = new URL('unwatched-subscription.ts', import.meta.url).pathname
     const { status, stderr } = spawnSync(process.execPath, [program, temporaryFolder()], { encoding: 'utf8' })

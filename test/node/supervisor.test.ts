@@ -79,6 +79,37 @@ test('a worker that has started while its node was closing is ended', async () =
   expect(ended).toEqual([0, 1])
 })
 
+test('a worker that has ended before its node could use it is started anew, and so is its successor', async () => {
+  const { clock, supervisor, starts, serve, warnings, ended, turn } = open()
+  const started = supervisor.start(1)
+  serve(0)
+  await started
+  starts[0]!.events.onEnd('it broke')
+  await turn()
+  // It was ready; while its node looks whether it has opened the right data, its log breaks.
+  starts[1]!.events.onEnd('EIO', 'log')
+  serve(1)
+  await turn()
+  expect(warnings.at(-1)).toContain('EIO')
+  expect(supervisor.handles).toEqual([undefined])
+  clock.advance(5_000)
+  await turn()
+  serve(2)
+  await turn()
+  expect([ended, supervisor.handles.length, starts.length]).toEqual([[0, 1], 1, 3])
+  expect(supervisor.handles[0]).toBeDefined()
+  await supervisor.close(0)
+})
+
+test('a node whose worker has ended before it could be used does not start', async () => {
+  const { supervisor, starts, serve, ended } = open()
+  const started = supervisor.start(1)
+  starts[0]!.events.onEnd('out of memory', 'thread')
+  serve(0)
+  await expect(started).rejects.toThrow('out of memory')
+  expect(ended).toEqual([0])
+})
+
 describe('the watchdog', () => {
   const HANGS: ProgressReading = {
     stirs: 5,

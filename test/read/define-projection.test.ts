@@ -1,6 +1,6 @@
 import { expect, expectTypeOf, test } from 'vitest'
 import { defineAggregate } from '../../src/aggregate/aggregate.ts'
-import type { RecordedEvent } from '../../src/log/recorded-event.ts'
+import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { defineProjection, handlersOf } from '../../src/read/projection.ts'
 import { Account } from '../account.ts'
 import { EventRow } from './event-row.ts'
@@ -30,6 +30,7 @@ test('a handler knows its events and its model', () => {
       MoneyDeposited: (event, model) => {
         expectTypeOf(event.data).toEqualTypeOf<{ amount: number }>()
         expectTypeOf(event.position).toEqualTypeOf<number>()
+        expectTypeOf(event.shard).toEqualTypeOf<number>()
         expectTypeOf(model).toEqualTypeOf<{ balance: number }>()
         model.balance += event.data.amount
       },
@@ -46,12 +47,80 @@ test('a handler knows its events and its model', () => {
     name: 'everything',
     from: 'all',
     store,
-    on: { Whatever: (event) => expectTypeOf(event).toEqualTypeOf<RecordedEvent>() },
+    on: { Whatever: (event) => expectTypeOf(event).toEqualTypeOf<FeedEvent>() },
+  })
+})
+
+test('what no aggregate of several has does not compile', () => {
+  const check = (): void => {
+    defineProjection({
+      name: 'misspelt',
+      from: [Incident, Account],
+      store,
+      on: {
+        MoneyDeposited: ({ data }, model) => void (model.balance += data.amount),
+        // @ts-expect-error no event of either has this name
+        IncidentOpend: () => undefined,
+      },
+    })
+    defineProjection({
+      name: 'misspelt',
+      from: [Account],
+      store,
+      // @ts-expect-error it is an event of another aggregate
+      on: { MoneyDeposited: () => undefined, IncidentOpened: () => undefined },
+    })
+    defineProjection({
+      name: 'misspelt',
+      from: [Incident, Account],
+      store,
+      on: {
+        // @ts-expect-error an event's data is what its aggregate says
+        MoneyDeposited: ({ data }) => void data.title,
+        // @ts-expect-error the model is the store's
+        IncidentOpened: (_event, model: { title: string }) => void model,
+      },
+    })
+  }
+  expect(check).toBeTypeOf('function')
+})
+
+test('an event without data leaves the data of another of its name its type', () => {
+  const Ticket = defineAggregate({
+    type: 'ticket',
+    initialState: () => ({ isOpen: true }),
+    events: { Closed: (state) => ({ ...state, isOpen: false }), Cleared: () => ({ isOpen: true }) },
+    commands: { close: (_state, _payload: undefined, { emit }) => emit.Closed() },
+  })
+  const Order = defineAggregate({
+    type: 'order',
+    initialState: () => ({ isOpen: true }),
+    events: { Closed: (state, _data: { reason: string }) => ({ ...state, isOpen: false }) },
+    commands: { close: (_state, { reason }: { reason: string }, { emit }) => emit.Closed({ reason }) },
+  })
+  defineProjection({
+    name: 'closed',
+    from: [Ticket, Order],
+    store,
+    on: {
+      Closed: ({ data }) => {
+        expectTypeOf(data).toEqualTypeOf<{ reason: string } | undefined>()
+      },
+      Cleared: ({ data }) => {
+        expectTypeOf(data).toEqualTypeOf<undefined>()
+      },
+    },
   })
 })
 
 test('what is missing has its default', () => {
-  expect(defineProjection(good)).toMatchObject({ order: 'all', batchMax: 1_000, onFailure: 'halt', retries: 5 })
+  expect(defineProjection(good)).toMatchObject({
+    order: 'all',
+    batchMax: 1_000,
+    onFailure: 'halt',
+    retries: 5,
+    handlerTimeoutMs: 10_000,
+  })
 })
 
 test.each<[string, object, string]>([
@@ -76,11 +145,17 @@ test.each<[string, object, string]>([
   ['a failure setting that is none', { onFailure: 'skip' }, `give 'halt' or 'park'`],
   ['batches of none', { batchMax: 0 }, 'whole number from 1'],
   ['retries that are none', { retries: -1 }, 'whole number from 0'],
+  ['a handler without any time', { handlerTimeoutMs: 0 }, 'whole number from 1'],
 ])('%s is refused', (_what, wrong, message) => {
   const definition = { ...good, ...wrong } as typeof good
   expect(() => defineProjection(definition)).toThrow(
     expect.objectContaining({ code: 'BadDefinition', message: expect.stringContaining(message) as string }),
   )
+})
+
+test('what is refused says of which projection', () => {
+  const definition = { ...good, on: { Nope: () => undefined } } as unknown as typeof good
+  expect(() => defineProjection(definition)).toThrow(/^projection 'balances': no aggregate of from has an event 'Nope'/)
 })
 
 test('events of the same name of an aggregate that is not named are not taken', () => {

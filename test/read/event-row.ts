@@ -3,6 +3,7 @@ import type { Restoration } from '../../src/log/restoration.ts'
 import { BEGINNING, type AllPlace } from '../../src/read/all.ts'
 import { Bell } from '../../src/read/bell.ts'
 import type { EventFeed, FeedEvent, Feeds, Page } from '../../src/read/event-feed.ts'
+import { Room } from '../../src/read/room.ts'
 import { behind, comparePlaces } from '../../src/read/place.ts'
 
 export const SHARDS = 3
@@ -20,10 +21,13 @@ export class EventRow {
   endings = 0
   /** Nobody knows how far the log goes. */
   isHeadless = false
-  /** What the feeds leave out, or change. */
-  bend: (event: FeedEvent) => FeedEvent | undefined = (event) => event
-  isWhole = true
+  /** What the feeds change. */
+  bend: (event: FeedEvent) => FeedEvent = (event) => event
   restorations: readonly Restoration[] = []
+  /** How often a stream was begun to be read. */
+  readings = 0
+  /** Waited for before a page of a stream is read. */
+  onReadAgain: () => Promise<void> = () => Promise.resolve()
   readonly #versions = new Map<string, number>()
   readonly #seqs = new Map<number, number>()
   #position: number
@@ -64,13 +68,14 @@ export class EventRow {
     const lanes = order === 'all' ? ['all'] : Array.from({ length: SHARDS }, (_, shard) => String(shard))
     return {
       lanes,
+      room: new Room(),
       feed: (lane) => this.#feed(lane),
       heads: () =>
         this.isHeadless
           ? Promise.reject(new Error('the log is away'))
           : Promise.resolve(new Map(lanes.map((lane) => [lane, this.#headOf(lane)]))),
       restorations: () => Promise.resolve(this.restorations),
-      event: ({ stream, version }) => Promise.resolve(this.find(stream, version)),
+      stream: (name, from) => this.#stream(name, from),
     }
   }
 
@@ -78,9 +83,17 @@ export class EventRow {
     return this.events.find((event) => event.stream === stream && event.version === version)!
   }
 
+  async *#stream(name: string, from: number): AsyncGenerator<readonly FeedEvent[], void> {
+    this.readings += 1
+    const events = this.events.filter(({ stream, version }) => stream === name && version >= from)
+    for (let at = 0; at < events.length; at += this.pageMax) {
+      await this.onReadAgain()
+      yield events.slice(at, at + this.pageMax)
+    }
+  }
+
   #feed(lane: string): EventFeed {
     return {
-      isWhole: this.isWhole,
       head: () =>
         this.isHeadless ? Promise.reject(new Error('the log is away')) : Promise.resolve(this.#headOf(lane)),
       pages: (after, signal) => this.#pages(lane, after, signal),
@@ -120,7 +133,7 @@ export class EventRow {
       if (isFirst || comparePlaces(to, place) !== 0) {
         isFirst = false
         place = to
-        yield { events: events.map((event) => this.bend(event)).filter((event) => event !== undefined), place }
+        yield { events: events.map((event) => this.bend(event)), place, bytes: 100 * events.length }
       } else {
         await this.changed.rung()
       }

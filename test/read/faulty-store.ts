@@ -4,12 +4,12 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { BEGINNING, type AllPlace } from '../../src/read/all.ts'
+import { differenceOf, FIRST, withLive, withNew, without, type Control } from '../../src/read/control.ts'
 import { comparePlaces } from '../../src/read/place.ts'
 import { noSuchGeneration, readModelUnusable } from '../../src/read/read-model-error.ts'
 import {
   LaneMoved,
   type Change,
-  type Generations,
   type ParkedEvent,
   type ReadModel,
   type ReadModelStore,
@@ -34,8 +34,7 @@ export interface StoredGeneration<Model> {
 
 export class FaultyStore<Model extends object> implements ReadModelStore<Model> {
   readonly generations = new Map<number, StoredGeneration<Model>>()
-  live = 1
-  isPaused = false
+  control: Control = FIRST
   /** What becomes of the calls that come, one after the other; fine once it is empty. */
   faults: Fault[] = []
   /** All calls fail for as long as it is set. */
@@ -43,6 +42,13 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
   /** Generations that are damaged. */
   readonly broken = new Set<number>()
   commits = 0
+  closings = 0
+  /** How often it was asked where the lanes stand. */
+  looks = 0
+  /** Waited for once the record was read, before it is told. */
+  onControl: () => Promise<void> = () => Promise.resolve()
+  /** Waited for before a query is answered. */
+  onQuery: () => Promise<void> = () => Promise.resolve()
   /** Waited for before it is told which streams have parked events. */
   onLook: (generation: number) => Promise<void> = () => Promise.resolve()
   /** What is thrown in place of what a handler threw. */
@@ -52,7 +58,6 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
   /** Called at the moment in which a generation is promoted. */
   onPromote: (generation: number) => unknown = () => undefined
   readonly #empty: () => Model
-  #last = 1
 
   constructor(empty: () => Model) {
     this.#empty = empty
@@ -63,10 +68,37 @@ export class FaultyStore<Model extends object> implements ReadModelStore<Model> 
     return Promise.resolve(new FaultyReadModel(this))
   }
 
+  get live(): number {
+    return this.control.live
+  }
+
+  /** What others do with the record, at once. */
+  set live(live: number) {
+    this.replace(withLive(this.control, live))
+  }
+
+  set isPaused(isPaused: boolean) {
+    this.replace({ ...this.control, isPaused })
+  }
+
+  get isPaused(): boolean {
+    return this.control.isPaused
+  }
+
   add(): number {
-    this.#last += 1
-    this.generations.set(this.#last, this.#generation())
-    return this.#last
+    this.replace(withNew(this.control, { state: 'kept' }))
+    return this.control.last
+  }
+
+  drop(number: number): void {
+    this.replace(without(this.control, (generation) => generation.number === number))
+  }
+
+  replace(to: Control): void {
+    const { begun, dropped } = differenceOf(this.control, to)
+    for (const number of begun) this.generations.set(number, this.#generation())
+    for (const number of dropped) this.generations.delete(number)
+    this.control = { ...to, revision: this.control.revision + 1 }
   }
 
   generation(number: number): StoredGeneration<Model> {
@@ -101,39 +133,25 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
     this.#store = store
   }
 
-  generations(): Promise<Generations> {
+  async control(): Promise<Control> {
+    const control = await this.#store.call(() => this.#store.control)
+    await this.#store.onControl()
+    return control
+  }
+
+  async replaceControl(from: Control, to: Control): Promise<boolean> {
     const store = this.#store
-    return store.call(() => {
-      const all = [...store.generations.keys()].toSorted((a, b) => a - b)
-      return { live: store.live, all, isPaused: store.isPaused }
-    })
-  }
-
-  setPaused(isPaused: boolean): Promise<void> {
-    return this.#store.call(() => void (this.#store.isPaused = isPaused))
-  }
-
-  begin(): Promise<number> {
-    return this.#store.call(() => this.#store.add())
-  }
-
-  async promote(generation: number): Promise<void> {
-    await this.#store.onSwap()
-    await this.#store.call(() => {
-      this.#store.generation(generation)
-      this.#store.onPromote(generation)
-      this.#store.live = generation
-    })
-  }
-
-  drop(generation: number): Promise<void> {
-    return this.#store.call(() => {
-      if (generation === this.#store.live) throw new Error('the live generation is not dropped')
-      this.#store.generations.delete(generation)
+    if (to.live !== from.live) await store.onSwap()
+    return await store.call(() => {
+      if (store.control.revision !== from.revision) return false
+      if (to.live !== from.live) store.onPromote(to.live)
+      store.replace(to)
+      return true
     })
   }
 
   places(generation: number): Promise<ReadonlyMap<string, AllPlace>> {
+    this.#store.looks += 1
     return this.#store.call(() => new Map(this.#store.generation(generation).places))
   }
 
@@ -164,6 +182,7 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
   }
 
   async query<Answer>(generation: number, ask: (model: Model) => Answer | Promise<Answer>): Promise<Answer> {
+    await this.#store.onQuery()
     return await ask(await this.#store.call(() => structuredClone(this.#store.generation(generation).model)))
   }
 
@@ -187,6 +206,7 @@ class FaultyReadModel<Model extends object> implements ReadModel<Model> {
   }
 
   close(): Promise<void> {
+    this.#store.closings += 1
     return Promise.resolve()
   }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { definitionError } from '../../src/aggregate/error.ts'
 import { readModelUnavailable } from '../../src/read/read-model-error.ts'
+import { EventRow } from './event-row.ts'
 import { ProjectionBench } from './projection-bench.ts'
 
 test('a read model that is ahead of the log is not touched, and says so', async () => {
@@ -51,6 +52,9 @@ test('a read model that has what a restore has taken out is not touched, also on
     trouble: expect.stringMatching(
       /ahead of the log, which was restored at 1970.*penhold projection rebuild/,
     ) as string,
+    // It is ahead of the log: it is behind by nothing that could be counted.
+    lag: undefined,
+    lanes: [{ lag: undefined }],
   })
   expect(bench.seen()).toEqual(['a/1/1', 'a/1/2'])
   await projection.rebuild()
@@ -112,5 +116,18 @@ test("what the store fails in a handler is the store's failure, and no event's",
   expect(await projection.status()).toMatchObject({ state: 'waiting', parkedStreams: 0 })
   bench.store.onApplied = (error) => error
   await bench.until(async () => (await projection.status()).parkedStreams === 1)
+  await projection.close()
+})
+
+test('one that is ahead of a log that has nothing does not claim to be behind by nothing', async () => {
+  const before = new ProjectionBench()
+  before.add('a/1')
+  const former = await before.open()
+  await before.until(() => before.seen().length === 1)
+  await former.close()
+  const bench = new ProjectionBench({}, { store: before.store, row: new EventRow(0) })
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.status()).state === 'halted')
+  expect(await projection.status()).toMatchObject({ lag: undefined, lanes: [{ head: 0, lag: undefined }] })
   await projection.close()
 })

@@ -9,7 +9,7 @@ import { BEGINNING, type AcceptedLoss, type AllPlace } from '../../src/read/all.
 import { Frontiers } from '../../src/read/frontiers.ts'
 import { LogFeeds } from '../../src/read/log-feeds.ts'
 import { memoryStore } from '../../src/read/memory-read-model.ts'
-import { OwnTails } from '../../src/read/own-tails.ts'
+import { KnownTails } from '../../src/read/known-tails.ts'
 import { defineProjection } from '../../src/read/projection.ts'
 import { RunningProjection } from '../../src/read/running-projection.ts'
 import { ShardFeeds } from '../../src/read/shard-feeds.ts'
@@ -26,7 +26,7 @@ function readers(disk: SimulatedDisk, { worker }: Harness) {
   const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
   const source = { nextTail: worker.tails.next.bind(worker.tails), tailAbove: worker.tails.above.bind(worker.tails) }
   const frontiers = new Frontiers({ catalog, clock, shards: 2, workers: () => [source], onWarning: () => undefined })
-  const tails = new OwnTails({ catalog, clock, workers: () => [source] })
+  const tails = new KnownTails({ catalog, clock, workers: () => [source] })
   return { catalog, clock, frontiers, tails }
 }
 
@@ -109,6 +109,9 @@ for (const order of ['all', 'shard'] as const) {
       clock,
       frontiers,
       decode: (record: Parameters<typeof toStoredEvent>[0]) => toStoredEvent(record, Purse),
+      load: () => {
+        throw new Error('nothing is parked here')
+      },
       onLoss: () => undefined,
     }
     const feeds = order === 'all' ? new LogFeeds(common) : new ShardFeeds({ ...common, shards: 2, tails })
@@ -148,3 +151,37 @@ for (const order of ['all', 'shard'] as const) {
     expect(seen).not.toContain(`${B}@2`)
   })
 }
+
+test('a reader of everything stops before what is missing, whatever follows it, so that it has it once it is mended', async () => {
+  for (const streams of [[X], [X, X], [X, A], []]) {
+    for (const size of [1, 3]) {
+      const disk = emptyDisk()
+      const harness = await openPurses(disk)
+      await write(harness, ROUND)
+      // In one batch with others, of which some are whole.
+      await write(harness, [size === 1 ? [A] : [X, A, B]])
+      await write(
+        harness,
+        streams.map((stream) => [stream]),
+      )
+      const whole = await readAll(disk, harness)
+      // A batch without an event.
+      if (streams.length === 0) await harness.worker.tails.above(whole.places.at(-1)!.position + 1)
+      const file = disk.files.get('journals/00000001/000001.log')!
+      const bytes = file.live.slice()
+      const batch = (await pieces(disk, 1, 1)).find(
+        (piece) => piece.kind === 'batch' && piece.batch.records.some((one) => one.stream === A && one.version === 2),
+      )
+      if (batch?.kind !== 'batch') throw new Error('it is in the first segment')
+      smash(disk, batch.batch.records.find(({ stream }) => stream === A)!.address.offset)
+      // Whoever has come further would go on behind what it has not read.
+      const lost = whole.events.indexOf(`${A}@2`)
+      await expect(readAll(disk, harness)).rejects.toMatchObject({ code: 'LogCorrupt' })
+      for (const place of whole.places.slice(0, lost)) {
+        await expect(readAll(disk, harness, place)).rejects.toMatchObject({ code: 'LogCorrupt' })
+      }
+      file.live.set(bytes)
+      expect((await readAll(disk, harness, whole.places[lost - 1])).events).toEqual(whole.events.slice(lost))
+    }
+  }
+})

@@ -19,7 +19,7 @@ test('what is parked stands aside with all that follows it, until it is retried 
       reason: 'Error: a/2/1 is poison',
       place: placeOf(bench.row.find('a/2', 1)),
     },
-    { stream: 'a/2', version: 2, reason: '' },
+    { stream: 'a/2', version: 2, reason: undefined, parkedAt: expect.any(Date) as Date },
   ])
   expect(await projection.status()).toMatchObject({ parkedStreams: 1 })
   expect(bench.warnings).toEqual([expect.stringContaining(`has parked 'Done', version 1 of a/2`)])
@@ -53,8 +53,67 @@ test('more is parked than is retried in one commit', async () => {
   const projection = await bench.open()
   await bench.until(async () => (await projection.status()).state === 'caught up')
   bench.poison.clear()
+  bench.row.pageMax = 30
   expect(await projection.retryParked('a/1')).toEqual({ done: 250, failed: undefined })
   expect(bench.seen()).toEqual(bench.row.events.map(({ id }) => id))
+  expect(bench.row.readings, 'page by page, and none twice').toBe(1)
+  await projection.close()
+})
+
+test('while parked events are read, and between two pages of them, the lane goes on with other streams', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.poison.add('a/1/1')
+  bench.add('a/1', 'a/1', 'a/1', 'a/1', 'a/1')
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.parked()).length === 5)
+  bench.poison.clear()
+  bench.row.onReadAgain = async () => {
+    const { version } = bench.row.add('Done', 'a/2')
+    await bench.until(() => bench.seen().includes(`a/2/${version}`))
+  }
+  expect(await projection.retryParked('a/1')).toEqual({ done: 5, failed: undefined })
+  expect(bench.seen()).toEqual(['a/2/1', 'a/1/1', 'a/1/2', 'a/1/3', 'a/2/2', 'a/1/4', 'a/1/5'])
+  await projection.close()
+})
+
+test('what is parked, skipped or retried by somebody else during a retry is neither left out nor done twice', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.poison.add('a/1/1')
+  bench.add(...Array.from({ length: 9 }, () => 'a/1'))
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.parked()).length === 9)
+  bench.poison.clear()
+  const meanwhile = [
+    () => projection.skipParked({ stream: 'a/1', version: 2, reason: 'by somebody else' }),
+    async () => {
+      bench.row.onReadAgain = () => Promise.resolve()
+      expect(await projection.retryParked('a/1')).toMatchObject({ done: 6 })
+    },
+  ]
+  bench.row.onReadAgain = async () => await meanwhile.shift()?.()
+  expect(await projection.retryParked('a/1')).toEqual({ done: 2, failed: undefined })
+  expect(bench.seen()).toEqual([1, 3, 4, 5, 6, 7, 8, 9].map((version) => `a/1/${version}`))
+  expect(await projection.parked()).toEqual([])
+  bench.add('a/1')
+  await bench.until(() => bench.seen().at(-1) === 'a/1/10')
+  await projection.close()
+})
+
+test('a parked event that the log does not have as it was parked is told of, and can be skipped', async () => {
+  const bench = new ProjectionBench({ retries: 0, onFailure: 'park' })
+  bench.poison.add('a/1/1')
+  bench.add('a/1', 'a/1', 'a/1')
+  const projection = await bench.open()
+  await bench.until(async () => (await projection.parked()).length === 3)
+  bench.poison.clear()
+  const [first, second] = bench.row.events.splice(0, 2)
+  const gone = { code: 'ProjectionState', message: expect.stringContaining('version 1 of a/1 was parked') as string }
+  await expect(projection.retryParked('a/1')).rejects.toMatchObject(gone)
+  bench.row.events.unshift({ ...first!, position: first!.position - 1 }, second!)
+  await expect(projection.retryParked('a/1')).rejects.toMatchObject(gone)
+  await projection.skipParked({ stream: 'a/1', version: 1, reason: 'it is not there any more' })
+  expect(await projection.retryParked('a/1')).toEqual({ done: 2, failed: undefined })
+  expect(bench.seen()).toEqual(['a/1/2', 'a/1/3'])
   await projection.close()
 })
 
@@ -94,8 +153,8 @@ test('a retry whose answer is lost has freed its stream all the same', async () 
   const projection = await bench.open()
   await bench.until(async () => (await projection.status()).state === 'caught up')
   bench.poison.clear()
-  // It looks for the lane and for what is parked, and then commits.
-  bench.store.faults = ['fine', 'fine', 'unheard']
+  // It looks for the lane, for what is to be read, and for what is still parked, and then commits.
+  bench.store.faults = ['fine', 'fine', 'fine', 'unheard']
   await expect(projection.retryParked('a/1')).rejects.toBeInstanceOf(ConnectionLost)
   bench.add('a/1')
   await bench.until(async () => (await projection.status()).state === 'caught up')

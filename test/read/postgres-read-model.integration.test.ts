@@ -5,6 +5,8 @@ import { BEGINNING } from '../../src/read/all.ts'
 import type { Change, ReadModel } from '../../src/read/read-model.ts'
 import { hasPostgres, startPostgres, type PostgresProcess } from '../postgres-server.ts'
 import { expectWholeAfterKills } from './kill.ts'
+import { begin, drop, numbersOf } from './generation-steps.ts'
+import { abortHangingRebuild, testHangingHandler } from './hanging-store.ts'
 import { postgresNumbers } from './number-stores.ts'
 import { testReadModelContract } from './read-model-contract.ts'
 
@@ -115,10 +117,10 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
     await server.query('CREATE TABLE IF NOT EXISTS public.stray (a int)')
     const { model } = await open()
     await expect(model.query(1, (sql) => sql.query('SELECT * FROM stray'))).rejects.toMatchObject({ code: '42P01' })
-    await model.begin()
+    await begin(model)
     const { rows } = await model.query(2, (sql) => sql.query('SELECT current_schema() AS found'))
     expect(rows).toEqual([{ found: `${schema}_balances_1_2` }])
-    await model.drop(2)
+    await drop(model, 2)
     const left = await server.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE '${schema}\\_%'`)
     expect(left).toEqual([{ nspname: `${schema}_balances_1_1` }])
   })
@@ -154,6 +156,61 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
     expect((await model.places(1)).get('all')).toEqual({ position: 7, shard: 0 })
   })
 
+  test('a generation that cannot be removed now is removed when it is opened next', async () => {
+    const { model } = await open({ timeoutMs: 300 })
+    await begin(model)
+    const holder = new pg.Client({ connectionString: server.url })
+    await holder.connect()
+    onTestFinished(() => holder.end())
+    await holder.query(`BEGIN; SELECT * FROM ${schema}_balances_1_2.penhold_places`)
+    await drop(model, 2)
+    expect(await numbersOf(model)).toEqual({ live: 1, all: [1] })
+    await holder.query('ROLLBACK')
+    await model.close()
+    await open()
+    const left = await server.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE '${schema}\\_%'`)
+    expect(left).toEqual([{ nspname: `${schema}_balances_1_1` }])
+  })
+
+  test('a generation is removed though a handler hangs in it', async () => {
+    const close = await abortHangingRebuild(numbers({ timeoutMs: 2_000 }))
+    const left = await server.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE '${schema}\\_%'`)
+    await close()
+    expect(left).toEqual([{ nspname: `${schema}_hangs_1_1` }])
+  })
+
+  test('what a handler that has failed has asked for and not awaited is not asked any more', async () => {
+    const { model } = await open()
+    await model.commit(1, change({ apply: async (sql) => void (await sql.query('CREATE SEQUENCE counted')) }))
+    const apply = async (sql: PostgresModel) => {
+      for (const text of ['SELECT pg_sleep(0.1)', "SELECT nextval('counted')"]) sql.query(text).catch(() => undefined)
+      await Promise.reject(new Error('the handler'))
+    }
+    const next = { from: { position: 1, shard: 0 }, to: { position: 2, shard: 0 } }
+    await expect(model.commit(1, change({ ...next, apply }))).rejects.toThrow('the handler')
+    const { rows } = await model.query(1, (sql) => sql.query('SELECT is_called FROM counted'))
+    expect(rows).toEqual([{ is_called: false }])
+  })
+
+  test('says where it stands whatever the setup is by now, which runs for new generations alone', async () => {
+    const { model } = await open()
+    await model.commit(1, change({}))
+    await model.close()
+    const setup = vi.fn<(sql: PostgresModel) => Promise<unknown>>((sql) => sql.query('CREATE TABLE others (id int)'))
+    const again = await postgresStore({ connection: server.url, schema, setup }).open('balances')
+    onTestFinished(() => again.close())
+    expect(await again.places(1)).toEqual(new Map([['all', { position: 1, shard: 0 }]]))
+    expect(await again.parkedStreams(1)).toEqual(new Set())
+    expect(setup).not.toHaveBeenCalled()
+    expect(await begin(again)).toBe(2)
+    expect((await again.query(2, (sql) => sql.query('SELECT * FROM others'))).rows).toEqual([])
+    expect(setup).toHaveBeenCalledTimes(1)
+  })
+
+  test('a handler that hangs is not waited for, and changes nothing later', async () => {
+    await testHangingHandler(numbers())
+  })
+
   test('is there again when the server is', { timeout: 120_000 }, async () => {
     const { model, put, valueOf } = await open()
     await model.commit(1, change({ apply: put(1) }))
@@ -178,13 +235,13 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
   test('opens what another process opens for the first time as well', async () => {
     const opened = await Promise.all(Array.from({ length: 6 }, () => numbers().store.open('balances')))
     onTestFinished(async () => void (await Promise.all(opened.map((model) => model.close()))))
-    for (const model of opened) expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
+    for (const model of opened) expect(await numbersOf(model)).toEqual({ live: 1, all: [1] })
   })
 
   test('does not open what a newer version has made', async () => {
     const { model } = await open()
     await model.close()
-    await server.query(`UPDATE ${schema}.projections SET format = 2`)
+    await server.query(`UPDATE ${schema}.projections SET format = 9`)
     await expect(open()).rejects.toMatchObject({ code: 'ReadModelUnusable' })
   })
 
@@ -193,7 +250,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
     const failing = postgresStore({ connection, schema, setup: (sql) => sql.query('CREATE TABEL') })
     await expect(failing.open('balances')).rejects.toMatchObject({ code: '42601' })
     const { model } = await open()
-    expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
+    expect(await numbersOf(model)).toEqual({ live: 1, all: [1] })
   })
 })
 

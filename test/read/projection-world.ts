@@ -364,7 +364,6 @@ export class ProjectionWorld {
     if (generation <= live || isShared) return
     const places = this.store.generation(generation).places
     for (const [lane, place] of this.store.generation(live).places) {
-      if (lane.startsWith('$')) continue
       if (comparePlaces(places.get(lane) ?? BEGINNING, place) < 0) {
         this.#problems.push(`generation ${generation} goes live before it has caught up in lane ${lane}`)
       }

@@ -1,6 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BEGINNING } from '../../src/read/all.ts'
+import {
+  FIRST,
+  takeStep,
+  withChanged,
+  withLive,
+  withNew,
+  without,
+  withPrevious,
+  type Control,
+} from '../../src/read/control.ts'
 import { LaneMoved, type Change, type ParkedEvent, type ReadModel } from '../../src/read/read-model.ts'
+import { begin, drop, numbersOf, promote } from './generation-steps.ts'
 import { all, type NumberStore } from './number-stores.ts'
 
 /** A store as the contract uses it. */
@@ -41,7 +52,7 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       (await one.parked(generation, { limit: 100, ...options })).map(named)
 
     test('the first generation is there, live and empty', async () => {
-      expect(await one.generations()).toEqual({ live: 1, all: [1], isPaused: false })
+      expect(await one.control()).toEqual(FIRST)
       expect(await one.places(1)).toEqual(new Map())
       expect(await one.parkedStreams(1)).toEqual(new Set())
       expect(await parked()).toEqual([])
@@ -79,6 +90,25 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       expect(await one.places(1)).toEqual(new Map([['all', at(1)]]))
       expect(await parked()).toEqual(['account/1 1'])
       await one.commit(1, change({ from: at(1), to: at(2), sets: ['a', 3] }))
+      expect(await valueOf('a')).toBe(3)
+    })
+
+    test('what a handler does with the model once its batch is over changes nothing', async () => {
+      const kept: Model[] = []
+      const keeping = (model: Model): void => void kept.push(model)
+      await one.commit(1, change({ to: at(1), sets: ['a', 1] }))
+      await one.commit(1, change({ from: at(1), to: at(2), apply: keeping }))
+      const failing = (model: Model): void => {
+        keeping(model)
+        throw new Error('the handler')
+      }
+      await expect(one.commit(1, change({ from: at(2), to: at(3), apply: failing }))).rejects.toThrow('the handler')
+      for (const model of kept) {
+        const late = async (): Promise<void> => await store.set(model, 'a', 2)
+        await expect(late()).rejects.toThrow(/over|readonly/)
+      }
+      expect(await valueOf('a')).toBe(1)
+      await one.commit(1, change({ from: at(2), to: at(3), sets: ['a', 3] }))
       expect(await valueOf('a')).toBe(3)
     })
 
@@ -137,31 +167,32 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
 
     test('generations stand beside each other, are swapped and swapped back', async () => {
       await one.commit(1, change({ to: at(5), sets: ['a', 1], park: [parkedEvent('account/1', 1)] }))
-      expect(await one.begin()).toBe(2)
-      expect(await one.generations()).toEqual({ live: 1, all: [1, 2], isPaused: false })
+      expect(await begin(one)).toBe(2)
+      expect(await numbersOf(one)).toEqual({ live: 1, all: [1, 2] })
       expect(await one.places(2)).toEqual(new Map())
       expect(await valueOf('a', 2)).toBe(undefined)
       expect(await parked(2)).toEqual([])
       await one.commit(2, change({ to: at(3), sets: ['a', 2], park: [parkedEvent('account/2', 1)] }))
       expect([await valueOf('a', 1), await valueOf('a', 2)]).toEqual([1, 2])
       expect([await parked(1), await parked(2)]).toEqual([['account/1 1'], ['account/2 1']])
-      await one.promote(2)
-      expect(await one.generations()).toEqual({ live: 2, all: [1, 2], isPaused: false })
+      await takeStep(one, (control) => withChanged(control, 2, { state: 'accepted' }))
+      await promote(one, 2)
+      expect(await numbersOf(one)).toEqual({ live: 2, all: [1, 2] })
       const other = await store.open('balances')
-      expect((await other.generations()).live).toBe(2)
-      await other.promote(1)
-      expect(await one.generations()).toEqual({ live: 1, all: [1, 2], isPaused: false })
+      expect((await numbersOf(other)).live).toBe(2)
+      await promote(other, 1)
+      expect(await numbersOf(one)).toEqual({ live: 1, all: [1, 2] })
       expect([await valueOf('a', 1), await valueOf('a', 2)]).toEqual([1, 2])
       expect(await one.places(1)).toEqual(new Map([['all', at(5)]]))
     })
 
     test('a generation that was dropped is gone, and its number is not used again', async () => {
-      const second = await one.begin()
+      const second = await begin(one)
       await one.commit(second, change({ to: at(3), sets: ['a', 2], park: [parkedEvent('account/2', 1)] }))
       const other = await store.open('balances')
       await other.commit(second, change({ from: at(3), to: at(4), sets: ['a', 3] }))
-      await one.drop(second)
-      expect(await one.generations()).toEqual({ live: 1, all: [1], isPaused: false })
+      await drop(one, second)
+      expect(await numbersOf(one)).toEqual({ live: 1, all: [1] })
       for (const model of [one, other]) {
         for (const ask of [
           () => model.commit(second, change({ from: at(4), to: at(5), sets: ['a', 4] })),
@@ -170,49 +201,77 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
           () => model.places(second),
           () => model.parked(second, { limit: 1 }),
           () => model.parkedStreams(second),
-          () => model.promote(second),
-          () => model.drop(second),
         ]) {
           await expect(ask(), String(ask)).rejects.toMatchObject({ code: 'NoSuchGeneration' })
         }
       }
-      expect(await other.begin()).toBe(3)
+      expect(await begin(other)).toBe(3)
       expect(await valueOf('a', 3)).toBe(undefined)
-      expect(await one.generations()).toEqual({ live: 1, all: [1, 3], isPaused: false })
+      expect(await numbersOf(one)).toEqual({ live: 1, all: [1, 3] })
     })
 
-    test('that it is paused is kept, for all generations and whoever opens it, until it is not', async () => {
+    test('the record is kept as it is, for all who open it, until it is another one', async () => {
       const other = await store.open('balances')
       const beside = await store.open('beside')
-      await one.setPaused(true)
-      expect(await other.generations()).toEqual({ live: 1, all: [1], isPaused: true })
-      expect((await beside.generations()).isPaused).toBe(false)
-      await other.promote(await other.begin())
-      await one.drop(1)
-      await one.commit(2, change({ to: at(1), sets: ['a', 1] }))
-      const later = await store.open('balances')
-      expect(await later.generations()).toEqual({ live: 2, all: [2], isPaused: true })
-      await later.setPaused(true)
-      await later.setPaused(false)
-      expect(await one.generations()).toEqual({ live: 2, all: [2], isPaused: false })
+      const paused = await takeStep(one, (control) => ({ ...control, isPaused: true }))
+      expect(paused).toEqual({ ...FIRST, revision: 2, isPaused: true })
+      expect(await other.control()).toEqual(paused)
+      expect(await beside.control()).toEqual(FIRST)
+      await begin(other)
+      await takeStep(one, (control) => withChanged(control, 1, { order: 'shard' }))
+      await promote(one, 2)
+      await takeStep(other, (control) => withPrevious(control, 1))
+      const expected: Control = {
+        revision: 6,
+        live: 1,
+        last: 2,
+        isPaused: true,
+        generations: [
+          { number: 1, state: 'kept', order: 'shard' },
+          { number: 2, state: 'aside', order: 'all' },
+        ],
+      }
+      expect(await one.control()).toEqual(expected)
+      expect(await (await store.open('balances')).control()).toEqual(expected)
     })
 
-    test('the live generation is not dropped', async () => {
-      await one.commit(1, change({ sets: ['a', 1] }))
-      await expect(one.drop(1)).rejects.toMatchObject({ code: 'GenerationLive' })
-      expect(await valueOf('a')).toBe(1)
-      const second = await one.begin()
-      await one.promote(second)
-      await expect(one.drop(second)).rejects.toMatchObject({ code: 'GenerationLive' })
-      await one.drop(1)
-      expect(await one.generations()).toEqual({ live: 2, all: [2], isPaused: false })
-    })
-
-    test('generations that are begun at once have numbers of their own', async () => {
+    test('a record that somebody else has changed is not replaced, and nothing is made or removed', async () => {
       const other = await store.open('balances')
-      const begun = await Promise.all([one.begin(), other.begin(), one.begin(), other.begin()])
+      const [from, stale] = [await one.control(), await other.control()]
+      const to = { ...withNew(from, { state: 'under way' as const }), revision: from.revision + 1 }
+      expect(await one.replaceControl(from, to)).toBe(true)
+      await one.commit(2, change({ to: at(3), sets: ['a', 2] }))
+      // The same step again, as an answer may be lost, and another one.
+      expect(await other.replaceControl(stale, to)).toBe(false)
+      expect(await one.replaceControl(from, { ...from, revision: from.revision + 1, isPaused: true })).toBe(false)
+      expect(await one.control()).toEqual(to)
+      expect(await one.places(2)).toEqual(new Map([['all', at(3)]]))
+      const third = { ...withNew(to, { state: 'trial' as const }), revision: to.revision + 1 }
+      const dropped = { ...without(to, ({ number }) => number === 2), revision: to.revision + 1 }
+      const both = await Promise.all([one.replaceControl(to, third), other.replaceControl(to, dropped)])
+      expect(both.toSorted()).toEqual([false, true])
+      expect(await one.control()).toEqual(both[0] ? third : dropped)
+    })
+
+    test('a rebuilt generation does not take the place of the live one while it has parked events, unless somebody has accepted that', async () => {
+      await takeStep(one, (control) => withNew(control, { state: 'under way' }))
+      await one.commit(2, change({ to: at(3), park: [parkedEvent('account/1', 1)] }))
+      const before = await one.control()
+      expect(await takeStep(one, (control) => withLive(control, 2))).toEqual(before)
+      expect(await one.control()).toEqual(before)
+      const accepted = await takeStep(one, (control) => withChanged(control, 2, { state: 'accepted' }))
+      expect(accepted.revision).toBe(before.revision + 1)
+      expect(await takeStep(one, (control) => withLive(control, 2))).toMatchObject({ live: 2 })
+      await takeStep(one, (control) => withNew(control, { state: 'under way' }))
+      expect(await takeStep(one, (control) => withLive(control, 3))).toMatchObject({ live: 3 })
+    })
+
+    test('steps that are taken at once are all taken', async () => {
+      const other = await store.open('balances')
+      const begun = await Promise.all([begin(one), begin(other), begin(one), begin(other)])
       expect(begun.toSorted()).toEqual([2, 3, 4, 5])
-      expect((await one.generations()).all).toEqual([1, 2, 3, 4, 5])
+      expect((await numbersOf(one)).all).toEqual([1, 2, 3, 4, 5])
+      for (const generation of begun) expect(await one.places(generation)).toEqual(new Map())
     })
 
     test('a query cannot change anything', async () => {
@@ -305,11 +364,11 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
       for (const [i, model] of models.entries()) {
         await model.commit(1, change({ to: at(i + 1), sets: ['a', i], park: [parkedEvent(`account/${i}`, 1)] }))
       }
-      await models[1]!.promote(await models[1]!.begin())
-      await models[1]!.drop(1)
+      await promote(models[1]!, await begin(models[1]!))
+      await drop(models[1]!, 1)
       for (const [i, model] of models.entries()) {
         if (i === 1) continue
-        expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
+        expect(await numbersOf(model)).toEqual({ live: 1, all: [1] })
         expect(await valueOf('a', 1, model)).toBe(i)
         expect(await model.places(1)).toEqual(new Map([['all', at(i + 1)]]))
         expect(await model.parkedStreams(1)).toEqual(new Set([`account/${i}`]))
@@ -338,12 +397,12 @@ export function testReadModelContract<Model>(name: string, create: () => Promise
 
     test('what was closed is there when it is opened again', async () => {
       await one.commit(1, change({ to: at(5), sets: ['a', 1], park: [parkedEvent('account/1', 1)] }))
-      const second = await one.begin()
+      const second = await begin(one)
       await one.commit(second, change({ to: at(6), sets: ['a', 2] }))
-      await one.promote(second)
+      await promote(one, second)
       await one.close()
       const again = await store.open('balances')
-      expect(await again.generations()).toEqual({ live: 2, all: [1, 2], isPaused: false })
+      expect(await numbersOf(again)).toEqual({ live: 2, all: [1, 2] })
       expect([await valueOf('a', 1, again), await valueOf('a', 2, again)]).toEqual([1, 2])
       expect(await again.places(1)).toEqual(new Map([['all', at(5)]]))
       expect(await again.parkedStreams(1)).toEqual(new Set(['account/1']))

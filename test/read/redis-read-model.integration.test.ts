@@ -4,6 +4,9 @@ import { BEGINNING } from '../../src/read/all.ts'
 import type { Change, ReadModel } from '../../src/read/read-model.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 import { expectWholeAfterKills } from './kill.ts'
+import { FIRST } from '../../src/read/control.ts'
+import { begin, drop, numbersOf, promote } from './generation-steps.ts'
+import { testHangingHandler } from './hanging-store.ts'
 import { redisNumbers } from './number-stores.ts'
 import { testReadModelContract } from './read-model-contract.ts'
 
@@ -86,9 +89,9 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
     await expect(model.commit(1, change({ from, apply }))).rejects.toMatchObject(expected)
     await expect(model.commit(1, change({ from }))).rejects.toMatchObject(expected)
     expect((await model.places(1)).get('all')).toEqual(from)
-    await model.promote(await model.begin())
+    await promote(model, await begin(model))
     await model.commit(2, change({ apply: ({ key, write }) => write('incr', key('count')) }))
-    await model.drop(1)
+    await drop(model, 1)
     const left = (await server.admin.keys('*')).map((key) => key.replace('{penhold-read:balances}:', ''))
     expect(left.toSorted()).toEqual(['2:keys', '2:model:count', '2:places', 'control'])
   })
@@ -145,17 +148,20 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
     const apply = ({ key, write }: RedisModel) => {
       for (const name of names) write('set', key(name), 1)
     }
-    for (const generation of [await model.begin(), await model.begin()]) {
+    for (const generation of [await begin(model), await begin(model)]) {
       await model.commit(generation, change({ apply, park: [parked] }))
     }
-    await model.drop(2)
-    // As a process that ended here leaves it.
-    await server.admin.hdel('{penhold-read:balances}:control', 'g:3')
+    await drop(model, 2)
+    // As a process that ended in the middle leaves it.
+    const keys = await server.admin.keys('*:3:*')
+    for (const key of keys) await server.admin.copy(key, `${key}:kept`)
+    await drop(model, 3)
+    for (const key of keys) await server.admin.rename(`${key}:kept`, key)
     await server.admin.hset('{penhold-read:balances}:control', 'dropped:3', 1)
     const again = await open({ redis: redis() })
-    expect(await again.generations()).toEqual({ live: 1, all: [1], isPaused: false })
+    expect(await numbersOf(again)).toEqual({ live: 1, all: [1] })
     expect(await server.admin.keys('*')).toEqual(['{penhold-read:balances}:control'])
-    expect(await again.begin()).toBe(4)
+    expect(await begin(again)).toBe(4)
   })
 
   test('a server without room changes nothing, and is to be asked again', async () => {
@@ -177,8 +183,12 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
     await model.commit(1, next)
   })
 
+  test('a handler that hangs is not waited for, and changes nothing later', async () => {
+    await testHangingHandler(redisNumbers({ redis: redis() }))
+  })
+
   test('does not open what a newer version has made', async () => {
-    await server.admin.hset('{penhold-read:balances}:control', 'format', '2')
+    await server.admin.hset('{penhold-read:balances}:control', 'format', '9')
     await expect(open({ redis: redis() })).rejects.toMatchObject({ code: 'ReadModelUnusable' })
   })
 })
@@ -199,8 +209,11 @@ describe.skipIf(!hasRedis)('a Redis that comes and goes', () => {
     await expect(model.places(1)).rejects.toMatchObject(unavailable)
     await server.restart()
     await vi.waitFor(() => expect(model.places(1)).rejects.toMatchObject({ code: 'NoSuchGeneration' }), 20_000)
+    // Also for those who have it open.
+    expect(await model.control()).toEqual(FIRST)
+    expect(await model.places(1)).toEqual(new Map())
     const again = await open({ redis: server.url })
-    expect(await again.places(1)).toEqual(new Map())
+    expect(await again.control()).toEqual(FIRST)
   })
 
   test('may be a Redis Cluster: all keys of a projection are in one slot', { timeout: 120_000 }, async () => {
@@ -213,15 +226,15 @@ describe.skipIf(!hasRedis)('a Redis that comes and goes', () => {
     )
     const redis = { nodes: [`127.0.0.1:${server.port}`] }
     const model = await vi.waitFor(() => open({ redis }), 20_000)
-    const second = await model.begin()
+    const second = await begin(model)
     const apply = ({ key, write }: RedisModel) => {
       for (const name of ['a', 'b', 'c']) write('set', key(name), 1)
     }
     await model.commit(second, change({ apply }))
     expect(await model.query(second, ({ key, read }) => read.mget(key('a'), key('b')))).toEqual(['1', '1'])
-    await model.promote(second)
-    await model.drop(1)
-    expect(await model.generations()).toEqual({ live: 2, all: [2], isPaused: false })
+    await promote(model, second)
+    await drop(model, 1)
+    expect(await numbersOf(model)).toEqual({ live: 2, all: [2] })
   })
 })
 

@@ -51,6 +51,11 @@ test('after a restore, what was read of it before is refused with one code, thou
     await expect(Array.fromAsync(node.store.subscribe({ after }))).rejects.toMatchObject(ahead)
   }
   expect(await Array.fromAsync(node.store.readAll({ after: places[2]! }))).toMatchObject([{ version: 4 }])
+  const behind = (stream: string, after: number) => node.store.subscribe({ stream, after }).next()
+  const versionAhead = { code: 'PlaceAhead', message: expect.stringContaining('which was last restored at') }
+  await expect(behind('account/anna', 5)).rejects.toMatchObject({ ...versionAhead, details: { after: 5, version: 4 } })
+  await expect(behind('account/ben', 1)).rejects.toMatchObject({ ...versionAhead, details: { after: 1, version: 0 } })
+  expect(await behind('account/anna', 3)).toMatchObject({ value: { version: 4 } })
 
   const balances = node.projection(Balances)
   await vi.waitFor(async () => expect(await balances.status()).toMatchObject({ state: 'halted' }), { timeout: 20_000 })

@@ -1,12 +1,13 @@
 /**
  * Nodes that run a projection by shard over real logs on one disk and one store: writers take shards from each other, are
- * stopped and go on as zombies, are closed or lose power; lanes move along, handlers fail, the store fails, and the model is
- * rebuilt. Whatever happens, in each generation each shard's events have taken effect once, in order, up to its place.
+ * stopped and go on as zombies, are closed or lose power; records are harmed, and mended; lanes move along, handlers fail, the
+ * store fails, and the model is rebuilt. Whatever happens, in each generation each shard's events have taken effect once, in order, up to its place.
  */
 import { setImmediate } from 'node:timers/promises'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import { Catalog } from '../../src/log/catalog.ts'
-import { Log } from '../../src/log/log.ts'
+import type { Log } from '../../src/log/log.ts'
+import { segmentPath } from '../../src/log/path.ts'
 import { toRecordedEvent } from '../../src/log/recorded-event.ts'
 import { isBefore } from '../../src/log/reign.ts'
 import { hash64 } from '../../src/log/stream.ts'
@@ -14,36 +15,28 @@ import type { KnownTail, Tail, TailSource } from '../../src/log/tail.ts'
 import { Bell } from '../../src/read/bell.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { Frontiers } from '../../src/read/frontiers.ts'
-import { OwnTails } from '../../src/read/own-tails.ts'
+import { KnownTails } from '../../src/read/known-tails.ts'
 import { defineProjection } from '../../src/read/projection.ts'
 import { LaneMoved } from '../../src/read/read-model.ts'
 import { RunningProjection } from '../../src/read/running-projection.ts'
 import { ShardFeeds } from '../../src/read/shard-feeds.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
-import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
-import { addEvent } from '../log/noted.ts'
 import { ConnectionLost, FaultyStore, type Fault } from './faulty-store.ts'
+import { CLUSTER, look, Writers, type WriterStep, type Written } from './writers.ts'
 
 export const SHARDS = 4
 export const NODES = 2
 /** Of each node. */
 const WORKERS = 2
-const MINUTES = 3
-const CLUSTER = 'test'
 const ROUNDS_MAX = 4_000
 const LOOK_MS = 250
 
 export type Step =
-  /** The owner of a shard writes so many events of it in one batch. */
-  | { readonly do: 'write'; readonly shard: number; readonly events: number }
-  /** Another worker takes the shard over; the one before may not know. */
-  | { readonly do: 'move'; readonly shard: number; readonly to: number }
-  /** One that has lost shards and has not looked writes to its journal all the same. */
-  | { readonly do: 'haunt'; readonly worker: number }
-  | { readonly do: 'roll' | 'close'; readonly worker: number }
-  | { readonly do: 'power-loss' }
+  /** The owner of a shard writes so many events of it in one batch. The last may be harmed before anybody reads it. */
+  | { readonly do: 'write'; readonly shard: number; readonly events: number; readonly harm?: Harm | undefined }
+  | Exclude<WriterStep, { readonly do: 'write' }>
   /** The node's process ends by force: its lanes go on as zombies for a while. */
   | { readonly do: 'crash'; readonly node: number }
   | { readonly do: 'wait'; readonly ms: number }
@@ -51,7 +44,13 @@ export type Step =
   /** The handler of the shard's next event fails until it is mended. */
   | { readonly do: 'poison'; readonly shard: number }
   | { readonly do: 'mend' }
+  /** One of the acknowledged events, counted from the first, is harmed. Take-overs have it mended. */
+  | { readonly do: 'harm'; readonly event: number; readonly harm: Harm }
+  | { readonly do: 'mend-log' }
   | { readonly do: 'rebuild' | 'abort-rebuild' | 'roll-back' | 'resume-rebuild'; readonly node: number }
+
+/** A flipped bit, or more than one. */
+export type Harm = 'bit' | 'bytes'
 
 interface Effects {
   readonly effects: { readonly shard: number; readonly seq: number; readonly position: number }[]
@@ -61,9 +60,7 @@ export class ShardWorld {
   readonly clock = new SimulatedClock()
   readonly store = new FaultyStore<Effects>(() => ({ effects: [] }))
   readonly warnings: string[] = []
-  readonly #disk = new SimulatedDisk()
-  readonly #random: SeededRandom
-  readonly #logs: (Log | undefined)[] = []
+  readonly #writers: Writers
   readonly #sources = new Map<Log, TailSource>()
   /** Something is durable, or somebody serves something else. */
   readonly #changed = new Bell()
@@ -73,12 +70,24 @@ export class ShardWorld {
   readonly #problems: string[] = []
   #lookedAt = 0
   readonly #poisoned = new Set<string>()
-  readonly #acknowledged: { readonly shard: number; readonly seq: number; readonly position: number }[] = []
+  /** What befalls the last event of what is written. */
+  #harmNext: Harm | undefined
+  /** What is to be put back. */
+  #harmed: { readonly path: string; readonly at: number; readonly bytes: Uint8Array }[] = []
   readonly #keptBytes: number
   #power = 0
 
   constructor(seed: number, keptBytes: number) {
-    this.#random = new SeededRandom(seed)
+    this.#writers = new Writers({
+      shards: SHARDS,
+      workers: NODES * WORKERS,
+      random: new SeededRandom(seed),
+      onChange: () => this.#changed.ring(),
+      onWritten: (events) => {
+        if (this.#harmNext !== undefined) this.#harm(events.at(-1), this.#harmNext)
+      },
+      beforeTakeOver: () => this.#mendLog(),
+    })
     this.#keptBytes = keptBytes
   }
 
@@ -97,16 +106,17 @@ export class ShardWorld {
   async end(): Promise<void> {
     this.store.faults = []
     this.#poisoned.clear()
+    this.#mendLog()
     for (const zombie of this.#zombies) await this.#whileTimePasses(zombie.close())
-    for (let shard = 0; shard < SHARDS; shard += 1) await this.#ownerOf(shard)
-    for (const node of this.#nodes) await node!.resume()
-    const last = Math.max(0, ...this.#acknowledged.map(({ position }) => position))
+    for (let shard = 0; shard < SHARDS; shard += 1) await this.#writers.ownerOf(shard)
+    for (const node of this.#nodes) await this.#whileTimePasses(node!.resume())
+    const last = Math.max(0, ...this.#writers.acknowledged.map(({ position }) => position))
     const seen = this.#nodes.map(async (node) => {
       return await node!.query(({ effects }) => effects, { after: last, timeoutMs: 60_000 })
     })
     for (const effects of await this.#whileTimePasses(Promise.all(seen))) {
       const had = new Set(effects.map(({ shard, seq }) => `${shard} ${seq}`))
-      const missing = this.#acknowledged.filter(({ shard, seq }) => !had.has(`${shard} ${seq}`))
+      const missing = this.#writers.acknowledged.filter(({ shard, seq }) => !had.has(`${shard} ${seq}`))
       if (missing.length > 0) throw new Error(`not seen: ${JSON.stringify(missing)}`)
     }
     // What is being rebuilt is swapped in, though nobody says anything more.
@@ -121,32 +131,16 @@ export class ShardWorld {
   async #take(step: Step): Promise<void> {
     switch (step.do) {
       case 'write':
-        return await this.#write(await this.#ownerOf(step.shard), step.shard, step.events)
-      case 'move': {
-        const log = await this.#log(step.to)
-        if (!log.owns(step.shard)) await this.#takeOver(log, step.shard)
-        return
-      }
-      case 'haunt': {
-        const log = await this.#log(step.worker)
-        for (const { shard } of log.ownedShards) addNext(log, shard)
-        if (!log.isBatchEmpty) await log.append(log.cut())
-        return
-      }
-      case 'roll': {
-        const log = await this.#log(step.worker)
-        log.rollOver()
-        await log.append(log.cut())
-        return
-      }
+        this.#harmNext = step.harm
+        return await this.#writers.take({ ...step, type: 'Noted' })
+      case 'move':
+      case 'haunt':
+      case 'roll':
       case 'close':
-        await this.#logs[step.worker]?.close()
-        this.#logs[step.worker] = undefined
-        return
+        return await this.#writers.take(step)
       case 'power-loss':
         this.#power += 1
-        this.#disk.losePower(this.#random)
-        this.#logs.length = 0
+        await this.#writers.take(step)
         for (let node = 0; node < NODES; node += 1) await this.#crash(node)
         return
       case 'crash':
@@ -157,7 +151,7 @@ export class ShardWorld {
         this.store.faults.push(...step.faults)
         return
       case 'poison': {
-        const seqs = this.#acknowledged.filter(({ shard }) => shard === step.shard).map(({ seq }) => seq)
+        const seqs = this.#writers.acknowledged.filter(({ shard }) => shard === step.shard).map(({ seq }) => seq)
         this.#poisoned.add(`${step.shard} ${Math.max(0, ...seqs) + 1}`)
         return
       }
@@ -165,12 +159,33 @@ export class ShardWorld {
         this.#poisoned.clear()
         for (const node of this.#nodes) await this.#byHand('resume', node!)
         return
+      case 'harm':
+        return this.#harm(this.#writers.acknowledged[step.event % this.#writers.acknowledged.length], step.harm)
+      case 'mend-log':
+        return this.#mendLog()
       case 'rebuild':
       case 'abort-rebuild':
       case 'roll-back':
       case 'resume-rebuild':
         return await this.#byHand(step.do, this.#nodes[step.node]!)
     }
+  }
+
+  #harm(written: Written | undefined, harm: Harm): void {
+    if (written === undefined) return
+    const { address } = written
+    const path = segmentPath(address.journal, address.segment)
+    const at = address.offset + 40
+    const { live } = this.#writers.disk.files.get(path)!
+    const bytes = live.slice(at, at + (harm === 'bit' ? 1 : 40))
+    this.#harmed.push({ path, at, bytes })
+    if (harm === 'bit') live[at]! ^= 4
+    else live.fill(0xaa, at, at + bytes.length)
+  }
+
+  #mendLog(): void {
+    for (const { path, at, bytes } of this.#harmed.toReversed()) this.#writers.disk.files.get(path)!.live.set(bytes, at)
+    this.#harmed = []
   }
 
   async #byHand(
@@ -191,7 +206,7 @@ export class ShardWorld {
   }
 
   async #crash(node: number): Promise<void> {
-    for (const worker of workersOf(node)) this.#logs[worker] = undefined
+    for (const worker of workersOf(node)) this.#writers.logs[worker] = undefined
     this.#zombies.push(this.#nodes[node]!)
     if (this.#zombies.length > 1) await this.#zombies.shift()!.close()
     await this.#open(node)
@@ -224,14 +239,16 @@ export class ShardWorld {
 
   #feeds(node: number): ShardFeeds {
     const power = this.#power
-    const storage = new SimulatedStorage(this.#disk)
+    const storage = new SimulatedStorage(this.#writers.disk)
     const { clock } = this
     const catalog = new Catalog({ storage, clock, cluster: hash64(CLUSTER, 0), shards: SHARDS })
     const onWarning = (message: string): void => void this.warnings.push(message)
     const workers = (of: readonly number[]): readonly TailSource[] => {
       // Whoever has no power sees nothing.
       if (power !== this.#power) return []
-      return of.flatMap((worker) => (this.#logs[worker] === undefined ? [] : this.#source(this.#logs[worker])))
+      return of.flatMap((worker) =>
+        this.#writers.logs[worker] === undefined ? [] : this.#source(this.#writers.logs[worker]),
+      )
     }
     const all = Array.from({ length: NODES }, (_, each) => workersOf(each)).flat()
     return new ShardFeeds({
@@ -239,12 +256,15 @@ export class ShardWorld {
       clock,
       shards: SHARDS,
       frontiers: new Frontiers({ catalog, clock, shards: SHARDS, workers: () => workers(all), onWarning }),
-      tails: new OwnTails({ catalog, clock, workers: () => workers(workersOf(node)) }),
+      tails: new KnownTails({ catalog, clock, workers: () => workers(workersOf(node)) }),
       decode: (record) => toRecordedEvent(record, record.type, record.data),
       onLoss: (loss) => {
         throw new Error(`nothing was lost, and yet ${JSON.stringify(loss)}`)
       },
       keptBytes: this.#keptBytes,
+      load: () => {
+        throw new Error('nothing is parked here')
+      },
     })
   }
 
@@ -256,7 +276,7 @@ export class ShardWorld {
         const until = this.clock.monotonic() + ms
         for (;;) {
           const tail = await tailOf(log)
-          if (!this.#logs.includes(log)) return undefined
+          if (!this.#writers.logs.includes(log)) return undefined
           const leftMs = until - this.clock.monotonic()
           if (isNews(tail, before) || leftMs <= 0) return tail
           await this.#changed.rungWithin(this.clock, leftMs)
@@ -271,7 +291,7 @@ export class ShardWorld {
   /** The lanes run where their shards are believed to be served: now and then a node looks. */
   #look(): void {
     for (const [node, running] of this.#nodes.entries()) {
-      const own = workersOf(node).flatMap((worker) => this.#logs[worker]?.ownedShards ?? [])
+      const own = workersOf(node).flatMap((worker) => this.#writers.logs[worker]?.ownedShards ?? [])
       const lanes = [...new Set(own.map(({ shard }) => String(shard)))].toSorted()
       if (lanes.join() === this.#lanes.get(running!)) continue
       this.#lanes.set(running!, lanes.join())
@@ -284,47 +304,6 @@ export class ShardWorld {
     if (this.clock.monotonic() - this.#lookedAt < LOOK_MS) return
     this.#lookedAt = this.clock.monotonic()
     this.#look()
-  }
-
-  async #write(log: Log, shard: number, count: number): Promise<void> {
-    const written = Array.from({ length: count }, () => addNext(log, shard))
-    await log.append(log.cut())
-    await look(log)
-    if (log.owns(shard)) this.#acknowledged.push(...written)
-    this.#changed.ring()
-  }
-
-  async #ownerOf(shard: number): Promise<Log> {
-    for (const log of this.#logs) {
-      if (log === undefined) continue
-      await look(log)
-      if (log.owns(shard)) return log
-    }
-    const log = await this.#log(this.#random.below(NODES * WORKERS))
-    await this.#takeOver(log, shard)
-    return log
-  }
-
-  async #takeOver(log: Log, shard: number): Promise<void> {
-    for (const inheritance of await log.inherit([shard])) {
-      log.open(inheritance)
-      await log.append(log.cut())
-      await log.serve(inheritance)
-    }
-    if (log.refusedShards.size > 0) throw [...log.refusedShards.values()][0]!
-    this.#changed.ring()
-  }
-
-  async #log(worker: number): Promise<Log> {
-    const known = this.#logs[worker]
-    if (known !== undefined) return known
-    const clock = new SimulatedClock()
-    clock.advance(this.#random.below(MINUTES) * 60_000)
-    const storage = new SimulatedStorage(this.#disk)
-    const options = { clusterId: CLUSTER, shards: SHARDS, own: [], segmentBytes: 65_536, node: `worker ${worker}` }
-    const log = await Log.open({ ...options, storage, clock })
-    this.#logs[worker] = log
-    return log
   }
 
   /** Of each shard the events up to some seq have taken effect once, in order, and its place says the same. */
@@ -341,7 +320,7 @@ export class ShardWorld {
           throw new Error(`generation ${number}: shard ${shard} stands before its seq ${seq}`)
         }
       }
-      for (const { shard, seq, position } of this.#acknowledged) {
+      for (const { shard, seq, position } of this.#writers.acknowledged) {
         if (position > (places.get(String(shard))?.position ?? 0) || seq <= (seqs.get(shard) ?? 0)) continue
         throw new Error(`generation ${number}: shard ${shard} has gone past its seq ${seq}`)
       }
@@ -382,22 +361,13 @@ function workersOf(node: number): readonly number[] {
   return Array.from({ length: WORKERS }, (_, worker) => node * WORKERS + worker)
 }
 
-function addNext(log: Log, shard: number): { readonly shard: number; readonly seq: number; readonly position: number } {
-  const position = log.positions.next()
-  addEvent(log, shard, position)
-  const { seq, undurable } = log.ownedShards.find((owned) => owned.shard === shard)!
-  return { shard, seq: seq + undurable, position }
-}
-
-async function look(log: Log): Promise<void> {
-  if (log.isFenceRaised()) await log.lostShards()
-}
-
 /** As its worker tells it: the look comes behind the end. */
 async function tailOf(log: Log): Promise<Tail> {
-  const { journal, end, position } = log.head
-  await look(log)
-  return { journal, end, position, ownership: log.ownership, shards: log.openedShards }
+  for (;;) {
+    const { head, ownership, openedShards: shards } = log
+    await look(log)
+    if (log.ownership === ownership) return { ...head, ownership, shards }
+  }
 }
 
 function isNews(tail: Tail, known: KnownTail | undefined): boolean {

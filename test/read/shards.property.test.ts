@@ -4,19 +4,25 @@
  */
 import fc from 'fast-check'
 import { test } from 'vitest'
-import { NODES, SHARDS, ShardWorld, type Step } from './shard-world.ts'
+import { NODES, SHARDS, ShardWorld, type Harm, type Step } from './shard-world.ts'
 
 const shard = fc.nat(SHARDS - 1)
 const worker = fc.nat(3)
 const node = fc.nat(NODES - 1)
 const fault = fc.constantFrom('lost' as const, 'unheard' as const, 'moved' as const, 'slow' as const, 'fine' as const)
 
+const harm = fc.constantFrom<Harm>('bit', 'bytes')
+const maybeHarm = fc.option(harm, { nil: undefined, freq: 5 })
+
 function does<Name extends Step['do']>(...names: readonly Name[]): fc.Arbitrary<Name> {
   return fc.constantFrom(...names)
 }
 
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 10, arbitrary: fc.record({ do: does('write'), shard, events: fc.integer({ min: 1, max: 6 }) }) },
+  {
+    weight: 10,
+    arbitrary: fc.record({ do: does('write'), shard, events: fc.integer({ min: 1, max: 6 }), harm: maybeHarm }),
+  },
   { weight: 4, arbitrary: fc.record({ do: does('move'), shard, to: worker }) },
   { weight: 1, arbitrary: fc.record({ do: does('haunt'), worker }) },
   { weight: 2, arbitrary: fc.record({ do: does('roll', 'close'), worker }) },
@@ -26,6 +32,8 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: does('faults'), faults: fc.array(fault, { minLength: 1, maxLength: 5 }) }) },
   { weight: 1, arbitrary: fc.record({ do: does('poison'), shard }) },
   { weight: 1, arbitrary: fc.record({ do: does('mend') }) },
+  { weight: 2, arbitrary: fc.record({ do: does('harm'), event: fc.nat(100), harm }) },
+  { weight: 1, arbitrary: fc.record({ do: does('mend-log') }) },
   {
     weight: 3,
     arbitrary: fc.record({ do: does('rebuild', 'rebuild', 'abort-rebuild', 'roll-back', 'resume-rebuild'), node }),
@@ -47,3 +55,19 @@ test.each([300, 4_000, 1_000_000])(
     )
   },
 )
+
+test('what went live elsewhere and was set aside between two looks is rebuilt no more', async () => {
+  const write: Step = { do: 'write', shard: 0, events: 1 }
+  const steps: Step[] = [
+    { do: 'rebuild', node: 0 },
+    write,
+    write,
+    { do: 'roll-back', node: 1 },
+    write,
+    { do: 'rebuild', node: 0 },
+  ]
+  const world = new ShardWorld(0, 4_000)
+  await world.start()
+  for (const step of steps) await world.take(step)
+  await world.end()
+})

@@ -7,6 +7,7 @@ import { BEGINNING } from '../../src/read/all.ts'
 import type { Change, ReadModel } from '../../src/read/read-model.ts'
 import { temporaryFolder } from '../temporary.ts'
 import { expectWholeAfterKills } from './kill.ts'
+import { begin, drop, numbersOf, promote } from './generation-steps.ts'
 import { sqliteNumbers } from './number-stores.ts'
 import { testReadModelContract } from './read-model-contract.ts'
 
@@ -137,8 +138,8 @@ describe('a store in SQLite', () => {
     await expect(again.commit(1, change({}))).rejects.toMatchObject(expected)
     await expect(again.query(1, () => 1)).rejects.toMatchObject(expected)
     await expect(again.places(1)).rejects.toMatchObject(expected)
-    await again.promote(await again.begin())
-    await again.drop(1)
+    await promote(again, await begin(again))
+    await drop(again, 1)
     expect(await again.places(2)).toEqual(new Map())
   })
 
@@ -154,7 +155,7 @@ describe('a store in SQLite', () => {
     const path = join(folder, 'control.db')
     const expected = { code: 'ReadModelUnusable', message: expect.stringContaining(path) }
     const db = new DatabaseSync(path)
-    db.exec('UPDATE penhold_projection SET format = 2')
+    db.exec('UPDATE penhold_projection SET format = 9')
     db.close()
     await expect(open(join(folder, '..'))).rejects.toMatchObject(expected)
     fs.writeFileSync(path, 'no database'.repeat(1000))
@@ -173,7 +174,7 @@ describe('a store in SQLite', () => {
     const { folder, model } = await open()
     fs.writeFileSync(join(folder, 'generation-2.db'), 'half')
     fs.writeFileSync(join(folder, 'generation-7.db'), 'half')
-    expect(await model.begin()).toBe(2)
+    expect(await begin(model)).toBe(2)
     expect(await model.places(2)).toEqual(new Map())
     await model.close()
     await open(join(folder, '..'))
@@ -192,7 +193,7 @@ describe('a store in SQLite', () => {
     await expect(store.open('balances')).rejects.toBe(error)
     expect(fs.readdirSync(join(path, 'balances'))).toEqual(['control.db'])
     const model = await store.open('balances')
-    expect(await model.generations()).toEqual({ live: 1, all: [1], isPaused: false })
+    expect(await numbersOf(model)).toEqual({ live: 1, all: [1] })
     await model.close()
     const broken = sqliteStore({ path, setup: (db) => db.exec('CREATE TABEL') })
     await expect(broken.open('others')).rejects.toThrow('syntax error')

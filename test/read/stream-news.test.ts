@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Catalog } from '../../src/log/catalog.ts'
 import type { Log } from '../../src/log/log.ts'
 import { hash64 } from '../../src/log/stream.ts'
-import type { Frontiers, Owner } from '../../src/read/frontiers.ts'
+import type { Owner } from '../../src/read/known-tails.ts'
 import { StreamNews, type Follower } from '../../src/read/stream-news.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
@@ -20,17 +20,17 @@ interface Following extends Follower {
 function start() {
   const disk = new SimulatedDisk()
   const told = { owners: new Map<number, Owner>(), onNews: (): void => undefined }
-  const frontiers = {
+  const tails = {
     owners: () => told.owners,
     news: () => new Promise<void>((resolve) => (told.onNews = resolve)),
-  } as unknown as Frontiers
+  }
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const storage = new SimulatedStorage(disk)
   const catalog = new Catalog({ storage, clock: new SimulatedClock(), cluster: hash64('test', 0), shards: 2 })
   const shards = new Map<string, number>()
   const shardOf = (stream: string): number => shards.get(stream)!
-  const news = new StreamNews({ catalog, frontiers, shardOf, signal: stop.signal })
+  const news = new StreamNews({ catalog, tails, shardOf, signal: stop.signal })
   /** It has told, which nobody has noticed yet. */
   const heard = (log: Log): void => {
     const { journal, end, position } = log.head

@@ -264,7 +264,7 @@ function seenOf({ eventId, commandId, data, position, stream, version, seq }: Lo
 }
 
 async function look(log: Log): Promise<void> {
-  if (log.isFenceRaised()) await log.lostShards()
+  await log.lostShards(log.look())
 }
 
 function streamIn(log: Log, of: number): ReturnType<Log['placement']['stream']> {

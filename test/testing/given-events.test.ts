@@ -1,13 +1,18 @@
 import { AssertionError } from 'node:assert'
-import { expect, onTestFinished, test } from 'vitest'
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { memoryStore, type MemoryModel } from '../../src/read/memory-read-model.ts'
+import { takeStep, withNew } from '../../src/read/control.ts'
 import { defineProjection } from '../../src/read/projection.ts'
 import { sqliteStore } from '../../src/platform/sqlite-read-model.ts'
 import { redisStore } from '../../src/platform/redis-read-model.ts'
 import { eventsOf, givenEvents } from '../../src/testing/index.ts'
 import { Account } from '../account.ts'
 import { hasRedis, startRedis } from '../redis-server.ts'
+import { temporaryFolder } from '../temporary.ts'
 
 const { AccountOpened, MoneyDeposited, MoneyWithdrawn } = eventsOf(Account)
 
@@ -85,6 +90,22 @@ test('events make the read model that a query is asked of', async () => {
   await givenEvents(Totals, []).thenQuery(({ list }) => list.all(), [])
 })
 
+test('a row as node:sqlite types it is expected as it is, and what is no answer does not compile', async () => {
+  const given = givenEvents(Totals, [['account/anna', MoneyDeposited({ amount: 5 })]])
+  await given.thenQuery(({ list }) => list.get(), { stream: 'account/anna', amount: 5 })
+  await given.thenQuery(
+    ({ list }) => list.get(),
+    (row) => row?.['amount'] === 5,
+  )
+  const check = (): Promise<void> =>
+    given.thenQuery(
+      ({ list }) => list.all().length,
+      // @ts-expect-error it is a number
+      'one',
+    )
+  expect(check).toBeTypeOf('function')
+})
+
 test('handlers are told of events as the log would tell them', async () => {
   await givenEvents(Journal, [
     ['account/anna', AccountOpened({ owner: 'Anna' }), MoneyDeposited({ amount: 5 })],
@@ -99,13 +120,66 @@ test('handlers are told of events as the log would tell them', async () => {
 
 test('a live read model is not touched', async () => {
   const live = await journal.open('journal')
-  const before = await live.generations()
+  const before = await live.control()
   await givenEvents(Journal, [['account/anna', MoneyDeposited({ amount: 5 })]]).thenQuery(
     all,
     (rows) => rows.length === 1,
   )
-  expect(await live.generations()).toEqual(before)
+  expect(await live.control()).toMatchObject({ live: before.live, generations: before.generations })
   expect(await live.query(before.live, all)).toEqual([])
+})
+
+test('a test that is killed leaves nothing where a node looks, and what it leaves is dropped by a later one', async () => {
+  const path = temporaryFolder()
+  const kept = (name: string): string[] => fs.readdirSync(join(path, name)).filter((file) => file.endsWith('.db'))
+  const store = sqliteStore({ path, setup: (db) => db })
+  const source = new URL('../../src/', import.meta.url).href
+  const killed = spawnSync(process.execPath, [
+    '--input-type=module',
+    '--eval',
+    `import { defineProjection, sqliteStore } from '${source}index.ts'
+     import { givenEvents } from '${source}testing/index.ts'
+     const on = { Happened: () => process.kill(process.pid, 'SIGKILL') }
+     const store = sqliteStore({ path: ${JSON.stringify(path)}, setup: (db) => db })
+     const projection = defineProjection({ name: 'lines', from: 'all', store, on })
+     await givenEvents(projection, [['a/1', { type: 'Happened' }]]).thenQuery(() => 1, 1)`,
+  ])
+  expect([killed.signal, String(killed.stderr)]).toEqual(['SIGKILL', ''])
+  expect(fs.readdirSync(path)).toEqual(['given-lines'])
+  const left = ['control.db', 'generation-1.db', 'generation-2.db']
+  expect(kept('given-lines')).toEqual(left)
+  const again = givenEvents(
+    defineProjection({ name: 'lines', from: 'all', store, on: { Happened: () => undefined } }),
+    [],
+  )
+  await again.thenQuery(() => 1, 1)
+  expect(kept('given-lines'), 'it may be that of a test beside this one').toEqual(left)
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_700_000 })
+  onTestFinished(() => void vi.useRealTimers())
+  await again.thenQuery(() => 1, 1)
+  expect(kept('given-lines')).toEqual(left.slice(0, 2))
+})
+
+test('what a test has left that was killed before it said since when is dropped too, an hour after somebody saw it', async () => {
+  const store = memoryStore(() => ({}))
+  const given = givenEvents(
+    defineProjection({ name: 'n'.repeat(64), from: 'all', store, on: { Happened: () => undefined } }),
+    [],
+  )
+  const beside = await store.open(`given-${'n'.repeat(58)}`)
+  await takeStep(beside, (control) => withNew(control, { state: 'trial' }))
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const hour = 3_600_000
+  for (const [passed, left] of [
+    [0, [1, 2]],
+    [hour, [1, 2]],
+    [1, [1]],
+  ] as const) {
+    vi.setSystemTime(Date.now() + passed)
+    await given.thenQuery(() => 1, 1)
+    expect((await beside.control()).generations.map(({ number }) => number)).toEqual(left)
+  }
 })
 
 test('a test that fails says what was given and what differs', async () => {

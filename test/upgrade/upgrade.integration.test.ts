@@ -15,7 +15,7 @@ const ROOT = join(import.meta.dirname, '../..')
 /** Enough that each shard has some, and that all writers share all of them. */
 const JOURNALS = Array.from({ length: 12 }, (_, i) => `j${i}`)
 const WAIT = { timeout: 30_000, interval: 20 }
-/** Nodes of the version before know no event store. */
+/** Nodes of the version before know no event store, and let nobody read from them. */
 const UNKNOWN_TO_OLD = { code: 'NotSupported', outcome: 'none' }
 type Version = 'old' | 'new'
 
@@ -89,7 +89,7 @@ class Writer {
 
 test.skipIf(!hasRedis)(
   'nodes are upgraded one by one, and one of them back again, under load that sees nothing of it',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const redis = await startRedis()
     onTestFinished(() => redis.stop())
@@ -110,12 +110,14 @@ test.skipIf(!hasRedis)(
     const ended: [Writer, Ended][] = []
     const end = async (writer: Writer): Promise<void> => void ended.push([writer, await writer.end()])
 
-    const first = await start('node', 'old', 'first')
-    const second = await start('node', 'old', 'second')
-    const clients = [await start('client', 'old', 'old-client'), await start('client', 'new', 'new-client')]
+    const [first, second] = await Promise.all([start('node', 'old', 'first'), start('node', 'old', 'second')])
+    const clients = await Promise.all([start('client', 'old', 'old-client'), start('client', 'new', 'new-client')])
     await using early = await connect(defineCluster({ ...config, ...shared }))
     await expect(early.store.append('audit/1', [{ type: 'Noted' }])).rejects.toMatchObject(UNKNOWN_TO_OLD)
     await expect(early.store.load('journal/j0').next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
+    await expect(early.store.readAll().next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
+    await expect(early.store.subscribe().next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
+    await expect(early.store.subscribe({ stream: 'audit/1' }).next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
     const third = await start('node', 'new', 'third')
     await end(first)
     // Somebody has second thoughts.
@@ -132,6 +134,7 @@ test.skipIf(!hasRedis)(
     await firstNew.isAtWork('node')
     await early.store.append('audit/1', [{ type: 'Noted' }])
     expect((await Array.fromAsync(early.store.load('journal/j0'))).length).toBeGreaterThan(0)
+    expect((await early.store.readAll().next()).done).toBe(false)
     const counts = await Promise.all(JOURNALS.map((id) => reader.ref(Journal, id).query('entries')))
     await end(firstNew)
     for (const [{ name }, { failures, entries }] of ended) {

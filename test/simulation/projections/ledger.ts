@@ -3,11 +3,15 @@
  * accounts come to by that.
  */
 import { defineProjection, type Projection } from '../../../src/index.ts'
+import type { Kernel } from '../../../src/testing/kernel.ts'
 import type { MemoryModel } from '../../../src/read/memory-read-model.ts'
 import type { ReadModelStore } from '../../../src/read/read-model.ts'
 import { nameOf } from '../../checker/check-read-model.ts'
 import { after, NOTHING, type Account, type View } from '../bank.ts'
 import type { ProjectionSetup, Trouble } from './plan.ts'
+
+/** Less than the server waits for a process. */
+const HANDLER_MS = 300
 
 export interface Effect {
   readonly stream: string
@@ -40,10 +44,12 @@ export function createLedgers(): () => Ledger {
 
 /** Whose handlers fail, and for how long yet. */
 export class Troubles {
+  readonly #kernel: Kernel
   readonly #left = new Map<string, { readonly of: Trouble; times: number }>()
 
   /** For a projection that halts nothing lasts for ever: it would never come to an end. */
-  constructor(troubles: readonly Trouble[], { onFailure }: Pick<ProjectionSetup, 'onFailure'>) {
+  constructor(troubles: readonly Trouble[], { onFailure }: Pick<ProjectionSetup, 'onFailure'>, kernel: Kernel) {
+    this.#kernel = kernel
     for (const trouble of troubles) {
       const isLasting = trouble.times === 'for ever' && onFailure === 'halt'
       const of: Trouble = isLasting ? { ...trouble, times: 'until mended' } : trouble
@@ -61,11 +67,16 @@ export class Troubles {
     return this.#left.get(name)?.of.times === 'for ever'
   }
 
-  /** @throws Error where the event's handler is to fail at this moment: before or after it has changed the model */
-  strike(name: string, isLate: boolean): void {
+  /**
+   * Resolves where the event's handler is to go on after it hung, at this moment: before or after it has changed the model.
+   * @throws Error where it is to fail
+   */
+  strike(name: string, isLate: boolean): Promise<void> | undefined {
     const trouble = this.#left.get(name)
     if (trouble === undefined || trouble.of.isLate !== isLate || trouble.times === 0) return
     trouble.times -= 1
+    const { hangsMs } = trouble.of
+    if (hangsMs !== undefined) return this.#kernel.sleep(hangsMs)
     throw new Error(`${name} cannot be handled`)
   }
 }
@@ -81,14 +92,17 @@ export function createLedger(options: {
   const takeEffect = (
     { stream, version, position, type, data }: Omit<Effect, 'by'> & { type: string; data: { readonly by: number } },
     { row, events, accounts }: LedgerModel,
-  ): void => {
+  ): unknown => {
     const event = nameOf({ stream, version })
-    troubles.strike(event, false)
-    events.set(event, row.size)
-    row.set(row.size, { stream, version, position, by: data.by })
-    accounts.set(stream, after(accounts.get(stream) ?? NOTHING, type, data))
-    troubles.strike(event, true)
+    const change = (): Promise<void> | undefined => {
+      events.set(event, row.size)
+      row.set(row.size, { stream, version, position, by: data.by })
+      accounts.set(stream, after(accounts.get(stream) ?? NOTHING, type, data))
+      return troubles.strike(event, true)
+    }
+    const hung = troubles.strike(event, false)
+    return hung === undefined ? change() : hung.then(change)
   }
   const on = { Deposited: takeEffect, Withdrawn: takeEffect, Noted: takeEffect }
-  return defineProjection({ name, from: [account], store, ...setup, on })
+  return defineProjection({ name, from: [account], store, handlerTimeoutMs: HANDLER_MS, ...setup, on })
 }

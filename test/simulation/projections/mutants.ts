@@ -4,8 +4,11 @@
  */
 import { Attempt } from '../../../src/read/attempt.ts'
 import { BEGINNING } from '../../../src/read/all.ts'
+import { generationOf, rebuildOf, withChanged, withLive, type Control } from '../../../src/read/control.ts'
+import { Intake } from '../../../src/read/intake.ts'
+import { KnownTails } from '../../../src/read/known-tails.ts'
 import { Projector } from '../../../src/read/projector.ts'
-import type { Change, ReadModel } from '../../../src/read/read-model.ts'
+import { LaneMoved, type Change, type ReadModel } from '../../../src/read/read-model.ts'
 import { RunningProjection } from '../../../src/read/running-projection.ts'
 import { SimulatedReadModels } from '../../../src/testing/simulated-read-models.ts'
 import { CLUSTER_MUTANTS } from '../cluster/mutants.ts'
@@ -71,10 +74,43 @@ export const PROJECTION_MUTANTS: readonly Mutant[] = [
     breaks: 'a commit does not look whether its lane still stands where its runner thinks',
     install: differing((readModel) => ({
       async commit(generation, change) {
-        const from = (await readModel.places(generation)).get(change.lane) ?? BEGINNING
-        await readModel.commit(generation, { ...change, from })
+        const placed = async (): Promise<void> => {
+          const from = (await readModel.places(generation)).get(change.lane) ?? BEGINNING
+          await readModel.commit(generation, { ...change, from })
+        }
+        // It may move while it is looked at.
+        await placed().catch((error: unknown) =>
+          error instanceof LaneMoved ? placed() : Promise.reject(error as Error),
+        )
       },
     })),
+  },
+  {
+    name: 'rest-of-batch-forgotten',
+    breaks: 'what was read ahead and does not fit into a batch is left out',
+    install: () =>
+      replace(
+        Intake.prototype,
+        'take',
+        (original) =>
+          async function (this: Intake, most) {
+            const taken = await original.call(this, most)
+            return taken && { ...taken, events: taken.events.slice(0, 2) }
+          },
+      ),
+  },
+  {
+    name: 'moves-unheard',
+    breaks: 'whoever follows a shard does not hear that another worker serves it',
+    install: () =>
+      replace(
+        KnownTails.prototype,
+        'listen',
+        (original) =>
+          function (this: KnownTails, told) {
+            return original.call(this, (news) => news === 'durable' && told(news))
+          },
+      ),
   },
   {
     name: 'failure-goes-past',
@@ -120,8 +156,8 @@ export const PROJECTION_MUTANTS: readonly Mutant[] = [
         Projector.prototype,
         'hold',
         (original) =>
-          async function (this: Projector<any>, why) {
-            await original.call(this, why)
+          function (this: Projector<any>, why) {
+            original.call(this, why)
             if (why === 'paused') this.release(why)
           },
       ),
@@ -134,8 +170,8 @@ export const PROJECTION_MUTANTS: readonly Mutant[] = [
         Projector.prototype,
         'hold',
         (original) =>
-          async function (this: Projector<any>, why) {
-            if (why !== 'swapping') await original.call(this, why)
+          function (this: Projector<any>, why) {
+            if (why !== 'swapping') original.call(this, why)
           },
       ),
   },
@@ -143,20 +179,54 @@ export const PROJECTION_MUTANTS: readonly Mutant[] = [
     name: 'live-before-level',
     breaks: 'a rebuild goes live as soon as it is begun',
     install: differing((readModel) => ({
-      async begin() {
-        const generation = await readModel.begin()
-        await readModel.promote(generation)
-        return generation
+      replaceControl(from, to) {
+        const isBegun = to.last > from.last
+        return readModel.replaceControl(from, isBegun ? withLive(to, to.last) : to)
       },
     })),
+  },
+  {
+    name: 'record-not-compared',
+    breaks:
+      'who changes the record of generations goes by an earlier one, and does not look whether it is another by now',
+    install: differing((readModel) => {
+      let known: Control | undefined
+      return {
+        async control() {
+          const [now, before] = [await readModel.control(), known]
+          known = now
+          return before ?? now
+        },
+        async replaceControl(_from, to) {
+          const from = await readModel.control()
+          return await readModel.replaceControl(from, { ...to, revision: from.revision + 1 })
+        },
+      }
+    }),
+  },
+  {
+    name: 'handler-without-end',
+    breaks: 'a handler that does not end is waited for',
+    install: () =>
+      replace(
+        RunningProjection,
+        'open',
+        (original) => (options) =>
+          original({ ...options, projection: { ...options.projection, handlerTimeoutMs: 1e9 } }),
+      ),
   },
   {
     name: 'live-with-parked',
     breaks: 'a rebuild goes live with parked events, and nobody has accepted that',
     install: differing((readModel) => ({
       async parkedStreams(generation) {
-        const { live } = await readModel.generations()
-        return generation > live ? new Set<string>() : await readModel.parkedStreams(generation)
+        const rebuild = rebuildOf(await readModel.control())
+        return generation === rebuild?.number ? new Set<string>() : await readModel.parkedStreams(generation)
+      },
+      // Nor does the store look.
+      replaceControl(from, to) {
+        const isRebuilt = generationOf(from, to.live)?.state === 'under way'
+        return readModel.replaceControl(isRebuilt ? withChanged(from, to.live, { state: 'accepted' }) : from, to)
       },
     })),
   },

@@ -92,7 +92,7 @@ export class ProjectionParty {
     { plan, random }: { readonly plan: Projecting; readonly random: SeededRandom },
   ): Kept {
     const { kernel } = this.#cluster
-    const troubles = new Troubles(plan.troubles, setup)
+    const troubles = new Troubles(plan.troubles, setup, kernel)
     const witness = new Witness(name, setup, (effects) => this.#maybeLosePower(effects))
     const models = new SimulatedReadModels({
       kernel,

@@ -13,6 +13,8 @@ export interface Trouble {
   readonly times: number | 'until mended' | 'for ever'
   /** Whether it has changed the model by then. */
   readonly isLate: boolean
+  /** It does not fail but hangs, and goes on so much later, if it ever does. */
+  readonly hangsMs: number | undefined
 }
 
 /** At one node, or at all. */
@@ -71,6 +73,7 @@ const trouble: fc.Arbitrary<Trouble> = fc.record({
     { weight: 1, arbitrary: fc.constantFrom('until mended' as const, 'for ever' as const) },
   ),
   isLate: fc.boolean(),
+  hangsMs: fc.option(fc.constantFrom(100, 1_000, 1e9), { nil: undefined, freq: 2 }),
 })
 
 const atMs = fc.integer({ min: 500, max: STRIKES_END_MS })

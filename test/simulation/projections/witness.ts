@@ -98,7 +98,7 @@ export class Witness {
       this.#say(number, `somebody commits from position ${from.position}, and its lane stands at ${before?.position}`)
     }
     const pausedSince = this.#pausedSince.get(thread)
-    if (!isByHand && !isMark(lane) && pausedSince !== undefined && sentAt > pausedSince) {
+    if (!isByHand && pausedSince !== undefined && sentAt > pausedSince) {
       this.#say(number, `somebody who was paused goes on to position ${to.position}`)
     }
     const retried = this.#unpark(number, change.unpark)
@@ -129,7 +129,6 @@ export class Witness {
     // What another process, or a call that was given up, has committed in this very moment nobody here can know.
     if (before.movedBy !== thread) return
     for (const [lane, place] of before.places) {
-      if (isMark(lane)) continue
       const at = after.places.get(lane) ?? BEGINNING
       if (comparePlaces(at, place) >= 0) continue
       this.#say(number, `is live at position ${at.position}, and the one before stood at ${place.position}`)
@@ -240,9 +239,4 @@ export class Witness {
 
 function streamOf(event: string): string {
   return event.slice(0, event.lastIndexOf('@'))
-}
-
-/** No lane's place, but a note of the generation on itself. */
-function isMark(lane: string): boolean {
-  return lane.startsWith('$')
 }

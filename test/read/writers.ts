@@ -1,0 +1,150 @@
+/**
+ * Writers on one simulated disk that take shards from each other, are stopped and go on as zombies, are closed or lose power,
+ * with clocks that differ by minutes. Their events say nothing but of which type they are.
+ */
+import { expect } from 'vitest'
+import { Log } from '../../src/log/log.ts'
+import type { Address } from '../../src/log/record.ts'
+import type { SeededRandom } from '../../src/testing/random.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { addEvent } from '../log/noted.ts'
+
+export type WriterStep =
+  /** The owner of a shard writes so many events of it in one batch. */
+  | { readonly do: 'write'; readonly shard: number; readonly events: number; readonly type: string }
+  /** Another worker takes the shard over; the one before may not know. */
+  | { readonly do: 'move'; readonly shard: number; readonly to: number }
+  /** One that has lost shards and has not looked writes to its journal all the same. */
+  | { readonly do: 'haunt'; readonly worker: number }
+  | { readonly do: 'roll' | 'close'; readonly worker: number }
+  | { readonly do: 'power-loss' }
+
+export interface WritersOptions {
+  readonly shards: number
+  readonly workers: number
+  readonly random: SeededRandom
+  /** Something more is durable, or somebody serves something else. */
+  readonly onChange?: () => void
+  /** A batch is durable, and nobody was told of it yet. */
+  readonly onWritten?: (events: readonly Written[]) => void
+  /** Somebody is about to read what others have written, to go on from there. */
+  readonly beforeTakeOver?: () => void
+}
+
+export interface Written {
+  readonly shard: number
+  readonly seq: number
+  readonly position: number
+  readonly type: string
+  readonly address: Address
+}
+
+export const CLUSTER = 'test'
+const MINUTES = 3
+
+export class Writers {
+  readonly disk = new SimulatedDisk()
+  readonly acknowledged: Written[] = []
+  /** By worker; made when it is first needed, and again after it has ended. */
+  readonly logs: (Log | undefined)[] = []
+  readonly #options: WritersOptions
+
+  constructor(options: WritersOptions) {
+    this.#options = options
+  }
+
+  async take(step: WriterStep): Promise<void> {
+    switch (step.do) {
+      case 'write':
+        return await this.#write(await this.ownerOf(step.shard), step)
+      case 'move': {
+        const log = await this.#log(step.to)
+        if (!log.owns(step.shard)) await this.#takeOver(log, step.shard)
+        return
+      }
+      case 'haunt': {
+        const log = await this.#log(step.worker)
+        // It does not look: whatever it believes to own it writes, and acknowledges nothing.
+        for (const { shard } of log.ownedShards) addNext(log, shard, 'Noted')
+        if (!log.isBatchEmpty) await log.append(log.cut())
+        return
+      }
+      case 'roll': {
+        const log = await this.#log(step.worker)
+        log.rollOver()
+        await log.append(log.cut())
+        return
+      }
+      case 'close':
+        await this.logs[step.worker]?.close()
+        this.logs[step.worker] = undefined
+        return
+      case 'power-loss':
+        this.disk.losePower(this.#options.random)
+        this.logs.length = 0
+        return
+    }
+  }
+
+  /** Who serves the shard; where that is nobody, some worker takes it over. */
+  async ownerOf(shard: number): Promise<Log> {
+    for (const log of this.logs) {
+      if (log === undefined) continue
+      await look(log)
+      if (log.owns(shard)) return log
+    }
+    const { random, workers } = this.#options
+    const log = await this.#log(random.below(workers))
+    await this.#takeOver(log, shard)
+    return log
+  }
+
+  async #write(log: Log, { shard, events, type }: WriterStep & { readonly do: 'write' }): Promise<void> {
+    const written = Array.from({ length: events }, () => addNext(log, shard, type))
+    await log.append(log.cut())
+    await look(log)
+    if (log.owns(shard)) this.acknowledged.push(...written)
+    this.#options.onWritten?.(written)
+    this.#options.onChange?.()
+  }
+
+  async #takeOver(log: Log, shard: number): Promise<void> {
+    this.#options.beforeTakeOver?.()
+    for (const inheritance of await log.inherit([shard])) {
+      log.open(inheritance)
+      await log.append(log.cut())
+      await log.serve(inheritance)
+    }
+    expect([...log.refusedShards.values()]).toEqual([])
+    this.#options.onChange?.()
+  }
+
+  async #log(worker: number): Promise<Log> {
+    const known = this.logs[worker]
+    if (known !== undefined) return known
+    const { shards, random, beforeTakeOver } = this.#options
+    beforeTakeOver?.()
+    const clock = new SimulatedClock()
+    // Some are alike, so that positions are.
+    clock.advance(random.below(MINUTES) * 60_000)
+    const storage = new SimulatedStorage(this.disk)
+    const options = { clusterId: CLUSTER, shards, own: [], segmentBytes: 65_536, node: `worker ${worker}` }
+    const log = await Log.open({ ...options, storage, clock })
+    this.logs[worker] = log
+    return log
+  }
+}
+
+/** A worker looks whether it still owns what it believes to own. */
+export async function look(log: Log): Promise<void> {
+  await log.lostShards(log.look())
+}
+
+function addNext(log: Log, shard: number, type: string): Written {
+  const position = log.positions.next()
+  const address = addEvent(log, shard, position, { type })
+  const { seq, undurable } = log.ownedShards.find((owned) => owned.shard === shard)!
+  return { shard, seq: seq + undurable, position, type, address }
+}
