@@ -20,7 +20,8 @@ function moved({ balance, count, hash }: View, amount: number, by: number): View
   return { balance: balance + amount, count: count + 1, hash: (Math.imul(hash, 31) + by + 1) | 0 }
 }
 
-export function createAccount(snapshotEvery: number | false) {
+/** `onDeclined` is told of each withdrawal that is rejected, by whichever owner decides it; a command may be decided twice. */
+export function createAccount(snapshotEvery: number | false, onDeclined: (by: number) => void = () => undefined) {
   return defineAggregate({
     type: 'account',
     snapshotEvery,
@@ -34,8 +35,11 @@ export function createAccount(snapshotEvery: number | false) {
       deposit: (_state, movement: Movement, { emit }) => emit.Deposited(movement),
       // Two events of one command: they stand in the log both or not at all.
       transferIn: (_state, movement: Movement, { emit }) => [emit.Deposited(movement), emit.Noted({ by: movement.by })],
-      withdraw: (state, movement: Movement, { emit, reject }) =>
-        movement.amount > state.balance ? reject('insufficient-funds', state) : emit.Withdrawn(movement),
+      withdraw: (state, movement: Movement, { emit, reject }) => {
+        if (movement.amount <= state.balance) return emit.Withdrawn(movement)
+        onDeclined(movement.by)
+        return reject('insufficient-funds', state)
+      },
       look: () => undefined,
     },
     queries: { view: (state) => state },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { LoggedStreams } from '../../checker/history.ts'
 import type { Attempt, Outcome } from '../history.ts'
-import { brokenOrder } from './order.ts'
+import { brokenOrder as brokenOrderOf } from './order.ts'
 
 const here = {}
 const elsewhere = {}
@@ -10,6 +10,10 @@ function attempt(by: number, sent: number | undefined, outcome: Outcome, via: ob
   const isRead = outcome.kind === 'read'
   const times = { invokedAt: 0, returnedAt: 9 }
   return { by, sent, outcome, via, stream: 'account/1', isRead, isQueued: true, events: isRead ? 0 : 1, ...times }
+}
+
+function brokenOrder(attempts: readonly Attempt[], log: LoggedStreams, ...declined: readonly number[]): string[] {
+  return brokenOrderOf(attempts, log, new Set(declined))
 }
 
 const unknown = { kind: 'unknown', code: 'Timeout' } as const
@@ -50,4 +54,10 @@ test('what another node sent, or this one sent again later, or that did nothing,
   expect(brokenOrder(again, logOf(2, 1))).toEqual([])
   const neverSent = [attempt(1, 1, refused), attempt(2, 2, unknown), attempt(1, 3, unknown)]
   expect(brokenOrder(neverSent, logOf(1, 2))).toHaveLength(1)
+})
+
+test('what one owner rejected, and the next accepted, has no order, and what goes around it has', () => {
+  const three = [attempt(1, 1, unknown), attempt(2, 2, unknown), attempt(3, 3, unknown)]
+  expect(brokenOrder(three, logOf(2, 3, 1), 1)).toEqual([])
+  expect(brokenOrder(three, logOf(3, 2, 1), 1)).toHaveLength(1)
 })

@@ -2,6 +2,8 @@
  * That what one node sends to one aggregate takes effect in the order of sending, whoever owns it meanwhile and however
  * often the router sends it again: commands by the versions that the log gives them, told or not; and what shows a state
  * shows what was sent before it. It may show what was sent after it, too, as it is asked anew where an answer was lost.
+ * So may a command that was rejected and is accepted later: a rejection leaves nothing behind by which the next owner could
+ * know of it.
  */
 import type { LoggedStreams } from '../../checker/history.ts'
 import type { Attempt } from '../history.ts'
@@ -17,7 +19,12 @@ interface Item {
 }
 
 /** What is wrong, in words. */
-export function brokenOrder(attempts: readonly Attempt[], log: LoggedStreams): string[] {
+export function brokenOrder(
+  attempts: readonly Attempt[],
+  log: LoggedStreams,
+  /** Commands that an owner has rejected, whatever another decided later. */
+  declined: ReadonlySet<number>,
+): string[] {
   const versions = versionsOf(log)
   const senders = new Map<object, Map<string, Item[]>>()
   for (const tries of Map.groupBy(attempts, ({ by }) => by).values()) {
@@ -27,7 +34,7 @@ export function brokenOrder(attempts: readonly Attempt[], log: LoggedStreams): s
     if (first === undefined || !first.isQueued || able.some(({ via }) => via !== first.via)) continue
     const logged = versions.get(first.by)
     const version = logged ?? shownTo(able)
-    if (version === undefined) continue
+    if (version === undefined || (logged !== undefined && declined.has(first.by))) continue
     const sent = able.map((each) => each.sent!)
     const text = `${first.stream}: command or query ${first.by}`
     const ofSender = senders.get(first.via) ?? new Map<string, Item[]>()

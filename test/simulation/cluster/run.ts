@@ -28,7 +28,8 @@ const PROBE_MS = 500
 const READ_MS = 20_000
 
 export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions = {}): Promise<Result> {
-  const account = createAccount(plan.snapshotEvery)
+  const declined = new Set<number>()
+  const account = createAccount(plan.snapshotEvery, (by) => declined.add(by))
   const config = configOf(plan, account)
   const { seed, joinsAtMs } = plan
   const older = plan.older && {
@@ -80,9 +81,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     ({ kind, stream, message }) => `${kind} on ${stream}: ${message}`,
   )
   const rules = brokenRules(cluster.warnings)
-  // A withdrawal that was rejected and whose answer was lost is decided anew, behind what was sent after it. Where nodes
-  // end and refuse as often as in these plans it is seen.
-  const order = plan.older === undefined ? brokenOrder(attempts, log) : []
+  const order = brokenOrder(attempts, log, declined)
   const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log), ...((await party?.broken(log)) ?? [])]
   return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
