@@ -28,12 +28,14 @@ export class Readers {
     for (const [reader, heard] of this.#heard.entries()) void this.#live(reader, heard)
   }
 
-  /** How many events there are, as a node says; 0 where nobody reads. */
+  /** How many events there are, as a node says; 0 where nobody reads. Rejects where the node cannot read them. */
   async count(): Promise<number> {
     const [node] = this.#cluster.nodes
     if (this.#heard.length === 0 || node === undefined) return 0
-    return new Promise((resolve) => {
-      node.main.run(() => void Array.fromAsync(node.running.store.readAll()).then(({ length }) => resolve(length)))
+    return new Promise((resolve, reject) => {
+      node.main.run(() => {
+        Array.fromAsync(node.running.store.readAll()).then(({ length }) => resolve(length), reject)
+      })
     })
   }
 

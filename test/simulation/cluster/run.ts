@@ -128,9 +128,15 @@ async function silence({ kernel, nodes }: SimulatedCluster, clients: Clients, pl
 /** That whoever reads everything comes to the end of it. */
 async function unheard({ kernel }: SimulatedCluster, readers: Readers): Promise<string[]> {
   let events = Number.POSITIVE_INFINITY
-  void readers.count().then((count) => (events = count))
-  if (await kernel.run({ untilMs: kernel.now + READ_MS, isDone: () => readers.haveHeard(events) })) return []
-  return [`of ${events} events readers have heard ${readers.counts}`]
+  let failure: unknown
+  readers.count().then(
+    (count) => (events = count),
+    (error: unknown) => (failure = error),
+  )
+  const isDone = (): boolean => failure !== undefined || readers.haveHeard(events)
+  const hasEnded = await kernel.run({ untilMs: kernel.now + READ_MS, isDone })
+  if (failure !== undefined) return [`in peace not everything can be read: ${String(failure)}`]
+  return hasEnded ? [] : [`of ${events} events readers have heard ${readers.counts}`]
 }
 
 /** What is there when all nodes have ended in good order. */
