@@ -1,0 +1,55 @@
+/** The port by which consumers change something: the rest of Penhold, as the node that runs them reaches it. */
+import type { FeedEvent } from '../read/event-feed.ts'
+
+export interface Effects {
+  /**
+   * Sends a command, to an aggregate of the config or to an internal one, and resolves to its outcome.
+   * @throws PenholdError for one that has none: `outcome` says whether it can have taken effect; sent again with its id it is safe
+   */
+  ask(command: SentCommand): Promise<SentOutcome>
+  /**
+   * Appends events to an internal stream, which belongs to no aggregate; with the same command id once.
+   * @throws PenholdError as `ask`
+   */
+  append(
+    stream: string,
+    events: readonly { readonly type: string; readonly data: unknown }[],
+    cause: Cause & { readonly commandId: string },
+  ): Promise<Pick<FeedEvent, 'version' | 'position'>>
+  /** A stream's events from a version on, as `store.load` reads them, internal ones too. */
+  load(stream: string, options?: LoadRange): AsyncGenerator<LoadedEvent, void>
+  /** The name of an internal stream that falls on this shard, and so is owned where the shard is: always the same one. */
+  inShard(shard: number, category: `$${string}`, id: string): string
+}
+
+/** Of what is sent because of an event. What it comes to stands behind `after` (I6). */
+export interface Cause {
+  readonly correlationId: string
+  readonly causationId: string
+  /** The event's position. */
+  readonly after: number
+}
+
+export interface SentCommand extends Cause {
+  readonly stream: string
+  readonly name: string
+  readonly payload: unknown
+  /** The same whenever the same command is sent. */
+  readonly commandId: string
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+export type SentOutcome =
+  | { readonly kind: 'accepted'; readonly version: number; readonly position: number }
+  | { readonly kind: 'rejected'; readonly code: string; readonly details: unknown }
+
+export interface LoadRange {
+  readonly from?: number
+  readonly limit?: number
+  readonly signal?: AbortSignal
+}
+
+export interface LoadedEvent extends Pick<FeedEvent, 'version' | 'position' | 'type'> {
+  readonly data: unknown
+}
