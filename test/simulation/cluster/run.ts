@@ -1,4 +1,5 @@
 /** Runs a cluster's plan: clients and faults for a while, then peace, a look at who owns what, an orderly end, the log. */
+import { reasonOf } from '../../../src/aggregate/error.ts'
 import { defineCluster, type ClusterConfig } from '../../../src/index.ts'
 import type { Projection } from '../../../src/read/projection.ts'
 import { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
@@ -128,14 +129,14 @@ async function silence({ kernel, nodes }: SimulatedCluster, clients: Clients, pl
 /** That whoever reads everything comes to the end of it. */
 async function unheard({ kernel }: SimulatedCluster, readers: Readers): Promise<string[]> {
   let events = Number.POSITIVE_INFINITY
-  let failure: unknown
+  let failure: string | undefined
   readers.count().then(
     (count) => (events = count),
-    (error: unknown) => (failure = error),
+    (error: unknown) => (failure = reasonOf(error)),
   )
   const isDone = (): boolean => failure !== undefined || readers.haveHeard(events)
   const hasEnded = await kernel.run({ untilMs: kernel.now + READ_MS, isDone })
-  if (failure !== undefined) return [`in peace not everything can be read: ${String(failure)}`]
+  if (failure !== undefined) return [`in peace not everything can be read: ${failure}`]
   return hasEnded ? [] : [`of ${events} events readers have heard ${readers.counts}`]
 }
 
