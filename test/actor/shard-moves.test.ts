@@ -10,6 +10,7 @@ import type { Plan } from '../../src/testing/simulated-storage.ts'
 import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { Account } from '../account.ts'
 import { deposit, open, type Harness } from './harness.ts'
+import { inTime } from '../in-time.ts'
 
 const ACCOUNTS = ['account/0', 'account/1', 'account/2', 'account/3']
 
@@ -151,7 +152,7 @@ test('shards that move, come back and are seized under load lose nothing and do 
       await crew.workers[0]!.worker.moves.takeOver([0, 1])
       await crew.check()
     }),
-    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 60), timeout: 20_000 },
+    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 60), ...inTime() },
   )
 }, 120_000)
 
