@@ -172,6 +172,8 @@ export class Committer {
     while (this.isFull) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve))
     const group = this.#accumulating
     add()
+    // It may have added nothing: of an empty batch nobody would ever say that it is durable.
+    if (this.#options.log.isBatchEmpty) return
     this.kick()
     await new Promise<void>((resolve) => group.waiters.push(resolve))
     if (group.state === 'failed') throw rolledBack()
@@ -297,6 +299,8 @@ export class Committer {
       for (const resolve of group.waiters) resolve()
     }
     for (const sender of senders) sender.flush()
+    // What filled the batch under construction is gone.
+    for (const resolve of this.#roomWaiters.splice(0)) resolve()
     this.#options.clock.defer(this.#options.onRoom)
   }
 }
