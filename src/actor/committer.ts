@@ -112,8 +112,11 @@ export class Committer {
     return true
   }
 
-  /** Resolves when the look was taken, for all shards: a few at a time, as nobody's reply waits for it. */
-  async looked(): Promise<void> {
+  /**
+   * Resolves when the look was taken, for all shards: a few at a time, as nobody's reply waits for it. To false where nobody
+   * can tell, which ends the worker.
+   */
+  async looked(): Promise<boolean> {
     const { log, clock } = this.#options
     try {
       const unchecked = log.look()
@@ -121,8 +124,10 @@ export class Committer {
         if (done > 0) await clock.yield()
         await this.#check(unchecked.slice(done, done + CHECKED_AT_ONCE))
       }
+      return true
     } catch (error) {
       this.break(error)
+      return false
     }
   }
 
