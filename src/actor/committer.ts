@@ -112,8 +112,11 @@ export class Committer {
     return true
   }
 
-  /** Resolves when the look was taken, for all shards: a few at a time, as nobody's reply waits for it. */
-  async looked(): Promise<void> {
+  /**
+   * Resolves when the look was taken, for all shards: a few at a time, as nobody's reply waits for it. To false where nobody
+   * can tell, which ends the worker.
+   */
+  async looked(): Promise<boolean> {
     const { log, clock } = this.#options
     try {
       const unchecked = log.look()
@@ -121,8 +124,10 @@ export class Committer {
         if (done > 0) await clock.yield()
         await this.#check(unchecked.slice(done, done + CHECKED_AT_ONCE))
       }
+      return true
     } catch (error) {
       this.break(error)
+      return false
     }
   }
 
@@ -172,6 +177,8 @@ export class Committer {
     while (this.isFull) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve))
     const group = this.#accumulating
     add()
+    // It may have added nothing: of an empty batch nobody would ever say that it is durable.
+    if (this.#options.log.isBatchEmpty) return
     this.kick()
     await new Promise<void>((resolve) => group.waiters.push(resolve))
     if (group.state === 'failed') throw rolledBack()
@@ -297,6 +304,8 @@ export class Committer {
       for (const resolve of group.waiters) resolve()
     }
     for (const sender of senders) sender.flush()
+    // What filled the batch under construction is gone.
+    for (const resolve of this.#roomWaiters.splice(0)) resolve()
     this.#options.clock.defer(this.#options.onRoom)
   }
 }

@@ -127,14 +127,14 @@ export class Recorder {
     this.#writeSnapshot(actor, at)
   }
 
-  /** Records a snapshot of the actor's state, where it can have one. */
-  snapshot(actor: Actor, now: number): void {
-    this.#writeSnapshot(actor, { now, position: this.#options.log.positions.last })
+  /** Records a snapshot of the actor's state. Returns whether it can have one. */
+  snapshot(actor: Actor, now: number): boolean {
+    return this.#writeSnapshot(actor, { now, position: this.#options.log.positions.last })
   }
 
-  #writeSnapshot(actor: Actor, at: { readonly now: number; readonly position: number }): void {
+  #writeSnapshot(actor: Actor, at: { readonly now: number; readonly position: number }): boolean {
     const data = this.#encodeState(actor)
-    if (data === undefined) return
+    if (data === undefined) return false
     actor.newest = this.#options.log.add(actor.stream, {
       kind: RecordKind.snapshot,
       epoch: 0,
@@ -151,6 +151,7 @@ export class Recorder {
       data: sliceOf(data),
       metadata: NOTHING,
     })
+    return true
   }
 
   #encodeState(actor: Actor): Uint8Array | undefined {

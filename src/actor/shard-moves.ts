@@ -191,8 +191,9 @@ export class ShardMoves {
     await committer.write(() => {
       for (const actor of hot) {
         if (log.isBatchFull || !actor.isQuiet) continue
-        recorder.snapshot(actor, clock.now())
         written.set(actor, actor.version)
+        // Its next event is chained to the snapshot: where that is not written after all, it goes back to what the log has.
+        if (recorder.snapshot(actor, clock.now())) committer.wrote(actor)
       }
     })
   }

@@ -38,8 +38,8 @@ export class Tails {
       const tail = await this.#take()
       const leftMs = until - clock.monotonic()
       if (isNews(tail, known) || leftMs <= 0 || this.#isClosed) return tail
-      // What became durable while the look was taken will not be told again.
-      if (isBefore(tail.end, log.head.end)) continue
+      // What became durable, or moved, while the look was taken will not be told again.
+      if (isBefore(tail.end, log.head.end) || tail.ownership !== log.ownership) continue
       await committer.moreDurable(leftMs)
     }
   }
@@ -58,14 +58,16 @@ export class Tails {
     return this.#take()
   }
 
-  /** The look comes behind the end that is told: what was claimed before then does not count. */
+  /**
+   * The look comes behind the end that is told: what was claimed before then does not count, nor what has left meanwhile. What
+   * has come meanwhile is told the next time: to wait for a look at which nothing comes or leaves could take a whole drain.
+   */
   async #take(): Promise<Tail> {
     const { log, committer } = this.#options
-    for (;;) {
-      const { head, ownership, openedShards: shards } = log
-      await committer.looked()
-      if (log.ownership === ownership) return { ...head, ownership, shards }
-    }
+    const { head, ownership, openedShards } = log
+    const isTaken = await committer.looked()
+    const shards = openedShards.filter(({ shard, epoch }) => isTaken && log.epochOf(shard) === epoch)
+    return { ...head, ownership, shards }
   }
 }
 

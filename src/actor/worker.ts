@@ -383,6 +383,8 @@ export class Worker {
     for (const [i, envelope] of mailbox.entries()) {
       if (this.#committer.isFull) {
         actor.mailbox = mailbox.slice(i)
+        // What comes before there is room, and before anybody is told that there is, waits behind these.
+        actor.phase = 'recovering'
         this.#paused.push(actor)
         this.#committer.kick()
         return

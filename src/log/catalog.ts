@@ -147,10 +147,7 @@ export class Catalog {
     const key = indexPath(journal, segment)
     const known = await this.#indexes.get(key)
     if (known !== undefined && this.#reaches(known, end)) return known
-    const opening = this.#openIndex(journal, segment, end)
-    this.#indexes.set(key, opening)
-    opening.catch(() => this.#indexes.delete(key))
-    return opening
+    return this.#keepOpening(key, this.#openIndex(journal, segment, end))
   }
 
   /** Reads a whole segment, and shows each piece of it once the index has it. Nothing is kept or written. */
@@ -199,12 +196,12 @@ export class Catalog {
   async find(index: SegmentIndex, shard: number, hash: StreamHash): Promise<number | undefined> {
     if (index instanceof OpenIndex) return index.find(hash)
     const found = await index.find(shard, hash)
-    if (found !== 'damaged') return found
+    if (found !== 'damaged' && found !== 'replaced') return found
     const { journal, segment } = index
-    const rebuilt = await this.#scan(journal, segment)
-    const flaw = flawOf(shard, [rebuilt])
+    const again = found === 'replaced' ? await this.#reopen(index) : await this.#scan(journal, segment)
+    const flaw = flawOf(shard, [again])
     if (flaw !== undefined) throw logCorrupt(segmentPath(journal, segment), flaw.offset, flaw.problem)
-    return this.find(rebuilt, shard, hash)
+    return this.find(again, shard, hash)
   }
 
   /** Reads one record. @throws PenholdError `LogCorrupt` where none stands there unharmed. */
@@ -250,6 +247,27 @@ export class Catalog {
     const index = read.isSound ? ((await this.#write(read)) ?? read) : read
     if (end === undefined) this.#whole.add(index)
     return index
+  }
+
+  /** What there is by now in place of an index whose file somebody has replaced: of at least as much. */
+  async #reopen(index: IndexFile): Promise<SegmentIndex> {
+    const { journal, segment, end } = index
+    const key = indexPath(journal, segment)
+    for (;;) {
+      const kept = this.#indexes.get(key)
+      const known = await kept
+      if (known !== undefined && known !== index && known.end >= end) return known
+      // Whoever came here at the same time opens it for all.
+      if (kept === this.#indexes.get(key)) {
+        return this.#keepOpening(key, this.#openIndex(journal, segment, this.#whole.has(index) ? undefined : end))
+      }
+    }
+  }
+
+  #keepOpening(key: string, opening: Promise<SegmentIndex>): Promise<SegmentIndex> {
+    this.#indexes.set(key, opening)
+    opening.catch(() => this.#indexes.delete(key))
+    return opening
   }
 
   /** An index that was made while its segment was still written to may end too early. */
@@ -364,7 +382,10 @@ export class Catalog {
     return index
   }
 
-  /** Writes an index down and opens it; undefined where that failed, which costs memory and nothing else. */
+  /**
+   * Writes an index down and opens it; undefined where that failed, or where somebody has put one of less in its place, which
+   * costs memory and nothing else.
+   */
   async #write(index: OpenIndex): Promise<IndexFile | undefined> {
     const path = indexPath(index.journal, index.segment)
     try {
@@ -375,7 +396,8 @@ export class Catalog {
       )
       await this.#storage.replace(path, bytes)
       await this.files.forget(path)
-      return await IndexFile.open(this.files, index.journal, index.segment)
+      const written = await IndexFile.open(this.files, index.journal, index.segment)
+      return written !== undefined && written.end >= index.end ? written : undefined
     } catch {
       return undefined
     }

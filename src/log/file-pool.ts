@@ -25,16 +25,16 @@ export class FilePool {
 
   /** Up to `length` bytes; undefined where there is no such file. @throws PenholdError `LogCorrupt` where it cannot be read */
   read(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
-    return this.#use(path, (file) => file.read(offset, length))
+    return this.use(path, (file) => file.read(offset, length))
   }
 
   size(path: string): Promise<number | undefined> {
-    return this.#use(path, (file) => file.size())
+    return this.use(path, (file) => file.size())
   }
 
   /** Makes durable what was written to a file by now, by whomever; nothing where there is none. */
   async sync(path: string): Promise<void> {
-    await this.#use(path, (file) => file.sync())
+    await this.use(path, (file) => file.sync())
   }
 
   /** Forgets a file that was replaced. */
@@ -49,7 +49,8 @@ export class FilePool {
     for (const [path, file] of this.#open) await this.#evict(path, file)
   }
 
-  async #use<T>(path: string, work: (file: ReadFile) => Promise<T>): Promise<T | undefined> {
+  /** Works on a file while it is kept open: on another object whenever it was opened anew. Undefined where there is none. */
+  async use<T>(path: string, work: (file: ReadFile) => Promise<T>): Promise<T | undefined> {
     const isEvicted = this.#isClosed
     const file = this.#open.get(path) ?? { opening: this.#storage.openRead(path), readers: 0, isEvicted }
     this.#open.delete(path)

@@ -6,7 +6,9 @@
  *     sorted by hash
  *
  * Opening reads the head alone; a shard's section is checked against its CRC when it is first needed, and from then on
- * its filter stays in memory and its entries on disk.
+ * its filter stays in memory and its entries on disk. There another file may take its place at any time: that of a segment
+ * that was written on, by its writer or by whoever has read more of it. So the head is looked at again whenever the file
+ * was opened anew.
  */
 import { crc32 } from 'node:zlib'
 import type { Flaw, Gap } from './damage.ts'
@@ -16,6 +18,7 @@ import { decodeHead, encodeHead, ENTRY_BYTES, type Head, type Section } from './
 import { indexPath } from './path.ts'
 import type { OpenIndex } from './segment-index.ts'
 import type { FilePool } from './file-pool.ts'
+import type { ReadFile } from './storage.ts'
 import type { StreamHash } from './stream.ts'
 
 const MAGIC = 0x31585850 // 'PXX1'
@@ -96,11 +99,16 @@ export class IndexFile {
   readonly gaps: readonly Gap[] = []
   readonly harmed: ReadonlyMap<number, Flaw> = new Map()
   readonly #files: FilePool
+  /** The file's first bytes, which no other index of the segment has: the CRC of the head is among them. */
+  readonly #prefix: Uint8Array
   readonly #sectionsAt: number
+  /** The file as it was opened when its first bytes were looked at last. */
+  #seen: ReadFile | undefined
   readonly #filters = new Map<number, Uint8Array>()
 
-  private constructor(files: FilePool, head: Head, sectionsAt: number) {
+  private constructor(files: FilePool, head: Head, { prefix, sectionsAt }: { prefix: Uint8Array; sectionsAt: number }) {
     this.#files = files
+    this.#prefix = prefix
     this.#sectionsAt = sectionsAt
     this.journal = head.journal
     this.segment = head.segment
@@ -136,29 +144,33 @@ export class IndexFile {
     if (bytes?.length !== length || crc32(bytes) !== prefix.readUInt32LE(4)) return undefined
     const head = decodeHead(bytes, sectionBytes)
     if (head?.journal !== journal || head.segment !== segment) return undefined
-    return new IndexFile(files, head, PREFIX_BYTES + length)
+    return new IndexFile(files, head, { prefix, sectionsAt: PREFIX_BYTES + length })
   }
 
-  /** The offset of the stream's newest record in the segment. `'damaged'` where the section does not match its CRC. */
-  async find(shard: number, hash: StreamHash): Promise<number | undefined | 'damaged'> {
+  /**
+   * The offset of the stream's newest record in the segment. `'damaged'` where the section does not match its CRC;
+   * `'replaced'` where the file is not the one that was opened, or is gone.
+   */
+  async find(shard: number, hash: StreamHash): Promise<number | undefined | 'damaged' | 'replaced'> {
     const section = this.extents.get(shard)
     if (section === undefined || section.entries === 0) return undefined
     const filter = this.#filters.get(shard) ?? (await this.#loadFilter(section))
-    if (filter === undefined) return 'damaged'
+    if (typeof filter === 'string') return filter
     return mayContain(filter, hash.high, hash.low) ? this.#search(section, hash) : undefined
   }
 
-  async #loadFilter(section: Section): Promise<Uint8Array | undefined> {
+  async #loadFilter(section: Section): Promise<Uint8Array | 'damaged' | 'replaced'> {
     const length = section.filterBytes + section.entries * ENTRY_BYTES
-    const body = await this.#files.read(this.#path, this.#sectionsAt + section.offset, length)
-    if (body?.length !== length || crc32(body) !== section.crc) return undefined
+    const body = await this.#read(this.#sectionsAt + section.offset, length)
+    if (body === undefined) return 'replaced'
+    if (body.length !== length || crc32(body) !== section.crc) return 'damaged'
     const filter = body.slice(0, section.filterBytes)
     this.#filters.set(section.shard, filter)
     return filter
   }
 
   /** Interpolation search: hashes are spread evenly, so that the first window nearly always has the entry. */
-  async #search(section: Section, hash: StreamHash): Promise<number | undefined | 'damaged'> {
+  async #search(section: Section, hash: StreamHash): Promise<number | undefined | 'damaged' | 'replaced'> {
     let low = 0
     let high = section.entries
     let guess = Math.floor((hash.high / 2 ** 32) * section.entries)
@@ -166,7 +178,7 @@ export class IndexFile {
       const first = Math.max(low, Math.min(guess - WINDOW_ENTRIES / 2, high - WINDOW_ENTRIES))
       const count = Math.min(WINDOW_ENTRIES, high - first)
       const window = await this.#entries(section, first, count)
-      if (window === undefined) return 'damaged'
+      if (typeof window === 'string') return window
       const found = searchWindow(window, hash)
       if (found.kind === 'found') return found.offset
       if (found.kind === 'between') return undefined
@@ -177,13 +189,22 @@ export class IndexFile {
     return undefined
   }
 
-  /** Undefined where the file no longer has them. */
-  async #entries(section: Section, first: number, count: number): Promise<DataView | undefined> {
+  async #entries(section: Section, first: number, count: number): Promise<DataView | 'damaged' | 'replaced'> {
     const offset = this.#sectionsAt + section.offset + section.filterBytes + first * ENTRY_BYTES
-    const bytes = await this.#files.read(this.#path, offset, count * ENTRY_BYTES)
-    return bytes?.length !== count * ENTRY_BYTES
-      ? undefined
-      : new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    const bytes = await this.#read(offset, count * ENTRY_BYTES)
+    if (bytes === undefined) return 'replaced'
+    return bytes.length === count * ENTRY_BYTES ? new DataView(bytes.buffer, bytes.byteOffset, bytes.length) : 'damaged'
+  }
+
+  /** Undefined where the file is not the one that was opened. */
+  #read(offset: number, length: number): Promise<Uint8Array | undefined> {
+    return this.#files.use(this.#path, async (file) => {
+      if (file !== this.#seen) {
+        if (Buffer.compare(await file.read(0, PREFIX_BYTES), this.#prefix) !== 0) return undefined
+        this.#seen = file
+      }
+      return file.read(offset, length)
+    })
   }
 
   get #path(): string {

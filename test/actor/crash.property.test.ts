@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { diskFault, parameters, strikeAt } from './disk-faults.ts'
 import { checkBank } from './bank-check.ts'
 import { SimulatedBank, type BankCommand } from './simulated-bank.ts'
+import { inTime } from '../in-time.ts'
 
 const command: fc.Arbitrary<BankCommand> = fc.record({
   account: fc.integer({ min: 0, max: 3 }),
@@ -38,7 +39,7 @@ test(
         bank.disk.losePower(bank.random)
         await checkBank(bank)
       }),
-      parameters,
+      { ...parameters, ...inTime() },
     )
   },
 )

@@ -9,6 +9,7 @@ import { open, type Harness } from './harness.ts'
 import { readPage, type PageBounds } from '../../src/actor/page-reader.ts'
 import { StreamPlaces } from '../../src/actor/stream-places.ts'
 import { ask, read, readWith } from './simulated-streams.ts'
+import { inTime } from '../in-time.ts'
 
 const LENGTH = 3_500
 const STREAM = 'metrics/1'
@@ -185,6 +186,6 @@ test('whatever the bounds of a page, all pages together are what was asked for',
       const expected = (isBackwards ? wanted.toReversed() : wanted).slice(0, limit)
       expect(found.map(({ version }) => version)).toEqual(expected)
     }),
-    { numRuns: 300 },
+    { numRuns: 300, ...inTime() },
   )
 })

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Reply } from '../../src/actor/message.ts'
+import { storageFull } from '../../src/log/error.ts'
 import { deriveId, formatId, parseId } from '../../src/log/identity.ts'
+import type { Log } from '../../src/log/log.ts'
 import { RecordKind } from '../../src/log/record.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -10,6 +12,7 @@ import type { Plan } from '../../src/testing/simulated-storage.ts'
 import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { Account } from '../account.ts'
 import { deposit, open, type Harness } from './harness.ts'
+import { inTime } from '../in-time.ts'
 
 const ACCOUNTS = ['account/0', 'account/1', 'account/2', 'account/3']
 
@@ -151,7 +154,7 @@ test('shards that move, come back and are seized under load lose nothing and do 
       await crew.workers[0]!.worker.moves.takeOver([0, 1])
       await crew.check()
     }),
-    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 60), timeout: 20_000 },
+    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 60), ...inTime() },
   )
 }, 120_000)
 
@@ -193,6 +196,84 @@ test('snapshots are written while a shard that leaves is served: whoever asks me
   const records = await Array.fromAsync(heir.log.back(heir.log.placement.stream('account/1')))
   const snapshots = records.filter(({ kind }) => kind === RecordKind.snapshot)
   expect(snapshots.map(({ version }) => version)).toEqual([20])
+})
+
+/** A worker whose log is held up for as long as somebody wants, and then finds room for a batch or not. */
+async function openWithRoom(): Promise<Harness & { room: Promise<boolean> }> {
+  const given = { room: Promise.resolve(true) }
+  const tweak = (log: Log): void => {
+    const append = log.append.bind(log)
+    log.append = async (cut) => {
+      if (!(await given.room)) throw storageFull(new Error('no room'))
+      await append(cut)
+    }
+  }
+  const harness = await open(new SimulatedDisk(), new SimulatedClock(), {
+    ...LIMITS,
+    tweak,
+    aggregates: [Account, Text],
+  })
+  return Object.assign(given, harness)
+}
+
+const Text = defineAggregate({
+  type: 'text',
+  initialState: () => 0,
+  events: { Written: (state, _data: { text: string }) => state + 1 },
+  commands: { write: (_state, { text }: { text: string }, { emit }) => emit.Written({ text }) },
+})
+
+test('a snapshot that finds no room leaves no trace: what comes before the shard has left stands on what is durable', async () => {
+  const bank = await openWithRoom()
+  for (let i = 1; i <= 20; i += 1) await bank.ask(deposit('account/1', 1))
+  await bank.ask(deposit('account/2', 1))
+  const gate = Promise.withResolvers<boolean>()
+  bank.room = gate.promise
+  let last: Promise<Reply> | undefined
+  const failed = bank.ask(deposit('account/2', 1)).then((reply) => {
+    last = bank.ask(deposit('account/1', 1))
+    return reply
+  })
+  await turns(1)
+  const released = bank.worker.moves.release([0, 1], 1_000)
+  gate.resolve(false)
+  bank.room = Promise.resolve(true)
+  expect(await failed).toMatchObject({ failure: { code: 'StorageFull' } })
+  const reply = await last
+  await released
+  await bank.worker.moves.takeOver([0, 1])
+  const value = reply?.kind === 'accepted' ? 21 : 20
+  expect(await bank.query('account/1', 'balance')).toEqual({ kind: 'answered', value })
+})
+
+test('what waits for room in a batch goes on when the batch is rolled back', async () => {
+  const bank = await openWithRoom()
+  const gate = Promise.withResolvers<boolean>()
+  bank.room = gate.promise
+  const write = (text: string): Promise<Reply> => bank.ask({ stream: 'text/1', name: 'write', payload: { text } })
+  const first = write('first')
+  await turns(1)
+  const others = Array.from({ length: 5 }, () => write('x'.repeat(900_000)))
+  await turns(1)
+  expect(bank.log.isBatchFull).toBe(true)
+  const marked = bank.worker.tails.above(bank.log.positions.last + 1_000)
+  gate.resolve(false)
+  expect((await Promise.all([first, ...others])).every(({ kind }) => kind === 'failed')).toBe(true)
+  await expect(marked).rejects.toMatchObject({ code: 'StorageFull' })
+})
+
+test('a shard leaves though its aggregates cannot have the snapshots that they are worth', async () => {
+  const Seen = defineAggregate({
+    type: 'seen',
+    initialState: () => ({ seen: new Set<number>() }),
+    events: { Seen: ({ seen }, { item }: { item: number }) => ({ seen: new Set([...seen, item]) }) },
+    commands: { see: (_state, { item }: { item: number }, { emit }) => emit.Seen({ item }) },
+  })
+  const worker = await open(new SimulatedDisk(), new SimulatedClock(), { ...LIMITS, aggregates: [Seen] })
+  for (let item = 1; item <= 20; item += 1) await worker.ask({ stream: 'seen/1', name: 'see', payload: { item } })
+  await worker.worker.moves.release([0, 1], 1_000)
+  expect(worker.log.ownedShards).toEqual([])
+  expect(worker.warnings).toHaveLength(1)
 })
 
 test('what was sent to an owner in one epoch is not taken up in another, be it a command or a question', async () => {

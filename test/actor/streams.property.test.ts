@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { diskFault, parameters, strikeAt } from './disk-faults.ts'
 import { SimulatedStreams, type Wish } from './simulated-streams.ts'
+import { inTime } from '../in-time.ts'
 
 const wish: fc.Arbitrary<Wish> = fc.record({
   stream: fc.constantFrom('simple/1', 'simple/2', 'partitioned/1', 'partitioned/2'),
@@ -39,7 +40,7 @@ test(
         sum.accepted += accepted
         sum.refused += refused
       }),
-      parameters,
+      { ...parameters, ...inTime() },
     )
     expect(sum.accepted, 'some are accepted, and some refused').toBeGreaterThan(0)
     expect(sum.refused).toBeGreaterThan(0)

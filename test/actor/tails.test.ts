@@ -1,4 +1,9 @@
 import { expect, test } from 'vitest'
+import { Committer } from '../../src/actor/committer.ts'
+import { Tails } from '../../src/actor/tails.ts'
+import { raiseFence } from '../../src/log/claim.ts'
+import { Log } from '../../src/log/log.ts'
+import { MemoryStorage } from '../../src/log/memory-storage.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { openLog } from '../log/noted.ts'
@@ -83,4 +88,53 @@ test('a worker that closes lets nobody wait, and writes no marks any more', asyn
   await waiting
   const { position } = log.head
   expect(await tails.above(position + 1)).toMatchObject({ position })
+})
+
+/** Storage that does something else while shard 0 is looked up, if that does not look it up itself. */
+class WatchedStorage extends MemoryStorage {
+  meanwhile: () => Promise<unknown> = async () => undefined
+
+  override async list(path: string): Promise<readonly string[]> {
+    const names = await super.list(path)
+    if (path !== 'shards/00000') return names
+    const { meanwhile } = this
+    this.meanwhile = async () => undefined
+    await meanwhile()
+    this.meanwhile = meanwhile
+    return names
+  }
+}
+
+async function startMany(shards: number) {
+  const [storage, clock] = [new WatchedStorage(), new SimulatedClock()]
+  const claim = (own: readonly number[]): Promise<Log> =>
+    Log.open({ storage, clock, clusterId: 'test', shards, segmentBytes: 1 << 20, own, node: 'node' })
+  const log = await claim(Array.from({ length: shards }, (_, shard) => shard))
+  const nothing = (): void => undefined
+  const callbacks = { onReplied: nothing, onVoid: nothing, onShardsLost: nothing, onRoom: nothing, onBroken: nothing }
+  const committer = new Committer({ log, clock, ...callbacks })
+  return { storage, log, claim, tails: new Tails({ log, clock, committer }) }
+}
+
+test('a reader need not wait until nothing moves: what has left by the end of a look is not told of', async () => {
+  const { storage, log, tails } = await startMany(50)
+  let left = 50
+  // With every look one more is handed over.
+  storage.meanwhile = async () => {
+    log.release([(left -= 1)])
+    await raiseFence(storage, log.journal)
+  }
+  await storage.meanwhile()
+  const tail = await tails.next(undefined, MS)
+  expect(tail.shards).toHaveLength(48)
+  const next = await tails.next(tail, MS)
+  expect(next.shards).toHaveLength(47)
+  expect(next.ownership).toBeGreaterThan(tail.ownership)
+})
+
+test('a worker that cannot see who owns its shards tells nobody that they are its own', async () => {
+  const { storage, claim, tails } = await startMany(2)
+  await claim([1])
+  storage.meanwhile = () => Promise.reject(new Error('the folder cannot be read'))
+  expect(await tails.next(undefined, MS)).toMatchObject({ shards: [] })
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { checkBank } from './bank-check.ts'
 import { SimulatedBank, turn, type BankCommand } from './simulated-bank.ts'
+import { inTime } from '../in-time.ts'
 
 const command: fc.Arbitrary<BankCommand> = fc.record({
   account: fc.integer({ min: 0, max: 2 }),
@@ -63,6 +64,6 @@ test('the same holds for any commands, with a crash of the sleeper afterwards', 
         await checkBank(bank)
       },
     ),
-    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 100) },
+    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 100), ...inTime() },
   )
 }, 120_000)

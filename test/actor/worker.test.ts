@@ -201,6 +201,28 @@ test('a mailbox of large commands is committed in batches that a reader takes', 
   expect(await second.query('store/1', 'count')).toEqual({ kind: 'answered', value: 80 })
 })
 
+test('what comes while a mailbox waits for room in the batch is taken up behind it', async () => {
+  const Store = defineAggregate({
+    type: 'store',
+    initialState: () => 0,
+    events: { Put: (state, _data: { text: string }) => state + 1 },
+    commands: { put: (_state, { text }: { text: string }, { emit }) => emit.Put({ text }) },
+  })
+  const put = (text: string): Promise<Reply> => bank.ask({ stream: 'store/1', name: 'put', payload: { text } })
+  let last: Promise<Reply> | undefined
+  let isFull = false
+  // While the first batch is on its way to the disk there is room again, and nobody has been told.
+  const plan: Plan = ({ name }) => {
+    if (isFull && name === 'createLog') last ??= put('last')
+    return 'none'
+  }
+  const bank = await open(new SimulatedDisk(), new SimulatedClock(), { aggregates: [Store], plan })
+  const first = Array.from({ length: 8 }, () => put('x'.repeat(900_000)))
+  isFull = true
+  const versions = [...(await Promise.all(first)), await last].map((reply) => (reply as { version: number }).version)
+  expect(versions).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+})
+
 test('what a command may emit is counted in bytes, and written all or none', async () => {
   const Store = defineAggregate({
     type: 'store',

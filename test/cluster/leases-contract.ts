@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Beat, Leases, Member, View } from '../../src/cluster/leases.ts'
 import { LeasesModel, type Seen } from './leases-model.ts'
+import { inTime } from '../in-time.ts'
 
 export interface LeasesUnderTest {
   /** Who of all that share the store; each has a connection of its own. */
@@ -299,7 +300,7 @@ export function testLeasesContract(name: string, create: () => Promise<LeasesUnd
           await subject.forget()
           for (const each of steps) await take(each, model)
         }),
-        { numRuns: 150 },
+        { numRuns: 150, ...inTime() },
       )
     })
 

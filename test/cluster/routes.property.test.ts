@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { OwnersModel, SHARDS, turn, WORKERS } from './owners-model.ts'
+import { inTime } from '../in-time.ts'
 
 interface Step {
   /** For whoever reads how a property failed. */
@@ -83,7 +84,7 @@ test('whoever owns a shard, and whatever is said late, twice or by others: messa
       checkOrder(owners)
       checkOutcomes(owners)
     }),
-    { numRuns: 1500 },
+    { numRuns: 1500, ...inTime() },
   )
 }, 120_000)
 

@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest'
+import { Catalog } from '../../src/log/catalog.ts'
+import { IndexFile } from '../../src/log/index-file.ts'
 import { indexPath, segmentPath } from '../../src/log/path.ts'
 import type { Address } from '../../src/log/record.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
+import { hash64 } from '../../src/log/stream.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import type { Plan } from '../../src/testing/simulated-storage.ts'
-import { deposit, type Harness } from '../actor/harness.ts'
+import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
+import { deposit, open, type Harness } from '../actor/harness.ts'
 import { openLog, streamOf, writeEvent } from './noted.ts'
 import { emptyDisk, openPurses } from './small-log.ts'
 
@@ -72,4 +75,58 @@ test('a batch that was on the disk, as the index of its writer tells, and is gon
   disk.files.get(segmentPath(1, 1))!.truncate(offset + 8)
   const heir = await openLog(disk, [0])
   expect(heir.refusedShards.get(0)).toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+})
+
+test('an index that is replaced while somebody has it open hides nothing, and its segment is not read for that', async () => {
+  const disk = emptyDisk()
+  const [clock, segmentBytes] = [new SimulatedClock(), 1 << 20]
+  const writer = await open(disk, clock, { segmentBytes })
+  const { log } = writer
+  const streams = Array.from({ length: 2_000 }, (_, i) => log.placement.stream(`account/${i}`))
+  const write = (shard: number): Promise<unknown> =>
+    Promise.all(streams.filter((one) => one.shard === shard).map(({ name }) => writer.ask(deposit(name, 1))))
+  await write(1)
+  const { end } = log.head
+  const files: string[] = []
+  const storage = new SimulatedStorage(disk, ({ name, path }) => {
+    if (name === 'openRead') files.push(path)
+    return 'none'
+  })
+  const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
+  // Made while the segment is still written to.
+  await catalog.index(log.journal, 1, end.offset)
+  const index = await catalog.index(log.journal, 1, end.offset)
+  expect(index).toBeInstanceOf(IndexFile)
+  const wanted = streams.filter(({ shard }) => shard === 1)
+  const find = (): Promise<unknown> => Promise.all(wanted.map(({ hash }) => catalog.find(index, 1, hash)))
+  const found = await find()
+  await write(0)
+  log.rollOver()
+  await writer.ask(deposit(streams[0]!.name, 1))
+  await log.indexed()
+  // As when others are read, so many that it does not stay open.
+  const path = indexPath(log.journal, 1)
+  await catalog.files.forget(path)
+  files.length = 0
+  expect(await find()).toEqual(found)
+  expect(files).toEqual([path])
+})
+
+test('an index that somebody who has read less puts in the place of a newer one is not taken for that', async () => {
+  const disk = new SimulatedDisk()
+  const log = await openLog(disk, [0])
+  const first = await writeEvent(log, 0)
+  const before = log.head.end.offset
+  const options = { clock: new SimulatedClock(), cluster: hash64('test', 0), shards: 2 }
+  await new Catalog({ ...options, storage: new SimulatedStorage(disk) }).index(1, 1, before)
+  const path = indexPath(1, 1)
+  const older = disk.files.get(path)!
+  await writeEvent(log, 0, { version: 2, previous: first })
+  disk.files.delete(path)
+  const meanwhile: Plan = ({ name }) => {
+    if (name === 'openRead' && disk.files.has(path)) disk.files.set(path, older)
+    return 'none'
+  }
+  const catalog = new Catalog({ ...options, storage: new SimulatedStorage(disk, meanwhile) })
+  expect(await catalog.index(1, 1, log.head.end.offset)).toMatchObject({ end: log.head.end.offset })
 })

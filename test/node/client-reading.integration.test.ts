@@ -17,6 +17,7 @@ import { temporaryFolder } from '../temporary.ts'
 import several, { Notebook } from './cluster.config.ts'
 import { startThere } from './node-there.ts'
 import { all, Counter } from './reading-node.ts'
+import { inTime } from '../in-time.ts'
 
 const WAIT = { timeout: 60_000, interval: 20 }
 let clusters = 0
@@ -123,7 +124,7 @@ describe.skipIf(!hasRedis)('a client that reads', { timeout: 120_000 }, () => {
       fc.asyncProperty(options, async (given) => {
         expect(await outcome(client.store, given)).toEqual(await outcome(node.store, given))
       }),
-      { numRuns: 150 },
+      { numRuns: 150, ...inTime() },
     )
   })
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { deriveId, type CorrelatedCommand, type CorrelationOptions, type ReadEvent } from '../../src/index.ts'
 import { beginningOf } from '../../src/node/correlation.ts'
 import { Counter, start } from './reading-node.ts'
+import { inTime } from '../in-time.ts'
 
 describe('correlation', () => {
   test('is everything that a command has set in motion, as a tree', async () => {
@@ -133,7 +134,7 @@ describe('correlation', () => {
           expect(found.toSorted()).toEqual([...reached(written, asked)].toSorted())
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 40, ...inTime() },
     )
   })
 

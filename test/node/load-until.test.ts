@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { AnyEventOf } from '../../src/index.ts'
 import { all, Counter, start } from './reading-node.ts'
+import { inTime } from '../in-time.ts'
 
 describe('load', () => {
   test('up to a moment gives what stood there then, and folded the state of then', async () => {
@@ -60,7 +61,7 @@ describe('load', () => {
         const then = 'time' in moment ? { atTime: moment.time } : { atEvent: moment.eventId }
         expect(await ref.state(then)).toBe(sum)
       }),
-      { numRuns: 200 },
+      { numRuns: 200, ...inTime() },
     )
     const load = (given: object) => all(node.store.load('counter/c', { until: given as { position: number } }))
     await expect(load({ eventId: other.events[0]!.id })).rejects.toMatchObject({ code: 'NoSuchEvent' })

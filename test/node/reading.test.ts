@@ -4,6 +4,7 @@ import { deriveId, type EventFilter, type Node, type ReadAllOptions, type ReadEv
 import { Account } from '../account.ts'
 import { temporaryFolder } from '../temporary.ts'
 import { all, Counter, start } from './reading-node.ts'
+import { inTime } from '../in-time.ts'
 
 /** Events of several categories, types and metadata, in more than one life of the node and more than one segment. */
 async function written(): Promise<{ readonly node: Node; readonly events: readonly ReadEvent[] }> {
@@ -65,7 +66,7 @@ describe('readAll', () => {
         if (expected === 'no such event') await expect(read).rejects.toMatchObject({ code: 'NoSuchEvent' })
         else expect(await read).toEqual(expected)
       }),
-      { numRuns: 400 },
+      { numRuns: 400, ...inTime() },
     )
   })
 

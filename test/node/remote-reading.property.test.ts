@@ -14,6 +14,7 @@ import type { AllRequest } from '../../src/node/reading-request.ts'
 import { BEGINNING } from '../../src/read/all.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { eventBytes } from '../log/event-bytes.ts'
+import { inTime } from '../in-time.ts'
 
 const PATIENCE = 1_000
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -149,7 +150,7 @@ test('whatever becomes of nodes and lines, nothing comes twice and nothing is mi
         else expect(came).toEqual(numbersOf(LOG).filter((number) => !isSparse || Number(number) % 2 === 0))
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 500, ...inTime() },
   )
 })
 

@@ -18,6 +18,7 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import { CLUSTER, look, Writers, type WriterStep, type Written } from './writers.ts'
+import { inTime } from '../in-time.ts'
 
 const SHARDS = 3
 const WORKERS = 3
@@ -60,7 +61,7 @@ test('whoever reads everything reads the same', { timeout: 120_000 }, async () =
       await world.end()
       passedOver += world.passedOver
     }),
-    { numRuns: 300 },
+    { numRuns: 300, ...inTime() },
   )
   expect(passedOver, 'events that nobody wanted were left out').toBeGreaterThan(300)
 })

@@ -14,6 +14,7 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { ProcessDied, SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import { anyStep, eventsOf, WritersWorld, type SeenEvent, type Step } from './writers-world.ts'
+import { inTime } from '../in-time.ts'
 
 interface Run {
   readonly backups: readonly {
@@ -52,7 +53,7 @@ test(
     timeout: 240_000,
   },
   async () => {
-    await fc.assert(fc.asyncProperty(anyRun, checkRun), { numRuns })
+    await fc.assert(fc.asyncProperty(anyRun, checkRun), { numRuns, ...inTime() })
   },
 )
 

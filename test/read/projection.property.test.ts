@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import { test } from 'vitest'
 import { ProjectionWorld, RETRIES, type Step, type Trouble } from './projection-world.ts'
+import { inTime } from '../in-time.ts'
 
 const trouble: fc.Arbitrary<Trouble> = fc.oneof(
   { weight: 6, arbitrary: fc.constant({ kind: 'none' as const }) },
@@ -58,6 +59,6 @@ test.each([
       for (const step of steps) await world.take(step)
       await world.end()
     }),
-    { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 150) },
+    { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 150), ...inTime() },
   )
 })

@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import { test } from 'vitest'
 import { NODES, SHARDS, ShardWorld, type Harm, type Step } from './shard-world.ts'
+import { inTime } from '../in-time.ts'
 
 const shard = fc.nat(SHARDS - 1)
 const worker = fc.nat(3)
@@ -51,7 +52,7 @@ test.each([300, 4_000, 1_000_000])(
         for (const step of steps) await world.take(step)
         await world.end()
       }),
-      { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 40) },
+      { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 40), ...inTime() },
     )
   },
 )

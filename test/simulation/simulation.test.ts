@@ -4,11 +4,11 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { plans, withStreams } from './plan.ts'
 import { NODE_TRIALS } from './try-seed.ts'
+import { inTime } from '../in-time.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 300),
   seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
-  interruptAfterTimeLimit: 100_000,
 }
 
 test('every promise holds, whatever goes wrong', { timeout: 240_000 }, async () => {
@@ -16,7 +16,7 @@ test('every promise holds, whatever goes wrong', { timeout: 240_000 }, async () 
     fc.asyncProperty(plans, async (plan) => {
       expect((await NODE_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
-    parameters,
+    { ...parameters, ...inTime() },
   )
 })
 
@@ -26,7 +26,7 @@ test('so it does of what goes to streams by their names', { timeout: 240_000 }, 
       const { violations } = await NODE_TRIALS.tryPlan({ ...plan, operations: withStreams(plan.operations) })
       expect(violations).toEqual([])
     }),
-    { ...parameters, numRuns: Math.ceil(parameters.numRuns / 3) },
+    { ...parameters, ...inTime(), numRuns: Math.ceil(parameters.numRuns / 3) },
   )
 })
 

@@ -3,11 +3,11 @@ import { expect, test } from 'vitest'
 import { clusterPlans, latePlans, readPlans, unablePlans } from './plan.ts'
 import { withStreams } from '../plan.ts'
 import { CLUSTER_TRIALS } from './try-seed.ts'
+import { inTime } from '../../in-time.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 120),
   seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
-  interruptAfterTimeLimit: 60_000,
 }
 
 test('several nodes over one log keep every promise, whatever goes wrong', { timeout: 240_000 }, async () => {
@@ -15,7 +15,7 @@ test('several nodes over one log keep every promise, whatever goes wrong', { tim
     fc.asyncProperty(clusterPlans, async (plan) => {
       expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
-    parameters,
+    { ...parameters, ...inTime() },
   )
 })
 
@@ -25,7 +25,7 @@ test('so they do of what goes to streams by their names', { timeout: 240_000 }, 
       const operations = withStreams(plan.operations)
       expect((await CLUSTER_TRIALS.tryPlan({ ...plan, operations })).violations).toEqual([])
     }),
-    { ...parameters, numRuns: Math.ceil(parameters.numRuns / 3) },
+    { ...parameters, ...inTime(), numRuns: Math.ceil(parameters.numRuns / 3) },
   )
 })
 
@@ -35,7 +35,7 @@ test('what comes late, in whichever epoch, has no effect a second time', { timeo
       expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
     // The first breaks where epochs are not compared.
-    { ...parameters, numRuns: 20, examples: [[fc.sample(latePlans, { seed: 336, numRuns: 1 })[0]!]] },
+    { ...parameters, ...inTime(), numRuns: 20, examples: [[fc.sample(latePlans, { seed: 336, numRuns: 1 })[0]!]] },
   )
 })
 
@@ -47,7 +47,7 @@ test(
       fc.asyncProperty(unablePlans, async (plan) => {
         expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
       }),
-      { ...parameters, numRuns: Math.ceil(parameters.numRuns / 4) },
+      { ...parameters, ...inTime(), numRuns: Math.ceil(parameters.numRuns / 4) },
     )
   },
 )
@@ -57,7 +57,7 @@ test('whoever reads everything hears all that counts, each once and in order', {
     fc.asyncProperty(readPlans, async (plan) => {
       expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
-    { ...parameters, numRuns: Math.ceil(parameters.numRuns / 4) },
+    { ...parameters, ...inTime(), numRuns: Math.ceil(parameters.numRuns / 4) },
   )
 })
 

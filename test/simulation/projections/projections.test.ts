@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { projectionPlans } from './plan.ts'
 import { PROJECTION_TRIALS } from './try-seed.ts'
+import { inTime } from '../../in-time.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 40),
   seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
-  interruptAfterTimeLimit: 60_000,
 }
 
 test('each event takes effect once and in order, and whoever asks sees their own', { timeout: 240_000 }, async () => {
@@ -14,7 +14,7 @@ test('each event takes effect once and in order, and whoever asks sees their own
     fc.asyncProperty(projectionPlans, async (plan) => {
       expect((await PROJECTION_TRIALS.tryPlan(plan)).violations).toEqual([])
     }),
-    parameters,
+    { ...parameters, ...inTime() },
   )
 })
 
