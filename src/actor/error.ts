@@ -115,11 +115,11 @@ export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', 
 }
 
 export function unknownAggregate(type: string): PenholdError {
-  return new PenholdError('UnknownCommand', `no aggregate '${type}' is defined here; add it to cluster.config.ts`, {
-    outcome: 'none',
-    retryable: false,
-    details: { type },
-  })
+  return new PenholdError(
+    'UnknownCommand',
+    `the node that serves it has no aggregate '${type}'; give all nodes the same in cluster.config.ts, and start them anew`,
+    { outcome: 'none', retryable: false, details: { type } },
+  )
 }
 
 export function tooLarge(what: string, bytes: number, limit: number): PenholdError {

@@ -62,8 +62,11 @@ function memberOf({ members }: View, node: string): Member {
   const [member] = found
   if (member !== undefined && found.length === 1) return member
   const known = members.map(({ name, id }) => `${name} (${id})`).join(', ')
-  const problem = member === undefined ? `there is no node '${node}'` : `'${node}' is the name of ${found.length} nodes`
-  throw new Failure(`${problem}, of ${known || 'none'}; give the name or id of one, as penhold status lists them`)
+  const [problem, what] =
+    member === undefined
+      ? [`there is no node '${node}'`, 'name or id']
+      : [`'${node}' is the name of ${found.length} nodes`, 'id']
+  throw new Failure(`${problem}, of ${known || 'none'}; give the ${what} of one, as penhold status lists them`)
 }
 
 function hasHeirs({ members }: View, { id }: Member): boolean {

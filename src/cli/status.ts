@@ -101,11 +101,12 @@ export async function openClusterLeases(config: ClusterConfig): Promise<Leases> 
   )
 }
 
-/** @throws PenholdError `ClusterNotFound`, `LeasesUnavailable` */
-export async function lookAt(name: string, leases: Leases): Promise<View> {
+/** The nodes in the order of their names. @throws PenholdError `ClusterNotFound`, `LeasesUnavailable` */
+export async function lookAt(name: string, leases: Pick<Leases, 'look'>): Promise<View> {
   const view = await leases.look()
   if (view === undefined) throw clusterNotFound(name)
-  return view
+  const members = view.members.toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+  return { ...view, members }
 }
 
 /** All at the same time, each for as long as a node may take. */

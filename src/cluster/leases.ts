@@ -146,11 +146,22 @@ export function checkBeat({ cluster, member, ttlMs, hold, want, release }: Beat)
 
 /** @param address where the store is, without what is secret */
 export function leasesUnavailable(reason: string, address?: string): PenholdError {
-  return new PenholdError(
-    'LeasesUnavailable',
-    `Redis${address === undefined ? '' : ` at ${address}`} does not answer: ${reason.replace(/\.+$/, '')}. See that it runs and lets this process in, and that \`redis\` (PENHOLD_REDIS) is its address. Owners that serve go on; nothing moves until it is back.`,
-    { outcome: 'unknown', retryable: true, details: { reason } },
-  )
+  const redis = `Redis${address === undefined ? '' : ` at ${address}`}`
+  const why = reason.replace(/\.+$/, '')
+  const [problem, until] = /^(NOAUTH|WRONGPASS|NOPERM) /.test(reason)
+    ? [
+        `${redis} does not let this process in: ${why}. Give \`redis\` (PENHOLD_REDIS) a user that it knows, redis://user:password@host:port, with the rights of docs/redis.md.`,
+        'it does',
+      ]
+    : [
+        `${redis} does not answer: ${why}. See that it runs, and that \`redis\` (PENHOLD_REDIS) is its address.`,
+        'it is back',
+      ]
+  return new PenholdError('LeasesUnavailable', `${problem} Owners that serve go on; nothing moves until ${until}.`, {
+    outcome: 'unknown',
+    retryable: true,
+    details: { reason },
+  })
 }
 
 /** @param remedy what to do where the other data is gone for good */

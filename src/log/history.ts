@@ -155,12 +155,12 @@ export class History {
   async #newestWithin(reign: Reign, index: IndexFile | OpenIndex, stream: Stream): Promise<number | undefined> {
     const { segment } = index
     const offset = await this.#catalog.find(index, stream.shard, stream.hash)
-    const { until } = reign
-    // A shard may come back to a journal: what its writer wrote in an earlier reign is that reign's.
-    if (offset !== undefined && isBefore({ segment, offset }, reign.from)) return undefined
-    if (offset === undefined || until === undefined || isBefore({ segment, offset }, until)) return offset
+    const { from, until } = reign
+    const isPastSeal = offset !== undefined && until !== undefined && !isBefore({ segment, offset }, until)
     // What an owner wrote past its seal was perhaps never durable, and may be gone although the index has seen it.
-    return (await this.#catalog.indexBefore(index.journal, until)).find(stream.hash)
+    const counted = isPastSeal ? (await this.#catalog.indexBefore(index.journal, until)).find(stream.hash) : offset
+    // A shard may come back to a journal: what its writer wrote in an earlier reign is that reign's.
+    return counted === undefined || isBefore({ segment, offset: counted }, from) ? undefined : counted
   }
 }
 

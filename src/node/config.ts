@@ -210,18 +210,19 @@ async function load(url: URL): Promise<{ readonly default?: unknown }> {
 
 /** For programs without a compiler. Names and numbers have checks of their own. */
 function checkShape(definition: ClusterDefinition): void {
-  const wrong = isObject(definition) ? wrongPart(definition) : 'definition is'
-  if (wrong !== undefined) throw definitionError(`the cluster's ${wrong} not what defineCluster takes`)
-}
-
-function wrongPart(definition: ClusterDefinition): string | undefined {
-  const { limits, timeouts, network, health, onTellFailed, onWarning } = definition
-  if (network !== undefined && !isObject(network)) return 'network is'
-  if (health !== undefined && !isObject(health)) return 'health is'
-  if (limits !== undefined && !isObject(limits)) return 'limits are'
-  if (timeouts !== undefined && !isObject(timeouts)) return 'timeouts are'
-  if (onTellFailed !== undefined && typeof onTellFailed !== 'function') return 'onTellFailed is'
-  return onWarning !== undefined && typeof onWarning !== 'function' ? 'onWarning is' : undefined
+  if (!isObject(definition)) throw definitionError(`a cluster is defined by an object, not by ${describe(definition)}`)
+  for (const group of ['network', 'health', 'limits', 'timeouts'] as const) {
+    const given = definition[group]
+    if (given === undefined || isObject(given)) continue
+    throw definitionError(
+      `the cluster's ${group} is ${describe(given)}; give an object with its settings (docs/settings.md)`,
+    )
+  }
+  for (const callback of ['onTellFailed', 'onWarning'] as const) {
+    const given = definition[callback]
+    if (given === undefined || typeof given === 'function') continue
+    throw definitionError(`the cluster's ${callback} is ${describe(given)}; give a function`)
+  }
 }
 
 function isObject(value: unknown): boolean {

@@ -69,7 +69,9 @@ export async function identify(storage: Storage, config: ClusterConfig): Promise
   const refuse = (problem: string): PenholdError =>
     dataFormat(`${config.dataDir}: ${problem}`, { found: { format, name, shards }, dataDir: config.dataDir })
   if (format !== FORMAT_VERSION) throw refuse(`its format is ${format}, and this Penhold knows ${FORMAT_VERSION}`)
-  if (name !== config.name) throw refuse(`it belongs to the cluster '${name}', not to '${config.name}'`)
+  if (name !== config.name) {
+    throw refuse(`it belongs to the cluster '${name}'; set name: '${name}' in the config, or another dataDir`)
+  }
   if (shards !== config.shards) {
     throw refuse(`it was made with ${shards} shards, which never changes; set shards: ${shards} in the config`)
   }

@@ -1,10 +1,13 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { sizeOf } from '../../src/cli/report.ts'
 import { run } from '../../src/cli/run.ts'
 import { Account } from '../account.ts'
+import { cli as main } from '../cli-node.ts'
 import { runCli as penhold, type Said } from '../cli-run.ts'
 import { startInlineNode } from '../node/inline-node.ts'
 import { temporaryFolder } from '../temporary.ts'
@@ -293,7 +296,6 @@ describe('penhold', () => {
 
   test('the program itself gives the exit code', async () => {
     const dataDir = await dataDirectory()
-    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname
     expect(execFileSync(process.execPath, [main, 'verify', '--data', dataDir], { encoding: 'utf8' })).toContain(
       'no damage',
     )
@@ -303,5 +305,12 @@ describe('penhold', () => {
     expect(spawnSync(process.execPath, [main, 'nothing']).status).toBe(2)
     execFileSync(process.execPath, [main, 'repair', '--data', dataDir, '--mend', 'cluster.json'])
     await startInlineNode({ dataDir })
+  })
+
+  test('whoever reads what the program tells may go away, as `head` does', async () => {
+    const child = spawn(process.execPath, [main, 'verify', '--data', await dataDirectory()])
+    child.stdout.destroy()
+    const [err, [code]] = await Promise.all([textOf(child.stderr), once(child, 'exit')])
+    expect([code, err]).toEqual([0, ''])
   })
 })

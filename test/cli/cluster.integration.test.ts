@@ -1,9 +1,9 @@
-import { spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { connect } from '../../src/index.ts'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { connect, type Client } from '../../src/index.ts'
 import { Account } from '../account.ts'
 import { cli, startCliNode, type CliNode } from '../cli-node.ts'
 import { runCli, type Said } from '../cli-run.ts'
@@ -14,6 +14,7 @@ const SHARDS = 8
 
 interface StatusJson {
   readonly members: readonly {
+    id: string
     name: string
     address: string
     state: string
@@ -77,6 +78,12 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     return startCliNode({ config, environment: { ...environment, ...more }, words })
   }
 
+  /** Waits for the first node. */
+  async function connectInTime({ config }: Cluster): Promise<Client> {
+    const connecting = (): Promise<Client | undefined> => connect(config, { redis: redis.url }).catch(() => undefined)
+    return vi.waitUntil(connecting, { timeout: 30_000 })
+  }
+
   async function stop(child: ChildProcess): Promise<number | null> {
     child.kill('SIGTERM')
     const [code] = (await once(child, 'exit')) as [number | null]
@@ -100,8 +107,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     }
     await expect.poll(shares, { timeout: 30_000 }).toEqual([[4, 4], settled])
     const { members, leases } = await look(bank)
-    const byName = members.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    expect(byName.map(({ name, workers, state }) => [name, workers, state])).toEqual([
+    expect(members.map(({ name, workers, state }) => [name, workers, state])).toEqual([
       ['first', 2, 'up'],
       ['second', 1, 'up'],
     ])
@@ -111,7 +117,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     expect(shown.out).toMatch(/first +127\.0\.0\.1:\d+ +up +2 [^]*SHARD +NODE[^]*every shard has an owner/)
     expect(shown.out).toMatch(/^second +0 +4 +writes +\d+ +0 +0 +0 ms$/m)
     const lag = { state: 'writes', records: 0, bytes: 0, oldestMs: 0 }
-    expect(byName.map(({ lagByWorker }) => lagByWorker)).toMatchObject([[lag, lag], [lag]])
+    expect(members.map(({ lagByWorker }) => lagByWorker)).toMatchObject([[lag, lag], [lag]])
     expect(sum(leases.map(({ seq }) => seq!))).toBe(1)
 
     const url = /http:\S+/.exec(first.said)![0]
@@ -181,6 +187,29 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     })
     const wrong = { ...bank, environment: { ...bank.environment, PENHOLD_HEALTH: '8080' } }
     expect(await penhold(wrong, 'start')).toMatchObject({ code: 1, err: expect.stringContaining("'8080'") as string })
+  })
+
+  test('of two nodes of one name each is drained by its id', async () => {
+    const bank = cluster()
+    await Promise.all([start(bank, { PENHOLD_NODE_NAME: 'twin' }), start(bank, { PENHOLD_NODE_NAME: 'twin' })])
+    expect(await penhold(bank, 'drain', 'twin')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^penhold: 'twin' is the name of 2 nodes, of .*; give the id of one/) as string,
+    })
+    const { members } = await look(bank)
+    expect(await penhold(bank, 'drain', members[1]!.id)).toMatchObject({ code: 0 })
+  })
+
+  test('a node serves, and stops in order, though whoever read what it tells is gone', async () => {
+    const bank = cluster()
+    const node = spawn(process.execPath, [cli, 'start', '--config', bank.config], { env: bank.environment })
+    onTestFinished(() => void node.kill('SIGKILL'))
+    node.stdout.destroy()
+    node.stderr.destroy()
+    await using client = await connectInTime(bank)
+    await client.ref(Account, '1').ask('deposit', { amount: 1 })
+    expect(await penhold(bank, 'status')).toMatchObject({ code: 0 })
+    expect([node.exitCode, await stop(node)]).toEqual([null, 0])
   })
 
   test('a node answers probes where the command line says, whatever config and environment say', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { toText, type Answer } from '../../src/cli/cluster-picture.ts'
 import { follow } from '../../src/cli/drain.ts'
+import { lookAt } from '../../src/cli/status.ts'
 import { clusterNotFound } from '../../src/cluster/error.ts'
 import type { Lease, Member, View } from '../../src/cluster/leases.ts'
 
@@ -29,6 +30,12 @@ function shown(of: View, answers: Readonly<Record<string, Answer>>): string {
 
 const lag = { state: 'writes', journal: 1, records: 0, bytes: 0, oldestMs: 0 } as const
 const speaks: Answer = { workers: [lag], shards: [], projections: [] }
+
+test('nodes are shown in the order of their names, and numbers in those count', async () => {
+  const told = view([member('node-10'), member('b'), member('node-2')], [])
+  const { members } = await lookAt('bank', { look: async () => told })
+  expect(members.map(({ name }) => name)).toEqual(['b', 'node-2', 'node-10'])
+})
 
 test('of shards whose owner does not answer it is not said that all is well', () => {
   const both = view([member('a'), member('b')], [...leases('a', 0, 1), ...leases('b', 2, 3)])

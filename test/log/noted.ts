@@ -13,19 +13,21 @@ export function openLog(disk: SimulatedDisk, own: readonly number[], plan?: Plan
   return Log.open({ storage, clock, clusterId: 'test', shards: 2, own, segmentBytes: 65_536, node: 'test' })
 }
 
-/** The first stream of the shard. */
-export function streamOf(log: Log, shard: number): string {
-  const id = Array.from({ length: 100 }, (_, i) => i).find((i) => log.placement.shardOf(`a/${i}`) === shard)
-  return `a/${id}`
+/** The first stream of the shard, or one of those behind it. */
+export function streamOf(log: Log, shard: number, nth = 0): string {
+  const ids = Array.from({ length: 100 }, (_, i) => i).filter((i) => log.placement.shardOf(`a/${i}`) === shard)
+  return `a/${ids[nth]}`
 }
 
 interface Chained {
   readonly version?: number
   readonly previous?: Address
   readonly type?: string
+  /** Which of the shard's streams; the first. */
+  readonly nth?: number
 }
 
-/** Writes an event of the first stream of the shard; durable when it resolves to where it stands. */
+/** Writes an event of a stream of the shard; durable when it resolves to where it stands. */
 export async function writeEvent(log: Log, shard: number, chained: Chained = {}): Promise<Address> {
   const address = addEvent(log, shard, log.positions.next(), chained)
   await log.append(log.cut())
@@ -37,9 +39,9 @@ export function addEvent(
   log: Log,
   shard: number,
   position: number,
-  { version = 1, previous = NOWHERE, type = 'Noted' }: Chained = {},
+  { version = 1, previous = NOWHERE, type = 'Noted', nth }: Chained = {},
 ): Address {
-  return log.add(log.placement.stream(streamOf(log, shard)), {
+  return log.add(log.placement.stream(streamOf(log, shard, nth)), {
     kind: RecordKind.event,
     epoch: 0,
     seq: 0,

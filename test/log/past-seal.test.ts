@@ -45,3 +45,38 @@ test('damage before the seal is not taken for the end of what stands there', asy
   const heir = await openLog(disk, [0, 1])
   await expect(versionsOf(heir, 0)).rejects.toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
 })
+
+/** A batch that says nothing: the one before it is no longer the last, which an heir would carry into its own journal. */
+async function writeMark(log: Log): Promise<void> {
+  log.mark(log.positions.next())
+  await log.append(log.cut())
+}
+
+/** The shard comes back to the log's own journal, from an owner that it had lost it to. */
+async function takeBack(log: Log, shard: number): Promise<void> {
+  expect(await log.lostShards([shard])).toEqual([shard])
+  const [inheritance] = await log.inherit([shard])
+  log.open(inheritance!)
+  await log.append(log.cut())
+  expect(await log.serve(inheritance!)).toBe(true)
+  await writeMark(log)
+}
+
+test('what an owner wrote past its seal hides nothing, where the shard had come back to its journal before', async () => {
+  const disk = new SimulatedDisk()
+  const first = await openLog(disk, [0])
+  const previous = await writeEvent(first, 0)
+  await writeMark(first)
+  await writeMark(await openLog(disk, [0]))
+  // In its second reign it writes of another stream, before it loses the shard again and does not notice.
+  await takeBack(first, 0)
+  await writeEvent(first, 0, { nth: 1 })
+  await writeMark(first)
+  await writeMark(await openLog(disk, [0]))
+  await writeEvent(first, 0, { version: 2, previous })
+  await takeBack(first, 0)
+  expect(await versionsOf(first, 0)).toEqual([1])
+  expect(first.reigns(0).map(({ epoch }) => epoch)).toEqual([1, 3, 5])
+  const heir = await openLog(disk, [0])
+  expect(await versionsOf(heir, 0)).toEqual([1])
+})

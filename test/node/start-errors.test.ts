@@ -62,6 +62,10 @@ describe('what is wrong with the data directory or the definitions is told at th
     const dataDir = temporaryFolder()
     await (await startInlineNode({ dataDir })).close()
     await expect(startInlineNode({ dataDir, shards: 8 })).rejects.toMatchObject({ code: 'DataFormat' })
+    const other = defineCluster({ name: 'other', aggregates: [Account], dataDir, shards: 4, workers: 'inline' })
+    await expect(startNode(other)).rejects.toThrow(
+      "belongs to the cluster 'trouble'; set name: 'trouble' in the config",
+    )
     const path = join(dataDir, 'cluster.json')
     const identity = JSON.parse(fs.readFileSync(path, 'utf8')) as object
     for (const wrong of [
@@ -262,6 +266,8 @@ describe('what is wrong with the data directory or the definitions is told at th
   test('BadDefinition: a setting that does not exist, with the nearest that does', async () => {
     const cluster = { name: 'x', aggregates: [Account], dataDir: 'd' }
     const define = (more: object) => () => defineCluster({ ...cluster, ...more })
+    expect(define({ health: '127.0.0.1:7401' })).toThrow("health is '127.0.0.1:7401'; give an object with its settings")
+    expect(define({ onWarning: [] })).toThrow('onWarning is a list; give a function')
     expect(define({ datadir: 'e' })).toThrow("no setting 'datadir'; the nearest is 'dataDir'")
     expect(define({ limits: { mailboxMx: 1 } })).toThrow(
       "no setting 'limits.mailboxMx'; the nearest is 'limits.mailboxMax'",

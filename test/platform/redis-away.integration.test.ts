@@ -167,6 +167,21 @@ describe.skipIf(!hasRedis)('a Redis that is not there', () => {
     expect((failure as Error).cause).toBeUndefined()
     await open({ url: redis.url, password: 'right-secret' }).beat(beatOf('a'))
   })
+
+  test('that answers and does not let the process in is not said to be away: the message tells what to give', async () => {
+    const redis = await start(['requirepass right-secret', 'user reader on >some-secret ~* +ping'])
+    const said = `^Redis at 127.0.0.1:${redis.port} does not let this process in: %. Give .* redis://user:password@host`
+    for (const [user, reason] of [
+      ['', 'NOAUTH .*'],
+      [':wrong-secret@', 'WRONGPASS .*'],
+      ['reader:some-secret@', 'NOPERM .*'],
+    ] as const) {
+      const url = redis.url.replace('//', `//${user}`)
+      const message = expect.stringMatching(said.replace('%', reason)) as string
+      await expect(open(url, 300).look()).rejects.toMatchObject({ ...unavailable, message })
+      await expect(examineRedis(url, 300)).rejects.toMatchObject({ ...unavailable, message })
+    }
+  })
 })
 
 describe.skipIf(!hasRedis)('Redis is found', () => {

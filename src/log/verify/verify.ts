@@ -171,7 +171,7 @@ function tellGaps({ journal, views, claims, survey, findings }: HarmedJournal): 
       problem: gap.problem,
       meaning:
         shards.length === 0
-          ? 'no shard has lost an event that counts; a stream whose history leads there is refused when it is read'
+          ? 'no shard is refused for it, only a stream whose history leads there, when it is read; which events are lost with it, if any, is said apart'
           : `${list(shards)} lost something there, or may have: ${shards.length === 1 ? 'it is' : 'they are'} refused; where a sound index (.idx) of the file shows that nothing of the order of events is missing, only the streams whose history leads there are`,
       remedy: acceptCommand(file),
     })
