@@ -4,7 +4,8 @@ import { NOWHERE } from '../../src/log/record.ts'
 import { claimPath, indexPath, journalPath, openedPath, segmentPath, shardPath } from '../../src/log/path.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import type { Plan, StepName } from '../../src/testing/simulated-storage.ts'
-import { openLog, writeEvent } from './noted.ts'
+import { openLog, streamOf, writeEvent } from './noted.ts'
+import { copyOfDisk } from './small-log.ts'
 
 /** Shard 0 was last owned by the writer of journal 1, shard 1 by that of journal 2. */
 async function diskOfTwoOwners(): Promise<SimulatedDisk> {
@@ -225,3 +226,34 @@ async function endSegment(log: Log): Promise<void> {
   await log.append(log.cut())
   await log.indexed()
 }
+
+test('what power loss leaves of a last batch is no damage, though it be the batch but for one bit', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  const opened = former.head.end.offset
+  const first = await writeEvent(former, 0)
+  const second = former.head.end.offset
+  await writeEvent(former, 0, { version: 2, previous: first })
+  const versions = async (log: Log): Promise<number[]> => {
+    const records = await Array.fromAsync(log.back(log.placement.stream(streamOf(log, 0))))
+    return records.map(({ version }) => version)
+  }
+  for (const [from, to, expected] of [
+    [0, opened, []],
+    [second, former.head.end.offset, [2, 1]],
+  ] as const) {
+    for (let at = from; at < to; at += 1) {
+      const left = copyOfDisk(disk)
+      const file = left.files.get(segmentPath(1, 1))!
+      if (to === opened) file.truncate(opened)
+      const set = [0, 1, 2, 3, 4, 5, 6, 7].find((bit) => (file.live[at]! & (1 << bit)) !== 0)
+      if (set === undefined) continue
+      file.flip(at, set)
+      const heir = await openLog(left, [0, 1])
+      expect([...heir.refusedShards], `byte ${at}`).toEqual([])
+      expect(await versions(heir), `byte ${at}`).toEqual(expected)
+      // It stands where it counts as it was written.
+      expect(await versions(await openLog(left, [0, 1])), `byte ${at}`).toEqual(expected)
+    }
+  }
+})
