@@ -205,11 +205,10 @@ export class Catalog {
   /** Takes in the index of a segment that its own writer has closed, and writes it down. */
   async adopt(index: OpenIndex): Promise<void> {
     const key = indexPath(index.journal, index.segment)
-    const kept = Promise.resolve(index)
-    this.#indexes.set(key, kept)
+    this.#indexes.set(key, Promise.resolve(index))
     const written = await this.#write(index)
     // A later reading of it may have found more.
-    if (written === undefined || this.#indexes.get(key) !== kept) return
+    if (written === undefined || (await this.#known(key)) !== index) return
     if (this.#whole.has(index)) this.#whole.add(written)
     this.#indexes.set(key, Promise.resolve(written))
   }
@@ -305,7 +304,7 @@ export class Catalog {
     // was in the page cache alone when somebody made the index.
     const isTold = next.firstBatchNumber > 0 || (this.#reaches(before, undefined) && isStillTrue(before))
     if (isTold && isFollowed(before, next)) {
-      this.#keepWhole(before)
+      await this.#keepWhole(before)
       return
     }
     const again = await this.#scan(before.journal, before.segment)
@@ -316,9 +315,18 @@ export class Catalog {
     if (gap !== undefined) again.addGap(gap)
   }
 
-  #keepWhole(index: SegmentIndex): void {
+  async #keepWhole(index: SegmentIndex): Promise<void> {
+    const key = indexPath(index.journal, index.segment)
+    const known = await this.#known(key)
     this.#whole.add(index)
-    this.#indexes.set(indexPath(index.journal, index.segment), Promise.resolve(index))
+    // It may have been written down meanwhile, and need not stay in memory.
+    if (known instanceof IndexFile && known.end >= index.end) this.#whole.add(known)
+    else this.#indexes.set(key, Promise.resolve(index))
+  }
+
+  /** What is kept by now; nothing where it could not be opened. */
+  async #known(key: string): Promise<SegmentIndex | undefined> {
+    return this.#indexes.get(key)?.catch(() => undefined)
   }
 
   /** What is missing between a segment's end and the next. */

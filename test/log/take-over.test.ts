@@ -4,6 +4,7 @@ import { NOWHERE } from '../../src/log/record.ts'
 import { claimPath, indexPath, journalPath, openedPath, segmentPath, shardPath } from '../../src/log/path.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import type { Plan, StepName } from '../../src/testing/simulated-storage.ts'
+import { turn } from '../actor/simulated-bank.ts'
 import { openLog, streamOf, writeEvent } from './noted.ts'
 import { copyOfDisk } from './small-log.ts'
 
@@ -84,9 +85,51 @@ test('nobody waits for an index to be written, which is there in the end', async
   )
   expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[0, 1]])
   expect(disk.files.has(indexPath(1, 1))).toBe(false)
+  const closed = log.close()
+  await turn()
   gate.resolve('none')
-  await log.close()
+  await closed
   expect(disk.files.has(indexPath(1, 1))).toBe(true)
+})
+
+/** A writer of shard 0 whose events stand in a segment each, of which none has an index. */
+async function diskWithoutIndexes(events: number): Promise<SimulatedDisk> {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0])
+  let previous = NOWHERE
+  for (let version = 1; version <= events; version += 1) {
+    previous = await writeEvent(former, 0, { version, previous })
+    former.rollOver()
+    await former.append(former.cut())
+    await former.indexed()
+  }
+  for (const path of disk.files.keys()) if (path.endsWith('.idx')) disk.files.delete(path)
+  return disk
+}
+
+test('what was read of segments without an index stays in memory until that is written, and no longer', async () => {
+  const disk = await diskWithoutIndexes(3)
+  const opened: string[] = []
+  const heir = await openLog(disk, [0], ({ name, path }) => {
+    if (name === 'read') opened.push(path)
+    return 'none'
+  })
+  await turn()
+  opened.length = 0
+  const records = await Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, 0))))
+  expect(records.map(({ version }) => version)).toEqual([3, 2, 1])
+  expect(opened).toContain(indexPath(1, 3))
+})
+
+test('a shard that was refused is taken over as soon as what kept it closed is mended', async () => {
+  const disk = await diskWithoutIndexes(3)
+  const segment = disk.files.get(segmentPath(1, 2))!
+  segment.flip(60, 3)
+  const heir = await openLog(disk, [0])
+  expect([...heir.refusedShards.keys()]).toEqual([0])
+  expect(await heir.inherit([0])).toEqual([])
+  segment.flip(60, 3)
+  expect(await heir.inherit([0])).toMatchObject([{ seq: 3 }])
 })
 
 test('whoever takes over one shard after the other reads the indexes of their journal once', async () => {
