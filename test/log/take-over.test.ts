@@ -85,8 +85,10 @@ test('nobody waits for an index to be written, which is there in the end', async
   )
   expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[0, 1]])
   expect(disk.files.has(indexPath(1, 1))).toBe(false)
-  const closed = log.close()
+  let isClosed = false
+  const closed = log.close().then(() => (isClosed = true))
   await turn()
+  expect(isClosed).toBe(false)
   gate.resolve('none')
   await closed
   expect(disk.files.has(indexPath(1, 1))).toBe(true)
