@@ -6,7 +6,7 @@
  * waits for the newest group that its decision stood on, and for a look at the fence after that.
  */
 import { PenholdError } from '../aggregate/error.ts'
-import type { Cancel, Clock } from '../log/clock.ts'
+import type { Clock } from '../log/clock.ts'
 import { ownershipLost, storageFull } from '../log/error.ts'
 import type { Log } from '../log/log.ts'
 import type { Actor } from './actor.ts'
@@ -58,8 +58,8 @@ export class Committer {
   #running: Promise<void> = Promise.resolve()
   #idleWaiters: (() => void)[] = []
   #roomWaiters: (() => void)[] = []
-  /** Who waits until more is durable. */
-  #durableWaiters: (() => void)[] = []
+  /** Who waits until more is durable. Where nothing is written, readers come and go by time alone. */
+  readonly #durableWaiters = new Set<() => void>()
   /** Who waits for another look for room on the disk. */
   #seekers: (() => void)[] = []
 
@@ -134,11 +134,11 @@ export class Committer {
   /** Resolves when something more is durable and its replies are sent, or nothing will be; after `ms` at the latest. */
   async moreDurable(ms: number): Promise<void> {
     if (this.#state === 'broken') return
-    let cancel: Cancel = () => undefined
-    await new Promise<void>((resolve) => {
-      this.#durableWaiters.push(resolve)
-      cancel = this.#options.clock.after(ms, resolve)
-    })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#options.clock.after(ms, resolve)
+    this.#durableWaiters.add(resolve)
+    await promise
+    this.#durableWaiters.delete(resolve)
     cancel()
   }
 
@@ -223,8 +223,8 @@ export class Committer {
 
   #halt(): void {
     this.#state = 'broken'
-    const waiters = [this.#seekers, this.#durableWaiters, this.#idleWaiters].flatMap((each) => each.splice(0))
-    for (const resolve of waiters) resolve()
+    const waiters = [this.#seekers, this.#idleWaiters].flatMap((each) => each.splice(0))
+    for (const resolve of [...waiters, ...this.#durableWaiters]) resolve()
   }
 
   async #findRoom(): Promise<void> {
@@ -253,7 +253,7 @@ export class Committer {
     this.#writing = undefined
     await this.#release(group.replies)
     for (const resolve of group.waiters) resolve()
-    for (const resolve of this.#durableWaiters.splice(0)) resolve()
+    for (const resolve of this.#durableWaiters) resolve()
   }
 
   /** The look, and after it the replies. */

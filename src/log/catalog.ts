@@ -26,6 +26,8 @@ export type SegmentIndex = IndexFile | OpenIndex
 /** What shows whether one segment goes on where another ends. */
 type Neighbour = Pick<SegmentIndex, 'segment' | 'end' | 'firstBatchNumber' | 'lastBatchNumber' | 'gaps'>
 
+type Visit = (piece: SegmentPiece, index: OpenIndex) => Promise<void> | void
+
 export interface CatalogOptions {
   readonly storage: Storage
   readonly clock: Clock
@@ -107,7 +109,21 @@ export class Catalog {
     }
     const end = surveys.at(-1)
     if (end instanceof OpenIndex && end.isLast) surveys.push(await this.#scan(journal, end.segment + 1))
+    await this.#mendLast(surveys)
     return surveys
+  }
+
+  /**
+   * A journal's last batch is in doubt, and is carried over as it was written (take-over.ts). Where one bit of it is wrong it
+   * may be that power was lost while it was written, or that it was durable and is damaged: its records, which are known,
+   * count all the same. For this survey alone: whoever reads them where they stand finds damage.
+   */
+  async #mendLast(surveys: SegmentIndex[]): Promise<void> {
+    const last = surveys.findLastIndex(({ lastBatchNumber }) => lastBatchNumber > 0)
+    const index = surveys[last]
+    if (!(index instanceof OpenIndex) || index.isSound) return
+    const { journal, segment, lastBatchOffset } = index
+    surveys[last] = await this.#read(journal, segment, { mendsAt: lastBatchOffset })
   }
 
   /** What is known of a segment without reading it: nothing of the last. That it goes on in the next is to be looked at. */
@@ -151,10 +167,15 @@ export class Catalog {
   }
 
   /** Reads a whole segment, and shows each piece of it once the index has it. Nothing is kept or written. */
-  async read(
+  async read(journal: number, segment: number, visit?: Visit): Promise<OpenIndex> {
+    return this.#read(journal, segment, { ...(visit !== undefined && { visit }) })
+  }
+
+  /** A batch that stands at `mendsAt`, of which one bit is wrong, counts as it was written. */
+  async #read(
     journal: number,
     segment: number,
-    visit: (piece: SegmentPiece, index: OpenIndex) => Promise<void> | void = () => undefined,
+    { visit, mendsAt }: { readonly visit?: Visit; readonly mendsAt?: number },
   ): Promise<OpenIndex> {
     const index = new OpenIndex(journal, segment)
     if ((await this.files.size(segmentPath(journal, segment))) === undefined) {
@@ -162,8 +183,9 @@ export class Catalog {
       return index
     }
     for await (const piece of readSegment(this.files, this.identity(journal, segment))) {
-      await this.#add(index, piece)
-      await visit(piece, index)
+      const isMended = piece.kind === 'flipped' && piece.flipped.written.offset === mendsAt
+      await this.#add(index, isMended ? { kind: 'batch', batch: piece.flipped.written } : piece)
+      await visit?.(piece, index)
     }
     return index
   }
@@ -183,11 +205,10 @@ export class Catalog {
   /** Takes in the index of a segment that its own writer has closed, and writes it down. */
   async adopt(index: OpenIndex): Promise<void> {
     const key = indexPath(index.journal, index.segment)
-    const kept = Promise.resolve(index)
-    this.#indexes.set(key, kept)
+    this.#indexes.set(key, Promise.resolve(index))
     const written = await this.#write(index)
     // A later reading of it may have found more.
-    if (written === undefined || this.#indexes.get(key) !== kept) return
+    if (written === undefined || (await this.#known(key)) !== index) return
     if (this.#whole.has(index)) this.#whole.add(written)
     this.#indexes.set(key, Promise.resolve(written))
   }
@@ -218,13 +239,13 @@ export class Catalog {
     return record
   }
 
-  /** Reads the batch at a place that a survey gave: those of its records that are whole. */
+  /** Reads the batch at a place that a survey gave, as it was written. */
   async batch(journal: number, segment: number, offset: number, end: number): Promise<Batch> {
     const path = segmentPath(journal, segment)
     const bytes = (await this.files.read(path, offset, end - offset)) ?? new Uint8Array()
     const place = { ...this.identity(journal, segment), offset }
     const reading = readBatch(new Block(bytes), 0, place)
-    const batch = reading.kind === 'batch' ? reading.batch : findFlippedBit(new Block(bytes), 0, place)?.batch
+    const batch = reading.kind === 'batch' ? reading.batch : findFlippedBit(new Block(bytes), 0, place)?.written
     if (batch === undefined) throw logCorrupt(path, offset, 'the last batch is no longer whole')
     return batch
   }
@@ -283,7 +304,7 @@ export class Catalog {
     // was in the page cache alone when somebody made the index.
     const isTold = next.firstBatchNumber > 0 || (this.#reaches(before, undefined) && isStillTrue(before))
     if (isTold && isFollowed(before, next)) {
-      this.#keepWhole(before)
+      await this.#keepWhole(before)
       return
     }
     const again = await this.#scan(before.journal, before.segment)
@@ -294,9 +315,18 @@ export class Catalog {
     if (gap !== undefined) again.addGap(gap)
   }
 
-  #keepWhole(index: SegmentIndex): void {
+  async #keepWhole(index: SegmentIndex): Promise<void> {
+    const key = indexPath(index.journal, index.segment)
+    const known = await this.#known(key)
     this.#whole.add(index)
-    this.#indexes.set(indexPath(index.journal, index.segment), Promise.resolve(index))
+    // It may have been written down meanwhile, and need not stay in memory.
+    if (known instanceof IndexFile && known.end >= index.end) this.#whole.add(known)
+    else this.#indexes.set(key, Promise.resolve(index))
+  }
+
+  /** What is kept by now; nothing where it could not be opened. */
+  async #known(key: string): Promise<SegmentIndex | undefined> {
+    return this.#indexes.get(key)?.catch(() => undefined)
   }
 
   /** What is missing between a segment's end and the next. */

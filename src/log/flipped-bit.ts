@@ -1,10 +1,11 @@
 /**
  * A batch that one flipped bit keeps from being whole, and which bit that is.
  *
- * It tells damage from a write that a crash interrupted: what is left of such a write is not one bit away from a batch
- * that matches its CRC, says that it stands where it does, and is made of records that match checks of their own. That
- * takes one pass over the batch, because a CRC is linear: the difference between the CRC that stands there and the one
- * that the bytes give leads back to the bit.
+ * It tells damage from a write that a crash interrupted: what is left of such a write is hardly ever one bit away from a
+ * batch that matches its CRC, says that it stands where it does, and is made of records that match checks of their own. It
+ * is where all that is lost are zeroes and that bit: so of a journal's last batch nobody can tell which of the two it is
+ * (catalog.ts). It takes one pass over the batch, because a CRC is linear: the difference between the CRC that stands there
+ * and the one that the bytes give leads back to the bit.
  */
 import { crc32 } from 'node:zlib'
 import { BATCH_BYTES_LIMIT, BATCH_HEADER_BYTES, BATCH_MAGIC, readBatch } from './batch.ts'
@@ -17,6 +18,8 @@ export interface FlippedBit {
   readonly mask: number
   /** The batch, with those of its records that are whole as they stand. */
   readonly batch: Batch
+  /** The batch as it was written. */
+  readonly written: Batch
   /** The record that has the bit, as it was written; undefined where the bit is in the batch's header. */
   readonly harmed: LogRecord | undefined
 }
@@ -39,14 +42,14 @@ export function findFlippedBit(
 ): FlippedBit | undefined {
   if (!mayBeMagic(block, at)) return undefined
   for (const bit of candidates(block, at)) {
-    const batch = mended(block, at, bit, identity)
-    if (batch === undefined) continue
+    const written = mended(block, at, bit, identity)
+    if (written === undefined) continue
     const isWhole = ({ at: within, address }: LogRecord): boolean => isRecord(block, at + within, address)
-    const records = batch.records
+    const records = written.records
       .filter(isWhole)
       .map(({ at: within, address }) => new LogRecord(block, at + within, address))
-    const harmed = batch.records.find((record) => !isWhole(record))
-    return { offset: identity.offset + bit.at, mask: bit.mask, batch: { ...batch, records }, harmed }
+    const harmed = written.records.find((record) => !isWhole(record))
+    return { offset: identity.offset + bit.at, mask: bit.mask, batch: { ...written, records }, written, harmed }
   }
   return undefined
 }

@@ -111,18 +111,19 @@ export class Heir {
     surveys: readonly SegmentIndex[],
     opened: Address,
   ): Promise<Inheritance> {
-    const record = await this.#catalog.record(opened)
+    const doubtful = surveys.findLast((survey) => survey.lastBatchNumber > 0)
+    assert(doubtful !== undefined, 'a journal with an opening has a batch')
+    const { segment, lastBatchOffset, end } = doubtful
+    const last = await this.#catalog.batch(former.journal, segment, lastBatchOffset, end)
+    const isOpening = ({ address }: LogRecord): boolean =>
+      address.segment === opened.segment && address.offset === opened.offset
+    const record = last.records.find(isOpening) ?? (await this.#catalog.record(opened))
     const opening = record.kind === RecordKind.opened ? decodeOpening(record.data) : undefined
     if (opening?.shard !== claim.shard) {
       throw logCorrupt(segmentPath(opened.journal, opened.segment), opened.offset, "this is no opening of the shard's")
     }
-    const doubtful = surveys.findLast((survey) => survey.lastBatchNumber > 0)
-    assert(doubtful !== undefined, 'a journal with an opening has a batch')
-    const ofShard = await this.#doubtful(former, doubtful)
-    const until =
-      ofShard.length > 0
-        ? { segment: doubtful.segment, offset: doubtful.lastBatchOffset }
-        : { segment: doubtful.segment, offset: doubtful.end }
+    const ofShard = last.records.filter((one) => isOf(one, former))
+    const until = { segment, offset: ofShard.length > 0 ? lastBatchOffset : end }
     await this.#checkReigns(claim.shard, opening.reigns)
     const carried = ofShard.filter(({ kind }) => kind === RecordKind.event || kind === RecordKind.snapshot)
     const reign: Reign = { epoch: former.epoch, journal: former.journal, from: opened, until }
@@ -153,15 +154,6 @@ export class Heir {
       const flaw = await this.#catalog.flawOfReign(shard, reign)
       if (flaw !== undefined) throw corrupt(reign.journal, flaw)
     }
-  }
-
-  /** What the journal's last batch has of the shard. */
-  async #doubtful(former: Claim, survey: SegmentIndex): Promise<readonly LogRecord[]> {
-    const { segment, lastBatchOffset, end } = survey
-    const batch = await this.#catalog.batch(former.journal, segment, lastBatchOffset, end)
-    return batch.records.filter(
-      (record) => record.shard === former.shard && record.epoch === former.epoch && !record.isOfJournal,
-    )
   }
 }
 
@@ -224,6 +216,11 @@ function partsOf(record: LogRecord): RecordParts {
   const { eventId, commandId, typeBytes, dataBytes, metadataBytes } = record
   const header = { kind, epoch, version, payloadHash, seq, position, previous, time, typeVersion, eventId, commandId }
   return { ...header, type: typeBytes, data: sliceOf(dataBytes), metadata: metadataBytes }
+}
+
+/** Whether a record is what its journal's writer wrote of this shard in this epoch. */
+function isOf({ shard, epoch, isOfJournal }: LogRecord, claim: Claim): boolean {
+  return shard === claim.shard && epoch === claim.epoch && !isOfJournal
 }
 
 function corrupt(journal: number, { segment, offset, problem }: Flaw): PenholdError {

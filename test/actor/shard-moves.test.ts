@@ -276,6 +276,22 @@ test('a shard leaves though its aggregates cannot have the snapshots that they a
   expect(worker.warnings).toHaveLength(1)
 })
 
+test('what is busy when its shard is to leave gets its snapshot once everybody is answered', async () => {
+  const bank = await openWithRoom()
+  const gate = Promise.withResolvers<boolean>()
+  bank.room = gate.promise
+  const asked = Array.from({ length: 20 }, () => bank.ask(deposit('account/1', 1)))
+  await turns(1)
+  const released = bank.worker.moves.release([0, 1], 1_000)
+  await turns(1)
+  gate.resolve(true)
+  expect((await Promise.all(asked)).every(({ kind }) => kind === 'accepted')).toBe(true)
+  await released
+  await bank.worker.moves.takeOver([0, 1])
+  const records = await Array.fromAsync(bank.log.back(bank.log.placement.stream('account/1')))
+  expect(records.filter(({ kind }) => kind === RecordKind.snapshot).map(({ version }) => version)).toEqual([20])
+})
+
 test('what was sent to an owner in one epoch is not taken up in another, be it a command or a question', async () => {
   const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
   const first = await open(disk, clock, { ...LIMITS, own: [0, 1] })

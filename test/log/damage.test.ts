@@ -69,8 +69,21 @@ describe('a batch of a dead worker that cannot be read keeps those shards closed
 })
 
 describe('one flipped bit is told from a write that a crash interrupted', () => {
-  test('in the last batch it keeps the shard of its record closed, and the others carry what is theirs', async () => {
+  test('in the last batch it loses nothing: an heir carries it over as it was written', async () => {
     const disk = await written([A], [X], [A, X])
+    const [first] = await recordsOf(disk, 3)
+    disk.files.get(segmentPath(1, 1))!.flip(first! + 40, 5)
+    for (const balance of [2, 3, 4]) {
+      const { shards, harness } = await refused(disk)
+      expect(shards).toEqual([])
+      expect(await harness.query(A, 'balance')).toMatchObject({ value: balance })
+      expect(await harness.query(X, 'balance')).toMatchObject({ value: balance })
+      await write(harness, [[A, X]])
+    }
+  })
+
+  test('in a batch with another behind it, it keeps the shard of its record closed', async () => {
+    const disk = await written([A], [X], [A, X], [B], [Y])
     const [first] = await recordsOf(disk, 3)
     disk.files.get(segmentPath(1, 1))!.flip(first! + 40, 5)
     const { shards, harness } = await refused(disk)

@@ -4,7 +4,9 @@ import { NOWHERE } from '../../src/log/record.ts'
 import { claimPath, indexPath, journalPath, openedPath, segmentPath, shardPath } from '../../src/log/path.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import type { Plan, StepName } from '../../src/testing/simulated-storage.ts'
-import { openLog, writeEvent } from './noted.ts'
+import { turn } from '../actor/simulated-bank.ts'
+import { openLog, streamOf, writeEvent } from './noted.ts'
+import { copyOfDisk } from './small-log.ts'
 
 /** Shard 0 was last owned by the writer of journal 1, shard 1 by that of journal 2. */
 async function diskOfTwoOwners(): Promise<SimulatedDisk> {
@@ -83,9 +85,53 @@ test('nobody waits for an index to be written, which is there in the end', async
   )
   expect(log.ownedShards.map(({ shard, seq }) => [shard, seq])).toEqual([[0, 1]])
   expect(disk.files.has(indexPath(1, 1))).toBe(false)
+  let isClosed = false
+  const closed = log.close().then(() => (isClosed = true))
+  await turn()
+  expect(isClosed).toBe(false)
   gate.resolve('none')
-  await log.close()
+  await closed
   expect(disk.files.has(indexPath(1, 1))).toBe(true)
+})
+
+/** A writer of shard 0 whose events stand in a segment each, of which none has an index. */
+async function diskWithoutIndexes(events: number): Promise<SimulatedDisk> {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0])
+  let previous = NOWHERE
+  for (let version = 1; version <= events; version += 1) {
+    previous = await writeEvent(former, 0, { version, previous })
+    former.rollOver()
+    await former.append(former.cut())
+    await former.indexed()
+  }
+  for (const path of disk.files.keys()) if (path.endsWith('.idx')) disk.files.delete(path)
+  return disk
+}
+
+test('what was read of segments without an index stays in memory until that is written, and no longer', async () => {
+  const disk = await diskWithoutIndexes(3)
+  const opened: string[] = []
+  const heir = await openLog(disk, [0], ({ name, path }) => {
+    if (name === 'read') opened.push(path)
+    return 'none'
+  })
+  await turn()
+  opened.length = 0
+  const records = await Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, 0))))
+  expect(records.map(({ version }) => version)).toEqual([3, 2, 1])
+  expect(opened).toContain(indexPath(1, 3))
+})
+
+test('a shard that was refused is taken over as soon as what kept it closed is mended', async () => {
+  const disk = await diskWithoutIndexes(3)
+  const segment = disk.files.get(segmentPath(1, 2))!
+  segment.flip(60, 3)
+  const heir = await openLog(disk, [0])
+  expect([...heir.refusedShards.keys()]).toEqual([0])
+  expect(await heir.inherit([0])).toEqual([])
+  segment.flip(60, 3)
+  expect(await heir.inherit([0])).toMatchObject([{ seq: 3 }])
 })
 
 test('whoever takes over one shard after the other reads the indexes of their journal once', async () => {
@@ -225,3 +271,34 @@ async function endSegment(log: Log): Promise<void> {
   await log.append(log.cut())
   await log.indexed()
 }
+
+test('what power loss leaves of a last batch is no damage, though it be the batch but for one bit', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  const opened = former.head.end.offset
+  const first = await writeEvent(former, 0)
+  const second = former.head.end.offset
+  await writeEvent(former, 0, { version: 2, previous: first })
+  const versions = async (log: Log): Promise<number[]> => {
+    const records = await Array.fromAsync(log.back(log.placement.stream(streamOf(log, 0))))
+    return records.map(({ version }) => version)
+  }
+  for (const [from, to, expected] of [
+    [0, opened, []],
+    [second, former.head.end.offset, [2, 1]],
+  ] as const) {
+    for (let at = from; at < to; at += 1) {
+      const left = copyOfDisk(disk)
+      const file = left.files.get(segmentPath(1, 1))!
+      if (to === opened) file.truncate(opened)
+      const set = [0, 1, 2, 3, 4, 5, 6, 7].find((bit) => (file.live[at]! & (1 << bit)) !== 0)
+      if (set === undefined) continue
+      file.flip(at, set)
+      const heir = await openLog(left, [0, 1])
+      expect([...heir.refusedShards], `byte ${at}`).toEqual([])
+      expect(await versions(heir), `byte ${at}`).toEqual(expected)
+      // It stands where it counts as it was written.
+      expect(await versions(await openLog(left, [0, 1])), `byte ${at}`).toEqual(expected)
+    }
+  }
+})

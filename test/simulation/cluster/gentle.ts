@@ -1,6 +1,6 @@
 /** What nobody may fail by, and how long nobody may wait for an answer, where nothing is broken that callers depend on. */
 import type { Attempt } from '../history.ts'
-import { isGentle, LATE_LEASES_MS, OF_THE_STORE, SLOW_PATH_MS, type ClusterPlan } from './plan.ts'
+import { FORMED_MS, isGentle, LATE_LEASES_MS, OF_THE_STORE, SLOW_PATH_MS, type ClusterPlan } from './plan.ts'
 
 /** A shard that moves, on a network and a disk as they should be. */
 const WAIT_MS = 150
@@ -9,6 +9,8 @@ const BEATS_MS = 600
 /** Of a network that is slow, and how often a message and what it waits for cross it. */
 const SLOW_NETWORK_MS = 40
 const CROSSINGS = 8
+/** Before the store has answered so many beats of the first node, nobody serves anything. */
+const BEATS_AT_FIRST = 3
 
 /** What is wrong, in words. */
 export function brokenGentleness(plan: ClusterPlan, attempts: readonly Attempt[]): string[] {
@@ -32,6 +34,7 @@ function waitMaxOf({ faults }: ClusterPlan): number {
   let ms = WAIT_MS
   if (kinds.has('slow-network')) ms += CROSSINGS * SLOW_NETWORK_MS
   if (kinds.has('slow-path')) ms += CROSSINGS * SLOW_PATH_MS
+  if (faults.some(({ kind, atMs }) => kind === 'leases-late' && atMs < FORMED_MS)) ms += BEATS_AT_FIRST * LATE_LEASES_MS
   if (kinds.has('drain-node')) ms += BEATS_MS + (kinds.has('leases-late') ? 2 * LATE_LEASES_MS : 0)
   return ms
 }

@@ -40,7 +40,7 @@ export interface ClusterPlan {
 const STRIKES_MS = 3_500
 export const STRIKES_END_MS: number = STRIKES_MS + 3_000
 /** The first nodes know each other well before. */
-const FORMED_MS = 2_000
+export const FORMED_MS = 2_000
 const JOINS_EARLY_MS = 400
 
 /** Only some plans have it (unablePlans), so that all others stay what they are. */
