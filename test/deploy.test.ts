@@ -64,13 +64,14 @@ test.skipIf(!hasRedis)(
       'account.ts': ACCOUNT,
       'cluster.config.ts': config!.replace('redis://127.0.0.1:6379', redis.url),
     })
-    const own = { config: join(folder, 'cluster.config.ts') }
-    for (const [, name] of starts) {
-      // The ports of the page may be taken here.
-      const environment = { ...process.env, PENHOLD_NODE_NAME: name!, PENHOLD_HEALTH: '127.0.0.1:0' }
-      await startCliNode({ ...own, environment })
-    }
-    const { out } = await runCli('status', '--config', own.config, '--json')
+    const path = join(folder, 'cluster.config.ts')
+    // The ports of the page may be taken here.
+    const environment = { ...process.env, PENHOLD_HEALTH: '127.0.0.1:0' }
+    const starting = starts.map(([, name]) =>
+      startCliNode({ config: path, environment: { ...environment, PENHOLD_NODE_NAME: name! } }),
+    )
+    await Promise.all(starting)
+    const { out } = await runCli('status', '--config', path, '--json')
     const { members } = JSON.parse(out) as { readonly members: readonly { readonly name: string }[] }
     expect(members.map(({ name }) => name)).toEqual(['node-1', 'node-2', 'node-3'])
   },
