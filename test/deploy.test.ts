@@ -7,6 +7,10 @@ import { parseAllDocuments } from 'yaml'
 import { ENVIRONMENT } from '../src/cli/config-file.ts'
 import { defineCluster } from '../src/index.ts'
 import { LIVE_PATH, READY_PATH } from '../src/node/health-endpoints.ts'
+import { startCliNode } from './cli-node.ts'
+import { runCli } from './cli-run.ts'
+import { ACCOUNT, readPage, writeRunnable } from './documented.ts'
+import { hasRedis, startRedis } from './redis-server.ts'
 import { temporaryFolder } from './temporary.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -45,6 +49,33 @@ test('docs/deploy.md names every file, and no others', () => {
   const named = new Set([...page.matchAll(/deploy\/([\w.]+\w)/g)].map(([, name]) => name!))
   expect([...named].toSorted()).toEqual(fs.readdirSync(deploy).toSorted())
 })
+
+test.skipIf(!hasRedis)(
+  'docs/deploy.md: the nodes on one machine are started as it says, and find each other',
+  async () => {
+    const page = readPage('docs/deploy.md')
+    const [, config] = /^```ts\n(\/\/ cluster\.config\.ts\n.*?)^```/ms.exec(page)!
+    const starts = [...page.matchAll(/^PENHOLD_NODE_NAME=(\S+) PENHOLD_HEALTH=127\.0\.0\.1:(\d+) node .* start$/gm)]
+    expect(new Set(starts.map(([, , port]) => port)).size).toBe(3)
+    const redis = await startRedis()
+    onTestFinished(() => redis.stop())
+    const folder = temporaryFolder()
+    writeRunnable(folder, {
+      'account.ts': ACCOUNT,
+      'cluster.config.ts': config!.replace('redis://127.0.0.1:6379', redis.url),
+    })
+    const path = join(folder, 'cluster.config.ts')
+    // The ports of the page may be taken here.
+    const environment = { ...process.env, PENHOLD_HEALTH: '127.0.0.1:0' }
+    const starting = starts.map(([, name]) =>
+      startCliNode({ config: path, environment: { ...environment, PENHOLD_NODE_NAME: name! } }),
+    )
+    await Promise.all(starting)
+    const { out } = await runCli('status', '--config', path, '--json')
+    const { members } = JSON.parse(out) as { readonly members: readonly { readonly name: string }[] }
+    expect(members.map(({ name }) => name)).toEqual(['node-1', 'node-2', 'node-3'])
+  },
+)
 
 /** `[Section]` and `Name=value` lines. */
 function unit(): ReadonlyMap<string, string> {

@@ -9,6 +9,7 @@
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { pause, within } from '../log/clock.ts'
 import { Beats } from './beats.ts'
+import { Contest } from './contest.ts'
 import type { HandedShard, ServedShard } from './control.ts'
 import { Departures, type Departure, type Move } from './departures.ts'
 import { Heirs } from './heirs.ts'
@@ -53,6 +54,7 @@ export class Ownership {
   readonly #arriving = new Map<number, Arrival>()
   readonly #departures: Departures
   readonly #heirs: Heirs
+  readonly #contest: Contest
   readonly #beats: Beats
   /** Given up, and the store has not said yet that it knows. */
   #released: readonly Release[] = []
@@ -82,6 +84,7 @@ export class Ownership {
     this.#presence = new Presence(clock, { workers: member.workers, graceMs: ttlMs })
     this.#unable = new UnableShards(clock)
     this.#departures = new Departures(clock)
+    this.#contest = new Contest(clock, options.events.onWarning)
     this.#heirs = new Heirs({ clock, shards: cluster.shards, knownMs: BEATS_UNTIL_KNOWN * everyMs })
     this.#beats = new Beats({ clock, everyMs, beat: () => this.#beat() })
   }
@@ -178,9 +181,8 @@ export class Ownership {
     const { clock } = this.#options
     const until = clock.monotonic() + ms
     this.#leaveBy = until
-    const tellInTime = (): Promise<void> => {
-      return within(clock, Math.max(0, until - clock.monotonic()), this.#beats.now())
-    }
+    const leftMs = (): number => Math.max(0, until - clock.monotonic())
+    const tellInTime = (): Promise<void> => within(clock, leftMs(), this.#beats.now())
     await tellInTime()
     // What another has handed to this node meanwhile arrives, and is handed on.
     while (this.#served.size + this.#pending.size > 0 && clock.monotonic() < until) {
@@ -217,7 +219,7 @@ export class Ownership {
     const { leases, events } = this.#options
     const beat = this.#compose()
     const sentAt = this.#options.clock.monotonic()
-    const told = new Set(this.#released)
+    const [told, lost] = [new Set(this.#released), new Set(this.#lost)]
     let view: View
     try {
       view = await leases.beat(beat)
@@ -234,6 +236,7 @@ export class Ownership {
     this.#heardAt = sentAt
     this.#isNew = false
     this.#released = this.#released.filter((released) => !told.has(released))
+    if (!view.isSettling) this.#contest.see(this.#mine(view), lost)
     this.#apply(view)
   }
 
@@ -430,8 +433,7 @@ export class Ownership {
   }
 
   #hasHeirs(): boolean {
-    const { id } = this.#options.member
-    return this.#view?.members.some((member) => member.id !== id && member.state === 'up') === true
+    return this.#view?.members.some(({ id, state }) => id !== this.#options.member.id && state === 'up') === true
   }
 
   /** Lets the next leave of what the ring gives to others. */

@@ -26,6 +26,7 @@ interface Options {
 async function start({ shards, release = async () => undefined, refused = [], ...more }: Options) {
   const clock = new SimulatedClock()
   const beats: Beat[] = []
+  const warnings: string[] = []
   const handedTo: [string, readonly HandedShard[]][] = []
   const store = { others: more.others ?? [], leases: [] as readonly Lease[], isSettling: false }
   /** The store says nothing before this. */
@@ -61,7 +62,7 @@ async function start({ shards, release = async () => undefined, refused = [], ..
         if (state.takesUp(member)) queueMicrotask(() => ownership.arrived(given.map(({ shard }) => shard)))
       },
       reaches: () => state.reaches,
-      onWarning: () => undefined,
+      onWarning: (message) => void warnings.push(message),
     },
   })
   const taken: number[] = []
@@ -98,7 +99,7 @@ async function start({ shards, release = async () => undefined, refused = [], ..
     }
     expect(isDone).toBe(true)
   }
-  return { ownership, clock, store, silence, state, beats, taken, setWorker, beat, turn, until, handedTo }
+  return { ownership, clock, store, silence, state, beats, warnings, taken, setWorker, beat, turn, until, handedTo }
 }
 
 test('a worker that hangs in giving up a shard holds up nobody else', async () => {
@@ -309,4 +310,37 @@ test('what was lost while the store was away is not taken back by a worker that 
   state.isAway = false
   for (let i = 0; i < 2; i += 1) await beat()
   expect(taken).toEqual([...kept, lost])
+})
+
+test('shards that somebody claims again and again, though the store leaves them here, are told of once a minute', async () => {
+  const { ownership, clock, store, warnings, beat } = await start({ shards: 4 })
+  store.leases = ownership.served.map((served) => ({ ...served, member: 'a', remainingMs: TTL }))
+  const lose = async (): Promise<void> => {
+    for (const worker of [0, 1]) ownership.lost(worker, [0, 1, 2, 3])
+    await beat()
+    expect(ownership.served).toHaveLength(4)
+  }
+  for (let time = 0; time < 2; time += 1) await lose()
+  expect(warnings).toEqual([])
+  for (let time = 0; time < 8; time += 1) await lose()
+  expect(warnings).toEqual([expect.stringContaining('(4 at the moment), again and again')])
+  clock.advance(60_000)
+  for (let time = 0; time < 3; time += 1) await lose()
+  expect(warnings).toHaveLength(2)
+})
+
+test('shards that the store has given to others are not contested, nor is anything while it settles', async () => {
+  const { ownership, store, warnings, beat } = await start({ shards: 4, others: [OTHER] })
+  for (let time = 0; time < 8; time += 1) {
+    store.leases = []
+    await beat()
+    const [mine] = ownership.served
+    ownership.lost(mine!.worker, [mine!.shard])
+    store.isSettling = time % 2 === 0
+    const member = store.isSettling ? 'a' : 'b'
+    store.leases = [{ ...mine!, member, epoch: 2, remainingMs: TTL }]
+    await beat()
+    store.isSettling = false
+  }
+  expect(warnings).toEqual([])
 })
