@@ -37,6 +37,10 @@ test('a part of an aggregate that is misspelt, missing or no function is named',
 test('what is wrong is shown as it is', async () => {
   const cluster = { name: 'x', aggregates: [Account], dataDir: 'd' }
   expect(() => defineCluster({ ...cluster, workers: '2' as never })).toThrow("workers is '2'; give a whole number")
+  // Seconds, taken for milliseconds: Redis could never answer in time, and would seem to be away.
+  expect(() => defineCluster({ ...cluster, timeouts: { leaseMs: 10 } })).toThrow(
+    'timeouts.leaseMs is 10; give a whole number from 300',
+  )
   const file = join(temporaryFolder(), 'file')
   fs.writeFileSync(file, '')
   await expect(startInlineNode({ dataDir: file })).rejects.toMatchObject(says('(it is a file)'))
