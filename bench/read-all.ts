@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { startNode, type Node } from '../src/index.ts'
+import { startNode, type EventReading, type Node } from '../src/index.ts'
 import { Account } from './account.ts'
 import { childInput, reply, runChild } from './child.ts'
 import type { Dataset } from './dataset.ts'
@@ -19,6 +19,8 @@ const WARM_UP = 1_000
 interface Input {
   readonly dataDir: string
   readonly what: 'raw' | 'decoded' | 'live'
+  /** Taken page by page. Default: one by one. */
+  readonly inPages?: boolean
   /** Default: as many as a node has by itself. */
   readonly workers?: number
 }
@@ -38,19 +40,22 @@ interface Latency {
 
 export async function measureReadAll(dataset: Dataset, dir: string): Promise<Row[]> {
   const rows: Row[] = []
-  for (const [what, target] of [
-    ['raw', 2e6],
-    ['decoded', 7e5],
+  for (const [what, inPages, target] of [
+    ['raw', false, 2e6],
+    ['raw', true, 2e6],
+    ['decoded', false, 7e5],
+    ['decoded', true, 7e5],
   ] as const) {
-    say(`A: $all, ${what}`)
+    const how = `${what}, ${inPages ? 'in pages' : 'one by one'}`
+    say(`A: $all, ${how}`)
     const { events, rates, cpuRates } = await dataset.withClone((dataDir) => {
-      return runChild<Reading>(import.meta.url, { dataDir, what } satisfies Input)
+      return runChild<Reading>(import.meta.url, { dataDir, what, inPages } satisfies Input)
     })
     assert.equal(events, dataset.facts.events, 'what is read is not what was written')
     const perSecond = median(cpuRates)
     rows.push({
-      id: `A ${what}`,
-      what: `$all, ${events.toLocaleString('en')} events, ${what}, a second of one core`,
+      id: `A ${what}${inPages ? ', pages' : ''}`,
+      what: `$all, ${events.toLocaleString('en')} events, ${how}, a second of one core`,
       figure: { kind: 'rate', perSecond },
       target: atLeast(perSecond, target, `${target.toLocaleString('en')} /s`),
       details: { events, perSecond: median(rates), rounds: rates, cpuRounds: cpuRates },
@@ -74,14 +79,14 @@ async function liveRow(dir: string, workers: number | undefined): Promise<Row> {
   return workers === undefined ? { ...row, target: atMost(p50Ms, 2, 'p50 2 ms') } : row
 }
 
-async function run({ dataDir, what, workers }: Input): Promise<void> {
+async function run({ dataDir, what, inPages = false, workers }: Input): Promise<void> {
   const config = new URL('bank.config.ts', import.meta.url)
   await using node = await startNode(config, { dataDir, ...(workers !== undefined && { workers }) })
   if (what === 'live') reply(await live(node))
-  else reply(await read(node, what === 'raw'))
+  else reply(await read(node, what === 'raw', inPages))
 }
 
-async function read(node: Node, raw: boolean): Promise<Reading> {
+async function read(node: Node, raw: boolean, inPages: boolean): Promise<Reading> {
   const rates: number[] = []
   const cpuRates: number[] = []
   let events = 0
@@ -90,11 +95,16 @@ async function read(node: Node, raw: boolean): Promise<Reading> {
     const [startMs, start] = [performance.now(), process.cpuUsage()]
     events = 0
     let last = 0
-    for await (const { position } of raw ? node.store.readAll({ raw }) : node.store.readAll()) {
+    const take = (position: number): void => {
       events += 1
       if (position < last) throw new Error('out of order')
       last = position
     }
+    const reading: EventReading<{ readonly position: number }> = raw
+      ? node.store.readAll({ raw })
+      : node.store.readAll()
+    if (inPages) for await (const page of reading.pages()) for (const { position } of page) take(position)
+    else for await (const { position } of reading) take(position)
     rates.push(events / ((performance.now() - startMs) / 1_000))
     const { user, system } = process.cpuUsage(start)
     cpuRates.push(events / ((user + system) / 1e6))

@@ -40,7 +40,7 @@ export type { CorrelatedCommand, CorrelatedEvent, Correlation, CorrelationOption
 export type { Appended, AppendOptions, CreateOptions, EventStore, LoadOptions } from './node/event-store.ts'
 export type { RawEvent, StoredEvent } from './node/stored-event.ts'
 export type { NodeStore } from './node/node-store.ts'
-export type { ReadEvent, ReadEventOf, ReadingStore } from './node/reading-store.ts'
+export type { EventReading, ReadEvent, ReadEventOf, ReadingStore } from './node/reading-store.ts'
 export type { RawReadEvent } from './node/raw-read-event.ts'
 export type { LogPlace, RawOption, ReadAllOptions, ReadOptions } from './node/read-options.ts'
 export type { FollowOptions } from './node/stream-subscription.ts'

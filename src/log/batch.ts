@@ -13,7 +13,7 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import { crc32 } from 'node:zlib'
-import { Block, isRecord, isSound, lengthAt, LogRecord, recordLength, writeRecord } from './record.ts'
+import { Block, isRecord, isSound, lengthAt, LogRecord, recordLength, recordOf, writeRecord } from './record.ts'
 import type { Address, RecordParts, RecordStream } from './record.ts'
 import type { Slice } from './slice.ts'
 import type { StreamHash } from './stream.ts'
@@ -83,7 +83,7 @@ export class BatchBuilder {
 
   /** The records that have been added, in order; valid until the next `begin`. */
   records(): LogRecord[] {
-    return this.#addresses.map((address) => new LogRecord(this.#block, address.offset - this.#place.offset, address))
+    return this.#addresses.map(({ offset }) => new LogRecord(this.#block, offset - this.#place.offset, this.#place))
   }
 
   /** What has been added since the batch had this length; valid until the next `begin`. */
@@ -168,7 +168,7 @@ export function readBatch(
   if (block.u32(at + 12) >>> 16 !== BATCH_HEADER_BYTES || block.u32(at + 36) >= 2 ** 21) return { kind: 'none' }
   const { journal, segment, offset } = identity
   const number = block.safe(at + 32)
-  const records = splitRecords(block, at, length, { journal, segment, offset })
+  const records = splitRecords(block, at, length, { journal, segment, offset: offset - at })
   const count = block.u32(at + 28)
   const isLast = count >= LAST_OF_SEGMENT
   if (records?.length !== count % LAST_OF_SEGMENT) return { kind: 'none' }
@@ -195,20 +195,19 @@ function belongs(block: Block, at: number, identity: SegmentIdentity & { readonl
   )
 }
 
-function splitRecords(block: Block, at: number, length: number, place: Address): LogRecord[] | undefined {
-  const { journal, segment } = place
+function splitRecords(block: Block, from: number, length: number, origin: Address): LogRecord[] | undefined {
   const records: LogRecord[] = []
-  let offset = BATCH_HEADER_BYTES
-  while (offset < length) {
-    const size = lengthAt(block, at + offset)
-    if (size === 0 || offset + size > length || !isSound(block, at + offset)) return undefined
-    records.push(new LogRecord(block, at + offset, { journal, segment, offset: place.offset + offset }))
-    offset += size
+  const end = from + length
+  for (let at = from + BATCH_HEADER_BYTES; at < end;) {
+    const size = lengthAt(block, at)
+    if (size === 0 || at + size > end || !isSound(block, at)) return undefined
+    records.push(new LogRecord(block, at, origin))
+    at += size
   }
   return records
 }
 
 /** The record at `at`, verified; undefined where no unharmed record of that address stands. */
 export function recordAt(block: Block, at: number, address: Address): LogRecord | undefined {
-  return isRecord(block, at, address) ? new LogRecord(block, at, address) : undefined
+  return isRecord(block, at, address) ? recordOf(block, at, address) : undefined
 }

@@ -10,7 +10,7 @@
 import { crc32 } from 'node:zlib'
 import { BATCH_BYTES_LIMIT, BATCH_HEADER_BYTES, BATCH_MAGIC, readBatch } from './batch.ts'
 import type { Batch, SegmentIdentity } from './batch.ts'
-import { Block, isRecord, LogRecord } from './record.ts'
+import { Block, isRecord, recordOf, type LogRecord } from './record.ts'
 
 export interface FlippedBit {
   /** Where in the segment the byte stands, and the bit of it that is wrong. */
@@ -47,7 +47,7 @@ export function findFlippedBit(
     const isWhole = ({ at: within, address }: LogRecord): boolean => isRecord(block, at + within, address)
     const records = written.records
       .filter(isWhole)
-      .map(({ at: within, address }) => new LogRecord(block, at + within, address))
+      .map(({ at: within, address }) => recordOf(block, at + within, address))
     const harmed = written.records.find((record) => !isWhole(record))
     return { offset: identity.offset + bit.at, mask: bit.mask, batch: { ...written, records }, written, harmed }
   }

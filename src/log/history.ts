@@ -8,7 +8,7 @@ import type { IndexFile } from './index-file.ts'
 import { recordAt } from './batch.ts'
 import { isLogCorrupt, logCorrupt } from './error.ts'
 import { segmentPath } from './path.ts'
-import { Block, lengthAt, NOWHERE, LogRecord, RecordKind, type Address } from './record.ts'
+import { Block, lengthAt, NOWHERE, RecordKind, recordOf, type Address, type LogRecord } from './record.ts'
 import { isBefore, isWithin, type Reign } from './reign.ts'
 import type { OpenIndex } from './segment-index.ts'
 import type { Stream } from './stream.ts'
@@ -45,7 +45,7 @@ export class History {
         if (offset === undefined) continue
         const { journal, segment } = index
         const record = await this.#catalog.record({ journal, segment, offset })
-        assert(isWithin(reign, record.epoch, record.address), 'an owner writes within its reign up to its seal')
+        assert(isWithin(reign, record.epoch, record), 'an owner writes within its reign up to its seal')
         return record
       }
     }
@@ -171,12 +171,12 @@ export class History {
 function behind(newer: LogRecord, older: LogRecord): LogRecord {
   const isOlder = older.seq < newer.seq || (older.seq === newer.seq && isFormer(older, newer))
   if (isOlder) return older
-  const { journal, segment, offset } = newer.address
+  const { journal, segment, offset } = newer
   throw logCorrupt(segmentPath(journal, segment), offset, 'the record says that a later one came before it')
 }
 
 function isFormer(older: LogRecord, newer: LogRecord): boolean {
-  return older.epoch < newer.epoch || (older.epoch === newer.epoch && isBefore(older.address, newer.address))
+  return older.epoch < newer.epoch || (older.epoch === newer.epoch && isBefore(older, newer))
 }
 
 function isOf(record: LogRecord, stream: Stream): boolean {
@@ -225,7 +225,7 @@ class Chain {
     const at = this.#pageUsed
     this.#page.bytes.set(record.bytes, at)
     this.#pageUsed += length
-    return new LogRecord(this.#page, at, record.address)
+    return recordOf(this.#page, at, record.address)
   }
 
   async at(address: Address): Promise<LogRecord> {

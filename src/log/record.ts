@@ -190,12 +190,26 @@ const SLASH = '/'.charCodeAt(0)
 export class LogRecord {
   readonly block: Block
   readonly at: number
-  readonly address: Address
+  readonly #origin: Address
 
-  constructor(block: Block, at: number, address: Address) {
+  /** `origin` is where the block's first byte stands: an address for each record would take as long to make as the record. */
+  constructor(block: Block, at: number, origin: Address) {
     this.block = block
     this.at = at
-    this.address = address
+    this.#origin = origin
+  }
+
+  get address(): Address {
+    return { journal: this.journal, segment: this.segment, offset: this.offset }
+  }
+  get journal(): number {
+    return this.#origin.journal
+  }
+  get segment(): number {
+    return this.#origin.segment
+  }
+  get offset(): number {
+    return this.#origin.offset + this.at
   }
 
   get length(): number {
@@ -336,8 +350,11 @@ export class LogRecord {
   }
   /** Its check is right, so that it was written as it stands: by something that is no Penhold, or with a bug. */
   #fail(problem: string): never {
-    const { journal, segment, offset } = this.address
-    throw logCorrupt(segmentPath(journal, segment), offset, `a record that nobody should have written: ${problem}`)
+    throw logCorrupt(
+      segmentPath(this.journal, this.segment),
+      this.offset,
+      `a record that nobody should have written: ${problem}`,
+    )
   }
   #u32(at: number): number {
     return this.block.u32(this.at + at)
@@ -345,6 +362,11 @@ export class LogRecord {
   #bytes(at: number, length: number): Uint8Array {
     return this.block.bytes.subarray(this.at + at, this.at + at + length)
   }
+}
+
+/** The record that stands at `at` in the block, and at `address` in the log. */
+export function recordOf(block: Block, at: number, { journal, segment, offset }: Address): LogRecord {
+  return new LogRecord(block, at, { journal, segment, offset: offset - at })
 }
 
 /** The length that stands at `at`, where a record could begin; 0 where none could. */

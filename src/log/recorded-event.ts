@@ -1,7 +1,7 @@
 /** Recorded events as users see them. */
 import type { EmittedEvent } from '../aggregate/aggregate.ts'
 import { formatId } from './identity.ts'
-import { Block, LogRecord, NOWHERE } from './record.ts'
+import { Block, NOWHERE, recordOf, type LogRecord } from './record.ts'
 import { copyOf, type Slice } from './slice.ts'
 
 /** What is known about an event beside its data. The caller's own keys stand here too. */
@@ -32,7 +32,7 @@ export function* splitRecords({ bytes, start, end }: Slice): Generator<LogRecord
   // Word for word a record must be aligned as it is in the log; frames do not see to that.
   const block = new Block(copyOf({ bytes, start, end }))
   for (let at = 0; at < end - start;) {
-    const record = new LogRecord(block, at, NOWHERE)
+    const record = recordOf(block, at, NOWHERE)
     yield record
     at += record.length
   }

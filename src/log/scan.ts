@@ -10,7 +10,8 @@ import { findFlippedBit, mayBeMagic, type FlippedBit } from './flipped-bit.ts'
 import { segmentPath } from './path.ts'
 import { Block, lengthAt, RECORD_HEADER_BYTES, type LogRecord } from './record.ts'
 
-const CHUNK_BYTES = 4 * 1024 * 1024
+/** What is read at once. It dies young with what was made of it: chunks of some MiB make the engine collect all of its memory. */
+const CHUNK_BYTES = 512 * 1024
 
 /** What a segment is made of, in order. The last piece is the end. */
 export type SegmentPiece =

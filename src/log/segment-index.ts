@@ -95,11 +95,11 @@ export class OpenIndex {
     extent.seqLast = record.seq
     if (isFirst) extent.seqBefore = kind === RecordKind.opened ? -1 : record.seq - (kind === RecordKind.event ? 1 : 0)
     if (kind === RecordKind.opened) {
-      extent.opened.push([record.epoch, record.address.offset])
+      extent.opened.push([record.epoch, record.offset])
       return
     }
-    extent.lastRecord = record.address.offset
-    this.streams.set(record.hashHigh, record.hashLow, record.address.offset)
+    extent.lastRecord = record.offset
+    this.streams.set(record.hashHigh, record.hashLow, record.offset)
     if (kind !== RecordKind.event) return
     const { position } = record
     if (extent.positionFirst === 0) extent.positionFirst = position
@@ -112,10 +112,10 @@ export class OpenIndex {
     return this.streams.get(hash.high, hash.low)
   }
 
-  #jump({ shard, seq, address }: LogRecord, extent: ShardExtent): void {
-    const between = this.gaps.filter(({ from, to }) => to > lastOf(extent) && from < address.offset)
+  #jump({ shard, seq, offset: at }: LogRecord, extent: ShardExtent): void {
+    const between = this.gaps.filter(({ from, to }) => to > lastOf(extent) && from < at)
     if (isExcused(between)) return
-    const offset = between.find(({ isAccepted }) => !isAccepted)?.from ?? address.offset
+    const offset = between.find(({ isAccepted }) => !isAccepted)?.from ?? at
     this.harm(shard, offset, `shard ${shard} goes from seq ${extent.seqLast} to ${seq}`)
   }
 

@@ -38,6 +38,16 @@ interface Behind<After extends LogPlace> {
 
 type Unplaced = StoredEvent & { place?: string }
 
+/** Events that are read when they are taken: one by one, or page by page. */
+export interface EventReading<Event> extends AsyncGenerator<Event, void> {
+  /**
+   * The same events, those that were not taken yet, in arrays of 1 to 1,024: for whoever takes in many, as to wait for each
+   * event is a sixth to a quarter of the work. What cannot be read ends it behind the page with all that comes before. To
+   * stop it ends the reading.
+   */
+  pages(): AsyncGenerator<readonly Event[], void>
+}
+
 /** The events of these aggregates, as a union. */
 export type ReadEventOf<A extends Aggregate> = ReadEvent<SourceEvents<readonly A[]>>
 
@@ -49,8 +59,8 @@ export interface ReadingStore extends EventStore {
    * @throws PenholdError at once, for options that are none: `BadPlace`, `BadPayload`, `BadDefinition`; while reading
    * `PlaceAhead`, `NoSuchEvent`; `LogCorrupt`; `UnknownEvent` for one that the definitions cannot read
    */
-  readAll(options: ReadAllOptions & RawOption): AsyncGenerator<RawReadEvent, void>
-  readAll<A extends Aggregate = Aggregate>(options?: ReadAllOptions<A>): AsyncGenerator<ReadEventOf<A>, void>
+  readAll(options: ReadAllOptions & RawOption): EventReading<RawReadEvent>
+  readAll<A extends Aggregate = Aggregate>(options?: ReadAllOptions<A>): EventReading<ReadEventOf<A>>
 
   /**
    * Events that are there, and then what comes, as soon as it is durable, until the signal or the node ends it, or the
@@ -94,7 +104,7 @@ export abstract class RunningReadingStore extends EventStore {
     this.aggregates = new Map(aggregates.map((aggregate) => [aggregate.type, aggregate]))
   }
 
-  readAll(options: ReadAllOptions & Partial<RawOption> = {}): AsyncGenerator<AnyReadEvent, void> {
+  readAll(options: ReadAllOptions & Partial<RawOption> = {}): EventReading<AnyReadEvent> {
     return this.#everything(options, false, options.signal)
   }
 
@@ -141,7 +151,7 @@ export abstract class RunningReadingStore extends EventStore {
     pages: AsyncGenerator<readonly LogRecord[]>,
     signal: AbortSignal,
     read: (record: LogRecord) => Event | undefined,
-  ): AsyncGenerator<Event, void> {
+  ): EventReading<Event> {
     const observed = (record: LogRecord): Event | undefined => {
       const event = read(record)
       if (event !== undefined) this.#host.observe(event.position)
@@ -175,7 +185,7 @@ export abstract class RunningReadingStore extends EventStore {
     options: ReadAllOptions & Partial<RawOption>,
     isLive: boolean,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<AnyReadEvent, void> {
+  ): EventReading<AnyReadEvent> {
     checkReadOptions(options, { aggregates: this.aggregates, isLive })
     const range = rangeOf(options)
     const wish = wishOf(options, options.raw === true ? 'raw' : this.aggregates)

@@ -209,7 +209,7 @@ class OpenLogFile implements LogFile {
 }
 
 /** Up to so much is read without a look at how long the file is. */
-const UNASKED_BYTES_MAX = 64 * 1024
+const UNASKED_BYTES_MAX = 512 * 1024
 
 class OpenReadFile implements ReadFile {
   readonly #file: number

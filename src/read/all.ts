@@ -53,9 +53,12 @@ export interface AllReaderOptions {
   readonly isWanted?: ((eventType: string) => boolean) | undefined
 }
 
+/** Its number and where it stands, in an object of its own: a record keeps in memory all that was read with it. */
 interface Last {
   seq: number
-  address: Address
+  journal: number
+  segment: number
+  offset: number
 }
 
 export const BEGINNING: AllPlace = { position: 0, shard: 0 }
@@ -109,7 +112,9 @@ export class AllReader {
         const last = this.#last.get(shard) ?? (await this.#findLast(event))
         if (last.seq + 1 !== seq && !this.#goesOn(shard, last, seq)) await this.#acceptLoss(event, last)
         last.seq = seq
-        last.address = event.address
+        last.journal = event.journal
+        last.segment = event.segment
+        last.offset = event.offset
       }
       this.#after = placeOf(events.at(-1)!)
       yield events
@@ -196,7 +201,7 @@ export class AllReader {
     // Within a reign all is read that stands between, or known to be passed over.
     const isNear = passed?.epoch === epoch
     const { seq, address } = isNear ? passed : await lastBefore(this.#catalog, this.#reigns.of(shard), search)
-    const last = { seq, address }
+    const last = { seq, ...address }
     this.#last.set(shard, last)
     this.#passed.delete(shard)
     return last
@@ -214,7 +219,7 @@ export class AllReader {
 
   /** Events are missing before this one, which is an error where no operator has accepted that. */
   async #acceptLoss({ shard, seq, address }: LogRecord, last: Last): Promise<void> {
-    const isAccepted = await hasLossBetween(this.#catalog, this.#reigns.of(shard), { from: last.address, to: address })
+    const isAccepted = await hasLossBetween(this.#catalog, this.#reigns.of(shard), { from: last, to: address })
     if (!isAccepted) {
       const path = segmentPath(address.journal, address.segment)
       throw logCorrupt(path, address.offset, `shard ${shard} goes from seq ${last.seq} to ${seq}`)

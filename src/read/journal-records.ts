@@ -85,7 +85,7 @@ function runOf(piece: SegmentPiece & { readonly kind: 'batch' | 'flipped' }, pat
   if (piece.kind === 'batch') return { at: piece.batch, records: piece.batch.records }
   const { batch, harmed: record, offset } = piece.flipped
   if (record === undefined) return { at: batch, records: batch.records }
-  const records = [...batch.records, record].sort((a, b) => a.address.offset - b.address.offset)
+  const records = [...batch.records, record].sort((a, b) => a.offset - b.offset)
   return { at: batch, records, harmed: { record, error: logCorrupt(path, offset, 'one bit of this byte is flipped') } }
 }
 
@@ -97,8 +97,7 @@ export async function carriedBehind(catalog: Catalog, opened: Address): Promise<
   const opening = await catalog.record(opened)
   const events: LogRecord[] = []
   for (let record = opening; ;) {
-    const { offset } = record.address
-    const next = await followerAt(catalog, { ...opened, offset: offset + record.length })
+    const next = await followerAt(catalog, { ...opened, offset: record.offset + record.length })
     const isCarried = next?.shard === opening.shard && next.epoch === opening.epoch && next.position <= opening.position
     if (!isCarried || (next.kind !== RecordKind.event && next.kind !== RecordKind.snapshot)) return events
     if (next.kind === RecordKind.event) events.push(next)

@@ -107,7 +107,7 @@ async function lastInSegment(
   for await (const { at, records } of recordsOf(catalog, stretch)) {
     if (!isBefore(at, end)) break
     for (const record of records) {
-      if (record.shard !== shard || !isBefore(record.address, end)) continue
+      if (record.shard !== shard || !isBefore(record, end)) continue
       if (isUpTo(record, reign, place)) last = record
     }
   }
@@ -115,6 +115,6 @@ async function lastInSegment(
 }
 
 function isUpTo(record: LogRecord, reign: Reign, place: OrderedPlace): boolean {
-  const { kind, epoch, address } = record
-  return kind === RecordKind.event && isWithin(reign, epoch, address) && inOrder(record, place) <= 0
+  const { kind, epoch } = record
+  return kind === RecordKind.event && isWithin(reign, epoch, record) && inOrder(record, place) <= 0
 }

@@ -13,6 +13,9 @@ export interface OneByOneOptions<Item, Result> {
   readonly signal: AbortSignal
 }
 
+/** A page that is handed out has so many at most: few enough that to decode them all at once is brief. */
+const PAGE_MAX = 1024
+
 export class OneByOne<Item, Result> implements AsyncGenerator<Result, void> {
   readonly #options: OneByOneOptions<Item, Result>
   /** What was asked for is answered in the order in which it was, as a generator does it. */
@@ -40,6 +43,19 @@ export class OneByOne<Item, Result> implements AsyncGenerator<Result, void> {
     }
   }
 
+  /** What was not handed out yet, some at a time: none of them empty, and the end of it the end of all. */
+  async *pages(): AsyncGenerator<readonly Result[], void> {
+    try {
+      for (;;) {
+        const page = await this.#inTurn(() => this.#nextPage())
+        if (page.length === 0) return
+        yield page
+      }
+    } finally {
+      await this.return()
+    }
+  }
+
   /** Ends the reading. */
   return(): Promise<IteratorResult<Result, void>> {
     return this.#inTurn(() => this.#end())
@@ -63,20 +79,45 @@ export class OneByOne<Item, Result> implements AsyncGenerator<Result, void> {
   }
 
   async #next(): Promise<IteratorResult<Result, void>> {
-    const { pages, signal } = this.#options
     try {
-      while (!signal.aborted) {
+      do {
         const value = this.#atHand()
         if (value !== undefined) return { value, done: false }
-        const page = await pages.next()
-        if (page.done === true) break
-        this.#page = page.value
-        this.#taken = 0
-      }
+      } while (await this.#fill())
     } catch (error) {
       return await this.#fail(error)
     }
     return await this.#end()
+  }
+
+  /** Empty at the end. */
+  async #nextPage(): Promise<readonly Result[]> {
+    const results: Result[] = []
+    try {
+      do {
+        for (let value = this.#atHand(); value !== undefined; value = this.#atHand()) {
+          results.push(value)
+          if (results.length === PAGE_MAX) return results
+        }
+      } while (results.length === 0 && (await this.#fill()))
+    } catch (error) {
+      if (results.length === 0) return await this.#fail(error)
+      // What comes before it is handed out first, and then it is met again.
+      this.#taken -= 1
+    }
+    if (results.length === 0) await this.#end()
+    return results
+  }
+
+  /** Takes in the next page; false where there is none. */
+  async #fill(): Promise<boolean> {
+    const { pages, signal } = this.#options
+    if (signal.aborted) return false
+    const page = await pages.next()
+    if (page.done === true) return false
+    this.#page = page.value
+    this.#taken = 0
+    return true
   }
 
   /** Of the page that is there; undefined where nothing is left of it. */

@@ -26,10 +26,9 @@ export class ShardReigns {
   }
 
   counts(record: LogRecord): boolean {
-    const { address } = record
-    const reigns = this.#byJournal.get(address.journal)?.get(record.shard)
+    const reigns = this.#byJournal.get(record.journal)?.get(record.shard)
     if (reigns === undefined) return false
-    for (const reign of reigns) if (isWithin(reign, record.epoch, address)) return true
+    for (const reign of reigns) if (isWithin(reign, record.epoch, record)) return true
     return false
   }
 

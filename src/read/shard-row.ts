@@ -152,7 +152,7 @@ export class ShardRow {
 
   /** What counts of it, and was not handed out by an owner before. */
   async *#handOut(reign: Reign, { events, harmed }: Taken): AsyncGenerator<ShardPage> {
-    const counted = events.filter(({ epoch, address }) => isWithin(reign, epoch, address))
+    const counted = events.filter((event) => isWithin(reign, event.epoch, event))
     const passed = counted.findLast(({ position }) => position <= this.#after.position)
     if (passed !== undefined) this.#passed = { ...countedOf(passed), epoch: passed.epoch }
     const ahead = counted.filter(({ position }) => position > this.#position)

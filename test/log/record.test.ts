@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { BatchBuilder, readBatch, recordAt } from '../../src/log/batch.ts'
 import { encode } from '../../src/log/codec.ts'
 import { Block, NOWHERE, RecordKind, type RecordParts } from '../../src/log/record.ts'
+import { splitRecords } from '../../src/log/recorded-event.ts'
 import { sliceOf } from '../../src/log/slice.ts'
 import { StreamPlacement } from '../../src/log/stream.ts'
 
@@ -59,6 +60,31 @@ test('a record reads back as it was written', () => {
     data: { amount: 5, text: 'ß', big: 2n ** 60n, list: [null, true, 1.5] },
     metadata: { user: 'x' },
   })
+})
+
+test('each record knows where it stands: under construction, in a batch, and read alone, wherever in memory that is', () => {
+  const builder = new BatchBuilder(cluster)
+  builder.begin(place)
+  const addresses = [0, 1, 2].map((i) => builder.add(stream, parts({ i })))
+  expect(builder.records().map(({ address }) => address)).toEqual(addresses)
+  const batch = builder.finish(false)
+  const before = 800
+  const bytes = new Uint8Array(before + batch.length)
+  bytes.set(batch, before)
+  const block = new Block(bytes)
+  const reading = readBatch(block, before, identity)
+  const records = reading.kind === 'batch' ? reading.batch.records : []
+  expect(records.map(({ address }) => address)).toEqual(addresses)
+  for (const [i, address] of addresses.entries()) {
+    const record = recordAt(block, before + address.offset - place.offset, address)!
+    expect(record.address).toEqual(address)
+    const { journal, segment, offset } = record
+    expect({ journal, segment, offset }).toEqual(address)
+    expect(record.data).toEqual({ i })
+  }
+  // A record that came alone stands nowhere.
+  const [alone] = splitRecords({ bytes, start: records[1]!.at, end: records[2]!.at })
+  expect(alone!.address).toEqual(NOWHERE)
 })
 
 describe('nothing but the very batch that was written there is read', () => {

@@ -76,6 +76,8 @@ describe.skipIf(!hasRedis)('a client that reads', { timeout: 120_000 }, () => {
     const events: ReadEvent[] = await all(node.store.readAll())
     expect(events.length).toBeGreaterThanOrEqual(120)
     expect(await all(client.store.readAll())).toEqual(events)
+    const inPages = await Array.fromAsync(client.store.readAll().pages())
+    expect(inPages.flat()).toEqual(events)
     const at = fc.nat(events.length - 1).map((i) => events[i]!)
     const place = fc.oneof(
       at.map((event) => event.place),
