@@ -34,6 +34,7 @@ import { isId, parseId } from '../log/identity.ts'
 import { splitRecords } from '../log/recorded-event.ts'
 import type { LogRecord } from '../log/record.ts'
 import { streamProblem, streamType } from '../log/stream.ts'
+import { PUBLISHED_KEY } from '../react/outbox.ts'
 import { toRawEvent, toStoredEvent, typesOf, type RawEvent, type StoredEvent } from './stored-event.ts'
 
 interface SendOptions {
@@ -142,12 +143,20 @@ export class EventStore {
    * `BadAddress`, `BadPayload`, `TooLarge`, `CommandIdReused` with nothing appended; others as `ask` has
    */
   async append(name: string, events: readonly NewEvent[], options: AppendOptions = {}): Promise<Appended> {
-    const what = `the append to ${name}`
-    checkOptions(what, options, APPEND_OPTIONS)
-    const { metadata, expectedVersion: expected } = options
-    const problem = metadata === undefined ? undefined : metadataProblem(metadata)
-    if (problem !== undefined) throw badPayload(what, `its metadata ${problem}`)
-    return this.#append(name, what, { payload: { events, expected }, metadata, options })
+    return this.#appendTo(name, events, { what: `the append to ${name}`, options })
+  }
+
+  /**
+   * Appends events as `append` does, and marks them in the same step for outboxes of `from: 'published'`, which publish
+   * these and no others: they are published if and only if they were appended.
+   * @throws PenholdError as `append`
+   */
+  async publish<Event extends NewEvent = NewEvent>(
+    name: string,
+    events: readonly Event[],
+    options: AppendOptions = {},
+  ): Promise<Appended> {
+    return this.#appendTo(name, events, { what: `the publishing to ${name}`, options, mark: { [PUBLISHED_KEY]: true } })
   }
 
   /**
@@ -188,6 +197,19 @@ export class EventStore {
     checkOptions(`the question what ${name} is`, options, QUERY_OPTIONS)
     const reply = await this.#query(name, { name: INFO, payload: undefined }, options)
     return reply as StreamInfo | undefined
+  }
+
+  #appendTo(
+    name: string,
+    events: readonly NewEvent[],
+    { what, options, mark }: { readonly what: string; readonly options: AppendOptions; readonly mark?: object },
+  ): Promise<Appended> {
+    checkOptions(what, options, APPEND_OPTIONS)
+    const { metadata, expectedVersion: expected } = options
+    const problem = metadata === undefined ? undefined : metadataProblem(metadata)
+    if (problem !== undefined) throw badPayload(what, `its metadata ${problem}`)
+    const marked = mark === undefined ? metadata : { ...metadata, ...mark }
+    return this.#append(name, what, { payload: { events, expected }, metadata: marked, options })
   }
 
   async #append(
