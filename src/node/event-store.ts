@@ -130,8 +130,9 @@ export class EventStore {
   async create(name: string, options: CreateOptions = {}): Promise<Appended> {
     const what = `the creation of ${name}`
     checkOptions(what, options, CREATE_OPTIONS)
+    checkName(name)
     const { persistence = 'simple', metadata = {}, events = [] } = options
-    return this.#append(name, what, { payload: { events, create: { persistence, metadata } }, options })
+    return this.appendTo(name, what, { payload: { events, create: { persistence, metadata } }, options })
   }
 
   /**
@@ -143,7 +144,7 @@ export class EventStore {
    * `BadAddress`, `BadPayload`, `TooLarge`, `CommandIdReused` with nothing appended; others as `ask` has
    */
   async append(name: string, events: readonly NewEvent[], options: AppendOptions = {}): Promise<Appended> {
-    return this.#appendTo(name, events, { what: `the append to ${name}`, options })
+    return this.#appendChecked(name, events, { what: `the append to ${name}`, options })
   }
 
   /**
@@ -156,7 +157,7 @@ export class EventStore {
     events: readonly Event[],
     options: AppendOptions = {},
   ): Promise<Appended> {
-    return this.#appendTo(name, events, { what: `the publishing to ${name}`, options, mark: { [PUBLISHED_KEY]: true } })
+    return this.#appendChecked(name, events, { what: `the publishing to ${name}`, options, mark: { [PUBLISHED_KEY]: true } })
   }
 
   /**
@@ -199,29 +200,34 @@ export class EventStore {
     return reply as StreamInfo | undefined
   }
 
-  #appendTo(
+  #appendChecked(
     name: string,
     events: readonly NewEvent[],
     { what, options, mark }: { readonly what: string; readonly options: AppendOptions; readonly mark?: object },
   ): Promise<Appended> {
     checkOptions(what, options, APPEND_OPTIONS)
+    checkName(name)
     const { metadata, expectedVersion: expected } = options
     const problem = metadata === undefined ? undefined : metadataProblem(metadata)
     if (problem !== undefined) throw badPayload(what, `its metadata ${problem}`)
     const marked = mark === undefined ? metadata : { ...metadata, ...mark }
-    return this.#append(name, what, { payload: { events, expected }, metadata: marked, options })
+    return this.appendTo(name, what, { payload: { events, expected }, metadata: marked, options })
   }
 
-  async #append(
+  /** With a cause: where the append may have been sent before, however long ago (`RequestOptions`). */
+  protected async appendTo(
     name: string,
     what: string,
     {
       payload,
       metadata,
       options,
-    }: { readonly payload: object; readonly metadata?: object | undefined; readonly options: WriteOptions },
+    }: {
+      readonly payload: object
+      readonly metadata?: object | undefined
+      readonly options: WriteOptions & Pick<RequestOptions, 'cause'>
+    },
   ): Promise<Appended> {
-    checkName(name)
     const problem = appendProblem(payload)
     if (problem !== undefined) throw badPayload(what, problem)
     const { commandId } = options
@@ -329,7 +335,7 @@ export class EventStore {
     return reply.value
   }
 
-  #send(message: Unsent, { timeoutMs, signal }: RequestOptions): Promise<Reply> {
+  #send(message: Unsent, { timeoutMs, signal, cause }: RequestOptions): Promise<Reply> {
     const { stream } = message
     return new Promise((resolve, reject) => {
       const settle = (reply: Reply): void => {
@@ -337,7 +343,7 @@ export class EventStore {
         else resolve(reply)
       }
       const address = { stream, shard: this.#host.shardOf(stream) }
-      this.#host.send(address, message, { resolve: settle, reject }, { timeoutMs, signal })
+      this.#host.send(address, message, { resolve: settle, reject }, { timeoutMs, signal, cause })
     })
   }
 }
