@@ -13,6 +13,8 @@ import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
+import { isInbox, type Inbox } from '../react/inbox.ts'
+import { isOutbox, type Outbox } from '../react/outbox.ts'
 import { isReactor, type Reactor } from '../react/reactor.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
@@ -62,6 +64,10 @@ export interface ClusterDefinition {
   readonly projections?: readonly Projection[]
   /** What events set in motion. Each runs at every node, for the shards that it serves. Default: none. */
   readonly reactors?: readonly Reactor[]
+  /** What of the events others may know. Each runs as it says itself. Default: none. */
+  readonly outboxes?: readonly Outbox[]
+  /** Messages of others that are commands here. Each runs at one of the nodes. Default: none. */
+  readonly inboxes?: readonly Inbox[]
   /** Where the log is, relative to the config file. */
   readonly dataDir: string
   /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
@@ -128,11 +134,16 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkAggregates(name, aggregates)
   checkList(name, 'projection', definition.projections ?? [], isProjection)
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
+  checkList(name, 'outbox', definition.outboxes ?? [], isOutbox)
+  checkList(name, 'inbox', definition.inboxes ?? [], isInbox)
+  checkConsumers(name, [...(definition.reactors ?? []), ...(definition.outboxes ?? [])])
   const config: ClusterConfig = {
     name,
     aggregates,
     projections: definition.projections ?? [],
     reactors: definition.reactors ?? [],
+    outboxes: definition.outboxes ?? [],
+    inboxes: definition.inboxes ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
@@ -253,17 +264,26 @@ function checkList(
   given: readonly { readonly name: string }[],
   isOne: (value: unknown) => boolean,
 ): void {
-  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${what}s that are no list`)
+  const all = what.endsWith('x') ? `${what}es` : `${what}s`
+  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${all} that are no list`)
   const stranger = given.findIndex((each) => !isOne(each))
   if (stranger >= 0) {
     const maker = `define${what[0]!.toUpperCase()}${what.slice(1)}`
     throw definitionError(
-      `cluster '${name}': ${what}s[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
+      `cluster '${name}': ${all}[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
     )
   }
   const names = given.map((each: { readonly name: string }) => each.name)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
-  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${what}s of the name '${twice}'`)
+  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${all} of the name '${twice}'`)
+}
+
+/** Their places in the log are known by their names alone. */
+function checkConsumers(name: string, consumers: readonly { readonly name: string }[]): void {
+  const names = consumers.map((each) => each.name)
+  const twice = names.find((each, i) => names.indexOf(each) !== i)
+  if (twice === undefined) return
+  throw definitionError(`cluster '${name}' has a reactor and an outbox of the name '${twice}'; give each its own`)
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

@@ -157,7 +157,11 @@ export class EventStore {
     events: readonly Event[],
     options: AppendOptions = {},
   ): Promise<Appended> {
-    return this.#appendChecked(name, events, { what: `the publishing to ${name}`, options, mark: { [PUBLISHED_KEY]: true } })
+    return this.#appendChecked(name, events, {
+      what: `the publishing to ${name}`,
+      options,
+      mark: { [PUBLISHED_KEY]: true },
+    })
   }
 
   /**

@@ -29,6 +29,9 @@ import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
 import { Consumers } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
+import { Inboxes, type InboxRef } from './inboxes.ts'
+import type { Inbox } from '../react/inbox.ts'
+import { openOutbox, type OpenOutbox } from '../react/open-outbox.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
@@ -72,6 +75,11 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
+  /**
+   * An inbox of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  inbox(inbox: Inbox): InboxRef
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -107,7 +115,10 @@ export class RunningNode implements Node, RefHost {
   readonly #workers: number
   readonly #pulse: Pulse
   readonly #projections: Projections
+  /** Those that nodes run. */
+  readonly #outboxes: readonly OpenOutbox[]
   readonly #consumers: Consumers
+  readonly #inboxes: Inboxes
   /** For a node alone: the shards of each worker. */
   readonly #shardsOfWorker: (worker: number) => readonly number[]
   #isServing = false
@@ -147,19 +158,15 @@ export class RunningNode implements Node, RefHost {
     const ownerOf = (worker: number): string => cluster?.ownerOf(worker) ?? `worker-${worker}`
     this.#shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
     const { storage } = ports
-    const { aggregates, projections } = config
+    const { aggregates } = config
     const readers = { workers: () => this.#tails, ownWorkers: () => this.#ownTails }
     const storeOptions = { storage, clock, identity, aggregates, onWarning, ...readers }
     this.#store = new RunningNodeStore(this, storeOptions)
-    this.#projections = new Projections({
-      projections,
-      feeds: (order) => this.#store.feeds(order),
-      clock,
-      onWarning,
-      dataDir: config.dataDir,
-      lanesHere: (projection) => this.#lanesHere(projection),
-    })
-    this.#consumers = this.#newConsumers()
+    this.#projections = this.#newProjections()
+    this.#outboxes = config.outboxes.filter(({ runs }) => runs === 'inside').map(openOutbox)
+    const effects = new NodeEffects({ host: this, store: this.#store, aggregates })
+    this.#consumers = this.#newConsumers(effects)
+    this.#inboxes = this.#newInboxes(effects)
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
@@ -173,16 +180,40 @@ export class RunningNode implements Node, RefHost {
     })
   }
 
-  #newConsumers(): Consumers {
-    const { aggregates, reactors, onWarning } = this.#config
+  #newConsumers(effects: NodeEffects): Consumers {
+    const { reactors, onWarning } = this.#config
     return new Consumers({
-      consumers: reactors.map(reactorConsumer),
+      consumers: [...reactors.map(reactorConsumer), ...this.#outboxes.map(({ consumer }) => consumer)],
       feeds: this.#store.consumerFeeds,
-      effects: new NodeEffects({ host: this, store: this.#store, aggregates }),
+      effects,
       ids: this.ids,
       clock: this.#ports.clock,
       onWarning,
       shardsHere: () => this.#shardsHere,
+    })
+  }
+
+  #newProjections(): Projections {
+    const { projections, dataDir, onWarning } = this.#config
+    return new Projections({
+      projections,
+      feeds: (order) => this.#store.feeds(order),
+      clock: this.#ports.clock,
+      onWarning,
+      dataDir,
+      lanesHere: (projection) => this.#lanesHere(projection),
+    })
+  }
+
+  #newInboxes(effects: NodeEffects): Inboxes {
+    const { inboxes, onWarning } = this.#config
+    return new Inboxes({
+      inboxes,
+      effects,
+      ids: this.ids,
+      clock: this.#ports.clock,
+      isHere: (stream) => this.#isServed(this.shardOf(stream)),
+      onWarning,
     })
   }
 
@@ -201,6 +232,10 @@ export class RunningNode implements Node, RefHost {
     const { lanes } = this.#store.feeds(order)
     if (order === 'shard') return lanes.filter((lane) => serves(Number(lane)))
     return serves(this.#placement.shardOf(`$projection/${name}`)) ? lanes : []
+  }
+
+  #isServed(shard: number): boolean {
+    return this.#cluster?.served.has(shard) ?? true
   }
 
   get #shardsHere(): readonly number[] {
@@ -222,6 +257,7 @@ export class RunningNode implements Node, RefHost {
     this.#isServing = true
     this.#projections.start()
     this.#consumers.start()
+    this.#inboxes.start()
   }
 
   async #join(cluster: ClusterSide): Promise<void> {
@@ -247,6 +283,10 @@ export class RunningNode implements Node, RefHost {
 
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model> {
     return this.#projections.ref(projection)
+  }
+
+  inbox(inbox: Inbox): InboxRef {
+    return this.#inboxes.ref(inbox)
   }
 
   async status(): Promise<NodeStatus> {
@@ -317,7 +357,8 @@ export class RunningNode implements Node, RefHost {
     const { stopMs } = this.#config.timeouts
     try {
       // What they do goes through the router.
-      await this.#consumers.close(stopMs)
+      await Promise.all([this.#consumers.close(stopMs), this.#inboxes.close()])
+      await Promise.all(this.#outboxes.map((outbox) => outbox.close()))
       await Promise.all([this.#router.drain(stopMs), this.#projections.close(stopMs)])
       await this.#store.close()
     } finally {

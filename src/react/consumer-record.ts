@@ -8,6 +8,7 @@
 import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { AllPlace } from '../read/all.ts'
+import { InboxRecord } from './inbox-record.ts'
 import { comparePlaces } from '../read/place.ts'
 
 export interface ConsumerState {
@@ -113,7 +114,7 @@ export const MOVED = 'Moved'
 export const NOT_PARKED = 'NotParked'
 
 /** What workers know beside the aggregates of the config. */
-export const INTERNAL_AGGREGATES: readonly Aggregate[] = [ConsumerRecord]
+export const INTERNAL_AGGREGATES: readonly Aggregate[] = [ConsumerRecord, InboxRecord]
 
 function isAt({ place }: ConsumerState, from: AllPlace): boolean {
   return place !== undefined && comparePlaces(place, from) === 0

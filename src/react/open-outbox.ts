@@ -4,6 +4,7 @@
  * published again because others of its batch failed.
  */
 import { isThenable } from '../aggregate/synchronous.ts'
+import { isInternal, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import { toCloudEvent } from './cloud-event.ts'
 import { EventFailed, type BatchReaction, type Consumer } from './consumer.ts'
@@ -52,11 +53,11 @@ export function openOutbox(outbox: Outbox): OpenOutbox {
 }
 
 function wantedBy({ from, map }: Outbox): (event: FeedEvent) => boolean {
-  if (from === 'all') return ({ type }) => map[type] !== undefined
+  if (from === 'all') return ({ type, stream }) => map[type] !== undefined && !isInternal(stream)
   if (from === 'published') return ({ type, metadata }) => map[type] !== undefined && metadata[PUBLISHED_KEY] === true
   const types = new Set(from.map(({ type }) => type))
   // Aggregates may have events of the same name.
-  return ({ type, stream }) => map[type] !== undefined && types.has(stream.slice(0, stream.indexOf('/')))
+  return ({ type, stream }) => map[type] !== undefined && types.has(streamType(stream))
 }
 
 /** What of a shard has arrived, and is not done with: by the message's id. */

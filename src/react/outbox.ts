@@ -3,14 +3,14 @@
  * connects to anything. The log is the outbox: there is no second write that could be lost.
  */
 import type { Aggregate, EmittedEvent } from '../aggregate/aggregate.ts'
-import { describe } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
+import { checkChoice, checkHandlers, checkKeys, checkName, checkNumber, checkSource } from '../read/definition-check.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { SourceEvents } from '../read/projection.ts'
 import type { IntegrationEvent } from './cloud-event.ts'
 import type { StartAt } from './consumer.ts'
 import { functionPublisher, type Publish, type Publisher } from './publisher.ts'
-import { aggregatesProblem, checkDefinition, isObject, rangeProblem, startProblem } from './settings-check.ts'
+import { checkStart } from './reactor.ts'
 
 /** Whose events an outbox takes: these aggregates', everybody's, or those that `store.publish` has appended. */
 export type OutboxSource = 'all' | 'published' | readonly Aggregate[]
@@ -29,6 +29,11 @@ export type OutboxMappers<E extends EmittedEvent> = {
 }
 
 export interface OutboxSettings {
+  /**
+   * Who publishes. `inside`: the nodes, each for the shards that it serves. `apart`: a process of its own, `penhold outbox`.
+   * Default `inside`.
+   */
+  readonly runs?: 'inside' | 'apart'
   /** What tells this system's messages from others', as a URI: the `source` of each. Default `urn:penhold:` and the name. */
   readonly source?: string
   /**
@@ -71,30 +76,40 @@ export interface Outbox extends Required<OutboxSettings> {
 export const PUBLISHED_KEY = '$published'
 
 const REQUIRED = ['name', 'startAt', 'from', 'map', 'publisher']
-const OPTIONAL = ['source', 'onFailure', 'retries', 'batchMax', 'handlerTimeoutMs', 'messageBytesMax']
-const BOUNDS = {
-  retries: [0, 1_000],
-  batchMax: [1, 1_000],
-  handlerTimeoutMs: [1, 86_400_000],
-  messageBytesMax: [1_000, 64 * 1024 * 1024],
-} as const
+const OPTIONAL = ['runs', 'source', 'onFailure', 'retries', 'batchMax', 'handlerTimeoutMs', 'messageBytesMax']
+const RETRIES_MAX = 1_000
+const BATCH_EVENTS_MAX = 1_000
+const HANDLER_MS_MAX = 86_400_000
+const MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 
 /**
  * Defines an outbox: what it maps is published at least once, in order per stream, with ids to dedupe by.
  * @throws PenholdError `BadDefinition` that says what is wrong
  */
 export function defineOutbox<const From extends OutboxSource>(definition: OutboxDefinition<From>): Outbox {
-  const wrong = checkDefinition('outbox', definition, { required: REQUIRED, optional: OPTIONAL })
-  const { name, startAt, from, map, publisher, source = `urn:penhold:${name}`, onFailure = 'park' } = definition
-  const { retries = 5, batchMax = 1_000, handlerTimeoutMs = 60_000, messageBytesMax = 1024 * 1024 } = definition
-  const numbers = { retries, batchMax, handlerTimeoutMs, messageBytesMax }
-  const problem = startProblem(startAt) ?? fromProblem(from) ?? mapProblem(from, map) ?? rangeProblem(numbers, BOUNDS)
-  if (problem !== undefined) throw wrong(problem)
+  const name = checkName('outbox', definition)
+  const who = `outbox '${name}'`
+  checkKeys(who, definition, { required: REQUIRED, optional: OPTIONAL })
+  const { startAt, from, map, publisher, source = `urn:penhold:${name}`, onFailure = 'park' } = definition
+  const {
+    runs = 'inside',
+    retries = 5,
+    batchMax = 1_000,
+    handlerTimeoutMs = 60_000,
+    messageBytesMax = 1024 * 1024,
+  } = definition
+  checkStart(who, startAt)
+  if (from !== 'published') checkSource(who, from)
+  checkHandlers(who, from === 'published' ? 'all' : from, map, 'map')
+  checkChoice(who, { runs }, ['inside', 'apart'])
+  checkChoice(who, { onFailure }, ['park', 'halt'])
+  checkNumber(who, { retries }, { min: 0, max: RETRIES_MAX })
+  checkNumber(who, { batchMax }, { min: 1, max: BATCH_EVENTS_MAX })
+  checkNumber(who, { handlerTimeoutMs }, { min: 1, max: HANDLER_MS_MAX })
+  checkNumber(who, { messageBytesMax }, { min: 1_000, max: MESSAGE_BYTES_MAX })
+  const wrong = (problem: string): PenholdError => definitionError(`${who}: ${problem}`)
   if (typeof source !== 'string' || !/^[^\s"<>\\^`{|}]+$/.test(source)) {
     throw wrong(`source is ${describe(source)}; give a URI`)
-  }
-  if (onFailure !== 'park' && onFailure !== 'halt') {
-    throw wrong(`onFailure is ${describe(onFailure)}; give 'park' or 'halt'`)
   }
   const opens = typeof publisher === 'function' ? functionPublisher(publisher) : publisher
   if (typeof (opens as Partial<Publisher> | null)?.open !== 'function') {
@@ -102,7 +117,8 @@ export function defineOutbox<const From extends OutboxSource>(definition: Outbox
   }
   // Looked up by names that may be those of every object, such as `toString`.
   const mappers = Object.assign(Object.create(null) as object, map) as Outbox['map']
-  const outbox: Outbox = { name, startAt, from, map: mappers, publisher: opens, source, onFailure, ...numbers }
+  const numbers = { retries, batchMax, handlerTimeoutMs, messageBytesMax }
+  const outbox: Outbox = { name, startAt, from, map: mappers, publisher: opens, source, runs, onFailure, ...numbers }
   outboxes.add(outbox)
   return outbox
 }
@@ -112,23 +128,4 @@ const outboxes = new WeakSet<object>()
 /** Whether it is what `defineOutbox` has returned. */
 export function isOutbox(value: unknown): value is Outbox {
   return typeof value === 'object' && value !== null && outboxes.has(value)
-}
-
-function fromProblem(from: unknown): string | undefined {
-  if (from === 'all' || from === 'published') return undefined
-  const problem = aggregatesProblem(from)
-  return problem && `${problem}, or 'all', or 'published'`
-}
-
-function mapProblem(from: OutboxSource, map: unknown): string | undefined {
-  if (!isObject(map)) return `map is ${describe(map)}; give an object of functions`
-  const types = Object.keys(map)
-  if (types.length === 0) return 'map has no mapper, so that nothing would be published'
-  const other = types.find((type) => typeof map[type] !== 'function')
-  if (other !== undefined) return `'${other}' of map is ${describe(map[other])}; give a function`
-  if (typeof from === 'string') return undefined
-  const known = from.flatMap(({ events }) => Object.keys(events as object))
-  const unknown = types.find((type) => !known.includes(type))
-  if (unknown === undefined) return undefined
-  return `no aggregate of from has an event '${unknown}'; the nearest is '${nearest(unknown, known)}'`
 }

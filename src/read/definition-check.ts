@@ -7,11 +7,13 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 
 /** The definition's name. @throws PenholdError `BadDefinition`, as all of these */
 export function checkName(what: string, definition: unknown): string {
-  if (!isObject(definition)) throw definitionError(`a ${what}'s definition is an object, not ${describe(definition)}`)
+  const a = /^[aeiou]/.test(what) ? 'an' : 'a'
+  if (!isObject(definition))
+    throw definitionError(`${a} ${what}'s definition is an object, not ${describe(definition)}`)
   const { name } = definition
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw definitionError(
-      `a ${what}'s name is ${describe(name)}; use 1 to 64 letters, digits, '-' and '_', a letter or digit first`,
+      `${a} ${what}'s name is ${describe(name)}; use 1 to 64 letters, digits, '-' and '_', a letter or digit first`,
     )
   }
   return name
@@ -33,28 +35,36 @@ export function checkKeys(
   if (missing !== undefined) throw wrong(who, `it needs '${missing}'`)
 }
 
-export function checkSource(who: string, from: unknown): void {
-  if (from === 'all') return
+/** `key` is what the definition calls it. An inbox has nobody else's aggregates. */
+export function checkSource(who: string, from: unknown, key: 'from' | 'to' = 'from'): void {
+  const orAll = key === 'from' ? `, or 'all'` : ''
+  if (from === 'all' && key === 'from') return
   if (!Array.isArray(from)) {
-    throw wrong(who, `from is ${describe(from)}; give a list of aggregates, or 'all'`)
+    throw wrong(who, `${key} is ${describe(from)}; give a list of aggregates${orAll}`)
   }
-  if (from.length === 0) throw wrong(who, `from names no aggregate; give one, or 'all'`)
+  if (from.length === 0) throw wrong(who, `${key} names no aggregate; give one${orAll}`)
   const types = new Set<string>()
   for (const aggregate of from as readonly unknown[]) {
     if (!isAggregate(aggregate)) {
-      throw wrong(who, `from has ${describe(aggregate)} in it; give what defineAggregate returned`)
+      throw wrong(who, `${key} has ${describe(aggregate)} in it; give what defineAggregate returned`)
     }
-    if (types.has(aggregate.type)) throw wrong(who, `from names '${aggregate.type}' twice`)
+    if (types.has(aggregate.type)) throw wrong(who, `${key} names '${aggregate.type}' twice`)
     types.add(aggregate.type)
   }
 }
 
-export function checkHandlers(who: string, from: 'all' | readonly Aggregate[], on: unknown): void {
-  if (!isObject(on)) throw wrong(who, `on is ${describe(on)}; give an object of functions`)
+/** `key` is what the definition calls them. */
+export function checkHandlers(
+  who: string,
+  from: 'all' | readonly Aggregate[],
+  on: unknown,
+  key: 'on' | 'map' = 'on',
+): void {
+  if (!isObject(on)) throw wrong(who, `${key} is ${describe(on)}; give an object of functions`)
   const types = Object.keys(on)
-  if (types.length === 0) throw wrong(who, `on has no handler, so that nothing would ever come of it`)
+  if (types.length === 0) throw wrong(who, `${key} has no handler, so that nothing would ever come of it`)
   const other = types.find((type) => typeof on[type] !== 'function')
-  if (other !== undefined) throw wrong(who, `'${other}' of on is ${describe(on[other])}; give a function`)
+  if (other !== undefined) throw wrong(who, `'${other}' of ${key} is ${describe(on[other])}; give a function`)
   if (from === 'all') return
   const known = from.flatMap(({ events }) => Object.keys(events as object))
   const unknown = types.find((type) => !known.includes(type))

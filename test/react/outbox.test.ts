@@ -180,14 +180,14 @@ test('a publisher that refuses what it was not given is in trouble, and parks no
 
 test('a definition says what is wrong with it', () => {
   const wrong: readonly [change: object, message: string][] = [
-    [{ name: '-x' }, "the name of an outbox is '-x'"],
+    [{ name: '-x' }, "an outbox's name is '-x'"],
     [{ startAt: undefined }, "it needs 'startAt'"],
     [{ startAt: 'begin' }, "startAt is 'begin'"],
     [{ startAt: -1 }, 'startAt is -1'],
     [{ mapp: {} }, "it has no 'mapp'; the nearest is 'map'"],
     [{ from: [] }, 'from names no aggregate'],
     [{ from: 'everything' }, "from is 'everything'"],
-    [{ map: {} }, 'map has no mapper'],
+    [{ map: {} }, 'map has no handler'],
     [{ map: { Depositd: toIntegration } }, "no aggregate of from has an event 'Depositd'; the nearest is 'Deposited'"],
     [{ map: { Deposited: 1 } }, "'Deposited' of map is 1"],
     [{ publisher: {} }, 'publisher is an object'],
