@@ -40,7 +40,10 @@ export interface InboxSettings {
   readonly concurrency?: number
 }
 
-export interface InboxDefinition<To extends readonly Aggregate[]> extends InboxSettings {
+export interface InboxDefinition<
+  To extends readonly Aggregate[],
+  Mapped extends InboxCommand<To[number]> | undefined = InboxCommand<To[number]> | undefined,
+> extends InboxSettings {
   /** Names the inbox in the log and in the ids of commands: 1 to 64 letters, digits, `-` and `_`; never change it. */
   readonly name: string
   /** With which messages it begins when it is there for the first time. */
@@ -49,7 +52,7 @@ export interface InboxDefinition<To extends readonly Aggregate[]> extends InboxS
   /** Whom messages are for. */
   readonly to: To
   /** Says what a message asks for; undefined for nothing. Pure and synchronous: it may be asked again. */
-  readonly map: (message: InboxMessage) => InboxCommand<To[number]> | undefined
+  readonly map: (message: InboxMessage) => Mapped
 }
 
 /** An inbox's definition with everything filled in, made by `defineInbox`. */
@@ -70,7 +73,10 @@ const CONCURRENCY_MAX = 1_000
  * Defines an inbox: what it maps takes effect once, in order for each aggregate.
  * @throws PenholdError `BadDefinition` that says what is wrong
  */
-export function defineInbox<const To extends readonly Aggregate[]>(definition: InboxDefinition<To>): Inbox {
+export function defineInbox<
+  const To extends readonly Aggregate[],
+  const Mapped extends InboxCommand<To[number]> | undefined,
+>(definition: InboxDefinition<To, Mapped>): Inbox {
   const name = checkName('inbox', definition)
   const who = `inbox '${name}'`
   checkKeys(who, definition, { required: REQUIRED, optional: OPTIONAL })

@@ -17,6 +17,9 @@ import { SECRET, startWebhookServer } from '../platform/webhook-server.ts'
 import { hasRedis, startRedis } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 
+/** Once it is so: a machine may be busy. */
+const eventually = <Value>(look: () => Value) => expect.poll(look, { timeout: 30_000 })
+
 async function start(outboxes: readonly Outbox[], folder: string = temporaryFolder()): Promise<Node> {
   const config = defineCluster({
     name: 'publishing',
@@ -69,13 +72,13 @@ test('a node publishes what is mapped, in order per aggregate, and goes on where
   const outbox = defineOutbox({ ...given, publisher })
   const first = await start([outbox], folder)
   await deposit(first, ['a', 'b', 'c'], 3)
-  await expect.poll(() => amountsOf(there)).toEqual(three)
+  await eventually(() => amountsOf(there)).toEqual(three)
   await first.close()
   expect(there).toHaveLength(9)
 
   const second = await start([outbox], folder)
   await second.ref(Account, 'a').ask('deposit', { amount: 4 })
-  await expect.poll(() => there.length).toBe(10)
+  await eventually(() => there.length).toBe(10)
   expect(amountsOf(there)['account/a']).toEqual([1, 2, 3, 4])
 })
 
@@ -90,7 +93,7 @@ test('an outbox that starts now publishes what comes, and nothing of before', as
     .poll(async () => (await node.status()).reactors[0]?.lanes.every(({ place: at }) => at.position > 0))
     .toBe(true)
   await node.ref(Account, 'a').ask('deposit', { amount: 4 })
-  await expect.poll(() => amountsOf(there)).toEqual({ 'account/a': [4] })
+  await eventually(() => amountsOf(there)).toEqual({ 'account/a': [4] })
 })
 
 test('what store.publish appends is published, and what is only appended is not', async () => {
@@ -115,7 +118,7 @@ test('what store.publish appends is published, and what is only appended is not'
   const refused = node.store.publish('account/a', [{ type: 'Priced', data: {} }])
   await expect(refused).rejects.toSatisfy((error) => isPenholdError(error))
   await node.store.publish('catalogue/books', priced(4))
-  await expect.poll(() => amountsOf(there)).toEqual({ 'catalogue/books': [2, 4] })
+  await eventually(() => amountsOf(there)).toEqual({ 'catalogue/books': [2, 4] })
   expect(there[0]!.event.correlationid).toBe('sale')
   const events = await Array.fromAsync(node.store.load('catalogue/books'))
   expect(events.map(({ metadata }) => metadata['$published'] ?? false)).toEqual([false, true, false, true])
@@ -137,10 +140,10 @@ test('while whoever takes messages is away, all wait; what it refuses is parked 
   }
   const node = await start([defineOutbox({ ...given, retries: 1, publisher })])
   await deposit(node, ['a', 'b', 'c'], 3)
-  await expect.poll(async () => (await node.status()).reactors[0]?.trouble).toContain('away')
+  await eventually(async () => (await node.status()).reactors[0]?.trouble).toContain('away')
   isAway = false
-  await expect.poll(async () => (await node.status()).reactors[0]?.parkedStreams).toBe(1)
-  await expect.poll(() => amountsOf(there)).toEqual({ ...three, 'account/b': [1] })
+  await eventually(async () => (await node.status()).reactors[0]?.parkedStreams).toBe(1)
+  await eventually(() => amountsOf(there)).toEqual({ ...three, 'account/b': [1] })
 })
 
 test.skipIf(!hasRedis)('to Redis, which is restarted meanwhile, nothing is lost', async () => {
@@ -151,7 +154,7 @@ test.skipIf(!hasRedis)('to Redis, which is restarted meanwhile, nothing is lost'
   await deposit(node, ['a', 'b'], 1)
   const arrived = async (): Promise<readonly string[]> =>
     (await redis.admin.xrange('deposits', '-', '+')).map(([, fields]) => fields[5]!)
-  await expect.poll(async () => (await arrived()).length).toBe(2)
+  await eventually(async () => (await arrived()).length).toBe(2)
   redis.pause()
   await deposit(node, ['c'], 3)
   redis.resume()
@@ -173,7 +176,7 @@ test('to a webhook that fails now and then, nothing is lost, and each is signed'
     defineOutbox({ ...given, publisher: webhookPublisher({ url: server.url, secret: SECRET }) }),
   ])
   await deposit(node, ['a', 'b', 'c'], 3)
-  await expect.poll(() => amountsOf(server.taken), { timeout: 20_000 }).toEqual(three)
+  await eventually(() => amountsOf(server.taken)).toEqual(three)
   const keys = server.requests.map(({ headers }) => headers['idempotency-key'])
   expect(new Set(keys).size).toBe(9)
 })
