@@ -27,8 +27,9 @@ import { toMeasure, type Examination } from './health.ts'
 import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
-import { Consumers } from './consumers.ts'
+import { Consumers, type ReactorRef } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
+import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
@@ -72,6 +73,11 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
+  /**
+   * A reactor of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -182,6 +188,8 @@ export class RunningNode implements Node, RefHost {
       ids: this.ids,
       clock: this.#ports.clock,
       onWarning,
+      shards: this.#placement.shards,
+      shardOf: (stream) => this.shardOf(stream),
       shardsHere: () => this.#shardsHere,
     })
   }
@@ -247,6 +255,10 @@ export class RunningNode implements Node, RefHost {
 
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model> {
     return this.#projections.ref(projection)
+  }
+
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef {
+    return this.#consumers.reactor(reactor.name)
   }
 
   async status(): Promise<NodeStatus> {

@@ -68,9 +68,9 @@ export class MemoryEffects implements Effects {
     const decided = decide(state, payload, { emit, reject }) as Decided | undefined
     if (decided?.kind === 'rejection') return { kind: 'rejected', code: decided.code, details: undefined }
     if (decided !== undefined) {
-      const evolve = (ConsumerRecord.events as unknown as Record<string, (s: ConsumerState, d: unknown) => ConsumerState>)[
-        decided.type
-      ]!
+      const evolve = (
+        ConsumerRecord.events as unknown as Record<string, (s: ConsumerState, d: unknown) => ConsumerState>
+      )[decided.type]!
       this.#records.set(stream, evolve(state, decided.data))
       this.steps.push(decided.type)
       this.onRecorded(stream, decided.type)
