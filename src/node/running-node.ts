@@ -292,7 +292,8 @@ export class RunningNode implements Node, RefHost {
       const known = new Set([...shards, ...refused].map(({ shard }) => shard))
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
-    return { phase: this.#phase, workers, ownership, lost, projections: this.#projections.conditions }
+    const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors }
   }
 
   get #phase(): Examination['phase'] {
