@@ -27,11 +27,13 @@ import { toMeasure, type Examination } from './health.ts'
 import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
-import { Consumers } from './consumers.ts'
+import { Consumers, type ReactorRef } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
 import { Inboxes, type InboxRef } from './inboxes.ts'
 import type { Inbox } from '../react/inbox.ts'
+import type { Outbox } from '../react/outbox.ts'
 import { openOutbox, type OpenOutbox } from '../react/open-outbox.ts'
+import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
@@ -76,6 +78,16 @@ export interface Node extends AsyncDisposable {
    */
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
   /**
+   * A reactor of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef
+  /**
+   * An outbox of the config, wherever it runs. Its status is that of the shards whose events are published here.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  outbox(outbox: Pick<Outbox, 'name'>): ReactorRef
+  /**
    * An inbox of the config.
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
@@ -115,7 +127,6 @@ export class RunningNode implements Node, RefHost {
   readonly #workers: number
   readonly #pulse: Pulse
   readonly #projections: Projections
-  /** Those that nodes run. */
   readonly #outboxes: readonly OpenOutbox[]
   readonly #consumers: Consumers
   readonly #inboxes: Inboxes
@@ -163,7 +174,7 @@ export class RunningNode implements Node, RefHost {
     const storeOptions = { storage, clock, identity, aggregates, onWarning, ...readers }
     this.#store = new RunningNodeStore(this, storeOptions)
     this.#projections = this.#newProjections()
-    this.#outboxes = config.outboxes.filter(({ runs }) => runs === 'inside').map(openOutbox)
+    this.#outboxes = config.outboxes.map(openOutbox)
     const effects = new NodeEffects({ host: this, store: this.#store, aggregates })
     this.#consumers = this.#newConsumers(effects)
     this.#inboxes = this.#newInboxes(effects)
@@ -181,14 +192,18 @@ export class RunningNode implements Node, RefHost {
   }
 
   #newConsumers(effects: NodeEffects): Consumers {
-    const { reactors, onWarning } = this.#config
+    const { reactors, outboxes, onWarning } = this.#config
+    const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => name)
     return new Consumers({
       consumers: [...reactors.map(reactorConsumer), ...this.#outboxes.map(({ consumer }) => consumer)],
+      apart: new Set(apart),
       feeds: this.#store.consumerFeeds,
       effects,
       ids: this.ids,
       clock: this.#ports.clock,
       onWarning,
+      shards: this.#placement.shards,
+      shardOf: (stream) => this.shardOf(stream),
       shardsHere: () => this.#shardsHere,
     })
   }
@@ -285,6 +300,14 @@ export class RunningNode implements Node, RefHost {
     return this.#projections.ref(projection)
   }
 
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef {
+    return this.#consumers.reactor(reactor.name)
+  }
+
+  outbox(outbox: Pick<Outbox, 'name'>): ReactorRef {
+    return this.#consumers.outbox(outbox.name)
+  }
+
   inbox(inbox: Inbox): InboxRef {
     return this.#inboxes.ref(inbox)
   }
@@ -320,7 +343,8 @@ export class RunningNode implements Node, RefHost {
       const known = new Set([...shards, ...refused].map(({ shard }) => shard))
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
-    return { phase: this.#phase, workers, ownership, lost, projections: this.#projections.conditions }
+    const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors }
   }
 
   get #phase(): Examination['phase'] {

@@ -27,11 +27,20 @@ export class RunningConsumer {
     }
   }
 
+  /** Resolves once its lanes here do what their records say. */
+  async look(): Promise<void> {
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.look()))
+  }
+
   /** Handlers that are under way have so long. */
   async close(ms: number): Promise<void> {
     this.#isClosed = true
     for (const [shard, lane] of this.#lanes) this.#end(shard, lane, ms)
     await Promise.all(this.#ending.values())
+  }
+
+  get name(): string {
+    return this.#options.consumer.name
   }
 
   get condition(): ConsumerCondition {
