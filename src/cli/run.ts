@@ -9,6 +9,7 @@ import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
 import { exportEvents } from './export.ts'
 import { importEvents } from './import.ts'
+import { outbox } from './outbox.ts'
 import { projection } from './projection.ts'
 import { repair } from './repair.ts'
 import { restore } from './restore.ts'
@@ -21,6 +22,7 @@ const COMMANDS: CommandGroup['commands'] = {
   status,
   drain,
   projection,
+  outbox,
   doctor,
   verify,
   repair,

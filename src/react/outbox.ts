@@ -21,7 +21,7 @@ export type OutboxMapper<E extends EmittedEvent> = {
   map(event: FeedEvent<E>): IntegrationEvent | undefined
 }['map']
 
-type OutboxEvents<From> = From extends readonly Aggregate[] ? SourceEvents<From> : EmittedEvent<string, any>
+type OutboxEvents<From> = From extends readonly Aggregate[] ? SourceEvents<From> : EmittedEvent<any, any>
 type EventNamed<E extends EmittedEvent, Name> = E extends EmittedEvent ? (Name extends E['type'] ? E : never) : never
 
 export type OutboxMappers<E extends EmittedEvent> = {
