@@ -79,23 +79,27 @@ export function toCloudEvent(event: FeedEvent, integration: IntegrationEvent, se
   if (dataschema !== undefined) checkText('dataschema', dataschema)
   const unknown = Object.keys(integration).find((key) => !KEYS.includes(key))
   if (unknown !== undefined) throw new TypeError(`an integration event has no '${unknown}'; it has ${KEYS.join(', ')}`)
-  return {
+  const { correlationId } = event.metadata
+  const cloudEvent: { -readonly [Name in keyof CloudEvent]: CloudEvent[Name] } = {
     specversion: '1.0',
     id: messageId(sender.outbox, event),
     source: sender.source,
     type,
     subject,
     time: event.time.toISOString(),
-    ...(data === undefined ? {} : { datacontenttype: 'application/json' }),
-    ...(dataschema === undefined ? {} : { dataschema }),
     stream: event.stream,
     version: String(event.version),
     position: String(event.position),
-    correlationid: event.metadata.correlationId,
+    correlationid: correlationId,
     causationid: event.id,
-    ...(extensions === undefined ? {} : checkedExtensions(extensions)),
-    ...(data === undefined ? {} : { data: checkedJson(data, 'data', 0) }),
   }
+  if (dataschema !== undefined) cloudEvent.dataschema = dataschema
+  if (extensions !== undefined) Object.assign(cloudEvent, checkedExtensions(extensions))
+  if (data !== undefined) {
+    cloudEvent.datacontenttype = 'application/json'
+    cloudEvent.data = checkedJson(data)
+  }
+  return cloudEvent
 }
 
 /** Of the event, not only of its id: that is the caller's to choose, and may be another event's too. */
@@ -123,16 +127,27 @@ function checkedExtensions(extensions: Readonly<Record<string, unknown>>): Reado
 }
 
 /** What JSON would leave out or change without a word is refused. */
-function checkedJson(value: unknown, path: string, depth: number): unknown {
-  if (depth > DEPTH_MAX) throw new TypeError(`${path} is nested more than ${DEPTH_MAX} deep`)
+function checkedJson(data: unknown): unknown {
+  const problem = jsonProblem(data, 0)
+  if (problem === undefined) return data
+  throw new TypeError(`data${problem.path} is ${problem.what}; make a text or a plain object of it`)
+}
+
+/** The first value that JSON does not have: where it is, and what. */
+function jsonProblem(value: unknown, depth: number): { readonly path: string; readonly what: string } | undefined {
+  if (depth > DEPTH_MAX) return { path: '', what: `nested more than ${DEPTH_MAX} deep` }
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i += 1) checkedJson(value[i], `${path}[${i}]`, depth + 1)
+    for (let i = 0; i < value.length; i += 1) {
+      const problem = jsonProblem(value[i], depth + 1)
+      if (problem !== undefined) return { ...problem, path: `[${i}]${problem.path}` }
+    }
   } else if (isPlain(value)) {
-    for (const key of Object.keys(value)) checkedJson(value[key], `${path}.${key}`, depth + 1)
-  } else if (!isLeaf(value)) {
-    throw new TypeError(`${path} is ${shown(value)}, which JSON does not have; make a text or a plain object of it`)
-  }
-  return value
+    for (const key of Object.keys(value)) {
+      const problem = jsonProblem(value[key], depth + 1)
+      if (problem !== undefined) return { ...problem, path: `.${key}${problem.path}` }
+    }
+  } else if (!isLeaf(value)) return { path: '', what: `${shown(value)}, which JSON does not have` }
+  return undefined
 }
 
 function isLeaf(value: unknown): boolean {
