@@ -9,6 +9,7 @@ import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { AllPlace } from '../read/all.ts'
 import { comparePlaces } from '../read/place.ts'
+import type { Consumer } from './consumer.ts'
 
 export interface ConsumerState {
   /** All up to here is done with, or parked; undefined where it was never begun. */
@@ -47,6 +48,11 @@ interface From {
 const INITIAL: ConsumerState = { place: undefined, isPaused: false, resumed: 0, parked: {} }
 
 export const CONSUMER = '$consumer'
+
+/** A consumer's name in the log: those of a kind have names of their own. */
+export function keyOf({ kind, name }: Pick<Consumer, 'kind' | 'name'>): string {
+  return `${kind}:${name}`
+}
 
 /** So many streams may be parked in one shard: more is no single event's fault. */
 export const PARKED_STREAMS_MAX = 1_000
