@@ -10,6 +10,7 @@ import { internal } from '../aggregate/internal.ts'
 import type { AllPlace } from '../read/all.ts'
 import { InboxRecord } from './inbox-record.ts'
 import { comparePlaces } from '../read/place.ts'
+import type { Consumer } from './consumer.ts'
 
 export interface ConsumerState {
   /** All up to here is done with, or parked; undefined where it was never begun. */
@@ -48,6 +49,11 @@ interface From {
 const INITIAL: ConsumerState = { place: undefined, isPaused: false, resumed: 0, parked: {} }
 
 export const CONSUMER = '$consumer'
+
+/** A consumer's name in the log: those of a kind have names of their own. */
+export function keyOf({ kind, name }: Pick<Consumer, 'kind' | 'name'>): string {
+  return `${kind}:${name}`
+}
 
 /** So many streams may be parked in one shard: more is no single event's fault. */
 export const PARKED_STREAMS_MAX = 1_000

@@ -245,7 +245,7 @@ test('what of the log does not answer is no event’s fault: it is waited for, a
   isAway = false
   await bench.until(() => bench.done.length === 1)
   expect(new Set(bench.effects.sent.map(({ commandId }) => commandId))).toEqual(
-    new Set([deriveId('reaction', 'mails', 'a/0/1')]),
+    new Set([deriveId('reaction', 'reactor:mails', 'a/0/1')]),
   )
   await bench.pass(100)
   expect(lane.condition).toBe('running')

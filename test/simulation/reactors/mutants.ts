@@ -1,4 +1,5 @@
 /** Rules of what consumes events, each broken on purpose. */
+import { Router } from '../../../src/cluster/router.ts'
 import { IdSource } from '../../../src/log/identity.ts'
 import { NodeEffects } from '../../../src/node/effects.ts'
 import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
@@ -48,11 +49,11 @@ export const REACTOR_MUTANTS: readonly Mutant[] = [
     breaks: 'what is sent again is looked for among the last commands, and not as far back as its cause',
     install: () =>
       replace(
-        NodeEffects.prototype,
-        'ask',
+        Router.prototype,
+        'send',
         (original) =>
-          function (this: NodeEffects, command) {
-            return original.call(this, command.stream.startsWith('$') ? command : { ...command, after: 2 ** 52 })
+          function (this: Router, shard, message, outcome, options) {
+            original.call(this, shard, message, outcome, { ...options, cause: undefined })
           },
       ),
   },
