@@ -136,7 +136,6 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
   checkList(name, 'outbox', definition.outboxes ?? [], isOutbox)
   checkList(name, 'inbox', definition.inboxes ?? [], isInbox)
-  checkConsumers(name, [...(definition.reactors ?? []), ...(definition.outboxes ?? [])])
   const config: ClusterConfig = {
     name,
     aggregates,
@@ -276,14 +275,6 @@ function checkList(
   const names = given.map((each: { readonly name: string }) => each.name)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${all} of the name '${twice}'`)
-}
-
-/** Their places in the log are known by their names alone. */
-function checkConsumers(name: string, consumers: readonly { readonly name: string }[]): void {
-  const names = consumers.map((each) => each.name)
-  const twice = names.find((each, i) => names.indexOf(each) !== i)
-  if (twice === undefined) return
-  throw definitionError(`cluster '${name}' has a reactor and an outbox of the name '${twice}'; give each its own`)
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

@@ -51,7 +51,7 @@ export interface ReactorRef {
 
 export interface ConsumersOptions {
   readonly consumers: readonly Consumer[]
-  /** Names of those that another process runs: here they can be asked, and operated. */
+  /** Keys (`keyOf`) of those that another process runs: here they can be asked, and operated. */
   readonly apart: ReadonlySet<string>
   /** By shard, with the events of internal streams. */
   readonly feeds: Feeds
@@ -137,7 +137,7 @@ export class Consumers {
 
   #look(): void {
     const shards = this.#options.shardsHere()
-    for (const running of this.#running) if (!this.#options.apart.has(running.name)) running.run(shards)
+    for (const running of this.#running) if (!this.#options.apart.has(running.key)) running.run(shards)
   }
 
   /** Also where others serve: a shard that comes here later has had its start by then. */

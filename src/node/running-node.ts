@@ -33,6 +33,7 @@ import { NodeEffects } from './effects.ts'
 import { Inboxes, type InboxRef } from './inboxes.ts'
 import type { Inbox } from '../react/inbox.ts'
 import type { Outbox } from '../react/outbox.ts'
+import { keyOf } from '../react/consumer-record.ts'
 import { openOutbox, type OpenOutbox } from '../react/open-outbox.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
@@ -195,7 +196,7 @@ export class RunningNode implements Node, RefHost {
 
   #newConsumers(effects: NodeEffects): Consumers {
     const { reactors, outboxes, onWarning } = this.#config
-    const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => name)
+    const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => keyOf({ kind: 'outbox', name }))
     return new Consumers({
       consumers: [...reactors.map(reactorConsumer), ...this.#outboxes.map(({ consumer }) => consumer)],
       apart: new Set(apart),

@@ -1,6 +1,7 @@
 /** Runs the lanes of a consumer that are this process's to run. */
 import { reasonOf } from '../aggregate/error.ts'
 import type { ConsumerCondition, ConsumerStatus } from './consumer-status.ts'
+import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
 import { worstState } from '../read/lane-status.ts'
 
@@ -39,8 +40,8 @@ export class RunningConsumer {
     await Promise.all(this.#ending.values())
   }
 
-  get name(): string {
-    return this.#options.consumer.name
+  get key(): string {
+    return keyOf(this.#options.consumer)
   }
 
   get condition(): ConsumerCondition {
