@@ -8,12 +8,9 @@ import { StreamQueues } from '../../../src/react/stream-queues.ts'
 import { Window } from '../../../src/react/window.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.ts'
-import { MUTANTS, replace, type Mutant } from '../mutants.ts'
-
-const OF_THE_LOG = new Set(['reply-before-sync'])
+import { replace, type Mutant } from '../mutants.ts'
 
 export const REACTOR_MUTANTS: readonly Mutant[] = [
-  ...MUTANTS.filter(({ name }) => OF_THE_LOG.has(name)),
   {
     name: 'checkpoint-before-effect',
     breaks: 'the place is recorded up to where was read, whatever is done',
