@@ -2,10 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   PublishRefused,
   redisStreamPublisher,
+  redisStreamSource,
   type OpenPublisher,
   type OutboxMessage,
   type RedisStreamOptions,
 } from '../../src/index.ts'
+import { readPage } from '../documented.ts'
 import { messageOf } from '../react/message.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 
@@ -91,6 +93,28 @@ describe.skipIf(!hasRedis)('a publisher to Redis Streams', () => {
     expect((error as Error).message).not.toContain('hidden')
     const gone = await publish(open({ redis: 'redis://127.0.0.1:1' }), [messageOf('account/anna', 1)])
     expect(gone.error).toMatchObject({ message: expect.stringContaining('ECONNREFUSED') as string })
+  })
+
+  test('the rights that docs/outbox.md names are enough', async () => {
+    const [publishes, reads] = [...readPage('docs/outbox.md').matchAll(/`(\+info [^`]*)`/g)].map(
+      ([, rights]) => rights!,
+    )
+    const asUser = async (name: string, rights: string): Promise<RedisStreamOptions['redis']> => {
+      const rules = ['on', '>secret', 'resetkeys', '~events', 'resetchannels', '-@all', ...rights.split(' ')]
+      await server.admin.call('ACL', 'SETUSER', name, ...rules)
+      return { url: server.url, username: name, password: 'secret' }
+    }
+    const messages = [messageOf('account/anna', 1)]
+    expect(await publish(open({ redis: await asUser('publisher', publishes!) }), messages)).toMatchObject({
+      error: undefined,
+    })
+    const source = redisStreamSource({ redis: await asUser('reader', reads!), stream: 'events' }).open()
+    const place = await source.place('beginning')
+    const page = await source.read(place, 10)
+    expect(page.messages.map(({ fields }) => fields['id'])).toEqual(idsOf(messages))
+    // It asks for more, too.
+    expect((await source.read(page.place, 10)).messages).toEqual([])
+    await source.close()
   })
 
   test('closing ends what is under way', async () => {
