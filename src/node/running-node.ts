@@ -331,8 +331,8 @@ export class RunningNode implements Node, RefHost {
   async #close(): Promise<void> {
     const { stopMs } = this.#config.timeouts
     try {
-      // What they do goes through the router.
-      await this.#consumers.close(stopMs)
+      // What they do goes through the router; so they are first, and leave the rest of the time to what is asked.
+      await this.#consumers.close(stopMs / 2)
       await Promise.all([this.#router.drain(stopMs), this.#projections.close(stopMs)])
       await this.#store.close()
     } finally {
