@@ -7,6 +7,9 @@ import { worstState } from '../read/lane-status.ts'
 
 export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard'>
 
+/** Handlers have so long when their shard has left: whoever serves it now begins their events again. */
+const LEAVING_MS = 250
+
 export class RunningConsumer {
   readonly #options: RunningConsumerOptions
   readonly #lanes = new Map<number, ConsumerLane>()
@@ -71,7 +74,7 @@ export class RunningConsumer {
     }
   }
 
-  #end(shard: number, lane: ConsumerLane, ms: number = this.#options.consumer.handlerTimeoutMs): void {
+  #end(shard: number, lane: ConsumerLane, ms: number = LEAVING_MS): void {
     this.#lanes.delete(shard)
     const ended = lane
       .close(ms)

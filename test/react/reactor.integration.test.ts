@@ -1,6 +1,9 @@
+import fs from 'node:fs'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { defineAggregate, defineCluster, defineReactor, startNode, type Node, type Reactor } from '../../src/index.ts'
 import { Account } from '../account.ts'
+import { runCli } from '../cli-run.ts'
 import { temporaryFolder } from '../temporary.ts'
 
 /** What is counted of accounts. */
@@ -172,4 +175,30 @@ test('what a reactor sends names the event as its cause, and a rejection is an o
   expect(tree.size).toBe(3)
   await expect(node.store.append('$consumer/x', [{ type: 'A' }])).rejects.toMatchObject({ code: 'BadAddress' })
   expect(() => node.store.load('$consumer/x')).toThrow('no stream')
+})
+
+test('where reactors stand is in a backup and no export, and what was restored is not reacted to again', async () => {
+  const [folder, backup, restored] = [temporaryFolder(), join(temporaryFolder(), 'b'), join(temporaryFolder(), 'r')]
+  const seen: string[] = []
+  const counts = defineReactor({
+    name: 'counts',
+    from: [Account],
+    startAt: 'beginning',
+    on: { MoneyDeposited: ({ stream, version }) => void seen.push(`${stream} ${version}`) },
+  })
+  const first = await start([counts], folder)
+  await first.ref(Account, 'a').ask('deposit', { amount: 1 })
+  await expect.poll(() => seen).toEqual(['account/a 1'])
+  await first.close()
+  expect(await runCli('verify', '--data', folder)).toMatchObject({ code: 0 })
+  const exported = join(temporaryFolder(), 'events')
+  expect(await runCli('export', '--data', folder, '--to', exported)).toMatchObject({ code: 0 })
+  const lines = fs.readFileSync(exported, 'utf8').trim().split('\n')
+  expect(lines.map((line) => (JSON.parse(line) as { stream: string }).stream)).toEqual(['account/a'])
+
+  expect(await runCli('backup', backup, '--data', folder)).toMatchObject({ code: 0 })
+  expect(await runCli('restore', backup, restored)).toMatchObject({ code: 0 })
+  const second = await start([counts], restored)
+  await second.ref(Account, 'b').ask('deposit', { amount: 1 })
+  await expect.poll(() => seen).toEqual(['account/a 1', 'account/b 1'])
 })
