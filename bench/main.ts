@@ -7,6 +7,7 @@ import { measureColdCommands } from './cold-command.ts'
 import { measureColdLoads } from './cold-load.ts'
 import { Dataset, type DatasetPlan } from './dataset.ts'
 import { describeMachine } from './machine.ts'
+import { measureOutbox } from './outbox.ts'
 import { measureReadAll } from './read-all.ts'
 import { measureProjections } from './projection.ts'
 import { measureReplay } from './replay.ts'
@@ -14,7 +15,7 @@ import { formatTable, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'N'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'O', 'N'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
@@ -105,7 +106,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
   if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
-  if (!['R', 'L', 'S', 'C', 'A', 'P'].some((id) => only.has(id as RowId))) return rows
+  if (!['R', 'L', 'S', 'C', 'A', 'P', 'O'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)
   if (only.has('R')) {
     const few = await Dataset.open(dataDir ?? dir, dir, sizes.fewPlan)
@@ -116,6 +117,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
   if (only.has('C')) rows.push(...(await measureColdCommands(dataset, sizes)))
   if (only.has('A')) rows.push(...(await measureReadAll(dataset, dir)))
   if (only.has('P')) rows.push(...(await measureProjections(dataset, sizes)))
+  if (only.has('O')) rows.push(...(await measureOutbox(dataset)))
   return rows
 }
 

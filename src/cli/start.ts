@@ -45,7 +45,8 @@ Exit code: 0 it was told to stop and has, 1 it could not start, 2 usage; ended b
   },
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+/** Resolves once somebody wants it to end. */
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })

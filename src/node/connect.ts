@@ -25,7 +25,7 @@ const LOOK_AGAIN_MS = 100
  */
 export async function connect(config: URL | string | ClusterConfig, options: ClientOptions = {}): Promise<Client> {
   const resolved = await resolve(config, options)
-  const { name, redis, timeouts } = resolved
+  const { name, redis } = resolved
   if (redis === undefined) {
     throw definitionError(
       `cluster '${name}' has no redis, through which a client finds the nodes: set it in the config`,
@@ -34,7 +34,7 @@ export async function connect(config: URL | string | ClusterConfig, options: Cli
   const { leases, network } = await openSurroundings(resolved, redis)
   let client: RunningClient | undefined
   try {
-    const view = await find(name, leases, timeouts.askMs)
+    const view = await findCluster(resolved, leases)
     const ports = { clock: systemClock, random: systemRandom, leases, network, id: randomUUID() }
     client = new RunningClient(resolved, view, ports)
     await client.meet()
@@ -51,9 +51,12 @@ async function resolve(given: URL | string | ClusterConfig, options: ClientOptio
   throw definitionError(`connect was given ${describe(given)}; give the cluster's config, or the URL of its file`)
 }
 
-/** What the lease store knows of the cluster, as soon as it knows it. */
-async function find(name: string, leases: Leases, ms: number): Promise<View> {
-  const until = systemClock.monotonic() + ms
+/**
+ * What the lease store knows of the cluster, as soon as it knows it.
+ * @throws PenholdError `ClusterNotFound`, `LeasesUnavailable`
+ */
+export async function findCluster({ name, timeouts }: ClusterConfig, leases: Leases): Promise<View> {
+  const until = systemClock.monotonic() + timeouts.askMs
   for (;;) {
     const found = await leases.look().catch((error: unknown) => {
       if (error instanceof PenholdError) return error

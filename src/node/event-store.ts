@@ -34,6 +34,7 @@ import { isId, parseId } from '../log/identity.ts'
 import { splitRecords } from '../log/recorded-event.ts'
 import type { LogRecord } from '../log/record.ts'
 import { streamProblem, streamType } from '../log/stream.ts'
+import { PUBLISHED_KEY } from '../react/outbox.ts'
 import { toRawEvent, toStoredEvent, typesOf, type RawEvent, type StoredEvent } from './stored-event.ts'
 
 interface SendOptions {
@@ -129,8 +130,9 @@ export class EventStore {
   async create(name: string, options: CreateOptions = {}): Promise<Appended> {
     const what = `the creation of ${name}`
     checkOptions(what, options, CREATE_OPTIONS)
+    checkName(name)
     const { persistence = 'simple', metadata = {}, events = [] } = options
-    return this.#append(name, what, { payload: { events, create: { persistence, metadata } }, options })
+    return this.appendTo(name, what, { payload: { events, create: { persistence, metadata } }, options })
   }
 
   /**
@@ -142,12 +144,24 @@ export class EventStore {
    * `BadAddress`, `BadPayload`, `TooLarge`, `CommandIdReused` with nothing appended; others as `ask` has
    */
   async append(name: string, events: readonly NewEvent[], options: AppendOptions = {}): Promise<Appended> {
-    const what = `the append to ${name}`
-    checkOptions(what, options, APPEND_OPTIONS)
-    const { metadata, expectedVersion: expected } = options
-    const problem = metadata === undefined ? undefined : metadataProblem(metadata)
-    if (problem !== undefined) throw badPayload(what, `its metadata ${problem}`)
-    return this.#append(name, what, { payload: { events, expected }, metadata, options })
+    return this.#appendChecked(name, events, { what: `the append to ${name}`, options })
+  }
+
+  /**
+   * Appends events as `append` does, and marks them in the same step for outboxes of `from: 'published'`, which publish
+   * these and no others: they are published if and only if they were appended.
+   * @throws PenholdError as `append`
+   */
+  async publish<Event extends NewEvent = NewEvent>(
+    name: string,
+    events: readonly Event[],
+    options: AppendOptions = {},
+  ): Promise<Appended> {
+    return this.#appendChecked(name, events, {
+      what: `the publishing to ${name}`,
+      options,
+      mark: { [PUBLISHED_KEY]: true },
+    })
   }
 
   /**
@@ -190,16 +204,34 @@ export class EventStore {
     return reply as StreamInfo | undefined
   }
 
-  async #append(
+  #appendChecked(
+    name: string,
+    events: readonly NewEvent[],
+    { what, options, mark }: { readonly what: string; readonly options: AppendOptions; readonly mark?: object },
+  ): Promise<Appended> {
+    checkOptions(what, options, APPEND_OPTIONS)
+    checkName(name)
+    const { metadata, expectedVersion: expected } = options
+    const problem = metadata === undefined ? undefined : metadataProblem(metadata)
+    if (problem !== undefined) throw badPayload(what, `its metadata ${problem}`)
+    const marked = mark === undefined ? metadata : { ...metadata, ...mark }
+    return this.appendTo(name, what, { payload: { events, expected }, metadata: marked, options })
+  }
+
+  /** With a cause: where the append may have been sent before, however long ago (`RequestOptions`). */
+  protected async appendTo(
     name: string,
     what: string,
     {
       payload,
       metadata,
       options,
-    }: { readonly payload: object; readonly metadata?: object | undefined; readonly options: WriteOptions },
+    }: {
+      readonly payload: object
+      readonly metadata?: object | undefined
+      readonly options: WriteOptions & Pick<RequestOptions, 'cause'>
+    },
   ): Promise<Appended> {
-    checkName(name)
     const problem = appendProblem(payload)
     if (problem !== undefined) throw badPayload(what, problem)
     const { commandId } = options
@@ -307,7 +339,7 @@ export class EventStore {
     return reply.value
   }
 
-  #send(message: Unsent, { timeoutMs, signal }: RequestOptions): Promise<Reply> {
+  #send(message: Unsent, { timeoutMs, signal, cause }: RequestOptions): Promise<Reply> {
     const { stream } = message
     return new Promise((resolve, reject) => {
       const settle = (reply: Reply): void => {
@@ -315,7 +347,7 @@ export class EventStore {
         else resolve(reply)
       }
       const address = { stream, shard: this.#host.shardOf(stream) }
-      this.#host.send(address, message, { resolve: settle, reject }, { timeoutMs, signal })
+      this.#host.send(address, message, { resolve: settle, reject }, { timeoutMs, signal, cause })
     })
   }
 }

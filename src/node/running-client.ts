@@ -20,6 +20,7 @@ import type { Cancel, Clock } from '../log/clock.ts'
 import { IdSource } from '../log/identity.ts'
 import type { Random } from '../log/random.ts'
 import { StreamPlacement } from '../log/stream.ts'
+import type { TailSource } from '../log/tail.ts'
 import { RunningClientStore } from './client-store.ts'
 import { hashOf } from './cluster-side.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
@@ -47,6 +48,8 @@ export interface ClientPorts {
   readonly network: Network
   /** A UUID of this life of the client. */
   readonly id: string
+  /** `node`: it works in the nodes' data directory, and holds its share of that by its id. Default `client`. */
+  readonly role?: 'client' | 'node'
 }
 
 const LOOK_MS = 1_000
@@ -99,7 +102,7 @@ export class RunningClient implements Client, RefHost {
     const greeting = {
       cluster: hashOf(clusterId),
       protocol: PROTOCOL_VERSION,
-      role: 'client',
+      role: ports.role ?? 'client',
       member: ports.id,
     } as const
     this.#peers = new Peers({
@@ -134,6 +137,11 @@ export class RunningClient implements Client, RefHost {
     this.#store = new RunningClientStore(this, { aggregates, lines, clock, patienceMs: timeouts.askMs })
     this.#see(view)
     this.#lookIn(LOOK_MS)
+  }
+
+  /** The workers of all nodes, as readers of their log ask them. Only nodes are answered. */
+  get tails(): readonly TailSource[] {
+    return this.#peers.tails
   }
 
   get store(): ReadingStore {

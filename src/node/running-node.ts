@@ -24,9 +24,20 @@ import { RunningNodeStore, type NodeStore } from './node-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
+import { isOfConsumers, operateConsumers } from './consumer-operation.ts'
 import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
+import { Consumers, type ReactorRef } from './consumers.ts'
+import { NodeEffects } from './effects.ts'
+import { Inboxes, type InboxRef } from './inboxes.ts'
+import type { Inbox } from '../react/inbox.ts'
+import type { Outbox } from '../react/outbox.ts'
+import { keyOf } from '../react/consumer-record.ts'
+import { openOutbox, type OpenOutbox } from '../react/open-outbox.ts'
+import type { Reactor } from '../react/reactor.ts'
+import { reactorConsumer } from '../react/reactor-consumer.ts'
+import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
 import { Supervisor } from './supervisor.ts'
@@ -48,6 +59,8 @@ export interface NodeStatus {
   readonly member: Member | undefined
   /** Of all that the config names, wherever they run. */
   readonly projections: readonly ProjectionStatus[]
+  /** Of all reactors that the config names: their lanes that run here. */
+  readonly reactors: readonly ConsumerStatus[]
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -66,6 +79,21 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
+  /**
+   * A reactor of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef
+  /**
+   * An outbox of the config, wherever it runs. Its status is that of the shards whose events are published here.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  outbox(outbox: Pick<Outbox, 'name'>): ReactorRef
+  /**
+   * An inbox of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  inbox(inbox: Inbox): InboxRef
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -101,6 +129,9 @@ export class RunningNode implements Node, RefHost {
   readonly #workers: number
   readonly #pulse: Pulse
   readonly #projections: Projections
+  readonly #outboxes: readonly OpenOutbox[]
+  readonly #consumers: Consumers
+  readonly #inboxes: Inboxes
   /** For a node alone: the shards of each worker. */
   readonly #shardsOfWorker: (worker: number) => readonly number[]
   #isServing = false
@@ -131,7 +162,8 @@ export class RunningNode implements Node, RefHost {
     })
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
-    const callProjection = (call: ProjectionCall): Promise<unknown> => operate(this.#projections, call)
+    const callProjection = (call: ProjectionCall): Promise<unknown> =>
+      isOfConsumers(call) ? operateConsumers(this.#consumers, call) : operate(this.#projections, call)
     const openReading: OpenReading = (...asked) => this.#store.openReading(...asked)
     const parts = { clock, router: this.#router, onWarning, measure, callProjection, openReading }
     const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }
@@ -140,18 +172,15 @@ export class RunningNode implements Node, RefHost {
     const ownerOf = (worker: number): string => cluster?.ownerOf(worker) ?? `worker-${worker}`
     this.#shardsOfWorker = cluster === undefined ? this.#divide(shards, ownerOf) : () => []
     const { storage } = ports
-    const { aggregates, projections } = config
+    const { aggregates } = config
     const readers = { workers: () => this.#tails, ownWorkers: () => this.#ownTails }
     const storeOptions = { storage, clock, identity, aggregates, onWarning, ...readers }
     this.#store = new RunningNodeStore(this, storeOptions)
-    this.#projections = new Projections({
-      projections,
-      feeds: (order) => this.#store.feeds(order),
-      clock,
-      onWarning,
-      dataDir: config.dataDir,
-      lanesHere: (projection) => this.#lanesHere(projection),
-    })
+    this.#projections = this.#newProjections()
+    this.#outboxes = config.outboxes.map(openOutbox)
+    const effects = new NodeEffects({ host: this, store: this.#store, aggregates })
+    this.#consumers = this.#newConsumers(effects)
+    this.#inboxes = this.#newInboxes(effects)
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
@@ -162,6 +191,47 @@ export class RunningNode implements Node, RefHost {
       onLost: (worker, lost) => cluster?.lost(worker, lost),
       start: (worker, events, quarantined) =>
         ports.startWorker({ shards: this.#shardsOfWorker(worker), quarantined }, events),
+    })
+  }
+
+  #newConsumers(effects: NodeEffects): Consumers {
+    const { reactors, outboxes, onWarning } = this.#config
+    const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => keyOf({ kind: 'outbox', name }))
+    return new Consumers({
+      consumers: [...reactors.map(reactorConsumer), ...this.#outboxes.map(({ consumer }) => consumer)],
+      apart: new Set(apart),
+      feeds: this.#store.consumerFeeds,
+      effects,
+      ids: this.ids,
+      clock: this.#ports.clock,
+      onWarning,
+      shards: this.#placement.shards,
+      shardOf: (stream) => this.shardOf(stream),
+      shardsHere: () => this.#shardsHere,
+    })
+  }
+
+  #newProjections(): Projections {
+    const { projections, dataDir, onWarning } = this.#config
+    return new Projections({
+      projections,
+      feeds: (order) => this.#store.feeds(order),
+      clock: this.#ports.clock,
+      onWarning,
+      dataDir,
+      lanesHere: (projection) => this.#lanesHere(projection),
+    })
+  }
+
+  #newInboxes(effects: NodeEffects): Inboxes {
+    const { inboxes, onWarning } = this.#config
+    return new Inboxes({
+      inboxes,
+      effects,
+      ids: this.ids,
+      clock: this.#ports.clock,
+      isHere: (stream) => this.#isServed(this.shardOf(stream)),
+      onWarning,
     })
   }
 
@@ -182,6 +252,14 @@ export class RunningNode implements Node, RefHost {
     return serves(this.#placement.shardOf(`$projection/${name}`)) ? lanes : []
   }
 
+  #isServed(shard: number): boolean {
+    return this.#cluster?.served.has(shard) ?? true
+  }
+
+  get #shardsHere(): readonly number[] {
+    return [...(this.#cluster?.served ?? Array.from({ length: this.#placement.shards }, (_, shard) => shard))]
+  }
+
   /** Alone it owns everything: each worker has its shards, for good. */
   #divide(shards: number, ownerOf: (worker: number) => string): (worker: number) => readonly number[] {
     const workers = Array.from({ length: this.#workers }, (_, worker) => ({ name: ownerOf(worker), weight: 1 }))
@@ -196,6 +274,8 @@ export class RunningNode implements Node, RefHost {
     else await this.#join(this.#cluster)
     this.#isServing = true
     this.#projections.start()
+    this.#consumers.start()
+    this.#inboxes.start()
   }
 
   async #join(cluster: ClusterSide): Promise<void> {
@@ -223,6 +303,18 @@ export class RunningNode implements Node, RefHost {
     return this.#projections.ref(projection)
   }
 
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef {
+    return this.#consumers.reactor(reactor.name)
+  }
+
+  outbox(outbox: Pick<Outbox, 'name'>): ReactorRef {
+    return this.#consumers.outbox(outbox.name)
+  }
+
+  inbox(inbox: Inbox): InboxRef {
+    return this.#inboxes.ref(inbox)
+  }
+
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
     return {
@@ -235,6 +327,7 @@ export class RunningNode implements Node, RefHost {
       member: this.#cluster?.member,
       health: this.#ports.health,
       projections: await this.#projections.status(),
+      reactors: await this.#consumers.status(),
     }
   }
 
@@ -253,7 +346,8 @@ export class RunningNode implements Node, RefHost {
       const known = new Set([...shards, ...refused].map(({ shard }) => shard))
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
-    return { phase: this.#phase, workers, ownership, lost, projections: this.#projections.conditions }
+    const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors }
   }
 
   get #phase(): Examination['phase'] {
@@ -289,6 +383,9 @@ export class RunningNode implements Node, RefHost {
   async #close(): Promise<void> {
     const { stopMs } = this.#config.timeouts
     try {
+      // What they do goes through the router; so they are first, and leave the rest of the time to what is asked.
+      await Promise.all([this.#consumers.close(stopMs / 2), this.#inboxes.close()])
+      await Promise.all(this.#outboxes.map((outbox) => outbox.close()))
       await Promise.all([this.#router.drain(stopMs), this.#projections.close(stopMs)])
       await this.#store.close()
     } finally {

@@ -10,6 +10,8 @@ export class RedisCalls {
   /** Why there is no connection. Who asks is told; nobody else listens. */
   #lastError: unknown
   #isClosed = false
+  /** An attempt to connect for whose end somebody waits: all for the same one. */
+  #settling: Promise<void> | undefined
   /** Whom to tell when it is closed. */
   readonly #waiting = new Set<(reason: Error) => void>()
 
@@ -65,7 +67,10 @@ export class RedisCalls {
     if (this.#isClosed) throw new Error('the connection was closed')
     // A connector that gave up: for ioredis this is the end, for a node it is not.
     if (client.status === 'end') client.connect().catch(() => undefined)
-    if (client.status === 'connecting' || client.status === 'connect') await this.#settled()
+    if (client.status === 'connecting' || client.status === 'connect') {
+      this.#settling ??= this.#settled().finally(() => (this.#settling = undefined))
+      await this.#settling
+    }
     if (client.status !== 'ready') throw this.#lastError ?? new Error('there is no connection')
     return await call(client)
   }

@@ -66,7 +66,7 @@ const RECONNECT_MS_MAX = 1000
  * @throws PenholdError `BadDefinition` for settings that cannot work
  */
 export function connectRedis(settings: RedisSettings, timeoutMs: number): RedisClient {
-  const given = checked(settings)
+  const given = checkedRedis(settings)
   const options: Options = { ...commonOptions(timeoutMs), ...accessOf(given) }
   const secrets = [given.password, 'sentinelPassword' in given ? given.sentinelPassword : undefined]
   if ('url' in given) {
@@ -142,8 +142,12 @@ function reconnectMs(attempts: number): number {
   return Math.min(RECONNECT_MS_MIN * 2 ** Math.min(attempts - 1, 10), RECONNECT_MS_MAX)
 }
 
-function checked(settings: unknown): Exclude<RedisSettings, string> {
-  if (typeof settings === 'string') return { url: settings }
+/** Connects to nothing. @throws PenholdError `BadDefinition` for settings that cannot work */
+export function checkedRedis(settings: unknown): Exclude<RedisSettings, string> {
+  if (typeof settings === 'string') {
+    parseUrl(settings)
+    return { url: settings }
+  }
   const problem = (what: string): Error =>
     definitionError(`redis: ${what}. Give a URL, or { url }, { sentinels, name } or { nodes }.`)
   if (typeof settings !== 'object' || settings === null) throw problem(`it is ${describe(settings)}`)
@@ -164,7 +168,8 @@ function checked(settings: unknown): Exclude<RedisSettings, string> {
     }
   }
   if (kind === 'sentinels' && given['name'] === undefined) throw problem('sentinels need the name of their group')
-  if (kind !== 'url') checkAddresses(kind, given[kind])
+  if (kind === 'url') parseUrl(given['url'] as string)
+  else checkAddresses(kind, given[kind])
   return settings as Exclude<RedisSettings, string>
 }
 

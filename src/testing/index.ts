@@ -6,6 +6,8 @@ import '../node-check.ts'
 export { arbitraryOf } from './arbitrary-of.ts'
 export { checkInvariants, InvariantBroken } from './check-invariants.ts'
 export type { CommandArbitraries, InvariantOptions, InvariantReport } from './check-invariants.ts'
+export { checkPublisher, PublisherBroken } from './check-publisher.ts'
+export type { PublisherUnderTest } from './check-publisher.ts'
 export { eventsOf, given, rejected } from './given.ts'
 export type {
   Circumstances,

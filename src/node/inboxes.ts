@@ -1,0 +1,136 @@
+/**
+ * The inboxes of a node's config. Each runs at one node, which serves the shard of its record. Should two run it for a
+ * moment, the record lets one of them go on, and what both send takes effect once.
+ */
+import { definitionError } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
+import { every, type Cancel, type Clock } from '../log/clock.ts'
+import type { IdSource } from '../log/identity.ts'
+import { streamName } from '../log/stream.ts'
+import type { Effects } from '../react/effects.ts'
+import { messageNotParked } from '../react/inbox-error.ts'
+import type { Inbox } from '../react/inbox.ts'
+import { INBOX, type InboxState, type ParkedMessage } from '../react/inbox-record.ts'
+import { RunningInbox } from '../react/running-inbox.ts'
+
+/** How an inbox is. */
+export interface InboxStatus {
+  readonly name: string
+  /** `waiting`: something fails, and is tried again. `elsewhere`: another node runs it. */
+  readonly state: 'running' | 'waiting' | 'elsewhere'
+  /** The id of the last message that it is done with; undefined where it was never begun. */
+  readonly place: string | undefined
+  readonly parked: number
+  /** So many messages were removed before it had read them. */
+  readonly lost: number
+  /** So many were rejected, and passed. */
+  readonly rejected: number
+  readonly trouble: string | undefined
+}
+
+/** An inbox of the config, wherever it runs. */
+export interface InboxRef {
+  /** @throws PenholdError as `ask`, as these all */
+  status(): Promise<InboxStatus>
+  /** Messages that wait for somebody, in the order in which they came. */
+  parked(): Promise<readonly ParkedMessage[]>
+  /** Has a parked message tried again; where it takes effect, so is what waits behind it. @throws PenholdError `MessageNotParked` */
+  retryParked(id: string): Promise<void>
+  /** Gives up a parked message for good; what waits behind it is tried. @throws PenholdError `MessageNotParked` */
+  skipParked(message: { readonly id: string; readonly reason: string }): Promise<void>
+}
+
+export interface InboxesOptions {
+  readonly inboxes: readonly Inbox[]
+  readonly effects: Effects
+  readonly ids: IdSource
+  readonly clock: Clock
+  /** Whether this stream's shard is served here now. */
+  readonly isHere: (stream: string) => boolean
+  readonly onWarning: (message: string) => void
+}
+
+const LOOK_MS = 250
+const ANSWER_MS = 5_000
+
+export class Inboxes {
+  readonly #options: InboxesOptions
+  readonly #running = new Map<Inbox, RunningInbox>()
+  /** Those that were let go of, and may have something under way. */
+  readonly #ending = new Map<Inbox, Promise<void>>()
+  #stopLooking: Cancel = () => undefined
+  #isClosed = false
+
+  constructor(options: InboxesOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    if (this.#options.inboxes.length === 0) return
+    this.#look()
+    this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
+  }
+
+  /** @throws PenholdError `BadDefinition` where it is none of the config's */
+  ref({ name }: Inbox): InboxRef {
+    const { inboxes, effects, ids } = this.#options
+    const inbox = inboxes.find((each) => each.name === name)
+    if (inbox === undefined) {
+      const names = inboxes.map((each) => each.name)
+      const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+      throw definitionError(`the config has no inbox '${name}', ${known}; add it to its inboxes`)
+    }
+    const stream = streamName(INBOX, name)
+    const state = async (): Promise<InboxState> =>
+      (await effects.query({ stream, name: 'state', timeoutMs: ANSWER_MS })) as InboxState
+    const operate = async (command: string, payload: { readonly id: string }): Promise<void> => {
+      const commandId = ids.next()
+      const cause = { correlationId: commandId, causationId: commandId, after: 0 }
+      const { kind } = await effects.ask({ stream, name: command, payload, commandId, timeoutMs: ANSWER_MS, ...cause })
+      if (kind === 'rejected') throw messageNotParked(name, payload.id)
+    }
+    return {
+      status: async () => toStatus(name, await state(), this.#running.get(inbox)),
+      parked: async () => (await state()).parked,
+      retryParked: (id) => operate('retry', { id }),
+      skipParked: (message) => operate('skip', message),
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#stopLooking()
+    for (const [inbox, running] of this.#running) this.#end(inbox, running)
+    await Promise.all(this.#ending.values())
+  }
+
+  #look(): void {
+    if (this.#isClosed) return
+    for (const inbox of this.#options.inboxes) {
+      const running = this.#running.get(inbox)
+      const isHere = this.#options.isHere(streamName(INBOX, inbox.name))
+      if (!isHere && running !== undefined) this.#end(inbox, running)
+      else if (isHere && running === undefined && !this.#ending.has(inbox)) {
+        this.#running.set(inbox, new RunningInbox({ ...this.#options, inbox }))
+      }
+    }
+  }
+
+  #end(inbox: Inbox, running: RunningInbox): void {
+    this.#running.delete(inbox)
+    this.#ending.set(
+      inbox,
+      running.close().finally(() => this.#ending.delete(inbox)),
+    )
+  }
+}
+
+function toStatus(
+  name: string,
+  { place, parked, lost, rejected }: InboxState,
+  running: RunningInbox | undefined,
+): InboxStatus {
+  const trouble = running?.trouble
+  const state = running === undefined ? 'elsewhere' : trouble === undefined ? 'running' : 'waiting'
+  return { name, state, place: place?.id, parked: parked.length, lost, rejected, trouble }
+}

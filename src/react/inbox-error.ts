@@ -1,0 +1,28 @@
+/** Errors of inboxes. Codes, outcomes and remedies are listed in docs/errors.md. */
+import { PenholdError } from '../aggregate/error.ts'
+
+/** Where messages come from does not answer. */
+export function sourceUnavailable(where: string, reason: string): PenholdError {
+  return new PenholdError('SourceUnavailable', `${where} gives no messages: ${reason}`, {
+    outcome: 'none',
+    retryable: true,
+    details: { where },
+  })
+}
+
+export function inboxHalted(inbox: string, message: string, reason: string): PenholdError {
+  return new PenholdError(
+    'InboxHalted',
+    `inbox ${inbox} goes no further than message ${message}, and tries it again: ${reason}. Mend its mapper or its aggregate.`,
+    { outcome: 'none', retryable: true, details: { inbox, message } },
+  )
+}
+
+/** Somebody wants to do something with a message that is not parked, or not any more. */
+export function messageNotParked(inbox: string, message: string): PenholdError {
+  return new PenholdError(
+    'MessageNotParked',
+    `inbox ${inbox} has no parked message ${message}; node.inbox(…).parked() lists those it has`,
+    { outcome: 'none', retryable: false, details: { inbox, message } },
+  )
+}

@@ -1,0 +1,113 @@
+/**
+ * How far an inbox has come, and what of it is parked: an aggregate of Penhold's own, so that it is as durable as what the
+ * messages have set in motion, and in the same backup. Who runs the inbox says from where it goes on: one that is not the
+ * only one any more is refused.
+ */
+import { defineAggregate } from '../aggregate/aggregate.ts'
+import { internal } from '../aggregate/internal.ts'
+import type { InboxMessage, InboxPlace } from './inbox-source.ts'
+
+export interface InboxState {
+  /** Of the last event of this record. */
+  readonly version: number
+  /** Undefined where it was never begun. */
+  readonly place: InboxPlace | undefined
+  /** In the order in which they came. */
+  readonly parked: readonly ParkedMessage[]
+  /** So many messages were removed before it had read them. */
+  readonly lost: number
+  /** So many were rejected, and passed. */
+  readonly rejected: number
+}
+
+export interface ParkedMessage extends InboxMessage {
+  /** Whom it is for; undefined where its mapper does not say so. */
+  readonly stream: string | undefined
+  /** Why it failed; empty where it waits behind another one of its stream. */
+  readonly reason: string
+  /** In milliseconds since 1970. */
+  readonly at: number
+  /** Somebody wants it tried again. */
+  readonly isAsked: boolean
+}
+
+interface Step {
+  /** Where the sender takes it to stand. */
+  readonly from: InboxPlace
+}
+
+/** What a page has come to. */
+export interface InboxAdvance extends Step {
+  readonly to: InboxPlace
+  readonly lost: number
+  readonly rejected: number
+}
+
+export const INBOX = '$inbox'
+/** It stands elsewhere: somebody else runs the inbox. */
+export const INBOX_MOVED = 'Moved'
+export const MESSAGE_NOT_PARKED = 'NotParked'
+
+const INITIAL: InboxState = { version: 0, place: undefined, parked: [], lost: 0, rejected: 0 }
+
+export const InboxRecord = internal(
+  defineAggregate({
+    type: 'inbox',
+    initialState: (): InboxState => INITIAL,
+    events: {
+      Begun: (state, { place }: { place: InboxPlace }) => ({ ...next(state), place }),
+      Advanced: (state, { to, lost, rejected }: Omit<InboxAdvance, 'from'>) => {
+        return { ...next(state), place: to, lost: state.lost + lost, rejected: state.rejected + rejected }
+      },
+      /** For the first time, or again. */
+      Parked: (state, message: Omit<ParkedMessage, 'isAsked'>) => {
+        const parked = { ...message, isAsked: false }
+        const isKnown = state.parked.some(({ id }) => id === message.id)
+        const others = state.parked.map((each) => (each.id === message.id ? parked : each))
+        return { ...next(state), parked: isKnown ? others : [...others, parked] }
+      },
+      Unparked: (state, { id }: { id: string }) => without(state, id),
+      Skipped: (state, { id }: { id: string; reason: string }) => without(state, id),
+      RetryAsked: (state, { id }: { id: string }) => {
+        const parked = state.parked.map((each) => (each.id === id ? { ...each, isAsked: true } : each))
+        return { ...next(state), parked }
+      },
+    },
+    commands: {
+      /** The first to say so decides. */
+      begin: ({ place: known }, { place }: { place: InboxPlace }, { emit }) =>
+        known === undefined ? emit.Begun({ place }) : undefined,
+      advance: (state, { from, ...step }: InboxAdvance, { emit, reject }) =>
+        isAt(state, from) ? emit.Advanced(step) : reject(INBOX_MOVED),
+      park: (state, { from, message }: Step & { message: Omit<ParkedMessage, 'isAsked'> }, { emit, reject }) =>
+        isAt(state, from) ? emit.Parked(message) : reject(INBOX_MOVED),
+      unpark: (state, { from, id }: Step & { id: string }, { emit, reject }) => {
+        if (!isAt(state, from)) return reject(INBOX_MOVED)
+        return isParked(state, id) ? emit.Unparked({ id }) : undefined
+      },
+      retry: (state, { id }: { id: string }, { emit, reject }) =>
+        isParked(state, id) ? emit.RetryAsked({ id }) : reject(MESSAGE_NOT_PARKED),
+      skip: (state, { id, reason }: { id: string; reason: string }, { emit, reject }) =>
+        isParked(state, id) ? emit.Skipped({ id, reason }) : reject(MESSAGE_NOT_PARKED),
+    },
+    queries: { state: (state) => state },
+    // It is written often and read seldom.
+    snapshotEvery: 1_000,
+  }),
+)
+
+function next(state: InboxState): InboxState {
+  return { ...state, version: state.version + 1 }
+}
+
+function isAt({ place }: InboxState, from: InboxPlace): boolean {
+  return place !== undefined && place.id === from.id && place.count === from.count
+}
+
+function isParked({ parked }: InboxState, id: string): boolean {
+  return parked.some((message) => message.id === id)
+}
+
+function without(state: InboxState, id: string): InboxState {
+  return { ...next(state), parked: state.parked.filter((message) => message.id !== id) }
+}

@@ -1,0 +1,42 @@
+/** The port to where an inbox takes messages from: a row of them, in order, that others append to. */
+
+/** A message of somebody else's. */
+export interface InboxMessage {
+  /** Its place among the others; never given twice. */
+  readonly id: string
+  readonly fields: Readonly<Record<string, string>>
+}
+
+/** How far an inbox has come. */
+export interface InboxPlace {
+  /** Of the last message. */
+  readonly id: string
+  /** How many there were up to it, since the beginning of the row. */
+  readonly count: number
+}
+
+/** What comes behind a place. */
+export interface InboxPage {
+  readonly messages: readonly InboxMessage[]
+  /** Behind these. */
+  readonly place: InboxPlace
+  /** So many were removed before they were read. */
+  readonly lost: number
+}
+
+/** Where messages come from. Made once by a config, and opened by the node that runs the inbox. */
+export interface InboxSource {
+  /** Part of the ids of commands: never change it. */
+  readonly name: string
+  /** Connects when it has to, not before. */
+  open(): OpenInboxSource
+}
+
+export interface OpenInboxSource {
+  /** Behind the last that there is now, or before the first. */
+  place(where: 'now' | 'beginning'): Promise<InboxPlace>
+  /** What there is behind a place, of that many messages at most. Where there is nothing it may wait, a second about. */
+  read(after: InboxPlace, limit: number): Promise<InboxPage>
+  /** Lets go of everything; what is under way fails. */
+  close(): Promise<void>
+}

@@ -1,0 +1,121 @@
+/**
+ * What a user defines of an inbox: where messages come from, and which command each is. Pure: nothing here connects to
+ * anything.
+ */
+import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
+import { definitionError, describe } from '../aggregate/error.ts'
+import { checkChoice, checkKeys, checkName, checkNumber, checkSource } from '../read/definition-check.ts'
+import type { InboxMessage, InboxSource } from './inbox-source.ts'
+
+/** A command to one of these aggregates: what a message says is to be done. */
+export type InboxCommand<A extends Aggregate = Aggregate> = A extends Aggregate
+  ? { [K in CommandName<A>]: InboxCommandOf<A, K> }[CommandName<A>]
+  : never
+
+type InboxCommandOf<A extends Aggregate, K extends CommandName<A>> = {
+  readonly aggregate: A
+  readonly id: string
+  readonly command: K
+  /**
+   * A UUID that stands for what the message says, where the same may come as another message too. Default: one derived from
+   * the inbox and the message.
+   */
+  readonly commandId?: string
+  /** What its events name as their correlation. Default: the command's id. */
+  readonly correlationId?: string
+} & (undefined extends PayloadOf<A, K> ? { readonly payload?: PayloadOf<A, K> } : { readonly payload: PayloadOf<A, K> })
+
+export interface InboxSettings {
+  /**
+   * What becomes of a message that cannot be mapped, or whose command fails for good. `park`: it is put aside, with all later
+   * ones to its aggregate. `halt`: the inbox goes no further, and tries again until it can. Default `park`. A command whose
+   * aggregate is away is sent again until it is back.
+   */
+  readonly onFailure?: 'park' | 'halt'
+  /** What becomes of one whose command is rejected. `pass`: it is done with. Default `fail`: as one that failed. */
+  readonly onRejection?: 'fail' | 'pass'
+  /** So many messages are read at a time. Default 500. */
+  readonly batchMax?: number
+  /** So many commands are under way at once, each to another aggregate. Default 64. */
+  readonly concurrency?: number
+}
+
+export interface InboxDefinition<
+  To extends readonly Aggregate[],
+  Mapped extends InboxCommand<To[number]> | undefined = InboxCommand<To[number]> | undefined,
+> extends InboxSettings {
+  /** Names the inbox in the log and in the ids of commands: 1 to 64 letters, digits, `-` and `_`; never change it. */
+  readonly name: string
+  /** With which messages it begins when it is there for the first time. */
+  readonly startAt: 'now' | 'beginning'
+  readonly source: InboxSource
+  /** Whom messages are for. */
+  readonly to: To
+  /** Says what a message asks for; undefined for nothing. Pure and synchronous: it may be asked again. */
+  readonly map: (message: InboxMessage) => Mapped
+}
+
+/** An inbox's definition with everything filled in, made by `defineInbox`. */
+export interface Inbox extends Required<InboxSettings> {
+  readonly name: string
+  readonly startAt: 'now' | 'beginning'
+  readonly source: InboxSource
+  readonly to: readonly Aggregate[]
+  readonly map: (message: InboxMessage) => unknown
+}
+
+const REQUIRED = ['name', 'startAt', 'source', 'to', 'map']
+const OPTIONAL = ['onFailure', 'onRejection', 'batchMax', 'concurrency']
+const BATCH_MESSAGES_MAX = 10_000
+const CONCURRENCY_MAX = 1_000
+
+/**
+ * Defines an inbox: what it maps takes effect once, in order for each aggregate.
+ * @throws PenholdError `BadDefinition` that says what is wrong
+ */
+export function defineInbox<
+  const To extends readonly Aggregate[],
+  const Mapped extends InboxCommand<To[number]> | undefined,
+>(definition: InboxDefinition<To, Mapped>): Inbox {
+  const name = checkName('inbox', definition)
+  const who = `inbox '${name}'`
+  checkKeys(who, definition, { required: REQUIRED, optional: OPTIONAL })
+  const { startAt, source, to, map, onFailure = 'park', onRejection = 'fail' } = definition
+  const { batchMax = 500, concurrency = 64 } = definition
+  checkChoice(who, { startAt }, ['now', 'beginning'])
+  checkSource(who, to, 'to')
+  checkChoice(who, { onFailure }, ['park', 'halt'])
+  checkChoice(who, { onRejection }, ['fail', 'pass'])
+  checkNumber(who, { batchMax }, { min: 1, max: BATCH_MESSAGES_MAX })
+  checkNumber(who, { concurrency }, { min: 1, max: CONCURRENCY_MAX })
+  if (typeof (source as Partial<InboxSource> | null)?.open !== 'function') {
+    throw definitionError(`${who}: source is ${describe(source)}; give a source of messages`)
+  }
+  if (typeof map !== 'function') throw definitionError(`${who}: map is ${describe(map)}; give a function`)
+  const inbox: Inbox = { name, startAt, source, to, map, onFailure, onRejection, batchMax, concurrency }
+  inboxes.add(inbox)
+  return inbox
+}
+
+const inboxes = new WeakSet<object>()
+
+/** Whether it is what `defineInbox` has returned. */
+export function isInbox(value: unknown): value is Inbox {
+  return typeof value === 'object' && value !== null && inboxes.has(value)
+}
+
+/** What a mapper has returned, checked. @throws TypeError that says what is wrong with it */
+export function checkedCommand({ to }: Inbox, mapped: unknown): InboxCommand {
+  if (typeof mapped !== 'object' || mapped === null || 'then' in mapped) {
+    throw new TypeError('its mapper returned neither a command nor undefined')
+  }
+  const { aggregate, id, command } = mapped as Readonly<Record<string, unknown>>
+  if (!isAggregate(aggregate) || !to.some(({ type }) => type === aggregate.type)) {
+    throw new TypeError(`its mapper named an aggregate that 'to' does not have`)
+  }
+  if (typeof id !== 'string') throw new TypeError(`its mapper gave ${describe(id)} for the aggregate's id`)
+  if (typeof command !== 'string' || !Object.hasOwn(aggregate.commands as object, command)) {
+    throw new TypeError(`its mapper gave ${describe(command)} for the command, which ${aggregate.type} does not have`)
+  }
+  return mapped as InboxCommand
+}

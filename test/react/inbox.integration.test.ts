@@ -1,0 +1,227 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import {
+  defineAggregate,
+  defineCluster,
+  defineInbox,
+  deriveId,
+  redisStreamSource,
+  startNode,
+  type Inbox,
+  type InboxDefinition,
+  type InboxMessage,
+  type Node,
+} from '../../src/index.ts'
+import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+const Account = defineAggregate({
+  type: 'account',
+  initialState: (): readonly number[] => [],
+  events: { Deposited: (amounts, { amount }: { amount: number }) => [...amounts, amount] },
+  commands: {
+    deposit: (_amounts, { amount }: { amount: number }, { emit, reject }) =>
+      amount > 1_000 ? reject('TooMuch') : emit.Deposited({ amount }),
+    break: () => {
+      throw new Error('it never works')
+    },
+  },
+  queries: { amounts: (amounts) => amounts },
+})
+
+/** Once it is so: a machine may be busy. */
+const eventually = <Value>(look: () => Value) => expect.poll(look, { timeout: 30_000 })
+
+describe.skipIf(!hasRedis)('an inbox', () => {
+  let redis: RedisProcess
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  afterAll(() => redis?.stop())
+  beforeEach(() => redis.admin.flushall())
+
+  const define = (more: Partial<InboxDefinition<[typeof Account]>> = {}): Inbox =>
+    defineInbox({
+      name: 'payments',
+      startAt: 'beginning',
+      source: redisStreamSource({ redis: redis.url, stream: 'paid' }),
+      to: [Account],
+      map: ({ fields: { account, amount } }) => {
+        if (account === undefined) throw new Error('it has no account')
+        if (amount === undefined) return undefined
+        return { aggregate: Account, id: account, command: 'deposit', payload: { amount: Number(amount) } }
+      },
+      ...more,
+    })
+
+  async function start(inbox: Inbox, folder: string = temporaryFolder()) {
+    const warnings: string[] = []
+    const config = defineCluster({
+      name: 'taking',
+      aggregates: [Account],
+      inboxes: [inbox],
+      dataDir: folder,
+      shards: 4,
+      workers: 'inline',
+      onWarning: (message) => warnings.push(message),
+    })
+    const node = await startNode(config)
+    onTestFinished(() => node.close())
+    return { node, warnings, inbox: node.inbox(inbox) }
+  }
+
+  const add = async (account: string | undefined, amount?: number): Promise<string> => {
+    const fields = [
+      ...(account === undefined ? [] : ['account', account]),
+      ...(amount === undefined ? [] : ['amount', amount]),
+    ]
+    return (await redis.admin.xadd('paid', '*', 'kind', 'payment', ...fields))!
+  }
+  const amounts = (node: Node, id = 'anna') => node.ref(Account, id).query('amounts')
+
+  test('sends the command of each message once, in order for each aggregate, after a restart too', async () => {
+    const folder = temporaryFolder()
+    for (let i = 1; i <= 5; i += 1) for (const id of ['anna', 'ben']) await add(id, i)
+    await add('anna')
+    const first = await start(define({ batchMax: 3 }), folder)
+    await eventually(() => amounts(first.node)).toEqual([1, 2, 3, 4, 5])
+    await eventually(() => amounts(first.node, 'ben')).toEqual([1, 2, 3, 4, 5])
+    const last = await add('anna', 6)
+    await eventually(async () => (await first.inbox.status()).place).toBe(last)
+    await first.node.close()
+
+    await add('anna', 7)
+    const second = await start(define(), folder)
+    await eventually(() => amounts(second.node)).toEqual([1, 2, 3, 4, 5, 6, 7])
+    expect(await second.inbox.status()).toMatchObject({ name: 'payments', state: 'running', parked: 0, lost: 0 })
+    // What it keeps for itself is nobody's event.
+    const streams = new Set((await Array.fromAsync(second.node.store.readAll())).map(({ stream }) => stream))
+    expect([...streams].toSorted()).toEqual(['account/anna', 'account/ben'])
+  })
+
+  test('what was sent before a crash, and not recorded, takes effect once', async () => {
+    const folder = temporaryFolder()
+    const ids = [await add('anna', 1), await add('anna', 2)]
+    const before = await start(define({ startAt: 'now' }), folder)
+    await eventually(async () => (await before.inbox.status()).place).toBe(ids[1])
+    // As one did that died before it could say how far it was.
+    const commandId = deriveId('inbox', 'other', 'paid', ids[0]!)
+    await before.node.ref(Account, 'anna').ask('deposit', { amount: 1 }, { commandId })
+    await before.node.close()
+    const after = await start(define({ name: 'other' }), folder)
+    await eventually(() => amounts(after.node)).toEqual([1, 2])
+  })
+
+  test('one that starts now takes what comes', async () => {
+    await add('anna', 1)
+    const { node, inbox } = await start(define({ startAt: 'now' }))
+    await eventually(async () => (await inbox.status()).place).toBeDefined()
+    await add('anna', 2)
+    await eventually(() => amounts(node)).toEqual([2])
+  })
+
+  test('a message that cannot be, is parked with the later ones of its aggregate, and the others go on', async () => {
+    const noMapping = await add(undefined, 1)
+    await add('anna', 1)
+    const rejected = await add('anna', 2_000)
+    const waits = await add('anna', 2)
+    await add('ben', 1)
+    const { node, inbox, warnings } = await start(define())
+    await eventually(() => amounts(node, 'ben')).toEqual([1])
+    await expect
+      .poll(async () => (await inbox.parked()).map(({ id, reason }) => [id, reason]))
+      .toEqual([
+        [noMapping, 'Error: it has no account'],
+        [rejected, 'rejected: TooMuch'],
+        [waits, ''],
+      ])
+    expect(await amounts(node)).toEqual([1])
+    expect(warnings.join()).toContain(`has parked message ${rejected}: rejected: TooMuch`)
+    // Later ones too.
+    const later = await add('anna', 3)
+    await eventually(async () => (await inbox.parked()).at(-1)?.id).toBe(later)
+    await inbox.retryParked(rejected)
+    await eventually(async () => (await inbox.parked()).find(({ id }) => id === rejected)?.isAsked).toBe(false)
+    await inbox.skipParked({ id: rejected, reason: 'it was a mistake' })
+    await eventually(() => amounts(node)).toEqual([1, 2, 3])
+    await eventually(async () => (await inbox.parked()).map(({ id }) => id)).toEqual([noMapping])
+    await expect(inbox.retryParked(rejected)).rejects.toMatchObject({ code: 'MessageNotParked' })
+  })
+
+  test('a rejection can be passed, and is counted', async () => {
+    await add('anna', 2_000)
+    await add('anna', 1)
+    const { node, inbox } = await start(define({ onRejection: 'pass' }))
+    await eventually(() => amounts(node)).toEqual([1])
+    await eventually(() => inbox.status()).toMatchObject({ rejected: 1, parked: 0 })
+  })
+
+  test('one that halts goes no further than what cannot be, and says so', async () => {
+    await add('anna', 1)
+    const poison = await add('carl', 2_000)
+    const { node, inbox } = await start(define({ onFailure: 'halt', batchMax: 2 }))
+    await add('anna', 2)
+    await eventually(() => inbox.status()).toMatchObject({ state: 'waiting', parked: 0, place: '0-0' })
+    expect((await inbox.status()).trouble).toContain(`no further than message ${poison}`)
+    expect(await amounts(node)).toEqual([1])
+  })
+
+  test('messages that were trimmed before they were read are told of', async () => {
+    for (let i = 1; i <= 3; i += 1) await add('anna', i)
+    const folder = temporaryFolder()
+    const first = await start(define(), folder)
+    await eventually(() => amounts(first.node)).toEqual([1, 2, 3])
+    await eventually(async () => (await first.inbox.status()).place).not.toBe('0-0')
+    await first.node.close()
+    for (let i = 4; i <= 9; i += 1) await add('anna', i)
+    await redis.admin.xtrim('paid', 'MAXLEN', 2)
+    const second = await start(define(), folder)
+    await eventually(() => amounts(second.node)).toEqual([1, 2, 3, 8, 9])
+    await eventually(() => second.inbox.status()).toMatchObject({ lost: 4 })
+    expect(second.warnings.join()).toContain('4 messages of paid were removed before they were read')
+  })
+
+  test('a stream that ends before where it was read up to is not read as if it were the same', async () => {
+    const folder = temporaryFolder()
+    await redis.admin.xadd('paid', '9999999999999-0', 'account', 'anna', 'amount', 1)
+    const first = await start(define(), folder)
+    await eventually(async () => (await first.inbox.status()).place).toBe('9999999999999-0')
+    await redis.admin.del('paid')
+    await add('anna', 2)
+    await eventually(async () => (await first.inbox.status()).trouble).toContain('was made anew')
+    expect(await amounts(first.node)).toEqual([1])
+  })
+
+  test('while Redis is away it waits', async () => {
+    await add('anna', 1)
+    const { node, inbox } = await start(
+      define({ source: redisStreamSource({ redis: redis.url, stream: 'paid', timeoutMs: 2_000 }) }),
+    )
+    await eventually(() => amounts(node)).toEqual([1])
+    redis.pause()
+    await eventually(async () => (await inbox.status()).state).toBe('waiting')
+    redis.resume()
+    await add('anna', 2)
+    await eventually(() => amounts(node)).toEqual([1, 2])
+  })
+
+  test('a definition says what is wrong with it', () => {
+    const wrong: readonly [change: object, message: string][] = [
+      [{ startAt: 5 }, 'startAt is 5'],
+      [{ to: [] }, 'to names no aggregate'],
+      [{ to: 'all' }, "to is 'all'; give a list of aggregates"],
+      [{ source: {} }, 'source is an object'],
+      [{ map: {} }, 'map is an object'],
+      [{ onRejection: 'x' }, "onRejection is 'x'"],
+      [{ batch: 1 }, "it has no 'batch'; the nearest is 'batchMax'"],
+    ]
+    for (const [change, message] of wrong) expect(() => define(change), message).toThrow(message)
+    expect(() => redisStreamSource({ redis: redis.url, stream: '' })).toThrow("stream is ''")
+    const map = ({ id }: InboxMessage) =>
+      ({ aggregate: Account, id, command: 'deposit', payload: { amount: 1 } }) as const
+    define({ map })
+    // @ts-expect-error An account has no such command.
+    define({ map: ({ id }) => ({ aggregate: Account, id, command: 'depositt', payload: { amount: 1 } }) })
+    // @ts-expect-error An amount is a number.
+    define({ map: ({ id }) => ({ aggregate: Account, id, command: 'deposit', payload: { amount: '1' } }) })
+  })
+})
