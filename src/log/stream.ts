@@ -33,6 +33,11 @@ export function streamType(name: string): string {
   return name.slice(0, name.indexOf('/'))
 }
 
+/** Whether a stream, or a category, is Penhold's own: nobody can name it, and whoever reads everything passes over it. */
+export function isInternal(name: string): boolean {
+  return name.startsWith('$')
+}
+
 const CATEGORY = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 
 /** What is wrong with the name of a stream; undefined where nothing is. */
