@@ -16,7 +16,14 @@ export interface Bucket {
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
 /** How long a bucket of each level is: a minute, an hour, a day, 64 days, 11 years, 718 years. */
-const LENGTHS_MS: readonly number[] = [MINUTE_MS, 60 * MINUTE_MS, DAY_MS, DAY_MS * 64, DAY_MS * 64 ** 2, DAY_MS * 64 ** 3]
+const LENGTHS_MS: readonly number[] = [
+  MINUTE_MS,
+  60 * MINUTE_MS,
+  DAY_MS,
+  DAY_MS * 64,
+  DAY_MS * 64 ** 2,
+  DAY_MS * 64 ** 3,
+]
 const COARSEST = LENGTHS_MS.length - 1
 
 /** The last time that there is (ECMA-262). */

@@ -13,7 +13,13 @@ const HANDLER_MS = 60_000
 const FACTS_MAX = 1_000
 const COMMANDS_AT_ONCE = 32
 
-const SETTINGS = { kind: 'timers', startAt: 'beginning', onFailure: 'park', retries: 10, handlerTimeoutMs: HANDLER_MS } as const
+const SETTINGS = {
+  kind: 'timers',
+  startAt: 'beginning',
+  onFailure: 'park',
+  retries: 10,
+  handlerTimeoutMs: HANDLER_MS,
+} as const
 
 /** Reads all timers that are set. `place` resolves once they are in buckets. */
 export function timersConsumer(

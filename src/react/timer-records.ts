@@ -51,11 +51,7 @@ export const TimersRecord = internal(
     },
     commands: {
       begin: ({ open }, { term }: { readonly term: string }, { emit }) => emit.Began({ term, open }),
-      open: (
-        state,
-        { term, buckets }: { readonly term: string; readonly buckets: OpenBuckets },
-        { emit, reject },
-      ) => {
+      open: (state, { term, buckets }: { readonly term: string; readonly buckets: OpenBuckets }, { emit, reject }) => {
         if (term !== state.term) return reject('superseded')
         const added = Object.entries(buckets).filter(([name]) => state.open[name] === undefined)
         return added.length === 0 ? undefined : emit.Opened({ buckets: Object.fromEntries(added) })

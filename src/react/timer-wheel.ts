@@ -36,6 +36,7 @@ export interface TimerWheelOptions {
 const REST_MS = 1_000
 const DAY_MS = 24 * 60 * 60_000
 const PUT_OFF_MS = 60_000
+const BEGIN_AGAIN_MS = 1_000
 const PUT_MAX = 256
 const PUTS_AT_ONCE = 8
 const PLACED_AT_ONCE = 1_000
@@ -129,6 +130,8 @@ export class TimerWheel {
   /** From here on nobody else opens buckets, and all that are open are known (T3). */
   async #begin(): Promise<void> {
     const { effects, newId, clock } = this.#options
+    // Whoever has begun elsewhere gets something done, should both serve the shard for a while.
+    if (this.#term !== '') await this.#end.rungWithin(clock, BEGIN_AGAIN_MS)
     const term = newId()
     // With a new id, so that nothing is to be looked for far back.
     const after = Math.max(0, lastPositionAt(clock.now() - DAY_MS))
@@ -214,19 +217,19 @@ export class TimerWheel {
 
   /** Closes a bucket of which nothing is left (T2). Where more was put into it meanwhile, that is done first. */
   async #close(bucket: DueBucket, puts: number): Promise<boolean> {
-    const closed = await this.#ask(bucket.stream, 'close', { puts }, { commandId: deriveId(bucket.stream, 'close', puts) })
+    const closed = await this.#ask(
+      bucket.stream,
+      'close',
+      { puts },
+      { commandId: deriveId(bucket.stream, 'close', puts) },
+    )
     if (closed.kind === 'rejected') bucket.readAgain()
     else await this.#forget(bucket)
     return true
   }
 
   async #forget(bucket: DueBucket): Promise<void> {
-    await this.#ask(
-      this.#record,
-      'forget',
-      { name: bucket.name },
-      { commandId: deriveId(bucket.stream, 'forget') },
-    )
+    await this.#ask(this.#record, 'forget', { name: bucket.name }, { commandId: deriveId(bucket.stream, 'forget') })
     this.#buckets.delete(bucket.name)
     if (this.#placing.get(keyOf(bucket)) === bucket) this.#placing.delete(keyOf(bucket))
   }

@@ -53,7 +53,8 @@ export const TimerRecord = internal(
       }),
     },
     commands: {
-      set: (_state, given: Omit<Pending, 'token'>, { emit, commandId }) => emit.TimerSet({ ...given, token: commandId }),
+      set: (_state, given: Omit<Pending, 'token'>, { emit, commandId }) =>
+        emit.TimerSet({ ...given, token: commandId }),
       cancel: ({ token }, _none: undefined, { emit }) =>
         token === undefined ? undefined : emit.TimerCancelled({ token }),
       fire: ({ token, command }, fired: { readonly token: string }, { emit }) =>
@@ -125,12 +126,16 @@ export function timeOf(id: string, when: When, from: Date): number {
   const ms = given instanceof Date ? given.getTime() : given
   const at = typeof ms !== 'number' ? Number.NaN : 'at' in when ? ms : from.getTime() + ms
   if (at >= 0 && at <= TIME_MAX) return Math.ceil(at)
-  throw badTimer(id, `is to be due ${'at' in when ? 'at' : 'in'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`)
+  throw badTimer(
+    id,
+    `is to be due ${'at' in when ? 'at' : 'in'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
+  )
 }
 
 function timerId(owner: string, id: string): string {
   const problem = idProblem(id)
-  if (problem !== undefined) throw badTimer(String(id), `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
+  if (problem !== undefined)
+    throw badTimer(String(id), `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
   if (id.length > ID_MAX) throw badTimer(id, `has an id of ${id.length} characters; give up to ${ID_MAX}`)
   return `${owner}:${id}`
 }
@@ -142,13 +147,17 @@ function commandFor<A extends Aggregate, K extends CommandName<A>>(
 ): TimedCommand {
   const { aggregate, id, command: name } = to
   if (!Object.hasOwn(aggregate.commands as object, name)) {
-    throw badTimer(timer, `is to send '${name}', and ${aggregate.type} has no such command; the nearest is '${nearest(name, Object.keys(aggregate.commands as object))}'`)
+    throw badTimer(
+      timer,
+      `is to send '${name}', and ${aggregate.type} has no such command; the nearest is '${nearest(name, Object.keys(aggregate.commands as object))}'`,
+    )
   }
   const problem = idProblem(id)
   if (problem !== undefined) throw badTimer(timer, `is to send a command to nobody: ${problem}`)
   const schema = aggregate.schemas[name]
   const validated = schema === undefined ? { kind: 'valid' as const, value: to.payload } : validate(schema, to.payload)
-  if (validated.kind === 'invalid') throw badTimer(timer, `has a payload that its command refuses: ${validated.problem}`)
+  if (validated.kind === 'invalid')
+    throw badTimer(timer, `has a payload that its command refuses: ${validated.problem}`)
   try {
     hashPlain(validated.value, 0)
   } catch (error) {

@@ -13,7 +13,10 @@ const distance = fc.oneof(
 const edge = fc
   .record({ unit: fc.constantFrom(60_000, 3_600_000, 86_400_000), by: fc.integer({ min: -2, max: 2 }), n: fc.nat(200) })
   .map(({ unit, by, n }) => Math.floor(NOW / unit) * unit + n * unit + by)
-const time = fc.oneof(distance.map((ms) => NOW + ms), edge)
+const time = fc.oneof(
+  distance.map((ms) => NOW + ms),
+  edge,
+)
 
 test('a bucket begins before what is in it is due, and ends after it', () => {
   fc.assert(

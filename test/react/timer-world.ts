@@ -84,8 +84,10 @@ export class TimerWorld {
     this.life = new Life(this)
   }
 
-  /** The next one begins, and this one goes on. */
-  haunt(): void {
+  /** The next one begins, and this one goes on for a while. */
+  haunt(ms: number): void {
+    const former = this.life
+    this.kernel.after(ms, () => former.close())
     this.life = new Life(this)
   }
 
@@ -129,7 +131,9 @@ export class TimerWorld {
 
   /** By how much each was late. */
   get firedAt(): readonly { readonly token: string; readonly lateMs: number }[] {
-    const due = new Map<string, number>(this.#facts.flatMap(({ type, data }) => (type === 'TimerSet' ? [[data.token, data.at]] : [])))
+    const due = new Map<string, number>(
+      this.#facts.flatMap(({ type, data }) => (type === 'TimerSet' ? [[data.token, data.at]] : [])),
+    )
     const fired = this.#facts.filter(({ type }) => type === 'TimerFired')
     return fired.map(({ data, time }) => ({ token: data.token, lateMs: time.getTime() - due.get(data.token)! }))
   }
@@ -318,7 +322,10 @@ class Life implements Effects {
     throw new Error('nothing is appended')
   }
 
-  async *load(stream: string, { from = 1, limit = Number.POSITIVE_INFINITY }: LoadRange = {}): AsyncGenerator<LoadedEvent> {
+  async *load(
+    stream: string,
+    { from = 1, limit = Number.POSITIVE_INFINITY }: LoadRange = {},
+  ): AsyncGenerator<LoadedEvent> {
     for (let next = from; next < from + limit;) {
       const page = await this.#step(() => this.#world.load(stream, next))
       if (page.length === 0) return
