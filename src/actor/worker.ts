@@ -15,7 +15,7 @@ import { formatId, IdSource } from '../log/identity.ts'
 import type { Log } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import { NO_BYTES } from '../log/slice.ts'
-import { streamProblem, streamType } from '../log/stream.ts'
+import { isInternal, streamProblem, streamType } from '../log/stream.ts'
 import { ActiveActors } from './active-actors.ts'
 import { Actor, type Envelope } from './actor.ts'
 import { Committer } from './committer.ts'
@@ -356,7 +356,7 @@ export class Worker {
     const kind = this.#kinds.get(type) ?? (isStoreMessage(message) ? STREAM_KIND : undefined)
     if (kind === undefined) return errors.failed(errors.unknownAggregate(type))
     // Whoever addresses it has looked at the name; who else sends messages may not have.
-    const problem = streamProblem(name)
+    const problem = streamProblem(isInternal(name) ? name.slice(1) : name)
     if (problem !== undefined) return errors.failed(errors.badAddress(problem))
     const stream = this.#log.placement.stream(name)
     const { shard } = stream

@@ -41,6 +41,11 @@ export interface Outcome {
 export interface RequestOptions {
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /**
+   * Of a command that may have been sent before, by whom does not matter and however long ago: the position of what causes
+   * it, behind which its events stand then.
+   */
+  readonly cause?: number | undefined
 }
 
 interface Pending extends Parcel {
@@ -104,7 +109,8 @@ export class Router {
     message.request = request
     if (message.kind === 'command') {
       message.deadline = deadline
-      message.after = this.#positionSeen
+      message.after = options.cause ?? this.#positionSeen
+      if (options.cause !== undefined) message.isAgain = true
     }
     const isTimed = options.timeoutMs !== undefined
     this.#sent += 1

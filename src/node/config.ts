@@ -13,6 +13,7 @@ import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
+import { isReactor, type Reactor } from '../react/reactor.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
@@ -59,6 +60,8 @@ export interface ClusterDefinition {
   readonly aggregates: readonly Aggregate[]
   /** Read models that are made of the events; each runs at one of the nodes. Default: none. */
   readonly projections?: readonly Projection[]
+  /** What events set in motion. Each runs at every node, for the shards that it serves. Default: none. */
+  readonly reactors?: readonly Reactor[]
   /** Where the log is, relative to the config file. */
   readonly dataDir: string
   /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
@@ -123,11 +126,13 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   }
   if (typeof dataDir !== 'string' || dataDir === '') throw definitionError(`cluster '${name}' needs a dataDir`)
   checkAggregates(name, aggregates)
-  checkProjections(name, definition.projections ?? [])
+  checkList(name, 'projection', definition.projections ?? [], isProjection)
+  checkList(name, 'reactor', definition.reactors ?? [], isReactor)
   const config: ClusterConfig = {
     name,
     aggregates,
     projections: definition.projections ?? [],
+    reactors: definition.reactors ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
@@ -241,17 +246,24 @@ function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two aggregates of the type '${twice}'`)
 }
 
-function checkProjections(name: string, projections: readonly Projection[]): void {
-  if (!Array.isArray(projections)) throw definitionError(`cluster '${name}' has projections that are no list`)
-  const stranger = projections.findIndex((projection) => !isProjection(projection))
+/** What has a name of its own in the log, or in a store: a projection, a reactor. */
+function checkList(
+  name: string,
+  what: string,
+  given: readonly { readonly name: string }[],
+  isOne: (value: unknown) => boolean,
+): void {
+  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${what}s that are no list`)
+  const stranger = given.findIndex((each) => !isOne(each))
   if (stranger >= 0) {
+    const maker = `define${what[0]!.toUpperCase()}${what.slice(1)}`
     throw definitionError(
-      `cluster '${name}': projections[${stranger}] is ${inspect(projections[stranger], { depth: 0 })}; give what defineProjection returned`,
+      `cluster '${name}': ${what}s[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
     )
   }
-  const names = projections.map((projection: Projection) => projection.name)
+  const names = given.map((each: { readonly name: string }) => each.name)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
-  if (twice !== undefined) throw definitionError(`cluster '${name}' has two projections of the name '${twice}'`)
+  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${what}s of the name '${twice}'`)
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

@@ -129,8 +129,9 @@ export class EventStore {
   async create(name: string, options: CreateOptions = {}): Promise<Appended> {
     const what = `the creation of ${name}`
     checkOptions(what, options, CREATE_OPTIONS)
+    checkName(name)
     const { persistence = 'simple', metadata = {}, events = [] } = options
-    return this.#append(name, what, { payload: { events, create: { persistence, metadata } }, options })
+    return this.appendTo(name, what, { payload: { events, create: { persistence, metadata } }, options })
   }
 
   /**
@@ -144,10 +145,11 @@ export class EventStore {
   async append(name: string, events: readonly NewEvent[], options: AppendOptions = {}): Promise<Appended> {
     const what = `the append to ${name}`
     checkOptions(what, options, APPEND_OPTIONS)
+    checkName(name)
     const { metadata, expectedVersion: expected } = options
     const problem = metadata === undefined ? undefined : metadataProblem(metadata)
     if (problem !== undefined) throw badPayload(what, `its metadata ${problem}`)
-    return this.#append(name, what, { payload: { events, expected }, metadata, options })
+    return this.appendTo(name, what, { payload: { events, expected }, metadata, options })
   }
 
   /**
@@ -190,16 +192,20 @@ export class EventStore {
     return reply as StreamInfo | undefined
   }
 
-  async #append(
+  /** With a cause: where the append may have been sent before, however long ago (`RequestOptions`). */
+  protected async appendTo(
     name: string,
     what: string,
     {
       payload,
       metadata,
       options,
-    }: { readonly payload: object; readonly metadata?: object | undefined; readonly options: WriteOptions },
+    }: {
+      readonly payload: object
+      readonly metadata?: object | undefined
+      readonly options: WriteOptions & Pick<RequestOptions, 'cause'>
+    },
   ): Promise<Appended> {
-    checkName(name)
     const problem = appendProblem(payload)
     if (problem !== undefined) throw badPayload(what, problem)
     const { commandId } = options
@@ -307,7 +313,7 @@ export class EventStore {
     return reply.value
   }
 
-  #send(message: Unsent, { timeoutMs, signal }: RequestOptions): Promise<Reply> {
+  #send(message: Unsent, { timeoutMs, signal, cause }: RequestOptions): Promise<Reply> {
     const { stream } = message
     return new Promise((resolve, reject) => {
       const settle = (reply: Reply): void => {
@@ -315,7 +321,7 @@ export class EventStore {
         else resolve(reply)
       }
       const address = { stream, shard: this.#host.shardOf(stream) }
-      this.#host.send(address, message, { resolve: settle, reject }, { timeoutMs, signal })
+      this.#host.send(address, message, { resolve: settle, reject }, { timeoutMs, signal, cause })
     })
   }
 }

@@ -10,10 +10,12 @@ import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { parseId } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { Storage } from '../log/storage.ts'
-import { hash64, streamType } from '../log/stream.ts'
+import { hash64, isInternal, streamType } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
 import { allPages, type Page } from '../read/all-feed.ts'
 import type { AcceptedLoss } from '../read/all.ts'
+import type { NewEvent } from '../actor/append.ts'
+import type { Cause, LoadRange } from '../react/effects.ts'
 import { noEvent } from '../read/error.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import { Frontiers } from '../read/frontiers.ts'
@@ -35,6 +37,8 @@ import {
 import { rangeOf, wantedOf, type RawOption } from './read-options.ts'
 import { decodeAllRequest, decodeStreamRequest, type AllRequest, type StreamRequest } from './reading-request.ts'
 import { RunningReadingStore, type AnyStoredEvent, type ReadEvent, type ReadingStore } from './reading-store.ts'
+import type { Appended } from './event-store.ts'
+import type { StoredEvent } from './stored-event.ts'
 import { followPages, followStream, type FollowOptions, type FollowPorts } from './stream-subscription.ts'
 
 /** The event store of a node. */
@@ -65,7 +69,7 @@ export class RunningNodeStore extends RunningReadingStore {
   readonly #catalog: Catalog
   readonly #frontiers: Frontiers
   readonly #news: StreamNews
-  readonly #feeds: Readonly<Record<Projection['order'], Feeds>>
+  readonly #feeds: { readonly all: Feeds; readonly shard: ShardFeeds }
 
   constructor(host: RefHost, options: NodeStoreOptions) {
     super(host, options.aggregates)
@@ -103,6 +107,30 @@ export class RunningNodeStore extends RunningReadingStore {
   /** What projections of this order read. */
   feeds(order: Projection['order']): Feeds {
     return this.#feeds[order]
+  }
+
+  /** What consumers read: by shard, internal streams too. */
+  get consumerFeeds(): Feeds {
+    return this.#feeds.shard.withInternal
+  }
+
+  /** For consumers: as `append`, to an internal stream. With the same command id it takes effect once, however late. */
+  async appendInternal(
+    stream: string,
+    events: readonly NewEvent[],
+    { commandId, correlationId, causationId, after }: Cause & { readonly commandId: string },
+  ): Promise<Appended> {
+    const metadata = { correlationId, causationId }
+    const options = { commandId, cause: after }
+    return await this.appendTo(stream, `the append to ${stream}`, { payload: { events }, metadata, options })
+  }
+
+  /** For consumers: as `load`, of internal streams too. */
+  async *loadInternal(stream: string, { signal, ...range }: LoadRange): AsyncGenerator<StoredEvent, void> {
+    const ended = this.endedBy(signal)
+    for await (const { records } of this.recordsOf(stream, { ...range, signal: ended })) {
+      for (const record of records) if (record.version > 0) yield this.decode(record)
+    }
   }
 
   /**
@@ -174,8 +202,9 @@ export class RunningNodeStore extends RunningReadingStore {
 
   async #correlation(id: string, options: CorrelationOptions): Promise<CorrelationTree> {
     const tree = new CorrelationTree(id, options)
+    // What internal streams have of it links others, and is not shown.
     const read = (record: LogRecord): ReadEvent | undefined =>
-      record.version > 0 && tree.has(record) ? this.readEvent(record) : undefined
+      record.version > 0 && tree.has(record) && !isInternal(record.category) ? this.readEvent(record) : undefined
     const signal = this.endedBy(options.signal)
     const request = { ...rangeOf(options), streams: undefined, filter: undefined, isLive: false }
     for await (const event of this.oneByOne(this.allRecords(request, signal), signal, read)) tree.add(event)

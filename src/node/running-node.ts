@@ -27,6 +27,10 @@ import { toMeasure, type Examination } from './health.ts'
 import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
+import { Consumers } from './consumers.ts'
+import { NodeEffects } from './effects.ts'
+import { reactorConsumer } from '../react/reactor-consumer.ts'
+import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
 import { Supervisor } from './supervisor.ts'
@@ -48,6 +52,8 @@ export interface NodeStatus {
   readonly member: Member | undefined
   /** Of all that the config names, wherever they run. */
   readonly projections: readonly ProjectionStatus[]
+  /** Of all reactors that the config names: their lanes that run here. */
+  readonly reactors: readonly ConsumerStatus[]
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -101,6 +107,7 @@ export class RunningNode implements Node, RefHost {
   readonly #workers: number
   readonly #pulse: Pulse
   readonly #projections: Projections
+  readonly #consumers: Consumers
   /** For a node alone: the shards of each worker. */
   readonly #shardsOfWorker: (worker: number) => readonly number[]
   #isServing = false
@@ -152,6 +159,7 @@ export class RunningNode implements Node, RefHost {
       dataDir: config.dataDir,
       lanesHere: (projection) => this.#lanesHere(projection),
     })
+    this.#consumers = this.#newConsumers()
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
@@ -162,6 +170,19 @@ export class RunningNode implements Node, RefHost {
       onLost: (worker, lost) => cluster?.lost(worker, lost),
       start: (worker, events, quarantined) =>
         ports.startWorker({ shards: this.#shardsOfWorker(worker), quarantined }, events),
+    })
+  }
+
+  #newConsumers(): Consumers {
+    const { aggregates, reactors, onWarning } = this.#config
+    return new Consumers({
+      consumers: reactors.map(reactorConsumer),
+      feeds: this.#store.consumerFeeds,
+      effects: new NodeEffects({ host: this, store: this.#store, aggregates }),
+      ids: this.ids,
+      clock: this.#ports.clock,
+      onWarning,
+      shardsHere: () => this.#shardsHere,
     })
   }
 
@@ -182,6 +203,10 @@ export class RunningNode implements Node, RefHost {
     return serves(this.#placement.shardOf(`$projection/${name}`)) ? lanes : []
   }
 
+  get #shardsHere(): readonly number[] {
+    return [...(this.#cluster?.served ?? Array.from({ length: this.#placement.shards }, (_, shard) => shard))]
+  }
+
   /** Alone it owns everything: each worker has its shards, for good. */
   #divide(shards: number, ownerOf: (worker: number) => string): (worker: number) => readonly number[] {
     const workers = Array.from({ length: this.#workers }, (_, worker) => ({ name: ownerOf(worker), weight: 1 }))
@@ -196,6 +221,7 @@ export class RunningNode implements Node, RefHost {
     else await this.#join(this.#cluster)
     this.#isServing = true
     this.#projections.start()
+    this.#consumers.start()
   }
 
   async #join(cluster: ClusterSide): Promise<void> {
@@ -235,6 +261,7 @@ export class RunningNode implements Node, RefHost {
       member: this.#cluster?.member,
       health: this.#ports.health,
       projections: await this.#projections.status(),
+      reactors: await this.#consumers.status(),
     }
   }
 
@@ -289,6 +316,8 @@ export class RunningNode implements Node, RefHost {
   async #close(): Promise<void> {
     const { stopMs } = this.#config.timeouts
     try {
+      // What they do goes through the router.
+      await this.#consumers.close(stopMs)
       await Promise.all([this.#router.drain(stopMs), this.#projections.close(stopMs)])
       await this.#store.close()
     } finally {

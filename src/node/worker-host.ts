@@ -17,6 +17,7 @@ import { Log, type Lag, type ShardHead } from '../log/log.ts'
 import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import type { KnownTail, Tail } from '../log/tail.ts'
+import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
 import type { ClusterConfig } from './config.ts'
 import { createLinkSender } from './link-sender.ts'
 import type { ProgressWriter } from './progress.ts'
@@ -95,7 +96,8 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     segmentBytes: config.segmentBytes,
     node: `${config.name}/${process.pid}`,
   })
-  const { aggregates, limits } = config
+  const { limits } = config
+  const aggregates = [...config.aggregates, ...INTERNAL_AGGREGATES]
   let own: Sender | undefined
   const progress: Progress = {
     enter: (sender, message) => options.progress.enter(message, sender === own),

@@ -8,6 +8,11 @@ export interface Effects {
    */
   ask(command: SentCommand): Promise<SentOutcome>
   /**
+   * Asks an aggregate a query, of the config or an internal one.
+   * @throws PenholdError as `ask`
+   */
+  query(question: SentQuestion): Promise<unknown>
+  /**
    * Appends events to an internal stream, which belongs to no aggregate; with the same command id once.
    * @throws PenholdError as `ask`
    */
@@ -36,6 +41,14 @@ export interface SentCommand extends Cause {
   readonly payload: unknown
   /** The same whenever the same command is sent. */
   readonly commandId: string
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+export interface SentQuestion {
+  readonly stream: string
+  readonly name: string
+  readonly argument?: unknown
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
 }

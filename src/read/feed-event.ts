@@ -1,5 +1,6 @@
 /** Events of the log as projections get them. */
 import type { LogRecord } from '../log/record.ts'
+import { isInternal } from '../log/stream.ts'
 import { toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
 import type { AllPlace } from './all.ts'
 import type { FeedEvent, Page } from './event-feed.ts'
@@ -24,6 +25,11 @@ function isEvent({ version }: LogRecord): boolean {
   return version > 0
 }
 
+/** Whether an event is one for everybody. */
+function isForAll(record: LogRecord): boolean {
+  return isEvent(record) && !isInternal(record.category)
+}
+
 function toFeedEvent(record: LogRecord, decode: Decode): FeedEvent {
   const { shard, seq } = record
   try {
@@ -36,11 +42,15 @@ function toFeedEvent(record: LogRecord, decode: Decode): FeedEvent {
 /** So many bytes a page has, but for its last event: few enough to be decoded at once. */
 const PAGE_BYTES = 256 * 1024
 
-/** Records that come one after the other, up to a place, as pages: each is decoded when it is asked for. */
+/**
+ * Records that come one after the other, up to a place, as pages: each is decoded when it is asked for. Those of internal
+ * streams are passed over, unless they are wanted as well.
+ */
 export function* toPages(
   { events: records, place }: { readonly events: readonly LogRecord[]; readonly place: AllPlace },
-  decode: Decode,
+  { decode, hasInternal = false }: { readonly decode: Decode; readonly hasInternal?: boolean },
 ): Generator<Page> {
+  const isWanted = hasInternal ? isEvent : isForAll
   let events: FeedEvent[] = []
   let bytes = 0
   for (const record of records) {
@@ -50,7 +60,7 @@ export function* toPages(
       events = []
       bytes = 0
     }
-    if (!isEvent(record)) continue
+    if (!isWanted(record)) continue
     events.push(toFeedEvent(record, decode))
     bytes += record.length
   }

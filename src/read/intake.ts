@@ -19,6 +19,8 @@ export interface Taken {
   readonly events: readonly FeedEvent[]
   /** All of the row up to here was taken. */
   readonly place: AllPlace
+  /** What the events take in the log. */
+  readonly bytes: number
 }
 
 /** So many bytes a batch has at most, where it is no single event, and so many more are read ahead of it. */
@@ -94,7 +96,7 @@ export class Intake {
     }
     this.#events -= events.length
     this.#bytes -= this.#bytesTaken
-    return { events, place }
+    return { events, place, bytes: this.#bytesTaken }
   }
 
   async #read(open: (signal: AbortSignal) => AsyncIterable<Page>): Promise<void> {

@@ -65,9 +65,9 @@ export class LogFeeds implements Feeds {
 
   async *#pages(after: AllPlace, signal: AbortSignal): AsyncGenerator<Page> {
     yield { events: [], place: after, bytes: 0 }
-    const { catalog, frontiers, decode, onLoss } = this.#options
+    const { catalog, frontiers, onLoss } = this.#options
     for await (const read of allPages({ catalog, frontiers }, { after, isLive: true, signal, onLoss })) {
-      yield* toPages(read, decode)
+      yield* toPages(read, this.#options)
     }
   }
 }

@@ -2,9 +2,9 @@
  * What a user defines of a projection: which events it takes, what each does to the read model, and where that is kept.
  * Pure: nothing here opens a store.
  */
-import { isAggregate, type Aggregate, type AnyEventOf, type EmittedEvent } from '../aggregate/aggregate.ts'
-import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import type { Aggregate, AnyEventOf, EmittedEvent } from '../aggregate/aggregate.ts'
+import { definitionError, describe } from '../aggregate/error.ts'
+import { checkChoice, checkHandlers, checkKeys, checkName, checkNumber, checkSource } from './definition-check.ts'
 import type { FeedEvent } from './event-feed.ts'
 import type { ReadModelStore } from './read-model.ts'
 
@@ -68,7 +68,6 @@ export interface Projection<Model = any> extends Required<ProjectionSettings> {
 
 const REQUIRED_KEYS = ['name', 'from', 'on', 'store']
 const OPTIONAL_KEYS = ['order', 'batchMax', 'onFailure', 'retries', 'handlerTimeoutMs']
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 const BATCH_EVENTS_MAX = 100_000
 const RETRIES_MAX = 1_000
 const HANDLER_MS = 10_000
@@ -81,20 +80,21 @@ const HANDLER_MS_MAX = 86_400_000
 export function defineProjection<const From extends ProjectionSource, Model>(
   definition: ProjectionDefinition<From, Model>,
 ): Projection<Model> {
-  const name = checkName(definition)
-  checkKeys(name, definition)
-  checkSource(name, definition.from)
-  checkHandlers(name, definition.from, definition.on)
+  const name = checkName('projection', definition)
+  const who = `projection '${name}'`
+  checkKeys(who, definition, { required: REQUIRED_KEYS, optional: OPTIONAL_KEYS })
+  checkSource(who, definition.from)
+  checkHandlers(who, definition.from, definition.on)
   const { store, order = 'all', batchMax = 1_000, onFailure = 'halt', retries = 5 } = definition
   const { handlerTimeoutMs = HANDLER_MS } = definition
   if (typeof (store as Partial<ReadModelStore<Model>> | null)?.open !== 'function') {
-    throw wrong(name, `store is ${describe(store)}; give a store of read models`)
+    throw definitionError(`${who}: store is ${describe(store)}; give a store of read models`)
   }
-  checkChoice(name, { order }, ['all', 'shard'])
-  checkChoice(name, { onFailure }, ['halt', 'park'])
-  checkNumber(name, { batchMax }, { min: 1, max: BATCH_EVENTS_MAX })
-  checkNumber(name, { retries }, { min: 0, max: RETRIES_MAX })
-  checkNumber(name, { handlerTimeoutMs }, { min: 1, max: HANDLER_MS_MAX })
+  checkChoice(who, { order }, ['all', 'shard'])
+  checkChoice(who, { onFailure }, ['halt', 'park'])
+  checkNumber(who, { batchMax }, { min: 1, max: BATCH_EVENTS_MAX })
+  checkNumber(who, { retries }, { min: 0, max: RETRIES_MAX })
+  checkNumber(who, { handlerTimeoutMs }, { min: 1, max: HANDLER_MS_MAX })
   // Looked up by names that may be those of every object, such as `toString`.
   const on = Object.assign(Object.create(null) as object, definition.on) as Projection<Model>['on']
   const projection = { name, from: definition.from, on, store, order, batchMax, onFailure, retries, handlerTimeoutMs }
@@ -118,89 +118,4 @@ export function handlersOf<Model>({
   const types = new Set(from.map(({ type }) => type))
   // Aggregates may have events of the same name.
   return ({ type, stream }) => (types.has(stream.slice(0, stream.indexOf('/'))) ? on[type] : undefined)
-}
-
-function wrong(name: string, problem: string): PenholdError {
-  return definitionError(`projection '${name}': ${problem}`)
-}
-
-function checkName(definition: unknown): string {
-  if (!isObject(definition))
-    throw definitionError(`a projection's definition is an object, not ${describe(definition)}`)
-  const { name } = definition
-  if (typeof name !== 'string' || !NAME.test(name)) {
-    throw definitionError(
-      `a projection's name is ${describe(name)}; use 1 to 64 letters, digits, '-' and '_', a letter or digit first`,
-    )
-  }
-  return name
-}
-
-/** A setting that is misspelt would be its default, and nobody would know. */
-function checkKeys(name: string, definition: object): void {
-  const given = definition as Readonly<Record<string, unknown>>
-  const known = [...REQUIRED_KEYS, ...OPTIONAL_KEYS]
-  const unknown = Object.keys(given).find((key) => !known.includes(key))
-  if (unknown !== undefined) {
-    throw wrong(name, `it has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`)
-  }
-  const missing = REQUIRED_KEYS.find((key) => given[key] === undefined)
-  if (missing !== undefined) throw wrong(name, `it needs '${missing}'`)
-}
-
-function checkSource(name: string, from: unknown): void {
-  if (from === 'all') return
-  if (!Array.isArray(from)) {
-    throw wrong(name, `from is ${describe(from)}; give a list of aggregates, or 'all'`)
-  }
-  if (from.length === 0) throw wrong(name, `from names no aggregate; give one, or 'all'`)
-  const types = new Set<string>()
-  for (const aggregate of from as readonly unknown[]) {
-    if (!isAggregate(aggregate)) {
-      throw wrong(name, `from has ${describe(aggregate)} in it; give what defineAggregate returned`)
-    }
-    if (types.has(aggregate.type)) throw wrong(name, `from names '${aggregate.type}' twice`)
-    types.add(aggregate.type)
-  }
-}
-
-function checkHandlers(name: string, from: ProjectionSource, on: unknown): void {
-  if (!isObject(on)) throw wrong(name, `on is ${describe(on)}; give an object of functions`)
-  const types = Object.keys(on)
-  if (types.length === 0) throw wrong(name, `on has no handler, so that the read model would stay empty`)
-  const other = types.find((type) => typeof on[type] !== 'function')
-  if (other !== undefined) throw wrong(name, `'${other}' of on is ${describe(on[other])}; give a function`)
-  if (from === 'all') return
-  const known = from.flatMap(({ events }) => Object.keys(events as object))
-  const unknown = types.find((type) => !known.includes(type))
-  if (unknown === undefined) return
-  const today = from.map(({ renamedEvents }) => renamedEvents).find((renamed) => Object.hasOwn(renamed, unknown))
-  throw wrong(
-    name,
-    today === undefined
-      ? `no aggregate of from has an event '${unknown}'; the nearest is '${nearest(unknown, known)}'`
-      : `'${unknown}' is a former name, and its events come as '${today[unknown]}'; handle that one`,
-  )
-}
-
-function checkChoice(name: string, setting: Readonly<Record<string, unknown>>, choices: readonly string[]): void {
-  for (const [key, value] of Object.entries(setting)) {
-    if (typeof value === 'string' && choices.includes(value)) continue
-    throw wrong(name, `${key} is ${describe(value)}; give '${choices.join(`' or '`)}'`)
-  }
-}
-
-function checkNumber(
-  name: string,
-  setting: Readonly<Record<string, unknown>>,
-  { min, max }: { readonly min: number; readonly max: number },
-): void {
-  for (const [key, value] of Object.entries(setting)) {
-    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) continue
-    throw wrong(name, `${key} is ${describe(value)}; give a whole number from ${min} to ${max}`)
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

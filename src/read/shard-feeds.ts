@@ -46,10 +46,25 @@ export class ShardFeeds implements Feeds {
     this.lanes = Array.from({ length: options.shards }, (_, shard) => String(shard))
   }
 
-  feed(lane: string): EventFeed {
-    const shard = Number(lane)
+  /** The same rows, with the events of internal streams, for those who know what these are. */
+  get withInternal(): Feeds {
     return {
-      pages: (after, signal) => this.#pages(shard, after, signal),
+      lanes: this.lanes,
+      room: this.room,
+      feed: (lane) => this.#feed(Number(lane), true),
+      heads: () => this.heads(),
+      restorations: () => this.restorations(),
+      stream: (name, from) => this.stream(name, from),
+    }
+  }
+
+  feed(lane: string): EventFeed {
+    return this.#feed(Number(lane), false)
+  }
+
+  #feed(shard: number, hasInternal: boolean): EventFeed {
+    return {
+      pages: (after, signal) => this.#pages(shard, hasInternal, { after, signal }),
       head: async () => (await this.#newest([shard])).get(shard)!,
     }
   }
@@ -68,9 +83,14 @@ export class ShardFeeds implements Feeds {
     return streamEvents(load(name, from), decode)
   }
 
-  async *#pages(shard: number, after: AllPlace, signal: AbortSignal): AsyncGenerator<Page> {
+  async *#pages(
+    shard: number,
+    hasInternal: boolean,
+    { after, signal }: { readonly after: AllPlace; readonly signal: AbortSignal },
+  ): AsyncGenerator<Page> {
     yield { events: [], place: after, bytes: 0 }
-    for await (const read of this.#row(shard, after).pages(signal)) yield* toPages(read, this.#options.decode)
+    const { decode } = this.#options
+    for await (const read of this.#row(shard, after).pages(signal)) yield* toPages(read, { decode, hasInternal })
   }
 
   #row(shard: number, after: AllPlace): ShardRow {

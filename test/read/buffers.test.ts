@@ -18,7 +18,7 @@ const MIB = 1024 * 1024
 
 function recordOf(position: number, length: number, version = 1): LogRecord {
   const id = { bytes: new Uint8Array(16), start: 0 }
-  const event = { version, position, length, shard: 3, seq: position, stream: 'a/1', type: 'A', time: 0 }
+  const event = { version, position, length, shard: 3, seq: position, stream: 'a/1', category: 'a', type: 'A', time: 0 }
   return { ...event, eventIdSlice: id, commandId: id } as unknown as LogRecord
 }
 
@@ -27,7 +27,7 @@ test('events are decoded page by page, large ones one by one, and each page says
   const decode = (record: LogRecord) => ((decoded += 1), toRecordedEvent(record, record.type, undefined))
   const place = { position: 99, shard: 65_535 }
   const large = [1, 2, 3].map((position) => recordOf(position, 16 * MIB))
-  const pages = toPages({ events: large, place }, decode)
+  const pages = toPages({ events: large, place }, { decode })
   expect(pages.next().value).toMatchObject({
     events: [{ position: 1 }],
     place: { position: 1, shard: 3 },
@@ -36,10 +36,10 @@ test('events are decoded page by page, large ones one by one, and each page says
   expect(decoded).toBe(1)
   expect([...pages].map((page) => page.place)).toEqual([{ position: 2, shard: 3 }, place])
   const small = Array.from({ length: 10_000 }, (_, i) => recordOf(i + 1, 1_024))
-  const all = [...toPages({ events: small, place }, decode)]
+  const all = [...toPages({ events: small, place }, { decode })]
   expect(all.flatMap(({ events }) => events.map(({ position }) => position))).toEqual(small.map((one) => one.position))
   expect(Math.max(...all.map(({ bytes }) => bytes))).toBeLessThanOrEqual(MIB)
-  expect([...toPages({ events: [recordOf(1, 200, 0)], place }, decode)]).toEqual([{ events: [], place, bytes: 0 }])
+  expect([...toPages({ events: [recordOf(1, 200, 0)], place }, { decode })]).toEqual([{ events: [], place, bytes: 0 }])
 })
 
 test('a source of $all reads large events ahead one by one', async () => {

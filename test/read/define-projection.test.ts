@@ -133,7 +133,7 @@ test.each<[string, object, string]>([
   ['the same one twice', { from: [Account, Account] }, `names 'account' twice`],
   ['what is no aggregate', { from: [{ type: 'account' }] }, 'defineAggregate'],
   ['one aggregate without a list', { from: Account }, 'give a list of aggregates'],
-  ['no handlers', { on: {} }, 'stay empty'],
+  ['no handlers', { on: {} }, 'nothing would ever come of it'],
   ['a handler that is none', { on: { MoneyDeposited: 1 } }, `'MoneyDeposited' of on is 1`],
   ['an event that nobody has', { on: { MoneyDeposit: () => undefined } }, `the nearest is 'MoneyDeposited'`],
   [

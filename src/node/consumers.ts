@@ -1,0 +1,60 @@
+/**
+ * What consumes events at a node: each lane runs where its shard is served. Should two run a lane for a moment, the shard's
+ * record lets one of them go on.
+ */
+import type { IdSource } from '../log/identity.ts'
+import { every, type Cancel, type Clock } from '../log/clock.ts'
+import type { Consumer } from '../react/consumer.ts'
+import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status.ts'
+import type { Effects } from '../react/effects.ts'
+import { RunningConsumer } from '../react/running-consumer.ts'
+import type { Feeds } from '../read/event-feed.ts'
+
+export interface ConsumersOptions {
+  readonly consumers: readonly Consumer[]
+  /** By shard, with the events of internal streams. */
+  readonly feeds: Feeds
+  readonly effects: Effects
+  readonly ids: IdSource
+  readonly clock: Clock
+  readonly shardsHere: () => readonly number[]
+  readonly onWarning: (message: string) => void
+}
+
+const LOOK_MS = 250
+
+export class Consumers {
+  readonly #options: ConsumersOptions
+  readonly #running: readonly RunningConsumer[]
+  #stopLooking: Cancel = () => undefined
+
+  constructor(options: ConsumersOptions) {
+    this.#options = options
+    this.#running = options.consumers.map((consumer) => new RunningConsumer({ ...options, consumer }))
+  }
+
+  start(): void {
+    if (this.#running.length === 0) return
+    this.#look()
+    this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
+  }
+
+  async status(): Promise<readonly ConsumerStatus[]> {
+    return await Promise.all(this.#running.map((running) => running.status()))
+  }
+
+  get conditions(): readonly ConsumerCondition[] {
+    return this.#running.map(({ condition }) => condition)
+  }
+
+  /** Handlers that are under way have so long. */
+  async close(ms: number): Promise<void> {
+    this.#stopLooking()
+    await Promise.all(this.#running.map((running) => running.close(ms)))
+  }
+
+  #look(): void {
+    const shards = this.#options.shardsHere()
+    for (const running of this.#running) running.run(shards)
+  }
+}

@@ -1,0 +1,84 @@
+/** What consumers do to the rest of Penhold, over a node's router and its store. */
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import { Rejected } from '../aggregate/error.ts'
+import { unknownAggregate } from '../actor/error.ts'
+import { createRef, type RefHost } from '../cluster/ref.ts'
+import { streamType } from '../log/stream.ts'
+import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
+import type { Effects, LoadedEvent, LoadRange, SentCommand, SentOutcome, SentQuestion } from '../react/effects.ts'
+import type { RunningNodeStore } from './node-store.ts'
+
+/** What a ref says by its types. */
+interface AnyRef {
+  ask(name: string, payload: unknown, options: object): Promise<{ readonly version: number; readonly position: number }>
+  query(name: string, argument: unknown, options: object): Promise<unknown>
+}
+
+export interface NodeEffectsOptions {
+  readonly host: RefHost
+  readonly store: RunningNodeStore
+  /** Those of the config. */
+  readonly aggregates: readonly Aggregate[]
+}
+
+export class NodeEffects implements Effects {
+  readonly #options: NodeEffectsOptions
+  readonly #aggregates: ReadonlyMap<string, Aggregate>
+
+  constructor(options: NodeEffectsOptions) {
+    this.#options = options
+    this.#aggregates = new Map(
+      [...options.aggregates, ...INTERNAL_AGGREGATES].map((aggregate) => [aggregate.type, aggregate]),
+    )
+  }
+
+  async ask(command: SentCommand): Promise<SentOutcome> {
+    const { stream, name, payload, commandId, correlationId, causationId, after, timeoutMs, signal } = command
+    const metadata = { correlationId, causationId }
+    const ref = this.#ref(stream, after)
+    try {
+      const { version, position } = await ref.ask(name, payload, { commandId, metadata, timeoutMs, signal })
+      return { kind: 'accepted', version, position }
+    } catch (error) {
+      if (!(error instanceof Rejected)) throw error
+      return { kind: 'rejected', code: error.code, details: error.details }
+    }
+  }
+
+  async query({ stream, name, argument, timeoutMs, signal }: SentQuestion): Promise<unknown> {
+    return await this.#ref(stream, undefined).query(name, argument, { timeoutMs, signal })
+  }
+
+  append(...[stream, events, cause]: Parameters<Effects['append']>): ReturnType<Effects['append']> {
+    return this.#options.store.appendInternal(stream, events, cause)
+  }
+
+  load(stream: string, options: LoadRange = {}): AsyncGenerator<LoadedEvent, void> {
+    return this.#options.store.loadInternal(stream, options)
+  }
+
+  inShard(shard: number, category: `$${string}`, id: string): string {
+    const { host } = this.#options
+    for (let salt = 0; ; salt += 1) {
+      const name = `${category}/${id}~${salt}`
+      if (host.shardOf(name) === shard) return name
+    }
+  }
+
+  /** With a cause: its commands may have been sent before, however long ago. */
+  #ref(stream: string, cause: number | undefined): AnyRef {
+    const { host } = this.#options
+    const type = streamType(stream)
+    const aggregate = this.#aggregates.get(type)
+    if (aggregate === undefined) throw unknownAggregate(type)
+    const caused: RefHost = {
+      ids: host.ids,
+      commandBytesMax: host.commandBytesMax,
+      shardOf: (name) => host.shardOf(name),
+      send: (to, message, outcome, options) => host.send(to, message, outcome, { ...options, cause }),
+      observe: (position) => host.observe(position),
+      onTellFailed: (...failure) => host.onTellFailed(...failure),
+    }
+    return createRef(caused, aggregate, stream.slice(type.length + 1)) as AnyRef
+  }
+}

@@ -1,0 +1,453 @@
+/**
+ * Runs one lane of a consumer: takes the events of a shard from its feed, in order, has those handled that are wanted, and
+ * keeps in the shard's record how far all is done. It owns the window (window.ts) in memory; the record is what counts.
+ *
+ * - It begins where the record says. What was done behind that, and not recorded, is done again: at least once.
+ * - It goes past an event only once it is done, or parked in the record; then all later ones of its stream wait there too.
+ * - It ends when it is closed, and never otherwise: what fails is tried again, or halts it, and `status` says so.
+ */
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
+import { within, type Cancel, type Clock } from '../log/clock.ts'
+import type { IdSource } from '../log/identity.ts'
+import { BEGINNING, type AllPlace } from '../read/all.ts'
+import { backOffMs } from '../read/back-off.ts'
+import { Bell } from '../read/bell.ts'
+import { checkContinuity } from '../read/continuity.ts'
+import { isLasting } from '../read/error.ts'
+import type { EventFeed, FeedEvent, Feeds } from '../read/event-feed.ts'
+import { Intake, type Taken } from '../read/intake.ts'
+import { lagOf, type LaneState, type LaneStatus, type Trouble } from '../read/lane-status.ts'
+import { behind, comparePlaces } from '../read/place.ts'
+import { Turns } from '../read/turns.ts'
+import type { Consumer } from './consumer.ts'
+import { ConsumerPlace, STALE } from './consumer-place.ts'
+import { CONSUMER, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
+import type { Effects } from './effects.ts'
+import { consumerHalted, tooMuchParked } from './error.ts'
+import { HandleEach } from './handle-each.ts'
+import { HandleMany } from './handle-many.ts'
+import type { Handling } from './handling.ts'
+import { ParkedRetry } from './parked-retry.ts'
+import { Window, type Entry } from './window.ts'
+
+export interface ConsumerLaneOptions {
+  readonly consumer: Consumer
+  readonly shard: number
+  /** With the events of internal streams. */
+  readonly feeds: Feeds
+  readonly effects: Effects
+  readonly ids: IdSource
+  readonly clock: Clock
+  readonly onWarning: (message: string) => void
+}
+
+export interface ConsumerLaneStatus extends LaneStatus {
+  /** Events that were read and are not done with. */
+  readonly waiting: number
+  readonly parkedStreams: number
+}
+
+/** So many events are behind the low-water mark, at most, and about so many bytes of them. */
+const WINDOW_MAX = 1_000
+const WINDOW_BYTES_MAX = 4 * 1024 * 1024
+/** What was done is recorded so soon. */
+const CHECKPOINT_MS = 1_000
+/** Where nothing that was read is wanted, the place is recorded after so many events, or so long. */
+const UNWANTED_MAX = 10_000
+const UNWANTED_MS = 60_000
+/** While it does not read, it looks this often into its record for what operators want. */
+const LOOK_MS = 1_000
+/** So long the last step may take when it is closed. */
+const LAST_MS = 1_000
+/** The same warning again is told no sooner. */
+const WARNING_MS = 10_000
+
+export class ConsumerLane {
+  readonly shard: number
+  readonly #options: ConsumerLaneOptions
+  readonly #feed: EventFeed
+  readonly #place: ConsumerPlace
+  /** Each step of the record is one. */
+  readonly #turns = new Turns()
+  readonly #bell = new Bell()
+  #isClosed = false
+  /** It is not known what the record says. */
+  #isStale = true
+  /** Where the record stands. */
+  #recorded: AllPlace = BEGINNING
+  #recordedAt: number
+  #isPaused = false
+  #resumed = 0
+  #window = new Window(BEGINNING)
+  #handling: Handling
+  #parked: ParkedRetry
+  /** Since the place was recorded: events that were read and are no record's, and those that are done. */
+  #readSince = 0
+  #doneSince = 0
+  #events = 0
+  #movedAt: number
+  #halted: PenholdError | undefined
+  /** What has failed other than a handler, and how often in a row. */
+  #trouble: Trouble | undefined
+  #warnedAt = Number.NEGATIVE_INFINITY
+  #intake: Intake | undefined
+  #checkpointing: Cancel | undefined
+  #looking: Promise<void> | undefined
+  readonly #ended: Promise<void>
+
+  constructor(options: ConsumerLaneOptions) {
+    const { consumer, shard, feeds, clock } = options
+    this.shard = shard
+    this.#options = options
+    this.#feed = feeds.feed(String(shard))
+    this.#place = new ConsumerPlace({
+      ...options,
+      name: consumer.name,
+      bell: this.#bell,
+      isClosed: () => this.#isClosed,
+      onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
+    })
+    this.#movedAt = clock.monotonic()
+    this.#recordedAt = clock.monotonic()
+    this.#handling = this.#newHandling()
+    this.#parked = this.#newParked({})
+    this.#ended = this.#run()
+  }
+
+  /** Resolves once nothing is under way, and nothing will be. Handlers have so long. */
+  async close(ms: number): Promise<void> {
+    const { clock } = this.#options
+    this.#isClosed = true
+    this.#intake?.close()
+    this.#handling.hold()
+    this.#bell.ring()
+    if (ms > 0) await within(clock, ms, this.#handling.idle())
+    this.#handling.giveUp()
+    this.#parked.giveUp()
+    this.#checkpointing?.()
+    await within(clock, LAST_MS, this.#record())
+    await within(clock, LAST_MS, this.#ended)
+  }
+
+  async status(): Promise<ConsumerLaneStatus> {
+    let head: number | undefined
+    let unknown: Trouble | undefined
+    try {
+      head = await this.#feed.head()
+    } catch (error) {
+      unknown = { message: `the log's head is not known: ${reasonOf(error)}`, attempts: 1, event: undefined }
+    }
+    const { condition } = this
+    const place = plain(this.#isStale ? BEGINNING : this.#window.lowWater)
+    const isLevel = head !== undefined && !this.#isStale && place.position >= head
+    return {
+      lane: String(this.shard),
+      state: condition !== 'running' ? condition : head === undefined ? 'waiting' : isLevel ? 'caught up' : 'running',
+      place,
+      head,
+      lag: head === undefined || this.#isStale ? undefined : lagOf(place, head),
+      events: this.#events,
+      stillMs: Math.round(this.#options.clock.monotonic() - this.#movedAt),
+      trouble: this.#whatTroubles ?? unknown,
+      waiting: this.#window.size,
+      parkedStreams: this.#parked.streams,
+    }
+  }
+
+  get events(): number {
+    return this.#events
+  }
+
+  get parkedStreams(): number {
+    return this.#parked.streams
+  }
+
+  /** Its state, as far as it is known without asking the log. */
+  get condition(): LaneState {
+    if (this.#halted !== undefined) return 'halted'
+    if (this.#isPaused) return 'paused'
+    return this.#whatTroubles === undefined ? 'running' : 'waiting'
+  }
+
+  get #whatTroubles(): Trouble | undefined {
+    const failing = this.#handling.trouble
+    if (this.#halted === undefined) return this.#trouble ?? failing
+    return { message: this.#halted.message, attempts: failing?.attempts ?? 1, event: failing?.event }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        await this.#follow()
+      } catch (error) {
+        if (error === STALE || this.#isClosed) continue
+        if (isLasting(error)) this.#halt(error)
+        else await this.#waitWith(error)
+      }
+    }
+  }
+
+  /** From what the window has read, on and on, until something fails. */
+  async #follow(): Promise<void> {
+    if (this.#isStale) await this.#turns.take(() => this.#load())
+    // What halts a lane for an event leaves it reading; what halts it here has to be mended first.
+    while (isLasting(this.#halted) && !this.#isClosed) await this.#lookLater()
+    if (this.#isClosed) return
+    const window = this.#window
+    const intake = new Intake((signal) => this.#feed.pages(window.read, signal), {
+      batchMax: this.#windowMax,
+      room: this.#options.feeds.room,
+    })
+    this.#intake = intake
+    try {
+      for (;;) {
+        while (this.#isFull && !this.#isClosed && !this.#isStale) await this.#lookLater()
+        const taken = await intake.take(this.#windowMax - window.size)
+        if (taken === undefined || this.#isStale) return
+        checkContinuity(String(this.shard), window.read, taken)
+        this.#takeIn(taken)
+        // Commands are handled on the same thread.
+        await this.#options.clock.yield()
+      }
+    } finally {
+      intake.close()
+    }
+  }
+
+  get #windowMax(): number {
+    const { does } = this.#options.consumer
+    return 'many' in does ? Math.max(WINDOW_MAX, 2 * does.most) : WINDOW_MAX
+  }
+
+  get #isFull(): boolean {
+    return this.#window.size >= this.#windowMax || this.#window.bytes >= WINDOW_BYTES_MAX
+  }
+
+  #takeIn({ events, place, bytes }: Taken): void {
+    const { consumer } = this.#options
+    const share = Math.ceil(bytes / Math.max(1, events.length))
+    let hasNews = false
+    let before: AllPlace = this.#window.read
+    for (const event of events) {
+      if (event.stream === this.#place.stream) hasNews ||= OPERATOR_EVENTS.has(event.type)
+      else if (!event.stream.startsWith(CONSUMER)) {
+        this.#readSince += 1
+        if (consumer.isWanted(event)) this.#add(event, { before, bytes: share })
+      }
+      before = event
+    }
+    this.#window.pass(place)
+    this.#trouble = undefined
+    if (hasNews) void this.#look()
+    this.#handling.go()
+    if (this.#isToBeRecorded) this.#recordLater()
+  }
+
+  #add(event: FeedEvent, where: { readonly before: AllPlace; readonly bytes: number }): void {
+    if (this.#parked.takes(event)) this.#doneSince += 1
+    else this.#handling.add(this.#window.add(event, where))
+  }
+
+  get #isToBeRecorded(): boolean {
+    if (this.#doneSince > 0 || this.#readSince >= UNWANTED_MAX) return true
+    return this.#readSince > 0 && this.#options.clock.monotonic() - this.#recordedAt >= UNWANTED_MS
+  }
+
+  async #load(): Promise<void> {
+    let state = await this.#place.state()
+    if (state.place === undefined) {
+      await this.#place.begin(await this.#start())
+      state = await this.#place.state()
+    }
+    this.#handling.giveUp()
+    this.#parked.giveUp()
+    this.#recorded = state.place!
+    this.#recordedAt = this.#options.clock.monotonic()
+    this.#window = new Window(state.place!)
+    this.#handling = this.#newHandling()
+    this.#parked = this.#newParked(state.parked)
+    this.#readSince = 0
+    this.#doneSince = 0
+    this.#resumed = state.resumed
+    this.#isStale = false
+    this.#movedAt = this.#options.clock.monotonic()
+    if (this.#halted !== undefined && !isLasting(this.#halted)) this.#halted = undefined
+    this.#obey(state)
+  }
+
+  /** Where a consumer starts that was never begun here. */
+  async #start(): Promise<AllPlace> {
+    const { startAt } = this.#options.consumer
+    if (startAt === 'beginning') return BEGINNING
+    return behind(startAt === 'now' ? await this.#feed.head() : startAt)
+  }
+
+  #newHandling(): Handling {
+    const { consumer } = this.#options
+    const options = {
+      ...this.#options,
+      window: this.#window,
+      onDone: (entry: Entry) => this.#done(entry),
+      onGivenUp: (entry: Entry, error: unknown) => void this.#giveUp(entry, error),
+    }
+    const { does } = consumer
+    return 'many' in does ? new HandleMany(options, does) : new HandleEach(options)
+  }
+
+  #newParked(parked: ConsumerState['parked']): ParkedRetry {
+    const window = this.#window
+    return new ParkedRetry(parked, {
+      ...this.#options,
+      reached: () => window.read,
+      onDone: () => (this.#events += 1),
+      park: (event, error) => this.#park(event, error),
+      unpark: (stream) => this.#take(() => this.#place.unpark(this.#recorded, stream)),
+      onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
+    })
+  }
+
+  #done(entry: Entry): void {
+    this.#window.done(entry)
+    this.#events += 1
+    this.#doneSince += 1
+    this.#movedAt = this.#options.clock.monotonic()
+    this.#recordLater()
+    this.#bell.ring()
+  }
+
+  async #giveUp(entry: Entry, error: unknown): Promise<void> {
+    const { consumer } = this.#options
+    const { event } = entry
+    const handling = this.#handling
+    if (consumer.onFailure === 'halt') return this.#halt(consumerHalted(consumer.name, event, error))
+    if (this.#parked.streams >= PARKED_STREAMS_MAX)
+      return this.#halt(tooMuchParked(consumer.name, this.#parked.streams, error))
+    const isParked = await this.#park(event, error)
+    if (!isParked || handling !== this.#handling) return
+    const dropped = handling.drop(event.stream)
+    this.#parked.add(event, dropped.at(-1)?.event.version ?? event.version)
+    for (const each of dropped) this.#window.done(each)
+    this.#doneSince += 1
+    this.#recordLater()
+    this.#bell.ring()
+    const what = `'${event.type}', version ${event.version} of ${event.stream}`
+    this.#warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}`)
+  }
+
+  /** Resolves to whether it is. */
+  #park({ stream, version, type, position }: FeedEvent, error: unknown): Promise<boolean> {
+    const at = this.#options.clock.now()
+    const event = { stream, version, type, position, reason: reasonOf(error), at }
+    return this.#take(() => this.#place.park(this.#recorded, event))
+  }
+
+  #recordLater(): void {
+    this.#checkpointing ??= this.#options.clock.after(CHECKPOINT_MS, () => {
+      this.#checkpointing = undefined
+      void this.#record()
+    })
+  }
+
+  /** Records how far all is done. */
+  async #record(): Promise<void> {
+    await this.#take(async () => {
+      const to = plain(this.#window.lowWater)
+      if (comparePlaces(to, this.#recorded) <= 0) return
+      await this.#place.advance(this.#recorded, to)
+      this.#recorded = to
+      this.#recordedAt = this.#options.clock.monotonic()
+      this.#readSince = 0
+      this.#doneSince = 0
+    })
+    // What is under way before the rest holds the mark; it is looked for again.
+    if (!this.#isClosed && this.#window.size > 0) this.#recordLater()
+  }
+
+  /** Takes a step of the record. Resolves to whether it was taken; where somebody else has, all begins from what is there. */
+  #take(step: () => Promise<void>): Promise<boolean> {
+    return this.#turns.take(async () => {
+      if (this.#isStale) return false
+      try {
+        await step()
+        return true
+      } catch (error) {
+        if (error !== STALE) this.#tellTrouble(error, 1)
+        this.#isStale = true
+        this.#handling.giveUp()
+        this.#intake?.close()
+        this.#bell.ring()
+        return false
+      }
+    })
+  }
+
+  async #lookLater(): Promise<void> {
+    const { clock } = this.#options
+    const since = clock.monotonic()
+    await this.#bell.rungWithin(clock, LOOK_MS)
+    if (clock.monotonic() - since >= LOOK_MS) await this.#look()
+  }
+
+  /** Does what operators want. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookNow().finally(() => (this.#looking = undefined))
+    return this.#looking
+  }
+
+  async #lookNow(): Promise<void> {
+    try {
+      const state = await this.#place.state()
+      if (!this.#isClosed && !this.#isStale) this.#obey(state)
+    } catch (error) {
+      this.#tellTrouble(error, 1)
+    }
+  }
+
+  #obey(state: ConsumerState): void {
+    this.#isPaused = state.isPaused
+    if (state.resumed !== this.#resumed) {
+      this.#resumed = state.resumed
+      this.#halted = undefined
+      this.#handling.retry()
+    }
+    if (this.#isPaused || this.#halted !== undefined) this.#handling.hold()
+    else this.#handling.release()
+    this.#parked.obey(state.parked)
+    this.#bell.ring()
+  }
+
+  #halt(error: PenholdError): void {
+    this.#halted = error
+    this.#handling.hold()
+    this.#warn(error.message)
+  }
+
+  async #waitWith(error: unknown): Promise<void> {
+    const attempts = (this.#trouble?.attempts ?? 0) + 1
+    this.#tellTrouble(error, attempts)
+    await this.#bell.rungWithin(this.#options.clock, backOffMs(attempts))
+  }
+
+  #tellTrouble(error: unknown, attempts: number): void {
+    const { clock } = this.#options
+    this.#trouble = { message: reasonOf(error), attempts, event: undefined }
+    if (clock.monotonic() - this.#warnedAt < WARNING_MS) return
+    this.#warnedAt = clock.monotonic()
+    this.#warn(`waits and tries again: ${reasonOf(error)}`)
+  }
+
+  /** Whoever is told does not end the lane. */
+  #warn(message: string): void {
+    const { consumer, onWarning } = this.#options
+    try {
+      onWarning(`${consumer.kind} ${consumer.name}, shard ${this.shard}: ${message}`)
+    } catch {
+      // It is in the status as well.
+    }
+  }
+}
+
+/** An event has its place. */
+function plain({ position, shard }: AllPlace): AllPlace {
+  return { position, shard }
+}

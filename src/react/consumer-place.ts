@@ -1,0 +1,81 @@
+/**
+ * A lane's side of its record (consumer-record.ts): what stands there, and each step that the lane takes. A step whose answer
+ * is lost is said again, with its id, until there is one.
+ */
+import { backOffMs } from '../read/back-off.ts'
+import type { Bell } from '../read/bell.ts'
+import type { Clock } from '../log/clock.ts'
+import type { IdSource } from '../log/identity.ts'
+import type { AllPlace } from '../read/all.ts'
+import { isAway } from './attempt.ts'
+import { CONSUMER, type ConsumerState, type NewlyParked } from './consumer-record.ts'
+import type { Effects } from './effects.ts'
+
+export interface ConsumerPlaceOptions {
+  readonly name: string
+  readonly shard: number
+  readonly effects: Effects
+  readonly ids: IdSource
+  readonly clock: Clock
+  /** Rung where waiting is to end. */
+  readonly bell: Bell
+  readonly isClosed: () => boolean
+  readonly onTrouble: (error: unknown, attempts: number) => void
+}
+
+/** Somebody else runs the lane: the record stands elsewhere. */
+export const STALE: unique symbol = Symbol('stale')
+
+const ANSWER_MS = 5_000
+
+export class ConsumerPlace {
+  readonly stream: string
+  readonly #options: ConsumerPlaceOptions
+
+  constructor(options: ConsumerPlaceOptions) {
+    this.#options = options
+    this.stream = options.effects.inShard(options.shard, CONSUMER, options.name)
+  }
+
+  /** What stands there now. @throws PenholdError where that is not known within a while */
+  async state(): Promise<ConsumerState> {
+    const question = { stream: this.stream, name: 'state', timeoutMs: ANSWER_MS }
+    return (await this.#options.effects.query(question)) as ConsumerState
+  }
+
+  async begin(place: AllPlace): Promise<void> {
+    await this.#step('begin', { place }, place)
+  }
+
+  async advance(from: AllPlace, to: AllPlace): Promise<void> {
+    await this.#step('advance', { from, to }, to)
+  }
+
+  async park(from: AllPlace, event: NewlyParked): Promise<void> {
+    await this.#step('park', { from, event }, from)
+  }
+
+  async unpark(from: AllPlace, stream: string): Promise<void> {
+    await this.#step('unpark', { from, stream }, from)
+  }
+
+  /** @throws STALE where it stands elsewhere, or the lane is closed before there was an answer */
+  async #step(name: string, payload: unknown, { position }: AllPlace): Promise<void> {
+    const { effects, ids, clock, bell, isClosed, onTrouble } = this.#options
+    const commandId = ids.next()
+    const cause = { correlationId: commandId, causationId: commandId, after: position }
+    for (let attempts = 1; ; attempts += 1) {
+      try {
+        const command = { stream: this.stream, name, payload, commandId, timeoutMs: ANSWER_MS, ...cause }
+        const { kind } = await effects.ask(command)
+        if (kind === 'rejected') throw STALE
+        return
+      } catch (error) {
+        if (error === STALE || !isAway(error) || isClosed()) throw error
+        onTrouble(error, attempts)
+        await bell.rungWithin(clock, backOffMs(attempts))
+        if (isClosed()) throw STALE
+      }
+    }
+  }
+}

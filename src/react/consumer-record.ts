@@ -1,0 +1,125 @@
+/**
+ * How far a consumer has come in a shard, and what of it is parked there: an aggregate of Penhold's own, in that very
+ * shard, so that who owns the shard owns it, and a backup has both at once (docs/decisions/reactors-in-the-log.md).
+ *
+ * A lane says from where it goes on: one that is not the only one any more is refused. What operators want stands here too,
+ * said from anywhere; the lane reads it as it reads everything else of its shard.
+ */
+import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
+import { internal } from '../aggregate/internal.ts'
+import type { AllPlace } from '../read/all.ts'
+import { comparePlaces } from '../read/place.ts'
+
+export interface ConsumerState {
+  /** All up to here is done with, or parked; undefined where it was never begun. */
+  readonly place: AllPlace | undefined
+  readonly isPaused: boolean
+  /** How often somebody wanted it to go on: who has halted tries again at each. */
+  readonly resumed: number
+  /** By stream. */
+  readonly parked: Readonly<Record<string, ParkedStream>>
+}
+
+/** A stream with an event that could not be handled. All of the stream that is wanted, from there on, waits. */
+export interface ParkedStream {
+  /** The first that waits. */
+  readonly version: number
+  readonly type: string
+  readonly position: number
+  /** Why that one failed; empty where it waits behind one that was skipped or handled. */
+  readonly reason: string
+  /** When it was parked, or has failed again: in milliseconds since 1970. */
+  readonly at: number
+  /** Somebody wants it tried again. */
+  readonly isAsked: boolean
+  /** So often it was parked or has failed again. */
+  readonly failures: number
+}
+
+/** What is parked: the event that failed, and with it its stream. */
+export type NewlyParked = Omit<ParkedStream, 'isAsked' | 'failures'> & { readonly stream: string }
+
+interface From {
+  /** Where the sender takes it to stand. */
+  readonly from: AllPlace
+}
+
+const INITIAL: ConsumerState = { place: undefined, isPaused: false, resumed: 0, parked: {} }
+
+export const CONSUMER = '$consumer'
+
+/** So many streams may be parked in one shard: more is no single event's fault. */
+export const PARKED_STREAMS_MAX = 1_000
+
+/** What operators do, as its lane finds it among the events of its shard. */
+export const OPERATOR_EVENTS: ReadonlySet<string> = new Set(['Paused', 'Resumed', 'RetryAsked', 'Skipped'])
+
+export const ConsumerRecord = internal(
+  defineAggregate({
+    type: 'consumer',
+    initialState: (): ConsumerState => INITIAL,
+    events: {
+      Begun: (state, { place }: { place: AllPlace }) => ({ ...state, place }),
+      Advanced: (state, { to }: { to: AllPlace }) => ({ ...state, place: to }),
+      /** For the first time, or again. */
+      Parked: (state, { stream, ...event }: NewlyParked) => {
+        const failures = (state.parked[stream]?.failures ?? 0) + 1
+        return withParked(state, stream, { ...event, isAsked: false, failures })
+      },
+      Unparked: (state, { stream }: { stream: string }) => withParked(state, stream, undefined),
+      RetryAsked: (state, { stream }: { stream: string }) =>
+        withParked(state, stream, { ...state.parked[stream]!, isAsked: true }),
+      Skipped: (state, { stream, version }: { stream: string; version: number; reason: string }) =>
+        withParked(state, stream, { ...state.parked[stream]!, version: version + 1, reason: '' }),
+      Paused: (state) => ({ ...state, isPaused: true }),
+      Resumed: (state) => ({ ...state, isPaused: false, resumed: state.resumed + 1 }),
+    },
+    commands: {
+      /** The first to say so decides. */
+      begin: ({ place: known }, { place }: { place: AllPlace }, { emit }) =>
+        known === undefined ? emit.Begun({ place }) : undefined,
+      advance: (state, { from, to }: From & { to: AllPlace }, { emit, reject }) =>
+        isAt(state, from) ? emit.Advanced({ to }) : reject(MOVED),
+      park: (state, { from, event }: From & { event: NewlyParked }, { emit, reject }) =>
+        isAt(state, from) ? emit.Parked(event) : reject(MOVED),
+      unpark: (state, { from, stream }: From & { stream: string }, { emit, reject }) => {
+        if (!isAt(state, from)) return reject(MOVED)
+        return state.parked[stream] === undefined ? undefined : emit.Unparked({ stream })
+      },
+      retry: ({ parked }, { stream }: { stream: string }, { emit, reject }) => {
+        const known = parked[stream]
+        if (known === undefined) return reject(NOT_PARKED)
+        return known.isAsked ? undefined : emit.RetryAsked({ stream })
+      },
+      skip: (
+        { parked },
+        { stream, version, reason }: { stream: string; version: number; reason: string },
+        { emit, reject },
+      ) => {
+        if (parked[stream]?.version !== version) return reject(NOT_PARKED, { version: parked[stream]?.version })
+        return emit.Skipped({ stream, version, reason })
+      },
+      pause: ({ isPaused }, _none: undefined, { emit }) => (isPaused ? undefined : emit.Paused(undefined)),
+      resume: (_state, _none: undefined, { emit }) => emit.Resumed(undefined),
+    },
+    queries: { state: (state) => state },
+    // It is written often and read seldom.
+    snapshotEvery: 1_000,
+  }),
+)
+
+/** It stands elsewhere: somebody else runs the lane. */
+export const MOVED = 'Moved'
+export const NOT_PARKED = 'NotParked'
+
+/** What workers know beside the aggregates of the config. */
+export const INTERNAL_AGGREGATES: readonly Aggregate[] = [ConsumerRecord]
+
+function isAt({ place }: ConsumerState, from: AllPlace): boolean {
+  return place !== undefined && comparePlaces(place, from) === 0
+}
+
+function withParked(state: ConsumerState, stream: string, event: ParkedStream | undefined): ConsumerState {
+  const { [stream]: _before, ...others } = state.parked
+  return { ...state, parked: event === undefined ? others : { ...others, [stream]: event } }
+}

@@ -1,0 +1,47 @@
+/** Errors of what consumes events. Codes, outcomes and remedies are listed in docs/errors.md. */
+import { PenholdError, reasonOf } from '../aggregate/error.ts'
+import type { FeedEvent } from '../read/event-feed.ts'
+
+/** Counts as the event's failure. */
+export function attemptTimedOut(timeoutMs: number): PenholdError {
+  return new PenholdError('Timeout', `its handler has not ended within ${timeoutMs} ms`, {
+    outcome: 'unknown',
+    retryable: true,
+    details: { timeoutMs },
+  })
+}
+
+/** Nothing that a handler does after its time has an effect. */
+export function attemptOver(): PenholdError {
+  return new PenholdError(
+    'Aborted',
+    `the attempt to handle this event is over: it had its time, or its lane has left`,
+    {
+      outcome: 'none',
+      retryable: true,
+    },
+  )
+}
+
+export function consumerHalted(consumer: string, event: FeedEvent, cause: unknown): PenholdError {
+  const { stream, version, type, position } = event
+  return new PenholdError(
+    'ReactorHalted',
+    `${consumer} cannot handle '${type}', version ${version} of ${stream}: ${reasonOf(cause)}. Its shard stands still before this event; mend its handler and start anew, or resume it.`,
+    { outcome: 'none', retryable: false, details: { consumer, stream, version, type, position }, cause },
+  )
+}
+
+/** Too much is parked to be single events' fault. */
+export function tooMuchParked(consumer: string, streams: number, cause: unknown): PenholdError {
+  return new PenholdError(
+    'ReactorHalted',
+    `${consumer} has parked events of ${streams} streams in one shard, and that is its limit; the last reason: ${reasonOf(cause)}. Mend its handlers, retry what is parked and resume it.`,
+    { outcome: 'none', retryable: false, details: { consumer, streams }, cause },
+  )
+}
+
+/** What was asked for does not fit how the consumer stands. */
+export function reactorState(message: string): PenholdError {
+  return new PenholdError('ReactorState', message, { outcome: 'none', retryable: false })
+}

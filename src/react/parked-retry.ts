@@ -1,0 +1,145 @@
+/**
+ * What of a lane's streams is parked, and trying it again when somebody asks for it: a stream's events in order, read again
+ * from the log, until none is left or one fails again. Meanwhile what comes of the stream waits behind them.
+ */
+import type { Clock } from '../log/clock.ts'
+import type { AllPlace } from '../read/all.ts'
+import { backOffMs } from '../read/back-off.ts'
+import { Bell } from '../read/bell.ts'
+import type { FeedEvent, Feeds } from '../read/event-feed.ts'
+import { comparePlaces } from '../read/place.ts'
+import type { Attempt } from './attempt.ts'
+import type { ConsumerState, ParkedStream } from './consumer-record.ts'
+import { attemptOne, type HandleOptions } from './handling.ts'
+
+export interface ParkedRetryOptions extends HandleOptions {
+  readonly feeds: Feeds
+  readonly clock: Clock
+  /** Up to where the lane has read: what is behind that comes by the lane itself. */
+  readonly reached: () => AllPlace
+  readonly onDone: () => void
+  /** Records that it has failed again, or that nothing of the stream is parked any more. Resolve to whether that is so. */
+  readonly park: (event: FeedEvent, error: unknown) => Promise<boolean>
+  readonly unpark: (stream: string) => Promise<boolean>
+  readonly onTrouble: (error: unknown, attempts: number) => void
+}
+
+interface Parked {
+  /** The first version that waits. */
+  first: number
+  /** The last that the lane has gone past since it began here. */
+  passed: number
+}
+
+export class ParkedRetry {
+  readonly #options: ParkedRetryOptions
+  readonly #streams = new Map<string, Parked>()
+  readonly #bell = new Bell()
+  /** Those that are tried again, or looked into: one at a time. */
+  readonly #asked = new Map<string, ParkedStream>()
+  /** By stream: the version from which it was looked into, and found to have something that waits. */
+  readonly #lookedInto = new Map<string, number>()
+  #attempt: Attempt | undefined
+  #isRunning = false
+  #isOver = false
+
+  constructor(parked: ConsumerState['parked'], options: ParkedRetryOptions) {
+    this.#options = options
+    for (const [stream, { version }] of Object.entries(parked)) this.#streams.set(stream, { first: version, passed: 0 })
+  }
+
+  get streams(): number {
+    return this.#streams.size
+  }
+
+  /** Whether an event that the lane comes to waits with its stream. */
+  takes({ stream, version }: FeedEvent): boolean {
+    const parked = this.#streams.get(stream)
+    if (parked === undefined || version < parked.first) return false
+    parked.passed = Math.max(parked.passed, version)
+    return true
+  }
+
+  /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
+  add({ stream, version }: FeedEvent, last: number): void {
+    this.#streams.set(stream, { first: version, passed: last })
+  }
+
+  /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
+  obey(parked: ConsumerState['parked']): void {
+    for (const [stream, event] of Object.entries(parked)) {
+      const isSkipped = event.reason === '' && this.#lookedInto.get(stream) !== event.version
+      if ((event.isAsked || isSkipped) && this.#streams.has(stream)) this.#asked.set(stream, event)
+    }
+    if (!this.#isRunning) void this.#run()
+  }
+
+  giveUp(): void {
+    this.#isOver = true
+    this.#attempt?.giveUp()
+    this.#bell.ring()
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true
+    for (const [stream, event] of this.#asked) {
+      if (this.#isOver) return
+      await this.#goThrough(stream, event)
+      // Somebody may have asked again meanwhile.
+      if (this.#asked.get(stream) === event) this.#asked.delete(stream)
+    }
+    this.#isRunning = false
+  }
+
+  async #goThrough(stream: string, { version, isAsked }: ParkedStream): Promise<void> {
+    const left = { next: version, isAsked }
+    for (let attempts = 1; !this.#isOver; attempts += 1) {
+      try {
+        if (!(await this.#handleAll(stream, left))) return
+        // From here on its events are the lane's again, which come behind these.
+        if (this.#streams.get(stream)!.passed < left.next) {
+          this.#streams.delete(stream)
+          this.#lookedInto.delete(stream)
+          await this.#options.unpark(stream)
+          return
+        }
+      } catch (error) {
+        this.#options.onTrouble(error, attempts)
+      }
+      await this.#bell.rungWithin(this.#options.clock, backOffMs(attempts))
+    }
+  }
+
+  /** Goes on through what the log has of the stream. Resolves to whether none of that waits any more. */
+  async #handleAll(stream: string, left: { next: number; readonly isAsked: boolean }): Promise<boolean> {
+    const { feeds, consumer, reached } = this.#options
+    for await (const page of feeds.stream(stream, left.next)) {
+      for (const event of page) {
+        if (comparePlaces(event, reached()) > 0) return true
+        if (consumer.isWanted(event)) {
+          if (!left.isAsked) this.#lookedInto.set(stream, left.next)
+          if (!left.isAsked || !(await this.#handle(event))) return false
+        }
+        left.next = event.version + 1
+      }
+    }
+    return true
+  }
+
+  /** Resolves to whether it is done. */
+  async #handle(event: FeedEvent): Promise<boolean> {
+    const { onDone, park, onTrouble, clock } = this.#options
+    for (let attempts = 1; !this.#isOver; attempts += 1) {
+      const { attempt, outcome } = attemptOne(event, attempts, this.#options)
+      this.#attempt = attempt
+      const settled = await outcome
+      this.#attempt = undefined
+      if (settled.kind === 'failed') await park(event, settled.error)
+      if (settled.kind === 'done') onDone()
+      if (settled.kind !== 'waits') return settled.kind === 'done'
+      onTrouble(settled.error, attempts)
+      await this.#bell.rungWithin(clock, backOffMs(attempts))
+    }
+    return false
+  }
+}

@@ -1,0 +1,109 @@
+/** A reactor as what runs it sees it: a consumer. */
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import { Rejected } from '../aggregate/error.ts'
+import { deriveId } from '../log/identity.ts'
+import { isInternal, streamName, streamType } from '../log/stream.ts'
+import type { FeedEvent } from '../read/event-feed.ts'
+import type { Consumer, Reaction } from './consumer.ts'
+import type { Reactor, SendOptions, Sent } from './reactor.ts'
+
+export function reactorConsumer(reactor: Reactor): Consumer {
+  const { from, on, name, startAt, onFailure, retries, handlerTimeoutMs, concurrency } = reactor
+  const types = from === 'all' ? undefined : new Set(from.map(({ type }) => type))
+  return {
+    kind: 'reactor',
+    name,
+    isWanted({ type, stream }) {
+      if (on[type] === undefined) return false
+      // Aggregates may have events of the same name.
+      return types === undefined ? !isInternal(stream) : types.has(streamType(stream))
+    },
+    startAt,
+    onFailure,
+    retries,
+    handlerTimeoutMs,
+    concurrency,
+    does: { one: (event, reaction) => react(reactor, event, reaction) },
+  }
+}
+
+function react(reactor: Reactor, event: FeedEvent, reaction: Reaction): unknown {
+  const context = new EventContext(event, reaction)
+  const returned = reactor.on[event.type]!(event, context)
+  return context.hasTold ? Promise.all([returned, context.told()]) : returned
+}
+
+/** A `ReactorContext`. Its functions may be taken out of it. */
+class EventContext {
+  readonly #event: FeedEvent
+  readonly #reaction: Reaction
+  #sent = 0
+  /** Rejected where one of them failed. */
+  readonly #told: Promise<unknown>[] = []
+
+  constructor(event: FeedEvent, reaction: Reaction) {
+    this.#event = event
+    this.#reaction = reaction
+  }
+
+  get idempotencyKey(): string {
+    return this.#reaction.idempotencyKey
+  }
+
+  get attempt(): number {
+    return this.#reaction.attempt
+  }
+
+  get signal(): AbortSignal {
+    return this.#reaction.signal
+  }
+
+  get hasTold(): boolean {
+    return this.#told.length > 0
+  }
+
+  async told(): Promise<void> {
+    await Promise.all(this.#told)
+  }
+
+  readonly ask = async (
+    aggregate: Aggregate,
+    id: string,
+    name: string,
+    payload?: unknown,
+    options: SendOptions = {},
+  ): Promise<Sent> => {
+    const { id: causationId, position, metadata } = this.#event
+    const { key, timeoutMs } = options
+    const number = this.#sent
+    this.#sent += 1
+    const stream = streamName(aggregate.type, id)
+    const outcome = await this.#reaction.effects.ask({
+      stream,
+      name,
+      payload,
+      commandId: deriveId('sent', this.idempotencyKey, ...(key === undefined ? [number] : ['key', key])),
+      correlationId: metadata.correlationId,
+      causationId,
+      after: position,
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    })
+    if (outcome.kind === 'rejected') throw new Rejected(outcome.code, outcome.details, { stream, name })
+    return { version: outcome.version, position: outcome.position }
+  }
+
+  readonly tell = (
+    aggregate: Aggregate,
+    id: string,
+    name: string,
+    payload?: unknown,
+    options: SendOptions = {},
+  ): void => {
+    const sent = this.ask(aggregate, id, name, payload, options).catch((error: unknown) => {
+      if (!(error instanceof Rejected)) throw error
+    })
+    // Whoever waits for it is told; it may be nobody, where the handler has thrown.
+    sent.catch(() => undefined)
+    this.#told.push(sent)
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The events of a lane that were read and are not done with, in order, and how far all is done: its low-water mark. What is
+ * done out of order stays in it until all before it is done too, and is not done again meanwhile.
+ */
+import type { AllPlace } from '../read/all.ts'
+import type { FeedEvent } from '../read/event-feed.ts'
+
+export interface Entry {
+  readonly event: FeedEvent
+  /** All before it was read up to here. */
+  readonly before: AllPlace
+  /** What it takes in the log, about. */
+  readonly bytes: number
+  state: 'waiting' | 'under way' | 'done'
+  /** How often it has failed in this life of the lane. */
+  failures: number
+}
+
+export class Window {
+  #entries: Entry[] = []
+  /** So many of them, from the first, are done. */
+  #head = 0
+  #read: AllPlace
+  #bytes = 0
+
+  constructor(from: AllPlace) {
+    this.#read = from
+  }
+
+  /** Up to where it was read. */
+  get read(): AllPlace {
+    return this.#read
+  }
+
+  /** All up to here is done. */
+  get lowWater(): AllPlace {
+    return this.#entries[this.#head]?.before ?? this.#read
+  }
+
+  /** Events behind the low-water mark. */
+  get size(): number {
+    return this.#entries.length - this.#head
+  }
+
+  /** Of those that are not done. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Takes in the next event that is wanted. */
+  add(event: FeedEvent, { before, bytes }: Pick<Entry, 'before' | 'bytes'>): Entry {
+    const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0 }
+    this.#entries.push(entry)
+    this.#bytes += bytes
+    this.#read = event
+    return entry
+  }
+
+  /** All was read up to here. */
+  pass(place: AllPlace): void {
+    this.#read = place
+  }
+
+  done(entry: Entry): void {
+    if (entry.state === 'done') return
+    entry.state = 'done'
+    this.#bytes -= entry.bytes
+    while (this.#entries[this.#head]?.state === 'done') this.#head += 1
+    if (this.#head < this.#entries.length / 2) return
+    this.#entries.splice(0, this.#head)
+    this.#head = 0
+  }
+
+  /** Those that wait, in order. */
+  *waiting(): Generator<Entry> {
+    for (let i = this.#head; i < this.#entries.length; i += 1) {
+      const entry = this.#entries[i]!
+      if (entry.state === 'waiting') yield entry
+    }
+  }
+}
