@@ -30,6 +30,7 @@ import { Pulse } from './pulse.ts'
 import { Consumers } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
+import { Timers } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
@@ -175,12 +176,17 @@ export class RunningNode implements Node, RefHost {
 
   #newConsumers(): Consumers {
     const { aggregates, reactors, onWarning } = this.#config
+    const { clock } = this.#ports
+    const effects = new NodeEffects({ host: this, store: this.#store, aggregates })
+    const { shards } = this.#placement
+    const timers = new Timers({ clock, effects, shards, onWarning, newId: () => this.ids.next() })
     return new Consumers({
       consumers: reactors.map(reactorConsumer),
+      timers,
       feeds: this.#store.consumerFeeds,
-      effects: new NodeEffects({ host: this, store: this.#store, aggregates }),
+      effects,
       ids: this.ids,
-      clock: this.#ports.clock,
+      clock,
       onWarning,
       shardsHere: () => this.#shardsHere,
     })

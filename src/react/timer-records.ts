@@ -33,13 +33,13 @@ export interface NamedBucket extends Bucket {
 
 type OpenBuckets = Readonly<Record<string, Bucket>>
 
-/** Which buckets of a shard are open. One stream a shard; every beginning says all of it again, so that it is read from there. */
+/** Which buckets of a shard are open. One stream a shard. */
 export const TimersRecord = internal(
   defineAggregate({
     type: 'timers',
     initialState: (): { readonly term: string; readonly open: OpenBuckets } => ({ term: '', open: {} }),
     events: {
-      Began: (_state, began: { readonly term: string; readonly open: OpenBuckets }) => began,
+      Began: ({ open }, { term }: { readonly term: string }) => ({ term, open }),
       Opened: ({ term, open }, { buckets }: { readonly buckets: OpenBuckets }) => ({
         term,
         open: { ...open, ...buckets },
@@ -50,7 +50,7 @@ export const TimersRecord = internal(
       },
     },
     commands: {
-      begin: ({ open }, { term }: { readonly term: string }, { emit }) => emit.Began({ term, open }),
+      begin: (_state, began: { readonly term: string }, { emit }) => emit.Began(began),
       open: (state, { term, buckets }: { readonly term: string; readonly buckets: OpenBuckets }, { emit, reject }) => {
         if (term !== state.term) return reject('superseded')
         const added = Object.entries(buckets).filter(([name]) => state.open[name] === undefined)
@@ -60,6 +60,7 @@ export const TimersRecord = internal(
       forget: ({ open }, { name }: { readonly name: string }, { emit }) =>
         open[name] === undefined ? undefined : emit.Forgotten({ name }),
     },
+    queries: { open: ({ open }) => open },
   }),
 )
 

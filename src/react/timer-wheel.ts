@@ -136,10 +136,9 @@ export class TimerWheel {
     // With a new id, so that nothing is to be looked for far back.
     const after = Math.max(0, lastPositionAt(clock.now() - DAY_MS))
     const { version, position } = accepted(await this.#ask(this.#record, 'begin', { term }, { commandId: term, after }))
-    for await (const { data } of effects.load(this.#record, { from: version, limit: 1, signal: this.#ending.signal })) {
-      for (const [name, bucket] of Object.entries((data as { open: Readonly<Record<string, Bucket>> }).open)) {
-        if (!this.#buckets.has(name)) this.#know(name, bucket)
-      }
+    const open = await effects.query({ stream: this.#record, name: 'open', signal: this.#ending.signal })
+    for (const [name, bucket] of Object.entries(open as Readonly<Record<string, Bucket>>)) {
+      if (!this.#buckets.has(name)) this.#know(name, bucket)
     }
     this.#term = term
     this.#version = version
@@ -231,6 +230,11 @@ export class TimerWheel {
   async #forget(bucket: DueBucket): Promise<void> {
     await this.#ask(this.#record, 'forget', { name: bucket.name }, { commandId: deriveId(bucket.stream, 'forget') })
     this.#buckets.delete(bucket.name)
+    this.#passOver(bucket)
+  }
+
+  /** Nothing is put there any more. */
+  #passOver(bucket: DueBucket): void {
     if (this.#placing.get(keyOf(bucket)) === bucket) this.#placing.delete(keyOf(bucket))
   }
 
@@ -291,7 +295,8 @@ export class TimerWheel {
     const after = Math.max(...timers.map(({ position }) => position))
     const put = await this.#ask(bucket.stream, 'put', { timers }, { commandId, after })
     if (put.kind === 'rejected') {
-      await this.#forget(bucket)
+      // By whoever was here before or comes next. It is done with here as well, when it is near.
+      this.#passOver(bucket)
       return timers
     }
     if (!bucket.wasPut(put.version)) return []

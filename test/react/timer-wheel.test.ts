@@ -43,7 +43,7 @@ test('timers of hours and days fire when their time has come, and leave no bucke
   await world.wait(30 * HOUR)
   expect(world.fired).toHaveLength(5)
   expect(world.count('Opened')).toBeGreaterThan(4)
-  expect(world.openBuckets).toBe(0)
+  expect(world.openBuckets()).toEqual({})
   isSettled(world)
 })
 
@@ -132,4 +132,44 @@ test('timers that were set at one place and taken over at another are known to b
   await world.wait(16 * MINUTE)
   expect(world.fired).toHaveLength(20)
   isSettled(world)
+})
+
+test('what a predecessor puts into a bucket that was read already is found before that is closed', async () => {
+  const world = new TimerWorld()
+  world.set(1, 5 * SECOND)
+  await world.wait(100)
+  world.laneBeginsAfterMs = 400
+  world.haunt(300)
+  await world.wait(100)
+  world.set(2, 20 * SECOND)
+  await world.wait(3 * MINUTE)
+  expect(world.fired).toHaveLength(2)
+  isSettled(world)
+})
+
+test('a predecessor opens no bucket that its successor would not know', async () => {
+  for (let ms = 0; ms < 60; ms += 4) {
+    const world = new TimerWorld()
+    await world.wait(100)
+    world.laneBeginsAfterMs = 400
+    world.haunt(300)
+    await world.wait(ms)
+    world.set(1, 20 * SECOND)
+    world.set(2, 20 * MINUTE)
+    await world.wait(25 * MINUTE)
+    expect(world.fired).toHaveLength(2)
+    isSettled(world)
+  }
+})
+
+test('a timer that is put into a bucket as that is closed fires', async () => {
+  for (let ms = -20; ms < 10; ms += 1) {
+    const world = new TimerWorld()
+    world.set(1, SECOND)
+    await world.wait(MINUTE + ms)
+    world.set(2, 0)
+    await world.wait(2 * MINUTE)
+    expect(world.fired).toHaveLength(2)
+    isSettled(world)
+  }
 })

@@ -11,7 +11,14 @@ import { deriveId, formatId, IdSource, parseId } from '../../src/log/identity.ts
 import { streamType } from '../../src/log/stream.ts'
 import { Bell } from '../../src/read/bell.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
-import type { Effects, LoadedEvent, LoadRange, SentCommand, SentOutcome } from '../../src/react/effects.ts'
+import type {
+  Effects,
+  LoadedEvent,
+  LoadRange,
+  SentCommand,
+  SentOutcome,
+  SentQuestion,
+} from '../../src/react/effects.ts'
 import { Slots } from '../../src/react/slots.ts'
 import { timersConsumer } from '../../src/react/timer-consumers.ts'
 import { TimerRecord } from '../../src/react/timer.ts'
@@ -22,7 +29,8 @@ import { Kernel } from '../../src/testing/kernel.ts'
 const AGGREGATES: ReadonlyMap<string, Aggregate> = new Map(
   [TimerRecord, DueRecord, TimersRecord].map((aggregate) => [aggregate.type, aggregate as Aggregate]),
 )
-const START = Date.UTC(2026, 0, 1)
+/** The hour, and the day, are soon over. */
+const START = Date.UTC(2026, 0, 1, 23, 54)
 const PAGE = 3
 const LANE_MS = 20
 
@@ -59,6 +67,7 @@ export class TimerWorld {
   /** What was fired before its time, by the clock of whoever did. */
   readonly early: string[] = []
   readonly heldMax: number
+  laneBeginsAfterMs = 0
   life: Life
 
   constructor({ heldMax = 64 }: { readonly heldMax?: number } = {}) {
@@ -138,9 +147,9 @@ export class TimerWorld {
     return fired.map(({ data, time }) => ({ token: data.token, lateMs: time.getTime() - due.get(data.token)! }))
   }
 
-  get openBuckets(): number {
-    const record = [...this.#streams].find(([name]) => streamType(name) === TimersRecord.type)
-    return Object.keys((record?.[1].state as { readonly open: object }).open).length
+  /** By name. */
+  openBuckets(stream = '$timers/0-all'): object {
+    return (this.#streams.get(stream)?.state as { readonly open: object } | undefined)?.open ?? {}
   }
 
   count(type: string): number {
@@ -267,6 +276,8 @@ class Life implements Effects {
   async #lane(clock: Clock): Promise<void> {
     const { does, isWanted } = timersConsumer((_shard, ...placed) => this.#wheel.place(...placed))
     if (!('many' in does)) throw new Error('it takes many')
+    // It may begin later than the wheel, and its predecessor come further meanwhile.
+    await new Promise<void>((resolve) => clock.after(this.#world.laneBeginsAfterMs, resolve))
     let place = this.#world.place
     while (!this.#ending.signal.aborted && !this.#isDead) {
       const facts = this.#world.factsBehind(place)
@@ -316,6 +327,10 @@ class Life implements Effects {
       if (at !== undefined && at > this.#world.now) this.#world.early.push(token)
     }
     return await this.#step(() => this.#world.apply(structuredClone(command)))
+  }
+
+  async query({ stream }: SentQuestion): Promise<unknown> {
+    return await this.#step(() => this.#world.openBuckets(stream))
   }
 
   append(): Promise<never> {
