@@ -14,6 +14,7 @@ import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
 import { isReactor, type Reactor } from '../react/reactor.ts'
+import { isSchedule, type Schedule } from '../react/schedule.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
@@ -62,6 +63,8 @@ export interface ClusterDefinition {
   readonly projections?: readonly Projection[]
   /** What events set in motion. Each runs at every node, for the shards that it serves. Default: none. */
   readonly reactors?: readonly Reactor[]
+  /** Commands that are sent again and again. Default: none. */
+  readonly schedules?: readonly Schedule[]
   /** Where the log is, relative to the config file. */
   readonly dataDir: string
   /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
@@ -128,11 +131,13 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkAggregates(name, aggregates)
   checkList(name, 'projection', definition.projections ?? [], isProjection)
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
+  checkSchedules(name, definition)
   const config: ClusterConfig = {
     name,
     aggregates,
     projections: definition.projections ?? [],
     reactors: definition.reactors ?? [],
+    schedules: definition.schedules ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
@@ -264,6 +269,15 @@ function checkList(
   const names = given.map((each: { readonly name: string }) => each.name)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${what}s of the name '${twice}'`)
+}
+
+function checkSchedules(name: string, { schedules = [], aggregates }: ClusterDefinition): void {
+  checkList(name, 'schedule', schedules, isSchedule)
+  const lost = schedules.find(({ aggregate }) => !aggregates.some(({ type }) => type === aggregate.type))
+  if (lost === undefined) return
+  throw definitionError(
+    `cluster '${name}': the schedule '${lost.name}' is for '${lost.aggregate.type}', which is none of its aggregates; add it to them`,
+  )
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

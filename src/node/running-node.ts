@@ -175,11 +175,11 @@ export class RunningNode implements Node, RefHost {
   }
 
   #newConsumers(): Consumers {
-    const { aggregates, reactors, onWarning } = this.#config
+    const { aggregates, reactors, schedules, onWarning } = this.#config
     const { clock } = this.#ports
     const effects = new NodeEffects({ host: this, store: this.#store, aggregates })
     const { shards } = this.#placement
-    const timers = new Timers({ clock, effects, shards, onWarning, newId: () => this.ids.next() })
+    const timers = new Timers({ clock, effects, shards, schedules, onWarning, newId: () => this.ids.next() })
     return new Consumers({
       consumers: reactors.map(reactorConsumer),
       timers,
