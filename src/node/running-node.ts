@@ -55,6 +55,8 @@ export interface NodeStatus {
   readonly projections: readonly ProjectionStatus[]
   /** Of all reactors that the config names: their lanes that run here. */
   readonly reactors: readonly ConsumerStatus[]
+  /** Of what reads which timers are set, and sends what they were set for. */
+  readonly timers: readonly ConsumerStatus[]
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -257,6 +259,7 @@ export class RunningNode implements Node, RefHost {
 
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
+    const consumers = await this.#consumers.status()
     return {
       name: this.#config.name,
       dataDir: this.#config.dataDir,
@@ -267,7 +270,8 @@ export class RunningNode implements Node, RefHost {
       member: this.#cluster?.member,
       health: this.#ports.health,
       projections: await this.#projections.status(),
-      reactors: await this.#consumers.status(),
+      reactors: consumers.filter(({ kind }) => kind === 'reactor'),
+      timers: consumers.filter(({ kind }) => kind === 'timers'),
     }
   }
 

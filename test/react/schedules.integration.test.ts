@@ -62,7 +62,7 @@ test('a schedule is run at each of its times once, through a restart, and stops 
   await second.close()
 
   const warnings: string[] = []
-  const third = await start(folder, [], warnings)
+  await start(folder, [], warnings)
   await expect
     .poll(() => warnings.join(), { timeout: 10_000 })
     .toContain("'every-second' is not in the config of this node")
