@@ -96,11 +96,13 @@ async function plan(node: Node, { first, count, from, stepMs }: Plan): Promise<v
   const plans = Array.from({ length: Math.ceil(count / PER_PLAN) }, (_, i) => i * PER_PLAN)
   await Promise.all(
     plans.map((i) =>
-      node.ref(Planner, `${first}-${i}`).ask(
-        'plan',
-        { first: first + i, count: Math.min(PER_PLAN, count - i), from: from + i * stepMs, stepMs },
-        { timeoutMs: 600_000 },
-      ),
+      node
+        .ref(Planner, `${first}-${i}`)
+        .ask(
+          'plan',
+          { first: first + i, count: Math.min(PER_PLAN, count - i), from: from + i * stepMs, stepMs },
+          { timeoutMs: 600_000 },
+        ),
     ),
   )
 }
@@ -109,7 +111,12 @@ async function plan(node: Node, { first, count, from, stepMs }: Plan): Promise<v
 async function handled(node: Node): Promise<void> {
   for (;;) {
     const { reactors, timers } = await node.status()
-    if ([...reactors, ...timers].every(({ lanes }) => lanes.every(({ lag, waiting }) => waiting === 0 && lag !== undefined && lag.ms === 0))) return
+    if (
+      [...reactors, ...timers].every(({ lanes }) =>
+        lanes.every(({ lag, waiting }) => waiting === 0 && lag !== undefined && lag.ms === 0),
+      )
+    )
+      return
     await sleep(100)
   }
 }
