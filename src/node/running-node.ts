@@ -27,8 +27,9 @@ import { toMeasure, type Examination } from './health.ts'
 import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
-import { Consumers } from './consumers.ts'
+import { Consumers, type ReactorRef } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
+import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import { Timers } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
@@ -75,6 +76,11 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
+  /**
+   * A reactor of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -190,6 +196,8 @@ export class RunningNode implements Node, RefHost {
       ids: this.ids,
       clock,
       onWarning,
+      shards: this.#placement.shards,
+      shardOf: (stream) => this.shardOf(stream),
       shardsHere: () => this.#shardsHere,
     })
   }
@@ -257,6 +265,10 @@ export class RunningNode implements Node, RefHost {
     return this.#projections.ref(projection)
   }
 
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef {
+    return this.#consumers.reactor(reactor.name)
+  }
+
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
     const consumers = await this.#consumers.status()
@@ -290,7 +302,8 @@ export class RunningNode implements Node, RefHost {
       const known = new Set([...shards, ...refused].map(({ shard }) => shard))
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
-    return { phase: this.#phase, workers, ownership, lost, projections: this.#projections.conditions }
+    const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors }
   }
 
   get #phase(): Examination['phase'] {

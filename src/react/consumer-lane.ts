@@ -93,6 +93,7 @@ export class ConsumerLane {
   #intake: Intake | undefined
   #checkpointing: Cancel | undefined
   #looking: Promise<void> | undefined
+  #lookingNext: Promise<void> | undefined
   readonly #ended: Promise<void>
 
   constructor(options: ConsumerLaneOptions) {
@@ -238,7 +239,7 @@ export class ConsumerLane {
     }
     this.#window.pass(place)
     this.#trouble = undefined
-    if (hasNews) void this.#look()
+    if (hasNews) void this.look()
     this.#handling.go()
     if (this.#isToBeRecorded) this.#recordLater()
   }
@@ -388,7 +389,17 @@ export class ConsumerLane {
     if (clock.monotonic() - since >= LOOK_MS) await this.#look()
   }
 
-  /** Does what operators want. */
+  /** Does what operators want, as the record says it now or later. */
+  look(): Promise<void> {
+    if (this.#looking === undefined) return this.#look()
+    // What is being looked at may be what it said before.
+    this.#lookingNext ??= this.#looking.then(() => {
+      this.#lookingNext = undefined
+      return this.#look()
+    })
+    return this.#lookingNext
+  }
+
   #look(): Promise<void> {
     this.#looking ??= this.#lookNow().finally(() => (this.#looking = undefined))
     return this.#looking
