@@ -8,6 +8,7 @@ import { nodeClosed } from '../cluster/error.ts'
 import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import type { Consumer } from '../react/consumer.ts'
+import { keyOf } from '../react/consumer-record.ts'
 import {
   ConsumerOperations,
   LISTED_MAX,
@@ -98,6 +99,20 @@ export class Consumers {
     const names = reactors.map((each) => each.name)
     const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
     throw definitionError(`the config has no reactor '${name}', ${known}; add it to its reactors`)
+  }
+
+  /** Whatever kind it is of: by its name, or as `kind:name` where several have that. @throws PenholdError `BadDefinition` */
+  named(name: string): ReactorRef {
+    const { consumers } = this.#options
+    const found = consumers.filter((consumer) => consumer.name === name || keyOf(consumer) === name)
+    const [first, second] = found
+    if (first === undefined) {
+      const names = consumers.map((consumer) => consumer.name)
+      const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+      throw definitionError(`the config has nothing of the name '${name}' that reacts to events, ${known}`)
+    }
+    if (second !== undefined) throw definitionError(`give ${found.map(keyOf).join(' or ')}: both are called ${name}`)
+    return this.#ref(first)
   }
 
   async status(): Promise<readonly ConsumerStatus[]> {

@@ -24,6 +24,7 @@ import { RunningNodeStore, type NodeStore } from './node-store.ts'
 import { checkAddressed, type ClusterConfig } from './config.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
+import { isOfConsumers, operateConsumers } from './consumer-operation.ts'
 import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
@@ -147,7 +148,8 @@ export class RunningNode implements Node, RefHost {
     })
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
-    const callProjection = (call: ProjectionCall): Promise<unknown> => operate(this.#projections, call)
+    const callProjection = (call: ProjectionCall): Promise<unknown> =>
+      isOfConsumers(call) ? operateConsumers(this.#consumers, call) : operate(this.#projections, call)
     const openReading: OpenReading = (...asked) => this.#store.openReading(...asked)
     const parts = { clock, router: this.#router, onWarning, measure, callProjection, openReading }
     const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }

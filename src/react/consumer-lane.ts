@@ -21,7 +21,7 @@ import { behind, comparePlaces } from '../read/place.ts'
 import { Turns } from '../read/turns.ts'
 import type { Consumer } from './consumer.ts'
 import { ConsumerPlace, STALE } from './consumer-place.ts'
-import { CONSUMER, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
+import { CONSUMER, keyOf, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 import { consumerHalted, tooMuchParked } from './error.ts'
 import { HandleEach } from './handle-each.ts'
@@ -103,7 +103,7 @@ export class ConsumerLane {
     this.#feed = feeds.feed(String(shard))
     this.#place = new ConsumerPlace({
       ...options,
-      name: consumer.name,
+      key: keyOf(consumer),
       bell: this.#bell,
       isClosed: () => this.#isClosed,
       onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),

@@ -7,7 +7,7 @@ import type { IdSource } from '../log/identity.ts'
 import { behind } from '../read/place.ts'
 import type { Feeds } from '../read/event-feed.ts'
 import type { Consumer } from './consumer.ts'
-import { CONSUMER, type ConsumerState, type ParkedStream } from './consumer-record.ts'
+import { CONSUMER, keyOf, type ConsumerState, type ParkedStream } from './consumer-record.ts'
 import { reactorState, retryTimedOut } from './error.ts'
 import type { Effects, SentOutcome } from './effects.ts'
 
@@ -63,7 +63,7 @@ export class ConsumerOperations {
   constructor(options: ConsumerOperationsOptions) {
     const { consumer, shards, effects } = options
     this.#options = options
-    this.#records = Array.from({ length: shards }, (_, shard) => effects.inShard(shard, CONSUMER, consumer.name))
+    this.#records = Array.from({ length: shards }, (_, shard) => effects.inShard(shard, CONSUMER, keyOf(consumer)))
   }
 
   /**

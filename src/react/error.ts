@@ -53,3 +53,13 @@ export function retryTimedOut(consumer: string, stream: string, timeoutMs: numbe
     { outcome: 'unknown', retryable: true, details: { consumer, stream, timeoutMs } },
   )
 }
+
+/** Whatever else fails, told to somebody far away. */
+export function reactorFailed(consumer: string, call: string, cause: unknown): PenholdError {
+  return new PenholdError('ReactorFailed', `'${call}' of ${consumer} failed: ${reasonOf(cause)}. Look at its status.`, {
+    outcome: 'unknown',
+    retryable: false,
+    details: { consumer, call },
+    cause,
+  })
+}

@@ -95,7 +95,7 @@ export class LaneBench {
 
   /** As an operator does it. */
   async operate(name: string, payload?: object): Promise<void> {
-    const stream = this.effects.inShard(SHARD, '$consumer', 'mails')
+    const stream = this.effects.inShard(SHARD, '$consumer', 'reactor:mails')
     const cause = { correlationId: '', causationId: '', after: 0 }
     await this.effects.ask({ stream, name, payload, commandId: `${this.effects.steps.length} ${name}`, ...cause })
   }

@@ -26,7 +26,7 @@ export class MemoryEffects implements Effects {
   readonly #records = new Map<string, ConsumerState>()
   readonly #known = new Map<string, SentOutcome>()
 
-  record(shard: number, name = 'mails'): ConsumerState {
+  record(shard: number, name = 'reactor:mails'): ConsumerState {
     return this.#records.get(this.inShard(shard, '$consumer', name)) ?? ConsumerRecord.initialState()
   }
 

@@ -1,4 +1,5 @@
 /** Rules of what consumes events, each broken on purpose. */
+import { Router } from '../../../src/cluster/router.ts'
 import { IdSource } from '../../../src/log/identity.ts'
 import { NodeEffects } from '../../../src/node/effects.ts'
 import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
@@ -8,12 +9,9 @@ import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { Window } from '../../../src/react/window.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.ts'
-import { MUTANTS, replace, type Mutant } from '../mutants.ts'
-
-const OF_THE_LOG = new Set(['reply-before-sync'])
+import { replace, type Mutant } from '../mutants.ts'
 
 export const REACTOR_MUTANTS: readonly Mutant[] = [
-  ...MUTANTS.filter(({ name }) => OF_THE_LOG.has(name)),
   {
     name: 'timer-placed-in-passing',
     breaks: 'the fact of a timer counts as handled before the timer is in a bucket',
@@ -62,11 +60,11 @@ export const REACTOR_MUTANTS: readonly Mutant[] = [
     breaks: 'what is sent again is looked for among the last commands, and not as far back as its cause',
     install: () =>
       replace(
-        NodeEffects.prototype,
-        'ask',
+        Router.prototype,
+        'send',
         (original) =>
-          function (this: NodeEffects, command) {
-            return original.call(this, command.stream.startsWith('$') ? command : { ...command, after: 2 ** 52 })
+          function (this: Router, shard, message, outcome, options) {
+            original.call(this, shard, message, outcome, { ...options, cause: undefined })
           },
       ),
   },

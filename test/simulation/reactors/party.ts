@@ -196,7 +196,7 @@ export class ReactorParty {
 
 function recordIn(placement: StreamPlacement, shard: number): string {
   for (let salt = 0; ; salt += 1) {
-    const name = `${CONSUMER}/${NAME}~${salt}`
+    const name = `${CONSUMER}/reactor:${NAME}~${salt}`
     if (placement.shardOf(name) === shard) return name
   }
 }
