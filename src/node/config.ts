@@ -16,6 +16,7 @@ import { parseAddress } from '../cluster/network.ts'
 import { isInbox, type Inbox } from '../react/inbox.ts'
 import { isOutbox, type Outbox } from '../react/outbox.ts'
 import { isReactor, type Reactor } from '../react/reactor.ts'
+import { isSchedule, type Schedule } from '../react/schedule.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
@@ -68,6 +69,8 @@ export interface ClusterDefinition {
   readonly outboxes?: readonly Outbox[]
   /** Messages of others that are commands here. Each runs at one of the nodes. Default: none. */
   readonly inboxes?: readonly Inbox[]
+  /** Commands that are sent again and again. Default: none. */
+  readonly schedules?: readonly Schedule[]
   /** Where the log is, relative to the config file. */
   readonly dataDir: string
   /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
@@ -138,6 +141,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
   checkList(name, 'outbox', definition.outboxes ?? [], isOutbox)
   checkList(name, 'inbox', definition.inboxes ?? [], isInbox)
+  checkSchedules(name, definition)
   const config: ClusterConfig = {
     name,
     aggregates,
@@ -145,6 +149,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
     reactors: definition.reactors ?? [],
     outboxes: definition.outboxes ?? [],
     inboxes: definition.inboxes ?? [],
+    schedules: definition.schedules ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
@@ -278,6 +283,15 @@ function checkList(
   const names = given.map((each: { readonly name: string }) => each.name)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
   if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${all} of the name '${twice}'`)
+}
+
+function checkSchedules(name: string, { schedules = [], aggregates }: ClusterDefinition): void {
+  checkList(name, 'schedule', schedules, isSchedule)
+  const lost = schedules.find(({ aggregate }) => !aggregates.some(({ type }) => type === aggregate.type))
+  if (lost === undefined) return
+  throw definitionError(
+    `cluster '${name}': the schedule '${lost.name}' is for '${lost.aggregate.type}', which is none of its aggregates; add it to them`,
+  )
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

@@ -19,6 +19,7 @@ import {
 import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status.ts'
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
+import type { Timers } from '../react/timers.ts'
 import type { Feeds } from '../read/event-feed.ts'
 
 /** What is done by hand with a reactor of the config, at any node: it is the same at all. */
@@ -50,9 +51,12 @@ export interface ReactorRef {
 }
 
 export interface ConsumersOptions {
+  /** Of users. */
   readonly consumers: readonly Consumer[]
   /** Keys (`keyOf`) of those that another process runs: here they can be asked, and operated. */
   readonly apart: ReadonlySet<string>
+  /** Run where anything may set one. */
+  readonly timers?: Timers
   /** By shard, with the events of internal streams. */
   readonly feeds: Feeds
   readonly effects: Effects
@@ -76,11 +80,15 @@ export class Consumers {
 
   constructor(options: ConsumersOptions) {
     this.#options = options
-    this.#running = options.consumers.map((consumer) => new RunningConsumer({ ...options, consumer }))
+    const { consumers, timers } = options
+    const isIdle = consumers.length === 0 && timers?.isIdle !== false
+    const all = isIdle ? [] : [...consumers, ...(timers?.consumers ?? [])]
+    this.#running = all.map((consumer) => new RunningConsumer({ ...options, consumer }))
   }
 
   start(): void {
     if (this.#running.length === 0) return
+    this.#options.timers?.start()
     // Also of those that another process will run: what is there from now on is theirs.
     for (const consumer of this.#options.consumers) if (consumer.startAt === 'now') void this.#begin(consumer)
     this.#look()
@@ -133,10 +141,12 @@ export class Consumers {
     this.#isClosed = true
     this.#stopLooking()
     await Promise.all(this.#running.map((running) => running.close(ms)))
+    this.#options.timers?.close()
   }
 
   #look(): void {
     const shards = this.#options.shardsHere()
+    this.#options.timers?.run(shards)
     for (const running of this.#running) if (!this.#options.apart.has(running.key)) running.run(shards)
   }
 

@@ -37,6 +37,7 @@ import { keyOf } from '../react/consumer-record.ts'
 import { openOutbox, type OpenOutbox } from '../react/open-outbox.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
+import { Timers } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
@@ -61,6 +62,8 @@ export interface NodeStatus {
   readonly projections: readonly ProjectionStatus[]
   /** Of all reactors that the config names: their lanes that run here. */
   readonly reactors: readonly ConsumerStatus[]
+  /** Of what reads which timers are set, and sends what they were set for. */
+  readonly timers: readonly ConsumerStatus[]
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -195,15 +198,18 @@ export class RunningNode implements Node, RefHost {
   }
 
   #newConsumers(effects: NodeEffects): Consumers {
-    const { reactors, outboxes, onWarning } = this.#config
+    const { reactors, schedules, outboxes, onWarning } = this.#config
+    const { clock } = this.#ports
+    const { shards } = this.#placement
     const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => keyOf({ kind: 'outbox', name }))
     return new Consumers({
       consumers: [...reactors.map(reactorConsumer), ...this.#outboxes.map(({ consumer }) => consumer)],
+      timers: new Timers({ clock, effects, shards, schedules, onWarning, newId: () => this.ids.next() }),
       apart: new Set(apart),
       feeds: this.#store.consumerFeeds,
       effects,
       ids: this.ids,
-      clock: this.#ports.clock,
+      clock,
       onWarning,
       shards: this.#placement.shards,
       shardOf: (stream) => this.shardOf(stream),
@@ -317,6 +323,7 @@ export class RunningNode implements Node, RefHost {
 
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
+    const consumers = await this.#consumers.status()
     return {
       name: this.#config.name,
       dataDir: this.#config.dataDir,
@@ -327,7 +334,8 @@ export class RunningNode implements Node, RefHost {
       member: this.#cluster?.member,
       health: this.#ports.health,
       projections: await this.#projections.status(),
-      reactors: await this.#consumers.status(),
+      reactors: consumers.filter(({ kind }) => kind === 'reactor'),
+      timers: consumers.filter(({ kind }) => kind === 'timers'),
     }
   }
 

@@ -7,6 +7,9 @@
  */
 import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
+import { ScheduleRecord } from './schedule-record.ts'
+import { TimerRecord } from './timer.ts'
+import { DueRecord, TimersRecord } from './timer-records.ts'
 import type { AllPlace } from '../read/all.ts'
 import { InboxRecord } from './inbox-record.ts'
 import { comparePlaces } from '../read/place.ts'
@@ -120,7 +123,14 @@ export const MOVED = 'Moved'
 export const NOT_PARKED = 'NotParked'
 
 /** What workers know beside the aggregates of the config. */
-export const INTERNAL_AGGREGATES: readonly Aggregate[] = [ConsumerRecord, InboxRecord]
+export const INTERNAL_AGGREGATES: readonly Aggregate[] = [
+  ConsumerRecord,
+  TimerRecord,
+  TimersRecord,
+  DueRecord,
+  ScheduleRecord,
+  InboxRecord,
+]
 
 function isAt({ place }: ConsumerState, from: AllPlace): boolean {
   return place !== undefined && comparePlaces(place, from) === 0

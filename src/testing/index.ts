@@ -22,5 +22,7 @@ export type {
 export { givenEvents } from './given-events.ts'
 export type { GivenEvents, StreamEvents } from './given-events.ts'
 export type { Invariant, Invariants, Seen } from './invariant.ts'
+export { startVirtualNode } from './virtual-node.ts'
+export type { VirtualNode, VirtualNodeOptions } from './virtual-node.ts'
 export type { Faults } from './story.ts'
 export type { CommandCount } from './tally.ts'
