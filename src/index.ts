@@ -49,6 +49,7 @@ export { startNode } from './node/node.ts'
 export type { Client } from './node/running-client.ts'
 export type { Node, NodeStatus } from './node/running-node.ts'
 export type { WorkerStatus } from './node/worker-host.ts'
+export type { ProcessRef } from './node/process-ref.ts'
 export type { ProjectionRef } from './node/projections.ts'
 export { postgresStore } from './platform/postgres-read-model.ts'
 export type { PostgresModel } from './platform/postgres-read-model.ts'
@@ -58,7 +59,21 @@ export { sqliteStore } from './platform/sqlite-read-model.ts'
 export { defineReactor } from './react/reactor.ts'
 export type { Reactor, ReactorContext, SendOptions, Sent } from './react/reactor.ts'
 export type { FeedEvent } from './read/event-feed.ts'
+export { defineProcess } from './react/process.ts'
+export type {
+  CommandOutcome,
+  FiredTimer,
+  PendingTimer,
+  Process,
+  ProcessContext,
+  ProcessDefinition,
+  ProcessSettings,
+  ProcessState,
+  SentByProcess,
+  TimerTime,
+} from './react/process.ts'
 export { memoryStore } from './read/memory-read-model.ts'
 export type { MemoryModel } from './read/memory-read-model.ts'
 export { defineProjection } from './read/projection.ts'
 export type { Projection } from './read/projection.ts'
+export type { StartAt } from './react/consumer.ts'

@@ -13,6 +13,8 @@ import { nearest } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
+import { aggregateOf } from '../react/process-aggregate.ts'
+import { isProcess, type AnyProcess } from '../react/process.ts'
 import { isReactor, type Reactor } from '../react/reactor.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
@@ -62,6 +64,8 @@ export interface ClusterDefinition {
   readonly projections?: readonly Projection[]
   /** What events set in motion. Each runs at every node, for the shards that it serves. Default: none. */
   readonly reactors?: readonly Reactor[]
+  /** Processes, which react to events by sending commands and setting timers. Default: none. */
+  readonly processes?: readonly AnyProcess[]
   /** Where the log is, relative to the config file. */
   readonly dataDir: string
   /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
@@ -128,11 +132,13 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkAggregates(name, aggregates)
   checkList(name, 'projection', definition.projections ?? [], isProjection)
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
+  checkProcesses(name, aggregates, definition.processes ?? [])
   const config: ClusterConfig = {
     name,
     aggregates,
     projections: definition.projections ?? [],
     reactors: definition.reactors ?? [],
+    processes: definition.processes ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
@@ -174,6 +180,14 @@ export function noConfig(path: string): string {
   const beside = ENDINGS.map((ending) => `${bare}${ending}`).find((other) => fs.existsSync(other))
   const hint = beside === undefined ? '' : `; beside it there is ${basename(beside)}`
   return `there is no config file ${path}${hint}`
+}
+
+/** All that can be addressed, processes too. */
+export function addressedBy({
+  aggregates,
+  processes,
+}: Pick<ClusterConfig, 'aggregates' | 'processes'>): readonly Aggregate[] {
+  return [...aggregates, ...processes.map(aggregateOf)]
 }
 
 /** @throws PenholdError `BadDefinition` where the aggregate is none of the config's */
@@ -250,20 +264,38 @@ function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
 function checkList(
   name: string,
   what: string,
-  given: readonly { readonly name: string }[],
+  given: readonly ({ readonly name: string } | { readonly type: string })[],
   isOne: (value: unknown) => boolean,
 ): void {
-  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${what}s that are no list`)
+  const plural = what.endsWith('s') ? `${what}es` : `${what}s`
+  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${plural} that are no list`)
   const stranger = given.findIndex((each) => !isOne(each))
   if (stranger >= 0) {
     const maker = `define${what[0]!.toUpperCase()}${what.slice(1)}`
     throw definitionError(
-      `cluster '${name}': ${what}s[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
+      `cluster '${name}': ${plural}[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
     )
   }
-  const names = given.map((each: { readonly name: string }) => each.name)
+  const names = given.map((each: { readonly name?: string; readonly type?: string }) => each.name ?? each.type)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
-  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${what}s of the name '${twice}'`)
+  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${plural} of the name '${twice}'`)
+}
+
+/** A process is an aggregate, so that its type is one among theirs. */
+function checkProcesses(name: string, aggregates: readonly Aggregate[], processes: readonly AnyProcess[]): void {
+  checkList(name, 'process', processes, isProcess)
+  for (const { type, from, to } of processes) {
+    if (aggregates.some((aggregate) => aggregate.type === type)) {
+      throw definitionError(`cluster '${name}' has an aggregate and a process of the type '${type}'`)
+    }
+    const stranger = [...(from as readonly Aggregate[]), ...(to as readonly Aggregate[])].find(
+      (named) => !aggregates.some((aggregate) => aggregate.type === named.type),
+    )
+    if (stranger === undefined) continue
+    throw definitionError(
+      `cluster '${name}': the process '${type}' names the aggregate '${stranger.type}', which is none of the cluster's; add it to aggregates`,
+    )
+  }
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

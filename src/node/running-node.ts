@@ -21,7 +21,8 @@ import { StreamPlacement } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
 import { RunningNodeStore, type NodeStore } from './node-store.ts'
-import { checkAddressed, type ClusterConfig } from './config.ts'
+import { addressedBy, checkAddressed, type ClusterConfig } from './config.ts'
+import { createProcessRef, type ProcessRef } from './process-ref.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
 import { operate } from './projection-operation.ts'
@@ -29,6 +30,8 @@ import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
 import { Consumers } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
+import { consumersOf } from '../react/process-consumers.ts'
+import type { Process } from '../react/process.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
@@ -72,6 +75,11 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
+  /**
+   * A process of the config, by its key.
+   * @throws PenholdError `BadAddress` where the key cannot be one, `BadDefinition` where the config lacks the process
+   */
+  process<State>(process: Process<string, any, any, any, State>, key: string): ProcessRef<State>
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -174,9 +182,10 @@ export class RunningNode implements Node, RefHost {
   }
 
   #newConsumers(): Consumers {
-    const { aggregates, reactors, onWarning } = this.#config
+    const { reactors, processes, onWarning } = this.#config
+    const aggregates = addressedBy(this.#config)
     return new Consumers({
-      consumers: reactors.map(reactorConsumer),
+      consumers: [...reactors.map(reactorConsumer), ...processes.flatMap(consumersOf)],
       feeds: this.#store.consumerFeeds,
       effects: new NodeEffects({ host: this, store: this.#store, aggregates }),
       ids: this.ids,
@@ -247,6 +256,10 @@ export class RunningNode implements Node, RefHost {
 
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model> {
     return this.#projections.ref(projection)
+  }
+
+  process<State>(process: Process<string, any, any, any, State>, key: string): ProcessRef<State> {
+    return createProcessRef(this, { config: this.#config, process, key })
   }
 
   async status(): Promise<NodeStatus> {
