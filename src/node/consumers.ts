@@ -8,10 +8,14 @@ import type { Consumer } from '../react/consumer.ts'
 import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status.ts'
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
+import type { Timers } from '../react/timers.ts'
 import type { Feeds } from '../read/event-feed.ts'
 
 export interface ConsumersOptions {
+  /** Of users. */
   readonly consumers: readonly Consumer[]
+  /** Run where anything may set one. */
+  readonly timers: Timers
   /** By shard, with the events of internal streams. */
   readonly feeds: Feeds
   readonly effects: Effects
@@ -30,7 +34,9 @@ export class Consumers {
 
   constructor(options: ConsumersOptions) {
     this.#options = options
-    this.#running = options.consumers.map((consumer) => new RunningConsumer({ ...options, consumer }))
+    const { consumers, timers } = options
+    const all = consumers.length === 0 ? [] : [...consumers, ...timers.consumers]
+    this.#running = all.map((consumer) => new RunningConsumer({ ...options, consumer }))
   }
 
   start(): void {
@@ -51,10 +57,12 @@ export class Consumers {
   async close(ms: number): Promise<void> {
     this.#stopLooking()
     await Promise.all(this.#running.map((running) => running.close(ms)))
+    this.#options.timers.close()
   }
 
   #look(): void {
     const shards = this.#options.shardsHere()
+    this.#options.timers.run(shards)
     for (const running of this.#running) running.run(shards)
   }
 }

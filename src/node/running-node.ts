@@ -33,6 +33,7 @@ import { NodeEffects } from './effects.ts'
 import { consumersOf } from '../react/process-consumers.ts'
 import type { Process } from '../react/process.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
+import { Timers } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
@@ -183,13 +184,17 @@ export class RunningNode implements Node, RefHost {
 
   #newConsumers(): Consumers {
     const { reactors, processes, onWarning } = this.#config
-    const aggregates = addressedBy(this.#config)
+    const { clock } = this.#ports
+    const effects = new NodeEffects({ host: this, store: this.#store, aggregates: addressedBy(this.#config) })
+    const { shards } = this.#placement
+    const timers = new Timers({ clock, effects, shards, onWarning, newId: () => this.ids.next() })
     return new Consumers({
       consumers: [...reactors.map(reactorConsumer), ...processes.flatMap(consumersOf)],
+      timers,
       feeds: this.#store.consumerFeeds,
-      effects: new NodeEffects({ host: this, store: this.#store, aggregates }),
+      effects,
       ids: this.ids,
-      clock: this.#ports.clock,
+      clock,
       onWarning,
       shardsHere: () => this.#shardsHere,
     })

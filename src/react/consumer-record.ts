@@ -7,6 +7,8 @@
  */
 import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
+import { TimerRecord } from './timer.ts'
+import { DueRecord, TimersRecord } from './timer-records.ts'
 import type { AllPlace } from '../read/all.ts'
 import { comparePlaces } from '../read/place.ts'
 
@@ -113,7 +115,7 @@ export const MOVED = 'Moved'
 export const NOT_PARKED = 'NotParked'
 
 /** What workers know beside the aggregates of the config. */
-export const INTERNAL_AGGREGATES: readonly Aggregate[] = [ConsumerRecord]
+export const INTERNAL_AGGREGATES: readonly Aggregate[] = [ConsumerRecord, TimerRecord, TimersRecord, DueRecord]
 
 function isAt({ place }: ConsumerState, from: AllPlace): boolean {
   return place !== undefined && comparePlaces(place, from) === 0

@@ -6,13 +6,12 @@ import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { isThenable, synchronous } from '../aggregate/synchronous.ts'
 import { idProblem, streamName } from '../log/stream.ts'
+import { TIME_MAX } from './timer-buckets.ts'
 import type { AnyProcess, ProcessContext, ProcessState, TimerTime } from './process.ts'
 import type { Fact } from './process-facts.ts'
 
 /** Commands of one process whose outcome is not known yet; with more it would be a queue of its own. */
 const SENDS_MAX = 1_000
-/** The last moment that a Date can name. */
-const TIME_MAX = 8.64e15
 
 /** Runs the handler of what has happened. @throws Error of the handler's, or for what it asks that cannot be */
 export function decideOn(
@@ -106,7 +105,7 @@ class Gathering {
   #schedule(timer: string, when: TimerTime): undefined {
     this.#checkTimer(timer)
     const at = timeOf(timer, when, this.#now)
-    this.#add({ type: '$timerSet', data: { id: timer, at, token: this.#timersSet + 1 } })
+    this.#add({ type: '$timerSet', data: { id: timer, at, token: `${this.#timersSet + 1}` } })
     this.#timersSet += 1
     this.#timers.add(timer)
   }

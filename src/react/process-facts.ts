@@ -6,7 +6,7 @@
  *     $told            an event, as it was when it was told
  *     $sent            a command that is to be sent; process-consumers.ts does it
  *     $outcome         what became of it
- *     $timerSet        a timer, with its token: one more with each setting, so that a replaced one is told from its successor
+ *     $timerSet        a timer, with a token that is another with each setting, so that it is told from one that it replaces
  *     $timerCancelled  it fires no more
  *     $timerFired      its time had come
  *     $completed       the process takes no more
@@ -19,6 +19,7 @@ import { synchronous } from '../aggregate/synchronous.ts'
 import { missingPath, upcast } from '../aggregate/upcaster.ts'
 import type { EventMetadata, RecordedEvent } from '../log/recorded-event.ts'
 import { streamName, streamType } from '../log/stream.ts'
+import type { TimerSet } from './timer.ts'
 import type { AnyProcess, CommandOutcome, ProcessState, SentByProcess } from './process.ts'
 
 export interface Told {
@@ -39,17 +40,7 @@ export interface Sent extends SentByProcess {
   readonly payload: unknown
 }
 
-export interface TimerSet {
-  readonly id: string
-  /** In milliseconds since 1970. */
-  readonly at: number
-  readonly token: number
-}
-
-export interface TimerFired {
-  readonly id: string
-  readonly token: number
-}
+export type TimerFired = Pick<TimerSet, 'id' | 'token'>
 
 export type Fact =
   | { readonly type: '$told'; readonly data: Told }
@@ -88,7 +79,7 @@ export function foldsOf(process: AnyProcess): Folds {
       return { ...state, sends, state: after(state, commandKey(outcome), outcome) }
     },
     $timerSet(state, { id, at, token }) {
-      return { ...state, timers: [...without(state, id), { id, at, token }], timersSet: token }
+      return { ...state, timers: [...without(state, id), { id, at, token }], timersSet: state.timersSet + 1 }
     },
     $timerCancelled(state, { id }) {
       return { ...state, timers: without(state, id) }

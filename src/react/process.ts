@@ -177,8 +177,8 @@ export interface ProcessState<S = unknown> {
 }
 
 export interface PendingTimer extends FiredTimer {
-  /** Which setting of a timer it is. */
-  readonly token: number
+  /** Tells it from one that it has replaced. */
+  readonly token: string
 }
 
 type Run = (...given: readonly any[]) => unknown

@@ -5,7 +5,8 @@ import { deriveId } from '../log/identity.ts'
 import { isInternal, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { Consumer, Reaction } from './consumer.ts'
-import type { Reactor, SendOptions, Sent } from './reactor.ts'
+import type { Reactor, ReactorContext, SendOptions, Sent } from './reactor.ts'
+import { ReactorTimers, type When } from './timer.ts'
 
 export function reactorConsumer(reactor: Reactor): Consumer {
   const { from, on, name, startAt, onFailure, retries, handlerTimeoutMs, concurrency } = reactor
@@ -28,20 +29,25 @@ export function reactorConsumer(reactor: Reactor): Consumer {
 }
 
 function react(reactor: Reactor, event: FeedEvent, reaction: Reaction): unknown {
-  const context = new EventContext(event, reaction)
+  const context = new EventContext(reactor.name, event, reaction)
   const returned = reactor.on[event.type]!(event, context)
   return context.hasTold ? Promise.all([returned, context.told()]) : returned
 }
 
 /** A `ReactorContext`. Its functions may be taken out of it. */
-class EventContext {
+class EventContext implements ReactorContext {
+  readonly #timers: ReactorTimers
   readonly #event: FeedEvent
   readonly #reaction: Reaction
   #sent = 0
   /** Rejected where one of them failed. */
   readonly #told: Promise<unknown>[] = []
 
-  constructor(event: FeedEvent, reaction: Reaction) {
+  constructor(reactor: string, event: FeedEvent, reaction: Reaction) {
+    const { id: causationId, position: after, time, metadata } = event
+    const cause = { correlationId: metadata.correlationId, causationId, after }
+    const { effects, idempotencyKey } = reaction
+    this.#timers = new ReactorTimers({ effects, idempotencyKey, owner: reactor, cause, time })
     this.#event = event
     this.#reaction = reaction
   }
@@ -105,5 +111,20 @@ class EventContext {
     // Whoever waits for it is told; it may be nobody, where the handler has thrown.
     sent.catch(() => undefined)
     this.#told.push(sent)
+  }
+
+  readonly schedule = (
+    id: string,
+    when: When,
+    ...[aggregate, aggregateId, command, payload]: [Aggregate, string, string, unknown?]
+  ): Promise<void> => this.#tracked(this.#timers.schedule(id, when, { aggregate, id: aggregateId, command, payload }))
+
+  readonly cancel = (id: string): Promise<void> => this.#tracked(this.#timers.cancel(id))
+
+  /** The event is not done with before it, whether or not the handler waits for it. */
+  #tracked(set: Promise<void>): Promise<void> {
+    set.catch(() => undefined)
+    this.#told.push(set)
+    return set
   }
 }

@@ -9,6 +9,7 @@ import { checkChoice, checkHandlers, checkKeys, checkName, checkNumber, checkSou
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { ProjectionSource, SourceEvents } from '../read/projection.ts'
 import type { StartAt } from './consumer.ts'
+import type { When } from './timer.ts'
 
 export interface SendOptions {
   /**
@@ -32,7 +33,7 @@ export interface Sent {
 }
 
 /** What a handler gets beside the event. */
-export interface ReactorContext {
+export interface ReactorContext extends ReactorTimerContext {
   /** A UUID, the same for this event and reactor whenever and wherever it is handled: for others who keep such keys. */
   readonly idempotencyKey: string
   /** 1, 2, 3 …: how often this event was begun since its shard came to this node. */
@@ -58,6 +59,25 @@ export interface ReactorContext {
     command: K,
     ...args: SendArguments<PayloadOf<A, K>>
   ) => void
+}
+
+export interface ReactorTimerContext {
+  /**
+   * Has a command sent at a time, or so long after the event: once in effect, late rather than never, also where this
+   * reactor is not there any more. `id` names the timer among those of this reactor: set again it is replaced. The event is
+   * done with only once the timer is durable; handled again it sets the same one.
+   * @throws PenholdError `BadTimer`
+   */
+  readonly schedule: <A extends Aggregate, K extends CommandName<A>>(
+    id: string,
+    when: When,
+    aggregate: A,
+    aggregateId: string,
+    command: K,
+    ...payload: undefined extends PayloadOf<A, K> ? [payload?: PayloadOf<A, K>] : [payload: PayloadOf<A, K>]
+  ) => Promise<void>
+  /** The timer, if there is one, is not to fire. What it has fired already is not undone. */
+  readonly cancel: (id: string) => Promise<void>
 }
 
 /** For events of its name: what they set in motion. What it returns is waited for where it is a promise. */

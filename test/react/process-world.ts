@@ -126,7 +126,7 @@ export class ProcessWorld {
   }
 
   /** Fires the timers of a process that are due, as they stand in its stream. */
-  fire(stream: string, { id, token }: { readonly id: string; readonly token: number }): void {
+  fire(stream: string, { id, token }: { readonly id: string; readonly token: string }): void {
     this.#command({
       stream,
       name: '$fire',

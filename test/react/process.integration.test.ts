@@ -47,7 +47,7 @@ test('an order is paid and shipped, across a restart, and its process can be loo
       state: { phase: 'unpaid', address: 'Delft' },
       isCompleted: false,
       sends: [],
-      timers: [{ id: 'payment-due', token: 1 }],
+      timers: [{ id: 'payment-due', token: '1' }],
     })
   await first.close()
 

@@ -247,16 +247,16 @@ test('timers are set, replaced and cancelled, and fire once, by their token', as
   const sets = world.of('listener/k').filter(({ type }) => type === '$timerSet')
   const { time } = world.of('listener/k').find(({ type }) => type === '$timerSet')!
   expect(sets.map(({ data }) => data)).toMatchObject([
-    { id: 'later', token: 1 },
-    { id: 'later', at: 5, token: 2 },
-    { id: 'soon', token: 3 },
+    { id: 'later', token: '1' },
+    { id: 'later', at: 5, token: '2' },
+    { id: 'soon', token: '3' },
   ])
   expect((sets[0]!.data as { at: number }).at).toBeGreaterThanOrEqual(time.getTime() + 1_000 - 5)
-  expect(state().timers).toMatchObject([{ id: 'soon', token: 3 }])
-  world.fire('listener/k', { id: 'later', token: 1 })
-  world.fire('listener/k', { id: 'later', token: 2 })
-  world.fire('listener/k', { id: 'soon', token: 3 })
-  world.fire('listener/k', { id: 'soon', token: 3 })
+  expect(state().timers).toMatchObject([{ id: 'soon', token: '3' }])
+  world.fire('listener/k', { id: 'later', token: '1' })
+  world.fire('listener/k', { id: 'later', token: '2' })
+  world.fire('listener/k', { id: 'soon', token: '3' })
+  world.fire('listener/k', { id: 'soon', token: '3' })
   expect(state().state.heard.slice(4)).toEqual(['soon'])
   expect(facts().at(-1)).toBe('$timerFired')
   expect(state().timers).toEqual([])
@@ -281,7 +281,7 @@ test('what is completed is told nothing more, its timers are gone, and what it h
   await world.run([told])
   say('b')
   await world.run([told, sent])
-  world.fire('listener/k', { id: 'later', token: 1 })
+  world.fire('listener/k', { id: 'later', token: '1' })
   expect(handled.filter((what) => what !== 'a')).toEqual([])
   expect(facts()).toEqual(['$told', '$timerSet', '$sent', '$completed', '$outcome'])
   expect(state()).toMatchObject({ isCompleted: true, timers: [], sends: [], state: { heard: ['a'] } })
@@ -296,7 +296,7 @@ test('a replay decides nothing, and reads what older code has left', async () =>
   const { world, told, sent, say, facts, state } = worldOf(older)
   say('a')
   await world.run([told, sent])
-  world.fire('listener/k', { id: 'later', token: 1 })
+  world.fire('listener/k', { id: 'later', token: '1' })
   const before = facts()
   const newer = defineProcess({
     type: 'listener',

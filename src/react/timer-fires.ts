@@ -1,0 +1,133 @@
+/**
+ * Fires timers of a shard when their time has come: tells whoever set each. It holds those of the next minute in memory; what
+ * is to be held, and where each stands in the log, is the wheel's business (timer-wheel.ts).
+ */
+import { reasonOf } from '../aggregate/error.ts'
+import type { Cancel, Clock } from '../log/clock.ts'
+import { deriveId } from '../log/identity.ts'
+import { backOffMs } from '../read/back-off.ts'
+import type { DueBucket } from './due-bucket.ts'
+import { DueHeap } from './due-heap.ts'
+import type { Effects } from './effects.ts'
+import type { Slots } from './slots.ts'
+import { fireCommand } from './timer.ts'
+import type { DueTimer } from './timer-records.ts'
+
+export interface TimerFiresOptions {
+  readonly clock: Clock
+  readonly effects: Effects
+  /** So many are fired at once, of this shard and others. */
+  readonly slots: Slots
+  readonly signal: AbortSignal
+  readonly onWarning: (message: string) => void
+  /** Keeps a timer that could not be fired for later. */
+  readonly putOff: (timer: DueTimer) => Promise<void>
+  /** Nothing of a bucket is held any more. */
+  readonly onDone: (bucket: DueBucket) => void
+}
+
+interface Held {
+  /** When it is tried next. */
+  readonly due: number
+  readonly tries: number
+  readonly timer: DueTimer
+  readonly bucket: DueBucket
+}
+
+/** The machine's clock is looked at so often, as it may be set forward. */
+const LOOK_MS = 1_000
+const TRIES = 6
+
+export class TimerFires {
+  readonly #options: TimerFiresOptions
+  readonly #heap = new DueHeap<Held>()
+  #underWay = 0
+  #cancel: Cancel = () => undefined
+  #armedFor = Number.POSITIVE_INFINITY
+  /** What no command that was sent in this life stands before. */
+  after = 0
+
+  constructor(options: TimerFiresOptions) {
+    this.#options = options
+    options.signal.addEventListener('abort', () => this.#cancel(), { once: true })
+  }
+
+  /** So many are held. */
+  get size(): number {
+    return this.#heap.size + this.#underWay
+  }
+
+  add(bucket: DueBucket, timers: readonly DueTimer[]): void {
+    bucket.held += timers.length
+    for (const timer of timers) this.#heap.push({ due: timer.at, tries: 0, timer, bucket })
+    this.#look()
+  }
+
+  /** Fires what is due, and comes back when the next is. */
+  readonly #look = (): void => {
+    const { clock, slots, signal } = this.#options
+    if (signal.aborted) return
+    const now = clock.now()
+    for (let first = this.#heap.first; first !== undefined && first.due <= now; first = this.#heap.first) {
+      // Woken when one is free.
+      if (!slots.take(this.#look)) return
+      this.#heap.pop()
+      this.#underWay += 1
+      void this.#fire(first).finally(() => {
+        this.#underWay -= 1
+        slots.release()
+      })
+    }
+    this.#arm(now)
+  }
+
+  #arm(now: number): void {
+    const { first } = this.#heap
+    if (first === undefined) return
+    const { clock } = this.#options
+    const at = clock.monotonic() + Math.min(LOOK_MS, first.due - now)
+    if (at >= this.#armedFor) return
+    this.#cancel()
+    this.#armedFor = at
+    this.#cancel = clock.after(at - clock.monotonic(), () => {
+      this.#armedFor = Number.POSITIVE_INFINITY
+      this.#look()
+    })
+  }
+
+  /** A timer is done with when it was told, whatever came of it, or is kept for later in another bucket. */
+  async #fire({ timer, bucket, tries }: Held): Promise<void> {
+    const { clock, onWarning, putOff, onDone, signal } = this.#options
+    try {
+      if (tries < TRIES) await this.#tell(timer)
+      else await putOff(timer)
+    } catch (error) {
+      if (signal.aborted) return
+      if (tries === TRIES - 1) {
+        onWarning(
+          `the timer '${timer.id}' of ${timer.stream} could not be fired, and is put off by a minute: ${reasonOf(error)}`,
+        )
+      }
+      const again = Math.min(tries + 1, TRIES)
+      this.#heap.push({ due: clock.now() + backOffMs(again), tries: again, timer, bucket })
+      return this.#look()
+    }
+    bucket.held -= 1
+    if (bucket.held === 0) onDone(bucket)
+  }
+
+  /** Whoever set it knows by the token whether it is still to be. */
+  async #tell({ stream, id, token, position, causationId, correlationId }: DueTimer): Promise<void> {
+    const { effects, signal } = this.#options
+    await effects.ask({
+      stream,
+      name: fireCommand(stream),
+      payload: { id, token },
+      commandId: deriveId('$fire', stream, token),
+      causationId,
+      correlationId,
+      after: Math.max(position, this.after),
+      signal,
+    })
+  }
+}

@@ -1,0 +1,352 @@
+/**
+ * The timers of one shard, at the node that serves it. It puts timers into buckets (`place`), and takes buckets up when they
+ * come near: what is in a coarse one goes into finer ones, and what is due within the next minute or two is held in memory
+ * and fired (timer-fires.ts). A bucket is closed when nothing of it is left. The rules are in timer-records.ts, T1 to T3.
+ *
+ * If we crash anywhere, whoever is next finds every bucket that is not done with and does all of it again: what was fired
+ * is fired again, which whoever set it knows by the token.
+ */
+import { assert } from '../aggregate/assert.ts'
+import { reasonOf } from '../aggregate/error.ts'
+import type { Clock } from '../log/clock.ts'
+import { deriveId } from '../log/identity.ts'
+import { lastPositionAt } from '../log/position.ts'
+import { backOffMs } from '../read/back-off.ts'
+import { Bell } from '../read/bell.ts'
+import { DueBucket, type ReadPut } from './due-bucket.ts'
+import type { Effects, SentOutcome } from './effects.ts'
+import type { Slots } from './slots.ts'
+import { bucketOf, isNear, isOver, type Bucket } from './timer-buckets.ts'
+import { TimerFires } from './timer-fires.ts'
+import type { DueTimer } from './timer-records.ts'
+
+export interface TimerWheelOptions {
+  readonly shard: number
+  readonly clock: Clock
+  readonly effects: Effects
+  /** A new UUID. */
+  readonly newId: () => string
+  /** So many timers are fired at once, of this shard and others. */
+  readonly slots: Slots
+  /** So many timers are held in memory; the others wait in the log. */
+  readonly heldMax: number
+  readonly onWarning: (message: string) => void
+}
+
+const REST_MS = 1_000
+const DAY_MS = 24 * 60 * 60_000
+const PUT_OFF_MS = 60_000
+const BEGIN_AGAIN_MS = 1_000
+const PUT_MAX = 256
+const PUTS_AT_ONCE = 8
+const PLACED_AT_ONCE = 1_000
+
+export class TimerWheel {
+  readonly #options: TimerWheelOptions
+  readonly #fires: TimerFires
+  readonly #record: string
+  /** By name, all that are open. */
+  readonly #buckets = new Map<string, DueBucket>()
+  /** By level and start, where timers are put. */
+  readonly #placing = new Map<string, DueBucket>()
+  readonly #ending = new AbortController()
+  readonly #news = new Bell()
+  readonly #end = new Bell()
+  #begun = Promise.withResolvers<void>()
+  #isBegun = false
+  #term = ''
+  /** Of its beginning, behind which all that it has sent stands. */
+  #position = 0
+  #version = 0
+  #opened = 0
+  #trouble: string | undefined
+
+  constructor(options: TimerWheelOptions) {
+    const { effects, shard } = options
+    this.#options = options
+    this.#record = effects.inShard(shard, '$timers', 'all')
+    this.#fires = new TimerFires({
+      ...options,
+      signal: this.#ending.signal,
+      putOff: (timer) => this.#place([{ ...timer, at: options.clock.now() + PUT_OFF_MS }]),
+      onDone: () => this.#news.ring(),
+    })
+    void this.#run()
+  }
+
+  /** Why it stands still; undefined where it does not. */
+  get trouble(): string | undefined {
+    return this.#trouble
+  }
+
+  /** So many timers are held in memory. */
+  get held(): number {
+    return this.#fires.size
+  }
+
+  /** Resolves once each of these is in a bucket, so that its fact is handled (T1). */
+  async place(timers: readonly DueTimer[], signal: AbortSignal): Promise<void> {
+    const { promise: aborted, reject } = Promise.withResolvers<never>()
+    const abort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      signal.throwIfAborted()
+      await Promise.race([this.#begun.promise, aborted])
+      await Promise.race([this.#place(timers), aborted])
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /** The shard is served elsewhere from now on. Nothing is lost by what is under way. */
+  close(): void {
+    const closed = new Error(`the timers of shard ${this.#options.shard} are not run here any more`)
+    this.#begun.promise.catch(() => undefined)
+    this.#begun.reject(closed)
+    this.#ending.abort(closed)
+    this.#news.ring()
+    this.#end.ring()
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#options
+    const { signal } = this.#ending
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        if (!this.#isBegun) await this.#begin()
+        const isMore = await this.#step()
+        failures = 0
+        this.#trouble = undefined
+        if (!isMore && !signal.aborted) await this.#news.rungWithin(clock, REST_MS)
+      } catch (error) {
+        if (signal.aborted) return
+        failures += 1
+        this.#warn(reasonOf(error))
+        await this.#end.rungWithin(clock, backOffMs(failures))
+      }
+    }
+  }
+
+  /** From here on nobody else opens buckets, and all that are open are known (T3). */
+  async #begin(): Promise<void> {
+    const { effects, newId, clock } = this.#options
+    // Whoever has begun elsewhere gets something done, should both serve the shard for a while.
+    if (this.#term !== '') await this.#end.rungWithin(clock, BEGIN_AGAIN_MS)
+    const term = newId()
+    // With a new id, so that nothing is to be looked for far back.
+    const after = Math.max(0, lastPositionAt(clock.now() - DAY_MS))
+    const { version, position } = accepted(await this.#ask(this.#record, 'begin', { term }, { commandId: term, after }))
+    const open = await effects.query({ stream: this.#record, name: 'open', signal: this.#ending.signal })
+    for (const [name, bucket] of Object.entries(open as Readonly<Record<string, Bucket>>)) {
+      if (!this.#buckets.has(name)) this.#know(name, bucket)
+    }
+    this.#term = term
+    this.#version = version
+    this.#position = position
+    this.#fires.after = position
+    this.#isBegun = true
+    this.#begun.resolve()
+  }
+
+  #know(name: string, bucket: Bucket): DueBucket {
+    const { effects, shard } = this.#options
+    const known = new DueBucket(name, effects.inShard(shard, '$due', name), bucket)
+    this.#buckets.set(name, known)
+    this.#placing.set(keyOf(bucket), known)
+    return known
+  }
+
+  /** Does what is to be done first, if there is anything. Returns whether there was. */
+  async #step(): Promise<boolean> {
+    const now = this.#options.clock.now()
+    const hasRoom = this.#room() >= this.#options.heldMax / 4
+    const buckets = [...this.#buckets.values()].toSorted((a, b) => a.start - b.start)
+    for (const bucket of buckets) {
+      if (!bucket.isTaken) {
+        if (!isNear(bucket, now, this.#leadMs(bucket))) continue
+        if (bucket.level > 0 && !isOver(bucket, now)) return await this.#split(bucket)
+        bucket.isTaken = true
+      }
+      if (bucket.held > 0) continue
+      if (bucket.left !== undefined) {
+        if (hasRoom) return await this.#take(bucket)
+      } else if (isOver(bucket, now)) return await this.#close(bucket, bucket.puts)
+    }
+    return false
+  }
+
+  /** Not all shards read at the same moment. */
+  #leadMs({ level }: Bucket): number | undefined {
+    return level > 0 ? undefined : 5_000 + (this.#options.shard % 64) * 500
+  }
+
+  /** Reads a bucket into memory, as far as there is room. */
+  async #take(bucket: DueBucket): Promise<boolean> {
+    const timers = await bucket.pick((from) => this.#puts(bucket, from), this.#room())
+    this.#fires.add(bucket, timers)
+    return true
+  }
+
+  /** Half is for what is read; the other half for what is set while it is due soon. */
+  #room(): number {
+    return Math.floor(this.#options.heldMax / 2) - this.#fires.size
+  }
+
+  /** Puts what is in a coarse bucket into finer ones. */
+  async #split(bucket: DueBucket): Promise<boolean> {
+    let puts = 0
+    let timers: DueTimer[] = []
+    for await (const put of this.#puts(bucket, 1)) {
+      puts = put.version
+      timers.push(...put.timers)
+      if (timers.length < PLACED_AT_ONCE) continue
+      await this.#place(timers)
+      timers = []
+    }
+    await this.#place(timers)
+    return await this.#close(bucket, puts)
+  }
+
+  async *#puts({ stream }: DueBucket, from: number): AsyncGenerator<ReadPut> {
+    const { signal } = this.#ending
+    for await (const { type, version, data } of this.#options.effects.load(stream, { from, signal })) {
+      if (type === 'Put') yield { version, timers: (data as { readonly timers: readonly DueTimer[] }).timers }
+    }
+  }
+
+  /** Closes a bucket of which nothing is left (T2). Where more was put into it meanwhile, that is done first. */
+  async #close(bucket: DueBucket, puts: number): Promise<boolean> {
+    const closed = await this.#ask(
+      bucket.stream,
+      'close',
+      { puts },
+      { commandId: deriveId(bucket.stream, 'close', puts) },
+    )
+    if (closed.kind === 'rejected') bucket.readAgain()
+    else await this.#forget(bucket)
+    return true
+  }
+
+  async #forget(bucket: DueBucket): Promise<void> {
+    await this.#ask(this.#record, 'forget', { name: bucket.name }, { commandId: deriveId(bucket.stream, 'forget') })
+    this.#buckets.delete(bucket.name)
+    this.#passOver(bucket)
+  }
+
+  /** Nothing is put there any more. */
+  #passOver(bucket: DueBucket): void {
+    if (this.#placing.get(keyOf(bucket)) === bucket) this.#placing.delete(keyOf(bucket))
+  }
+
+  async #place(timers: readonly DueTimer[]): Promise<void> {
+    for (let left = timers; left.length > 0;) {
+      this.#ending.signal.throwIfAborted()
+      const puts = await this.#bucketsFor(left)
+      left = []
+      for (let i = 0; i < puts.length; i += PUTS_AT_ONCE) {
+        const refused = await Promise.all(puts.slice(i, i + PUTS_AT_ONCE).map((put) => this.#put(put)))
+        left = [...left, ...refused.flat()]
+      }
+    }
+    this.#news.ring()
+  }
+
+  /** Where each of these goes. Opens what is not open (T3). */
+  async #bucketsFor(timers: readonly DueTimer[]): Promise<readonly Put[]> {
+    const now = this.#options.clock.now()
+    const byKey = new Map<string, { readonly bucket: Bucket; readonly timers: DueTimer[] }>()
+    for (const timer of timers) {
+      const bucket = bucketOf(timer.at, now)
+      const key = keyOf(bucket)
+      const group = byKey.get(key)
+      if (group === undefined) byKey.set(key, { bucket, timers: [timer] })
+      else group.timers.push(timer)
+    }
+    for (;;) {
+      const missing = [...byKey].filter(([key]) => !this.#placing.has(key))
+      if (missing.length === 0) break
+      // Another may be closed meanwhile.
+      await this.#open(missing.map(([, { bucket }]) => bucket))
+    }
+    return [...byKey].flatMap(([key, group]) => {
+      const bucket = this.#placing.get(key)!
+      return chunksOf(group.timers).map((chunk) => ({ bucket, timers: chunk }))
+    })
+  }
+
+  async #open(missing: readonly Bucket[]): Promise<void> {
+    const buckets = Object.fromEntries(missing.map((bucket) => [`${this.#version}-${(this.#opened += 1)}`, bucket]))
+    const commandId = deriveId(this.#record, 'open', ...Object.keys(buckets))
+    const opened = await this.#ask(this.#record, 'open', { term: this.#term, buckets }, { commandId })
+    if (opened.kind === 'rejected') {
+      this.#beginAgain()
+      throw new Error(`the timers of shard ${this.#options.shard} were begun elsewhere`)
+    }
+    const now = this.#options.clock.now()
+    for (const [name, bucket] of Object.entries(buckets)) {
+      const known = this.#know(name, bucket)
+      if (bucket.level === 0 && isNear(bucket, now, this.#leadMs(bucket))) known.takeEmpty()
+    }
+  }
+
+  /** Returns what could not be put there, as the bucket is closed. */
+  async #put({ bucket, timers }: Put): Promise<readonly DueTimer[]> {
+    const commandId = deriveId(bucket.stream, 'put', ...timers.flatMap(({ token, at }) => [token, at]))
+    const after = Math.max(...timers.map(({ position }) => position))
+    const put = await this.#ask(bucket.stream, 'put', { timers }, { commandId, after })
+    if (put.kind === 'rejected') {
+      // By whoever was here before or comes next. It is done with here as well, when it is near.
+      this.#passOver(bucket)
+      return timers
+    }
+    if (!bucket.wasPut(put.version)) return []
+    const added = timers.filter((timer) => !bucket.isLeft(timer))
+    if (this.#fires.size + added.length <= this.#options.heldMax) this.#fires.add(bucket, added)
+    else bucket.readAgain()
+    return []
+  }
+
+  #beginAgain(): void {
+    if (!this.#isBegun) return
+    this.#isBegun = false
+    this.#begun = Promise.withResolvers()
+    this.#begun.promise.catch(() => undefined)
+    this.#news.ring()
+  }
+
+  #ask(
+    stream: string,
+    name: string,
+    payload: unknown,
+    { commandId, after = 0 }: { readonly commandId: string; readonly after?: number },
+  ): Promise<SentOutcome> {
+    const cause = { correlationId: commandId, causationId: commandId, after: Math.max(after, this.#position) }
+    return this.#options.effects.ask({ stream, name, payload, commandId, ...cause, signal: this.#ending.signal })
+  }
+
+  #warn(trouble: string): void {
+    const { shard, onWarning } = this.#options
+    if (this.#trouble !== trouble) onWarning(`the timers of shard ${shard} wait, and are tried again: ${trouble}`)
+    this.#trouble = trouble
+  }
+}
+
+interface Put {
+  readonly bucket: DueBucket
+  readonly timers: readonly DueTimer[]
+}
+
+function keyOf({ level, start }: Bucket): string {
+  return `${level}:${start}`
+}
+
+function chunksOf(timers: readonly DueTimer[]): (readonly DueTimer[])[] {
+  return Array.from({ length: Math.ceil(timers.length / PUT_MAX) }, (_, i) =>
+    timers.slice(i * PUT_MAX, (i + 1) * PUT_MAX),
+  )
+}
+
+function accepted(outcome: SentOutcome): SentOutcome & { readonly kind: 'accepted' } {
+  assert(outcome.kind === 'accepted', 'a beginning is not rejected')
+  return outcome
+}

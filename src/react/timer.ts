@@ -1,0 +1,171 @@
+/**
+ * A timer that a reactor has set: an aggregate of Penhold's own, one stream for each, whose facts are read like those of a
+ * process. It keeps the command; once it has fired, its last fact has all that is needed to send it (timer-consumers.ts).
+ */
+import { defineAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
+import { assert } from '../aggregate/assert.ts'
+import { describe, PenholdError } from '../aggregate/error.ts'
+import { internal } from '../aggregate/internal.ts'
+import { nearest } from '../aggregate/nearest.ts'
+import { hashPlain, NotPlain } from '../aggregate/plain.ts'
+import { validate } from '../aggregate/schema.ts'
+import { deriveId } from '../log/identity.ts'
+import { idProblem, isInternal, streamName } from '../log/stream.ts'
+import type { Cause, Effects } from './effects.ts'
+import { TIME_MAX } from './timer-buckets.ts'
+
+/** When a timer is due: at a time, in milliseconds since 1970 where it is a number; or so long after the event's. */
+export type When = { readonly at: Date | number } | { readonly inMs: number }
+
+export interface TimedCommand {
+  readonly stream: string
+  readonly name: string
+  readonly payload: unknown
+}
+
+/** That a timer was set, in the stream of who did. Those of processes are called `$timerSet`. */
+export interface TimerSet {
+  readonly id: string
+  readonly at: number
+  readonly token: string
+}
+
+const ID_MAX = 300
+
+interface Pending extends TimerSet {
+  readonly command: TimedCommand
+}
+
+/** A reactor's timer. */
+export const TimerRecord = internal(
+  defineAggregate({
+    type: 'timer',
+    initialState: (): { readonly token: string | undefined; readonly command: TimedCommand | undefined } => ({
+      token: undefined,
+      command: undefined,
+    }),
+    events: {
+      TimerSet: (_state, { token, command }: Pending) => ({ token, command }),
+      TimerCancelled: (_state, _cancelled: { readonly token: string }) => ({ token: undefined, command: undefined }),
+      TimerFired: (_state, _fired: { readonly token: string; readonly command: TimedCommand }) => ({
+        token: undefined,
+        command: undefined,
+      }),
+    },
+    commands: {
+      set: (_state, given: Omit<Pending, 'token'>, { emit, commandId }) =>
+        emit.TimerSet({ ...given, token: commandId }),
+      cancel: ({ token }, _none: undefined, { emit }) =>
+        token === undefined ? undefined : emit.TimerCancelled({ token }),
+      fire: ({ token, command }, fired: { readonly token: string }, { emit }) =>
+        token !== fired.token || command === undefined ? undefined : emit.TimerFired({ token, command }),
+    },
+  }),
+)
+
+/** Of whom a timer is, and what handles the event that sets it. */
+export interface TimerOwner {
+  /** The reactor's name: timers of others may have the same ids. */
+  readonly owner: string
+  readonly effects: Effects
+  /** Stable for event and reactor. */
+  readonly idempotencyKey: string
+  /** Of the event. */
+  readonly cause: Cause
+  readonly time: Date
+}
+
+/** Sets and cancels timers while one event is handled. Handled again it sets the same ones, and no others. */
+export class ReactorTimers {
+  readonly #of: TimerOwner
+  #calls = 0
+
+  constructor(of: TimerOwner) {
+    this.#of = of
+  }
+
+  /** Resolves once the timer is durable. One of the same id is replaced. @throws PenholdError `BadTimer`, or as `ask` */
+  async schedule<A extends Aggregate, K extends CommandName<A>>(
+    id: string,
+    when: When,
+    to: { readonly aggregate: A; readonly id: string; readonly command: K; readonly payload: PayloadOf<A, K> },
+  ): Promise<void> {
+    const at = timeOf(id, when, this.#of.time)
+    const command = commandFor(id, to)
+    await this.#ask(id, 'set', { id, at, command })
+  }
+
+  /** Resolves once it is durable that the timer, if there is one, does not fire. What it has fired already is not undone. */
+  async cancel(id: string): Promise<void> {
+    await this.#ask(id, 'cancel', undefined)
+  }
+
+  async #ask(id: string, name: string, payload: unknown): Promise<void> {
+    const { owner, effects, idempotencyKey, cause } = this.#of
+    this.#calls += 1
+    const commandId = deriveId(idempotencyKey, 'timer', this.#calls)
+    const stream = streamName(TimerRecord.type, timerId(owner, id))
+    const outcome = await effects.ask({ stream, name, payload, commandId, ...cause })
+    assert(outcome.kind === 'accepted', 'a timer is set and cancelled whatever its state')
+  }
+}
+
+/** Whether an event says that a timer was set, by a process or by an aggregate of Penhold's own. */
+export function isTimerSet({ type, stream }: { readonly type: string; readonly stream: string }): boolean {
+  return isInternal(stream) ? type === 'TimerSet' : type === '$timerSet'
+}
+
+/** What whoever set a timer is told when it is due. */
+export function fireCommand(stream: string): string {
+  return isInternal(stream) ? 'fire' : '$fire'
+}
+
+/** @throws PenholdError `BadTimer` */
+export function timeOf(id: string, when: When, from: Date): number {
+  const given: unknown = 'at' in when ? when.at : when.inMs
+  const ms = given instanceof Date ? given.getTime() : given
+  const at = typeof ms !== 'number' ? Number.NaN : 'at' in when ? ms : from.getTime() + ms
+  if (at >= 0 && at <= TIME_MAX) return Math.ceil(at)
+  throw badTimer(
+    id,
+    `is to be due ${'at' in when ? 'at' : 'in'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
+  )
+}
+
+function timerId(owner: string, id: string): string {
+  const problem = idProblem(id)
+  if (problem !== undefined)
+    throw badTimer(String(id), `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
+  if (id.length > ID_MAX) throw badTimer(id, `has an id of ${id.length} characters; give up to ${ID_MAX}`)
+  return `${owner}:${id}`
+}
+
+/** The command as the timer keeps it. What is wrong with it is said now, and not when it is due. */
+function commandFor<A extends Aggregate, K extends CommandName<A>>(
+  timer: string,
+  to: { readonly aggregate: A; readonly id: string; readonly command: K; readonly payload: PayloadOf<A, K> },
+): TimedCommand {
+  const { aggregate, id, command: name } = to
+  if (!Object.hasOwn(aggregate.commands as object, name)) {
+    throw badTimer(
+      timer,
+      `is to send '${name}', and ${aggregate.type} has no such command; the nearest is '${nearest(name, Object.keys(aggregate.commands as object))}'`,
+    )
+  }
+  const problem = idProblem(id)
+  if (problem !== undefined) throw badTimer(timer, `is to send a command to nobody: ${problem}`)
+  const schema = aggregate.schemas[name]
+  const validated = schema === undefined ? { kind: 'valid' as const, value: to.payload } : validate(schema, to.payload)
+  if (validated.kind === 'invalid')
+    throw badTimer(timer, `has a payload that its command refuses: ${validated.problem}`)
+  try {
+    hashPlain(validated.value, 0)
+  } catch (error) {
+    throw error instanceof NotPlain ? badTimer(timer, `has what cannot be sent: payload${error.message}`) : error
+  }
+  return { stream: streamName(aggregate.type, id), name, payload: validated.value }
+}
+
+function badTimer(id: string, problem: string): PenholdError {
+  return new PenholdError('BadTimer', `the timer '${id}' ${problem}`, { outcome: 'none', retryable: false })
+}

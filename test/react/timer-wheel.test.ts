@@ -1,0 +1,175 @@
+import { expect, test } from 'vitest'
+import { TimerWorld } from './timer-world.ts'
+
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+/** All that is set is fired, or none of what is fired was set once more. */
+function isSettled(world: TimerWorld): void {
+  expect([...world.pending]).toEqual([])
+  expect(new Set(world.fired).size).toBe(world.fired.length)
+  expect(world.early).toEqual([])
+}
+
+test('a timer fires once, when its time has come', async () => {
+  const world = new TimerWorld()
+  world.set(1, 2_000)
+  await world.wait(1_900)
+  expect(world.fired).toEqual([])
+  await world.wait(300)
+  expect(world.fired).toHaveLength(1)
+  await world.wait(HOUR)
+  expect(world.fired).toHaveLength(1)
+  expect(world.warnings).toEqual([])
+  isSettled(world)
+})
+
+test('one that is due already fires at once', async () => {
+  const world = new TimerWorld()
+  world.set(1, -DAY)
+  await world.wait(SECOND)
+  expect(world.fired).toHaveLength(1)
+})
+
+test('timers of hours and days fire when their time has come, and leave no bucket open', async () => {
+  const world = new TimerWorld()
+  for (const [i, ms] of [30 * SECOND, 5 * MINUTE, 61 * MINUTE, 5 * HOUR, 30 * HOUR].entries()) world.set(i, ms)
+  await world.wait(5 * MINUTE - 1)
+  expect(world.fired).toHaveLength(1)
+  await world.wait(HOUR)
+  expect(world.fired).toHaveLength(3)
+  await world.wait(30 * HOUR)
+  expect(world.fired).toHaveLength(5)
+  expect(world.count('Opened')).toBeGreaterThan(4)
+  expect(world.openBuckets()).toEqual({})
+  isSettled(world)
+})
+
+test('a timer that was cancelled does nothing, and one that was replaced fires at its new time alone', async () => {
+  const world = new TimerWorld()
+  world.set(1, 10 * SECOND)
+  world.set(2, 10 * SECOND)
+  await world.wait(5 * SECOND)
+  world.cancel(1)
+  world.set(2, 10 * SECOND)
+  await world.wait(9 * SECOND)
+  expect(world.fired).toEqual([])
+  await world.wait(2 * SECOND)
+  expect(world.fired).toHaveLength(1)
+  await world.wait(5 * MINUTE)
+  expect(world.fired).toHaveLength(1)
+  isSettled(world)
+})
+
+test('what came due while nobody ran fires late', async () => {
+  const world = new TimerWorld()
+  for (let i = 0; i < 40; i += 1) world.set(i, i * 5 * HOUR)
+  await world.wait(SECOND)
+  world.life.crash()
+  world.skewMs += 7 * DAY
+  world.crash()
+  await world.wait(MINUTE)
+  expect(world.fired).toHaveLength(34)
+  await world.wait(3 * DAY)
+  expect(world.fired).toHaveLength(40)
+  isSettled(world)
+})
+
+test('more timers of one minute than may be held in memory wait in the log, and fire in the order of their times', async () => {
+  const world = new TimerWorld({ heldMax: 16 })
+  // Backwards, so that those due first are read last.
+  for (let i = 0; i < 200; i += 1) world.set(i, 3 * MINUTE - i * 100)
+  let most = 0
+  for (let ms = 0; ms < 4 * MINUTE; ms += 50) {
+    await world.wait(50)
+    most = Math.max(most, world.life.held)
+  }
+  expect(most).toBeLessThanOrEqual(16)
+  expect(world.firedAt.filter(({ lateMs }) => lateMs > 1_500)).toEqual([])
+  isSettled(world)
+})
+
+test('a clock that is set forward is noticed, and one that is set back keeps nothing from firing when it is time', async () => {
+  const world = new TimerWorld()
+  world.set(1, 30 * SECOND)
+  world.set(2, 90 * MINUTE)
+  await world.wait(SECOND)
+  world.skewMs += 40 * SECOND
+  await world.wait(1_100)
+  expect(world.fired).toHaveLength(1)
+  world.skewMs += 80 * MINUTE
+  await world.wait(MINUTE)
+  world.skewMs -= 3 * HOUR
+  world.set(3, 5 * MINUTE)
+  await world.wait(5 * MINUTE + SECOND)
+  expect(world.fired).toHaveLength(2)
+  await world.wait(4 * HOUR)
+  expect(world.fired).toHaveLength(3)
+  isSettled(world)
+})
+
+test('whoever set a timer and cannot be told is told later, and holds others up for a bounded time', async () => {
+  const world = new TimerWorld({ heldMax: 8 })
+  for (let i = 0; i < 20; i += 1) world.set(i, SECOND)
+  world.isBroken = (stream) => /:1?[0-8]$/.test(stream)
+  await world.wait(MINUTE)
+  expect(world.fired).toHaveLength(2)
+  expect(world.warnings.length).toBeGreaterThan(0)
+  world.isBroken = () => false
+  await world.wait(2 * MINUTE)
+  expect(world.fired).toHaveLength(20)
+  isSettled(world)
+})
+
+test('timers that were set at one place and taken over at another are known to both', async () => {
+  const world = new TimerWorld()
+  for (let i = 0; i < 10; i += 1) world.set(i, i * MINUTE)
+  await world.wait(100)
+  world.haunt(6 * MINUTE)
+  for (let i = 10; i < 20; i += 1) world.set(i, (i - 10) * MINUTE)
+  await world.wait(16 * MINUTE)
+  expect(world.fired).toHaveLength(20)
+  isSettled(world)
+})
+
+test('what a predecessor puts into a bucket that was read already is found before that is closed', async () => {
+  const world = new TimerWorld()
+  world.set(1, 5 * SECOND)
+  await world.wait(100)
+  world.laneBeginsAfterMs = 400
+  world.haunt(300)
+  await world.wait(100)
+  world.set(2, 20 * SECOND)
+  await world.wait(3 * MINUTE)
+  expect(world.fired).toHaveLength(2)
+  isSettled(world)
+})
+
+test('a predecessor opens no bucket that its successor would not know', async () => {
+  for (let ms = 0; ms < 60; ms += 4) {
+    const world = new TimerWorld()
+    await world.wait(100)
+    world.laneBeginsAfterMs = 400
+    world.haunt(300)
+    await world.wait(ms)
+    world.set(1, 20 * SECOND)
+    world.set(2, 20 * MINUTE)
+    await world.wait(25 * MINUTE)
+    expect(world.fired).toHaveLength(2)
+    isSettled(world)
+  }
+})
+
+test('a timer that is put into a bucket as that is closed fires', async () => {
+  for (let ms = -20; ms < 10; ms += 1) {
+    const world = new TimerWorld()
+    world.set(1, SECOND)
+    await world.wait(MINUTE + ms)
+    world.set(2, 0)
+    await world.wait(2 * MINUTE)
+    expect(world.fired).toHaveLength(2)
+    isSettled(world)
+  }
+})
