@@ -1,5 +1,5 @@
 /**
- * Tools to test aggregates and projections with: everything that a test imports from `penhold/testing`. Works under any test runner.
+ * Tools to test aggregates, projections and processes with: everything that a test imports from `penhold/testing`. Works under any test runner.
  * docs/testing.md teaches it.
  */
 import '../node-check.ts'
@@ -19,6 +19,15 @@ export type {
 } from './given.ts'
 export { givenEvents } from './given-events.ts'
 export type { GivenEvents, StreamEvents } from './given-events.ts'
+export { accepted, command, fired, givenProcess, refused, told } from './given-process.ts'
+export type {
+  ExpectedCommand,
+  ExpectedDecision,
+  GivenProcess,
+  Happening,
+  ThenProcess,
+  WhenProcess,
+} from './given-process.ts'
 export type { Invariant, Invariants, Seen } from './invariant.ts'
 export type { Faults } from './story.ts'
 export type { CommandCount } from './tally.ts'
