@@ -20,6 +20,7 @@ const PAGES: Readonly<Record<string, Files>> = {
   'README.md': {},
   'docs/clients.md': SURROUNDINGS,
   'docs/evolving.md': {},
+  'docs/processes.md': {},
   'docs/projections.md': SURROUNDINGS,
   'docs/read-models.md': {},
   'docs/reading.md': SURROUNDINGS,
