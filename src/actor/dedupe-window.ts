@@ -3,11 +3,14 @@
  *
  * The log is what remembers them: each event carries its command's id and the hash of its payload. A window is read
  * from it only when a command arrives whose id may have been seen, and kept while its actor lives
- * (docs/decisions/dedupe-from-the-log.md). Commands without events are remembered by a living actor alone: they had no
+ * (docs/decisions/dedupe-from-the-log.md). What is looked for further back than the last commands is in a filter (Bloom 1970)
+ * beside them, so that the log is read again for those alone that are most likely there. Commands without events are remembered by a living actor alone: they had no
  * effect, so deciding them again is safe.
  */
 import { assert } from '../aggregate/assert.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
+import { addToFilter, createFilter, mayContain } from '../log/filter.ts'
+import { hash64 } from '../log/stream.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import type { Envelope } from './actor.ts'
 import type { CommandMessage, Reply } from './message.ts'
@@ -28,17 +31,28 @@ export class DedupeWindow {
   readonly #commandsMax: number
   /** By id, oldest first. */
   readonly #commands = new Map<string, Remembered>()
-  #reach: number
+  /** Ids of commands before these. */
+  #older: GrowingFilter | undefined
+  /** Ids that were looked for further back, and are not there. */
+  readonly #absent: ReadonlySet<string>
+  /** Of all commands with events behind this position it has the id, of those behind the other one all. */
+  readonly #reach: number
+  #reachOfAll: number
 
   /** `reach` is the position up to which nothing is remembered; 0 where the window holds the whole stream. */
-  constructor(commandsMax: number, reach: number) {
+  constructor(commandsMax: number, reach: number, absent: ReadonlySet<string> = new Set()) {
     this.#commandsMax = commandsMax
     this.#reach = reach
+    this.#reachOfAll = reach
+    this.#absent = absent
   }
 
-  /** Whether it remembers every command with events after this position. */
-  reaches(position: number): boolean {
-    return position >= this.#reach
+  /** Whether it knows of a command, if that had events behind this position. */
+  knows(commandId: Slice, after: number): boolean {
+    if (after >= this.#reachOfAll) return true
+    if (after < this.#reach) return false
+    const key = keyOf(commandId)
+    return this.#commands.has(key) || this.#absent.has(key) || this.#older?.mayHave(key) !== true
   }
 
   find(commandId: Slice): Remembered | undefined {
@@ -51,46 +65,66 @@ export class DedupeWindow {
     const [oldest] = this.#commands
     if (oldest === undefined) return
     this.#commands.delete(oldest[0])
-    this.#reach = Math.max(this.#reach, oldest[1].position)
+    this.addOlder(oldest[0], oldest[1].position)
   }
 
   /** Adds a command that is remembered whatever the window's size. */
   addByKey(key: string, remembered: Remembered): void {
     this.#commands.set(key, remembered)
   }
+
+  /** Adds the id of a command before those that are remembered. */
+  addOlder(key: string, position: number): void {
+    this.#older ??= new GrowingFilter()
+    this.#older.add(key)
+    this.#reachOfAll = Math.max(this.#reachOfAll, position)
+  }
 }
 
 export interface WindowSize {
   /** So many commands are remembered at least. */
   readonly commandsMax: number
-  /** And all those with events after this position. */
+  /** And the ids of all those with events after this position. */
   readonly since: number
+  /** These are remembered, however long ago they were. */
+  readonly sought: ReadonlySet<string>
 }
 
 /** Whether a command must be looked for in a window that was not read yet, or not far enough back. */
-export function needsWindow(window: DedupeWindow | undefined, { isFresh, isAgain, after }: CommandMessage): boolean {
-  return !isFresh && (window === undefined || (isAgain && !window.reaches(after)))
+export function needsWindow(
+  window: DedupeWindow | undefined,
+  { isFresh, isAgain, after, commandId }: CommandMessage,
+): boolean {
+  return !isFresh && (window === undefined || (isAgain && !window.knows(commandId, after)))
 }
 
 /** The window that these need: what is sent again must find what it did, however many commands came after it. */
 export function windowFor(waiting: readonly Envelope[], limits: { readonly dedupeWindow: number }): WindowSize {
   let since = Number.POSITIVE_INFINITY
+  const sought = new Set<string>()
   for (const { message } of waiting) {
-    if (message.kind === 'command' && message.isAgain) since = Math.min(since, message.after)
+    if (message.kind !== 'command' || !message.isAgain) continue
+    since = Math.min(since, message.after)
+    sought.add(keyOf(message.commandId))
   }
-  return { commandsMax: limits.dedupeWindow, since }
+  return { commandsMax: limits.dedupeWindow, since, sought }
 }
+
+/** So many more are remembered where one of them is sought: who sends one again is likely to send those around it. */
+const SOUGHT_MORE = 10_000
 
 /** Reads the window from the stream's records, newest first. */
 export async function readWindow(
   records: AsyncIterable<LogRecord> | Iterable<LogRecord>,
-  { commandsMax, since }: WindowSize,
+  { commandsMax, since, sought }: WindowSize,
 ): Promise<DedupeWindow> {
   const newestFirst: { key: string; remembered: Remembered }[] = []
+  const older: { readonly key: string; readonly position: number }[] = []
+  const keptMax = sought.size > 0 ? commandsMax + SOUGHT_MORE : commandsMax
+  let last: { key: string; remembered: Remembered } | undefined
   let reach = 0
   for await (const { kind, commandId, payloadHash, version, position, address } of records) {
     if (kind !== RecordKind.event) continue
-    const last = newestFirst.at(-1)
     const key = keyOf(commandId)
     if (last?.key === key) {
       last.remembered = { ...last.remembered, firstVersion: version }
@@ -101,9 +135,13 @@ export async function readWindow(
       break
     }
     const versions = { firstVersion: version, lastVersion: version }
-    newestFirst.push({ key, remembered: { payloadHash, reply: undefined, ...versions, position, last: address } })
+    last = { key, remembered: { payloadHash, reply: undefined, ...versions, position, last: address } }
+    if (newestFirst.length < keptMax || sought.has(key)) newestFirst.push(last)
+    else older.push({ key, position })
   }
-  const window = new DedupeWindow(commandsMax, reach)
+  const found = new Set(newestFirst.map(({ key }) => key))
+  const window = new DedupeWindow(keptMax, reach, new Set([...sought].filter((key) => !found.has(key))))
+  for (const { key, position } of older) window.addOlder(key, position)
   for (const { key, remembered } of newestFirst.toReversed()) window.addByKey(key, remembered)
   return window
 }
@@ -126,4 +164,31 @@ export async function outcomeFromLog(records: AsyncIterable<LogRecord>, remember
 
 function keyOf({ bytes, start, end }: Slice): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
+}
+
+const FILTER_KEYS = 1_024
+/** Times the bits that a lookup in files has: who is taken for one that is there costs a reading of the log. */
+const ROOM = 3
+
+/** Filters of growing sizes: each is twice as large as the one before. */
+class GrowingFilter {
+  readonly #filters: { readonly bits: Uint8Array; readonly keys: number; used: number }[] = []
+
+  add(key: string): void {
+    let filter = this.#filters.at(-1)
+    if (filter === undefined || filter.used === filter.keys) {
+      const keys = filter === undefined ? FILTER_KEYS : 2 * filter.keys
+      filter = { bits: createFilter(ROOM * keys), keys, used: 0 }
+      this.#filters.push(filter)
+    }
+    const { high, low } = hash64(key, 0)
+    addToFilter(filter.bits, high, low)
+    filter.used += 1
+  }
+
+  /** False only where it was never added. */
+  mayHave(key: string): boolean {
+    const { high, low } = hash64(key, 0)
+    return this.#filters.some(({ bits }) => mayContain(bits, high, low))
+  }
 }

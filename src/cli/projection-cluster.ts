@@ -26,6 +26,12 @@ const PATIENCE_MS = 10_000
 /** A node that does not answer may know of it, or another soon. */
 class Silence extends Failure {}
 
+/** What one node came to. */
+export interface Answer {
+  readonly member: Member
+  readonly value: unknown
+}
+
 export class ProjectionCluster {
   readonly #config: ClusterConfig
   readonly #network: Network
@@ -130,6 +136,40 @@ export class ProjectionCluster {
       this.#signal.throwIfAborted()
       return 'left'
     }
+  }
+
+  /** What all nodes come to that answer; and the others, with the reason. */
+  async callAll(
+    call: Omit<ProjectionCall, 'request' | 'options'> & Partial<ProjectionCall>,
+  ): Promise<{ readonly answers: readonly Answer[]; readonly silent: readonly { member: Member; reason: string }[] }> {
+    const { members } = await lookAt(this.#config.name, this.#leases)
+    const answers: Answer[] = []
+    const silent: { member: Member; reason: string }[] = []
+    const asked = members.map(async (member) => {
+      try {
+        answers.push({ member, value: await this.call(member, call) })
+      } catch (error) {
+        if (!(error instanceof ConnectionError || error instanceof PenholdError)) throw error
+        silent.push({ member, reason: error.message })
+      }
+    })
+    await Promise.all(asked)
+    return { answers, silent }
+  }
+
+  /** What is the same at all nodes is asked of one: of the next where that does not answer. @throws Failure where none does */
+  async callAny(call: Omit<ProjectionCall, 'request' | 'options'> & Partial<ProjectionCall>): Promise<unknown> {
+    const { members } = await lookAt(this.#config.name, this.#leases)
+    const reasons: string[] = []
+    for (const member of members) {
+      try {
+        return await this.call(member, call)
+      } catch (error) {
+        if (!(error instanceof ConnectionError)) throw error
+        reasons.push(`${member.name}: ${error.message}`)
+      }
+    }
+    throw new Failure([`no node of '${this.name}' answers`, ...reasons].join('; '))
   }
 
   /** @throws what the call throws there; ConnectionError; the signal's reason */

@@ -9,7 +9,9 @@ import { doctor } from './doctor.ts'
 import { drain } from './drain.ts'
 import { exportEvents } from './export.ts'
 import { importEvents } from './import.ts'
+import { parked } from './parked.ts'
 import { projection } from './projection.ts'
+import { reactor, reactors } from './reactors.ts'
 import { repair } from './repair.ts'
 import { restore } from './restore.ts'
 import { start } from './start.ts'
@@ -21,6 +23,9 @@ const COMMANDS: CommandGroup['commands'] = {
   status,
   drain,
   projection,
+  reactors,
+  reactor,
+  parked,
   doctor,
   verify,
   repair,

@@ -2,14 +2,53 @@
  * What consumes events at a node: each lane runs where its shard is served. Should two run a lane for a moment, the shard's
  * record lets one of them go on.
  */
+import { definitionError, reasonOf } from '../aggregate/error.ts'
+import { nearest } from '../aggregate/nearest.ts'
+import { nodeClosed } from '../cluster/error.ts'
+import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
-import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { Consumer } from '../react/consumer.ts'
+import { keyOf } from '../react/consumer-record.ts'
+import {
+  ConsumerOperations,
+  LISTED_MAX,
+  type ParkedEvent,
+  type RetriedStream,
+  type WaitingEvent,
+} from '../react/consumer-operations.ts'
 import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status.ts'
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
 import type { Timers } from '../react/timers.ts'
 import type { Feeds } from '../read/event-feed.ts'
+
+/** What is done by hand with a reactor of the config, at any node: it is the same at all. */
+export interface ReactorRef {
+  /** How its shards are that are served here. */
+  status(): Promise<ConsumerStatus>
+  /**
+   * No handler begins any more, here once it resolves, and elsewhere as soon as they have read it, until `resume`, at whatever
+   * node and whenever it is started. What is under way goes on.
+   */
+  pause(): Promise<void>
+  /** Goes on, and tries again what has halted. */
+  resume(): Promise<void>
+  /** Streams with parked events, and the first of each, the oldest first; up to 1,000. */
+  parked(options?: { readonly limit?: number }): Promise<readonly ParkedEvent[]>
+  /** All that waits of a stream, in order. @throws PenholdError `ReactorState` where nothing does */
+  waiting(stream: string, options?: { readonly limit?: number }): Promise<readonly WaitingEvent[]>
+  /**
+   * Has a stream's parked events tried again, in order, until none is left or one fails again; resolves then.
+   * @throws PenholdError `ReactorState` where nothing of it is parked; `Timeout` where that takes more than a minute
+   */
+  retryParked(stream: string): Promise<RetriedStream>
+  /**
+   * Gives up what the first of a stream's parked events would have set in motion, for good. Those behind it stay parked
+   * until they are retried.
+   * @throws PenholdError `ReactorState` where it is not the first
+   */
+  skipParked(event: { readonly stream: string; readonly version: number; readonly reason: string }): Promise<void>
+}
 
 export interface ConsumersOptions {
   /** Of users. */
@@ -21,16 +60,21 @@ export interface ConsumersOptions {
   readonly effects: Effects
   readonly ids: IdSource
   readonly clock: Clock
+  readonly shards: number
+  readonly shardOf: (stream: string) => number
   readonly shardsHere: () => readonly number[]
   readonly onWarning: (message: string) => void
 }
 
 const LOOK_MS = 250
+/** A start at `now` is tried again after so long, where some shard has no owner. */
+const BEGIN_MS = 1_000
 
 export class Consumers {
   readonly #options: ConsumersOptions
   readonly #running: readonly RunningConsumer[]
   #stopLooking: Cancel = () => undefined
+  #isClosed = false
 
   constructor(options: ConsumersOptions) {
     this.#options = options
@@ -41,8 +85,33 @@ export class Consumers {
 
   start(): void {
     if (this.#running.length === 0) return
+    for (const consumer of this.#options.consumers) if (consumer.startAt === 'now') void this.#begin(consumer)
     this.#look()
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
+  }
+
+  /** @throws PenholdError `BadDefinition` where it is none of the config's reactors */
+  reactor(name: string): ReactorRef {
+    const reactors = this.#options.consumers.filter(({ kind }) => kind === 'reactor')
+    const consumer = reactors.find((each) => each.name === name)
+    if (consumer !== undefined) return this.#ref(consumer)
+    const names = reactors.map((each) => each.name)
+    const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+    throw definitionError(`the config has no reactor '${name}', ${known}; add it to its reactors`)
+  }
+
+  /** Whatever kind it is of: by its name, or as `kind:name` where several have that. @throws PenholdError `BadDefinition` */
+  named(name: string): ReactorRef {
+    const { consumers } = this.#options
+    const found = consumers.filter((consumer) => consumer.name === name || keyOf(consumer) === name)
+    const [first, second] = found
+    if (first === undefined) {
+      const names = consumers.map((consumer) => consumer.name)
+      const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+      throw definitionError(`the config has nothing of the name '${name}' that reacts to events, ${known}`)
+    }
+    if (second !== undefined) throw definitionError(`give ${found.map(keyOf).join(' or ')}: both are called ${name}`)
+    return this.#ref(first)
   }
 
   async status(): Promise<readonly ConsumerStatus[]> {
@@ -55,6 +124,7 @@ export class Consumers {
 
   /** Handlers that are under way have so long. */
   async close(ms: number): Promise<void> {
+    this.#isClosed = true
     this.#stopLooking()
     await Promise.all(this.#running.map((running) => running.close(ms)))
     this.#options.timers.close()
@@ -64,5 +134,43 @@ export class Consumers {
     const shards = this.#options.shardsHere()
     this.#options.timers.run(shards)
     for (const running of this.#running) running.run(shards)
+  }
+
+  /** Also where others serve: a shard that comes here later has had its start by then. */
+  async #begin(consumer: Consumer): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        return await this.#operations(consumer).begin()
+      } catch (error) {
+        const { onWarning, clock } = this.#options
+        onWarning(
+          `where ${consumer.name} starts could not be recorded for all shards, and is tried again: ${reasonOf(error)}`,
+        )
+        await pause(clock, BEGIN_MS)
+      }
+    }
+  }
+
+  #operations(consumer: Consumer): ConsumerOperations {
+    return new ConsumerOperations({ ...this.#options, consumer })
+  }
+
+  #ref(consumer: Consumer): ReactorRef {
+    const running = this.#running[this.#options.consumers.indexOf(consumer)]!
+    const operations = this.#operations(consumer)
+    const open = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+      if (this.#isClosed) throw nodeClosed('none')
+      return await work()
+    }
+    return {
+      status: () => open(() => running.status()),
+      pause: () => open(() => operations.pause().then(() => running.look())),
+      resume: () => open(() => operations.resume().then(() => running.look())),
+      parked: ({ limit = LISTED_MAX } = {}) => open(() => operations.parked(limit)),
+      waiting: (stream, { limit = LISTED_MAX } = {}) =>
+        open(async () => (await operations.waiting(stream, limit)).events),
+      retryParked: (stream) => open(() => operations.retry(stream)),
+      skipParked: (event) => open(() => operations.skip(event)),
+    }
   }
 }

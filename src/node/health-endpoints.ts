@@ -19,7 +19,14 @@ export interface HealthEndpoints {
 }
 
 const UNBORN: Patient = {
-  examine: async () => ({ phase: 'starting', workers: [], ownership: undefined, lost: [], projections: [] }),
+  examine: async () => ({
+    phase: 'starting',
+    workers: [],
+    ownership: undefined,
+    lost: [],
+    projections: [],
+    reactors: [],
+  }),
 }
 
 /** @throws ConnectionError, or PenholdError `BadDefinition` */

@@ -11,6 +11,7 @@
  */
 import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/control.ts'
 import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
+import type { ConsumerCondition } from '../react/consumer-status.ts'
 import type { LocalCondition } from './projections.ts'
 import type { WorkerReading } from './pulse.ts'
 import type { WorkerStatus } from './worker-host.ts'
@@ -25,6 +26,8 @@ export interface Examination {
   /** For a node alone: shards that it should serve, and that are neither served nor refused for what is in their files. */
   readonly lost: readonly number[]
   readonly projections: readonly LocalCondition[]
+  /** What of them runs here. */
+  readonly reactors: readonly ConsumerCondition[]
 }
 
 export interface Verdict {
@@ -66,13 +69,14 @@ export function judgeReady({ phase, workers, ownership, lost }: Examination): Ve
 }
 
 /** One reason a line, as `why`; none where nothing is. */
-export function degradedOf({ workers, ownership, projections }: Examination): readonly string[] {
+export function degradedOf({ workers, ownership, projections, reactors }: Examination): readonly string[] {
   const damaged = workers.flatMap((reading) => damagedOf(reading))
   const awayMs = ownership?.storeAwayMs
   return [
     ...(awayMs === undefined ? [] : [`Redis is away since ${awayMs} ms: nothing moves`]),
     ...(damaged.length === 0 ? [] : [`closed by damage: ${listed(damaged)}`]),
     ...projections.flatMap((projection) => troublesOf(projection)),
+    ...reactors.flatMap((reactor) => standstillOf(reactor)),
   ]
 }
 
@@ -83,6 +87,13 @@ function troublesOf({ name, state, rebuild, waitingMs }: LocalCondition): readon
       ? [`projection ${name} waits since ${waitingMs} ms`]
       : []),
     ...(rebuild === 'halted' ? [`the rebuild of projection ${name} stands still until somebody mends it`] : []),
+  ]
+}
+
+function standstillOf({ kind, name, halted, parkedStreams }: ConsumerCondition): readonly string[] {
+  return [
+    ...(halted === 0 ? [] : [`${kind} ${name} stands still in ${halted} shards until somebody mends it`]),
+    ...(parkedStreams === 0 ? [] : [`${kind} ${name} has parked events of ${parkedStreams} streams`]),
   ]
 }
 
@@ -102,11 +113,12 @@ function problemsOf(reading: WorkerReading, worker: number): readonly string[] {
 }
 
 /** What is told to whoever probes: numbers and names alone. */
-export function toJson({ phase, workers, ownership, projections }: Examination): object {
+export function toJson({ phase, workers, ownership, projections, reactors }: Examination): object {
   return {
     phase,
     workers: workers.map((reading) => (reading.kind === 'answered' ? workerJson(reading.status) : { ...reading })),
     projections: projections.map(({ name, state, rebuild, waitingMs }) => ({ name, state, rebuild, waitingMs })),
+    reactors: reactors.map(({ name, state, halted, parkedStreams }) => ({ name, state, halted, parkedStreams })),
     ...(ownership && {
       redis: { isAway: ownership.storeAwayMs !== undefined, awayMs: ownership.storeAwayMs ?? 0 },
       isDraining: ownership.isDraining,

@@ -25,13 +25,15 @@ import { addressedBy, checkAddressed, type ClusterConfig } from './config.ts'
 import { createProcessRef, type ProcessRef } from './process-ref.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
+import { isOfConsumers, operateConsumers } from './consumer-operation.ts'
 import { operate } from './projection-operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
-import { Consumers } from './consumers.ts'
+import { Consumers, type ReactorRef } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
 import { consumersOf } from '../react/process-consumers.ts'
 import type { Process } from '../react/process.ts'
+import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import { Timers } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
@@ -81,6 +83,11 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadAddress` where the key cannot be one, `BadDefinition` where the config lacks the process
    */
   process<State>(process: Process<string, any, any, any, State>, key: string): ProcessRef<State>
+  /**
+   * A reactor of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -147,7 +154,8 @@ export class RunningNode implements Node, RefHost {
     })
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
-    const callProjection = (call: ProjectionCall): Promise<unknown> => operate(this.#projections, call)
+    const callProjection = (call: ProjectionCall): Promise<unknown> =>
+      isOfConsumers(call) ? operateConsumers(this.#consumers, call) : operate(this.#projections, call)
     const openReading: OpenReading = (...asked) => this.#store.openReading(...asked)
     const parts = { clock, router: this.#router, onWarning, measure, callProjection, openReading }
     const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }
@@ -196,6 +204,8 @@ export class RunningNode implements Node, RefHost {
       ids: this.ids,
       clock,
       onWarning,
+      shards,
+      shardOf: (stream) => this.shardOf(stream),
       shardsHere: () => this.#shardsHere,
     })
   }
@@ -267,6 +277,10 @@ export class RunningNode implements Node, RefHost {
     return createProcessRef(this, { config: this.#config, process, key })
   }
 
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef {
+    return this.#consumers.reactor(reactor.name)
+  }
+
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
     return {
@@ -298,7 +312,8 @@ export class RunningNode implements Node, RefHost {
       const known = new Set([...shards, ...refused].map(({ shard }) => shard))
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
-    return { phase: this.#phase, workers, ownership, lost, projections: this.#projections.conditions }
+    const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors }
   }
 
   get #phase(): Examination['phase'] {

@@ -21,7 +21,7 @@ import { behind, comparePlaces } from '../read/place.ts'
 import { Turns } from '../read/turns.ts'
 import type { Consumer } from './consumer.ts'
 import { ConsumerPlace, STALE } from './consumer-place.ts'
-import { CONSUMER, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
+import { CONSUMER, keyOf, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 import { consumerHalted, tooMuchParked } from './error.ts'
 import { HandleEach } from './handle-each.ts'
@@ -93,6 +93,7 @@ export class ConsumerLane {
   #intake: Intake | undefined
   #checkpointing: Cancel | undefined
   #looking: Promise<void> | undefined
+  #lookingNext: Promise<void> | undefined
   readonly #ended: Promise<void>
 
   constructor(options: ConsumerLaneOptions) {
@@ -102,7 +103,7 @@ export class ConsumerLane {
     this.#feed = feeds.feed(String(shard))
     this.#place = new ConsumerPlace({
       ...options,
-      name: consumer.name,
+      key: keyOf(consumer),
       bell: this.#bell,
       isClosed: () => this.#isClosed,
       onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
@@ -238,7 +239,7 @@ export class ConsumerLane {
     }
     this.#window.pass(place)
     this.#trouble = undefined
-    if (hasNews) void this.#look()
+    if (hasNews) void this.look()
     this.#handling.go()
     if (this.#isToBeRecorded) this.#recordLater()
   }
@@ -388,7 +389,17 @@ export class ConsumerLane {
     if (clock.monotonic() - since >= LOOK_MS) await this.#look()
   }
 
-  /** Does what operators want. */
+  /** Does what operators want, as the record says it now or later. */
+  look(): Promise<void> {
+    if (this.#looking === undefined) return this.#look()
+    // What is being looked at may be what it said before.
+    this.#lookingNext ??= this.#looking.then(() => {
+      this.#lookingNext = undefined
+      return this.#look()
+    })
+    return this.#lookingNext
+  }
+
   #look(): Promise<void> {
     this.#looking ??= this.#lookNow().finally(() => (this.#looking = undefined))
     return this.#looking

@@ -12,7 +12,8 @@ import { CONSUMER, type ConsumerState, type NewlyParked } from './consumer-recor
 import type { Effects } from './effects.ts'
 
 export interface ConsumerPlaceOptions {
-  readonly name: string
+  /** Of the consumer. */
+  readonly key: string
   readonly shard: number
   readonly effects: Effects
   readonly ids: IdSource
@@ -34,7 +35,7 @@ export class ConsumerPlace {
 
   constructor(options: ConsumerPlaceOptions) {
     this.#options = options
-    this.stream = options.effects.inShard(options.shard, CONSUMER, options.name)
+    this.stream = options.effects.inShard(options.shard, CONSUMER, options.key)
   }
 
   /** What stands there now. @throws PenholdError where that is not known within a while */

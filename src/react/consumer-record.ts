@@ -11,6 +11,7 @@ import { TimerRecord } from './timer.ts'
 import { DueRecord, TimersRecord } from './timer-records.ts'
 import type { AllPlace } from '../read/all.ts'
 import { comparePlaces } from '../read/place.ts'
+import type { Consumer } from './consumer.ts'
 
 export interface ConsumerState {
   /** All up to here is done with, or parked; undefined where it was never begun. */
@@ -49,6 +50,11 @@ interface From {
 const INITIAL: ConsumerState = { place: undefined, isPaused: false, resumed: 0, parked: {} }
 
 export const CONSUMER = '$consumer'
+
+/** A consumer's name in the log: those of a kind have names of their own. */
+export function keyOf({ kind, name }: Pick<Consumer, 'kind' | 'name'>): string {
+  return `${kind}:${name}`
+}
 
 /** So many streams may be parked in one shard: more is no single event's fault. */
 export const PARKED_STREAMS_MAX = 1_000

@@ -45,3 +45,21 @@ export function tooMuchParked(consumer: string, streams: number, cause: unknown)
 export function reactorState(message: string): PenholdError {
   return new PenholdError('ReactorState', message, { outcome: 'none', retryable: false })
 }
+
+export function retryTimedOut(consumer: string, stream: string, timeoutMs: number): PenholdError {
+  return new PenholdError(
+    'Timeout',
+    `what ${consumer} has parked of ${stream} is still tried again after ${timeoutMs} ms: nobody may serve its shard at the moment. It goes on; look at what is parked later.`,
+    { outcome: 'unknown', retryable: true, details: { consumer, stream, timeoutMs } },
+  )
+}
+
+/** Whatever else fails, told to somebody far away. */
+export function reactorFailed(consumer: string, call: string, cause: unknown): PenholdError {
+  return new PenholdError('ReactorFailed', `'${call}' of ${consumer} failed: ${reasonOf(cause)}. Look at its status.`, {
+    outcome: 'unknown',
+    retryable: false,
+    details: { consumer, call },
+    cause,
+  })
+}

@@ -9,6 +9,7 @@ import type { Trouble } from '../read/lane-status.ts'
 import { reasonOf } from '../aggregate/error.ts'
 import { Attempt, type AttemptOutcome } from './attempt.ts'
 import type { Consumer, Reaction } from './consumer.ts'
+import { keyOf } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 import type { Entry, Window } from './window.ts'
 
@@ -53,7 +54,7 @@ export function attemptOne(
 ): { readonly attempt: Attempt; readonly outcome: AttemptOutcome | Promise<AttemptOutcome> } {
   const attempt = new Attempt({ effects, clock, timeoutMs: consumer.handlerTimeoutMs })
   const { does } = consumer
-  const reaction = new EventReaction(consumer.name, event, { attempt, number, shard })
+  const reaction = new EventReaction(keyOf(consumer), event, { attempt, number, shard })
   const outcome = attempt.run(() => ('one' in does ? does.one(event, reaction) : does.many([event], reaction)))
   return { attempt, outcome }
 }

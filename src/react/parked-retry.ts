@@ -25,8 +25,11 @@ export interface ParkedRetryOptions extends HandleOptions {
 }
 
 interface Parked {
-  /** The first version that waits. */
+  /** Behind the version with which it was parked, all is taken. */
   first: number
+  /** The version from which what waits goes on, and how often it has failed. What is read may say what was before. */
+  next: number
+  failures: number
   /** The last that the lane has gone past since it began here. */
   passed: number
 }
@@ -45,7 +48,9 @@ export class ParkedRetry {
 
   constructor(parked: ConsumerState['parked'], options: ParkedRetryOptions) {
     this.#options = options
-    for (const [stream, { version }] of Object.entries(parked)) this.#streams.set(stream, { first: version, passed: 0 })
+    for (const [stream, { version, failures }] of Object.entries(parked)) {
+      this.#streams.set(stream, { first: version, next: version, failures, passed: 0 })
+    }
   }
 
   get streams(): number {
@@ -62,14 +67,14 @@ export class ParkedRetry {
 
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
-    this.#streams.set(stream, { first: version, passed: last })
+    this.#streams.set(stream, { first: version, next: version, failures: 1, passed: last })
   }
 
   /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
   obey(parked: ConsumerState['parked']): void {
     for (const [stream, event] of Object.entries(parked)) {
       const isSkipped = event.reason === '' && this.#lookedInto.get(stream) !== event.version
-      if ((event.isAsked || isSkipped) && this.#streams.has(stream)) this.#asked.set(stream, event)
+      if ((event.isAsked || isSkipped) && this.#isNews(stream, event)) this.#asked.set(stream, event)
     }
     if (!this.#isRunning) void this.#run()
   }
@@ -82,13 +87,21 @@ export class ParkedRetry {
 
   async #run(): Promise<void> {
     this.#isRunning = true
-    for (const [stream, event] of this.#asked) {
-      if (this.#isOver) return
-      await this.#goThrough(stream, event)
-      // Somebody may have asked again meanwhile.
-      if (this.#asked.get(stream) === event) this.#asked.delete(stream)
+    for (;;) {
+      const [first] = this.#asked
+      if (first === undefined || this.#isOver) break
+      const [stream, event] = first
+      // Somebody may ask again while this is done.
+      this.#asked.delete(stream)
+      // It may have been read before what has been done since.
+      if (this.#isNews(stream, event)) await this.#goThrough(stream, event)
     }
     this.#isRunning = false
+  }
+
+  #isNews(stream: string, { version, failures }: ParkedStream): boolean {
+    const known = this.#streams.get(stream)
+    return known !== undefined && version >= known.next && failures >= known.failures
   }
 
   async #goThrough(stream: string, { version, isAsked }: ParkedStream): Promise<void> {
@@ -121,6 +134,7 @@ export class ParkedRetry {
           if (!left.isAsked || !(await this.#handle(event))) return false
         }
         left.next = event.version + 1
+        this.#streams.get(stream)!.next = left.next
       }
     }
     return true
@@ -134,12 +148,18 @@ export class ParkedRetry {
       this.#attempt = attempt
       const settled = await outcome
       this.#attempt = undefined
-      if (settled.kind === 'failed') await park(event, settled.error)
+      if (settled.kind === 'failed' && (await park(event, settled.error))) this.#failed(event)
       if (settled.kind === 'done') onDone()
       if (settled.kind !== 'waits') return settled.kind === 'done'
       onTrouble(settled.error, attempts)
       await this.#bell.rungWithin(clock, backOffMs(attempts))
     }
     return false
+  }
+
+  #failed({ stream, version }: FeedEvent): void {
+    const known = this.#streams.get(stream)!
+    known.next = version
+    known.failures += 1
   }
 }

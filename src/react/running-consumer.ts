@@ -27,6 +27,11 @@ export class RunningConsumer {
     }
   }
 
+  /** Resolves once its lanes here do what their records say. */
+  async look(): Promise<void> {
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.look()))
+  }
+
   /** Handlers that are under way have so long. */
   async close(ms: number): Promise<void> {
     this.#isClosed = true

@@ -5,6 +5,7 @@
 import type { View } from '../cluster/leases.ts'
 import type { Storage } from '../log/storage.ts'
 import type { ClusterConfig } from '../node/config.ts'
+import type { Reactor } from '../react/reactor.ts'
 import type { Projection } from '../read/projection.ts'
 import { Kernel } from './kernel.ts'
 import { SeededRandom } from './random.ts'
@@ -24,6 +25,8 @@ export interface SimulatedClusterOptions {
   readonly older?: { readonly place: number; readonly config: ClusterConfig; readonly untilMs: number } | undefined
   /** The projections of a node at a place, whose stores it reaches from its main thread. */
   readonly projections?: ((place: string, main: SimulatedThread) => readonly Projection[]) | undefined
+  /** The reactors of a node, whose handlers run on its main thread. */
+  readonly reactors?: ((main: SimulatedThread) => readonly Reactor[]) | undefined
   /** Puts something around the storage of every worker. */
   readonly wrapStorage?: (storage: Storage, disk: SimulatedDisk) => Storage
 }
@@ -307,7 +310,7 @@ export class SimulatedCluster {
 
   #createNode(place: Place): SimulatedNode {
     const { kernel, disk, random } = this
-    const { wrapStorage, projections } = this.#options
+    const { wrapStorage, projections, reactors } = this.#options
     const { name } = place
     return new SimulatedNode({
       kernel,
@@ -321,6 +324,7 @@ export class SimulatedCluster {
       onStruck: (fault) => (fault === 'kill' ? this.#kill(place) : this.#stop(place, place.stopMs)),
       wrapStorage: (storage) => wrapStorage?.(storage, disk) ?? storage,
       projections: projections && ((main) => projections(name, main)),
+      reactors,
       cluster: (main) => ({
         leases: this.#leases.connect(name, main),
         network: this.#network.host(name, main),

@@ -9,6 +9,7 @@ import { UNWATCHED } from '../node/progress.ts'
 import { RunningNode } from '../node/running-node.ts'
 import type { WorkerEvents, WorkerHandle } from '../node/worker-handle.ts'
 import { hostWorker, type Start, type WorkerHost } from '../node/worker-host.ts'
+import type { Reactor } from '../react/reactor.ts'
 import type { Projection } from '../read/projection.ts'
 import type { Kernel } from './kernel.ts'
 import { SeededRandom } from './random.ts'
@@ -36,6 +37,8 @@ export interface SimulatedNodeOptions {
   readonly cluster?: (main: SimulatedThread) => ClusterPorts
   /** Its projections, whose stores it reaches from its main thread; left out where it has none. */
   readonly projections?: ((main: SimulatedThread) => readonly Projection[]) | undefined
+  /** Its reactors, whose handlers run on its main thread; left out where it has none. */
+  readonly reactors?: ((main: SimulatedThread) => readonly Reactor[]) | undefined
 }
 
 /** A fault that strikes the next call of a kind: the call fails, or the node is stopped or killed inside of it, or the thread ends. */
@@ -66,7 +69,8 @@ export class SimulatedNode {
     const { kernel, machine, random } = options
     this.main = new SimulatedThread(kernel, machine)
     const projections = options.projections?.(this.main) ?? []
-    const config = { ...options.config, projections }
+    const reactors = options.reactors?.(this.main) ?? []
+    const config = { ...options.config, projections, reactors }
     const identity = { format: 1, clusterId: 'simulated', name: config.name, shards: config.shards }
     this.running = new RunningNode(config, identity, {
       clock: this.main.clock,

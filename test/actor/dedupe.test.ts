@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
-import type { Reply } from '../../src/actor/message.ts'
+import { DedupeWindow, needsWindow, readWindow } from '../../src/actor/dedupe-window.ts'
+import type { CommandMessage, Reply } from '../../src/actor/message.ts'
 import { deriveId, parseId } from '../../src/log/identity.ts'
+import { RecordKind, type LogRecord } from '../../src/log/record.ts'
 import type { Slice } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
@@ -58,4 +60,35 @@ test('what is sent again finds what it did, however many commands came after it 
   expect(await again(ids[0]!)).toMatchObject({ kind: 'accepted', version: 1 })
   expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 12 + 1 + 8 })
   await second.worker.close()
+})
+
+test('commands whose cause is long past are looked for in the log only where they are most likely there', async () => {
+  const idOf = (n: number): Slice => parseId(deriveId('caused', n))
+  const record = (n: number): LogRecord => {
+    return { kind: RecordKind.event, commandId: idOf(n), payloadHash: n, version: n, position: 100 + n } as LogRecord
+  }
+  const sent = (n: number): CommandMessage => {
+    return { isFresh: false, isAgain: true, after: 50, commandId: idOf(n) } as CommandMessage
+  }
+  const newestFirst = Array.from({ length: 15_000 }, (_, i) => record(15_000 - i))
+  const sought = new Set<string>()
+  const window = await readWindow(newestFirst, { commandsMax: 3, since: 50, sought })
+  expect(window.find(idOf(14_999))).toMatchObject({ firstVersion: 14_999 })
+  expect(needsWindow(window, sent(7)), 'it was one of those').toBe(true)
+  let readings = 0
+  for (let n = 20_000; n < 30_000; n += 1) {
+    if (needsWindow(window, sent(n))) readings += 1
+    const versions = { firstVersion: n, lastVersion: n, position: 100 + n }
+    window.add(idOf(n), { ...versions, payloadHash: n, reply: undefined, last: record(n).address })
+  }
+  expect(readings).toBeLessThan(20)
+  // What it has lost it does not forget.
+  for (let n = 20_000; n < 29_000; n += 1) expect(needsWindow(window, sent(n))).toBe(true)
+  // Nor does it know what was before it began.
+  expect(new DedupeWindow(3, 1_000).knows(idOf(1), 999)).toBe(false)
+
+  const key = Buffer.from(idOf(7).bytes).subarray(idOf(7).start, idOf(7).end).toString('latin1')
+  const found = await readWindow(newestFirst, { commandsMax: 3, since: 50, sought: new Set([key]) })
+  expect(found.find(idOf(7))).toMatchObject({ firstVersion: 7 })
+  expect(needsWindow(found, sent(7))).toBe(false)
 })

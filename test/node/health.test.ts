@@ -39,7 +39,15 @@ const answered = (more: Partial<WorkerStatus> = {}): WorkerReading => ({
 })
 
 function found(more: Partial<Examination> = {}): Examination {
-  return { phase: 'serving', workers: [answered()], ownership: OWNERSHIP, lost: [], projections: [], ...more }
+  return {
+    phase: 'serving',
+    workers: [answered()],
+    ownership: OWNERSHIP,
+    lost: [],
+    projections: [],
+    reactors: [],
+    ...more,
+  }
 }
 
 const isReady = (more: Partial<Examination>): boolean => judgeReady(found(more)).isWell

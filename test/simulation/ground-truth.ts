@@ -11,7 +11,7 @@ import type { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
-import type { LoggedEvent } from '../checker/history.ts'
+import type { LoggedEvent, LoggedStreams } from '../checker/history.ts'
 import { after, digestOf, NOTHING } from './bank.ts'
 import { streamOf, type Operation } from './plan.ts'
 
@@ -34,12 +34,20 @@ export function brokenRules(warnings: readonly string[]): string[] {
   return warnings.filter((warning) => warning.includes('BrokenInvariant'))
 }
 
+export interface Found {
+  /** The streams that clients write to. */
+  readonly log: LoggedStreams
+  /** Those that others do. */
+  readonly others: ReadonlyMap<string, readonly (LoggedEvent & { readonly data: unknown })[]>
+}
+
 /** The log as a fresh process finds it, with half of its indexes gone: they are derived. */
 export async function readLog(
   { disk, random }: Remains,
   { shards, segmentBytes, aggregates }: ClusterConfig,
   operations: readonly Operation[],
-): Promise<ReadonlyMap<string, readonly LoggedEvent[]> | Error> {
+  others: readonly string[] = [],
+): Promise<Found | Error> {
   for (const path of disk.files.keys()) if (path.endsWith('.idx') && random.chance(0.5)) disk.files.delete(path)
   const clock = new SimulatedClock(Date.UTC(2027, 0, 1))
   const own = Array.from({ length: shards }, (_, shard) => shard)
@@ -75,6 +83,15 @@ export async function readLog(
       })
     streams.set(stream, events)
   }
+  const beside = new Map<string, (LoggedEvent & { data: unknown })[]>()
+  for (const stream of others) {
+    const records = await Array.fromAsync(log.back(log.placement.stream(stream)))
+    const events = records.toReversed().filter(({ kind }) => kind === RecordKind.event)
+    beside.set(
+      stream,
+      events.map(({ shard, seq, version, position, data }) => ({ shard, seq, version, position, data, commandId: '' })),
+    )
+  }
   await worker.close()
-  return streams
+  return { log: streams, others: beside }
 }

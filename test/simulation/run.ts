@@ -54,8 +54,9 @@ export async function run(plan: Plan, { wrapStorage }: RunOptions = {}): Promise
     return { ...result, violations: [`${clients.open} clients are never answered: ${clients.last()} (${why})`] }
   }
   const damage = await findDamage(simulation, config)
-  const log = await readLog(simulation, config, plan.operations)
-  if (log instanceof Error) return { ...result, violations: [`the log cannot be read: ${log.message}`] }
+  const found = await readLog(simulation, config, plan.operations)
+  if (found instanceof Error) return { ...result, violations: [`the log cannot be read: ${found.message}`] }
+  const { log } = found
   const history = attempts.map(entryOf).filter((entry) => entry !== undefined)
   const broken = [...check(history, log), ...checkShards(log)].map(
     ({ kind, stream, message }) => `${kind} on ${stream}: ${message}`,

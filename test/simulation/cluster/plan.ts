@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import type { ClusterFault } from '../../../src/testing/simulated-cluster.ts'
 import { briefly, faultsAt, operation, place, type Operation } from '../plan.ts'
 import type { Projecting } from '../projections/plan.ts'
+import type { Reacting } from '../reactors/plan.ts'
 
 /** When something is done: at a time, or near a fault, which is where things go wrong. */
 type When =
@@ -32,6 +33,8 @@ export interface ClusterPlan {
   readonly readers?: number
   /** What the nodes' projections go through; none where it is left out. */
   readonly projecting?: Projecting
+  /** What the nodes' reactor goes through; none where it is left out. */
+  readonly reacting?: Reacting
   /** A place whose nodes lack an event type, and the command that emits it, until then. */
   readonly older?: { readonly place: number; readonly untilMs: number }
 }
@@ -224,8 +227,9 @@ export const readPlans: fc.Arbitrary<ClusterPlan> = fc
   .map(([plan, readers]) => ({ ...plan, readers }))
 
 /** Whether nothing is broken that callers depend on. */
-export function isGentle({ faults, joinsAtMs, older, projecting }: ClusterPlan): boolean {
-  if (older !== undefined || projecting?.losesPowerAt !== undefined) return false
+export function isGentle({ faults, joinsAtMs, older, projecting, reacting }: ClusterPlan): boolean {
+  const losesPowerAt = projecting?.losesPowerAt ?? reacting?.losesPowerAt
+  if (older !== undefined || losesPowerAt !== undefined) return false
   const rest = faults.filter(({ kind }) => !GENTLE.some((one) => one === kind))
   if (rest.length === 0) return true
   // Where all end while the store is away, nobody has what they had.

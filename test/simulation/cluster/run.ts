@@ -1,6 +1,7 @@
 /** Runs a cluster's plan: clients and faults for a while, then peace, a look at who owns what, an orderly end, the log. */
 import { reasonOf } from '../../../src/aggregate/error.ts'
 import { defineCluster, type ClusterConfig } from '../../../src/index.ts'
+import type { Reactor } from '../../../src/react/reactor.ts'
 import type { Projection } from '../../../src/read/projection.ts'
 import { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
@@ -8,7 +9,8 @@ import { check, checkShards } from '../../checker/check.ts'
 import { createAccount, createOlderAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
-import { brokenRules, findDamage, readLog } from '../ground-truth.ts'
+import { ReactorParty, Tally } from '../reactors/party.ts'
+import { brokenRules, findDamage, readLog, type Found } from '../ground-truth.ts'
 import { entryOf, type Attempt } from '../history.ts'
 import { ProjectionParty } from '../projections/party.ts'
 import type { Result, RunOptions } from '../run.ts'
@@ -38,9 +40,11 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     config: { ...config, aggregates: [createOlderAccount(plan.snapshotEvery)] },
   }
   const projections = (place: string, main: SimulatedThread): readonly Projection[] => party?.at(place, main) ?? []
-  const around = { projections, ...(wrapStorage && { wrapStorage }) }
+  const reactors = (main: SimulatedThread): readonly Reactor[] => reacting?.at(main) ?? []
+  const around = { projections, reactors, ...(wrapStorage && { wrapStorage }) }
   const cluster = new SimulatedCluster({ seed, config, joinsAtMs, older, ...around })
   const party = plan.projecting && new ProjectionParty(cluster, account, plan.projecting)
+  const reacting = plan.reacting && new ReactorParty(cluster, account, plan.reacting)
   const { kernel } = cluster
   cluster.schedule(plan.faults)
   const { namesCommands, clings } = plan
@@ -52,6 +56,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   await kernel.run({ untilMs: PEACE_MS })
   cluster.heal()
   party?.heal()
+  reacting?.heal()
   const why = (): string => [...cluster.failures.map(String), ...cluster.warnings].slice(-3).join('; ')
   const problems: string[] = []
   if (!(await kernel.run({ untilMs: PEACE_MS + ANSWER_MS, isDone: () => clients.open === 0 }))) {
@@ -62,6 +67,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     if (problems.length === 0) problems.push(...(await silence(cluster, clients, plan)))
     if (problems.length === 0) problems.push(...(await unheard(cluster, readers)))
     if (problems.length === 0) problems.push(...((await party?.unfinished()) ?? []))
+    if (problems.length === 0) problems.push(...((await reacting?.unfinished()) ?? []))
     if (problems.length === 0) problems.push(...(await leftBehind(cluster, why)))
   }
   cluster.killAll()
@@ -75,15 +81,17 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   }
   if (problems.length > 0) return { ...result, violations: problems }
   const damage = await findDamage(cluster, config)
-  const log = await readLog(cluster, config, plan.operations)
-  if (log instanceof Error) return { ...result, violations: [`the log cannot be read: ${log.message}`] }
+  const found = await readLog(cluster, config, plan.operations, reacting?.streams(plan.shards))
+  if (found instanceof Error) return { ...result, violations: [`the log cannot be read: ${found.message}`] }
+  const { log, others } = found
   const history = attempts.map(entryOf).filter((entry) => entry !== undefined)
-  const broken = [...check(history, log), ...checkShards(log)].map(
+  const broken = [...check(history, log), ...checkShards(new Map([...log, ...others]))].map(
     ({ kind, stream, message }) => `${kind} on ${stream}: ${message}`,
   )
   const rules = brokenRules(cluster.warnings)
   const order = brokenOrder(attempts, log, declined)
   const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log), ...((await party?.broken(log)) ?? [])]
+  if (reacting !== undefined) causes.push(...reacting.broken(log, notedIn(others)))
   return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
 
@@ -156,10 +164,16 @@ async function leftBehind(cluster: SimulatedCluster, why: () => string): Promise
   return left.length === 0 ? [] : [`nodes that have ended left behind: ${left.join(', ')}`]
 }
 
+/** By tally: which events it has noted. */
+function notedIn(streams: Found['others']): ReadonlyMap<string, readonly number[]> {
+  const tallies = [...streams].filter(([stream]) => stream.startsWith('tally/'))
+  return new Map(tallies.map(([stream, events]) => [stream, events.map(({ data }) => (data as { of: number }).of)]))
+}
+
 function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
   const config = defineCluster({
     name: 'simulated',
-    aggregates: [account],
+    aggregates: plan.reacting === undefined ? [account] : [account, Tally],
     dataDir: 'none',
     workers: plan.workers,
     shards: plan.shards,

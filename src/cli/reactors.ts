@@ -1,0 +1,179 @@
+/** `penhold reactors`: which reactors hang on which event, and how they are. */
+import type { ConsumerStatus } from '../react/consumer-status.ts'
+import { worstState } from '../read/lane-status.ts'
+import type { ClusterConfig } from '../node/config.ts'
+import type { Reactor } from '../react/reactor.ts'
+import { complain } from './complaint.ts'
+import { Exit, type Command, type CommandGroup } from './command.ts'
+import { CONFIG_HELP, findCluster } from './config-file.ts'
+import { withProjections } from './projection-cluster.ts'
+import { counted } from './report.ts'
+import { table } from './table.ts'
+
+const OPTIONS_HELP = `  --config FILE     the cluster ${CONFIG_HELP}
+  --json            print one JSON object and nothing else
+  --help            print this`
+
+const OPTIONS = { config: { type: 'string' } } as const
+
+/** One handler. */
+interface Hanging {
+  /** `type/Event`; `*` for events of whatever stream. */
+  readonly event: string
+  readonly reactor: string
+  readonly onFailure: Reactor['onFailure']
+}
+
+/** What is known of one that runs. */
+interface Shown {
+  readonly name: string
+  readonly kind: ConsumerStatus['kind']
+  readonly state: string
+  /** Shards that are served by a node that answers, and those of them that stand still. */
+  readonly shards: number
+  readonly halted: number
+  readonly parkedStreams: number
+  readonly trouble: string | undefined
+}
+
+export const reactors: Command = {
+  summary: 'says which reactors hang on which event, and how they are',
+  help: `Prints the table by which events are given to reactors, and, where nodes run, how each reactor is.
+
+  penhold reactors [--config FILE] [--json]
+
+${OPTIONS_HELP}
+
+States: running, caught up, waiting (something fails and is tried again), paused (by hand), halted (until somebody mends
+what its trouble says, and resumes it), nowhere (no node runs it at the moment).
+
+Exit code: 0 all is well, 1 one is halted or runs nowhere, or a node does not answer, 2 usage.`,
+  options: OPTIONS,
+  async run(values, terminal, signal) {
+    const { config } = await findCluster(values['config'], process.env)
+    const isJson = values['json'] === true
+    const hanging = hangingOf(config)
+    const say = (shown: readonly Shown[] | undefined): void => {
+      if (isJson) terminal.out(JSON.stringify({ events: hanging, ...(shown && { reactors: shown }) }))
+      else terminal.out(pictureOf(config.name, hanging, shown))
+    }
+    // A node alone is reached by no command; its table is in its config.
+    if (config.redis === undefined) {
+      say(undefined)
+      return Exit.ok
+    }
+    return await withProjections(values, signal, async (cluster) => {
+      const { answers, silent } = await cluster.callAll({ call: 'reactor.list', projection: '' })
+      const shown = shownOf(answers.flatMap(({ value }) => value as readonly ConsumerStatus[]))
+      say(shown)
+      const told = [
+        ...shown.flatMap((each) => problemsOf(each)),
+        ...silent.map(({ member, reason }) => `${member.name} does not say how its reactors are: ${reason}`),
+      ]
+      if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
+      return told.length === 0 ? Exit.ok : Exit.failed
+    })
+  },
+}
+
+/** The same at all nodes. */
+function act(word: 'pause' | 'resume', what: string, done: (name: string) => string): Command {
+  return {
+    summary: `${word}s one, at all nodes`,
+    help: `${what}\n\n  penhold reactor ${word} NAME [--config FILE] [--json]\n\n${OPTIONS_HELP}\n\nExit code: 0 it is done, 1 it could not be done, 2 usage.`,
+    options: OPTIONS,
+    operands: ['name'],
+    async run(values, terminal, signal) {
+      const name = String(values['name'])
+      return await withProjections(values, signal, async (cluster) => {
+        await cluster.callAny({ call: `reactor.${word}`, projection: name })
+        terminal.out(values['json'] === true ? JSON.stringify({ reactor: name }) : done(name))
+        return Exit.ok
+      })
+    },
+  }
+}
+
+const pause = act(
+  'pause',
+  `No handler of the reactor begins any more, at whatever node and whenever that is started, until it is resumed. What is under
+way goes on.`,
+  (name) => `${name} is paused, until it is resumed`,
+)
+
+const resume = act(
+  'resume',
+  'Lets a reactor go on that was paused, and tries again what has halted it.',
+  (name) => `${name} goes on`,
+)
+
+export const reactor: CommandGroup = {
+  summary: 'pauses and resumes a reactor',
+  help: `Usage: penhold reactor COMMAND NAME [OPTIONS]
+
+  pause     ${pause.summary}
+  resume    ${resume.summary}
+
+penhold reactor COMMAND --help says more. Which there are: penhold reactors. What they have put aside: penhold parked. The
+commands ask the cluster's running nodes, and so need Redis and the secret (PENHOLD_REDIS and PENHOLD_SECRETS count instead of
+the config's). A node alone, whose config has no redis, they cannot reach: there, call node.reactor(R) in its program.`,
+  commands: { pause, resume },
+}
+
+/** By event, then by reactor. */
+export function hangingOf({ reactors: all }: Pick<ClusterConfig, 'reactors'>): readonly Hanging[] {
+  const hanging = all.flatMap(({ name, from, on, onFailure }) =>
+    Object.keys(on).flatMap((type) => {
+      const own =
+        from === 'all' ? ['*'] : from.filter(({ events }) => type in events).map((aggregate) => aggregate.type)
+      return own.map((category) => ({ event: `${category}/${type}`, reactor: name, onFailure }))
+    }),
+  )
+  return hanging.toSorted((a, b) => compare(a.event, b.event) || compare(a.reactor, b.reactor))
+}
+
+function shownOf(statuses: readonly ConsumerStatus[]): readonly Shown[] {
+  const byName = Map.groupBy(statuses, ({ kind, name }) => `${kind}:${name}`)
+  return [...byName.values()].map((told): Shown => {
+    const { kind, name } = told[0]!
+    const lanes = told.flatMap((status) => status.lanes)
+    const state = worstState(lanes.map((lane) => lane.state))
+    return {
+      kind,
+      name,
+      state: state === 'elsewhere' ? 'nowhere' : state,
+      shards: lanes.length,
+      halted: lanes.filter((lane) => lane.state === 'halted').length,
+      parkedStreams: told.reduce((sum, { parkedStreams }) => sum + parkedStreams, 0),
+      trouble: lanes.find((lane) => lane.state === state && lane.trouble !== undefined)?.trouble?.message,
+    }
+  })
+}
+
+function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly Shown[] | undefined): string {
+  if (hanging.length === 0 && (shown ?? []).length === 0) return `'${cluster}' has no reactors`
+  const events = hanging.map((each) => [each.event, each.reactor, each.onFailure])
+  const states = (shown ?? []).map((each) => [
+    each.name,
+    each.kind,
+    each.state,
+    each.shards,
+    each.halted,
+    each.parkedStreams,
+  ])
+  return [
+    table([['EVENT', 'REACTOR', 'ON FAILURE'], ...events]),
+    ...(shown === undefined
+      ? []
+      : ['', table([['NAME', 'KIND', 'STATE', 'SHARDS', 'HALTED', 'PARKED STREAMS'], ...states])]),
+  ].join('\n')
+}
+
+function problemsOf({ name, kind, state, halted, trouble }: Shown): readonly string[] {
+  if (state === 'nowhere') return [`no node runs ${kind} ${name} at the moment; see that every shard has an owner`]
+  return halted === 0 ? [] : [`${kind} ${name} stands still in ${counted(halted, 'shard')}: ${trouble}`]
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
+}

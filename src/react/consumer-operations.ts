@@ -1,0 +1,182 @@
+/**
+ * What is done by hand with a consumer, from whatever node: it is said to the records of its shards, and the lanes do what
+ * these say, wherever they run.
+ */
+import { pause, type Clock } from '../log/clock.ts'
+import type { IdSource } from '../log/identity.ts'
+import { behind } from '../read/place.ts'
+import type { Feeds } from '../read/event-feed.ts'
+import type { Consumer } from './consumer.ts'
+import { CONSUMER, keyOf, type ConsumerState, type ParkedStream } from './consumer-record.ts'
+import { reactorState, retryTimedOut } from './error.ts'
+import type { Effects, SentOutcome } from './effects.ts'
+
+/** A stream whose events wait, with the first of them. */
+export interface ParkedEvent {
+  readonly stream: string
+  readonly version: number
+  readonly type: string
+  /** Its place in the order of all events; of one that waits behind one that was skipped, that of the skipped one. */
+  readonly position: number
+  /** What its handler threw; undefined where it waits behind one that was skipped. */
+  readonly reason: string | undefined
+  readonly parkedAt: Date
+  /** So often it was parked, or has failed again when it was retried. */
+  readonly failures: number
+}
+
+/** One of a stream's events that wait. */
+export interface WaitingEvent {
+  readonly id: string
+  readonly type: string
+  readonly version: number
+  readonly position: number
+  readonly time: Date
+}
+
+/** What has become of a stream's parked events. */
+export interface RetriedStream {
+  /** The one that has failed again; it and what stands behind it stay parked. Undefined where all took effect. */
+  readonly failed: { readonly version: number; readonly type: string; readonly reason: string } | undefined
+}
+
+export interface ConsumerOperationsOptions {
+  readonly consumer: Consumer
+  readonly shards: number
+  readonly shardOf: (stream: string) => number
+  readonly feeds: Feeds
+  readonly effects: Effects
+  readonly ids: IdSource
+  readonly clock: Clock
+}
+
+/** So many records are asked at once. */
+const ASKED_TOGETHER = 32
+const LOOK_MS = 50
+const RETRY_MS = 60_000
+export const LISTED_MAX = 1_000
+
+export class ConsumerOperations {
+  readonly #options: ConsumerOperationsOptions
+  readonly #records: readonly string[]
+
+  constructor(options: ConsumerOperationsOptions) {
+    const { consumer, shards, effects } = options
+    this.#options = options
+    this.#records = Array.from({ length: shards }, (_, shard) => effects.inShard(shard, CONSUMER, keyOf(consumer)))
+  }
+
+  /**
+   * Where it starts at `now`, this is decided for all shards at once, whoever serves them: for those alone that were never
+   * begun.
+   */
+  async begin(): Promise<void> {
+    const { feeds } = this.#options
+    const heads = await feeds.heads()
+    await this.#each(async (record, shard) => {
+      const place = behind(heads.get(String(shard))!)
+      await this.#tell(record, 'begin', { place }, place.position)
+    })
+  }
+
+  async pause(): Promise<void> {
+    await this.#each((record) => this.#tell(record, 'pause'))
+  }
+
+  async resume(): Promise<void> {
+    await this.#each((record) => this.#tell(record, 'resume'))
+  }
+
+  /** What is parked, the oldest first. */
+  async parked(limit: number): Promise<readonly ParkedEvent[]> {
+    const found: ParkedEvent[] = []
+    await this.#each(async (record) => {
+      const { parked } = await this.#state(record)
+      for (const [stream, event] of Object.entries(parked)) found.push(toParked(stream, event))
+    })
+    return found.toSorted((a, b) => a.position - b.position).slice(0, limit)
+  }
+
+  /** A stream's events that wait, in order. @throws PenholdError `ReactorState` where none does */
+  async waiting(
+    stream: string,
+    limit: number,
+  ): Promise<{ readonly parked: ParkedEvent; readonly events: readonly WaitingEvent[] }> {
+    const { feeds, consumer } = this.#options
+    const known = await this.#parkedStream(stream)
+    if (known === undefined) throw this.#notParked(stream)
+    const events: WaitingEvent[] = []
+    for await (const page of feeds.stream(stream, known.version)) {
+      for (const event of page) {
+        const { id, type, version, position, time } = event
+        if (consumer.isWanted(event)) events.push({ id, type, version, position, time })
+        if (events.length === limit) return { parked: toParked(stream, known), events }
+      }
+    }
+    return { parked: toParked(stream, known), events }
+  }
+
+  /**
+   * Has a stream's parked events tried again, in order, until none is left or one fails again; resolves then.
+   * @throws PenholdError `ReactorState` where nothing of it is parked; `Timeout` where it takes longer than a minute
+   */
+  async retry(stream: string): Promise<RetriedStream> {
+    const { clock, consumer } = this.#options
+    const outcome = await this.#tell(this.#recordOf(stream), 'retry', { stream })
+    if (outcome.kind === 'rejected') throw this.#notParked(stream)
+    const since = clock.monotonic()
+    for (;;) {
+      const known = await this.#parkedStream(stream)
+      if (known === undefined) return { failed: undefined }
+      const { version, type, reason } = known
+      if (!known.isAsked) return { failed: { version, type, reason } }
+      if (clock.monotonic() - since >= RETRY_MS) throw retryTimedOut(consumer.name, stream, RETRY_MS)
+      await pause(clock, LOOK_MS)
+    }
+  }
+
+  /** @throws PenholdError `ReactorState` where it is not the first of its stream that waits */
+  async skip(event: { readonly stream: string; readonly version: number; readonly reason: string }): Promise<void> {
+    const { stream, version, reason } = event
+    if (reason.trim() === '') throw reactorState(`say why version ${version} of ${stream} is skipped`)
+    const outcome = await this.#tell(this.#recordOf(stream), 'skip', { stream, version, reason })
+    if (outcome.kind === 'accepted') return
+    const known = await this.#parkedStream(stream)
+    if (known === undefined) throw this.#notParked(stream)
+    throw reactorState(`version ${version} of ${stream} is not the first that waits, which is version ${known.version}`)
+  }
+
+  #notParked(stream: string): Error {
+    return reactorState(`nothing of ${stream} is parked by ${this.#options.consumer.name}`)
+  }
+
+  #recordOf(stream: string): string {
+    return this.#records[this.#options.shardOf(stream)]!
+  }
+
+  async #parkedStream(stream: string): Promise<ParkedStream | undefined> {
+    return (await this.#state(this.#recordOf(stream))).parked[stream]
+  }
+
+  async #state(record: string): Promise<ConsumerState> {
+    return (await this.#options.effects.query({ stream: record, name: 'state' })) as ConsumerState
+  }
+
+  async #tell(record: string, name: string, payload?: unknown, after = 0): Promise<SentOutcome> {
+    const commandId = this.#options.ids.next()
+    const cause = { correlationId: commandId, causationId: commandId, after }
+    return await this.#options.effects.ask({ stream: record, name, payload, commandId, ...cause })
+  }
+
+  async #each(work: (record: string, shard: number) => Promise<unknown>): Promise<void> {
+    for (let first = 0; first < this.#records.length; first += ASKED_TOGETHER) {
+      const some = this.#records.slice(first, first + ASKED_TOGETHER)
+      await Promise.all(some.map((record, i) => work(record, first + i)))
+    }
+  }
+}
+
+function toParked(stream: string, { version, type, position, reason, at, failures }: ParkedStream): ParkedEvent {
+  const parkedAt = new Date(at)
+  return { stream, version, type, position, reason: reason === '' ? undefined : reason, parkedAt, failures }
+}

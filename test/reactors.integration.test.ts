@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { runCli } from './cli-run.ts'
+import { ACCOUNT, filesOf, writeRunnable } from './documented.ts'
+import { temporaryFolder } from './temporary.ts'
+
+const page = filesOf('docs/reactors.md')
+
+function project(): string {
+  const folder = temporaryFolder()
+  writeRunnable(folder, {
+    ...page,
+    'account.ts': ACCOUNT,
+    'cluster.config.ts': `import { defineCluster } from 'penhold'
+      import { Account } from './account.ts'
+      import { Mails, Savings } from './reactors.ts'
+      const reactors = [Savings, Mails]
+      export default defineCluster({ name: 'bank', aggregates: [Account], reactors, dataDir: 'data', workers: 2, shards: 8 })`,
+    'package.json': '{ "type": "module" }',
+  })
+  return folder
+}
+
+test('docs/reactors.md: what its program prints', () => {
+  const folder = project()
+  const said = execFileSync(process.execPath, [join(folder, 'main.ts')], { encoding: 'utf8', cwd: folder })
+  const lines = said.trim().split('\n')
+  expect(lines).toEqual(['account/ben 1 Error: nobody may read of that', '[ 1, 2 ]', '1', 'undefined', '1'])
+})
+
+test('penhold reactors prints which hang on which event', async () => {
+  const config = join(project(), 'cluster.config.ts')
+  const { code, out, err } = await runCli('reactors', '--config', config)
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out.split('\n').map((line) => line.trim().split(/\s{2,}/))).toEqual([
+    ['EVENT', 'REACTOR', 'ON FAILURE'],
+    ['account/Deposited', 'mails', 'park'],
+    ['account/Deposited', 'savings', 'park'],
+    [''],
+  ])
+  const json = await runCli('reactors', '--config', config, '--json')
+  expect(JSON.parse(json.out)).toMatchObject({ events: [{ event: 'account/Deposited', reactor: 'mails' }, {}] })
+  expect(await runCli('parked', 'list', 'mails', '--config', config)).toMatchObject({ code: 1 })
+})

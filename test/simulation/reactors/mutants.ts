@@ -1,0 +1,99 @@
+/** Rules of what consumes events, each broken on purpose. */
+import { Router } from '../../../src/cluster/router.ts'
+import { IdSource } from '../../../src/log/identity.ts'
+import { NodeEffects } from '../../../src/node/effects.ts'
+import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
+import { ParkedRetry } from '../../../src/react/parked-retry.ts'
+import { StreamQueues } from '../../../src/react/stream-queues.ts'
+import { Window } from '../../../src/react/window.ts'
+import { SeededRandom } from '../../../src/testing/random.ts'
+import { SimulatedClock } from '../../../src/testing/simulated-clock.ts'
+import { MUTANTS, replace, type Mutant } from '../mutants.ts'
+
+const OF_THE_LOG = new Set(['reply-before-sync'])
+
+export const REACTOR_MUTANTS: readonly Mutant[] = [
+  ...MUTANTS.filter(({ name }) => OF_THE_LOG.has(name)),
+  {
+    name: 'checkpoint-before-effect',
+    breaks: 'the place is recorded up to where was read, whatever is done',
+    install() {
+      const original = Object.getOwnPropertyDescriptor(Window.prototype, 'lowWater')!
+      Object.defineProperty(Window.prototype, 'lowWater', {
+        ...original,
+        get(this: Window) {
+          return this.read
+        },
+      })
+      return () => void Object.defineProperty(Window.prototype, 'lowWater', original)
+    },
+  },
+  {
+    name: 'ids-not-derived',
+    breaks: 'each time a command is sent it has another id',
+    install() {
+      const ids = new IdSource(new SimulatedClock(), new SeededRandom(1))
+      return replace(
+        NodeEffects.prototype,
+        'ask',
+        (original) =>
+          function (this: NodeEffects, command) {
+            const isRecord = command.stream.startsWith('$')
+            return original.call(this, isRecord ? command : { ...command, commandId: ids.next() })
+          },
+      )
+    },
+  },
+  {
+    name: 'looked-for-in-the-window-alone',
+    breaks: 'what is sent again is looked for among the last commands, and not as far back as its cause',
+    install: () =>
+      replace(
+        Router.prototype,
+        'send',
+        (original) =>
+          function (this: Router, shard, message, outcome, options) {
+            original.call(this, shard, message, outcome, { ...options, cause: undefined })
+          },
+      ),
+  },
+  {
+    name: 'parked-forgotten',
+    breaks: 'who takes a lane over lets through what follows a parked event in its stream',
+    install: () => replace(ParkedRetry.prototype, 'takes', () => () => false),
+  },
+  {
+    name: 'window-forgets-failing-stream',
+    breaks: 'an event that fails is let go of with its stream',
+    install: () =>
+      replace(
+        StreamQueues.prototype,
+        'again',
+        () =>
+          function (this: StreamQueues, entry) {
+            entry.state = 'done'
+            this.done(entry)
+          },
+      ),
+  },
+  {
+    name: 'streams-out-of-order',
+    breaks: 'the next event of a stream begins while one before it waits to be tried again',
+    install: () =>
+      replace(
+        StreamQueues.prototype,
+        'again',
+        (original) =>
+          function (this: StreamQueues, entry) {
+            this.done(entry)
+            this.add(entry)
+            void original
+          },
+      ),
+  },
+  {
+    name: 'parked-in-memory-alone',
+    breaks: 'what is parked is not recorded',
+    install: () => replace(ConsumerPlace.prototype, 'park', () => () => Promise.resolve()),
+  },
+]

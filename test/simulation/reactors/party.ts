@@ -1,0 +1,201 @@
+/**
+ * The reactor of a simulated cluster, which notes each event of an account in a tally of its own, and those who look after
+ * it. In the end each tally has each event of its account once, in order.
+ */
+import { defineAggregate, defineReactor, PenholdError, type Reactor } from '../../../src/index.ts'
+import type { ReactorRef } from '../../../src/node/consumers.ts'
+import { CONSUMER } from '../../../src/react/consumer-record.ts'
+import { StreamPlacement } from '../../../src/log/stream.ts'
+import type { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
+import type { SimulatedNode } from '../../../src/testing/simulated-node.ts'
+import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
+import type { LoggedStreams } from '../../checker/history.ts'
+import type { Account } from '../bank.ts'
+import type { Reacting, ReactorDeed } from './plan.ts'
+
+export const Tally = defineAggregate({
+  type: 'tally',
+  initialState: () => 0,
+  events: { Noted: (count, _event: { of: number }) => count + 1 },
+  commands: { note: (_count, { of }: { of: number }, { emit }) => emit.Noted({ of }) },
+})
+
+const NAME = 'notes'
+/** Less than any trouble that hangs for long. */
+const HANDLER_MS = 300
+/** Once all works again everything is noted within this time. */
+const END_MS = 90_000
+const LOOK_MS = 250
+/** More than any shard of the simulated clusters needs. */
+const ACCOUNTS = 5
+
+export class ReactorParty {
+  /** What was wrong on the way. */
+  readonly #problems: string[] = []
+  readonly #cluster: SimulatedCluster
+  readonly #account: Account
+  readonly #plan: Reacting
+  /** By event, how often its handler fails yet. */
+  readonly #left = new Map<string, number>()
+  /** Events that somebody has given up. */
+  readonly #skipped = new Set<string>()
+  #handled = 0
+  #losesPowerAt: number
+
+  constructor(cluster: SimulatedCluster, account: Account, plan: Reacting) {
+    this.#cluster = cluster
+    this.#account = account
+    this.#plan = plan
+    this.#losesPowerAt = plan.losesPowerAt ?? Number.POSITIVE_INFINITY
+    for (const trouble of plan.troubles) {
+      const times = trouble.times === 'until mended' ? Number.POSITIVE_INFINITY : trouble.times
+      this.#left.set(nameOf(`account/${trouble.account}`, trouble.version), times)
+    }
+    for (const deed of plan.deeds) {
+      cluster.kernel.after(deed.atMs, () => {
+        const { nodes } = cluster
+        const node = nodes[deed.node % Math.max(1, nodes.length)]
+        if (node !== undefined) void this.#attempt(node, (ref) => this.#do(deed, ref))
+      })
+    }
+  }
+
+  /** As a node has them whose main thread this is. */
+  at(main: SimulatedThread): readonly Reactor[] {
+    const { onFailure, retries, concurrency } = this.#plan
+    const note: Reactor['on'][string] = async ({ stream, version }, { ask }) => {
+      const name = nameOf(stream, version)
+      await this.#strike(name, false, main)
+      await ask(Tally, stream.slice('account/'.length), 'note', { of: version })
+      await this.#strike(name, true, main)
+      this.#handled += 1
+      this.#maybeLosePower()
+    }
+    const on = { Deposited: note, Withdrawn: note, Noted: note }
+    const settings = { onFailure, retries, concurrency, handlerTimeoutMs: HANDLER_MS }
+    return [defineReactor({ name: NAME, from: [this.#account], startAt: 'beginning', on, ...settings })]
+  }
+
+  heal(): void {
+    this.#losesPowerAt = Number.POSITIVE_INFINITY
+    this.#left.clear()
+  }
+
+  /** What the log has beside the accounts. */
+  streams(shards: number): readonly string[] {
+    const placement = new StreamPlacement('simulated', shards)
+    const records = Array.from({ length: shards }, (_, shard) => recordIn(placement, shard))
+    return [...Array.from({ length: ACCOUNTS }, (_, id) => `tally/${id}`), ...records]
+  }
+
+  /** That in peace everything comes to be handled. */
+  async unfinished(): Promise<string[]> {
+    const { kernel } = this.#cluster
+    let isAtEnd = false
+    void this.#bringToAnEnd().then(() => (isAtEnd = true))
+    if (await kernel.run({ untilMs: kernel.now + END_MS, isDone: () => isAtEnd })) return []
+    let how = 'nobody says how it is'
+    const told = this.#cluster.nodes.map((node) => this.#attempt(node, (ref) => ref.status()))
+    void Promise.all(told).then((all) => (how = JSON.stringify(all)))
+    await kernel.run({ untilMs: kernel.now + 10_000 })
+    return [`the reactor does not come to an end: ${how}`]
+  }
+
+  /** That each event was noted once, in order. `tallies`: by stream, the versions that were noted. */
+  broken(log: LoggedStreams, tallies: ReadonlyMap<string, readonly number[]>): string[] {
+    const problems = [...this.#problems]
+    for (const [stream, events] of log) {
+      const noted = tallies.get(`tally/${stream.slice('account/'.length)}`) ?? []
+      const wanted = events.map(({ version }) => version)
+      const isFree = (version: number): boolean => this.#skipped.has(nameOf(stream, version))
+      const [have, expected] = [noted, wanted].map((all) => all.filter((version) => !isFree(version)).join())
+      if (have !== expected) problems.push(`of ${stream} were noted ${have}, and there are ${expected}`)
+      if (new Set(noted).size < noted.length) problems.push(`of ${stream} were noted ${noted.join()}: one twice`)
+    }
+    return problems
+  }
+
+  async #bringToAnEnd(): Promise<void> {
+    for (;;) {
+      await this.#cluster.kernel.sleep(LOOK_MS)
+      const all = await Promise.all(this.#cluster.nodes.map((node) => this.#isDone(node)))
+      if (all.length > 0 && all.every((isDone) => isDone === true)) return
+    }
+  }
+
+  /** Resumes it, and retries what is parked; whether nothing was left to do. */
+  #isDone(node: SimulatedNode): Promise<boolean | undefined> {
+    return this.#attempt(node, async (ref) => {
+      const { state } = await ref.status()
+      if (state === 'paused' || state === 'halted') await ref.resume()
+      const parked = await ref.parked()
+      for (const { stream } of parked) {
+        const { failed } = await ref.retryParked(stream)
+        if (failed !== undefined) this.#problems.push(`${nameOf(stream, failed.version)} fails: ${failed.reason}`)
+      }
+      return parked.length === 0 && (state === 'caught up' || state === 'elsewhere')
+    })
+  }
+
+  async #do({ does, account }: ReactorDeed, ref: ReactorRef): Promise<void> {
+    const stream = `account/${account}`
+    switch (does) {
+      case 'pause':
+        return await ref.pause()
+      case 'resume':
+        return await ref.resume()
+      case 'retry':
+        await ref.retryParked(stream)
+        return
+      case 'skip': {
+        const first = (await ref.parked()).find((parked) => parked.stream === stream)
+        if (first === undefined) return
+        // It may be done, and not told.
+        this.#skipped.add(nameOf(stream, first.version))
+        return await ref.skipParked({ stream, version: first.version, reason: 'by hand' })
+      }
+      case 'mend':
+        return this.#left.clear()
+    }
+  }
+
+  /** Undefined where the node dies, or says that it cannot be done. */
+  #attempt<Result>(node: SimulatedNode, work: (ref: ReactorRef) => Promise<Result>): Promise<Result | undefined> {
+    return new Promise((resolve) => {
+      node.onDead(() => resolve(undefined))
+      node.main.run(() => {
+        work(node.running.reactor({ name: NAME })).then(resolve, (error: unknown) => {
+          if (!(error instanceof PenholdError)) this.#problems.push(`an operator was told: ${String(error)}`)
+          resolve(undefined)
+        })
+      })
+    })
+  }
+
+  async #strike(name: string, isLate: boolean, main: SimulatedThread): Promise<void> {
+    const trouble = this.#plan.troubles.find((each) => nameOf(`account/${each.account}`, each.version) === name)
+    const left = this.#left.get(name) ?? 0
+    if (trouble === undefined || trouble.isLate !== isLate || left === 0) return
+    this.#left.set(name, left - 1)
+    const { hangsMs } = trouble
+    if (hangsMs === undefined) throw new Error(`${name} cannot be handled`)
+    await new Promise<void>((resolve) => main.after(hangsMs, resolve))
+  }
+
+  #maybeLosePower(): void {
+    if (this.#handled < this.#losesPowerAt) return
+    this.#losesPowerAt = Number.POSITIVE_INFINITY
+    this.#cluster.schedule([{ kind: 'power-loss', atMs: this.#cluster.kernel.now }])
+  }
+}
+
+function recordIn(placement: StreamPlacement, shard: number): string {
+  for (let salt = 0; ; salt += 1) {
+    const name = `${CONSUMER}/reactor:${NAME}~${salt}`
+    if (placement.shardOf(name) === shard) return name
+  }
+}
+
+function nameOf(stream: string, version: number): string {
+  return `${stream}/${version}`
+}
