@@ -13,8 +13,9 @@ import { measureReplay } from './replay.ts'
 import { formatTable, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
+import { measureTimers } from './timers.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'N'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'T', 'N'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
@@ -105,6 +106,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
   if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
+  if (only.has('T')) rows.push(...(await measureTimers({ dir, ...sizes })))
   if (!['R', 'L', 'S', 'C', 'A', 'P'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)
   if (only.has('R')) {

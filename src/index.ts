@@ -61,6 +61,9 @@ export type { ParkedEvent, RetriedStream, WaitingEvent } from './react/consumer-
 export type { ConsumerStatus } from './react/consumer-status.ts'
 export { defineReactor } from './react/reactor.ts'
 export type { Reactor, ReactorContext, SendOptions, Sent } from './react/reactor.ts'
+export { defineSchedule } from './react/schedule.ts'
+export type { Schedule, ScheduledRun, ScheduleDefinition } from './react/schedule.ts'
+export type { When } from './react/timer.ts'
 export type { FeedEvent } from './read/event-feed.ts'
 export { defineProcess } from './react/process.ts'
 export type {

@@ -25,6 +25,7 @@ const PAGES: Readonly<Record<string, Files>> = {
   'docs/read-models.md': {},
   'docs/reading.md': SURROUNDINGS,
   'docs/streams.md': {},
+  'docs/timers.md': {},
   'docs/testing.md': filesOf('README.md'),
 }
 

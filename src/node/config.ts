@@ -16,6 +16,7 @@ import { parseAddress } from '../cluster/network.ts'
 import { aggregateOf } from '../react/process-aggregate.ts'
 import { isProcess, type AnyProcess } from '../react/process.ts'
 import { isReactor, type Reactor } from '../react/reactor.ts'
+import { isSchedule, type Schedule } from '../react/schedule.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
@@ -66,6 +67,8 @@ export interface ClusterDefinition {
   readonly reactors?: readonly Reactor[]
   /** Processes, which react to events by sending commands and setting timers. Default: none. */
   readonly processes?: readonly AnyProcess[]
+  /** Commands that are sent again and again. Default: none. */
+  readonly schedules?: readonly Schedule[]
   /** Where the log is, relative to the config file. */
   readonly dataDir: string
   /** Worker threads, or `inline` for actors on the thread that starts the node. Default: one less than the processors. */
@@ -133,12 +136,14 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkList(name, 'projection', definition.projections ?? [], isProjection)
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
   checkProcesses(name, aggregates, definition.processes ?? [])
+  checkSchedules(name, definition)
   const config: ClusterConfig = {
     name,
     aggregates,
     projections: definition.projections ?? [],
     reactors: definition.reactors ?? [],
     processes: definition.processes ?? [],
+    schedules: definition.schedules ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
     shards: definition.shards ?? 64,
@@ -296,6 +301,15 @@ function checkProcesses(name: string, aggregates: readonly Aggregate[], processe
       `cluster '${name}': the process '${type}' names the aggregate '${stranger.type}', which is none of the cluster's; add it to aggregates`,
     )
   }
+}
+
+function checkSchedules(name: string, { schedules = [], aggregates }: ClusterDefinition): void {
+  checkList(name, 'schedule', schedules, isSchedule)
+  const lost = schedules.find(({ aggregate }) => !aggregates.some(({ type }) => type === aggregate.type))
+  if (lost === undefined) return
+  throw definitionError(
+    `cluster '${name}': the schedule '${lost.name}' is for '${lost.aggregate.type}', which is none of its aggregates; add it to them`,
+  )
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */

@@ -79,12 +79,13 @@ export class Consumers {
   constructor(options: ConsumersOptions) {
     this.#options = options
     const { consumers, timers } = options
-    const all = consumers.length === 0 ? [] : [...consumers, ...timers.consumers]
+    const all = consumers.length === 0 && timers.isIdle ? [] : [...consumers, ...timers.consumers]
     this.#running = all.map((consumer) => new RunningConsumer({ ...options, consumer }))
   }
 
   start(): void {
     if (this.#running.length === 0) return
+    this.#options.timers.start()
     for (const consumer of this.#options.consumers) if (consumer.startAt === 'now') void this.#begin(consumer)
     this.#look()
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())

@@ -60,6 +60,8 @@ export interface NodeStatus {
   readonly projections: readonly ProjectionStatus[]
   /** Of all reactors that the config names: their lanes that run here. */
   readonly reactors: readonly ConsumerStatus[]
+  /** Of what reads which timers are set, and sends what they were set for. */
+  readonly timers: readonly ConsumerStatus[]
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -191,11 +193,11 @@ export class RunningNode implements Node, RefHost {
   }
 
   #newConsumers(): Consumers {
-    const { reactors, processes, onWarning } = this.#config
+    const { reactors, processes, schedules, onWarning } = this.#config
     const { clock } = this.#ports
     const effects = new NodeEffects({ host: this, store: this.#store, aggregates: addressedBy(this.#config) })
     const { shards } = this.#placement
-    const timers = new Timers({ clock, effects, shards, onWarning, newId: () => this.ids.next() })
+    const timers = new Timers({ clock, effects, shards, schedules, onWarning, newId: () => this.ids.next() })
     return new Consumers({
       consumers: [...reactors.map(reactorConsumer), ...processes.flatMap(consumersOf)],
       timers,
@@ -283,6 +285,7 @@ export class RunningNode implements Node, RefHost {
 
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
+    const consumers = await this.#consumers.status()
     return {
       name: this.#config.name,
       dataDir: this.#config.dataDir,
@@ -293,7 +296,8 @@ export class RunningNode implements Node, RefHost {
       member: this.#cluster?.member,
       health: this.#ports.health,
       projections: await this.#projections.status(),
-      reactors: await this.#consumers.status(),
+      reactors: consumers.filter(({ kind }) => kind === 'reactor'),
+      timers: consumers.filter(({ kind }) => kind === 'timers'),
     }
   }
 

@@ -7,6 +7,7 @@
  */
 import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
+import { ScheduleRecord } from './schedule-record.ts'
 import { TimerRecord } from './timer.ts'
 import { DueRecord, TimersRecord } from './timer-records.ts'
 import type { AllPlace } from '../read/all.ts'
@@ -121,7 +122,13 @@ export const MOVED = 'Moved'
 export const NOT_PARKED = 'NotParked'
 
 /** What workers know beside the aggregates of the config. */
-export const INTERNAL_AGGREGATES: readonly Aggregate[] = [ConsumerRecord, TimerRecord, TimersRecord, DueRecord]
+export const INTERNAL_AGGREGATES: readonly Aggregate[] = [
+  ConsumerRecord,
+  TimerRecord,
+  TimersRecord,
+  DueRecord,
+  ScheduleRecord,
+]
 
 function isAt({ place }: ConsumerState, from: AllPlace): boolean {
   return place !== undefined && comparePlaces(place, from) === 0

@@ -2,10 +2,13 @@
  * What reads the facts of timers: those that were set go into the wheel of their shard, and what a reactor's timer or a
  * schedule was set for is sent once it has fired.
  */
-import { assert } from '../aggregate/assert.ts'
 import { deriveId } from '../log/identity.ts'
+import { streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { BatchReaction, Consumer, Reaction } from './consumer.ts'
+import type { Cause } from './effects.ts'
+import type { Schedule } from './schedule.ts'
+import { ScheduleRecord } from './schedule-record.ts'
 import { isTimerSet, TimerRecord, type TimedCommand, type TimerSet } from './timer.ts'
 import type { DueTimer } from './timer-records.ts'
 
@@ -43,20 +46,56 @@ function toDueTimer({ id: causationId, stream, position, metadata, data }: FeedE
   return { at, stream, id, token, position, causationId, correlationId: metadata.correlationId }
 }
 
-/** Sends the commands of reactors' timers that have fired. */
-export function timerCommandsConsumer(): Consumer {
+/** Sends what timers and schedules were set for. */
+export function timerCommandsConsumer(schedules: readonly Schedule[], onWarning: (message: string) => void): Consumer {
   return {
     ...SETTINGS,
     name: '$timer-commands',
     concurrency: COMMANDS_AT_ONCE,
-    isWanted: ({ type, stream }) => type === 'TimerFired' && stream.startsWith(`${TimerRecord.type}/`),
-    does: { one: sendTimed },
+    isWanted: ({ type, stream }) => type === WANTED.get(streamType(stream)),
+    does: {
+      one: async (event, reaction) => {
+        if (event.type === 'RunDue') await run(schedules, event, reaction, onWarning)
+        else await sendTimed(event, reaction)
+      },
+    },
   }
 }
 
+const WANTED: ReadonlyMap<string, string> = new Map([
+  [TimerRecord.type, 'TimerFired'],
+  [ScheduleRecord.type, 'RunDue'],
+])
+
 async function sendTimed(event: FeedEvent, { effects, signal }: Reaction): Promise<void> {
   const { token, command } = event.data as { readonly token: string; readonly command: TimedCommand }
-  const cause = { correlationId: event.metadata.correlationId, causationId: event.id, after: event.position }
   // Rejected it is done with as well: a timer has nobody to tell.
-  await effects.ask({ ...command, commandId: deriveId('timer', token), ...cause, signal })
+  await effects.ask({ ...command, commandId: deriveId('timer', token), ...causeOf(event), signal })
+}
+
+async function run(
+  schedules: readonly Schedule[],
+  event: FeedEvent,
+  { effects, signal }: Reaction,
+  onWarning: (message: string) => void,
+): Promise<void> {
+  const { stream } = event
+  const { time } = event.data as { readonly time: number }
+  const name = stream.slice(ScheduleRecord.type.length + 1)
+  const cause = causeOf(event)
+  const schedule = schedules.find((each) => each.name === name)
+  if (schedule === undefined) {
+    onWarning(
+      `the schedule '${name}' is not in the config of this node, and is run no more until a node has it that starts`,
+    )
+    const commandId = deriveId('stop', event.id)
+    await effects.ask({ stream, name: 'stop', payload: { from: time }, commandId, ...cause, signal })
+    return
+  }
+  const command = schedule.commandAt({ time: new Date(time) })
+  await effects.ask({ ...command, commandId: deriveId('schedule', name, time), ...cause, signal })
+}
+
+function causeOf({ id: causationId, position: after, metadata: { correlationId } }: FeedEvent): Cause {
+  return { causationId, after, correlationId }
 }

@@ -134,26 +134,18 @@ export function timeOf(id: string, when: When, from: Date): number {
 
 function timerId(owner: string, id: string): string {
   const problem = idProblem(id)
-  if (problem !== undefined)
-    throw badTimer(String(id), `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
+  if (problem !== undefined) throw badTimer(id, `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
   if (id.length > ID_MAX) throw badTimer(id, `has an id of ${id.length} characters; give up to ${ID_MAX}`)
   return `${owner}:${id}`
 }
 
 /** The command as the timer keeps it. What is wrong with it is said now, and not when it is due. */
-function commandFor<A extends Aggregate, K extends CommandName<A>>(
+export function commandFor<A extends Aggregate, K extends CommandName<A>>(
   timer: string,
   to: { readonly aggregate: A; readonly id: string; readonly command: K; readonly payload: PayloadOf<A, K> },
 ): TimedCommand {
   const { aggregate, id, command: name } = to
-  if (!Object.hasOwn(aggregate.commands as object, name)) {
-    throw badTimer(
-      timer,
-      `is to send '${name}', and ${aggregate.type} has no such command; the nearest is '${nearest(name, Object.keys(aggregate.commands as object))}'`,
-    )
-  }
-  const problem = idProblem(id)
-  if (problem !== undefined) throw badTimer(timer, `is to send a command to nobody: ${problem}`)
+  checkAddress(timer, to)
   const schema = aggregate.schemas[name]
   const validated = schema === undefined ? { kind: 'valid' as const, value: to.payload } : validate(schema, to.payload)
   if (validated.kind === 'invalid')
@@ -164,6 +156,23 @@ function commandFor<A extends Aggregate, K extends CommandName<A>>(
     throw error instanceof NotPlain ? badTimer(timer, `has what cannot be sent: payload${error.message}`) : error
   }
   return { stream: streamName(aggregate.type, id), name, payload: validated.value }
+}
+
+/** @throws PenholdError `BadTimer` where there is nobody, or no such command, to send to */
+export function checkAddress(
+  timer: string,
+  { aggregate, id, command }: { readonly aggregate: Aggregate; readonly id: string; readonly command: string },
+): void {
+  const commands = Object.keys(aggregate.commands as object)
+  if (!commands.includes(command)) {
+    const known = nearest(command, commands)
+    throw badTimer(
+      timer,
+      `is to send '${command}', and ${aggregate.type} has no such command; the nearest is '${known}'`,
+    )
+  }
+  const problem = idProblem(id)
+  if (problem !== undefined) throw badTimer(timer, `is to send a command to nobody: ${problem}`)
 }
 
 function badTimer(id: string, problem: string): PenholdError {

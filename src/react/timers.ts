@@ -1,17 +1,24 @@
 /** The timers of a node: a wheel for each shard that it serves. */
+import { reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
+import { streamName } from '../log/stream.ts'
+import { backOffMs } from '../read/back-off.ts'
 import type { Consumer } from './consumer.ts'
 import type { Effects } from './effects.ts'
+import type { Schedule } from './schedule.ts'
+import { ScheduleRecord } from './schedule-record.ts'
 import { Slots } from './slots.ts'
 import { timerCommandsConsumer, timersConsumer } from './timer-consumers.ts'
 import type { DueTimer } from './timer-records.ts'
 import { TimerWheel } from './timer-wheel.ts'
+import type { Timetable } from './timetable.ts'
 
 export interface TimersOptions {
   readonly clock: Clock
   readonly effects: Effects
   /** Of the cluster. */
   readonly shards: number
+  readonly schedules: readonly Schedule[]
   /** A new UUID. */
   readonly newId: () => string
   readonly onWarning: (message: string) => void
@@ -36,10 +43,19 @@ export class Timers {
   readonly #options: TimersOptions
   readonly #slots = new Slots(FIRES_AT_ONCE)
   readonly #wheels = new Map<number, TimerWheel>()
+  #isClosed = false
 
   constructor(options: TimersOptions) {
     this.#options = options
-    this.consumers = [timersConsumer((...placed) => this.#place(...placed)), timerCommandsConsumer()]
+    this.consumers = [
+      timersConsumer((...placed) => this.#place(...placed)),
+      timerCommandsConsumer(options.schedules, options.onWarning),
+    ]
+  }
+
+  /** Tells the log which schedules there are. */
+  start(): void {
+    if (this.#options.schedules.length > 0) void this.#define(0)
   }
 
   /** Runs the timers of these shards, and of no others. */
@@ -54,6 +70,11 @@ export class Timers {
     }
   }
 
+  /** Whether it sets none itself. */
+  get isIdle(): boolean {
+    return this.#options.schedules.length === 0
+  }
+
   get condition(): TimersCondition {
     const wheels = [...this.#wheels]
     return {
@@ -63,7 +84,26 @@ export class Timers {
   }
 
   close(): void {
+    this.#isClosed = true
     this.run([])
+  }
+
+  async #define(failures: number): Promise<void> {
+    const { schedules, effects, newId, onWarning, clock } = this.#options
+    if (this.#isClosed) return
+    try {
+      for (const { name, cron, timezone, missed } of schedules) {
+        const id = newId()
+        const stream = streamName(ScheduleRecord.type, name)
+        const payload: Timetable = { cron, timezone, missed }
+        const cause = { correlationId: id, causationId: id, after: 0 }
+        await effects.ask({ stream, name: 'define', payload, commandId: id, ...cause })
+      }
+    } catch (error) {
+      if (this.#isClosed) return
+      if (failures === 0) onWarning(`the schedules could not be begun, and are tried again: ${reasonOf(error)}`)
+      clock.after(backOffMs(failures + 1), () => void this.#define(failures + 1))
+    }
   }
 
   #wheel(shard: number): TimerWheel {

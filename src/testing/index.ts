@@ -29,5 +29,7 @@ export type {
   WhenProcess,
 } from './given-process.ts'
 export type { Invariant, Invariants, Seen } from './invariant.ts'
+export { startVirtualNode } from './virtual-node.ts'
+export type { VirtualNode, VirtualNodeOptions } from './virtual-node.ts'
 export type { Faults } from './story.ts'
 export type { CommandCount } from './tally.ts'

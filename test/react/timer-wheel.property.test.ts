@@ -37,7 +37,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('faults' as const),
-      faults: fc.array(fc.constantFrom<Fault>('lost', 'unheard'), { maxLength: 4 }),
+      faults: fc.array(fc.constantFrom<Fault>('fine', 'fine', 'slow', 'lost', 'unheard'), { maxLength: 8 }),
     }),
   },
   {

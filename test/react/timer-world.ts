@@ -33,6 +33,7 @@ const AGGREGATES: ReadonlyMap<string, Aggregate> = new Map(
 const START = Date.UTC(2026, 0, 1, 23, 54)
 const PAGE = 3
 const LANE_MS = 20
+const SLOW_MS = 2_500
 
 interface Fact extends FeedEvent {
   readonly data: any
@@ -43,7 +44,8 @@ export interface Fired {
   readonly stream: string
 }
 
-export type Fault = 'lost' | 'unheard'
+/** It arrives late, or not at all, or its answer does not. */
+export type Fault = 'fine' | 'slow' | 'lost' | 'unheard'
 
 export class TimerWorld {
   readonly kernel = new Kernel()
@@ -199,9 +201,19 @@ export class TimerWorld {
     const context = new DecisionContext(aggregate, new IdSource(this.clock, { fill: (bytes) => bytes.fill(7) }))
     const message = {
       kind: 'command' as const,
-      ...{ request: 0, epoch: 0, stream: name, name: command, payload },
-      ...{ commandId: parseId(commandId), payloadHash: 0, isFresh: true, isAgain: false, expectedVersion: -1 },
-      ...{ deadline: 0, after: 0, metadata: undefined },
+      request: 0,
+      epoch: 0,
+      stream: name,
+      name: command,
+      payload,
+      commandId: parseId(commandId),
+      payloadHash: 0,
+      isFresh: true,
+      isAgain: false,
+      expectedVersion: -1,
+      deadline: 0,
+      after: 0,
+      metadata: undefined,
     }
     context.enter(message, this.now)
     const decided = decide(aggregate, stream.state, { message, context, limits: { eventsPerCommandMax: 1_000 } })
@@ -215,8 +227,13 @@ export class TimerWorld {
       const position = this.#facts.length + 1
       const fact = {
         ...(structuredClone(event) as Pick<Fact, 'type' | 'data'>),
-        ...{ id: deriveId('fact', position), stream: name, version: stream.facts.length + 1, position },
-        ...{ shard: 0, seq: position, time: new Date(this.now) },
+        id: deriveId('fact', position),
+        stream: name,
+        version: stream.facts.length + 1,
+        position,
+        shard: 0,
+        seq: position,
+        time: new Date(this.now),
         metadata: { commandId: formatId(parseId(commandId)), correlationId, causationId },
       }
       stream.facts.push(fact)
@@ -254,7 +271,12 @@ class Life implements Effects {
     this.#world = world
     const clock = clockOf(world, () => this.#isDead)
     this.#wheel = new TimerWheel({
-      ...{ shard: 0, clock, effects: this, newId: () => v7(), slots: new Slots(4), heldMax: world.heldMax },
+      shard: 0,
+      clock,
+      effects: this,
+      newId: () => v7(),
+      slots: new Slots(4),
+      heldMax: world.heldMax,
       onWarning: (message) => void world.warnings.push(message),
     })
     void this.#lane(clock)
@@ -274,14 +296,15 @@ class Life implements Effects {
   }
 
   async #lane(clock: Clock): Promise<void> {
-    const { does, isWanted } = timersConsumer((_shard, ...placed) => this.#wheel.place(...placed))
+    const consumer = timersConsumer((_shard, ...placed) => this.#wheel.place(...placed))
+    const { does } = consumer
     if (!('many' in does)) throw new Error('it takes many')
     // It may begin later than the wheel, and its predecessor come further meanwhile.
     await new Promise<void>((resolve) => clock.after(this.#world.laneBeginsAfterMs, resolve))
     let place = this.#world.place
     while (!this.#ending.signal.aborted && !this.#isDead) {
       const facts = this.#world.factsBehind(place)
-      const wanted = facts.filter(isWanted).slice(0, 10)
+      const wanted = facts.filter((fact) => consumer.isWanted(fact)).slice(0, 10)
       try {
         if (wanted.length > 0) await does.many(wanted, { shard: 0, signal: this.#ending.signal, effects: this })
         const to = wanted.length < 10 ? place + facts.length : wanted.at(-1)!.position
@@ -298,9 +321,10 @@ class Life implements Effects {
   /** Something that takes its time, on the way there and on the way back, either of which may be the last. */
   async #step<Result>(work: () => Result): Promise<Result> {
     const world = this.#world
-    const sleep = (): Promise<void> =>
-      new Promise((resolve) => world.kernel.after(1 + (world.steps % 3), () => this.#isDead || resolve()))
-    await sleep()
+    const sleep = (ms = 1 + (world.steps % 3)): Promise<void> =>
+      new Promise((resolve) => world.kernel.after(ms, () => this.#isDead || resolve()))
+    const fault = world.faults.shift()
+    await sleep(fault === 'slow' ? SLOW_MS : undefined)
     world.steps += 1
     const crash = world.crashAt?.step === world.steps ? world.crashAt.when : undefined
     const never = new Promise<never>(() => undefined)
@@ -308,7 +332,6 @@ class Life implements Effects {
       world.crash()
       return await never
     }
-    const fault = world.faults.shift()
     if (fault === 'lost') throw new Error('lost on the way')
     const result = work()
     if (crash === 'after') {

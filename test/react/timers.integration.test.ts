@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { defineAggregate, defineCluster, defineReactor, startNode, type Node } from '../../src/index.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+const Ticket = defineAggregate({
+  type: 'ticket',
+  initialState: () => ({ reminders: 0, isClosed: false }),
+  events: {
+    Opened: (state, _data: { readonly remindInMs: number }) => state,
+    Asked: (state, _data: { readonly remindInMs: number }) => state,
+    Reminded: (state) => ({ ...state, reminders: state.reminders + 1 }),
+    Closed: (state) => ({ ...state, isClosed: true }),
+  },
+  commands: {
+    open: (_state, data: { readonly remindInMs: number }, { emit }) => emit.Opened(data),
+    askAgain: (_state, data: { readonly remindInMs: number }, { emit }) => emit.Asked(data),
+    remind: ({ isClosed }, _none: undefined, { emit, reject }) => (isClosed ? reject('Closed') : emit.Reminded()),
+    close: (_state, _none: undefined, { emit }) => emit.Closed(),
+  },
+  queries: { reminders: ({ reminders }) => reminders },
+})
+
+const reminds = defineReactor({
+  name: 'reminds',
+  from: [Ticket],
+  startAt: 'beginning',
+  on: {
+    Opened: async ({ stream, data }, { schedule }) => {
+      const id = stream.slice('ticket/'.length)
+      await schedule(id, { inMs: data.remindInMs }, Ticket, id, 'remind')
+    },
+    Asked: async ({ stream, data }, { schedule }) => {
+      const id = stream.slice('ticket/'.length)
+      await schedule(id, { inMs: data.remindInMs }, Ticket, id, 'remind')
+    },
+    Closed: async ({ stream }, { cancel }) => await cancel(stream.slice('ticket/'.length)),
+  },
+})
+
+async function start(folder: string): Promise<Node> {
+  const config = defineCluster({
+    name: 'timers',
+    aggregates: [Ticket],
+    reactors: [reminds],
+    dataDir: folder,
+    shards: 4,
+    workers: 'inline',
+    onWarning: (message) => warnings.push(message),
+  })
+  const node = await startNode(config)
+  onTestFinished(() => node.close())
+  return node
+}
+const warnings: string[] = []
+
+const reminders = (node: Node, id: string): Promise<number> => node.ref(Ticket, id).query('reminders')
+
+test('what a reactor schedules is sent once; what is cancelled or replaced is not; and timers survive a restart', async () => {
+  const folder = temporaryFolder()
+  const first = await start(folder)
+  await first.ref(Ticket, 'soon').ask('open', { remindInMs: 100 })
+  await first.ref(Ticket, 'closed').ask('open', { remindInMs: 700 })
+  await first.ref(Ticket, 'later').ask('open', { remindInMs: 700 })
+  await first.ref(Ticket, 'replaced').ask('open', { remindInMs: 100_000 })
+  await first.ref(Ticket, 'never').ask('open', { remindInMs: 3_600_000 * 24 * 300 })
+  await expect.poll(() => reminders(first, 'soon')).toBe(1)
+  await first.ref(Ticket, 'closed').ask('close')
+  await first.ref(Ticket, 'replaced').ask('askAgain', { remindInMs: 700 })
+  await sleep(200)
+  await first.close()
+  await sleep(600)
+
+  const second = await start(folder)
+  await expect.poll(() => reminders(second, 'later')).toBe(1)
+  await expect.poll(() => reminders(second, 'replaced')).toBe(1)
+  expect(await Promise.all(['soon', 'closed', 'never'].map((id) => reminders(second, id)))).toEqual([1, 0, 0])
+  expect(warnings).toEqual([])
+})

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { defineAggregate, defineCluster, defineReactor, defineSchedule } from '../../src/index.ts'
+import { startVirtualNode } from '../../src/testing/index.ts'
+
+const HOUR = 3_600_000
+
+const Incident = defineAggregate({
+  type: 'incident',
+  initialState: () => ({ escalations: 0, checks: 0 }),
+  events: {
+    Opened: (state) => state,
+    Escalated: (state) => ({ ...state, escalations: state.escalations + 1 }),
+    Closed: (state) => state,
+    Checked: (state, _data: { readonly day: string }) => ({ ...state, checks: state.checks + 1 }),
+  },
+  commands: {
+    open: (_state, _none: undefined, { emit }) => emit.Opened(),
+    escalate: (_state, _none: undefined, { emit }) => emit.Escalated(),
+    close: (_state, _none: undefined, { emit }) => emit.Closed(),
+    check: (_state, day: { readonly day: string }, { emit }) => emit.Checked(day),
+  },
+})
+const escalation = defineReactor({
+  name: 'escalation',
+  from: [Incident],
+  startAt: 'beginning',
+  on: {
+    Opened: ({ stream }, { schedule }) => {
+      const id = stream.slice('incident/'.length)
+      return schedule(id, { inMs: 2 * HOUR }, Incident, id, 'escalate')
+    },
+    Closed: ({ stream }, { cancel }) => cancel(stream.slice('incident/'.length)),
+  },
+})
+const daily = defineSchedule({
+  name: 'daily',
+  cron: '0 6 * * *',
+  missed: 'once',
+  aggregate: Incident,
+  id: 'all',
+  command: 'check',
+  payload: ({ time }) => ({ day: time.toISOString() }),
+})
+const config = defineCluster({
+  name: 'test',
+  aggregates: [Incident],
+  reactors: [escalation],
+  schedules: [daily],
+  dataDir: 'none',
+})
+
+test('timers fire as virtual time passes, and not before', async () => {
+  await using node = await startVirtualNode(config)
+  const first = node.ref(Incident, '1')
+  const second = node.ref(Incident, '2')
+  await first.ask('open')
+  await second.ask('open')
+  await node.pass(HOUR)
+  await second.ask('close')
+  await node.pass(HOUR - 1_000)
+  expect(await first.state()).toMatchObject({ escalations: 0 })
+  await node.pass(2_000)
+  expect(await first.state()).toMatchObject({ escalations: 1 })
+  await node.pass(2 * HOUR)
+  expect(await first.state()).toMatchObject({ escalations: 1 })
+  expect(await second.state()).toMatchObject({ escalations: 0 })
+})
+
+test('what came due while it was down fires late, and of missed runs of a schedule one', async () => {
+  await using node = await startVirtualNode(config, { now: new Date('2026-03-01T00:00:00Z') })
+  await node.ref(Incident, '1').ask('open')
+  await node.pass(10_000)
+  await node.restart({ downMs: 100 * HOUR })
+  await node.pass(10_000)
+  expect(await node.ref(Incident, '1').state()).toMatchObject({ escalations: 1 })
+  expect(await node.ref(Incident, 'all').state()).toMatchObject({ checks: 1 })
+  const events = await Array.fromAsync(node.store.readAll({ categories: ['incident'] }))
+  expect(events.find(({ type }) => type === 'Checked')?.data).toEqual({ day: '2026-03-04T06:00:00.000Z' })
+})
