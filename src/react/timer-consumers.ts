@@ -20,7 +20,7 @@ const SETTINGS = {
   kind: 'timers',
   startAt: 'beginning',
   onFailure: 'park',
-  retries: 10,
+  retries: 100,
   handlerTimeoutMs: HANDLER_MS,
 } as const
 

@@ -6,7 +6,9 @@ import { encodeIdentity } from '../../src/log/cluster-identity.ts'
 import { Log } from '../../src/log/log.ts'
 import { CLUSTER_PATH } from '../../src/log/path.ts'
 import { RecordKind } from '../../src/log/record.ts'
+import { streamType } from '../../src/log/stream.ts'
 import { verify } from '../../src/log/verify/verify.ts'
+import { TimersRecord } from '../../src/react/timer-records.ts'
 import type { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
@@ -14,6 +16,7 @@ import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import type { LoggedEvent, LoggedStreams } from '../checker/history.ts'
 import { after, digestOf, NOTHING } from './bank.ts'
 import { streamOf, type Operation } from './plan.ts'
+import { bucketsOf } from './reactors/timed.ts'
 
 export interface Remains {
   readonly disk: SimulatedDisk
@@ -46,7 +49,7 @@ export async function readLog(
   { disk, random }: Remains,
   { shards, segmentBytes, aggregates }: ClusterConfig,
   operations: readonly Operation[],
-  others: readonly string[] = [],
+  othersOf: (streams: LoggedStreams) => readonly string[] = () => [],
 ): Promise<Found | Error> {
   for (const path of disk.files.keys()) if (path.endsWith('.idx') && random.chance(0.5)) disk.files.delete(path)
   const clock = new SimulatedClock(Date.UTC(2027, 0, 1))
@@ -84,9 +87,13 @@ export async function readLog(
     streams.set(stream, events)
   }
   const beside = new Map<string, (LoggedEvent & { data: unknown })[]>()
+  const others = [...othersOf(streams)]
   for (const stream of others) {
     const records = await Array.fromAsync(log.back(log.placement.stream(stream)))
     const events = records.toReversed().filter(({ kind }) => kind === RecordKind.event)
+    if (streamType(stream) === TimersRecord.type) {
+      for (const { shard, data } of events) others.push(...bucketsOf(log.placement, shard, data))
+    }
     beside.set(
       stream,
       events.map(({ shard, seq, version, position, data }) => ({ shard, seq, version, position, data, commandId: '' })),

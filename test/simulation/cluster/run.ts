@@ -10,6 +10,7 @@ import { createAccount, createOlderAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
 import { ReactorParty, Tally } from '../reactors/party.ts'
+import { Timed } from '../reactors/timed.ts'
 import { brokenRules, findDamage, readLog, type Found } from '../ground-truth.ts'
 import { entryOf, type Attempt } from '../history.ts'
 import { ProjectionParty } from '../projections/party.ts'
@@ -44,7 +45,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   const around = { projections, reactors, ...(wrapStorage && { wrapStorage }) }
   const cluster = new SimulatedCluster({ seed, config, joinsAtMs, older, ...around })
   const party = plan.projecting && new ProjectionParty(cluster, account, plan.projecting)
-  const reacting = plan.reacting && new ReactorParty(cluster, account, plan.reacting)
+  const reacting = plan.reacting && new ReactorParty(cluster, account, { ...plan, reacting: plan.reacting })
   const { kernel } = cluster
   cluster.schedule(plan.faults)
   const { namesCommands, clings } = plan
@@ -81,7 +82,12 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   }
   if (problems.length > 0) return { ...result, violations: problems }
   const damage = await findDamage(cluster, config)
-  const found = await readLog(cluster, config, plan.operations, reacting?.streams(plan.shards))
+  const found = await readLog(
+    cluster,
+    config,
+    plan.operations,
+    (streams) => reacting?.streams(plan.shards, streams) ?? [],
+  )
   if (found instanceof Error) return { ...result, violations: [`the log cannot be read: ${found.message}`] }
   const { log, others } = found
   const history = attempts.map(entryOf).filter((entry) => entry !== undefined)
@@ -166,14 +172,14 @@ async function leftBehind(cluster: SimulatedCluster, why: () => string): Promise
 
 /** By tally: which events it has noted. */
 function notedIn(streams: Found['others']): ReadonlyMap<string, readonly number[]> {
-  const tallies = [...streams].filter(([stream]) => stream.startsWith('tally/'))
+  const tallies = [...streams].filter(([stream]) => stream.startsWith('tally/') || stream.startsWith('timed/'))
   return new Map(tallies.map(([stream, events]) => [stream, events.map(({ data }) => (data as { of: number }).of)]))
 }
 
 function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
   const config = defineCluster({
     name: 'simulated',
-    aggregates: plan.reacting === undefined ? [account] : [account, Tally],
+    aggregates: plan.reacting === undefined ? [account] : [account, Tally, Timed],
     dataDir: 'none',
     workers: plan.workers,
     shards: plan.shards,

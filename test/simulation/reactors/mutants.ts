@@ -5,6 +5,7 @@ import { NodeEffects } from '../../../src/node/effects.ts'
 import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
 import { ParkedRetry } from '../../../src/react/parked-retry.ts'
 import { StreamQueues } from '../../../src/react/stream-queues.ts'
+import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { Window } from '../../../src/react/window.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.ts'
@@ -14,6 +15,19 @@ const OF_THE_LOG = new Set(['reply-before-sync'])
 
 export const REACTOR_MUTANTS: readonly Mutant[] = [
   ...MUTANTS.filter(({ name }) => OF_THE_LOG.has(name)),
+  {
+    name: 'timer-placed-in-passing',
+    breaks: 'the fact of a timer counts as handled before the timer is in a bucket',
+    install: () =>
+      replace(
+        TimerWheel.prototype,
+        'place',
+        (original) =>
+          async function (this: TimerWheel, timers, signal) {
+            original.call(this, timers, signal).catch(() => undefined)
+          },
+      ),
+  },
   {
     name: 'checkpoint-before-effect',
     breaks: 'the place is recorded up to where was read, whatever is done',

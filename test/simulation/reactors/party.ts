@@ -11,7 +11,8 @@ import type { SimulatedNode } from '../../../src/testing/simulated-node.ts'
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import type { LoggedStreams } from '../../checker/history.ts'
 import type { Account } from '../bank.ts'
-import type { Reacting, ReactorDeed } from './plan.ts'
+import type { Reacting, ReactorDeed, ReactorPlan } from './plan.ts'
+import { brokenTimers, isTimedDone, timedReactor, timedStreams } from './timed.ts'
 
 export const Tally = defineAggregate({
   type: 'tally',
@@ -35,6 +36,7 @@ export class ReactorParty {
   readonly #cluster: SimulatedCluster
   readonly #account: Account
   readonly #plan: Reacting
+  readonly #areClocksSet: boolean
   /** By event, how often its handler fails yet. */
   readonly #left = new Map<string, number>()
   /** Events that somebody has given up. */
@@ -42,7 +44,8 @@ export class ReactorParty {
   #handled = 0
   #losesPowerAt: number
 
-  constructor(cluster: SimulatedCluster, account: Account, plan: Reacting) {
+  constructor(cluster: SimulatedCluster, account: Account, { reacting: plan, faults }: ReactorPlan) {
+    this.#areClocksSet = faults.some(({ kind }) => kind === 'set-clock')
     this.#cluster = cluster
     this.#account = account
     this.#plan = plan
@@ -73,7 +76,8 @@ export class ReactorParty {
     }
     const on = { Deposited: note, Withdrawn: note, Noted: note }
     const settings = { onFailure, retries, concurrency, handlerTimeoutMs: HANDLER_MS }
-    return [defineReactor({ name: NAME, from: [this.#account], startAt: 'beginning', on, ...settings })]
+    const notes = defineReactor({ name: NAME, from: [this.#account], startAt: 'beginning', on, ...settings })
+    return [notes, timedReactor(this.#account, this.#areClocksSet)]
   }
 
   heal(): void {
@@ -82,10 +86,10 @@ export class ReactorParty {
   }
 
   /** What the log has beside the accounts. */
-  streams(shards: number): readonly string[] {
+  streams(shards: number, log: LoggedStreams): readonly string[] {
     const placement = new StreamPlacement('simulated', shards)
     const records = Array.from({ length: shards }, (_, shard) => recordIn(placement, shard))
-    return [...Array.from({ length: ACCOUNTS }, (_, id) => `tally/${id}`), ...records]
+    return [...Array.from({ length: ACCOUNTS }, (_, id) => `tally/${id}`), ...records, ...timedStreams(placement, log)]
   }
 
   /** That in peace everything comes to be handled. */
@@ -103,7 +107,7 @@ export class ReactorParty {
 
   /** That each event was noted once, in order. `tallies`: by stream, the versions that were noted. */
   broken(log: LoggedStreams, tallies: ReadonlyMap<string, readonly number[]>): string[] {
-    const problems = [...this.#problems]
+    const problems = [...this.#problems, ...brokenTimers(log, tallies)]
     for (const [stream, events] of log) {
       const noted = tallies.get(`tally/${stream.slice('account/'.length)}`) ?? []
       const wanted = events.map(({ version }) => version)
@@ -133,7 +137,8 @@ export class ReactorParty {
         const { failed } = await ref.retryParked(stream)
         if (failed !== undefined) this.#problems.push(`${nameOf(stream, failed.version)} fails: ${failed.reason}`)
       }
-      return parked.length === 0 && (state === 'caught up' || state === 'elsewhere')
+      const isLevel = parked.length === 0 && (state === 'caught up' || state === 'elsewhere')
+      return isLevel && (await isTimedDone(node, ACCOUNTS))
     })
   }
 
