@@ -17,7 +17,7 @@ export const Timed = defineAggregate({
 })
 
 const NAME = 'timed'
-const CONSUMERS = [NAME, '$timers', '$timer-commands']
+const CONSUMERS = [`reactor:${NAME}`, 'timers:$timers', 'timers:$timer-commands']
 
 /** Where clocks are set by half an hour, what is due by one of them would be waited for as long by another: all are overdue there. */
 export function timedReactor(account: Account, areClocksSet: boolean): Reactor {

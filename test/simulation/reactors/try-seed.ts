@@ -2,11 +2,19 @@
 import { runCluster } from '../cluster/run.ts'
 import { Trials } from '../try-seed.ts'
 import { REACTOR_MUTANTS } from './mutants.ts'
-import { reactorPlans, type ReactorPlan } from './plan.ts'
+import { processPlans, reactorPlans, type ReactorPlan } from './plan.ts'
 
 export const REACTOR_TRIALS: Trials<ReactorPlan> = new Trials({
   plans: reactorPlans,
   run: runCluster,
   mutants: REACTOR_MUTANTS,
   test: 'test/simulation/reactors/reactors.test.ts',
+})
+
+/** The same, whose nodes run a process as well. */
+export const PROCESS_TRIALS: Trials<ReactorPlan> = new Trials({
+  plans: processPlans,
+  run: runCluster,
+  mutants: REACTOR_MUTANTS,
+  test: 'test/simulation/reactors/processes.test.ts',
 })

@@ -1,0 +1,19 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { processPlans } from './plan.ts'
+import { PROCESS_TRIALS } from './try-seed.ts'
+
+const parameters = {
+  numRuns: Number(process.env['PENHOLD_RUNS'] ?? 15),
+  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
+  interruptAfterTimeLimit: 60_000,
+}
+
+test('what processes are told and what they send has effect once, in order', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(processPlans, async (plan) => {
+      expect((await PROCESS_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    parameters,
+  )
+})
