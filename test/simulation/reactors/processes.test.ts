@@ -17,3 +17,15 @@ test('what processes are told and what they send has effect once, in order', { t
     parameters,
   )
 })
+
+/** Each breaks a rule, which this seed notices; with the rule it passes. */
+const CASES: readonly { readonly mutant: string; readonly seed: number }[] = [
+  { mutant: 'ids-not-derived', seed: 1 },
+  { mutant: 'told-twice-counts-twice', seed: 1 },
+  { mutant: 'checkpoint-before-effect', seed: 26 },
+]
+
+test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async ({ mutant, seed }) => {
+  const mutation = PROCESS_TRIALS.mutants.find(({ name }) => name === mutant)!
+  expect(await PROCESS_TRIALS.tryMutant(mutation, seed)).not.toEqual([])
+})

@@ -1,7 +1,7 @@
 /** Plans of a cluster whose nodes run a reactor, tried. */
 import { runCluster } from '../cluster/run.ts'
 import { Trials } from '../try-seed.ts'
-import { REACTOR_MUTANTS } from './mutants.ts'
+import { PROCESS_MUTANTS, REACTOR_MUTANTS } from './mutants.ts'
 import { processPlans, reactorPlans, type ReactorPlan } from './plan.ts'
 
 export const REACTOR_TRIALS: Trials<ReactorPlan> = new Trials({
@@ -15,6 +15,6 @@ export const REACTOR_TRIALS: Trials<ReactorPlan> = new Trials({
 export const PROCESS_TRIALS: Trials<ReactorPlan> = new Trials({
   plans: processPlans,
   run: runCluster,
-  mutants: REACTOR_MUTANTS,
+  mutants: PROCESS_MUTANTS,
   test: 'test/simulation/reactors/processes.test.ts',
 })
