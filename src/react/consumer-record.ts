@@ -63,7 +63,7 @@ export const PARKED_STREAMS_MAX = 1_000
 /** What operators do, as its lane finds it among the events of its shard. */
 export const OPERATOR_EVENTS: ReadonlySet<string> = new Set(['Paused', 'Resumed', 'RetryAsked', 'Skipped'])
 
-export const ConsumerRecord = internal(
+export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = internal(
   defineAggregate({
     type: 'consumer',
     initialState: (): ConsumerState => INITIAL,

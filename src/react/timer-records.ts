@@ -26,11 +26,7 @@ export interface DueTimer {
   readonly correlationId: string
 }
 
-export interface NamedBucket extends Bucket {
-  /** Names its stream. There may be several of the same time. */
-  readonly name: string
-}
-
+/** By name, which names its stream. There may be several of the same time. */
 type OpenBuckets = Readonly<Record<string, Bucket>>
 
 /** Which buckets of a shard are open. One stream a shard. */

@@ -39,11 +39,6 @@ interface Fact extends FeedEvent {
   readonly data: any
 }
 
-export interface Fired {
-  readonly token: string
-  readonly stream: string
-}
-
 /** It arrives late, or not at all, or its answer does not. */
 export type Fault = 'fine' | 'slow' | 'lost' | 'unheard'
 

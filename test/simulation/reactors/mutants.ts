@@ -10,12 +10,9 @@ import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { Window } from '../../../src/react/window.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.ts'
-import { MUTANTS, replace, type Mutant } from '../mutants.ts'
-
-const OF_THE_LOG = new Set(['reply-before-sync'])
+import { replace, type Mutant } from '../mutants.ts'
 
 export const REACTOR_MUTANTS: readonly Mutant[] = [
-  ...MUTANTS.filter(({ name }) => OF_THE_LOG.has(name)),
   {
     name: 'timer-placed-in-passing',
     breaks: 'the fact of a timer counts as handled before the timer is in a bucket',

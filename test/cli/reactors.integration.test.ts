@@ -1,0 +1,89 @@
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { connect } from '../../src/index.ts'
+import { Account } from '../account.ts'
+import { startCliNode } from '../cli-node.ts'
+import { runCli, type Said } from '../cli-run.ts'
+import { hasRedis, startRedis } from '../redis-server.ts'
+import { temporaryFolder } from '../temporary.ts'
+
+const source = (path: string): string => JSON.stringify(join(import.meta.dirname, '../..', path))
+
+test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { timeout: 120_000 }, async () => {
+  const redis = await startRedis()
+  try {
+    const folder = temporaryFolder()
+    const [config, refused] = [join(folder, 'cluster.config.ts'), join(folder, 'refused')]
+    fs.writeFileSync(refused, '')
+    fs.writeFileSync(
+      config,
+      `import fs from 'node:fs'
+       import { defineCluster, defineReactor } from ${source('src/index.ts')}
+       import { Account } from ${source('test/account.ts')}
+       const mails = defineReactor({
+         name: 'mails', from: [Account], startAt: 'beginning', retries: 0,
+         on: { MoneyDeposited: ({ stream, version }) => {
+           if (stream !== 'account/ben') return
+           if (fs.existsSync('${refused}')) throw new Error('the server refuses it')
+           fs.appendFileSync('${join(folder, 'sent')}', version + ' ')
+         } },
+       })
+       export default defineCluster({ name: 'mailing', aggregates: [Account], reactors: [mails], dataDir: 'data', workers: 1, shards: 8, timeouts: { leaseMs: 1_000 } })`,
+    )
+    const environment = { ...process.env, PENHOLD_REDIS: redis.url }
+    for (const name of ['first', 'second'])
+      await startCliNode({ config, environment: { ...environment, PENHOLD_NODE_NAME: name } })
+    vi.stubEnv('PENHOLD_REDIS', redis.url)
+    const penhold = (...words: string[]): Promise<Said> => runCli(...words, '--config', config)
+    const json = async (...words: string[]): Promise<unknown> => JSON.parse((await penhold(...words, '--json')).out)
+    await using client = await connect(new URL(`file://${config}`), { redis: redis.url })
+    const ben = client.ref(Account, 'ben')
+    for (let n = 0; n < 3; n += 1) await ben.ask('deposit', { amount: 1 })
+    await client.ref(Account, 'anna').ask('deposit', { amount: 1 })
+
+    await expect
+      .poll(() => json('parked', 'list', 'mails'), { timeout: 20_000 })
+      .toMatchObject({
+        parked: [{ stream: 'account/ben', version: 1, reason: 'Error: the server refuses it' }],
+      })
+    expect((await penhold('parked', 'list', 'mails')).out).toContain('the server refuses it')
+    expect(await json('parked', 'show', 'mails', '--stream', 'account/ben')).toMatchObject({
+      events: [{ version: 1 }, { version: 2 }, { version: 3 }],
+    })
+    const again = await penhold('parked', 'retry', 'mails')
+    expect(again).toMatchObject({ code: 1, err: expect.stringContaining('failed again') as string })
+    const skip = [
+      'parked',
+      'skip',
+      'mails',
+      '--stream',
+      'account/ben',
+      '--reason',
+      'by telephone',
+      '--version',
+    ] as const
+    expect(await penhold(...skip, '2')).toMatchObject({ code: 1, err: expect.stringContaining('version 1') as string })
+    expect(await penhold(...skip, '1')).toMatchObject({ code: 0, out: 'version 1 of account/ben is skipped\n' })
+    fs.rmSync(refused)
+    expect(await json('parked', 'retry', 'mails', '--stream', 'account/ben')).toMatchObject({ streams: 1, failed: [] })
+    expect(fs.readFileSync(join(folder, 'sent'), 'utf8')).toBe('2 3 ')
+    expect((await penhold('parked', 'list', 'mails')).out).toBe('nothing is parked\n')
+
+    const mails = async (): Promise<unknown> => ((await json('reactors')) as { reactors: unknown[] }).reactors[0]
+    await expect.poll(mails, { timeout: 20_000 }).toMatchObject({ state: 'caught up', shards: 8, parkedStreams: 0 })
+    expect(await penhold('reactor', 'pause', 'mails')).toMatchObject({ code: 0 })
+    await expect.poll(mails, { timeout: 20_000 }).toMatchObject({ state: 'paused' })
+    await ben.ask('deposit', { amount: 1 })
+    expect(await penhold('reactor', 'resume', 'mails')).toMatchObject({ code: 0, out: 'mails goes on\n' })
+    await expect.poll(() => fs.readFileSync(join(folder, 'sent'), 'utf8'), { timeout: 20_000 }).toBe('2 3 4 ')
+    expect((await penhold('reactors')).out).toMatch(/account\/MoneyDeposited +mails +park/)
+    expect(await penhold('reactor', 'pause', 'mail')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("the nearest is 'mails'") as string,
+    })
+  } finally {
+    vi.unstubAllEnvs()
+    await redis.stop()
+  }
+})
