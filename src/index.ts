@@ -50,6 +50,7 @@ export type { Client } from './node/running-client.ts'
 export type { Node, NodeStatus } from './node/running-node.ts'
 export type { InboxRef, InboxStatus } from './node/inboxes.ts'
 export type { WorkerStatus } from './node/worker-host.ts'
+export type { ProcessRef } from './node/process-ref.ts'
 export type { ReactorRef } from './node/consumers.ts'
 export type { ProjectionRef } from './node/projections.ts'
 export { postgresStore } from './platform/postgres-read-model.ts'
@@ -80,7 +81,21 @@ export { defineSchedule } from './react/schedule.ts'
 export type { Schedule, ScheduledRun, ScheduleDefinition } from './react/schedule.ts'
 export type { When } from './react/timer.ts'
 export type { FeedEvent } from './read/event-feed.ts'
+export { defineProcess } from './react/process.ts'
+export type {
+  CommandOutcome,
+  FiredTimer,
+  PendingTimer,
+  Process,
+  ProcessContext,
+  ProcessDefinition,
+  ProcessSettings,
+  ProcessState,
+  SentByProcess,
+  TimerTime,
+} from './react/process.ts'
 export { memoryStore } from './read/memory-read-model.ts'
 export type { MemoryModel } from './read/memory-read-model.ts'
 export { defineProjection } from './read/projection.ts'
 export type { Projection } from './read/projection.ts'
+export type { StartAt } from './react/consumer.ts'

@@ -21,6 +21,7 @@ const PAGES: Readonly<Record<string, Files>> = {
   'docs/clients.md': SURROUNDINGS,
   'docs/evolving.md': {},
   'docs/outbox.md': SURROUNDINGS,
+  'docs/processes.md': {},
   'docs/projections.md': SURROUNDINGS,
   'docs/read-models.md': {},
   'docs/reading.md': SURROUNDINGS,

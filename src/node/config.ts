@@ -15,6 +15,8 @@ import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
 import { isInbox, type Inbox } from '../react/inbox.ts'
 import { isOutbox, type Outbox } from '../react/outbox.ts'
+import { aggregateOf } from '../react/process-aggregate.ts'
+import { isProcess, type AnyProcess } from '../react/process.ts'
 import { isReactor, type Reactor } from '../react/reactor.ts'
 import { isSchedule, type Schedule } from '../react/schedule.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
@@ -69,6 +71,8 @@ export interface ClusterDefinition {
   readonly outboxes?: readonly Outbox[]
   /** Messages of others that are commands here. Each runs at one of the nodes. Default: none. */
   readonly inboxes?: readonly Inbox[]
+  /** Processes, which react to events by sending commands and setting timers. Default: none. */
+  readonly processes?: readonly AnyProcess[]
   /** Commands that are sent again and again. Default: none. */
   readonly schedules?: readonly Schedule[]
   /** Where the log is, relative to the config file. */
@@ -141,6 +145,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
   checkList(name, 'outbox', definition.outboxes ?? [], isOutbox)
   checkList(name, 'inbox', definition.inboxes ?? [], isInbox)
+  checkProcesses(name, aggregates, definition.processes ?? [])
   checkSchedules(name, definition)
   const config: ClusterConfig = {
     name,
@@ -149,6 +154,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
     reactors: definition.reactors ?? [],
     outboxes: definition.outboxes ?? [],
     inboxes: definition.inboxes ?? [],
+    processes: definition.processes ?? [],
     schedules: definition.schedules ?? [],
     dataDir,
     workers: definition.workers ?? Math.max(1, availableParallelism() - 1),
@@ -191,6 +197,14 @@ export function noConfig(path: string): string {
   const beside = ENDINGS.map((ending) => `${bare}${ending}`).find((other) => fs.existsSync(other))
   const hint = beside === undefined ? '' : `; beside it there is ${basename(beside)}`
   return `there is no config file ${path}${hint}`
+}
+
+/** All that can be addressed, processes too. */
+export function addressedBy({
+  aggregates,
+  processes,
+}: Pick<ClusterConfig, 'aggregates' | 'processes'>): readonly Aggregate[] {
+  return [...aggregates, ...processes.map(aggregateOf)]
 }
 
 /** @throws PenholdError `BadDefinition` where the aggregate is none of the config's */
@@ -268,21 +282,38 @@ function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
 function checkList(
   name: string,
   what: string,
-  given: readonly { readonly name: string }[],
+  given: readonly ({ readonly name: string } | { readonly type: string })[],
   isOne: (value: unknown) => boolean,
 ): void {
-  const all = what.endsWith('x') ? `${what}es` : `${what}s`
-  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${all} that are no list`)
+  const plural = /[sx]$/.test(what) ? `${what}es` : `${what}s`
+  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${plural} that are no list`)
   const stranger = given.findIndex((each) => !isOne(each))
   if (stranger >= 0) {
     const maker = `define${what[0]!.toUpperCase()}${what.slice(1)}`
     throw definitionError(
-      `cluster '${name}': ${all}[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
+      `cluster '${name}': ${plural}[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
     )
   }
-  const names = given.map((each: { readonly name: string }) => each.name)
+  const names = given.map((each: { readonly name?: string; readonly type?: string }) => each.name ?? each.type)
   const twice = names.find((each, i) => names.indexOf(each) !== i)
-  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${all} of the name '${twice}'`)
+  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${plural} of the name '${twice}'`)
+}
+
+/** A process is an aggregate, so that its type is one among theirs. */
+function checkProcesses(name: string, aggregates: readonly Aggregate[], processes: readonly AnyProcess[]): void {
+  checkList(name, 'process', processes, isProcess)
+  for (const { type, from, to } of processes) {
+    if (aggregates.some((aggregate) => aggregate.type === type)) {
+      throw definitionError(`cluster '${name}' has an aggregate and a process of the type '${type}'`)
+    }
+    const stranger = [...(from as readonly Aggregate[]), ...(to as readonly Aggregate[])].find(
+      (named) => !aggregates.some((aggregate) => aggregate.type === named.type),
+    )
+    if (stranger === undefined) continue
+    throw definitionError(
+      `cluster '${name}': the process '${type}' names the aggregate '${stranger.type}', which is none of the cluster's; add it to aggregates`,
+    )
+  }
 }
 
 function checkSchedules(name: string, { schedules = [], aggregates }: ClusterDefinition): void {

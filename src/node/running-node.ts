@@ -21,7 +21,8 @@ import { StreamPlacement } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
 import { ClusterSide, type ClusterPorts } from './cluster-side.ts'
 import { RunningNodeStore, type NodeStore } from './node-store.ts'
-import { checkAddressed, type ClusterConfig } from './config.ts'
+import { addressedBy, checkAddressed, type ClusterConfig } from './config.ts'
+import { createProcessRef, type ProcessRef } from './process-ref.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
 import { isOfConsumers, operateConsumers } from './consumer-operation.ts'
@@ -35,6 +36,8 @@ import type { Inbox } from '../react/inbox.ts'
 import type { Outbox } from '../react/outbox.ts'
 import { keyOf } from '../react/consumer-record.ts'
 import { openOutbox, type OpenOutbox } from '../react/open-outbox.ts'
+import { consumersOf } from '../react/process-consumers.ts'
+import type { Process } from '../react/process.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import { Timers } from '../react/timers.ts'
@@ -82,6 +85,11 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model>
+  /**
+   * A process of the config, by its key.
+   * @throws PenholdError `BadAddress` where the key cannot be one, `BadDefinition` where the config lacks the process
+   */
+  process<State>(process: Process<string, any, any, any, State>, key: string): ProcessRef<State>
   /**
    * A reactor of the config.
    * @throws PenholdError `BadDefinition` where it is none of the config's
@@ -181,7 +189,7 @@ export class RunningNode implements Node, RefHost {
     this.#store = new RunningNodeStore(this, storeOptions)
     this.#projections = this.#newProjections()
     this.#outboxes = config.outboxes.map(openOutbox)
-    const effects = new NodeEffects({ host: this, store: this.#store, aggregates })
+    const effects = new NodeEffects({ host: this, store: this.#store, aggregates: addressedBy(config) })
     this.#consumers = this.#newConsumers(effects)
     this.#inboxes = this.#newInboxes(effects)
     this.#supervisor = new Supervisor({
@@ -198,12 +206,16 @@ export class RunningNode implements Node, RefHost {
   }
 
   #newConsumers(effects: NodeEffects): Consumers {
-    const { reactors, schedules, outboxes, onWarning } = this.#config
+    const { reactors, processes, schedules, outboxes, onWarning } = this.#config
     const { clock } = this.#ports
     const { shards } = this.#placement
     const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => keyOf({ kind: 'outbox', name }))
     return new Consumers({
-      consumers: [...reactors.map(reactorConsumer), ...this.#outboxes.map(({ consumer }) => consumer)],
+      consumers: [
+        ...reactors.map(reactorConsumer),
+        ...processes.flatMap(consumersOf),
+        ...this.#outboxes.map(({ consumer }) => consumer),
+      ],
       timers: new Timers({ clock, effects, shards, schedules, onWarning, newId: () => this.ids.next() }),
       apart: new Set(apart),
       feeds: this.#store.consumerFeeds,
@@ -211,7 +223,7 @@ export class RunningNode implements Node, RefHost {
       ids: this.ids,
       clock,
       onWarning,
-      shards: this.#placement.shards,
+      shards,
       shardOf: (stream) => this.shardOf(stream),
       shardsHere: () => this.#shardsHere,
     })
@@ -307,6 +319,10 @@ export class RunningNode implements Node, RefHost {
 
   projection<Model>(projection: Projection<Model>): ProjectionRef<Model> {
     return this.#projections.ref(projection)
+  }
+
+  process<State>(process: Process<string, any, any, any, State>, key: string): ProcessRef<State> {
+    return createProcessRef(this, { config: this.#config, process, key })
   }
 
   reactor(reactor: Pick<Reactor, 'name'>): ReactorRef {

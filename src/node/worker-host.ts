@@ -18,7 +18,7 @@ import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import type { KnownTail, Tail } from '../log/tail.ts'
 import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
-import type { ClusterConfig } from './config.ts'
+import { addressedBy, type ClusterConfig } from './config.ts'
 import { createLinkSender } from './link-sender.ts'
 import type { ProgressWriter } from './progress.ts'
 
@@ -97,7 +97,7 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
     node: `${config.name}/${process.pid}`,
   })
   const { limits } = config
-  const aggregates = [...config.aggregates, ...INTERNAL_AGGREGATES]
+  const aggregates = [...addressedBy(config), ...INTERNAL_AGGREGATES]
   let own: Sender | undefined
   const progress: Progress = {
     enter: (sender, message) => options.progress.enter(message, sender === own),

@@ -1,5 +1,5 @@
 /**
- * Tools to test aggregates and projections with: everything that a test imports from `penhold/testing`. Works under any test runner.
+ * Tools to test aggregates, projections and processes with: everything that a test imports from `penhold/testing`. Works under any test runner.
  * docs/testing.md teaches it.
  */
 import '../node-check.ts'
@@ -21,6 +21,15 @@ export type {
 } from './given.ts'
 export { givenEvents } from './given-events.ts'
 export type { GivenEvents, StreamEvents } from './given-events.ts'
+export { accepted, command, fired, givenProcess, refused, told } from './given-process.ts'
+export type {
+  ExpectedCommand,
+  ExpectedDecision,
+  GivenProcess,
+  Happening,
+  ThenProcess,
+  WhenProcess,
+} from './given-process.ts'
 export type { Invariant, Invariants, Seen } from './invariant.ts'
 export { startVirtualNode } from './virtual-node.ts'
 export type { VirtualNode, VirtualNodeOptions } from './virtual-node.ts'

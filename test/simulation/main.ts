@@ -5,7 +5,7 @@ import { findMutant, type MutantFinding } from './find-mutant.ts'
 import { CLUSTER_TRIALS } from './cluster/try-seed.ts'
 import type { Mutant } from './mutants.ts'
 import { PROJECTION_TRIALS } from './projections/try-seed.ts'
-import { REACTOR_TRIALS } from './reactors/try-seed.ts'
+import { PROCESS_TRIALS, REACTOR_TRIALS } from './reactors/try-seed.ts'
 import { NODE_TRIALS, type AnyPlan, type Story, type Trials } from './try-seed.ts'
 
 const HELP = `npm run sim -- [options]
@@ -15,6 +15,7 @@ Runs Penhold in simulated time, with faults, and checks from outside that it kep
   --cluster     several nodes over one log, instead of one at a time
   --projections several nodes that run projections meanwhile
   --reactors    several nodes that run a reactor meanwhile
+  --processes   several nodes that run a reactor and a process meanwhile
   --seeds N     so many plans (default 1000); of each mutant, at most (default 10000)
   --from S      the seed of the first (default 1); a plan depends on its seed alone
   --mutants     break each rule on purpose, and see that it is noticed
@@ -30,7 +31,7 @@ const SEEDS = 1_000
 const MUTANT_SEEDS = 10_000
 
 interface Options {
-  readonly of: 'node' | 'cluster' | 'projections' | 'reactors'
+  readonly of: 'node' | 'cluster' | 'projections' | 'reactors' | 'processes'
   readonly seeds: number
   readonly from: number
   readonly seconds: number
@@ -45,6 +46,7 @@ function readOptions(): Options | undefined {
       cluster: { type: 'boolean', default: false },
       projections: { type: 'boolean', default: false },
       reactors: { type: 'boolean', default: false },
+      processes: { type: 'boolean', default: false },
       seeds: { type: 'string' },
       from: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '1800' },
@@ -55,13 +57,14 @@ function readOptions(): Options | undefined {
     },
   })
   if (values.help) return undefined
-  const chosen = (['reactors', 'projections', 'cluster'] as const).find((name) => values[name])
+  const chosen = (['processes', 'reactors', 'projections', 'cluster'] as const).find((name) => values[name])
   const of = chosen ?? 'node'
   const trials = {
     node: NODE_TRIALS,
     cluster: CLUSTER_TRIALS,
     projections: PROJECTION_TRIALS,
     reactors: REACTOR_TRIALS,
+    processes: PROCESS_TRIALS,
   }
   const { mutants: all } = trials[of]
   const mutants = values.mutants || values.mutant.length > 0 ? mutantsNamed(all, values.mutant) : undefined
@@ -191,6 +194,8 @@ async function main(): Promise<number> {
       return work(PROJECTION_TRIALS, options)
     case 'reactors':
       return work(REACTOR_TRIALS, options)
+    case 'processes':
+      return work(PROCESS_TRIALS, options)
   }
 }
 

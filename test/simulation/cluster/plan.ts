@@ -35,6 +35,8 @@ export interface ClusterPlan {
   readonly projecting?: Projecting
   /** What the nodes' reactor goes through; none where it is left out. */
   readonly reacting?: Reacting
+  /** Whether the nodes run a process beside their reactor. */
+  readonly isAudited?: boolean
   /** A place whose nodes lack an event type, and the command that emits it, until then. */
   readonly older?: { readonly place: number; readonly untilMs: number }
 }

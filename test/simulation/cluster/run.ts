@@ -9,7 +9,8 @@ import { check, checkShards } from '../../checker/check.ts'
 import { createAccount, createOlderAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
-import { ReactorParty, Tally } from '../reactors/party.ts'
+import { areClocksSet, ReactorParty, Tally } from '../reactors/party.ts'
+import { auditOf, Ledger } from '../reactors/audited.ts'
 import { Timed } from '../reactors/timed.ts'
 import { brokenRules, findDamage, readLog, type Found } from '../ground-truth.ts'
 import { entryOf, type Attempt } from '../history.ts'
@@ -97,7 +98,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   const rules = brokenRules(cluster.warnings)
   const order = brokenOrder(attempts, log, declined)
   const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log), ...((await party?.broken(log)) ?? [])]
-  if (reacting !== undefined) causes.push(...reacting.broken(log, notedIn(others)))
+  if (reacting !== undefined) causes.push(...reacting.broken(log, notedIn(others), dataIn(others)))
   return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
 
@@ -176,10 +177,16 @@ function notedIn(streams: Found['others']): ReadonlyMap<string, readonly number[
   return new Map(tallies.map(([stream, events]) => [stream, events.map(({ data }) => (data as { of: number }).of)]))
 }
 
+/** By stream, what its events have in their data. */
+function dataIn(streams: Found['others']): ReadonlyMap<string, readonly unknown[]> {
+  return new Map([...streams].map(([stream, events]) => [stream, events.map(({ data }) => data)]))
+}
+
 function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
   const config = defineCluster({
     name: 'simulated',
-    aggregates: plan.reacting === undefined ? [account] : [account, Tally, Timed],
+    aggregates: plan.reacting === undefined ? [account] : [account, Tally, Timed, Ledger],
+    processes: plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : [],
     dataDir: 'none',
     workers: plan.workers,
     shards: plan.shards,

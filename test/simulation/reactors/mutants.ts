@@ -4,6 +4,7 @@ import { IdSource } from '../../../src/log/identity.ts'
 import { NodeEffects } from '../../../src/node/effects.ts'
 import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
 import { ParkedRetry } from '../../../src/react/parked-retry.ts'
+import { TELL } from '../../../src/react/process-aggregate.ts'
 import { StreamQueues } from '../../../src/react/stream-queues.ts'
 import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { Window } from '../../../src/react/window.ts'
@@ -106,5 +107,25 @@ export const REACTOR_MUTANTS: readonly Mutant[] = [
     name: 'parked-in-memory-alone',
     breaks: 'what is parked is not recorded',
     install: () => replace(ConsumerPlace.prototype, 'park', () => () => Promise.resolve()),
+  },
+]
+
+/** Rules of processes, and those without which they cannot keep theirs. */
+export const PROCESS_MUTANTS: readonly Mutant[] = [
+  ...REACTOR_MUTANTS.filter(({ name }) => ['checkpoint-before-effect', 'ids-not-derived'].includes(name)),
+  {
+    name: 'told-twice-counts-twice',
+    breaks: 'a process is told an event again with another id',
+    install() {
+      const ids = new IdSource(new SimulatedClock(), new SeededRandom(1))
+      return replace(
+        NodeEffects.prototype,
+        'ask',
+        (original) =>
+          function (this: NodeEffects, command) {
+            return original.call(this, command.name === TELL ? { ...command, commandId: ids.next() } : command)
+          },
+      )
+    },
   },
 ]

@@ -12,6 +12,7 @@ import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import type { LoggedStreams } from '../../checker/history.ts'
 import type { Account } from '../bank.ts'
 import type { Reacting, ReactorDeed, ReactorPlan } from './plan.ts'
+import { auditStreams, brokenAudits, isAudited } from './audited.ts'
 import { brokenTimers, isTimedDone, timedReactor, timedStreams } from './timed.ts'
 
 export const Tally = defineAggregate({
@@ -37,6 +38,7 @@ export class ReactorParty {
   readonly #account: Account
   readonly #plan: Reacting
   readonly #areClocksSet: boolean
+  readonly #isAudited: boolean
   /** By event, how often its handler fails yet. */
   readonly #left = new Map<string, number>()
   /** Events that somebody has given up. */
@@ -44,8 +46,9 @@ export class ReactorParty {
   #handled = 0
   #losesPowerAt: number
 
-  constructor(cluster: SimulatedCluster, account: Account, { reacting: plan, faults }: ReactorPlan) {
-    this.#areClocksSet = faults.some(({ kind }) => kind === 'set-clock')
+  constructor(cluster: SimulatedCluster, account: Account, { reacting: plan, ...cast }: ReactorPlan) {
+    this.#areClocksSet = areClocksSet(cast)
+    this.#isAudited = cast.isAudited === true
     this.#cluster = cluster
     this.#account = account
     this.#plan = plan
@@ -89,7 +92,12 @@ export class ReactorParty {
   streams(shards: number, log: LoggedStreams): readonly string[] {
     const placement = new StreamPlacement('simulated', shards)
     const records = Array.from({ length: shards }, (_, shard) => recordIn(placement, shard))
-    return [...Array.from({ length: ACCOUNTS }, (_, id) => `tally/${id}`), ...records, ...timedStreams(placement, log)]
+    return [
+      ...Array.from({ length: ACCOUNTS }, (_, id) => `tally/${id}`),
+      ...records,
+      ...timedStreams(placement, log),
+      ...auditStreams(placement, log),
+    ]
   }
 
   /** That in peace everything comes to be handled. */
@@ -106,8 +114,13 @@ export class ReactorParty {
   }
 
   /** That each event was noted once, in order. `tallies`: by stream, the versions that were noted. */
-  broken(log: LoggedStreams, tallies: ReadonlyMap<string, readonly number[]>): string[] {
+  broken(
+    log: LoggedStreams,
+    tallies: ReadonlyMap<string, readonly number[]>,
+    data: ReadonlyMap<string, readonly unknown[]>,
+  ): string[] {
     const problems = [...this.#problems, ...brokenTimers(log, tallies)]
+    if (this.#isAudited) problems.push(...brokenAudits(log, data))
     for (const [stream, events] of log) {
       const noted = tallies.get(`tally/${stream.slice('account/'.length)}`) ?? []
       const wanted = events.map(({ version }) => version)
@@ -138,7 +151,8 @@ export class ReactorParty {
         if (failed !== undefined) this.#problems.push(`${nameOf(stream, failed.version)} fails: ${failed.reason}`)
       }
       const isLevel = parked.length === 0 && (state === 'caught up' || state === 'elsewhere')
-      return isLevel && (await isTimedDone(node, ACCOUNTS))
+      if (!isLevel || !(await isTimedDone(node, ACCOUNTS))) return false
+      return !this.#isAudited || (await isAudited(node, ACCOUNTS))
     })
   }
 
@@ -199,6 +213,11 @@ function recordIn(placement: StreamPlacement, shard: number): string {
     const name = `${CONSUMER}/reactor:${NAME}~${salt}`
     if (placement.shardOf(name) === shard) return name
   }
+}
+
+/** By half an hour. */
+export function areClocksSet({ faults }: Pick<ReactorPlan, 'faults'>): boolean {
+  return faults.some(({ kind }) => kind === 'set-clock')
 }
 
 function nameOf(stream: string, version: number): string {

@@ -64,3 +64,6 @@ const reacting: fc.Arbitrary<Reacting> = fc.record({
 export const reactorPlans: fc.Arbitrary<ReactorPlan> = fc
   .tuple(clusterPlans, reacting)
   .map(([plan, of]) => ({ ...plan, reacting: of }))
+
+/** The same, with a process beside the reactor. */
+export const processPlans: fc.Arbitrary<ReactorPlan> = reactorPlans.map((plan) => ({ ...plan, isAudited: true }))

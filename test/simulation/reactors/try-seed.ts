@@ -1,12 +1,20 @@
 /** Plans of a cluster whose nodes run a reactor, tried. */
 import { runCluster } from '../cluster/run.ts'
 import { Trials } from '../try-seed.ts'
-import { REACTOR_MUTANTS } from './mutants.ts'
-import { reactorPlans, type ReactorPlan } from './plan.ts'
+import { PROCESS_MUTANTS, REACTOR_MUTANTS } from './mutants.ts'
+import { processPlans, reactorPlans, type ReactorPlan } from './plan.ts'
 
 export const REACTOR_TRIALS: Trials<ReactorPlan> = new Trials({
   plans: reactorPlans,
   run: runCluster,
   mutants: REACTOR_MUTANTS,
   test: 'test/simulation/reactors/reactors.test.ts',
+})
+
+/** The same, whose nodes run a process as well. */
+export const PROCESS_TRIALS: Trials<ReactorPlan> = new Trials({
+  plans: processPlans,
+  run: runCluster,
+  mutants: PROCESS_MUTANTS,
+  test: 'test/simulation/reactors/processes.test.ts',
 })

@@ -1,0 +1,141 @@
+/**
+ * The two consumers of a process, both at least once, and both with what happens twice having effect once:
+ *
+ * - routing: each event that is told goes to the process that it belongs to, as a command whose id derives from the event's;
+ * - dispatching: each command that a process has recorded as sent goes to its aggregate, with an id that derives from the
+ *   record's, and what became of it goes back to the process. So it does not matter where a node dies: before the dispatch,
+ *   between it and its outcome, or after both.
+ *
+ * Both are sent with the position of their cause, and looked for in the log as far back as that: so they have effect once,
+ * however many commands came between. What leaves nothing in the log could be decided anew: that is why a command whose
+ * outcome the process knows is never sent again. A rejected one might be accepted now.
+ *
+ * An aggregate that is not to be had for a while is waited for; it is no failure.
+ */
+import type { Aggregate } from '../aggregate/aggregate.ts'
+import { isPenholdError } from '../aggregate/error.ts'
+import { synchronous } from '../aggregate/synchronous.ts'
+import { eventVersion } from '../aggregate/upcaster.ts'
+import { deriveId } from '../log/identity.ts'
+import { idProblem, streamName, streamType } from '../log/stream.ts'
+import type { FeedEvent } from '../read/event-feed.ts'
+import type { Consumer, Reaction } from './consumer.ts'
+import type { Cause, SentOutcome } from './effects.ts'
+import { DUE, OUTCOME, TELL } from './process-aggregate.ts'
+import { commandKey, type Sent, type Told } from './process-facts.ts'
+import type { AnyProcess } from './process.ts'
+
+/** So many processes are told something at once in a shard, or have a command under way. */
+const CONCURRENCY = 100
+/** For all that one event or command comes to. */
+const ATTEMPT_MS = 30_000
+
+/** What a process needs done for it. Their names are none that a user can give to something else. */
+export function consumersOf(process: AnyProcess): readonly Consumer[] {
+  const { type, startAt, retries } = process
+  const common = {
+    kind: 'process',
+    onFailure: 'park',
+    retries,
+    handlerTimeoutMs: ATTEMPT_MS,
+    concurrency: CONCURRENCY,
+  } as const
+  const sources = new Map((process.from as readonly Aggregate[]).map((aggregate) => [aggregate.type, aggregate]))
+  return [
+    {
+      ...common,
+      name: `${type}.told`,
+      startAt,
+      isWanted: (event) => process.correlate[event.type] !== undefined && sources.has(streamType(event.stream)),
+      does: { one: (event, reaction) => tell(process, sources.get(streamType(event.stream))!, { event, reaction }) },
+    },
+    {
+      ...common,
+      name: `${type}.sent`,
+      // Whatever has been recorded as sent is sent.
+      startAt: 'beginning',
+      isWanted: (event) => event.type === '$sent' && streamType(event.stream) === type,
+      does: { one: (event, reaction) => dispatch(process, event, reaction) },
+    },
+  ]
+}
+
+async function tell(
+  process: AnyProcess,
+  source: Aggregate,
+  { event, reaction }: { readonly event: FeedEvent; readonly reaction: Reaction },
+): Promise<void> {
+  const { type, data, id, stream, version, position, time, metadata } = event
+  const key = synchronous(process.correlate[type]!(event))
+  if (key === undefined) return
+  const problem = idProblem(key)
+  if (problem !== undefined) throw new Error(`what correlate gives for '${type}' is no key: ${problem}`)
+  const shape = eventVersion(source, type)
+  const told: Told = { type, shape, data, id, stream, version, position, time: time.getTime(), metadata }
+  const command = {
+    ...causeOf(event),
+    stream: streamName(process.type, key as string),
+    name: TELL,
+    payload: told,
+    commandId: deriveId('told', process.type, id),
+  }
+  // It has been told the same in another shape, by code of another day: that is what was recorded.
+  await unlessKnown(reaction.effects.ask(command))
+}
+
+async function dispatch(process: AnyProcess, event: FeedEvent, reaction: Reaction): Promise<void> {
+  const { effects } = reaction
+  const { n, stream, name, payload } = event.data as Sent
+  const cause = causeOf(event)
+  if ((await effects.query({ stream: event.stream, name: DUE, argument: n })) !== true) return
+  const command = { ...cause, stream, name, payload, commandId: deriveId('sent', event.id) }
+  const outcome = await effects.ask(command).catch((error: unknown) => failureOf(process, { error, event, reaction }))
+  // What the process does next comes after what its command did.
+  const after = outcome.kind === 'accepted' ? Math.max(cause.after, outcome.position) : cause.after
+  const commandId = deriveId('outcome', event.id)
+  await unlessKnown(
+    effects.ask({
+      ...cause,
+      after,
+      stream: event.stream,
+      name: OUTCOME,
+      payload: { n, stream, name, ...outcome },
+      commandId,
+    }),
+  )
+}
+
+/** Errors of the command itself, which it will meet again: its aggregate has not taken it, and nothing has happened. */
+const LASTING = ['BadAddress', 'BadPayload', 'HandlerFailed', 'TooLarge', 'UnknownCommand']
+
+interface Failed {
+  readonly kind: 'failed'
+  readonly code: string
+  readonly message: string
+}
+
+/**
+ * That a command has failed for good, which a process hears of that has a handler for it. It may be that the aggregate's node
+ * runs code of another day, so it is tried a few times first. @throws the error else; then it is tried again, or parked
+ */
+function failureOf(
+  { on, retries }: AnyProcess,
+  { error, event, reaction }: { readonly error: unknown; readonly event: FeedEvent; readonly reaction: Reaction },
+): Failed {
+  if (!isPenholdError(error) || error.outcome !== 'none' || !LASTING.includes(error.code)) throw error
+  if (reaction.attempt <= retries || on[commandKey(event.data as Sent)] === undefined) throw error
+  return { kind: 'failed', code: error.code, message: error.message }
+}
+
+/** @throws what it throws, but that its id is known with another payload: then it has had its effect */
+async function unlessKnown(asked: Promise<SentOutcome>): Promise<void> {
+  try {
+    await asked
+  } catch (error) {
+    if (!isPenholdError(error, 'CommandIdReused')) throw error
+  }
+}
+
+function causeOf({ id, position, metadata }: FeedEvent): Cause {
+  return { correlationId: metadata.correlationId, causationId: id, after: position }
+}

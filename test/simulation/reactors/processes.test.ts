@@ -1,0 +1,31 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { processPlans } from './plan.ts'
+import { PROCESS_TRIALS } from './try-seed.ts'
+
+const parameters = {
+  numRuns: Number(process.env['PENHOLD_RUNS'] ?? 15),
+  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
+  interruptAfterTimeLimit: 60_000,
+}
+
+test('what processes are told and what they send has effect once, in order', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(processPlans, async (plan) => {
+      expect((await PROCESS_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    parameters,
+  )
+})
+
+/** Each breaks a rule, which this seed notices; with the rule it passes. */
+const CASES: readonly { readonly mutant: string; readonly seed: number }[] = [
+  { mutant: 'ids-not-derived', seed: 1 },
+  { mutant: 'told-twice-counts-twice', seed: 1 },
+  { mutant: 'checkpoint-before-effect', seed: 26 },
+]
+
+test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async ({ mutant, seed }) => {
+  const mutation = PROCESS_TRIALS.mutants.find(({ name }) => name === mutant)!
+  expect(await PROCESS_TRIALS.tryMutant(mutation, seed)).not.toEqual([])
+})
