@@ -3,7 +3,7 @@
  * messages have set in motion, and in the same backup. Who runs the inbox says from where it goes on: one that is not the
  * only one any more is refused.
  */
-import { defineAggregate } from '../aggregate/aggregate.ts'
+import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { InboxMessage, InboxPlace } from './inbox-source.ts'
 
@@ -50,7 +50,7 @@ export const MESSAGE_NOT_PARKED = 'NotParked'
 
 const INITIAL: InboxState = { version: 0, place: undefined, parked: [], lost: 0, rejected: 0 }
 
-export const InboxRecord = internal(
+export const InboxRecord: Aggregate = internal(
   defineAggregate({
     type: 'inbox',
     initialState: (): InboxState => INITIAL,

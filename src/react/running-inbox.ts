@@ -30,7 +30,7 @@ export interface RunningInboxOptions {
 /** More is no single message's fault. */
 export const PARKED_MESSAGES_MAX = 100
 /** A larger one is not kept in the log: the inbox halts before it. */
-export const PARKED_BYTES_MAX = 64 * 1024
+export const PARKED_BYTES_MAX: number = 64 * 1024
 
 const ANSWER_MS = 5_000
 const LAST_MS = 1_000

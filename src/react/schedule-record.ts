@@ -2,7 +2,7 @@
  * How far a schedule is: an aggregate of Penhold's own, one stream for each. It sets a timer for its next time, and when
  * that fires says which runs are due, and sets the next. What is sent in a run the nodes know by their config.
  */
-import { defineAggregate, type EmittedEvent } from '../aggregate/aggregate.ts'
+import { defineAggregate, type Aggregate, type EmittedEvent } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { TimerSet } from './timer.ts'
 import { runsUntil, timeBehind, type Timetable } from './timetable.ts'
@@ -22,7 +22,7 @@ interface ScheduleState {
 /** Of a schedule that comes back that soon nothing was missed but what is told as such: it was being deployed. */
 const COMES_BACK_MS = 600_000
 
-export const ScheduleRecord = internal(
+export const ScheduleRecord: Aggregate = internal(
   defineAggregate({
     type: 'schedule',
     initialState: (): ScheduleState => ({}),

@@ -8,7 +8,7 @@
  *     whoever wanted to opens another.
  * T3. A bucket is opened before anything is put into it, and by nobody but whoever began last: that one knows all of them.
  */
-import { defineAggregate } from '../aggregate/aggregate.ts'
+import { defineAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { Bucket } from './timer-buckets.ts'
 
@@ -30,7 +30,7 @@ export interface DueTimer {
 type OpenBuckets = Readonly<Record<string, Bucket>>
 
 /** Which buckets of a shard are open. One stream a shard. */
-export const TimersRecord = internal(
+export const TimersRecord: Aggregate = internal(
   defineAggregate({
     type: 'timers',
     initialState: (): { readonly term: string; readonly open: OpenBuckets } => ({ term: '', open: {} }),
@@ -61,7 +61,7 @@ export const TimersRecord = internal(
 )
 
 /** A bucket. Its state does not have what is in it: that is read from its events. */
-export const DueRecord = internal(
+export const DueRecord: Aggregate = internal(
   defineAggregate({
     type: 'due',
     initialState: () => ({ puts: 0, isClosed: false }),

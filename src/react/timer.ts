@@ -37,7 +37,7 @@ interface Pending extends TimerSet {
 }
 
 /** A reactor's timer. */
-export const TimerRecord = internal(
+export const TimerRecord: Aggregate = internal(
   defineAggregate({
     type: 'timer',
     initialState: (): { readonly token: string | undefined; readonly command: TimedCommand | undefined } => ({

@@ -27,7 +27,7 @@ import { TimerWheel } from '../../src/react/timer-wheel.ts'
 import { Kernel } from '../../src/testing/kernel.ts'
 
 const AGGREGATES: ReadonlyMap<string, Aggregate> = new Map(
-  [TimerRecord, DueRecord, TimersRecord].map((aggregate) => [aggregate.type, aggregate as Aggregate]),
+  [TimerRecord, DueRecord, TimersRecord].map((aggregate) => [aggregate.type, aggregate]),
 )
 /** The hour, and the day, are soon over. */
 const START = Date.UTC(2026, 0, 1, 23, 54)
