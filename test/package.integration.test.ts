@@ -58,6 +58,7 @@ function installPacked(): string {
   execFileSync('tar', ['-xzf', join(clone, tarball), ...into])
   for (const dependency of [
     'ioredis',
+    'croner',
     'msgpackr',
     'uuid',
     'fast-check',

@@ -65,6 +65,10 @@ export interface NodeStatus {
   readonly projections: readonly ProjectionStatus[]
   /** Of all reactors that the config names: their lanes that run here. */
   readonly reactors: readonly ConsumerStatus[]
+  /** The same of processes: of what tells them, and of what sends what they want sent. */
+  readonly processes: readonly ConsumerStatus[]
+  /** The same of outboxes. */
+  readonly outboxes: readonly ConsumerStatus[]
   /** Of what reads which timers are set, and sends what they were set for. */
   readonly timers: readonly ConsumerStatus[]
   /** `host:port` where it answers probes, where it does. */
@@ -340,6 +344,8 @@ export class RunningNode implements Node, RefHost {
   async status(): Promise<NodeStatus> {
     if (this.#closing !== undefined) throw nodeClosed('none')
     const consumers = await this.#consumers.status()
+    const ofKind = (of: ConsumerStatus['kind']): readonly ConsumerStatus[] =>
+      consumers.filter(({ kind }) => kind === of)
     return {
       name: this.#config.name,
       dataDir: this.#config.dataDir,
@@ -350,8 +356,10 @@ export class RunningNode implements Node, RefHost {
       member: this.#cluster?.member,
       health: this.#ports.health,
       projections: await this.#projections.status(),
-      reactors: consumers.filter(({ kind }) => kind === 'reactor'),
-      timers: consumers.filter(({ kind }) => kind === 'timers'),
+      reactors: ofKind('reactor'),
+      processes: ofKind('process'),
+      outboxes: ofKind('outbox'),
+      timers: ofKind('timers'),
     }
   }
 

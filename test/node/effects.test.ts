@@ -41,22 +41,22 @@ test('what is sent again with its id takes effect once, however many others came
 test('internal streams are appended to once, read by who knows them, and passed over by the rest', async () => {
   const { node, host, effects } = await open()
   for (const shard of [0, 1, 2, 3]) {
-    const name = effects.inShard(shard, '$due', 'minutes/7')
+    const name = effects.inShard(shard, '$notes', 'minutes/7')
     expect(host.shardOf(name)).toBe(shard)
-    expect(effects.inShard(shard, '$due', 'minutes/7')).toBe(name)
+    expect(effects.inShard(shard, '$notes', 'minutes/7')).toBe(name)
   }
-  const stream = effects.inShard(2, '$due', 'minutes/7')
+  const stream = effects.inShard(2, '$notes', 'minutes/7')
   const append = (n: number) => {
-    return effects.append(stream, [{ type: 'Due', data: { n } }], { ...cause, commandId: deriveId('due', n) })
+    return effects.append(stream, [{ type: 'Noted', data: { n } }], { ...cause, commandId: deriveId('note', n) })
   }
   const first = await append(1)
   for (let n = 2; n <= 10; n += 1) await append(n)
   expect(await append(1)).toMatchObject({ version: first.version, position: first.position })
   const loaded = await Array.fromAsync(effects.load(stream, { from: 3, limit: 2 }))
   expect(loaded).toMatchObject([
-    { version: 3, type: 'Due', data: { n: 3 } },
+    { version: 3, type: 'Noted', data: { n: 3 } },
     { version: 4, data: { n: 4 } },
   ])
   expect(await Array.fromAsync(node.store.readAll())).toEqual([])
-  expect(await Array.fromAsync(node.store.readAll({ categories: ['$due'], raw: true }))).toEqual([])
+  expect(await Array.fromAsync(node.store.readAll({ categories: ['$notes'], raw: true }))).toEqual([])
 })

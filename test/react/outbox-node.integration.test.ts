@@ -90,7 +90,7 @@ test('an outbox that starts now publishes what comes, and nothing of before', as
   const { there, publisher } = place()
   const node = await start([defineOutbox({ ...given, startAt: 'now', publisher })], folder)
   await expect
-    .poll(async () => (await node.status()).reactors[0]?.lanes.every(({ place: at }) => at.position > 0))
+    .poll(async () => (await node.status()).outboxes[0]?.lanes.every(({ place: at }) => at.position > 0))
     .toBe(true)
   await node.ref(Account, 'a').ask('deposit', { amount: 4 })
   await eventually(() => amountsOf(there)).toEqual({ 'account/a': [4] })
@@ -140,9 +140,9 @@ test('while whoever takes messages is away, all wait; what it refuses is parked 
   }
   const node = await start([defineOutbox({ ...given, retries: 1, publisher })])
   await deposit(node, ['a', 'b', 'c'], 3)
-  await eventually(async () => (await node.status()).reactors[0]?.trouble).toContain('away')
+  await eventually(async () => (await node.status()).outboxes[0]?.trouble).toContain('away')
   isAway = false
-  await eventually(async () => (await node.status()).reactors[0]?.parkedStreams).toBe(1)
+  await eventually(async () => (await node.status()).outboxes[0]?.parkedStreams).toBe(1)
   await eventually(() => amountsOf(there)).toEqual({ ...three, 'account/b': [1] })
 })
 

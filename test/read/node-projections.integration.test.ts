@@ -72,7 +72,9 @@ test('a query that waits while its node is closed is told so', async () => {
     expect(status.lanes).toHaveLength(1)
     return status.lanes
   })
-  const waiting = lines.query((model) => model.lines.size, { after: lanes[0]!.place.position + 1_000_000 })
+  // Where the log will be in half a minute.
+  const after = lanes[0]!.place.position + 30_000 * 2 ** 12
+  const waiting = lines.query((model) => model.lines.size, { after, timeoutMs: 20_000 })
   const told = expect(waiting).rejects.toMatchObject({ code: 'NodeClosed' })
   await node.close()
   await told
