@@ -42,10 +42,11 @@ test.skipIf(!hasRedis)(
     await redis.admin.xadd('payments', '*', 'payment', 'p-1', 'account', 'ben', 'euros', '7')
     await redis.admin.xadd('payments', '*', 'other', 'message')
     const folder = project(`
-    import { changePrice } from './publish.ts'
+    import { changePrice, Prices } from './publish.ts'
     ${until}
     await until(async () => (await node.ref(Account, 'ben').query('balance')) === 7)
     await changePrice(node.store, '978-0', 1250)
+    await until(async () => (await node.outbox(Prices).status()).events === 1)
     await until(async () => (await inbox.status()).place !== '0-0' && (await node.outbox(Deposits).status()).events === 2)`)
     const options = { cwd: folder, encoding: 'utf8', env: { ...process.env, REDIS_URL: redis.url } } as const
     const said = execFileSync(process.execPath, ['main.ts'], options).trim().split('\n')
