@@ -110,6 +110,79 @@ test('a clock that is set forward is noticed, and one that is set back keeps not
   isSettled(world)
 })
 
+test('what is overdue fires at once, whatever the clock of whoever takes over', async () => {
+  const world = new TimerWorld()
+  world.set(1, -DAY)
+  world.isBroken = (stream) => stream.endsWith(':1')
+  await world.wait(200)
+  expect(world.count('Put')).toBe(1)
+  world.life.crash()
+  world.skewMs -= 2 * HOUR
+  world.isBroken = () => false
+  world.crash()
+  await world.wait(5 * SECOND)
+  expect(world.fired).toHaveLength(1)
+  isSettled(world)
+})
+
+test('a timer that could not be fired is tried again, though the clock was set back meanwhile', async () => {
+  for (const afterMs of [SECOND, 30 * SECOND]) {
+    const world = new TimerWorld()
+    world.set(1, -DAY)
+    world.isBroken = (stream) => stream.endsWith(':1')
+    await world.wait(afterMs)
+    world.skewMs -= 2 * HOUR
+    world.isBroken = () => false
+    await world.wait(MINUTE + 5 * SECOND)
+    expect(world.fired).toHaveLength(1)
+    isSettled(world)
+  }
+})
+
+test('one that was put off is tried again at once by whoever takes over, by any clock', async () => {
+  const world = new TimerWorld()
+  world.set(1, -DAY)
+  world.isBroken = (stream) => stream.endsWith(':1')
+  await world.wait(30 * SECOND)
+  expect(world.count('Put')).toBe(2)
+  world.life.crash()
+  world.skewMs -= 2 * HOUR
+  world.isBroken = () => false
+  world.crash()
+  await world.wait(5 * SECOND)
+  expect(world.fired).toHaveLength(1)
+  isSettled(world)
+})
+
+test('those that are overdue share their buckets, which are put into for a minute and then closed', async () => {
+  const world = new TimerWorld()
+  for (let i = 0; i < 60; i += 1) {
+    world.set(i, -i * HOUR)
+    await world.wait(5 * SECOND)
+  }
+  expect(world.fired).toHaveLength(60)
+  expect(world.count('Opened')).toBeGreaterThan(3)
+  expect(world.count('Opened')).toBeLessThan(8)
+  await world.wait(2 * MINUTE)
+  expect(world.openBuckets()).toEqual({})
+})
+
+test('a coarse bucket that is put into finer ones while the clock is set back is read once', async () => {
+  for (let ms = 0; ms < 60; ms += 3) {
+    const world = new TimerWorld()
+    for (let i = 0; i < 20; i += 1) world.set(i, 90 * MINUTE)
+    await world.wait(SECOND)
+    world.skewMs += 64.9 * MINUTE
+    await world.wait(SECOND + ms)
+    world.skewMs -= HOUR
+    await world.wait(10 * SECOND)
+    expect(world.count('Put')).toBeLessThan(12)
+    await world.wait(2 * HOUR)
+    expect(world.fired).toHaveLength(20)
+    isSettled(world)
+  }
+})
+
 test('whoever set a timer and cannot be told is told later, and holds others up for a bounded time', async () => {
   const world = new TimerWorld({ heldMax: 8 })
   for (let i = 0; i < 20; i += 1) world.set(i, SECOND)
