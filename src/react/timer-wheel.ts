@@ -173,7 +173,7 @@ export class TimerWheel {
         if (bucket.restsUntil > monotonic || !isNear(bucket, now, this.#leadMs(bucket))) continue
         if (bucket.level > 0 && !isOver(bucket, now)) return await this.#split(bucket)
         bucket.isTaken = true
-        // What fails again is not to come back at once.
+        // What fails again goes into another: put here once more it would be known already, and closed with the rest.
         if (bucket.start === PUT_OFF.start) this.#passOver(bucket)
       }
       if (bucket.held > 0) continue
@@ -203,7 +203,7 @@ export class TimerWheel {
 
   /** Puts what is in a coarse bucket into finer ones. */
   async #split(bucket: DueBucket): Promise<boolean> {
-    // Else what is in it would be put there again, should the clock be set back now.
+    // Else what is in it would be put there again, should the clock be set back now, and closed with it.
     this.#passOver(bucket)
     let puts = 0
     let timers: DueTimer[] = []
