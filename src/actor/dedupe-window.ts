@@ -33,18 +33,18 @@ export class DedupeWindow {
   readonly #commands = new Map<string, Remembered>()
   /** Ids of commands before these. */
   #older: GrowingFilter | undefined
-  /** Ids that were looked for further back, and are not there. */
-  readonly #absent: ReadonlySet<string>
+  /** Ids that were looked for further back, and are not there: until they are added. */
+  readonly #absent: Set<string>
   /** Of all commands with events behind this position it has the id, of those behind the other one all. */
   readonly #reach: number
   #reachOfAll: number
 
   /** `reach` is the position up to which nothing is remembered; 0 where the window holds the whole stream. */
-  constructor(commandsMax: number, reach: number, absent: ReadonlySet<string> = new Set()) {
+  constructor(commandsMax: number, reach: number, absent: Iterable<string> = []) {
     this.#commandsMax = commandsMax
     this.#reach = reach
     this.#reachOfAll = reach
-    this.#absent = absent
+    this.#absent = new Set(absent)
   }
 
   /** Whether it knows of a command, if that had events behind this position. */
@@ -71,6 +71,7 @@ export class DedupeWindow {
   /** Adds a command that is remembered whatever the window's size. */
   addByKey(key: string, remembered: Remembered): void {
     this.#commands.set(key, remembered)
+    this.#absent.delete(key)
   }
 
   /** Adds the id of a command before those that are remembered. */
@@ -140,7 +141,11 @@ export async function readWindow(
     else older.push({ key, position })
   }
   const found = new Set(newestFirst.map(({ key }) => key))
-  const window = new DedupeWindow(keptMax, reach, new Set([...sought].filter((key) => !found.has(key))))
+  const window = new DedupeWindow(
+    keptMax,
+    reach,
+    [...sought].filter((key) => !found.has(key)),
+  )
   for (const { key, position } of older) window.addOlder(key, position)
   for (const { key, remembered } of newestFirst.toReversed()) window.addByKey(key, remembered)
   return window

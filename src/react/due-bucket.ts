@@ -16,8 +16,12 @@ export class DueBucket implements Bucket {
   readonly stream: string
   readonly level: number
   readonly start: number
+  /** By the monotonic clock, when it came to be known here. */
+  readonly since: number
   /** Whether it is read into memory, and put into others no more. */
   isTaken = false
+  /** It is not taken up before this time, by the monotonic clock. */
+  restsUntil = 0
   /** So many of its timers are held in memory, or are being fired. */
   held = 0
   /** What was put into it up to here was read, and taken or left for later. */
@@ -28,9 +32,10 @@ export class DueBucket implements Bucket {
   #lastPut = 0
   #isBeingRead = false
 
-  constructor(name: string, stream: string, { level, start }: Bucket) {
+  constructor(name: string, stream: string, { level, start, since }: Bucket & { readonly since: number }) {
     this.name = name
     this.stream = stream
+    this.since = since
     this.level = level
     this.start = start
   }

@@ -5,7 +5,11 @@
  * however long that is, and there are never more than some hundred buckets. Pure.
  */
 
-/** Some time: all timers in it are due between `start` and so long after it, or were due before it was made. */
+/**
+ * Some time: all timers in it are due between `start` and so long after it; or, in those that begin with all time, they were
+ * overdue when they were put there. Nothing is due before `start`, so that a bucket is near by any clock by which one of its
+ * timers is due: whoever takes over may have another clock.
+ */
 export interface Bucket {
   /** 0 is the finest. */
   readonly level: number
@@ -28,6 +32,11 @@ const COARSEST = LENGTHS_MS.length - 1
 
 /** The last time that there is (ECMA-262). */
 export const TIME_MAX = 8.64e15
+/** Of what is overdue. */
+const OVERDUE_START = 0
+/** For what is overdue and could not be fired: to be tried again in a while, by whoever opened it. */
+export const PUT_OFF: Bucket = { level: 0, start: 1 }
+
 /** A bucket is taken up so long before it begins. */
 export const LEAD_MS: number = MINUTE_MS
 
@@ -39,8 +48,9 @@ export function bucketOf(at: number, now: number): Bucket {
   const near = now + LEAD_MS
   let level = 0
   while (level < COARSEST && startOf(at, level + 1) > startOf(near, level + 1)) level += 1
-  // Whatever is overdue goes where the present is.
-  return { level, start: startOf(level === 0 ? Math.max(at, now) : at, level) }
+  const start = startOf(at, level)
+  // Not where the present is: that may be far off by the next clock.
+  return { level, start: start < startOf(now, 0) ? OVERDUE_START : start }
 }
 
 /** Whether a bucket is near enough to be taken up. */

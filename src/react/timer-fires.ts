@@ -41,6 +41,8 @@ const TRIES = 6
 export class TimerFires {
   readonly #options: TimerFiresOptions
   readonly #heap = new DueHeap<Held>()
+  /** Those that failed: due by the monotonic clock, as the other may be set back. */
+  readonly #failed = new DueHeap<Held>()
   #underWay = 0
   #cancel: Cancel = () => undefined
   #armedFor = Number.POSITIVE_INFINITY
@@ -54,7 +56,7 @@ export class TimerFires {
 
   /** So many are held. */
   get size(): number {
-    return this.#heap.size + this.#underWay
+    return this.#heap.size + this.#failed.size + this.#underWay
   }
 
   add(bucket: DueBucket, timers: readonly DueTimer[]): void {
@@ -68,6 +70,11 @@ export class TimerFires {
     const { clock, slots, signal } = this.#options
     if (signal.aborted) return
     const now = clock.now()
+    const monotonic = clock.monotonic()
+    for (let first = this.#failed.first; first !== undefined && first.due <= monotonic; first = this.#failed.first) {
+      this.#failed.pop()
+      this.#heap.push({ ...first, due: first.timer.at })
+    }
     for (let first = this.#heap.first; first !== undefined && first.due <= now; first = this.#heap.first) {
       // Woken when one is free.
       if (!slots.take(this.#look)) return
@@ -82,14 +89,17 @@ export class TimerFires {
   }
 
   #arm(now: number): void {
-    const { first } = this.#heap
-    if (first === undefined) return
     const { clock } = this.#options
-    const at = clock.monotonic() + Math.min(LOOK_MS, first.due - now)
+    const monotonic = clock.monotonic()
+    const dueIn = (this.#heap.first?.due ?? Number.POSITIVE_INFINITY) - now
+    const againIn = (this.#failed.first?.due ?? Number.POSITIVE_INFINITY) - monotonic
+    const soonest = Math.min(dueIn, againIn)
+    if (soonest === Number.POSITIVE_INFINITY) return
+    const at = monotonic + Math.min(LOOK_MS, soonest)
     if (at >= this.#armedFor) return
     this.#cancel()
     this.#armedFor = at
-    this.#cancel = clock.after(at - clock.monotonic(), () => {
+    this.#cancel = clock.after(at - monotonic, () => {
       this.#armedFor = Number.POSITIVE_INFINITY
       this.#look()
     })
@@ -109,7 +119,7 @@ export class TimerFires {
         )
       }
       const again = Math.min(tries + 1, TRIES)
-      this.#heap.push({ due: clock.now() + backOffMs(again), tries: again, timer, bucket })
+      this.#failed.push({ due: clock.monotonic() + backOffMs(again), tries: again, timer, bucket })
       return this.#look()
     }
     bucket.held -= 1

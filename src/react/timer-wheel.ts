@@ -16,7 +16,7 @@ import { Bell } from '../read/bell.ts'
 import { DueBucket, type ReadPut } from './due-bucket.ts'
 import type { Effects, SentOutcome } from './effects.ts'
 import type { Slots } from './slots.ts'
-import { bucketOf, isNear, isOver, type Bucket } from './timer-buckets.ts'
+import { bucketOf, isNear, isOver, PUT_OFF, type Bucket } from './timer-buckets.ts'
 import { TimerFires } from './timer-fires.ts'
 import type { DueTimer } from './timer-records.ts'
 
@@ -37,6 +37,8 @@ const REST_MS = 1_000
 const DAY_MS = 24 * 60 * 60_000
 const PUT_OFF_MS = 60_000
 const BEGIN_AGAIN_MS = 1_000
+/** A bucket that is over is put into for so long, so that not each timer that is overdue has one of its own. */
+const KEPT_MS = 60_000
 const PUT_MAX = 256
 const PUTS_AT_ONCE = 8
 const PLACED_AT_ONCE = 1_000
@@ -68,7 +70,7 @@ export class TimerWheel {
     this.#fires = new TimerFires({
       ...options,
       signal: this.#ending.signal,
-      putOff: (timer) => this.#place([{ ...timer, at: options.clock.now() + PUT_OFF_MS }]),
+      putOff: (timer) => this.#place([timer], () => PUT_OFF),
       onDone: () => this.#news.ring(),
     })
     void this.#run()
@@ -149,8 +151,9 @@ export class TimerWheel {
   }
 
   #know(name: string, bucket: Bucket): DueBucket {
-    const { effects, shard } = this.#options
-    const known = new DueBucket(name, effects.inShard(shard, '$due', name), bucket)
+    const { effects, shard, clock } = this.#options
+    const since = clock.monotonic()
+    const known = new DueBucket(name, effects.inShard(shard, '$due', name), { ...bucket, since })
     this.#buckets.set(name, known)
     this.#placing.set(keyOf(bucket), known)
     return known
@@ -158,19 +161,25 @@ export class TimerWheel {
 
   /** Does what is to be done first, if there is anything. Returns whether there was. */
   async #step(): Promise<boolean> {
-    const now = this.#options.clock.now()
+    const { clock } = this.#options
+    const now = clock.now()
+    const monotonic = clock.monotonic()
     const hasRoom = this.#room() >= this.#options.heldMax / 4
     const buckets = [...this.#buckets.values()].toSorted((a, b) => a.start - b.start)
     for (const bucket of buckets) {
+      const isDone = isOver(bucket, now) && monotonic - bucket.since >= KEPT_MS
+      if (isDone) this.#passOver(bucket)
       if (!bucket.isTaken) {
-        if (!isNear(bucket, now, this.#leadMs(bucket))) continue
+        if (bucket.restsUntil > monotonic || !isNear(bucket, now, this.#leadMs(bucket))) continue
         if (bucket.level > 0 && !isOver(bucket, now)) return await this.#split(bucket)
         bucket.isTaken = true
+        // What fails again goes into another: put here once more it would be known already, and closed with the rest.
+        if (bucket.start === PUT_OFF.start) this.#passOver(bucket)
       }
       if (bucket.held > 0) continue
       if (bucket.left !== undefined) {
         if (hasRoom) return await this.#take(bucket)
-      } else if (isOver(bucket, now)) return await this.#close(bucket, bucket.puts)
+      } else if (isDone) return await this.#close(bucket, bucket.puts)
     }
     return false
   }
@@ -194,6 +203,8 @@ export class TimerWheel {
 
   /** Puts what is in a coarse bucket into finer ones. */
   async #split(bucket: DueBucket): Promise<boolean> {
+    // Else what is in it would be put there again, should the clock be set back now, and closed with it.
+    this.#passOver(bucket)
     let puts = 0
     let timers: DueTimer[] = []
     for await (const put of this.#puts(bucket, 1)) {
@@ -238,10 +249,10 @@ export class TimerWheel {
     if (this.#placing.get(keyOf(bucket)) === bucket) this.#placing.delete(keyOf(bucket))
   }
 
-  async #place(timers: readonly DueTimer[]): Promise<void> {
+  async #place(timers: readonly DueTimer[], bucketFor = this.#bucketFor): Promise<void> {
     for (let left = timers; left.length > 0;) {
       this.#ending.signal.throwIfAborted()
-      const puts = await this.#bucketsFor(left)
+      const puts = await this.#bucketsFor(left, bucketFor)
       left = []
       for (let i = 0; i < puts.length; i += PUTS_AT_ONCE) {
         const refused = await Promise.all(puts.slice(i, i + PUTS_AT_ONCE).map((put) => this.#put(put)))
@@ -251,12 +262,13 @@ export class TimerWheel {
     this.#news.ring()
   }
 
+  readonly #bucketFor = ({ at }: DueTimer): Bucket => bucketOf(at, this.#options.clock.now())
+
   /** Where each of these goes. Opens what is not open (T3). */
-  async #bucketsFor(timers: readonly DueTimer[]): Promise<readonly Put[]> {
-    const now = this.#options.clock.now()
+  async #bucketsFor(timers: readonly DueTimer[], bucketFor: (timer: DueTimer) => Bucket): Promise<readonly Put[]> {
     const byKey = new Map<string, { readonly bucket: Bucket; readonly timers: DueTimer[] }>()
     for (const timer of timers) {
-      const bucket = bucketOf(timer.at, now)
+      const bucket = bucketFor(timer)
       const key = keyOf(bucket)
       const group = byKey.get(key)
       if (group === undefined) byKey.set(key, { bucket, timers: [timer] })
@@ -285,7 +297,8 @@ export class TimerWheel {
     const now = this.#options.clock.now()
     for (const [name, bucket] of Object.entries(buckets)) {
       const known = this.#know(name, bucket)
-      if (bucket.level === 0 && isNear(bucket, now, this.#leadMs(bucket))) known.takeEmpty()
+      if (bucket.start === PUT_OFF.start) known.restsUntil = known.since + PUT_OFF_MS
+      else if (bucket.level === 0 && isNear(bucket, now, this.#leadMs(bucket))) known.takeEmpty()
     }
   }
 

@@ -92,3 +92,17 @@ test('commands whose cause is long past are looked for in the log only where the
   expect(found.find(idOf(7))).toMatchObject({ firstVersion: 7 })
   expect(needsWindow(found, sent(7))).toBe(false)
 })
+
+test('what was looked for and not there, and was done then, is known to be done when it comes again much later', async () => {
+  const idOf = (n: number): Slice => parseId(deriveId('absent', n))
+  const keyOf = ({ bytes, start, end }: Slice): string => Buffer.from(bytes.subarray(start, end)).toString('latin1')
+  const sent = { isFresh: false, isAgain: true, after: 0, commandId: idOf(0) } as CommandMessage
+  const window = await readWindow([], { commandsMax: 3, since: 0, sought: new Set([keyOf(idOf(0))]) })
+  expect(needsWindow(window, sent)).toBe(false)
+  for (let n = 0; n < 11_000; n += 1) {
+    const versions = { firstVersion: n, lastVersion: n, position: 100 + n }
+    window.add(idOf(n), { ...versions, payloadHash: n, reply: undefined, last: {} as LogRecord['address'] })
+  }
+  expect(window.find(idOf(0))).toBeUndefined()
+  expect(needsWindow(window, sent)).toBe(true)
+})

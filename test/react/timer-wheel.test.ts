@@ -110,6 +110,107 @@ test('a clock that is set forward is noticed, and one that is set back keeps not
   isSettled(world)
 })
 
+test('what is overdue fires at once, whatever the clock of whoever takes over', async () => {
+  const world = new TimerWorld()
+  world.set(1, -DAY)
+  world.isBroken = (stream) => stream.endsWith(':1')
+  await world.wait(200)
+  expect(world.count('Put')).toBe(1)
+  world.life.crash()
+  world.skewMs -= 2 * HOUR
+  world.isBroken = () => false
+  world.crash()
+  await world.wait(5 * SECOND)
+  expect(world.fired).toHaveLength(1)
+  isSettled(world)
+})
+
+test('a timer that could not be fired is tried again, though the clock was set back meanwhile', async () => {
+  for (const afterMs of [SECOND, 30 * SECOND]) {
+    const world = new TimerWorld()
+    world.set(1, -DAY)
+    world.isBroken = (stream) => stream.endsWith(':1')
+    await world.wait(afterMs)
+    world.skewMs -= 2 * HOUR
+    world.isBroken = () => false
+    await world.wait(MINUTE + 5 * SECOND)
+    expect(world.fired).toHaveLength(1)
+    isSettled(world)
+  }
+})
+
+test('one that was put off is tried again at once by whoever takes over, by any clock', async () => {
+  const world = new TimerWorld()
+  world.set(1, -DAY)
+  world.isBroken = (stream) => stream.endsWith(':1')
+  await world.wait(30 * SECOND)
+  expect(world.count('Put')).toBe(2)
+  world.life.crash()
+  world.skewMs -= 2 * HOUR
+  world.isBroken = () => false
+  world.crash()
+  await world.wait(5 * SECOND)
+  expect(world.fired).toHaveLength(1)
+  isSettled(world)
+})
+
+test('one that is put off again goes into another bucket than the one that it was taken from', async () => {
+  const world = new TimerWorld()
+  world.set(1, -DAY)
+  world.isBroken = (stream) => stream.endsWith(':1')
+  for (let lives = 0; lives < 4; lives += 1) {
+    await world.wait(30 * SECOND)
+    world.crash()
+  }
+  await world.wait(3 * MINUTE)
+  world.isBroken = () => false
+  await world.wait(2 * MINUTE)
+  expect(world.fired).toHaveLength(1)
+  isSettled(world)
+})
+
+test('those that are overdue share their buckets, which are put into for a minute and then closed', async () => {
+  const world = new TimerWorld()
+  for (let i = 0; i < 60; i += 1) {
+    world.set(i, -i * HOUR)
+    await world.wait(5 * SECOND)
+  }
+  expect(world.fired).toHaveLength(60)
+  expect(world.count('Opened')).toBeGreaterThan(3)
+  expect(world.count('Opened')).toBeLessThan(8)
+  await world.wait(2 * MINUTE)
+  expect(world.openBuckets()).toEqual({})
+})
+
+test('a bucket of what is overdue is put into no more after a minute, though it never is empty', async () => {
+  const world = new TimerWorld({ heldMax: 4_096 })
+  for (let i = 0; i < 2_000; i += 1) {
+    world.set(i, -DAY)
+    await world.wait(100)
+    if (i % 4 === 0) world.faults.push('slow')
+  }
+  expect(world.count('Opened')).toBeGreaterThan(2)
+  await world.wait(3 * MINUTE)
+  expect(world.openBuckets()).toEqual({})
+  isSettled(world)
+})
+
+test('what is put into finer buckets while the clock is set back is not put where it came from, and closed with it', async () => {
+  for (const ms of [50, 100, 150, 200, 250]) {
+    const world = new TimerWorld({ heldMax: 4_096 })
+    for (let i = 0; i < 1_100; i += 1) world.set(i, 30 * MINUTE)
+    await world.wait(10 * SECOND)
+    world.skewMs = Date.UTC(2026, 0, 1, 23, 58, 59)
+    await world.wait(ms)
+    world.skewMs -= 30 * MINUTE
+    await world.wait(10 * SECOND)
+    expect(world.openBuckets()).not.toEqual({})
+    await world.wait(HOUR)
+    expect(world.fired).toHaveLength(1_100)
+    isSettled(world)
+  }
+})
+
 test('whoever set a timer and cannot be told is told later, and holds others up for a bounded time', async () => {
   const world = new TimerWorld({ heldMax: 8 })
   for (let i = 0; i < 20; i += 1) world.set(i, SECOND)
@@ -117,6 +218,10 @@ test('whoever set a timer and cannot be told is told later, and holds others up 
   await world.wait(MINUTE)
   expect(world.fired).toHaveLength(2)
   expect(world.warnings.length).toBeGreaterThan(0)
+  const puts = world.count('Put')
+  await world.wait(10 * MINUTE)
+  // Each of the 18 is put off once in a minute or so.
+  expect(world.count('Put') - puts).toBeLessThan(200)
   world.isBroken = () => false
   await world.wait(2 * MINUTE)
   expect(world.fired).toHaveLength(20)

@@ -29,3 +29,8 @@ test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async (
   const mutation = PROCESS_TRIALS.mutants.find(({ name }) => name === mutant)!
   expect(await PROCESS_TRIALS.tryMutant(mutation, seed)).not.toEqual([])
 })
+
+/** Once an effect that was acknowledged was lost: its shard's heir read an index that was replaced with the head of the one before it. */
+test('seed 110', { timeout: 120_000 }, async () => {
+  expect((await PROCESS_TRIALS.trySeed(110)).violations).toEqual([])
+})

@@ -41,7 +41,10 @@ test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async (
   expect(await REACTOR_TRIALS.tryMutant(mutation, seed)).not.toEqual([])
 })
 
-/** Once it broke a promise: what was read of a record before it was changed was done again, or forgotten. */
-test.for([1052, 1244])('seed %i', { timeout: 120_000 }, async (seed) => {
+/**
+ * Once each broke a promise: what was read of a record before it was changed was done again, or forgotten (1052, 1244); a
+ * timer that could not be fired was tried again when the clock said so, which was set back (72).
+ */
+test.for([72, 1052, 1244])('seed %i', { timeout: 120_000 }, async (seed) => {
   expect((await REACTOR_TRIALS.trySeed(seed)).violations).toEqual([])
 })
