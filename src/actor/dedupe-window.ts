@@ -32,27 +32,26 @@ export class DedupeWindow {
   /** By id, oldest first. */
   readonly #commands = new Map<string, Remembered>()
   /** Ids of commands before these. */
-  #older: GrowingFilter | undefined
+  readonly #older: OlderIds
   /** Ids that were looked for further back, and are not there: until they are added. */
   readonly #absent: Set<string>
-  /** Of all commands with events behind this position it has the id, of those behind the other one all. */
+  /** Of all commands with events behind this position it has the id; of those behind the last that is older, all. */
   readonly #reach: number
-  #reachOfAll: number
 
   /** `reach` is the position up to which nothing is remembered; 0 where the window holds the whole stream. */
-  constructor(commandsMax: number, reach: number, absent: Iterable<string> = []) {
+  constructor(commandsMax: number, reach: number, { absent = new Set(), older = new OlderIds() }: Further = {}) {
     this.#commandsMax = commandsMax
     this.#reach = reach
-    this.#reachOfAll = reach
-    this.#absent = new Set(absent)
+    this.#older = older
+    this.#absent = absent
   }
 
   /** Whether it knows of a command, if that had events behind this position. */
   knows(commandId: Slice, after: number): boolean {
-    if (after >= this.#reachOfAll) return true
     if (after < this.#reach) return false
+    if (after >= this.#older.last) return true
     const key = keyOf(commandId)
-    return this.#commands.has(key) || this.#absent.has(key) || this.#older?.mayHave(key) !== true
+    return this.#commands.has(key) || this.#absent.has(key) || !this.#older.mayHave(key)
   }
 
   find(commandId: Slice): Remembered | undefined {
@@ -65,7 +64,7 @@ export class DedupeWindow {
     const [oldest] = this.#commands
     if (oldest === undefined) return
     this.#commands.delete(oldest[0])
-    this.addOlder(oldest[0], oldest[1].position)
+    this.#older.add(oldest[0], oldest[1].position)
   }
 
   /** Adds a command that is remembered whatever the window's size. */
@@ -73,13 +72,12 @@ export class DedupeWindow {
     this.#commands.set(key, remembered)
     this.#absent.delete(key)
   }
+}
 
-  /** Adds the id of a command before those that are remembered. */
-  addOlder(key: string, position: number): void {
-    this.#older ??= new GrowingFilter()
-    this.#older.add(key)
-    this.#reachOfAll = Math.max(this.#reachOfAll, position)
-  }
+/** What a window knows of commands that it does not remember. */
+interface Further {
+  readonly absent?: Set<string>
+  readonly older?: OlderIds
 }
 
 export interface WindowSize {
@@ -120,7 +118,7 @@ export async function readWindow(
   { commandsMax, since, sought }: WindowSize,
 ): Promise<DedupeWindow> {
   const newestFirst: { key: string; remembered: Remembered }[] = []
-  const older: { readonly key: string; readonly position: number }[] = []
+  const older = new OlderIds()
   const keptMax = sought.size > 0 ? commandsMax + SOUGHT_MORE : commandsMax
   let last: { key: string; remembered: Remembered } | undefined
   let reach = 0
@@ -138,15 +136,11 @@ export async function readWindow(
     const versions = { firstVersion: version, lastVersion: version }
     last = { key, remembered: { payloadHash, reply: undefined, ...versions, position, last: address } }
     if (newestFirst.length < keptMax || sought.has(key)) newestFirst.push(last)
-    else older.push({ key, position })
+    else older.add(key, position)
   }
   const found = new Set(newestFirst.map(({ key }) => key))
-  const window = new DedupeWindow(
-    keptMax,
-    reach,
-    [...sought].filter((key) => !found.has(key)),
-  )
-  for (const { key, position } of older) window.addOlder(key, position)
+  const absent = new Set([...sought].filter((key) => !found.has(key)))
+  const window = new DedupeWindow(keptMax, reach, { absent, older })
   for (const { key, remembered } of newestFirst.toReversed()) window.addByKey(key, remembered)
   return window
 }
@@ -175,11 +169,14 @@ const FILTER_KEYS = 1_024
 /** Times the bits that a lookup in files has: who is taken for one that is there costs a reading of the log. */
 const ROOM = 3
 
-/** Filters of growing sizes: each is twice as large as the one before. */
-class GrowingFilter {
+/** Ids in filters of growing sizes: each is twice as large as the one before. */
+class OlderIds {
   readonly #filters: { readonly bits: Uint8Array; readonly keys: number; used: number }[] = []
+  /** The greatest position of a command that is in it; 0 where none with events is. */
+  last = 0
 
-  add(key: string): void {
+  add(key: string, position: number): void {
+    this.last = Math.max(this.last, position)
     let filter = this.#filters.at(-1)
     if (filter === undefined || filter.used === filter.keys) {
       const keys = filter === undefined ? FILTER_KEYS : 2 * filter.keys

@@ -7,7 +7,7 @@ import { nearest } from '../aggregate/nearest.ts'
 import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import { streamName } from '../log/stream.ts'
-import type { Effects } from '../react/effects.ts'
+import { afterForNew, type Effects } from '../react/effects.ts'
 import { messageNotParked } from '../react/inbox-error.ts'
 import type { Inbox } from '../react/inbox.ts'
 import { INBOX, type InboxState, type ParkedMessage } from '../react/inbox-record.ts'
@@ -73,7 +73,7 @@ export class Inboxes {
 
   /** @throws PenholdError `BadDefinition` where it is none of the config's */
   ref({ name }: Inbox): InboxRef {
-    const { inboxes, effects, ids } = this.#options
+    const { inboxes, effects, ids, clock } = this.#options
     const inbox = inboxes.find((each) => each.name === name)
     if (inbox === undefined) {
       const names = inboxes.map((each) => each.name)
@@ -85,7 +85,7 @@ export class Inboxes {
       (await effects.query({ stream, name: 'state', timeoutMs: ANSWER_MS })) as InboxState
     const operate = async (command: string, payload: { readonly id: string }): Promise<void> => {
       const commandId = ids.next()
-      const cause = { correlationId: commandId, causationId: commandId, after: 0 }
+      const cause = { correlationId: commandId, causationId: commandId, after: afterForNew(clock) }
       const { kind } = await effects.ask({ stream, name: command, payload, commandId, timeoutMs: ANSWER_MS, ...cause })
       if (kind === 'rejected') throw messageNotParked(name, payload.id)
     }

@@ -262,6 +262,7 @@ export class ConsumerLane {
     }
     this.#handling.giveUp()
     this.#parked.giveUp()
+    this.#place.goOnFrom(state)
     this.#recorded = state.place!
     this.#recordedAt = this.#options.clock.monotonic()
     this.#window = new Window(state.place!)

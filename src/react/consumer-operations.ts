@@ -9,7 +9,7 @@ import type { Feeds } from '../read/event-feed.ts'
 import type { Consumer } from './consumer.ts'
 import { CONSUMER, keyOf, type ConsumerState, type ParkedStream } from './consumer-record.ts'
 import { reactorState, retryTimedOut } from './error.ts'
-import type { Effects, SentOutcome } from './effects.ts'
+import { afterForNew, type Effects, type SentOutcome } from './effects.ts'
 
 /** A stream whose events wait, with the first of them. */
 export interface ParkedEvent {
@@ -162,10 +162,11 @@ export class ConsumerOperations {
     return (await this.#options.effects.query({ stream: record, name: 'state' })) as ConsumerState
   }
 
-  async #tell(record: string, name: string, payload?: unknown, after = 0): Promise<SentOutcome> {
-    const commandId = this.#options.ids.next()
-    const cause = { correlationId: commandId, causationId: commandId, after }
-    return await this.#options.effects.ask({ stream: record, name, payload, commandId, ...cause })
+  async #tell(record: string, name: string, payload?: unknown, after?: number): Promise<SentOutcome> {
+    const { ids, clock, effects } = this.#options
+    const commandId = ids.next()
+    const cause = { correlationId: commandId, causationId: commandId, after: after ?? afterForNew(clock) }
+    return await effects.ask({ stream: record, name, payload, commandId, ...cause })
   }
 
   async #each(work: (record: string, shard: number) => Promise<unknown>): Promise<void> {

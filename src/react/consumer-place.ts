@@ -32,6 +32,8 @@ const ANSWER_MS = 5_000
 export class ConsumerPlace {
   readonly stream: string
   readonly #options: ConsumerPlaceOptions
+  /** As the record has it, where nobody else runs the lane. */
+  #turn = 0
 
   constructor(options: ConsumerPlaceOptions) {
     this.#options = options
@@ -48,16 +50,23 @@ export class ConsumerPlace {
     await this.#step('begin', { place }, place)
   }
 
+  /** From here on steps go on from this state. */
+  goOnFrom({ turn }: ConsumerState): void {
+    this.#turn = turn
+  }
+
   async advance(from: AllPlace, to: AllPlace): Promise<void> {
-    await this.#step('advance', { from, to }, to)
+    await this.#step('advance', { from, turn: this.#turn, to }, to)
   }
 
   async park(from: AllPlace, event: NewlyParked): Promise<void> {
-    await this.#step('park', { from, event }, from)
+    await this.#step('park', { from, turn: this.#turn, event }, from)
+    this.#turn += 1
   }
 
   async unpark(from: AllPlace, stream: string): Promise<void> {
-    await this.#step('unpark', { from, stream }, from)
+    await this.#step('unpark', { from, turn: this.#turn, stream }, from)
+    this.#turn += 1
   }
 
   /** @throws STALE where it stands elsewhere, or the lane is closed before there was an answer */

@@ -18,6 +18,8 @@ import type { Consumer } from './consumer.ts'
 export interface ConsumerState {
   /** All up to here is done with, or parked; undefined where it was never begun. */
   readonly place: AllPlace | undefined
+  /** How often its lane has parked or unparked something, which moves no place: who has missed one is refused all the same. */
+  readonly turn: number
   readonly isPaused: boolean
   /** How often somebody wanted it to go on: who has halted tries again at each. */
   readonly resumed: number
@@ -47,9 +49,10 @@ export type NewlyParked = Omit<ParkedStream, 'isAsked' | 'failures'> & { readonl
 interface From {
   /** Where the sender takes it to stand. */
   readonly from: AllPlace
+  readonly turn: number
 }
 
-const INITIAL: ConsumerState = { place: undefined, isPaused: false, resumed: 0, parked: {} }
+const INITIAL: ConsumerState = { place: undefined, turn: 0, isPaused: false, resumed: 0, parked: {} }
 
 export const CONSUMER = '$consumer'
 
@@ -74,9 +77,9 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
       /** For the first time, or again. */
       Parked: (state, { stream, ...event }: NewlyParked) => {
         const failures = (state.parked[stream]?.failures ?? 0) + 1
-        return withParked(state, stream, { ...event, isAsked: false, failures })
+        return withParked(withTurn(state), stream, { ...event, isAsked: false, failures })
       },
-      Unparked: (state, { stream }: { stream: string }) => withParked(state, stream, undefined),
+      Unparked: (state, { stream }: { stream: string }) => withParked(withTurn(state), stream, undefined),
       RetryAsked: (state, { stream }: { stream: string }) =>
         withParked(state, stream, { ...state.parked[stream]!, isAsked: true }),
       Skipped: (state, { stream, version }: { stream: string; version: number; reason: string }) =>
@@ -88,14 +91,12 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
       /** The first to say so decides. */
       begin: ({ place: known }, { place }: { place: AllPlace }, { emit }) =>
         known === undefined ? emit.Begun({ place }) : undefined,
-      advance: (state, { from, to }: From & { to: AllPlace }, { emit, reject }) =>
+      advance: (state, { to, ...from }: From & { to: AllPlace }, { emit, reject }) =>
         isAt(state, from) ? emit.Advanced({ to }) : reject(MOVED),
-      park: (state, { from, event }: From & { event: NewlyParked }, { emit, reject }) =>
+      park: (state, { event, ...from }: From & { event: NewlyParked }, { emit, reject }) =>
         isAt(state, from) ? emit.Parked(event) : reject(MOVED),
-      unpark: (state, { from, stream }: From & { stream: string }, { emit, reject }) => {
-        if (!isAt(state, from)) return reject(MOVED)
-        return state.parked[stream] === undefined ? undefined : emit.Unparked({ stream })
-      },
+      unpark: (state, { stream, ...from }: From & { stream: string }, { emit, reject }) =>
+        isAt(state, from) && state.parked[stream] !== undefined ? emit.Unparked({ stream }) : reject(MOVED),
       retry: ({ parked }, { stream }: { stream: string }, { emit, reject }) => {
         const known = parked[stream]
         if (known === undefined) return reject(NOT_PARKED)
@@ -132,8 +133,12 @@ export const INTERNAL_AGGREGATES: readonly Aggregate[] = [
   InboxRecord,
 ]
 
-function isAt({ place }: ConsumerState, from: AllPlace): boolean {
-  return place !== undefined && comparePlaces(place, from) === 0
+function isAt({ place, turn }: ConsumerState, given: From): boolean {
+  return place !== undefined && comparePlaces(place, given.from) === 0 && turn === given.turn
+}
+
+function withTurn(state: ConsumerState): ConsumerState {
+  return { ...state, turn: state.turn + 1 }
 }
 
 function withParked(state: ConsumerState, stream: string, event: ParkedStream | undefined): ConsumerState {

@@ -1,4 +1,6 @@
 /** The port by which consumers change something: the rest of Penhold, as the node that runs them reaches it. */
+import type { Clock } from '../log/clock.ts'
+import { lastPositionAt } from '../log/position.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 
 export interface Effects {
@@ -65,4 +67,15 @@ export interface LoadRange {
 
 export interface LoadedEvent extends Pick<FeedEvent, 'version' | 'position' | 'type'> {
   readonly data: unknown
+}
+
+/** Clocks are hardly further apart. */
+const APART_MS = 10 * 60_000
+
+/**
+ * The `after` of a command whose id is new, and which has no cause in the log: it need not be looked for further back, which
+ * may be years of records. Whatever clocks say, what it comes to stands behind that.
+ */
+export function afterForNew(clock: Clock): number {
+  return Math.max(0, lastPositionAt(clock.now() - APART_MS))
 }

@@ -91,7 +91,8 @@ export class HandleEach implements Handling {
   }
 
   #settle(entry: Entry, outcome: AttemptOutcome): void {
-    if (this.#isOver) return
+    // Tried again while it was being parked, it is its lane's no more.
+    if (this.#isOver || entry.state === 'done') return
     const { consumer, onDone, onGivenUp } = this.#options
     switch (outcome.kind) {
       case 'done':
@@ -120,7 +121,7 @@ export class HandleEach implements Handling {
 
   #later(entry: Entry, ms: number): void {
     this.#options.clock.after(ms, () => {
-      if (this.#isOver) return
+      if (this.#isOver || entry.state === 'done') return
       this.#queues.again(entry)
       this.go()
     })

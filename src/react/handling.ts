@@ -93,6 +93,8 @@ class EventReaction implements Reaction {
   }
 
   get idempotencyKey(): string {
-    return deriveId('reaction', this.#of, this.#event.id)
+    // Of the event, not only of its id: that is the caller's to choose, and may be another event's too.
+    const { id, stream, version } = this.#event
+    return deriveId('reaction', this.#of, id, stream, version)
   }
 }

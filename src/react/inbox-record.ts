@@ -12,6 +12,8 @@ export interface InboxState {
   readonly version: number
   /** Undefined where it was never begun. */
   readonly place: InboxPlace | undefined
+  /** Of the event that said so: what was sent of the messages behind the place stands behind that event, and perhaps before later ones. */
+  readonly placedAt: number
   /** In the order in which they came. */
   readonly parked: readonly ParkedMessage[]
   /** So many messages were removed before it had read them. */
@@ -48,16 +50,16 @@ export const INBOX = '$inbox'
 export const INBOX_MOVED = 'Moved'
 export const MESSAGE_NOT_PARKED = 'NotParked'
 
-const INITIAL: InboxState = { version: 0, place: undefined, parked: [], lost: 0, rejected: 0 }
+const INITIAL: InboxState = { version: 0, place: undefined, placedAt: 0, parked: [], lost: 0, rejected: 0 }
 
 export const InboxRecord: Aggregate = internal(
   defineAggregate({
     type: 'inbox',
     initialState: (): InboxState => INITIAL,
     events: {
-      Begun: (state, { place }: { place: InboxPlace }) => ({ ...next(state), place }),
+      Begun: (state, { place }: { place: InboxPlace }) => placed(state, place),
       Advanced: (state, { to, lost, rejected }: Omit<InboxAdvance, 'from'>) => {
-        return { ...next(state), place: to, lost: state.lost + lost, rejected: state.rejected + rejected }
+        return { ...placed(state, to), lost: state.lost + lost, rejected: state.rejected + rejected }
       },
       /** For the first time, or again. */
       Parked: (state, message: Omit<ParkedMessage, 'isAsked'>) => {
@@ -98,6 +100,10 @@ export const InboxRecord: Aggregate = internal(
 
 function next(state: InboxState): InboxState {
   return { ...state, version: state.version + 1 }
+}
+
+function placed(state: InboxState, place: InboxPlace): InboxState {
+  return { ...next(state), place, placedAt: state.version + 1 }
 }
 
 function isAt({ place }: InboxState, from: InboxPlace): boolean {

@@ -77,7 +77,8 @@ async function tell(
     stream: streamName(process.type, key as string),
     name: TELL,
     payload: told,
-    commandId: deriveId('told', process.type, id),
+    // Of the event, not only of its id: that is the caller's to choose, and may be another event's too.
+    commandId: deriveId('told', process.type, id, stream, version),
   }
   // It has been told the same in another shape, by code of another day: that is what was recorded.
   await unlessKnown(reaction.effects.ask(command))

@@ -1,6 +1,7 @@
 /** A reactor as what runs it sees it: a consumer. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { Rejected } from '../aggregate/error.ts'
+import { isThenable } from '../aggregate/synchronous.ts'
 import { deriveId } from '../log/identity.ts'
 import { isInternal, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
@@ -31,7 +32,9 @@ export function reactorConsumer(reactor: Reactor): Consumer {
 function react(reactor: Reactor, event: FeedEvent, reaction: Reaction): unknown {
   const context = new EventContext(reactor.name, event, reaction)
   const returned = reactor.on[event.type]!(event, context)
-  return context.hasTold ? Promise.all([returned, context.told()]) : returned
+  if (!isThenable(returned)) return context.hasTold ? context.told() : returned
+  // What it tells, it may tell late: all that was told by its end counts.
+  return Promise.resolve(returned).then(() => context.told())
 }
 
 /** A `ReactorContext`. Its functions may be taken out of it. */

@@ -56,7 +56,7 @@ export class RunningInbox {
   readonly #source: OpenInboxSource
   readonly #closing = new AbortController()
   readonly #bell = new Bell()
-  /** The position of the record's last event: what was sent behind that place stands behind it. */
+  /** The position of the event that recorded the place: what was sent of the messages behind it stands behind that. */
   #after: number | undefined
   /** Of the page under way, what has taken effect; and how often one was rejected, and passed. */
   readonly #done = new Set<string>()
@@ -111,7 +111,7 @@ export class RunningInbox {
     const state = await this.#state()
     const { place } = state
     if (place === undefined) return this.#step('begin', { place: await this.#source.place(inbox.startAt) })
-    this.#after ??= await this.#positionOf(state.version)
+    this.#after ??= await this.#positionOf(state.placedAt)
     if (await this.#retry(state, place)) return
     const page = await this.#source.read(place, inbox.batchMax)
     if (this.#isClosed || (page.messages.length === 0 && page.lost === 0)) return

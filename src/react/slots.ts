@@ -19,9 +19,11 @@ export class Slots {
 
   release(): void {
     this.#free += 1
-    const [next] = this.#waiting
-    if (next === undefined) return
-    this.#waiting.delete(next)
-    next()
+    // Whoever is called may want none any more.
+    for (const next of this.#waiting) {
+      if (this.#free === 0) return
+      this.#waiting.delete(next)
+      next()
+    }
   }
 }

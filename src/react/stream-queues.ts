@@ -38,10 +38,12 @@ export class StreamQueues {
     else this.#ready.push(next)
   }
 
-  /** Lets go of a stream, the first of which was under way, and says what it had. */
+  /** Lets go of a stream, and says what it had. */
   drop(stream: string): readonly Entry[] {
     const queue = this.#streams.get(stream) ?? []
     this.#streams.delete(stream)
+    const ready = this.#ready.indexOf(queue[0]!)
+    if (ready >= 0) this.#ready.splice(ready, 1)
     return queue
   }
 }

@@ -10,11 +10,10 @@ import { assert } from '../aggregate/assert.ts'
 import { reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { deriveId } from '../log/identity.ts'
-import { lastPositionAt } from '../log/position.ts'
 import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import { DueBucket, type ReadPut } from './due-bucket.ts'
-import type { Effects, SentOutcome } from './effects.ts'
+import { afterForNew, type Effects, type SentOutcome } from './effects.ts'
 import type { Slots } from './slots.ts'
 import { bucketOf, isNear, isOver, PUT_OFF, type Bucket } from './timer-buckets.ts'
 import { TimerFires } from './timer-fires.ts'
@@ -34,7 +33,6 @@ export interface TimerWheelOptions {
 }
 
 const REST_MS = 1_000
-const DAY_MS = 24 * 60 * 60_000
 const PUT_OFF_MS = 60_000
 const BEGIN_AGAIN_MS = 1_000
 /** A bucket that is over is put into for so long, so that not each timer that is overdue has one of its own. */
@@ -135,8 +133,7 @@ export class TimerWheel {
     // Whoever has begun elsewhere gets something done, should both serve the shard for a while.
     if (this.#term !== '') await this.#end.rungWithin(clock, BEGIN_AGAIN_MS)
     const term = newId()
-    // With a new id, so that nothing is to be looked for far back.
-    const after = Math.max(0, lastPositionAt(clock.now() - DAY_MS))
+    const after = afterForNew(clock)
     const { version, position } = accepted(await this.#ask(this.#record, 'begin', { term }, { commandId: term, after }))
     const open = await effects.query({ stream: this.#record, name: 'open', signal: this.#ending.signal })
     for (const [name, bucket] of Object.entries(open as Readonly<Record<string, Bucket>>)) {

@@ -78,7 +78,8 @@ export interface TimerOwner {
 /** Sets and cancels timers while one event is handled. Handled again it sets the same ones, and no others. */
 export class ReactorTimers {
   readonly #of: TimerOwner
-  #calls = 0
+  /** By timer, how often something was asked of it. Of several it may be in any order. */
+  readonly #calls = new Map<string, number>()
 
   constructor(of: TimerOwner) {
     this.#of = of
@@ -102,8 +103,9 @@ export class ReactorTimers {
 
   async #ask(id: string, name: string, payload: unknown): Promise<void> {
     const { owner, effects, idempotencyKey, cause } = this.#of
-    this.#calls += 1
-    const commandId = deriveId(idempotencyKey, 'timer', this.#calls)
+    const call = (this.#calls.get(id) ?? 0) + 1
+    this.#calls.set(id, call)
+    const commandId = deriveId(idempotencyKey, 'timer', id, call)
     const stream = streamName(TimerRecord.type, timerId(owner, id))
     const outcome = await effects.ask({ stream, name, payload, commandId, ...cause })
     assert(outcome.kind === 'accepted', 'a timer is set and cancelled whatever its state')

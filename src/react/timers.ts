@@ -4,7 +4,7 @@ import type { Clock } from '../log/clock.ts'
 import { streamName } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Consumer } from './consumer.ts'
-import type { Effects } from './effects.ts'
+import { afterForNew, type Effects } from './effects.ts'
 import type { Schedule } from './schedule.ts'
 import { ScheduleRecord } from './schedule-record.ts'
 import { Slots } from './slots.ts'
@@ -96,7 +96,7 @@ export class Timers {
         const id = newId()
         const stream = streamName(ScheduleRecord.type, name)
         const payload: Timetable = { cron, timezone, missed }
-        const cause = { correlationId: id, causationId: id, after: 0 }
+        const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
         await effects.ask({ stream, name: 'define', payload, commandId: id, ...cause })
       }
     } catch (error) {

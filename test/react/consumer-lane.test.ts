@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
-import { deriveId } from '../../src/index.ts'
+import { defineReactor, deriveId } from '../../src/index.ts'
 import { EventFailed } from '../../src/react/consumer.ts'
+import { reactorConsumer } from '../../src/react/reactor-consumer.ts'
+import { Account } from '../account.ts'
 import { placeOf } from '../read/event-row.ts'
 import { away } from './memory-effects.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
@@ -186,7 +188,7 @@ test('where somebody else has gone on, all begins from what is recorded', async 
   // Another runs the lane, and is far ahead of this one.
   const { place } = bench.effects.record(SHARD)
   const ahead = { position: bench.row.head + 20 * 4_096, shard: SHARD }
-  await bench.operate('advance', { from: place, to: ahead })
+  await bench.operate('advance', { from: place, turn: 0, to: ahead })
   bench.add('a/0', 'a/3')
   await bench.pass(3_000)
   expect(bench.effects.record(SHARD).place).toEqual(ahead)
@@ -249,7 +251,7 @@ test('what of the log does not answer is no event’s fault: it is waited for, a
   isAway = false
   await bench.until(() => bench.done.length === 1)
   expect(new Set(bench.effects.sent.map(({ commandId }) => commandId))).toEqual(
-    new Set([deriveId('reaction', 'reactor:mails', 'a/0/1')]),
+    new Set([deriveId('reaction', 'reactor:mails', 'a/0/1', 'a/0', 1)]),
   )
   await bench.pass(100)
   expect(lane.condition).toBe('running')
@@ -370,4 +372,56 @@ test('what is not wanted is gone past, and seldom recorded', async () => {
   bench.row.add('Other', 'a/0')
   await bench.pass(100)
   await bench.until(() => bench.effects.steps.length === 3)
+})
+
+test('what a handler tells late is waited for as well, and the event begun again where nobody answers', async () => {
+  const bench = new LaneBench()
+  const late = defineReactor({
+    name: 'late',
+    from: 'all',
+    startAt: 'beginning',
+    on: {
+      Done: async (_event, { tell, schedule }) => {
+        await Promise.resolve()
+        tell(Account, '1', 'deposit', { amount: 1 })
+        void schedule('soon', { inMs: 1 }, Account, '1', 'deposit', { amount: 2 }).catch(() => undefined)
+      },
+    },
+  })
+  let refusals = 4
+  bench.effects.onSent = async () => {
+    await bench.turns(3)
+    if ((refusals -= 1) >= 0) throw away()
+    return { kind: 'accepted', version: 1, position: 1 }
+  }
+  bench.add('a/0')
+  const lane = bench.open(reactorConsumer(late).does)
+  await bench.pass(5_000)
+  expect(bench.effects.sent.map(({ name }) => name)).toEqual(['deposit', 'set', 'deposit', 'set', 'deposit', 'set'])
+  expect(new Set(bench.effects.sent.map(({ commandId }) => commandId)).size).toBe(2)
+  expect(lane.events).toBe(1)
+})
+
+test('who has missed that something was parked or unparked is refused, though no place has moved', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0')
+  const former = bench.open()
+  await bench.until(() => bench.effects.record(SHARD).parked['a/0'] !== undefined)
+  await bench.during(former.close(0))
+  await bench.operate('retry', { stream: 'a/0' })
+  bench.poison.clear()
+  bench.onHandle = ({ id }) => (id === 'a/0/1' ? new Promise(() => undefined) : undefined)
+  const next = bench.open()
+  await bench.until(() => bench.begun.filter((id) => id === 'a/0/1').length === 2)
+  // The former one had begun the retry as well, wakes up, and says that it has done all there was; then it is gone.
+  const { place, turn } = bench.effects.record(SHARD)
+  await bench.operate('unpark', { from: place, turn, stream: 'a/0' })
+  bench.add('a/0', 'a/3')
+  await bench.pass(3_000)
+  await bench.during(next.close(0))
+  bench.open()
+  await bench.pass(3_000)
+  expect(bench.done).toContain('a/3/1')
+  expect(bench.done).toContain('a/0/2')
 })

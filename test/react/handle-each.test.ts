@@ -1,0 +1,83 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { BEGINNING } from '../../src/read/all.ts'
+import { HandleEach } from '../../src/react/handle-each.ts'
+import { attemptOne, type HandleOptions } from '../../src/react/handling.ts'
+import type { Consumer, Reaction } from '../../src/react/consumer.ts'
+import type { FeedEvent } from '../../src/read/event-feed.ts'
+import { Slots } from '../../src/react/slots.ts'
+import { Window } from '../../src/react/window.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { EventRow } from '../read/event-row.ts'
+import { MemoryEffects } from './memory-effects.ts'
+
+function optionsOf(one: (event: FeedEvent, reaction: Reaction) => unknown): HandleOptions {
+  const consumer: Consumer = {
+    kind: 'reactor',
+    name: 'mails',
+    isWanted: () => true,
+    startAt: 'beginning',
+    onFailure: 'park',
+    retries: 0,
+    handlerTimeoutMs: 10_000,
+    concurrency: 1,
+    does: { one },
+  }
+  return { consumer, shard: 0, effects: new MemoryEffects(), clock: new SimulatedClock() }
+}
+
+for (const isBegun of [true, false]) {
+  test(`what somebody has tried again while it was parked is its lane's no more (${isBegun ? 'begun' : 'ready'})`, async () => {
+    const row = new EventRow()
+    const window = new Window(BEGINNING)
+    const [begun, done]: string[][] = [[], []]
+    const ends: (() => void)[] = []
+    let isPoison = true
+    const handling = new HandleEach({
+      ...optionsOf(({ id }) => {
+        if (isPoison) throw new Error('poison')
+        begun!.push(id)
+        return new Promise<void>((resolve) => ends.push(resolve))
+      }),
+      window,
+      onDone: ({ event }) => void done!.push(event.id),
+      onGivenUp: () => undefined,
+    })
+    for (const stream of ['a/0', 'a/0']) {
+      handling.add(window.add(row.add('Done', stream), { before: BEGINNING, bytes: 1 }))
+    }
+    handling.go()
+    isPoison = false
+    if (!isBegun) handling.hold()
+    handling.retry()
+    // It is parked now.
+    for (const entry of handling.drop('a/0')) window.done(entry)
+    expect(window.size).toBe(0)
+    handling.release()
+    for (const end of ends) end()
+    await setImmediate()
+    expect(begun).toEqual(isBegun ? ['a/0/1'] : [])
+    expect(done).toEqual([])
+  })
+}
+
+test('events of the same id are others: whoever appends gives ids, and may give one twice', () => {
+  const row = new EventRow()
+  const keys: string[] = []
+  const options = optionsOf((_event, { idempotencyKey }) => void keys.push(idempotencyKey))
+  const first = row.add('Done', 'a/0')
+  const twin: FeedEvent = { ...row.add('Done', 'b/0'), id: first.id }
+  for (const event of [first, twin, first]) attemptOne(event, 1, options)
+  expect(new Set(keys).size).toBe(2)
+  expect(keys[2]).toBe(keys[0])
+})
+
+test('a slot that one does not want any more is for the next who waits', () => {
+  const slots = new Slots(1)
+  let taken = 0
+  expect(slots.take(() => undefined)).toBe(true)
+  expect(slots.take(() => undefined)).toBe(false)
+  expect(slots.take(() => (taken += slots.take(() => undefined) ? 1 : 0))).toBe(false)
+  slots.release()
+  expect(taken).toBe(1)
+})
