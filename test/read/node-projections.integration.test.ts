@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
 import { startNode, type Node } from '../../src/index.ts'
+import { lastPositionAt } from '../../src/log/position.ts'
 import { Account } from '../account.ts'
 
 const folder = fs.mkdtempSync(join(tmpdir(), 'penhold-'))
@@ -67,14 +68,8 @@ test('what a handler cannot take is parked, in order, and retried by hand', asyn
 test('a query that waits while its node is closed is told so', async () => {
   const node = await start()
   const lines = node.projection(Lines)
-  const lanes = await vi.waitFor(async () => {
-    const status = await lines.status()
-    // It is not known from the first moment where it stands.
-    expect(status.lanes[0]?.place.position).toBeGreaterThan(0)
-    return status.lanes
-  })
   // Where the log will be in half a minute.
-  const after = lanes[0]!.place.position + 30_000 * 2 ** 12
+  const after = lastPositionAt(Date.now() + 30_000)
   const waiting = lines.query((model) => model.lines.size, { after, timeoutMs: 20_000 })
   const told = expect(waiting).rejects.toMatchObject({ code: 'NodeClosed' })
   await node.close()
