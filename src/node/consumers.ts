@@ -74,6 +74,9 @@ const BEGIN_MS = 1_000
 
 export class Consumers {
   readonly #options: ConsumersOptions
+  /** Of users, and Penhold's own. */
+  readonly #known: readonly Consumer[]
+  /** One for each known one, in their order; none where none is needed. */
   readonly #running: readonly RunningConsumer[]
   #stopLooking: Cancel = () => undefined
   #isClosed = false
@@ -82,8 +85,8 @@ export class Consumers {
     this.#options = options
     const { consumers, timers } = options
     const isIdle = consumers.length === 0 && timers?.isIdle !== false
-    const all = isIdle ? [] : [...consumers, ...(timers?.consumers ?? [])]
-    this.#running = all.map((consumer) => new RunningConsumer({ ...options, consumer }))
+    this.#known = isIdle ? [] : [...consumers, ...(timers?.consumers ?? [])]
+    this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer }))
   }
 
   start(): void {
@@ -95,18 +98,21 @@ export class Consumers {
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
   }
 
-  /** @throws PenholdError `BadDefinition` where it is none of the config's reactors */
+  /** Also what runs a process, or timers. @throws PenholdError `BadDefinition` where the config has none of that name */
   reactor(name: string): ReactorRef {
-    return this.#named('reactor', name, 'reactors')
+    return this.#named(({ kind }) => kind !== 'outbox', { kind: 'reactor', name, list: 'reactors' })
   }
 
   /** @throws PenholdError `BadDefinition` where it is none of the config's outboxes */
   outbox(name: string): ReactorRef {
-    return this.#named('outbox', name, 'outboxes')
+    return this.#named(({ kind }) => kind === 'outbox', { kind: 'outbox', name, list: 'outboxes' })
   }
 
-  #named(kind: Consumer['kind'], name: string, list: string): ReactorRef {
-    const known = this.#options.consumers.filter((each) => each.kind === kind)
+  #named(
+    isOf: (consumer: Consumer) => boolean,
+    { kind, name, list }: { readonly kind: string; readonly name: string; readonly list: string },
+  ): ReactorRef {
+    const known = this.#known.filter(isOf)
     const consumer = known.find((each) => each.name === name)
     if (consumer !== undefined) return this.#ref(consumer)
     const names = known.map((each) => each.name)
@@ -116,11 +122,10 @@ export class Consumers {
 
   /** Whatever kind it is of: by its name, or as `kind:name` where several have that. @throws PenholdError `BadDefinition` */
   named(name: string): ReactorRef {
-    const { consumers } = this.#options
-    const found = consumers.filter((consumer) => consumer.name === name || keyOf(consumer) === name)
+    const found = this.#known.filter((consumer) => consumer.name === name || keyOf(consumer) === name)
     const [first, second] = found
     if (first === undefined) {
-      const names = consumers.map((consumer) => consumer.name)
+      const names = this.#known.map((consumer) => consumer.name)
       const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
       throw definitionError(`the config has nothing of the name '${name}' that reacts to events, ${known}`)
     }
@@ -170,7 +175,7 @@ export class Consumers {
   }
 
   #ref(consumer: Consumer): ReactorRef {
-    const running = this.#running[this.#options.consumers.indexOf(consumer)]!
+    const running = this.#running[this.#known.indexOf(consumer)]!
     const operations = this.#operations(consumer)
     const open = async <Result>(work: () => Promise<Result>): Promise<Result> => {
       if (this.#isClosed) throw nodeClosed('none')

@@ -107,12 +107,17 @@ export class ProjectionWorld {
     for (const zombie of this.#zombies) await zombie.close()
     await this.#run(1, [])
     const [last] = this.#processes
-    // An attempt that was under way may still fail, and halt it.
-    await this.#turns(20)
     await this.#whileTimePasses(last!.resume())
-    await this.#run(0, this.row.feeds(this.#projection.order).lanes)
+    const { lanes } = this.row.feeds(this.#projection.order)
+    await this.#run(0, lanes)
+    // An attempt that was under way in a lane may still fail, and halt it after all.
+    let halts = 0
     await this.#until(async () => {
       const status = await last!.status()
+      if (status.state === 'halted' && halts < lanes.length) {
+        halts += 1
+        await last!.resume()
+      }
       // It may have to wait for a swap that is under way.
       if (status.rebuild !== undefined) void last!.promote().catch(() => undefined)
       // What the other has swapped is noticed after a while.
