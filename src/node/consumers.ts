@@ -5,7 +5,7 @@
 import { definitionError, reasonOf } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { nodeClosed } from '../cluster/error.ts'
-import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
+import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import type { Consumer } from '../react/consumer.ts'
 import { keyOf } from '../react/consumer-record.ts'
@@ -89,13 +89,18 @@ export class Consumers {
     this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer }))
   }
 
-  start(): void {
+  /**
+   * Resolves once those that start at `now` have their places: what is acknowledged later is theirs. Where some shard has no
+   * owner it resolves too, and they are given as soon as they can be.
+   */
+  async start(): Promise<void> {
     if (this.#running.length === 0) return
     this.#options.timers?.start()
-    // Also of those that another process will run: what is there from now on is theirs.
-    for (const consumer of this.#options.consumers) if (consumer.startAt === 'now') void this.#begin(consumer)
     this.#look()
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
+    // Also of those that another process will run: what is there from now on is theirs.
+    const starting = this.#options.consumers.filter(({ startAt }) => startAt === 'now')
+    await Promise.all(starting.map((consumer) => this.#begin(consumer)))
   }
 
   /** Also what runs a process, or timers. @throws PenholdError `BadDefinition` where the config has none of that name */
@@ -157,16 +162,15 @@ export class Consumers {
 
   /** Also where others serve: a shard that comes here later has had its start by then. */
   async #begin(consumer: Consumer): Promise<void> {
-    while (!this.#isClosed) {
-      try {
-        return await this.#operations(consumer).begin()
-      } catch (error) {
-        const { onWarning, clock } = this.#options
-        onWarning(
-          `where ${consumer.name} starts could not be recorded for all shards, and is tried again: ${reasonOf(error)}`,
-        )
-        await pause(clock, BEGIN_MS)
-      }
+    try {
+      await this.#operations(consumer).begin()
+    } catch (error) {
+      if (this.#isClosed) return
+      const { onWarning, clock } = this.#options
+      onWarning(
+        `where ${consumer.name} starts could not be recorded for all shards, and is tried again: ${reasonOf(error)}`,
+      )
+      clock.after(BEGIN_MS, () => void this.#begin(consumer))
     }
   }
 

@@ -103,7 +103,7 @@ async function startBeside(config: ClusterConfig, outbox: Outbox, redis: RedisSe
       onWarning,
     })
     closers.push(() => consumers.close(timeouts.stopMs))
-    consumers.start()
+    await consumers.start()
     return { status: () => consumers.outbox(outbox.name).status(), close, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()

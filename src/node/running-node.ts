@@ -296,8 +296,8 @@ export class RunningNode implements Node, RefHost {
     else await this.#join(this.#cluster)
     this.#isServing = true
     this.#projections.start()
-    this.#consumers.start()
     this.#inboxes.start()
+    await this.#consumers.start()
   }
 
   async #join(cluster: ClusterSide): Promise<void> {
