@@ -27,7 +27,7 @@ export interface CommandMessage extends ToAggregate {
    * id was made for this very message and needs no looking up.
    */
   readonly isFresh: boolean
-  /** The router sends it once more: any event of it has a position greater than `after`, however long ago that is. */
+  /** It may have been sent before: any event of it has a position greater than `since`, however long ago that is. */
   readonly isAgain: boolean
   /** -1 where any version will do. */
   readonly expectedVersion: number
@@ -35,6 +35,8 @@ export interface CommandMessage extends ToAggregate {
   readonly deadline: number
   /** The greatest position its sender had seen when it was made: the command's events come after it (I6). */
   readonly after: number
+  /** Behind this position it is looked for where it is sent again: its cause's, where it has one, and `after` otherwise. */
+  readonly since: number
   readonly metadata: Readonly<Record<string, unknown>> | undefined
 }
 

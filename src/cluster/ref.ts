@@ -242,6 +242,7 @@ class AggregateRef {
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
       after: 0,
+      since: 0,
       metadata: encoded.metadata,
     }
   }

@@ -4,7 +4,8 @@
  *
  *     message   tag u8, request u32, epoch u32 (from version 2 on), stream text, then
  *       command   name text, flags u8, command id 16 bytes, payload hash u32, milliseconds left f64, after f64, and where flagged:
- *                 expected version f64, metadata (MessagePack), payload (MessagePack)
+ *                 since f64 (from version 3 on; otherwise it is `after`), expected version f64, metadata (MessagePack),
+ *                 payload (MessagePack)
  *       query     name text, flags u8, argument (MessagePack, where flagged)
  *       state     moment (MessagePack)
  *     reply     tag u8, request u32, then
@@ -28,11 +29,16 @@ import { sliceOf, type Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
 const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7, elsewhere: 8 } as const
-const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16 } as const
-const FLAGS_ALL = 31
+const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16, hasSince: 32 } as const
+const FLAGS_ALL = 63
+/** Of those that the version before knows. */
+const FLAGS_BEFORE = 31
 
 /** The newest version of all this that nodes speak with each other; they speak the one before as well (docs/wire.md). */
 export const PROTOCOL_VERSION = 3
+
+/** From this version on commands say apart how far back they are looked for. */
+const SINCE_VERSION = 3
 
 /** In it nobody ever owns a shard: what carries it is only asked why the shard is not served. */
 export const NO_EPOCH: number = 2 ** 32 - 1
@@ -55,7 +61,7 @@ export type Unsent<M extends OutgoingMessage = OutgoingMessage> = M extends Outg
 export interface Passage {
   /** The monotonic clock here: a deadline travels as the time that is left, since clocks of others differ. */
   readonly now: number
-  /** The version of the protocol that the link speaks. Messages are the same in those that are spoken now. */
+  /** The version of the protocol that the link speaks. */
   readonly protocol: number
 }
 
@@ -64,14 +70,14 @@ export function outgoing(value: unknown): Slice | undefined {
   return value === undefined ? undefined : sliceOf(encode(value))
 }
 
-export function writeMessage(frame: FrameWriter, message: OutgoingMessage, { now }: Passage): void {
+export function writeMessage(frame: FrameWriter, message: OutgoingMessage, passage: Passage): void {
   frame.u8(Tag[message.kind])
   frame.u32(message.request)
   frame.u32(message.epoch)
   frame.text(message.stream)
   switch (message.kind) {
     case 'command':
-      writeCommand(frame, message, now)
+      writeCommand(frame, message, passage)
       break
     case 'query':
       frame.text(message.name)
@@ -133,32 +139,40 @@ export function readReplies(bytes: Uint8Array): NumberedReply[] {
   return replies
 }
 
-function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly kind: 'command' }, now: number): void {
-  const { name, isFresh, isAgain, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } =
-    message
+function writeCommand(
+  frame: FrameWriter,
+  message: OutgoingMessage & { readonly kind: 'command' },
+  { now, protocol }: Passage,
+): void {
+  const { name, isFresh, isAgain, commandId, payloadHash, expectedVersion, deadline, metadata, payload } = message
+  const { after, since } = message
+  const isNow = protocol >= SINCE_VERSION
+  const hasSince = isNow && since !== after ? Flag.hasSince : 0
   const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
   const hasMetadata = metadata === undefined ? 0 : Flag.hasMetadata
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
   const identity = (isFresh ? Flag.isFresh : 0) | (isAgain ? Flag.isAgain : 0)
-  frame.u8(identity | hasExpectedVersion | hasMetadata | hasPayload)
+  frame.u8(identity | hasSince | hasExpectedVersion | hasMetadata | hasPayload)
   frame.raw(commandId)
   frame.u32(payloadHash)
   frame.f64(deadline - now)
-  frame.f64(after)
+  // Of the two the version before has one. That a command takes effect once comes first.
+  frame.f64(isNow ? after : since)
+  if (hasSince !== 0) frame.f64(since)
   if (hasExpectedVersion !== 0) frame.f64(expectedVersion)
   if (metadata !== undefined) frame.slice(metadata)
   if (payload !== undefined) frame.slice(payload)
 }
 
-function readMessage(frame: FrameReader, { now }: Passage): Message {
+function readMessage(frame: FrameReader, passage: Passage): Message {
   const tag = frame.u8()
   const request = frame.u32()
   const epoch = frame.u32()
   const stream = frame.text()
   switch (tag) {
     case Tag.command:
-      return readCommand(frame, { request, epoch, stream, now })
+      return readCommand(frame, { request, epoch, stream }, passage)
     case Tag.query: {
       const name = frame.text()
       return { kind: 'query', request, epoch, stream, name, payload: readOptional(frame) } satisfies QueryMessage
@@ -172,17 +186,20 @@ function readMessage(frame: FrameReader, { now }: Passage): Message {
 
 function readCommand(
   frame: FrameReader,
-  { request, epoch, stream, now }: Pick<CommandMessage, 'request' | 'epoch' | 'stream'> & { readonly now: number },
+  { request, epoch, stream }: Pick<CommandMessage, 'request' | 'epoch' | 'stream'>,
+  { now, protocol }: Passage,
 ): CommandMessage {
   const name = frame.text()
   const flags = frame.u8()
-  if (flags > FLAGS_ALL) throw new BadFrame(`no command has the flags ${flags}`)
+  if (flags > (protocol >= SINCE_VERSION ? FLAGS_ALL : FLAGS_BEFORE))
+    throw new BadFrame(`no command has the flags ${flags}`)
   const commandId = frame.rawSlice(16)
   if (!isIdAt(commandId.bytes, commandId.start)) throw new BadFrame('a command id is no UUID')
   const payloadHash = frame.u32()
   const deadline = now + frame.f64()
   if (Number.isNaN(deadline)) throw new BadFrame('a deadline is no time')
   const after = readPosition(frame)
+  const since = (flags & Flag.hasSince) === 0 ? after : readPosition(frame)
   const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.count()
   const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : readObject(frame)
   const payload = (flags & Flag.hasPayload) === 0 ? undefined : decodeSlice(frame.slice())
@@ -200,6 +217,7 @@ function readCommand(
     expectedVersion,
     deadline,
     after,
+    since,
     metadata,
   }
 }

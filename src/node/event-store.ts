@@ -253,6 +253,7 @@ export class EventStore {
       expectedVersion: -1,
       deadline: 0,
       after: 0,
+      since: 0,
       metadata: outgoing(metadata),
     } as const
     const reply = await this.#send(message, options)

@@ -45,6 +45,7 @@ export const DEFAULTS = {
   expectedVersion: -1,
   deadline: Number.POSITIVE_INFINITY,
   after: 0,
+  since: 0,
   metadata: undefined,
   commandId: parseId(deriveId('none')),
 } as const

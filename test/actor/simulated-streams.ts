@@ -228,6 +228,7 @@ export class SimulatedStreams {
       expectedVersion: -1,
       deadline: Number.POSITIVE_INFINITY,
       after: 0,
+      since: 0,
       metadata: undefined,
     }
   }

@@ -28,6 +28,7 @@ describe('frames', () => {
     ['a position without end', { after: Number.POSITIVE_INFINITY }],
     ['a position that is no number', { after: Number.NaN }],
     ['a position below none', { after: -1 }],
+    ['a position to look back to that is none', { since: 0.5 }],
     ['an expected version and a half', { expectedVersion: 1.5 }],
     ['a deadline that is no time', { deadline: Number.NaN }],
     ['a command id that is no UUID', { commandId: sliceOf(Buffer.alloc(16, 0x77)) }],

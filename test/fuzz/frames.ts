@@ -67,6 +67,7 @@ const command = fc
     request: edges,
     epoch,
     after: number,
+    since: number,
     expectedVersion: fc.oneof(fc.constant(-1), number),
     deadline: number,
     isFresh: fc.boolean(),

@@ -215,6 +215,7 @@ export class ProcessWorld {
       isAgain: true,
       expectedVersion: -1,
       after,
+      since: after,
       metadata: undefined,
       deadline: Number.POSITIVE_INFINITY,
     }

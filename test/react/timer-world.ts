@@ -208,6 +208,7 @@ export class TimerWorld {
       expectedVersion: -1,
       deadline: 0,
       after: 0,
+      since: 0,
       metadata: undefined,
     }
     context.enter(message, this.now)
