@@ -112,7 +112,11 @@ export class Router {
       // Its sender may have seen more than the cause, such as what came of another command.
       message.after = Math.max(this.#positionSeen, options.cause ?? 0)
       message.since = options.cause ?? message.after
-      if (options.cause !== undefined) message.isAgain = true
+      if (options.cause !== undefined) {
+        message.isAgain = true
+        // Whoever consumes events may be what it would wait for.
+        message.waitsForReactors = false
+      }
     }
     const isTimed = options.timeoutMs !== undefined
     this.#sent += 1

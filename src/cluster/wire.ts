@@ -10,6 +10,7 @@
  *       state     moment (MessagePack)
  *     reply     tag u8, request u32, then
  *       accepted  version u32, position f64, records
+ *       accepted, with what is unsettled (to who asked for it alone)   the same, list (MessagePack)
  *       rejected, answered, failed   MessagePack
  *       elsewhere                    shard u32
  *
@@ -19,7 +20,16 @@
  *
  * Reading trusts nothing: what it returns is of the types it says, or BadFrame is thrown.
  */
-import type { CommandMessage, Failure, Message, QueryMessage, Reply, StateAt, StateMessage } from '../actor/message.ts'
+import type {
+  CommandMessage,
+  Failure,
+  Message,
+  QueryMessage,
+  Reply,
+  StateAt,
+  StateMessage,
+  Unsettled,
+} from '../actor/message.ts'
 import { BadEncoding, decode, encode, encodeScratch } from '../log/codec.ts'
 import { isCount } from '../log/count.ts'
 import { isIdAt } from '../log/identity.ts'
@@ -28,16 +38,34 @@ import { areEvents } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
-const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7, elsewhere: 8 } as const
-const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16, hasSince: 32 } as const
-const FLAGS_ALL = 63
+const Tag = {
+  command: 1,
+  query: 2,
+  state: 3,
+  accepted: 4,
+  rejected: 5,
+  answered: 6,
+  failed: 7,
+  elsewhere: 8,
+  unsettled: 9,
+} as const
+const Flag = {
+  isFresh: 1,
+  hasMetadata: 2,
+  hasPayload: 4,
+  hasExpectedVersion: 8,
+  isAgain: 16,
+  hasSince: 32,
+  waitsForReactors: 64,
+} as const
+const FLAGS_ALL = 127
 /** Of those that the version before knows. */
 const FLAGS_BEFORE = 31
 
 /** The newest version of all this that nodes speak with each other; they speak the one before as well (docs/wire.md). */
 export const PROTOCOL_VERSION = 3
 
-/** From this version on commands say apart how far back they are looked for. */
+/** From this version on commands say apart how far back they are looked for, and whether they wait for reactors. */
 const SINCE_VERSION = 3
 
 /** In it nobody ever owns a shard: what carries it is only asked why the shard is not served. */
@@ -104,13 +132,15 @@ export interface NumberedReply {
 }
 
 export function writeReply(frame: FrameWriter, request: number, reply: Reply): void {
-  frame.u8(Tag[reply.kind])
+  const isUnsettled = reply.kind === 'accepted' && reply.unsettled !== undefined
+  frame.u8(isUnsettled ? Tag.unsettled : Tag[reply.kind])
   frame.u32(request)
   switch (reply.kind) {
     case 'accepted':
       frame.u32(reply.version)
       frame.f64(reply.position)
       frame.slice(reply.records)
+      if (reply.unsettled !== undefined) frame.slice(encodeScratch(reply.unsettled))
       break
     case 'rejected':
       frame.text(reply.code)
@@ -132,11 +162,14 @@ export function writeReply(frame: FrameWriter, request: number, reply: Reply): v
 export function readReplies(bytes: Uint8Array): NumberedReply[] {
   const frame = new FrameReader(bytes)
   const replies: NumberedReply[] = []
-  while (!frame.isAtEnd) {
-    const tag = frame.u8()
-    replies.push({ request: frame.u32(), reply: readReply(frame, tag) })
-  }
+  while (!frame.isAtEnd) replies.push(readNumberedReply(frame))
   return replies
+}
+
+/** @throws BadFrame */
+export function readNumberedReply(frame: FrameReader): NumberedReply {
+  const tag = frame.u8()
+  return { request: frame.u32(), reply: readReply(frame, tag) }
 }
 
 function writeCommand(
@@ -148,12 +181,13 @@ function writeCommand(
   const { after, since } = message
   const isNow = protocol >= SINCE_VERSION
   const hasSince = isNow && since !== after ? Flag.hasSince : 0
+  const waits = isNow && message.waitsForReactors ? Flag.waitsForReactors : 0
   const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
   const hasMetadata = metadata === undefined ? 0 : Flag.hasMetadata
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
   const identity = (isFresh ? Flag.isFresh : 0) | (isAgain ? Flag.isAgain : 0)
-  frame.u8(identity | hasSince | hasExpectedVersion | hasMetadata | hasPayload)
+  frame.u8(identity | waits | hasSince | hasExpectedVersion | hasMetadata | hasPayload)
   frame.raw(commandId)
   frame.u32(payloadHash)
   frame.f64(deadline - now)
@@ -218,6 +252,7 @@ function readCommand(
     deadline,
     after,
     since,
+    waitsForReactors: (flags & Flag.waitsForReactors) !== 0,
     metadata,
   }
 }
@@ -225,7 +260,9 @@ function readCommand(
 function readReply(frame: FrameReader, tag: number): Reply {
   switch (tag) {
     case Tag.accepted:
-      return { kind: 'accepted', version: frame.u32(), position: readPosition(frame), records: readRecords(frame) }
+      return readAccepted(frame)
+    case Tag.unsettled:
+      return { ...readAccepted(frame), unsettled: unsettledOf(decodeSlice(frame.slice())) }
     case Tag.rejected:
       return { kind: 'rejected', code: frame.text(), details: readOptional(frame) }
     case Tag.answered:
@@ -237,6 +274,23 @@ function readReply(frame: FrameReader, tag: number): Reply {
     default:
       throw new BadFrame(`no reply has the tag ${tag}`)
   }
+}
+
+function readAccepted(frame: FrameReader): Reply & { readonly kind: 'accepted' } {
+  return { kind: 'accepted', version: frame.u32(), position: readPosition(frame), records: readRecords(frame) }
+}
+
+function unsettledOf(said: unknown): readonly Unsettled[] {
+  if (!Array.isArray(said)) throw new BadFrame('what is unsettled is no list')
+  for (const each of said as readonly unknown[]) {
+    const { reactor, state, reason } = (each ?? {}) as Partial<Record<keyof Unsettled, unknown>>
+    const isOne =
+      typeof reactor === 'string' &&
+      (state === 'failed' || state === 'pending') &&
+      (reason === undefined || typeof reason === 'string')
+    if (!isOne) throw new BadFrame('something unsettled does not say what it is')
+  }
+  return said as readonly Unsettled[]
 }
 
 /** MessagePack knows null and nothing like undefined. */

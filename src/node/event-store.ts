@@ -254,6 +254,7 @@ export class EventStore {
       deadline: 0,
       after: 0,
       since: 0,
+      waitsForReactors: false,
       metadata: outgoing(metadata),
     } as const
     const reply = await this.#send(message, options)

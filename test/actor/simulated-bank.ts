@@ -174,6 +174,7 @@ export class SimulatedBank {
       deadline: Number.POSITIVE_INFINITY,
       after: 0,
       since: 0,
+      waitsForReactors: false,
       metadata: undefined,
     }
   }

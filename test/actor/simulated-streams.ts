@@ -229,6 +229,7 @@ export class SimulatedStreams {
       deadline: Number.POSITIVE_INFINITY,
       after: 0,
       since: 0,
+      waitsForReactors: false,
       metadata: undefined,
     }
   }

@@ -21,7 +21,16 @@ function command(): Unsent {
     name: 'open',
     payload: outgoing({}),
   } as const
-  return { ...what, ...identity, expectedVersion: -1, deadline: 0, after: 0, since: 0, metadata: undefined }
+  return {
+    ...what,
+    ...identity,
+    expectedVersion: -1,
+    deadline: 0,
+    after: 0,
+    since: 0,
+    waitsForReactors: false,
+    metadata: undefined,
+  }
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))

@@ -43,6 +43,21 @@ describe('frames', () => {
   })
 
   test.each<[string, unknown]>([
+    ['no list', { reactor: 'r', state: 'failed' }],
+    ['nameless', [{ state: 'failed' }]],
+    ['in a state that nobody knows', [{ reactor: 'r', state: 'lost' }]],
+    ['nothing', [null]],
+    ['for a reason that is none', [{ reactor: 'r', state: 'pending', reason: 1 }]],
+  ])('something unsettled that is %s', (_, unsettled) => {
+    const frame = new FrameWriter()
+    const reply = { kind: 'accepted', version: 1, position: 1, records: sliceOf(eventBytes({ amount: 1 })) } as const
+    writeReply(frame, 1, { ...reply, unsettled: [{ reactor: 'r', state: 'pending' }] })
+    expect(readReplies(frame.take())).toMatchObject([{ reply: { unsettled: [{ reactor: 'r', state: 'pending' }] } }])
+    writeReply(frame, 1, { ...reply, unsettled: unsettled as never })
+    expect(() => readReplies(frame.take())).toThrow(BadFrame)
+  })
+
+  test.each<[string, unknown]>([
     ['null', null],
     ['two at once', { atVersion: 1, atTime: 1 }],
     ['an event that is no id', { atEvent: 5 }],

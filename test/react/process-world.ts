@@ -216,6 +216,7 @@ export class ProcessWorld {
       expectedVersion: -1,
       after,
       since: after,
+      waitsForReactors: false,
       metadata: undefined,
       deadline: Number.POSITIVE_INFINITY,
     }

@@ -209,6 +209,7 @@ export class TimerWorld {
       deadline: 0,
       after: 0,
       since: 0,
+      waitsForReactors: false,
       metadata: undefined,
     }
     context.enter(message, this.now)
