@@ -230,13 +230,13 @@ test('an event counts under the name that it has today', async () => {
   const old = defineAggregate({
     type: 'note',
     initialState: () => 0,
-    events: { Wrote: (n, _: { text: string }) => n + 1 },
+    events: { Wrote: (n, _note: { text: string }) => n + 1 },
     commands: { write: (_n, note: { text: string }, { emit }) => emit.Wrote(note) },
   })
   const today = defineAggregate({
     type: 'note',
     initialState: () => 0,
-    events: { Written: (n, _: { text: string }) => n + 1 },
+    events: { Written: (n, _note: { text: string }) => n + 1 },
     renamedEvents: { Wrote: 'Written' },
     commands: { write: (_n, note: { text: string }, { emit }) => emit.Written(note) },
   })
