@@ -9,6 +9,27 @@ export const Counter = defineAggregate({
   queries: { sum: (sum) => sum },
 })
 
+/** What takes something off a counter of its own name, or of which nothing is left. */
+export const Order = defineAggregate({
+  type: 'order',
+  initialState: () => 0,
+  events: { Placed: (_sum, { amount }: { amount: number }) => amount },
+  commands: { place: (_sum, { amount }: { amount: number }, { emit }) => emit.Placed({ amount }) },
+})
+
+const stock = defineReactor({
+  name: 'stock',
+  from: [Order],
+  startAt: 'beginning',
+  mode: 'synchronous',
+  on: {
+    Placed: async ({ stream, data: { amount } }, { ask }) => {
+      if (amount > 100) throw new Error('nothing is left')
+      await ask(Counter, stream.slice('order/'.length), 'count', { by: -amount })
+    },
+  },
+})
+
 /** What is to happen before a handler goes on, set by tests in the thread that runs it. */
 export const gate: { pass: () => Promise<void> } = { pass: () => Promise.resolve() }
 
@@ -31,8 +52,8 @@ const pairs = defineReactor({
 /** For tests of reactors with workers on threads. Each gives a data directory of its own. */
 export default defineCluster({
   name: 'reacting',
-  aggregates: [Counter],
-  reactors: [pairs],
+  aggregates: [Counter, Order],
+  reactors: [pairs, stock],
   dataDir: '../../.tmp/reacting',
   shards: 8,
   workers: 2,

@@ -157,7 +157,7 @@ export class ReactorParty {
     for (;;) {
       await this.#cluster.kernel.sleep(LOOK_MS)
       const all = await Promise.all(this.#cluster.nodes.map((node) => this.#isDone(node)))
-      if (all.length > 0 && all.every((isDone) => isDone === true)) return
+      if (all.length > 0 && all.every((isDone) => isDone)) return
     }
   }
 
