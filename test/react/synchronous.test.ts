@@ -8,6 +8,7 @@ import {
   type Node,
   type Reactor,
 } from '../../src/index.ts'
+import type { RefHost } from '../../src/cluster/ref.ts'
 import type { ReactorContext } from '../../src/react/reactor.ts'
 import { Account } from '../account.ts'
 import { temporaryFolder } from '../temporary.ts'
@@ -183,6 +184,31 @@ test('a reply that is held holds no actor, and replies overtake each other', asy
   expect(told).toEqual([])
   resolve()
   await held
+})
+
+test.for([
+  ['paused', async (node: Node, reactor: Reactor) => await node.reactor(reactor).pause()],
+  ['halted', async (node: Node) => void (await node.ref(Account, 'bad').ask('deposit', { amount: 13 }))],
+] as const)('what is held goes on once its reactor is %s', async ([state, stop]) => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const reactor = counting(
+    ({ data }) => {
+      if (data.amount === 13) throw new Error('thirteen')
+      return promise
+    },
+    { onFailure: 'halt', retries: 0 },
+  )
+  const node = await start([reactor])
+  // Of the same shard as the one that halts it.
+  const { shardOf } = node as unknown as RefHost
+  const ids = Array.from({ length: 100 }, (_, id) => `${id}`)
+  const near = ids.find((id) => shardOf.call(node, `account/${id}`) === shardOf.call(node, 'account/bad'))!
+  const account = node.ref(Account, near)
+  const held = account.ask('deposit', { amount: 1 })
+  await vi.waitFor(async () => expect(await account.query('balance')).toBe(1))
+  await stop(node, reactor)
+  expect((await held).unsettled).toEqual([{ reactor: 'counts', state: 'pending', reason: `it is ${state}` }])
+  resolve()
 })
 
 test('what a handler sends waits for nobody, also where the handler itself would be what it waits for', async () => {
