@@ -92,9 +92,9 @@ export interface WindowSize {
 /** Whether a command must be looked for in a window that was not read yet, or not far enough back. */
 export function needsWindow(
   window: DedupeWindow | undefined,
-  { isFresh, isAgain, after, commandId }: CommandMessage,
+  { isFresh, isAgain, since, commandId }: CommandMessage,
 ): boolean {
-  return !isFresh && (window === undefined || (isAgain && !window.knows(commandId, after)))
+  return !isFresh && (window === undefined || (isAgain && !window.knows(commandId, since)))
 }
 
 /** The window that these need: what is sent again must find what it did, however many commands came after it. */
@@ -103,7 +103,7 @@ export function windowFor(waiting: readonly Envelope[], limits: { readonly dedup
   const sought = new Set<string>()
   for (const { message } of waiting) {
     if (message.kind !== 'command' || !message.isAgain) continue
-    since = Math.min(since, message.after)
+    since = Math.min(since, message.since)
     sought.add(keyOf(message.commandId))
   }
   return { commandsMax: limits.dedupeWindow, since, sought }

@@ -27,7 +27,7 @@ export interface CommandMessage extends ToAggregate {
    * id was made for this very message and needs no looking up.
    */
   readonly isFresh: boolean
-  /** The router sends it once more: any event of it has a position greater than `after`, however long ago that is. */
+  /** It may have been sent before: any event of it has a position greater than `since`, however long ago that is. */
   readonly isAgain: boolean
   /** -1 where any version will do. */
   readonly expectedVersion: number
@@ -35,6 +35,10 @@ export interface CommandMessage extends ToAggregate {
   readonly deadline: number
   /** The greatest position its sender had seen when it was made: the command's events come after it (I6). */
   readonly after: number
+  /** Behind this position it is looked for where it is sent again: its cause's, where it has one, and `after` otherwise. */
+  readonly since: number
+  /** Its sender wants to hear what synchronous reactors have made of its events, and waits for that. */
+  readonly waitsForReactors: boolean
   readonly metadata: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -63,12 +67,23 @@ export type Reply =
       readonly position: number
       /** The command's events as they stand in the log, one record after the other. */
       readonly records: Slice
+      /** What synchronous reactors have not done by now; left out where they have done all. */
+      readonly unsettled?: readonly Unsettled[]
     }
   | { readonly kind: 'rejected'; readonly code: string; readonly details: unknown }
   | { readonly kind: 'answered'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: Failure }
   /** The worker does not own the shard, or not in that epoch: it has done nothing, and somebody else may be asked. */
   | { readonly kind: 'elsewhere'; readonly shard: number }
+
+/** What a synchronous reactor has not done for a command's events when its reply goes. It is done later, as it would be else. */
+export interface Unsettled {
+  /** The reactor's name. */
+  readonly reactor: string
+  /** `failed`: it was tried, and is tried again or parked. `pending`: it was not tried, or not to its end. */
+  readonly state: 'failed' | 'pending'
+  readonly reason?: string
+}
 
 /** A `PenholdError` in plain data. */
 export interface Failure {

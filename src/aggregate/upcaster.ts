@@ -28,6 +28,11 @@ export function missingPath(aggregate: Aggregate, stored: StoredEventShape): str
   return undefined
 }
 
+/** What an event is called today that stands in the log under this name. */
+export function currentName(aggregate: Aggregate, stored: string): string {
+  return pathsOf(aggregate).get(stored)?.type ?? stored
+}
+
 /** Brings a stored event to today's shape. The caller has made sure that there is a path (`missingPath`). */
 export function upcast(aggregate: Aggregate, stored: StoredEventShape, data: unknown): CurrentEvent {
   const path = pathsOf(aggregate).get(stored.type)

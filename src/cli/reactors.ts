@@ -21,6 +21,7 @@ interface Hanging {
   /** `type/Event`; `*` for events of whatever stream. */
   readonly event: string
   readonly reactor: string
+  readonly mode: Reactor['mode']
   readonly onFailure: Reactor['onFailure']
 }
 
@@ -122,11 +123,11 @@ the config's). A node alone, whose config has no redis, they cannot reach: there
 
 /** By event, then by reactor. */
 export function hangingOf({ reactors: all }: Pick<ClusterConfig, 'reactors'>): readonly Hanging[] {
-  const hanging = all.flatMap(({ name, from, on, onFailure }) =>
+  const hanging = all.flatMap(({ name, from, on, mode, onFailure }) =>
     Object.keys(on).flatMap((type) => {
       const own =
         from === 'all' ? ['*'] : from.filter(({ events }) => type in events).map((aggregate) => aggregate.type)
-      return own.map((category) => ({ event: `${category}/${type}`, reactor: name, onFailure }))
+      return own.map((category) => ({ event: `${category}/${type}`, reactor: name, mode, onFailure }))
     }),
   )
   return hanging.toSorted((a, b) => compare(a.event, b.event) || compare(a.reactor, b.reactor))
@@ -152,7 +153,7 @@ function shownOf(statuses: readonly ConsumerStatus[]): readonly Shown[] {
 
 function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly Shown[] | undefined): string {
   if (hanging.length === 0 && (shown ?? []).length === 0) return `'${cluster}' has no reactors`
-  const events = hanging.map((each) => [each.event, each.reactor, each.onFailure])
+  const events = hanging.map((each) => [each.event, each.reactor, each.mode, each.onFailure])
   const states = (shown ?? []).map((each) => [
     each.name,
     each.kind,
@@ -162,7 +163,7 @@ function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly
     each.parkedStreams,
   ])
   return [
-    table([['EVENT', 'REACTOR', 'ON FAILURE'], ...events]),
+    table([['EVENT', 'REACTOR', 'MODE', 'ON FAILURE'], ...events]),
     ...(shown === undefined
       ? []
       : ['', table([['NAME', 'KIND', 'STATE', 'SHARDS', 'HALTED', 'PARKED STREAMS'], ...states])]),

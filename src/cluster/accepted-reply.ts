@@ -1,7 +1,7 @@
 /** The reply to what was accepted: its events travel as the records' own bytes. */
 import type { Aggregate, StoredEventShape } from '../aggregate/aggregate.ts'
 import { upcast } from '../aggregate/upcaster.ts'
-import type { Reply } from '../actor/message.ts'
+import type { Reply, Unsettled } from '../actor/message.ts'
 import { splitRecords, toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { Slice } from '../log/slice.ts'
@@ -11,6 +11,7 @@ export interface AcceptedReply {
   readonly version: number
   readonly position: number
   readonly events: readonly RecordedEvent[]
+  readonly unsettled?: readonly Unsettled[]
 }
 
 /** The reply as its caller sees it. Its events are decoded when they are asked for: most callers never look at them. */
@@ -24,6 +25,7 @@ export function acceptedReply(
 class LazyReply implements AcceptedReply {
   readonly version: number
   readonly position: number
+  declare readonly unsettled?: readonly Unsettled[]
   readonly #records: Slice
   readonly #decode: (record: LogRecord) => RecordedEvent
   #events: readonly RecordedEvent[] | undefined
@@ -31,12 +33,14 @@ class LazyReply implements AcceptedReply {
   constructor(reply: Reply & { readonly kind: 'accepted' }, decode: (record: LogRecord) => RecordedEvent) {
     this.version = reply.version
     this.position = reply.position
+    if (reply.unsettled !== undefined) this.unsettled = reply.unsettled
     this.#records = reply.records
     this.#decode = decode
   }
 
   toJSON(): object {
-    return { version: this.version, position: this.position, events: this.events }
+    const { version, position, events, unsettled } = this
+    return { version, position, events, ...(unsettled && { unsettled }) }
   }
 
   /** So that printing a reply shows its events. */

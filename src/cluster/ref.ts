@@ -17,7 +17,7 @@ import { PenholdError, Rejected } from '../aggregate/error.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { badAddress, fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
-import type { Reply, StateAt } from '../actor/message.ts'
+import type { Reply, StateAt, Unsettled } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
 import type { RecordedEvent } from '../log/recorded-event.ts'
 import type { Slice } from '../log/slice.ts'
@@ -53,6 +53,11 @@ export interface Accepted<Event extends { readonly type: string; readonly data: 
   /** The position of the last event; 0 where there is none. */
   readonly position: number
   readonly events: readonly RecordedEvent<Event>[]
+  /**
+   * What synchronous reactors have not done because of the events by now: they go on with it later, as if they were
+   * asynchronous. Left out where all is done that they were to do.
+   */
+  readonly unsettled?: readonly Unsettled[]
 }
 
 /** A moment in an aggregate's past. */
@@ -77,7 +82,8 @@ export interface Ref<A extends Aggregate> {
   /** `type/id`. */
   readonly stream: string
   /**
-   * Sends a command and awaits its outcome. When it resolves, the events are durable.
+   * Sends a command and awaits its outcome. When it resolves, the events are durable, and synchronous reactors have done
+   * what they were to do because of them, but for what `unsettled` says.
    * @throws Rejected where the aggregate refuses for a business reason
    * @throws PenholdError for everything else; `outcome` says whether the command may have taken effect
    */
@@ -156,6 +162,7 @@ class AggregateRef {
   ask(name: string, payload?: unknown, options: AskOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const message = this.#command(name, payload, options)
+      message.waitsForReactors = true
       this.#host.send(
         this.#address,
         message,
@@ -242,6 +249,8 @@ class AggregateRef {
       expectedVersion: checkedVersion(what, expectedVersion),
       deadline: 0,
       after: 0,
+      since: 0,
+      waitsForReactors: false,
       metadata: encoded.metadata,
     }
   }

@@ -43,7 +43,7 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
   /**
    * Of a command that may have been sent before, by whom does not matter and however long ago: the position of what causes
-   * it, behind which its events stand then.
+   * it, behind which its events stand then, also those that are there already.
    */
   readonly cause?: number | undefined
 }
@@ -109,8 +109,14 @@ export class Router {
     message.request = request
     if (message.kind === 'command') {
       message.deadline = deadline
-      message.after = options.cause ?? this.#positionSeen
-      if (options.cause !== undefined) message.isAgain = true
+      // Its sender may have seen more than the cause, such as what came of another command.
+      message.after = Math.max(this.#positionSeen, options.cause ?? 0)
+      message.since = options.cause ?? message.after
+      if (options.cause !== undefined) {
+        message.isAgain = true
+        // Whoever consumes events may be what it would wait for.
+        message.waitsForReactors = false
+      }
     }
     const isTimed = options.timeoutMs !== undefined
     this.#sent += 1

@@ -4,11 +4,13 @@
  *
  *     message   tag u8, request u32, epoch u32 (from version 2 on), stream text, then
  *       command   name text, flags u8, command id 16 bytes, payload hash u32, milliseconds left f64, after f64, and where flagged:
- *                 expected version f64, metadata (MessagePack), payload (MessagePack)
+ *                 since f64 (from version 3 on; otherwise it is `after`), expected version f64, metadata (MessagePack),
+ *                 payload (MessagePack)
  *       query     name text, flags u8, argument (MessagePack, where flagged)
  *       state     moment (MessagePack)
  *     reply     tag u8, request u32, then
  *       accepted  version u32, position f64, records
+ *       accepted, with what is unsettled (to who asked for it alone)   the same, list (MessagePack)
  *       rejected, answered, failed   MessagePack
  *       elsewhere                    shard u32
  *
@@ -18,7 +20,16 @@
  *
  * Reading trusts nothing: what it returns is of the types it says, or BadFrame is thrown.
  */
-import type { CommandMessage, Failure, Message, QueryMessage, Reply, StateAt, StateMessage } from '../actor/message.ts'
+import type {
+  CommandMessage,
+  Failure,
+  Message,
+  QueryMessage,
+  Reply,
+  StateAt,
+  StateMessage,
+  Unsettled,
+} from '../actor/message.ts'
 import { BadEncoding, decode, encode, encodeScratch } from '../log/codec.ts'
 import { isCount } from '../log/count.ts'
 import { isIdAt } from '../log/identity.ts'
@@ -27,12 +38,35 @@ import { areEvents } from '../log/record.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import { BadFrame, FrameReader, FrameWriter } from './frame.ts'
 
-const Tag = { command: 1, query: 2, state: 3, accepted: 4, rejected: 5, answered: 6, failed: 7, elsewhere: 8 } as const
-const Flag = { isFresh: 1, hasMetadata: 2, hasPayload: 4, hasExpectedVersion: 8, isAgain: 16 } as const
-const FLAGS_ALL = 31
+const Tag = {
+  command: 1,
+  query: 2,
+  state: 3,
+  accepted: 4,
+  rejected: 5,
+  answered: 6,
+  failed: 7,
+  elsewhere: 8,
+  unsettled: 9,
+} as const
+const Flag = {
+  isFresh: 1,
+  hasMetadata: 2,
+  hasPayload: 4,
+  hasExpectedVersion: 8,
+  isAgain: 16,
+  hasSince: 32,
+  waitsForReactors: 64,
+} as const
+const FLAGS_ALL = 127
+/** Of those that the version before knows. */
+const FLAGS_BEFORE = 31
 
 /** The newest version of all this that nodes speak with each other; they speak the one before as well (docs/wire.md). */
 export const PROTOCOL_VERSION = 3
+
+/** From this version on commands say apart how far back they are looked for, and whether they wait for reactors. */
+const SINCE_VERSION = 3
 
 /** In it nobody ever owns a shard: what carries it is only asked why the shard is not served. */
 export const NO_EPOCH: number = 2 ** 32 - 1
@@ -55,7 +89,7 @@ export type Unsent<M extends OutgoingMessage = OutgoingMessage> = M extends Outg
 export interface Passage {
   /** The monotonic clock here: a deadline travels as the time that is left, since clocks of others differ. */
   readonly now: number
-  /** The version of the protocol that the link speaks. Messages are the same in those that are spoken now. */
+  /** The version of the protocol that the link speaks. */
   readonly protocol: number
 }
 
@@ -64,14 +98,14 @@ export function outgoing(value: unknown): Slice | undefined {
   return value === undefined ? undefined : sliceOf(encode(value))
 }
 
-export function writeMessage(frame: FrameWriter, message: OutgoingMessage, { now }: Passage): void {
+export function writeMessage(frame: FrameWriter, message: OutgoingMessage, passage: Passage): void {
   frame.u8(Tag[message.kind])
   frame.u32(message.request)
   frame.u32(message.epoch)
   frame.text(message.stream)
   switch (message.kind) {
     case 'command':
-      writeCommand(frame, message, now)
+      writeCommand(frame, message, passage)
       break
     case 'query':
       frame.text(message.name)
@@ -98,13 +132,15 @@ export interface NumberedReply {
 }
 
 export function writeReply(frame: FrameWriter, request: number, reply: Reply): void {
-  frame.u8(Tag[reply.kind])
+  const isUnsettled = reply.kind === 'accepted' && reply.unsettled !== undefined
+  frame.u8(isUnsettled ? Tag.unsettled : Tag[reply.kind])
   frame.u32(request)
   switch (reply.kind) {
     case 'accepted':
       frame.u32(reply.version)
       frame.f64(reply.position)
       frame.slice(reply.records)
+      if (reply.unsettled !== undefined) frame.slice(encodeScratch(reply.unsettled))
       break
     case 'rejected':
       frame.text(reply.code)
@@ -126,39 +162,51 @@ export function writeReply(frame: FrameWriter, request: number, reply: Reply): v
 export function readReplies(bytes: Uint8Array): NumberedReply[] {
   const frame = new FrameReader(bytes)
   const replies: NumberedReply[] = []
-  while (!frame.isAtEnd) {
-    const tag = frame.u8()
-    replies.push({ request: frame.u32(), reply: readReply(frame, tag) })
-  }
+  while (!frame.isAtEnd) replies.push(readNumberedReply(frame))
   return replies
 }
 
-function writeCommand(frame: FrameWriter, message: OutgoingMessage & { readonly kind: 'command' }, now: number): void {
-  const { name, isFresh, isAgain, commandId, payloadHash, expectedVersion, deadline, after, metadata, payload } =
-    message
+/** @throws BadFrame */
+export function readNumberedReply(frame: FrameReader): NumberedReply {
+  const tag = frame.u8()
+  return { request: frame.u32(), reply: readReply(frame, tag) }
+}
+
+function writeCommand(
+  frame: FrameWriter,
+  message: OutgoingMessage & { readonly kind: 'command' },
+  { now, protocol }: Passage,
+): void {
+  const { name, isFresh, isAgain, commandId, payloadHash, expectedVersion, deadline, metadata, payload } = message
+  const { after, since } = message
+  const isNow = protocol >= SINCE_VERSION
+  const hasSince = isNow && since !== after ? Flag.hasSince : 0
+  const waits = isNow && message.waitsForReactors ? Flag.waitsForReactors : 0
   const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
   const hasMetadata = metadata === undefined ? 0 : Flag.hasMetadata
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
   const identity = (isFresh ? Flag.isFresh : 0) | (isAgain ? Flag.isAgain : 0)
-  frame.u8(identity | hasExpectedVersion | hasMetadata | hasPayload)
+  frame.u8(identity | waits | hasSince | hasExpectedVersion | hasMetadata | hasPayload)
   frame.raw(commandId)
   frame.u32(payloadHash)
   frame.f64(deadline - now)
-  frame.f64(after)
+  // Of the two the version before has one. That a command takes effect once comes first.
+  frame.f64(isNow ? after : since)
+  if (hasSince !== 0) frame.f64(since)
   if (hasExpectedVersion !== 0) frame.f64(expectedVersion)
   if (metadata !== undefined) frame.slice(metadata)
   if (payload !== undefined) frame.slice(payload)
 }
 
-function readMessage(frame: FrameReader, { now }: Passage): Message {
+function readMessage(frame: FrameReader, passage: Passage): Message {
   const tag = frame.u8()
   const request = frame.u32()
   const epoch = frame.u32()
   const stream = frame.text()
   switch (tag) {
     case Tag.command:
-      return readCommand(frame, { request, epoch, stream, now })
+      return readCommand(frame, { request, epoch, stream }, passage)
     case Tag.query: {
       const name = frame.text()
       return { kind: 'query', request, epoch, stream, name, payload: readOptional(frame) } satisfies QueryMessage
@@ -172,17 +220,20 @@ function readMessage(frame: FrameReader, { now }: Passage): Message {
 
 function readCommand(
   frame: FrameReader,
-  { request, epoch, stream, now }: Pick<CommandMessage, 'request' | 'epoch' | 'stream'> & { readonly now: number },
+  { request, epoch, stream }: Pick<CommandMessage, 'request' | 'epoch' | 'stream'>,
+  { now, protocol }: Passage,
 ): CommandMessage {
   const name = frame.text()
   const flags = frame.u8()
-  if (flags > FLAGS_ALL) throw new BadFrame(`no command has the flags ${flags}`)
+  if (flags > (protocol >= SINCE_VERSION ? FLAGS_ALL : FLAGS_BEFORE))
+    throw new BadFrame(`no command has the flags ${flags}`)
   const commandId = frame.rawSlice(16)
   if (!isIdAt(commandId.bytes, commandId.start)) throw new BadFrame('a command id is no UUID')
   const payloadHash = frame.u32()
   const deadline = now + frame.f64()
   if (Number.isNaN(deadline)) throw new BadFrame('a deadline is no time')
   const after = readPosition(frame)
+  const since = (flags & Flag.hasSince) === 0 ? after : readPosition(frame)
   const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.count()
   const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : readObject(frame)
   const payload = (flags & Flag.hasPayload) === 0 ? undefined : decodeSlice(frame.slice())
@@ -200,6 +251,8 @@ function readCommand(
     expectedVersion,
     deadline,
     after,
+    since,
+    waitsForReactors: (flags & Flag.waitsForReactors) !== 0,
     metadata,
   }
 }
@@ -207,7 +260,9 @@ function readCommand(
 function readReply(frame: FrameReader, tag: number): Reply {
   switch (tag) {
     case Tag.accepted:
-      return { kind: 'accepted', version: frame.u32(), position: readPosition(frame), records: readRecords(frame) }
+      return readAccepted(frame)
+    case Tag.unsettled:
+      return { ...readAccepted(frame), unsettled: unsettledOf(decodeSlice(frame.slice())) }
     case Tag.rejected:
       return { kind: 'rejected', code: frame.text(), details: readOptional(frame) }
     case Tag.answered:
@@ -219,6 +274,23 @@ function readReply(frame: FrameReader, tag: number): Reply {
     default:
       throw new BadFrame(`no reply has the tag ${tag}`)
   }
+}
+
+function readAccepted(frame: FrameReader): Reply & { readonly kind: 'accepted' } {
+  return { kind: 'accepted', version: frame.u32(), position: readPosition(frame), records: readRecords(frame) }
+}
+
+function unsettledOf(said: unknown): readonly Unsettled[] {
+  if (!Array.isArray(said)) throw new BadFrame('what is unsettled is no list')
+  for (const each of said as readonly unknown[]) {
+    const { reactor, state, reason } = (each ?? {}) as Partial<Record<keyof Unsettled, unknown>>
+    const isOne =
+      typeof reactor === 'string' &&
+      (state === 'failed' || state === 'pending') &&
+      (reason === undefined || typeof reason === 'string')
+    if (!isOne) throw new BadFrame('something unsettled does not say what it is')
+  }
+  return said as readonly Unsettled[]
 }
 
 /** MessagePack knows null and nothing like undefined. */

@@ -7,6 +7,7 @@ import { nearest } from '../aggregate/nearest.ts'
 import { nodeClosed } from '../cluster/error.ts'
 import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
+import type { Unsettled } from '../actor/message.ts'
 import type { Consumer } from '../react/consumer.ts'
 import { keyOf } from '../react/consumer-record.ts'
 import {
@@ -19,6 +20,7 @@ import {
 import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status.ts'
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
+import type { Wanted } from '../react/synchronous-reactors.ts'
 import type { Timers } from '../react/timers.ts'
 import type { Feeds } from '../read/event-feed.ts'
 
@@ -79,6 +81,7 @@ export class Consumers {
   /** One for each known one, in their order; none where none is needed. */
   readonly #running: readonly RunningConsumer[]
   #stopLooking: Cancel = () => undefined
+  #isStarted = false
   #isClosed = false
 
   constructor(options: ConsumersOptions) {
@@ -95,6 +98,7 @@ export class Consumers {
    */
   async start(): Promise<void> {
     if (this.#running.length === 0) return
+    this.#isStarted = true
     this.#options.timers?.start()
     this.#look()
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
@@ -144,6 +148,17 @@ export class Consumers {
 
   get conditions(): readonly ConsumerCondition[] {
     return this.#running.map(({ condition }) => condition)
+  }
+
+  /** What is to be told of events that a reactor wants, as soon as it has tried them once, or after `ms`: nothing where all is done. */
+  async unsettled({ reactor, event }: Wanted, ms: number): Promise<readonly Unsettled[]> {
+    const running = this.#running.find(({ key }) => key === keyOf({ kind: 'reactor', name: reactor }))!
+    const shard = this.#options.shardOf(event.stream)
+    // One that has just come here has its lanes at the next look, for which nobody need wait.
+    if (this.#isStarted && !this.#isClosed && !running.has(shard)) this.#look()
+    const attempted = await running.attempted(shard, event, ms)
+    if (attempted.kind === 'done') return []
+    return [{ reactor, state: attempted.kind, reason: attempted.reason }]
   }
 
   /** Handlers that are under way have so long. */

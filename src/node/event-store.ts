@@ -253,6 +253,8 @@ export class EventStore {
       expectedVersion: -1,
       deadline: 0,
       after: 0,
+      since: 0,
+      waitsForReactors: false,
       metadata: outgoing(metadata),
     } as const
     const reply = await this.#send(message, options)

@@ -8,7 +8,7 @@ import { FrameWriter } from '../cluster/frame.ts'
 import { ENTRY_BYTES_MAX, FRAME_FULL_BYTES, type Link } from '../cluster/link.ts'
 import { writeReply } from '../cluster/wire.ts'
 
-export function createLinkSender(link: Link, onReply: (reply: Reply) => void): Sender {
+export function createLinkSender(link: Pick<Link, 'send'>, onReply: (reply: Reply) => void): Sender {
   const frame = new FrameWriter()
   return {
     reply(request, reply) {

@@ -31,6 +31,7 @@ import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
 import { Consumers, type ReactorRef } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
+import { HeldReplies, type HeldRepliesOptions } from './held-replies.ts'
 import { Inboxes, type InboxRef } from './inboxes.ts'
 import type { Inbox } from '../react/inbox.ts'
 import type { Outbox } from '../react/outbox.ts'
@@ -40,6 +41,7 @@ import { consumersOf } from '../react/process-consumers.ts'
 import type { Process } from '../react/process.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
+import { SynchronousReactors } from '../react/synchronous-reactors.ts'
 import { Timers } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
@@ -196,6 +198,7 @@ export class RunningNode implements Node, RefHost {
     const effects = new NodeEffects({ host: this, store: this.#store, aggregates: addressedBy(config) })
     this.#consumers = this.#newConsumers(effects)
     this.#inboxes = this.#newInboxes(effects)
+    const held = this.#newHeldReplies()
     this.#supervisor = new Supervisor({
       clock,
       router: this.#router,
@@ -204,9 +207,20 @@ export class RunningNode implements Node, RefHost {
       ownerOf,
       onWorker: (worker, handle) => cluster?.setWorker(worker, handle),
       onLost: (worker, lost) => cluster?.lost(worker, lost),
-      start: (worker, events, quarantined) =>
-        ports.startWorker({ shards: this.#shardsOfWorker(worker), quarantined }, events),
+      start: async (worker, events, quarantined) => {
+        const handle = await ports.startWorker({ shards: this.#shardsOfWorker(worker), quarantined }, events)
+        return held?.of(handle) ?? handle
+      },
     })
+  }
+
+  /** Undefined where nothing synchronous is to be waited for: then replies go on unread. */
+  #newHeldReplies(): HeldReplies | undefined {
+    const { reactors: all } = this.#config
+    const reactors = SynchronousReactors.of({ reactors: all, aggregates: addressedBy(this.#config) })
+    if (reactors === undefined) return undefined
+    const unsettled: HeldRepliesOptions['unsettled'] = (wanted, ms) => this.#consumers.unsettled(wanted, ms)
+    return new HeldReplies({ clock: this.#ports.clock, reactors, unsettled })
   }
 
   #newConsumers(effects: NodeEffects): Consumers {

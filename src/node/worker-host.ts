@@ -18,7 +18,9 @@ import type { Random } from '../log/random.ts'
 import type { Storage } from '../log/storage.ts'
 import type { KnownTail, Tail } from '../log/tail.ts'
 import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
+import { SynchronousReactors } from '../react/synchronous-reactors.ts'
 import { addressedBy, type ClusterConfig } from './config.ts'
+import { HoldingSender } from './holding-sender.ts'
 import { createLinkSender } from './link-sender.ts'
 import type { ProgressWriter } from './progress.ts'
 
@@ -108,16 +110,19 @@ export async function hostWorker(options: WorkerHostOptions): Promise<WorkerHost
   const worker = new Worker({ ...parts, onWarning, onLost, onBroken })
   await checkDefinitions(worker)
   warnOfRefused(log, onWarning)
-  for (const [path, offset] of log.found.tornTails) {
-    onWarning(
-      `${path} ends at byte ${offset} in the middle of a batch, as a crash leaves it. What stands there was never acknowledged; nothing is lost, and there is nothing to do.`,
-    )
-  }
+  warnOfTornTails(log, onWarning)
   const supersession = new Supersession(log, shards, onWarning)
   supersession.look()
+  const reactors = SynchronousReactors.of({ reactors: config.reactors, aggregates })
   const connect = (to: Link, protocol: number, take: (messages: readonly Message[]) => readonly Message[]): Sender => {
-    const sender = createLinkSender(to, (reply) => supersession.observe(reply))
-    listen(to, { clock, protocol, onWarning, onMessages: (messages) => worker.receive(sender, take(messages)) })
+    const others = createLinkSender(to, (reply) => supersession.observe(reply))
+    const holding = reactors && new HoldingSender({ link: to, others, reactors, clock })
+    const sender = holding ?? others
+    const onMessages = (messages: readonly Message[]): void => {
+      holding?.take(messages)
+      worker.receive(sender, take(messages))
+    }
+    listen(to, { clock, protocol, onWarning, onMessages })
     return sender
   }
   own = connect(link, PROTOCOL_VERSION, (messages) => messages)
@@ -187,6 +192,14 @@ function warnOfRefused(log: Log, onWarning: (message: string) => void): void {
   for (const [reason, refused] of Map.groupBy(log.refusedShards, ([, { message }]) => message)) {
     const shards = refused.map(([shard]) => shard)
     onWarning(`${shards.length === 1 ? 'shard' : 'shards'} ${shards.join(', ')} cannot be served: ${reason}`)
+  }
+}
+
+function warnOfTornTails(log: Log, onWarning: (message: string) => void): void {
+  for (const [path, offset] of log.found.tornTails) {
+    onWarning(
+      `${path} ends at byte ${offset} in the middle of a batch, as a crash leaves it. What stands there was never acknowledged; nothing is lost, and there is nothing to do.`,
+    )
   }
 }
 

@@ -17,10 +17,11 @@ import { isLasting } from '../read/error.ts'
 import type { EventFeed, FeedEvent, Feeds } from '../read/event-feed.ts'
 import { Intake, type Taken } from '../read/intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from '../read/lane-status.ts'
-import { behind, comparePlaces } from '../read/place.ts'
+import { comparePlaces } from '../read/place.ts'
 import { Turns } from '../read/turns.ts'
+import { attemptedBy, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { Consumer } from './consumer.ts'
-import { ConsumerPlace, STALE } from './consumer-place.ts'
+import { ConsumerPlace, STALE, startOf } from './consumer-place.ts'
 import { CONSUMER, keyOf, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 import { consumerHalted, tooMuchParked } from './error.ts'
@@ -39,6 +40,8 @@ export interface ConsumerLaneOptions {
   readonly ids: IdSource
   readonly clock: Clock
   readonly onWarning: (message: string) => void
+  /** More may be known of first attempts at events of a stream, or of all. Left out where nobody waits for any. */
+  readonly onTried?: (stream?: string) => void
 }
 
 export interface ConsumerLaneStatus extends LaneStatus {
@@ -119,6 +122,7 @@ export class ConsumerLane {
   async close(ms: number): Promise<void> {
     const { clock } = this.#options
     this.#isClosed = true
+    this.#options.onTried?.()
     this.#intake?.close()
     this.#handling.hold()
     this.#bell.ring()
@@ -153,6 +157,12 @@ export class ConsumerLane {
       waiting: this.#window.size,
       parkedStreams: this.#parked.streams,
     }
+  }
+
+  /** What is known of its first attempt at an event; undefined before there was one. */
+  attempted(event: AwaitedEvent): Attempted | undefined {
+    const lane = { shard: this.shard, window: this.#window, parked: this.#parked, condition: this.condition }
+    return attemptedBy({ ...lane, isKnown: !this.#isStale, isClosed: this.#isClosed }, event)
   }
 
   get events(): number {
@@ -241,6 +251,7 @@ export class ConsumerLane {
     this.#trouble = undefined
     if (hasNews) void this.look()
     this.#handling.go()
+    this.#options.onTried?.()
     if (this.#isToBeRecorded) this.#recordLater()
   }
 
@@ -257,7 +268,7 @@ export class ConsumerLane {
   async #load(): Promise<void> {
     let state = await this.#place.state()
     if (state.place === undefined) {
-      await this.#place.begin(await this.#start())
+      await this.#place.begin(await startOf(this.#options.consumer, this.#feed))
       state = await this.#place.state()
     }
     this.#handling.giveUp()
@@ -277,19 +288,13 @@ export class ConsumerLane {
     this.#obey(state)
   }
 
-  /** Where a consumer starts that was never begun here. */
-  async #start(): Promise<AllPlace> {
-    const { startAt } = this.#options.consumer
-    if (startAt === 'beginning') return BEGINNING
-    return behind(startAt === 'now' ? await this.#feed.head() : startAt)
-  }
-
   #newHandling(): Handling {
     const { consumer } = this.#options
     const options = {
       ...this.#options,
       window: this.#window,
       onDone: (entry: Entry) => this.#done(entry),
+      onFailed: ({ event }: Entry) => this.#options.onTried?.(event.stream),
       onGivenUp: (entry: Entry, error: unknown) => void this.#giveUp(entry, error),
     }
     const { does } = consumer
@@ -315,6 +320,7 @@ export class ConsumerLane {
     this.#movedAt = this.#options.clock.monotonic()
     this.#recordLater()
     this.#bell.ring()
+    this.#options.onTried?.(entry.event.stream)
   }
 
   async #giveUp(entry: Entry, error: unknown): Promise<void> {
@@ -425,12 +431,14 @@ export class ConsumerLane {
     if (this.#isPaused || this.#halted !== undefined) this.#handling.hold()
     else this.#handling.release()
     this.#parked.obey(state.parked)
+    this.#options.onTried?.()
     this.#bell.ring()
   }
 
   #halt(error: PenholdError): void {
     this.#halted = error
     this.#handling.hold()
+    this.#options.onTried?.()
     this.#warn(error.message)
   }
 

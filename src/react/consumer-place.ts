@@ -6,8 +6,11 @@ import { backOffMs } from '../read/back-off.ts'
 import type { Bell } from '../read/bell.ts'
 import type { Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
-import type { AllPlace } from '../read/all.ts'
+import { BEGINNING, type AllPlace } from '../read/all.ts'
+import type { EventFeed } from '../read/event-feed.ts'
+import { behind } from '../read/place.ts'
 import { isAway } from './attempt.ts'
+import type { Consumer } from './consumer.ts'
 import { CONSUMER, type ConsumerState, type NewlyParked } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 
@@ -22,6 +25,12 @@ export interface ConsumerPlaceOptions {
   readonly bell: Bell
   readonly isClosed: () => boolean
   readonly onTrouble: (error: unknown, attempts: number) => void
+}
+
+/** Where a consumer starts in a shard where it was never begun. */
+export async function startOf({ startAt }: Consumer, feed: EventFeed): Promise<AllPlace> {
+  if (startAt === 'beginning') return BEGINNING
+  return behind(startAt === 'now' ? await feed.head() : startAt)
 }
 
 /** Somebody else runs the lane: the record stands elsewhere. */

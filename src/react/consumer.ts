@@ -21,6 +21,8 @@ export interface Consumer {
   /** So many events are under way at once in a lane, each of another stream. Of no account for one that handles many at once. */
   readonly concurrency: number
   readonly does: Handling
+  /** Replies wait until their events were tried once. Left out: they do not. */
+  readonly isSynchronous?: boolean
 }
 
 /** `now`: behind all that was acknowledged when it was there for the first time. Or behind a position. */

@@ -1,4 +1,5 @@
 /** Has events handled each alone: those of one stream one after the other, so many streams beside each other. */
+import { reasonOf } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Trouble } from '../read/lane-status.ts'
@@ -93,7 +94,7 @@ export class HandleEach implements Handling {
   #settle(entry: Entry, outcome: AttemptOutcome): void {
     // Tried again while it was being parked, it is its lane's no more.
     if (this.#isOver || entry.state === 'done') return
-    const { consumer, onDone, onGivenUp } = this.#options
+    const { consumer, onDone, onFailed, onGivenUp } = this.#options
     switch (outcome.kind) {
       case 'done':
         this.#forget(entry)
@@ -109,8 +110,10 @@ export class HandleEach implements Handling {
       }
       case 'failed':
         entry.failures += 1
+        entry.reason = reasonOf(outcome.error)
         this.#waits.delete(entry)
         this.#troubles.set(entry, troubleOf(entry, outcome.error))
+        onFailed(entry)
         if (entry.failures <= consumer.retries) return this.#later(entry, backOffMs(entry.failures))
         this.#givenUp.add(entry)
         onGivenUp(entry, outcome.error)

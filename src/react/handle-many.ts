@@ -2,6 +2,7 @@
  * Has events handled many at once, in their order. One that cannot be handled holds back its stream and no other; whatever
  * else fails is waited for, and all is given again.
  */
+import { reasonOf } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Trouble } from '../read/lane-status.ts'
@@ -140,10 +141,12 @@ export class HandleMany implements Handling {
   }
 
   #failed(entry: Entry, cause: unknown): void {
-    const { consumer, clock, onGivenUp } = this.#options
+    const { consumer, clock, onFailed, onGivenUp } = this.#options
     entry.failures += 1
+    entry.reason = reasonOf(cause)
     this.#failing.set(entry.event.stream, entry)
     this.#troubles.set(entry, troubleOf(entry, cause))
+    onFailed(entry)
     if (entry.failures > consumer.retries) {
       this.#givenUp.add(entry)
       return onGivenUp(entry, cause)

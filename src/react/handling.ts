@@ -40,6 +40,8 @@ export interface HandlingOptions {
   readonly effects: Effects
   readonly clock: Clock
   readonly onDone: (entry: Entry) => void
+  /** It has failed, and says how. */
+  readonly onFailed: (entry: Entry) => void
   /** It has failed more often than it is tried again. */
   readonly onGivenUp: (entry: Entry, error: unknown) => void
 }

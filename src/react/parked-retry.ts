@@ -65,6 +65,12 @@ export class ParkedRetry {
     return true
   }
 
+  /** The version with which what is parked of a stream begins, where that has this event. */
+  before({ stream, version }: Pick<FeedEvent, 'stream' | 'version'>): number | undefined {
+    const parked = this.#streams.get(stream)
+    return parked !== undefined && version >= parked.next ? parked.next : undefined
+  }
+
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
     this.#streams.set(stream, { first: version, next: version, failures: 1, passed: last })

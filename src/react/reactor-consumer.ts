@@ -10,22 +10,28 @@ import type { Reactor, ReactorContext, SendOptions, Sent } from './reactor.ts'
 import { ReactorTimers, type When } from './timer.ts'
 
 export function reactorConsumer(reactor: Reactor): Consumer {
-  const { from, on, name, startAt, onFailure, retries, handlerTimeoutMs, concurrency } = reactor
-  const types = from === 'all' ? undefined : new Set(from.map(({ type }) => type))
+  const { name, startAt, mode, onFailure, retries, handlerTimeoutMs, concurrency } = reactor
   return {
     kind: 'reactor',
     name,
-    isWanted({ type, stream }) {
-      if (on[type] === undefined) return false
-      // Aggregates may have events of the same name.
-      return types === undefined ? !isInternal(stream) : types.has(streamType(stream))
-    },
+    isWanted: wantedBy(reactor),
     startAt,
     onFailure,
     retries,
     handlerTimeoutMs,
     concurrency,
     does: { one: (event, reaction) => react(reactor, event, reaction) },
+    isSynchronous: mode === 'synchronous',
+  }
+}
+
+/** Which events it takes, under the names that they have today. */
+export function wantedBy({ from, on }: Reactor): (event: Pick<FeedEvent, 'type' | 'stream'>) => boolean {
+  const types = from === 'all' ? undefined : new Set(from.map(({ type }) => type))
+  return ({ type, stream }) => {
+    if (on[type] === undefined) return false
+    // Aggregates may have events of the same name.
+    return types === undefined ? !isInternal(stream) : types.has(streamType(stream))
   }
 }
 

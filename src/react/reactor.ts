@@ -91,6 +91,11 @@ type EventNamed<E extends EmittedEvent, Name> = E extends EmittedEvent ? (Name e
 
 export interface ReactorSettings {
   /**
+   * `synchronous`: the reply to a command waits until what its events set in motion was tried once, for as long as there is
+   * time; what has failed, or was not tried, the reply says, and it is tried as in the other mode. Default `asynchronous`.
+   */
+  readonly mode?: 'asynchronous' | 'synchronous'
+  /**
    * What becomes of an event whose handler fails again and again. `park`: it is put aside, with all later events of its
    * stream, and the others go on. `halt`: its shard stands still before it. Default `park`.
    */
@@ -125,7 +130,7 @@ export interface Reactor extends Required<ReactorSettings> {
 }
 
 const REQUIRED_KEYS = ['name', 'from', 'startAt', 'on']
-const OPTIONAL_KEYS = ['onFailure', 'retries', 'concurrency', 'handlerTimeoutMs']
+const OPTIONAL_KEYS = ['mode', 'onFailure', 'retries', 'concurrency', 'handlerTimeoutMs']
 const RETRIES_MAX = 1_000
 const CONCURRENCY_MAX = 1_000
 const HANDLER_MS = 30_000
@@ -142,7 +147,9 @@ export function defineReactor<const From extends ProjectionSource>(definition: R
   checkSource(who, definition.from)
   checkHandlers(who, definition.from, definition.on)
   checkStart(who, definition.startAt)
-  const { onFailure = 'park', retries = 5, concurrency = 16, handlerTimeoutMs = HANDLER_MS } = definition
+  const { mode = 'asynchronous', onFailure = 'park', retries = 5 } = definition
+  const { concurrency = 16, handlerTimeoutMs = HANDLER_MS } = definition
+  checkChoice(who, { mode }, ['asynchronous', 'synchronous'])
   checkChoice(who, { onFailure }, ['park', 'halt'])
   checkNumber(who, { retries }, { min: 0, max: RETRIES_MAX })
   checkNumber(who, { concurrency }, { min: 1, max: CONCURRENCY_MAX })
@@ -150,7 +157,7 @@ export function defineReactor<const From extends ProjectionSource>(definition: R
   // Looked up by names that may be those of every object, such as `toString`.
   const on = Object.assign(Object.create(null) as object, definition.on) as Reactor['on']
   const { from, startAt } = definition
-  const reactor: Reactor = { name, from, startAt, on, onFailure, retries, concurrency, handlerTimeoutMs }
+  const reactor: Reactor = { name, from, startAt, on, mode, onFailure, retries, concurrency, handlerTimeoutMs }
   reactors.add(reactor)
   return reactor
 }

@@ -1,5 +1,6 @@
 /** Runs the lanes of a consumer that are this process's to run. */
 import { reasonOf } from '../aggregate/error.ts'
+import { AttemptsAwaited, notHere, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { ConsumerCondition, ConsumerStatus } from './consumer-status.ts'
 import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
@@ -15,6 +16,10 @@ export class RunningConsumer {
   readonly #lanes = new Map<number, ConsumerLane>()
   /** Lanes that were let go of, and may have something under way. */
   readonly #ending = new Map<number, Promise<void>>()
+  /** Those that were run last; undefined before any were. */
+  #shards: readonly number[] | undefined
+  /** By shard. */
+  readonly #awaited = new Map<number, AttemptsAwaited>()
   #isClosed = false
 
   constructor(options: RunningConsumerOptions) {
@@ -24,11 +29,31 @@ export class RunningConsumer {
   /** Runs the lanes of these shards and no others. One that comes back begins once its former life here has ended. */
   run(shards: readonly number[]): void {
     if (this.#isClosed) return
+    this.#shards = shards
     for (const [shard, lane] of this.#lanes) if (!shards.includes(shard)) this.#end(shard, lane)
     for (const shard of shards) {
       if (this.#lanes.has(shard) || this.#ending.has(shard)) continue
-      this.#lanes.set(shard, new ConsumerLane({ ...this.#options, shard }))
+      const onTried = (stream?: string): void => this.#awaited.get(shard)?.look(stream)
+      this.#lanes.set(shard, new ConsumerLane({ ...this.#options, shard, onTried }))
     }
+  }
+
+  /** What has become of the first attempt at an event that is wanted: as soon as that is known, or after `ms`. */
+  async attempted(shard: number, event: AwaitedEvent, ms: number): Promise<Attempted> {
+    const awaited = this.#awaited.get(shard) ?? new AttemptsAwaited(this.#options.clock)
+    this.#awaited.set(shard, awaited)
+    const most = Math.min(ms, this.#options.consumer.handlerTimeoutMs)
+    return await awaited.attempted(event.stream, most, () => {
+      const lane = this.#lanes.get(shard)
+      if (lane !== undefined) return lane.attempted(event)
+      const isComing = !this.#isClosed && this.#shards?.includes(shard) !== false
+      return isComing ? undefined : notHere()
+    })
+  }
+
+  /** Whether a lane of the shard runs here. */
+  has(shard: number): boolean {
+    return this.#lanes.has(shard)
   }
 
   /** Resolves once its lanes here do what their records say. */

@@ -12,8 +12,9 @@ export interface Entry {
   /** What it takes in the log, about. */
   readonly bytes: number
   state: 'waiting' | 'under way' | 'done'
-  /** How often it has failed in this life of the lane. */
+  /** How often it has failed in this life of the lane, and why the last time. */
   failures: number
+  reason: string
 }
 
 export class Window {
@@ -49,7 +50,7 @@ export class Window {
 
   /** Takes in the next event that is wanted. */
   add(event: FeedEvent, { before, bytes }: Pick<Entry, 'before' | 'bytes'>): Entry {
-    const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0 }
+    const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0, reason: '' }
     this.#entries.push(entry)
     this.#bytes += bytes
     this.#read = event
@@ -69,6 +70,16 @@ export class Window {
     if (this.#head < this.#entries.length / 2) return
     this.#entries.splice(0, this.#head)
     this.#head = 0
+  }
+
+  /** The first of a stream that is not done, up to a version. */
+  firstOf(stream: string, version: number): Entry | undefined {
+    for (let i = this.#head; i < this.#entries.length; i += 1) {
+      const entry = this.#entries[i]!
+      const { event } = entry
+      if (entry.state !== 'done' && event.stream === stream && event.version <= version) return entry
+    }
+    return undefined
   }
 
   /** Those that wait, in order. */

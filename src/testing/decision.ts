@@ -173,6 +173,8 @@ function messageFor(aggregate: Aggregate, of: Pick<Request, 'name' | 'payload' |
     expectedVersion: -1,
     deadline: Number.POSITIVE_INFINITY,
     after: 0,
+    since: 0,
+    waitsForReactors: false,
     metadata: undefined,
   }
 }

@@ -60,6 +60,8 @@ export class SimulatedNode {
   readonly main: SimulatedThread
   readonly running: RunningNode
   readonly #options: SimulatedNodeOptions
+  /** Of which its workers know which replies wait for them. */
+  readonly #reactors: readonly Reactor[]
   #workers: WorkerThread[] = []
   readonly #stepFaults: StepFault[] = []
   readonly #onDead: (() => void)[] = []
@@ -70,6 +72,7 @@ export class SimulatedNode {
     this.main = new SimulatedThread(kernel, machine)
     const projections = options.projections?.(this.main) ?? []
     const reactors = options.reactors?.(this.main) ?? []
+    this.#reactors = reactors
     const config = { ...options.config, projections, reactors }
     const identity = { format: 1, clusterId: 'simulated', name: config.name, shards: config.shards }
     this.running = new RunningNode(config, identity, {
@@ -181,7 +184,7 @@ export class SimulatedNode {
         storage: this.#options.wrapStorage(storage),
         clock: thread.clock,
         random: new SeededRandom(random.next()),
-        config,
+        config: { ...config, reactors: this.#reactors },
         clusterId: 'simulated',
         ...start,
         link: far,

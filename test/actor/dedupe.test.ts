@@ -68,7 +68,7 @@ test('commands whose cause is long past are looked for in the log only where the
     return { kind: RecordKind.event, commandId: idOf(n), payloadHash: n, version: n, position: 100 + n } as LogRecord
   }
   const sent = (n: number): CommandMessage => {
-    return { isFresh: false, isAgain: true, after: 50, commandId: idOf(n) } as CommandMessage
+    return { isFresh: false, isAgain: true, since: 50, commandId: idOf(n) } as CommandMessage
   }
   const newestFirst = Array.from({ length: 15_000 }, (_, i) => record(15_000 - i))
   const sought = new Set<string>()
@@ -95,7 +95,7 @@ test('commands whose cause is long past are looked for in the log only where the
 
 test('what was looked for in vain, and came then, is looked for again once others have come behind it', async () => {
   const idOf = (n: number): Slice => parseId(deriveId('late', n))
-  const sent = { isFresh: false, isAgain: true, after: 50, commandId: idOf(0) } as CommandMessage
+  const sent = { isFresh: false, isAgain: true, since: 50, commandId: idOf(0) } as CommandMessage
   const { bytes, start, end } = idOf(0)
   const key = Buffer.from(bytes).subarray(start, end).toString('latin1')
   const window = await readWindow([], { commandsMax: 3, since: 50, sought: new Set([key]) })

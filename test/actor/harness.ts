@@ -45,6 +45,8 @@ export const DEFAULTS = {
   expectedVersion: -1,
   deadline: Number.POSITIVE_INFINITY,
   after: 0,
+  since: 0,
+  waitsForReactors: false,
   metadata: undefined,
   commandId: parseId(deriveId('none')),
 } as const

@@ -173,6 +173,8 @@ export class SimulatedBank {
       expectedVersion: -1,
       deadline: Number.POSITIVE_INFINITY,
       after: 0,
+      since: 0,
+      waitsForReactors: false,
       metadata: undefined,
     }
   }

@@ -228,6 +228,8 @@ export class SimulatedStreams {
       expectedVersion: -1,
       deadline: Number.POSITIVE_INFINITY,
       after: 0,
+      since: 0,
+      waitsForReactors: false,
       metadata: undefined,
     }
   }

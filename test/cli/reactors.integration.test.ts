@@ -22,7 +22,7 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
        import { defineCluster, defineReactor } from ${source('src/index.ts')}
        import { Account } from ${source('test/account.ts')}
        const mails = defineReactor({
-         name: 'mails', from: [Account], startAt: 'beginning', retries: 0,
+         name: 'mails', from: [Account], startAt: 'beginning', retries: 0, mode: 'synchronous',
          on: { MoneyDeposited: ({ stream, version }) => {
            if (stream !== 'account/ben') return
            if (fs.existsSync('${refused}')) throw new Error('the server refuses it')
@@ -77,7 +77,7 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
     await ben.ask('deposit', { amount: 1 })
     expect(await penhold('reactor', 'resume', 'mails')).toMatchObject({ code: 0, out: 'mails goes on\n' })
     await expect.poll(() => fs.readFileSync(join(folder, 'sent'), 'utf8'), { timeout: 20_000 }).toBe('2 3 4 ')
-    expect((await penhold('reactors')).out).toMatch(/account\/MoneyDeposited +mails +park/)
+    expect((await penhold('reactors')).out).toMatch(/account\/MoneyDeposited +mails +synchronous +park/)
     expect(await penhold('reactor', 'pause', 'mail')).toMatchObject({
       code: 1,
       err: expect.stringContaining("the nearest is 'mails'") as string,

@@ -368,7 +368,16 @@ function command(number: number): Unsent {
     name: 'open',
     payload: outgoing(number),
   } as const
-  return { ...what, ...identity, expectedVersion: -1, deadline: 0, after: 0, metadata: undefined }
+  return {
+    ...what,
+    ...identity,
+    expectedVersion: -1,
+    deadline: 0,
+    after: 0,
+    since: 0,
+    waitsForReactors: false,
+    metadata: undefined,
+  }
 }
 
 function query(number: number): Unsent {

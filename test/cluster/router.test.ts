@@ -21,7 +21,16 @@ function command(): Unsent {
     name: 'open',
     payload: outgoing({}),
   } as const
-  return { ...what, ...identity, expectedVersion: -1, deadline: 0, after: 0, metadata: undefined }
+  return {
+    ...what,
+    ...identity,
+    expectedVersion: -1,
+    deadline: 0,
+    after: 0,
+    since: 0,
+    waitsForReactors: false,
+    metadata: undefined,
+  }
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
@@ -48,6 +57,30 @@ test('a command comes after all that its worker took over (I6), and still does w
   expect(arrived).toMatchObject([
     { after: 500, isAgain: false },
     { after: 500, isAgain: true },
+  ])
+})
+
+test('what one handler sends comes after all that was seen (I6), and is looked for as far back as its cause (I5)', async () => {
+  const clock = new SimulatedClock()
+  const router = new Router({ shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined })
+  router.assign(0, 'worker')
+  const arrived: unknown[] = []
+  const [near, far] = createLinkPair(clock)
+  far.onFrame((frame) => arrived.push(...readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })))
+  router.attach('worker', near)
+  const send = (options: RequestOptions): void =>
+    router.send(0, command(), { resolve: () => undefined, reject: () => undefined }, options)
+  send({ cause: 300 })
+  router.observe(500)
+  send({ cause: 300 })
+  send({ cause: 700 })
+  send({})
+  await settled()
+  expect(arrived).toMatchObject([
+    { after: 300, since: 300, isAgain: true },
+    { after: 500, since: 300, isAgain: true },
+    { after: 700, since: 700, isAgain: true },
+    { after: 500, since: 500, isAgain: false },
   ])
 })
 

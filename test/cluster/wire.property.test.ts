@@ -41,6 +41,8 @@ const command = fc.record({
   // Zero has one sign there.
   deadline: fc.double({ noNaN: true }).map((ms) => ms + 0),
   after: fc.nat(),
+  since: fc.nat(),
+  waitsForReactors: fc.boolean(),
   metadata: fc.option(fc.dictionary(fc.constantFrom('a', 'b'), fc.string({ unit: 'grapheme' })), { nil: undefined }),
 })
 
@@ -64,7 +66,10 @@ test('messages arrive as they were sent', () => {
         const { commandId, ...rest } = message as { commandId: Uint8Array }
         return { ...rest, commandId: Uint8Array.from(commandId) }
       })
-      expect(arrived).toEqual(commands)
+      // The version before has one position for both, and nobody waits.
+      const before = commands.map((each) => ({ ...each, after: each.since, waitsForReactors: false }))
+      const told = protocol === 2 ? before : commands
+      expect(arrived).toEqual(told)
     }),
   )
 })
@@ -89,6 +94,20 @@ test('replies arrive as they were sent', () => {
   const [first, ...rest] = arrived.map(({ reply }) => reply)
   expect(first?.kind === 'accepted' && Uint8Array.from(copyOf(first.records))).toEqual(Uint8Array.from(events))
   expect(rest).toEqual(replies.slice(1))
+})
+
+test('what is unsettled arrives with its reply, and where nothing is, nothing does', () => {
+  const records = sliceOf(eventBytes({ amount: 1 }))
+  const unsettled = [
+    { reactor: 'stock', state: 'failed', reason: 'it is empty' },
+    { reactor: 'mails', state: 'pending' },
+  ] as const
+  const frame = new FrameWriter()
+  writeReply(frame, 1, { kind: 'accepted', version: 1, position: 1, records, unsettled })
+  writeReply(frame, 2, { kind: 'accepted', version: 1, position: 1, records })
+  const [first, second] = readReplies(frame.take()).map(({ reply }) => reply)
+  expect(first).toMatchObject({ kind: 'accepted', unsettled })
+  expect(Object.keys(second!)).not.toContain('unsettled')
 })
 
 test('a frame that was cut or made up is refused, and nothing is allocated by its word', () => {

@@ -28,6 +28,7 @@ describe('frames', () => {
     ['a position without end', { after: Number.POSITIVE_INFINITY }],
     ['a position that is no number', { after: Number.NaN }],
     ['a position below none', { after: -1 }],
+    ['a position to look back to that is none', { since: 0.5 }],
     ['an expected version and a half', { expectedVersion: 1.5 }],
     ['a deadline that is no time', { deadline: Number.NaN }],
     ['a command id that is no UUID', { commandId: sliceOf(Buffer.alloc(16, 0x77)) }],
@@ -39,6 +40,21 @@ describe('frames', () => {
     expect(readMessages(frame.take(), AT)).toHaveLength(1)
     writeMessage(frame, { ...ask, ...wrong }, AT)
     expect(() => readMessages(frame.take(), AT)).toThrow(BadFrame)
+  })
+
+  test.each<[string, unknown]>([
+    ['no list', { reactor: 'r', state: 'failed' }],
+    ['nameless', [{ state: 'failed' }]],
+    ['in a state that nobody knows', [{ reactor: 'r', state: 'lost' }]],
+    ['nothing', [null]],
+    ['for a reason that is none', [{ reactor: 'r', state: 'pending', reason: 1 }]],
+  ])('something unsettled that is %s', (_, unsettled) => {
+    const frame = new FrameWriter()
+    const reply = { kind: 'accepted', version: 1, position: 1, records: sliceOf(eventBytes({ amount: 1 })) } as const
+    writeReply(frame, 1, { ...reply, unsettled: [{ reactor: 'r', state: 'pending' }] })
+    expect(readReplies(frame.take())).toMatchObject([{ reply: { unsettled: [{ reactor: 'r', state: 'pending' }] } }])
+    writeReply(frame, 1, { ...reply, unsettled: unsettled as never })
+    expect(() => readReplies(frame.take())).toThrow(BadFrame)
   })
 
   test.each<[string, unknown]>([

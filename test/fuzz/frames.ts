@@ -67,8 +67,10 @@ const command = fc
     request: edges,
     epoch,
     after: number,
+    since: number,
     expectedVersion: fc.oneof(fc.constant(-1), number),
     deadline: number,
+    waitsForReactors: fc.boolean(),
     isFresh: fc.boolean(),
     commandId: ids,
   })
@@ -94,6 +96,11 @@ const reply: fc.Arbitrary<Reply> = fc.oneof(
       const records = sliceOf(mutate(eventBytes(...data.map((value) => value ?? null)), changes))
       return { kind: 'accepted', version: 3, position, records }
     }),
+  fc.record({ place: fc.nat({ max: 10 }), part: fc.option(wrong) }).map(({ place, part }): Reply => {
+    const valid = [{ reactor: 'r', state: 'failed', reason: 'it is closed' }]
+    const unsettled = (part === null ? valid : withWrong(valid, place, part)) as never
+    return { kind: 'accepted', version: 1, position: 1, records: sliceOf(eventBytes({ amount: 1 })), unsettled }
+  }),
   plain.map((details): Reply => ({ kind: 'rejected', code: 'no', details })),
   plain.map((value): Reply => ({ kind: 'answered', value })),
   wrong.map((failure): Reply => ({ kind: 'failed', failure: (failure ?? null) as never })),
@@ -111,7 +118,7 @@ const isBadFrame = (error: unknown): boolean => error instanceof BadFrame
 /** A worker that gets a made-up frame answers each message of it, and goes on. */
 export const messageFrame: Target = target(
   'message-frame',
-  fc.record({ messages: fc.array(message, { maxLength: 4 }), changes: mutations, protocol: fc.constantFrom(1, 2) }),
+  fc.record({ messages: fc.array(message, { maxLength: 4 }), changes: mutations, protocol: fc.constantFrom(2, 3) }),
   async ({ messages, changes, protocol }) => {
     const passage = { now: 0, protocol }
     const frame = new FrameWriter()

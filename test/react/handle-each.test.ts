@@ -41,6 +41,7 @@ for (const isBegun of [true, false]) {
       }),
       window,
       onDone: ({ event }) => void done!.push(event.id),
+      onFailed: () => undefined,
       onGivenUp: () => undefined,
     })
     for (const stream of ['a/0', 'a/0']) {

@@ -215,6 +215,8 @@ export class ProcessWorld {
       isAgain: true,
       expectedVersion: -1,
       after,
+      since: after,
+      waitsForReactors: false,
       metadata: undefined,
       deadline: Number.POSITIVE_INFINITY,
     }

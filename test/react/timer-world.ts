@@ -208,6 +208,8 @@ export class TimerWorld {
       expectedVersion: -1,
       deadline: 0,
       after: 0,
+      since: 0,
+      waitsForReactors: false,
       metadata: undefined,
     }
     context.enter(message, this.now)

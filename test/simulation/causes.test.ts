@@ -11,7 +11,7 @@ function accepted(
   position: number,
   via: object = here,
 ): Attempt {
-  const outcome = { kind: 'accepted', version: 1, position } as const
+  const outcome = { kind: 'accepted', version: 1, position, isSettled: true } as const
   return {
     by,
     stream: `account/${by}`,

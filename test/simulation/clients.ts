@@ -178,9 +178,9 @@ export class Clients {
       if (isDirect) return await this.#askStore(node.running.store, operation, { ...options, by })
       if (name === 'view') return { kind: 'read', seen: await ref.query('view') }
       if (name === 'past') return { kind: 'read', seen: await ref.state() }
-      const { version, position } =
+      const { version, position, unsettled } =
         name === 'look' ? await ref.ask('look', undefined, options) : await ref.ask(name, { amount, by }, options)
-      return { kind: 'accepted', version, position }
+      return { kind: 'accepted', version, position, isSettled: unsettled === undefined }
     } catch (error) {
       if (error instanceof Rejected) return { kind: 'rejected', seen: error.details as View }
       if (!(error instanceof PenholdError)) throw error
@@ -200,7 +200,7 @@ export class Clients {
     if (types !== undefined) {
       const events = types.map((type) => ({ type, data: type === 'Noted' ? { by } : { amount, by } }))
       const { version, position } = await store.append(stream, events, options)
-      return { kind: 'accepted', version, position }
+      return { kind: 'accepted', version, position, isSettled: false }
     }
     const backwards = name === 'past'
     const read = await Array.fromAsync(store.load(stream, { backwards }))

@@ -3,7 +3,8 @@ import type { Entry } from '../checker/history.ts'
 import { digestOf, type View } from './bank.ts'
 
 export type Outcome =
-  | { readonly kind: 'accepted'; readonly version: number; readonly position: number }
+  /** Settled: it says that synchronous reactors have done all that they were to do. */
+  | { readonly kind: 'accepted'; readonly version: number; readonly position: number; readonly isSettled: boolean }
   /** It shows the state that it was decided on. */
   | { readonly kind: 'rejected'; readonly seen: View }
   | { readonly kind: 'read'; readonly seen: View }

@@ -5,7 +5,7 @@ import { findMutant, type MutantFinding } from './find-mutant.ts'
 import { CLUSTER_TRIALS } from './cluster/try-seed.ts'
 import type { Mutant } from './mutants.ts'
 import { PROJECTION_TRIALS } from './projections/try-seed.ts'
-import { PROCESS_TRIALS, REACTOR_TRIALS } from './reactors/try-seed.ts'
+import { PROCESS_TRIALS, REACTOR_TRIALS, SYNCHRONOUS_TRIALS } from './reactors/try-seed.ts'
 import { NODE_TRIALS, type AnyPlan, type Story, type Trials } from './try-seed.ts'
 
 const HELP = `npm run sim -- [options]
@@ -15,6 +15,7 @@ Runs Penhold in simulated time, with faults, and checks from outside that it kep
   --cluster     several nodes over one log, instead of one at a time
   --projections several nodes that run projections meanwhile
   --reactors    several nodes that run a reactor meanwhile
+  --synchronous several nodes that run a reactor and a synchronous one meanwhile
   --processes   several nodes that run a reactor and a process meanwhile
   --seeds N     so many plans (default 1000); of each mutant, at most (default 10000)
   --from S      the seed of the first (default 1); a plan depends on its seed alone
@@ -31,7 +32,7 @@ const SEEDS = 1_000
 const MUTANT_SEEDS = 10_000
 
 interface Options {
-  readonly of: 'node' | 'cluster' | 'projections' | 'reactors' | 'processes'
+  readonly of: 'node' | 'cluster' | 'projections' | 'reactors' | 'synchronous' | 'processes'
   readonly seeds: number
   readonly from: number
   readonly seconds: number
@@ -46,6 +47,7 @@ function readOptions(): Options | undefined {
       cluster: { type: 'boolean', default: false },
       projections: { type: 'boolean', default: false },
       reactors: { type: 'boolean', default: false },
+      synchronous: { type: 'boolean', default: false },
       processes: { type: 'boolean', default: false },
       seeds: { type: 'string' },
       from: { type: 'string', default: '1' },
@@ -57,13 +59,16 @@ function readOptions(): Options | undefined {
     },
   })
   if (values.help) return undefined
-  const chosen = (['processes', 'reactors', 'projections', 'cluster'] as const).find((name) => values[name])
+  const chosen = (['processes', 'synchronous', 'reactors', 'projections', 'cluster'] as const).find(
+    (name) => values[name],
+  )
   const of = chosen ?? 'node'
   const trials = {
     node: NODE_TRIALS,
     cluster: CLUSTER_TRIALS,
     projections: PROJECTION_TRIALS,
     reactors: REACTOR_TRIALS,
+    synchronous: SYNCHRONOUS_TRIALS,
     processes: PROCESS_TRIALS,
   }
   const { mutants: all } = trials[of]
@@ -194,6 +199,8 @@ async function main(): Promise<number> {
       return work(PROJECTION_TRIALS, options)
     case 'reactors':
       return work(REACTOR_TRIALS, options)
+    case 'synchronous':
+      return work(SYNCHRONOUS_TRIALS, options)
     case 'processes':
       return work(PROCESS_TRIALS, options)
   }

@@ -77,3 +77,32 @@ test('what came due while it was down fires late, and of missed runs of a schedu
   const events = await Array.fromAsync(node.store.readAll({ categories: ['incident'] }))
   expect(events.find(({ type }) => type === 'Checked')?.data).toEqual({ day: '2026-03-04T06:00:00.000Z' })
 })
+
+test('what synchronous reactors do is done when a reply comes, and no time has passed', async () => {
+  const tidied = defineReactor({
+    name: 'tidied',
+    from: [Incident],
+    startAt: 'beginning',
+    mode: 'synchronous',
+    on: {
+      Escalated: async ({ stream }, { ask }) => {
+        await ask(Incident, stream.slice('incident/'.length), 'close')
+      },
+      Closed: () => {
+        throw new Error('nobody is there')
+      },
+    },
+  })
+  await using node = await startVirtualNode({ ...config, reactors: [tidied] })
+  const before = node.now
+  const { unsettled } = await node.ref(Incident, '1').ask('escalate')
+  expect(unsettled).toBe(undefined)
+  expect((await Array.fromAsync(node.store.load('incident/1'))).map(({ type }) => type)).toEqual([
+    'Escalated',
+    'Closed',
+  ])
+  expect((await node.ref(Incident, '2').ask('close')).unsettled).toMatchObject([{ reactor: 'tidied', state: 'failed' }])
+  expect(node.now).toEqual(before)
+  await node.restart()
+  expect((await node.ref(Incident, '3').ask('escalate')).unsettled).toBe(undefined)
+})

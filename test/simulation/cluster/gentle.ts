@@ -1,5 +1,6 @@
 /** What nobody may fail by, and how long nobody may wait for an answer, where nothing is broken that callers depend on. */
 import type { Attempt } from '../history.ts'
+import { STAMP_MS } from '../reactors/stamped.ts'
 import { FORMED_MS, isGentle, LATE_LEASES_MS, OF_THE_STORE, SLOW_PATH_MS, type ClusterPlan } from './plan.ts'
 
 /** A shard that moves, on a network and a disk as they should be. */
@@ -28,10 +29,10 @@ function hasFailed(outcome: Attempt['outcome']): boolean {
   return outcome.kind === 'unknown' || (outcome.kind === 'none' && outcome.code !== 'NodeClosed')
 }
 
-function waitMaxOf({ faults }: ClusterPlan): number {
+function waitMaxOf({ faults, isStamped }: ClusterPlan): number {
   const kinds = new Set(faults.map(({ kind }) => kind))
   if (OF_THE_STORE.some((kind) => kinds.has(kind))) return Number.POSITIVE_INFINITY
-  let ms = WAIT_MS
+  let ms = WAIT_MS + (isStamped === true ? STAMP_MS : 0)
   if (kinds.has('slow-network')) ms += CROSSINGS * SLOW_NETWORK_MS
   if (kinds.has('slow-path')) ms += CROSSINGS * SLOW_PATH_MS
   if (faults.some(({ kind, atMs }) => kind === 'leases-late' && atMs < FORMED_MS)) ms += BEATS_AT_FIRST * LATE_LEASES_MS

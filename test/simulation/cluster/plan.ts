@@ -37,6 +37,8 @@ export interface ClusterPlan {
   readonly reacting?: Reacting
   /** Whether the nodes run a process beside their reactor. */
   readonly isAudited?: boolean
+  /** Nodes run a synchronous reactor as well. */
+  readonly isStamped?: boolean
   /** A place whose nodes lack an event type, and the command that emits it, until then. */
   readonly older?: { readonly place: number; readonly untilMs: number }
 }

@@ -11,6 +11,7 @@ import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
 import { areClocksSet, ReactorParty, Tally } from '../reactors/party.ts'
 import { auditOf, Ledger } from '../reactors/audited.ts'
+import { Stamp } from '../reactors/stamped.ts'
 import { Timed } from '../reactors/timed.ts'
 import { brokenRules, findDamage, readLog, type Found } from '../ground-truth.ts'
 import { entryOf, type Attempt } from '../history.ts'
@@ -50,7 +51,10 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   const { kernel } = cluster
   cluster.schedule(plan.faults)
   const { namesCommands, clings } = plan
-  const onTold = (attempt: Attempt): void => party?.told(attempt)
+  const onTold = (attempt: Attempt): void => {
+    party?.told(attempt)
+    reacting?.told(attempt)
+  }
   const clients = new Clients(cluster, account, { operations: timed(plan), namesCommands, clings, onTold })
   clients.start()
   const readers = new Readers(cluster, plan.readers ?? 0)
@@ -185,7 +189,11 @@ function dataIn(streams: Found['others']): ReadonlyMap<string, readonly unknown[
 function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
   const config = defineCluster({
     name: 'simulated',
-    aggregates: plan.reacting === undefined ? [account] : [account, Tally, Timed, Ledger],
+    aggregates: [
+      account,
+      ...(plan.reacting ? [Tally, Timed, Ledger] : []),
+      ...(plan.isStamped === true ? [Stamp] : []),
+    ],
     processes: plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : [],
     dataDir: 'none',
     workers: plan.workers,

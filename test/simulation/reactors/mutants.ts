@@ -2,6 +2,8 @@
 import { Router } from '../../../src/cluster/router.ts'
 import { IdSource } from '../../../src/log/identity.ts'
 import { NodeEffects } from '../../../src/node/effects.ts'
+import { Consumers } from '../../../src/node/consumers.ts'
+import { ConsumerLane } from '../../../src/react/consumer-lane.ts'
 import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
 import { ParkedRetry } from '../../../src/react/parked-retry.ts'
 import { TELL } from '../../../src/react/process-aggregate.ts'
@@ -107,6 +109,53 @@ export const REACTOR_MUTANTS: readonly Mutant[] = [
     name: 'parked-in-memory-alone',
     breaks: 'what is parked is not recorded',
     install: () => replace(ConsumerPlace.prototype, 'park', () => () => Promise.resolve()),
+  },
+]
+
+/** Rules of what replies wait for. */
+export const SYNCHRONOUS_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'reply-before-the-reactor',
+    breaks: 'a reply waits for no synchronous reactor',
+    install: () => replace(Consumers.prototype, 'unsettled', () => () => Promise.resolve([])),
+  },
+  {
+    name: 'failure-not-reported',
+    breaks: 'a reply does not say that a synchronous reactor has failed',
+    install: () =>
+      replace(
+        Consumers.prototype,
+        'unsettled',
+        (original) =>
+          async function (this: Consumers, wanted, ms) {
+            const unsettled = await original.call(this, wanted, ms)
+            return unsettled.filter(({ state }) => state !== 'failed')
+          },
+      ),
+  },
+  {
+    name: 'read-is-tried',
+    breaks: 'an event that its lane has read counts as tried',
+    install: () => replace(Window.prototype, 'firstOf', () => () => undefined),
+  },
+  {
+    name: 'parked-is-done',
+    breaks: 'what waits behind a parked event counts as done',
+    install: () => replace(ParkedRetry.prototype, 'before', () => () => undefined),
+  },
+  {
+    name: 'left-is-done',
+    breaks: 'what its lane leaves counts as done',
+    install: () =>
+      replace(
+        ConsumerLane.prototype,
+        'attempted',
+        (original) =>
+          function (this: ConsumerLane, event) {
+            const attempted = original.call(this, event)
+            return attempted?.kind === 'pending' ? { kind: 'done' } : attempted
+          },
+      ),
   },
 ]
 

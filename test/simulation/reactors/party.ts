@@ -11,8 +11,10 @@ import type { SimulatedNode } from '../../../src/testing/simulated-node.ts'
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import type { LoggedStreams } from '../../checker/history.ts'
 import type { Account } from '../bank.ts'
+import type { Attempt } from '../history.ts'
 import type { Reacting, ReactorDeed, ReactorPlan } from './plan.ts'
 import { auditStreams, brokenAudits, isAudited } from './audited.ts'
+import { isStamped, STAMPS, Stamping, stampStreams } from './stamped.ts'
 import { brokenTimers, isTimedDone, timedReactor, timedStreams } from './timed.ts'
 
 export const Tally = defineAggregate({
@@ -39,6 +41,7 @@ export class ReactorParty {
   readonly #plan: Reacting
   readonly #areClocksSet: boolean
   readonly #isAudited: boolean
+  readonly #stamping: Stamping | undefined
   /** By event, how often its handler fails yet. */
   readonly #left = new Map<string, number>()
   /** Events that somebody has given up. */
@@ -49,6 +52,7 @@ export class ReactorParty {
   constructor(cluster: SimulatedCluster, account: Account, { reacting: plan, ...cast }: ReactorPlan) {
     this.#areClocksSet = areClocksSet(cast)
     this.#isAudited = cast.isAudited === true
+    this.#stamping = cast.isStamped === true ? new Stamping(account, plan) : undefined
     this.#cluster = cluster
     this.#account = account
     this.#plan = plan
@@ -61,9 +65,20 @@ export class ReactorParty {
       cluster.kernel.after(deed.atMs, () => {
         const { nodes } = cluster
         const node = nodes[deed.node % Math.max(1, nodes.length)]
-        if (node !== undefined) void this.#attempt(node, (ref) => this.#do(deed, ref))
+        if (node === undefined) return
+        for (const name of this.#names) void this.#attempt(node, name, (ref) => this.#do(deed, name, ref))
       })
     }
+  }
+
+  /** What operators look after. */
+  get #names(): readonly string[] {
+    return this.#stamping === undefined ? [NAME] : [NAME, STAMPS]
+  }
+
+  /** A client has its outcome, now. */
+  told(attempt: Attempt): void {
+    this.#stamping?.told(attempt)
   }
 
   /** As a node has them whose main thread this is. */
@@ -80,12 +95,14 @@ export class ReactorParty {
     const on = { Deposited: note, Withdrawn: note, Noted: note }
     const settings = { onFailure, retries, concurrency, handlerTimeoutMs: HANDLER_MS }
     const notes = defineReactor({ name: NAME, from: [this.#account], startAt: 'beginning', on, ...settings })
-    return [notes, timedReactor(this.#account, this.#areClocksSet)]
+    const timed = timedReactor(this.#account, this.#areClocksSet)
+    return this.#stamping === undefined ? [notes, timed] : [notes, timed, this.#stamping.at(main)]
   }
 
   heal(): void {
     this.#losesPowerAt = Number.POSITIVE_INFINITY
     this.#left.clear()
+    this.#stamping?.heal()
   }
 
   /** What the log has beside the accounts. */
@@ -97,6 +114,7 @@ export class ReactorParty {
       ...records,
       ...timedStreams(placement, log),
       ...auditStreams(placement, log),
+      ...(this.#stamping === undefined ? [] : stampStreams(placement, log)),
     ]
   }
 
@@ -107,7 +125,9 @@ export class ReactorParty {
     void this.#bringToAnEnd().then(() => (isAtEnd = true))
     if (await kernel.run({ untilMs: kernel.now + END_MS, isDone: () => isAtEnd })) return []
     let how = 'nobody says how it is'
-    const told = this.#cluster.nodes.map((node) => this.#attempt(node, (ref) => ref.status()))
+    const told = this.#cluster.nodes.flatMap((node) =>
+      this.#names.map((name) => this.#attempt(node, name, (ref) => ref.status())),
+    )
     void Promise.all(told).then((all) => (how = JSON.stringify(all)))
     await kernel.run({ untilMs: kernel.now + 10_000 })
     return [`the reactor does not come to an end: ${how}`]
@@ -121,6 +141,7 @@ export class ReactorParty {
   ): string[] {
     const problems = [...this.#problems, ...brokenTimers(log, tallies)]
     if (this.#isAudited) problems.push(...brokenAudits(log, data))
+    if (this.#stamping !== undefined) problems.push(...this.#stamping.broken(log, data))
     for (const [stream, events] of log) {
       const noted = tallies.get(`tally/${stream.slice('account/'.length)}`) ?? []
       const wanted = events.map(({ version }) => version)
@@ -136,13 +157,23 @@ export class ReactorParty {
     for (;;) {
       await this.#cluster.kernel.sleep(LOOK_MS)
       const all = await Promise.all(this.#cluster.nodes.map((node) => this.#isDone(node)))
-      if (all.length > 0 && all.every((isDone) => isDone === true)) return
+      if (all.length > 0 && all.every((isDone) => isDone)) return
     }
   }
 
-  /** Resumes it, and retries what is parked; whether nothing was left to do. */
-  #isDone(node: SimulatedNode): Promise<boolean | undefined> {
-    return this.#attempt(node, async (ref) => {
+  async #isDone(node: SimulatedNode): Promise<boolean> {
+    for (const name of this.#names) if ((await this.#isCalm(node, name)) !== true) return false
+    const isDone = await this.#attempt(node, NAME, async () => {
+      if (!(await isTimedDone(node, ACCOUNTS))) return false
+      if (this.#isAudited && !(await isAudited(node, ACCOUNTS))) return false
+      return this.#stamping === undefined || (await isStamped(node, ACCOUNTS))
+    })
+    return isDone === true
+  }
+
+  /** Resumes a reactor, and retries what is parked; whether nothing was left to do. */
+  #isCalm(node: SimulatedNode, name: string): Promise<boolean | undefined> {
+    return this.#attempt(node, name, async (ref) => {
       const { state } = await ref.status()
       if (state === 'paused' || state === 'halted') await ref.resume()
       const parked = await ref.parked()
@@ -150,13 +181,11 @@ export class ReactorParty {
         const { failed } = await ref.retryParked(stream)
         if (failed !== undefined) this.#problems.push(`${nameOf(stream, failed.version)} fails: ${failed.reason}`)
       }
-      const isLevel = parked.length === 0 && (state === 'caught up' || state === 'elsewhere')
-      if (!isLevel || !(await isTimedDone(node, ACCOUNTS))) return false
-      return !this.#isAudited || (await isAudited(node, ACCOUNTS))
+      return parked.length === 0 && (state === 'caught up' || state === 'elsewhere')
     })
   }
 
-  async #do({ does, account }: ReactorDeed, ref: ReactorRef): Promise<void> {
+  async #do({ does, account }: ReactorDeed, name: string, ref: ReactorRef): Promise<void> {
     const stream = `account/${account}`
     switch (does) {
       case 'pause':
@@ -167,6 +196,8 @@ export class ReactorParty {
         await ref.retryParked(stream)
         return
       case 'skip': {
+        // Nobody gives up a stamp.
+        if (name !== NAME) return
         const first = (await ref.parked()).find((parked) => parked.stream === stream)
         if (first === undefined) return
         // It may be done, and not told.
@@ -174,16 +205,21 @@ export class ReactorParty {
         return await ref.skipParked({ stream, version: first.version, reason: 'by hand' })
       }
       case 'mend':
+        this.#stamping?.heal()
         return this.#left.clear()
     }
   }
 
   /** Undefined where the node dies, or says that it cannot be done. */
-  #attempt<Result>(node: SimulatedNode, work: (ref: ReactorRef) => Promise<Result>): Promise<Result | undefined> {
+  #attempt<Result>(
+    node: SimulatedNode,
+    name: string,
+    work: (ref: ReactorRef) => Promise<Result>,
+  ): Promise<Result | undefined> {
     return new Promise((resolve) => {
       node.onDead(() => resolve(undefined))
       node.main.run(() => {
-        work(node.running.reactor({ name: NAME })).then(resolve, (error: unknown) => {
+        work(node.running.reactor({ name })).then(resolve, (error: unknown) => {
           if (!(error instanceof PenholdError)) this.#problems.push(`an operator was told: ${String(error)}`)
           resolve(undefined)
         })

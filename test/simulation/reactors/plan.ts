@@ -65,5 +65,8 @@ export const reactorPlans: fc.Arbitrary<ReactorPlan> = fc
   .tuple(clusterPlans, reacting)
   .map(([plan, of]) => ({ ...plan, reacting: of }))
 
+/** The same, with a synchronous reactor beside it. */
+export const synchronousPlans: fc.Arbitrary<ReactorPlan> = reactorPlans.map((plan) => ({ ...plan, isStamped: true }))
+
 /** The same, with a process beside the reactor. */
 export const processPlans: fc.Arbitrary<ReactorPlan> = reactorPlans.map((plan) => ({ ...plan, isAudited: true }))

@@ -1,14 +1,22 @@
 /** Plans of a cluster whose nodes run a reactor, tried. */
 import { runCluster } from '../cluster/run.ts'
 import { Trials } from '../try-seed.ts'
-import { PROCESS_MUTANTS, REACTOR_MUTANTS } from './mutants.ts'
-import { processPlans, reactorPlans, type ReactorPlan } from './plan.ts'
+import { PROCESS_MUTANTS, REACTOR_MUTANTS, SYNCHRONOUS_MUTANTS } from './mutants.ts'
+import { processPlans, reactorPlans, synchronousPlans, type ReactorPlan } from './plan.ts'
 
 export const REACTOR_TRIALS: Trials<ReactorPlan> = new Trials({
   plans: reactorPlans,
   run: runCluster,
   mutants: REACTOR_MUTANTS,
   test: 'test/simulation/reactors/reactors.test.ts',
+})
+
+/** The same, whose nodes run a synchronous reactor as well. */
+export const SYNCHRONOUS_TRIALS: Trials<ReactorPlan> = new Trials({
+  plans: synchronousPlans,
+  run: runCluster,
+  mutants: SYNCHRONOUS_MUTANTS,
+  test: 'test/simulation/reactors/synchronous.test.ts',
 })
 
 /** The same, whose nodes run a process as well. */

@@ -1,0 +1,113 @@
+/**
+ * Replies that a node holds until its synchronous reactors have tried what they are to do because of them: replies of its own workers,
+ * for whoever has asked, here or elsewhere. Their events are durable, so that nothing that happens meanwhile changes the outcome; a reply
+ * that is held holds nobody but its caller, and not for longer than the caller waits.
+ */
+import type { Reply, Sender, Unsettled } from '../actor/message.ts'
+import type { Link } from '../cluster/link.ts'
+import type { Clock } from '../log/clock.ts'
+import type { SynchronousReactors, Wanted } from '../react/synchronous-reactors.ts'
+import { isHeldFrame, readHeldReplies, type HeldReply } from './held-frame.ts'
+import { createLinkSender } from './link-sender.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+export interface HeldRepliesOptions {
+  readonly clock: Clock
+  readonly reactors: SynchronousReactors
+  /** What is to be told of events that a reactor wants, as soon as it has tried them, or after `ms`. */
+  readonly unsettled: (wanted: Wanted, ms: number) => Promise<readonly Unsettled[]>
+}
+
+type Accepted = Reply & { readonly kind: 'accepted' }
+
+/** More are not held at once. */
+export const HELD_MAX = 10_000
+const HELD_BYTES_MAX = 256 * 1024 * 1024
+/** So long a reply has to get to its caller, at least, and such a part of what the caller waits. */
+const MARGIN_MS = 100
+const MARGIN = 0.1
+
+export class HeldReplies {
+  readonly #options: HeldRepliesOptions
+  #held = 0
+  #heldBytes = 0
+
+  constructor(options: HeldRepliesOptions) {
+    this.#options = options
+  }
+
+  /** The same worker, some of whose replies come later. */
+  of(worker: WorkerHandle): WorkerHandle {
+    return { ...worker, link: this.#over(worker.link), connect: (protocol) => this.#over(worker.connect(protocol)) }
+  }
+
+  #over(link: Link): Link {
+    let isClosed = false
+    return {
+      send: (frame) => link.send(frame),
+      get isFull() {
+        return link.isFull
+      },
+      onDrain: (callback) => link.onDrain(callback),
+      onFrame: (receive) => {
+        const released = this.#releasing((frame) => {
+          if (!isClosed) receive(frame)
+        })
+        link.onFrame((frame) => {
+          if (!isHeldFrame(frame)) return receive(frame)
+          for (const held of readHeldReplies(frame)) void this.#hold(held, released)
+        })
+      },
+      close() {
+        isClosed = true
+        link.close()
+      },
+    }
+  }
+
+  /** What is released in a turn goes on together. */
+  #releasing(receive: (frame: Uint8Array<ArrayBuffer>) => void): Sender {
+    const sender = createLinkSender({ send: receive }, () => undefined)
+    let isFlushing = false
+    return {
+      reply: (request, reply) => sender.reply(request, reply),
+      flush: () => {
+        if (isFlushing) return
+        isFlushing = true
+        this.#options.clock.defer(() => {
+          isFlushing = false
+          sender.flush()
+        })
+      },
+    }
+  }
+
+  async #hold({ request, reply, msLeft }: HeldReply, released: Sender): Promise<void> {
+    released.reply(request, reply.kind === 'accepted' ? await this.#settled(reply, msLeft) : reply)
+    released.flush()
+  }
+
+  /** The reply as its caller will see it. */
+  async #settled(reply: Accepted, msLeft: number): Promise<Accepted> {
+    const unsettled = await this.#unsettled(reply, msLeft)
+    return unsettled.length === 0 ? reply : { ...reply, unsettled }
+  }
+
+  async #unsettled({ records }: Accepted, msLeft: number): Promise<readonly Unsettled[]> {
+    const { reactors, unsettled } = this.#options
+    const wanted = reactors.wanted(records)
+    const bytes = records.end - records.start
+    if (this.#held >= HELD_MAX || this.#heldBytes + bytes > HELD_BYTES_MAX) {
+      return wanted.map(({ reactor }) => ({ reactor, state: 'pending', reason: 'too many replies wait at its node' }))
+    }
+    const ms = Math.max(0, Math.min(msLeft - MARGIN_MS, msLeft * (1 - MARGIN)))
+    this.#held += 1
+    this.#heldBytes += bytes
+    try {
+      return (await Promise.all(wanted.map((each) => unsettled(each, ms)))).flat()
+    } finally {
+      this.#held -= 1
+      this.#heldBytes -= bytes
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { synchronousPlans } from './plan.ts'
+import { SYNCHRONOUS_TRIALS } from './try-seed.ts'
+
+const parameters = {
+  numRuns: Number(process.env['PENHOLD_RUNS'] ?? 15),
+  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
+  interruptAfterTimeLimit: 60_000,
+}
+
+test('whoever is told that nothing is unsettled finds the effect there', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(synchronousPlans, async (plan) => {
+      expect((await SYNCHRONOUS_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    parameters,
+  )
+})
+
+/** Each breaks a rule, which this seed notices; with the rule it passes. */
+const CASES: readonly { readonly mutant: string; readonly seed: number }[] = [
+  { mutant: 'reply-before-the-reactor', seed: 1 },
+  { mutant: 'failure-not-reported', seed: 6 },
+  { mutant: 'read-is-tried', seed: 1 },
+  { mutant: 'parked-is-done', seed: 6 },
+  { mutant: 'left-is-done', seed: 2 },
+]
+
+test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async ({ mutant, seed }) => {
+  const mutation = SYNCHRONOUS_TRIALS.mutants.find(({ name }) => name === mutant)!
+  expect(await SYNCHRONOUS_TRIALS.tryMutant(mutation, seed)).not.toEqual([])
+})
