@@ -111,7 +111,7 @@ export class ConsumerLane {
     this.#movedAt = clock.monotonic()
     this.#recordedAt = clock.monotonic()
     this.#handling = this.#newHandling()
-    this.#parked = this.#newParked({})
+    this.#parked = this.#newParked({ parked: {} })
     this.#ended = this.#run()
   }
 
@@ -267,7 +267,7 @@ export class ConsumerLane {
     this.#recordedAt = this.#options.clock.monotonic()
     this.#window = new Window(state.place!)
     this.#handling = this.#newHandling()
-    this.#parked = this.#newParked(state.parked)
+    this.#parked = this.#newParked(state)
     this.#readSince = 0
     this.#doneSince = 0
     this.#resumed = state.resumed
@@ -296,14 +296,14 @@ export class ConsumerLane {
     return 'many' in does ? new HandleMany(options, does) : new HandleEach(options)
   }
 
-  #newParked(parked: ConsumerState['parked']): ParkedRetry {
+  #newParked(state: Pick<ConsumerState, 'parked' | 'done'>): ParkedRetry {
     const window = this.#window
-    return new ParkedRetry(parked, {
+    return new ParkedRetry(state, {
       ...this.#options,
       reached: () => window.read,
       onDone: () => (this.#events += 1),
       park: (event, error) => this.#park(event, error),
-      unpark: (stream) => this.#take(() => this.#place.unpark(this.#recorded, stream)),
+      unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
       onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
     })
   }
@@ -322,8 +322,8 @@ export class ConsumerLane {
     const { event } = entry
     const handling = this.#handling
     if (consumer.onFailure === 'halt') return this.#halt(consumerHalted(consumer.name, event, error))
-    if (this.#parked.streams >= PARKED_STREAMS_MAX)
-      return this.#halt(tooMuchParked(consumer.name, this.#parked.streams, error))
+    if (this.#parked.kept >= PARKED_STREAMS_MAX)
+      return this.#halt(tooMuchParked(consumer.name, this.#parked.kept, error))
     const isParked = await this.#park(event, error)
     if (!isParked || handling !== this.#handling) return
     const dropped = handling.drop(event.stream)
@@ -357,6 +357,7 @@ export class ConsumerLane {
       if (comparePlaces(to, this.#recorded) <= 0) return
       await this.#place.advance(this.#recorded, to)
       this.#recorded = to
+      this.#parked.advanced(to)
       this.#recordedAt = this.#options.clock.monotonic()
       this.#readSince = 0
       this.#doneSince = 0
