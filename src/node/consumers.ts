@@ -55,6 +55,8 @@ export interface ConsumersOptions {
   readonly consumers: readonly Consumer[]
   /** Keys (`keyOf`) of those that another process runs: here they can be asked, and operated. */
   readonly apart: ReadonlySet<string>
+  /** Key of the one consumer that this process runs, and no timers; undefined where it runs all but those. */
+  readonly only?: string | undefined
   /** Run where anything may set one. */
   readonly timers?: Timers
   /** By shard, with the events of internal streams. */
@@ -91,9 +93,12 @@ export class Consumers {
 
   start(): void {
     if (this.#running.length === 0) return
-    this.#options.timers?.start()
-    // Also of those that another process will run: what is there from now on is theirs.
-    for (const consumer of this.#options.consumers) if (consumer.startAt === 'now') void this.#begin(consumer)
+    const { consumers, only } = this.#options
+    this.#timers?.start()
+    for (const consumer of consumers) {
+      // Also of those that another process will run: what is there from now on is theirs.
+      if (consumer.startAt === 'now' && (only ?? keyOf(consumer)) === keyOf(consumer)) void this.#begin(consumer)
+    }
     this.#look()
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
   }
@@ -146,13 +151,20 @@ export class Consumers {
     this.#isClosed = true
     this.#stopLooking()
     await Promise.all(this.#running.map((running) => running.close(ms)))
-    this.#options.timers?.close()
+    this.#timers?.close()
   }
 
   #look(): void {
-    const shards = this.#options.shardsHere()
-    this.#options.timers?.run(shards)
-    for (const running of this.#running) if (!this.#options.apart.has(running.key)) running.run(shards)
+    const { shardsHere, apart, only } = this.#options
+    const shards = shardsHere()
+    this.#timers?.run(shards)
+    for (const running of this.#running) {
+      if (only === undefined ? !apart.has(running.key) : running.key === only) running.run(shards)
+    }
+  }
+
+  get #timers(): Timers | undefined {
+    return this.#options.only === undefined ? this.#options.timers : undefined
   }
 
   /** Also where others serve: a shard that comes here later has had its start by then. */

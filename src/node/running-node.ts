@@ -129,6 +129,8 @@ export interface NodePorts {
   readonly cluster?: ClusterPorts | undefined
   /** Where it answers probes. */
   readonly health?: string | undefined
+  /** Of what reacts to events it runs this one consumer alone, by its key (`keyOf`). */
+  readonly only?: string | undefined
 }
 
 export class RunningNode implements Node, RefHost {
@@ -211,7 +213,7 @@ export class RunningNode implements Node, RefHost {
 
   #newConsumers(effects: NodeEffects): Consumers {
     const { reactors, processes, schedules, outboxes, onWarning } = this.#config
-    const { clock } = this.#ports
+    const { clock, only } = this.#ports
     const { shards } = this.#placement
     const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => keyOf({ kind: 'outbox', name }))
     return new Consumers({
@@ -222,6 +224,7 @@ export class RunningNode implements Node, RefHost {
       ],
       timers: new Timers({ clock, effects, shards, schedules, onWarning, newId: () => this.ids.next() }),
       apart: new Set(apart),
+      only,
       feeds: this.#store.consumerFeeds,
       effects,
       ids: this.ids,
