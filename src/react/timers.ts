@@ -1,6 +1,6 @@
 /** The timers of a node: a wheel for each shard that it serves. */
 import { reasonOf } from '../aggregate/error.ts'
-import type { Clock } from '../log/clock.ts'
+import type { Cancel, Clock } from '../log/clock.ts'
 import { streamName } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Consumer } from './consumer.ts'
@@ -32,6 +32,8 @@ export interface TimersCondition {
   readonly troubles: ReadonlyMap<number, string>
 }
 
+/** Whether its schedules were stopped by somebody who does not have them is looked for so often. */
+const SEEN_MS = 60_000
 const FIRES_AT_ONCE = 256
 const HELD_MAX = 300_000
 /** Of a shard, at least. */
@@ -43,6 +45,7 @@ export class Timers {
   readonly #options: TimersOptions
   readonly #slots = new Slots(FIRES_AT_ONCE)
   readonly #wheels = new Map<number, TimerWheel>()
+  #stopSeeing: Cancel = () => undefined
   #isClosed = false
 
   constructor(options: TimersOptions) {
@@ -53,9 +56,11 @@ export class Timers {
     ]
   }
 
-  /** Tells the log which schedules there are. */
+  /** Tells the log which schedules there are, and now and then that they still are. */
   start(): void {
-    if (this.#options.schedules.length > 0) void this.#define(0)
+    if (this.#options.schedules.length === 0) return
+    void this.#define(0)
+    this.#seeLater()
   }
 
   /** Runs the timers of these shards, and of no others. */
@@ -70,7 +75,7 @@ export class Timers {
     }
   }
 
-  /** Whether it sets none itself. */
+  /** Whether it sets none itself. Where nothing else may set one either, none is run (docs/timers.md). */
   get isIdle(): boolean {
     return this.#options.schedules.length === 0
   }
@@ -85,24 +90,41 @@ export class Timers {
 
   close(): void {
     this.#isClosed = true
+    this.#stopSeeing()
     this.run([])
   }
 
   async #define(failures: number): Promise<void> {
-    const { schedules, effects, newId, onWarning, clock } = this.#options
+    const { onWarning, clock } = this.#options
     if (this.#isClosed) return
     try {
-      for (const { name, cron, timezone, missed } of schedules) {
-        const id = newId()
-        const stream = streamName(ScheduleRecord.type, name)
-        const payload: Timetable = { cron, timezone, missed }
-        const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
-        await effects.ask({ stream, name: 'define', payload, commandId: id, ...cause })
-      }
+      await this.#tell('define')
     } catch (error) {
       if (this.#isClosed) return
       if (failures === 0) onWarning(`the schedules could not be begun, and are tried again: ${reasonOf(error)}`)
       clock.after(backOffMs(failures + 1), () => void this.#define(failures + 1))
+    }
+  }
+
+  #seeLater(): void {
+    if (this.#isClosed) return
+    this.#stopSeeing = this.#options.clock.after(SEEN_MS, () => {
+      // What comes to nothing is said again the next time.
+      void this.#tell('again')
+        .catch(() => undefined)
+        .finally(() => this.#seeLater())
+    })
+  }
+
+  /** All schedules. */
+  async #tell(command: 'define' | 'again'): Promise<void> {
+    const { schedules, effects, newId, clock } = this.#options
+    for (const { name, cron, timezone, missed } of schedules) {
+      const id = newId()
+      const stream = streamName(ScheduleRecord.type, name)
+      const payload: Timetable = { cron, timezone, missed }
+      const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
+      await effects.ask({ stream, name: command, payload, commandId: id, ...cause })
     }
   }
 
