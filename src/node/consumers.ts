@@ -19,7 +19,7 @@ import {
 import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status.ts'
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
-import type { Timers } from '../react/timers.ts'
+import { NO_TIMERS, type Timers, type TimersCondition } from '../react/timers.ts'
 import type { Feeds } from '../read/event-feed.ts'
 
 /** What is done by hand with a reactor of the config, at any node: it is the same at all. */
@@ -144,6 +144,11 @@ export class Consumers {
 
   get conditions(): readonly ConsumerCondition[] {
     return this.#running.map(({ condition }) => condition)
+  }
+
+  /** Of the shards that are served here. */
+  get wheels(): TimersCondition {
+    return this.#timers?.condition ?? NO_TIMERS
   }
 
   /** Handlers that are under way have so long. */

@@ -65,6 +65,10 @@ export class NodeEffects implements Effects {
     }
   }
 
+  knows(type: string): boolean {
+    return this.#aggregates.has(type)
+  }
+
   /** With a cause: its commands may have been sent before, however long ago. */
   #ref(stream: string, cause: number | undefined): AnyRef {
     const { host } = this.#options

@@ -40,7 +40,7 @@ import { consumersOf } from '../react/process-consumers.ts'
 import type { Process } from '../react/process.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
-import { Timers } from '../react/timers.ts'
+import { Timers, type TimersCondition } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
@@ -71,6 +71,8 @@ export interface NodeStatus {
   readonly outboxes: readonly ConsumerStatus[]
   /** Of what reads which timers are set, and sends what they were set for. */
   readonly timers: readonly ConsumerStatus[]
+  /** How the timers of the shards are that are served here. */
+  readonly wheels: TimersCondition
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -363,6 +365,7 @@ export class RunningNode implements Node, RefHost {
       processes: ofKind('process'),
       outboxes: ofKind('outbox'),
       timers: ofKind('timers'),
+      wheels: this.#consumers.wheels,
     }
   }
 
@@ -382,7 +385,7 @@ export class RunningNode implements Node, RefHost {
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
     const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
-    return { phase: this.#phase, workers, ownership, lost, projections, reactors }
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors, wheels: this.#consumers.wheels }
   }
 
   get #phase(): Examination['phase'] {

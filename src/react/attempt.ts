@@ -93,6 +93,10 @@ export class Attempt implements Effects {
     return this.#options.effects.inShard(...args)
   }
 
+  knows(type: string): boolean {
+    return this.#options.effects.knows(type)
+  }
+
   async #asked<Answer>(work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
     if (this.#isOver) throw attemptOver()
     this.#underWay += 1

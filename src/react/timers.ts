@@ -30,12 +30,21 @@ export interface TimersCondition {
   readonly held: number
   /** By shard, why its timers stand still. */
   readonly troubles: ReadonlyMap<number, string>
+  /**
+   * By type: so many timers are due of aggregates or processes that the config of this node does not have. They wait in the
+   * log, and fire once a node serves their shard whose config has it.
+   */
+  readonly ownerless: ReadonlyMap<string, number>
 }
+
+export const NO_TIMERS: TimersCondition = { held: 0, troubles: new Map(), ownerless: new Map() }
 
 /** Whether its schedules were stopped by somebody who does not have them is looked for so often. */
 const SEEN_MS = 60_000
 const FIRES_AT_ONCE = 256
 const HELD_MAX = 300_000
+/** Types that are in no config any more; further ones are in the status alone. */
+const TOLD_MAX = 100
 /** Of a shard, at least. */
 const HELD_MIN = 64
 
@@ -45,6 +54,8 @@ export class Timers {
   readonly #options: TimersOptions
   readonly #slots = new Slots(FIRES_AT_ONCE)
   readonly #wheels = new Map<number, TimerWheel>()
+  /** Of which it was told that they own timers and are not in the config. */
+  readonly #told = new Set<string>()
   #stopSeeing: Cancel = () => undefined
   #isClosed = false
 
@@ -82,7 +93,12 @@ export class Timers {
 
   get condition(): TimersCondition {
     const wheels = [...this.#wheels]
+    const ownerless = new Map<string, number>()
+    for (const [, wheel] of wheels) {
+      for (const [type, count] of wheel.ownerless) ownerless.set(type, (ownerless.get(type) ?? 0) + count)
+    }
     return {
+      ownerless,
       held: wheels.reduce((sum, [, { held }]) => sum + held, 0),
       troubles: new Map(wheels.flatMap(([shard, { trouble }]) => (trouble === undefined ? [] : [[shard, trouble]]))),
     }
@@ -130,7 +146,16 @@ export class Timers {
 
   #wheel(shard: number): TimerWheel {
     const heldMax = Math.max(HELD_MIN, Math.floor(HELD_MAX / this.#options.shards))
-    return new TimerWheel({ ...this.#options, shard, slots: this.#slots, heldMax })
+    const onOwnerless = (type: string): void => this.#tellOwnerless(type)
+    return new TimerWheel({ ...this.#options, shard, slots: this.#slots, heldMax, onOwnerless })
+  }
+
+  #tellOwnerless(type: string): void {
+    if (this.#told.has(type) || this.#told.size >= TOLD_MAX) return
+    this.#told.add(type)
+    this.#options.onWarning(
+      `timers of '${type}' are due, and the config of this node does not have it: they wait until a node has it that serves their shards`,
+    )
   }
 
   async #place(shard: number, timers: readonly DueTimer[], signal: AbortSignal): Promise<void> {

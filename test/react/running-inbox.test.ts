@@ -56,6 +56,7 @@ test('what was sent before something was parked, and the place not recorded, tak
         append: (...args) => effects.append(...args),
         load: (...args) => effects.load(...args),
         inShard: (...args) => effects.inShard(...args),
+        knows: (type) => effects.knows(type),
       },
       ids: new IdSource(systemClock, systemRandom),
       clock: systemClock,
