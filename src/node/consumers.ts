@@ -20,6 +20,7 @@ import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
 import { NO_TIMERS, type Timers, type TimersCondition } from '../react/timers.ts'
+import { Room } from '../read/room.ts'
 import type { Feeds } from '../read/event-feed.ts'
 
 /** What is done by hand with a reactor of the config, at any node: it is the same at all. */
@@ -88,7 +89,8 @@ export class Consumers {
     const { consumers, timers } = options
     const isIdle = consumers.length === 0 && timers?.isIdle !== false
     this.#known = isIdle ? [] : [...consumers, ...(timers?.consumers ?? [])]
-    this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer }))
+    const windows = new Room()
+    this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer, windows }))
   }
 
   start(): void {

@@ -18,6 +18,7 @@ import type { EventFeed, FeedEvent, Feeds } from '../read/event-feed.ts'
 import { Intake, type Taken } from '../read/intake.ts'
 import { lagOf, type LaneState, type LaneStatus, type Trouble } from '../read/lane-status.ts'
 import { behind, comparePlaces } from '../read/place.ts'
+import type { Room } from '../read/room.ts'
 import { Turns } from '../read/turns.ts'
 import type { Consumer } from './consumer.ts'
 import { ConsumerPlace, STALE } from './consumer-place.ts'
@@ -38,6 +39,8 @@ export interface ConsumerLaneOptions {
   readonly effects: Effects
   readonly ids: IdSource
   readonly clock: Clock
+  /** For what lanes have in their windows, of this consumer and others. */
+  readonly windows: Room
   readonly onWarning: (message: string) => void
 }
 
@@ -78,7 +81,7 @@ export class ConsumerLane {
   #recordedAt: number
   #isPaused = false
   #resumed = 0
-  #window = new Window(BEGINNING)
+  #window: Window
   #handling: Handling
   #parked: ParkedRetry
   /** Since the place was recorded: events that were read and are no record's, and those that are done. */
@@ -110,6 +113,7 @@ export class ConsumerLane {
     })
     this.#movedAt = clock.monotonic()
     this.#recordedAt = clock.monotonic()
+    this.#window = new Window(BEGINNING, options.windows)
     this.#handling = this.#newHandling()
     this.#parked = this.#newParked({ parked: {} })
     this.#ended = this.#run()
@@ -128,6 +132,7 @@ export class ConsumerLane {
     this.#checkpointing?.()
     await within(clock, LAST_MS, this.#record())
     await within(clock, LAST_MS, this.#ended)
+    this.#window.release()
   }
 
   async status(): Promise<ConsumerLaneStatus> {
@@ -221,7 +226,10 @@ export class ConsumerLane {
   }
 
   get #isFull(): boolean {
-    return this.#window.size >= this.#windowMax || this.#window.bytes >= WINDOW_BYTES_MAX
+    const { size, bytes } = this.#window
+    if (size >= this.#windowMax || bytes >= WINDOW_BYTES_MAX) return true
+    // With nothing to do it reads on, however much others have.
+    return bytes > 0 && !this.#options.windows.isFor(this.#bell)
   }
 
   #takeIn({ events, place, bytes }: Taken): void {
@@ -265,7 +273,8 @@ export class ConsumerLane {
     this.#place.goOnFrom(state)
     this.#recorded = state.place!
     this.#recordedAt = this.#options.clock.monotonic()
-    this.#window = new Window(state.place!)
+    this.#window.release()
+    this.#window = new Window(state.place!, this.#options.windows)
     this.#handling = this.#newHandling()
     this.#parked = this.#newParked(state)
     this.#readSince = 0

@@ -4,17 +4,21 @@
  */
 import type { AllPlace } from '../read/all.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import type { Room } from '../read/room.ts'
 
 export interface Entry {
   readonly event: FeedEvent
   /** All before it was read up to here. */
   readonly before: AllPlace
-  /** What it takes in the log, about. */
+  /** What it takes in memory, about. */
   readonly bytes: number
   state: 'waiting' | 'under way' | 'done'
   /** How often it has failed in this life of the lane. */
   failures: number
 }
+
+/** So much an event takes in memory beside what it takes in the log, about. */
+const ENTRY_BYTES = 500
 
 export class Window {
   #entries: Entry[] = []
@@ -22,9 +26,13 @@ export class Window {
   #head = 0
   #read: AllPlace
   #bytes = 0
+  readonly #room: Room
+  #isReleased = false
 
-  constructor(from: AllPlace) {
+  /** What it has is in the room, until it is released. */
+  constructor(from: AllPlace, room: Room) {
     this.#read = from
+    this.#room = room
   }
 
   /** Up to where it was read. */
@@ -47,11 +55,13 @@ export class Window {
     return this.#bytes
   }
 
-  /** Takes in the next event that is wanted. */
-  add(event: FeedEvent, { before, bytes }: Pick<Entry, 'before' | 'bytes'>): Entry {
+  /** Takes in the next event that is wanted; `bytes` is what it takes in the log, about. */
+  add(event: FeedEvent, { before, bytes: inLog }: Pick<Entry, 'before' | 'bytes'>): Entry {
+    const bytes = inLog + ENTRY_BYTES
     const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0 }
     this.#entries.push(entry)
     this.#bytes += bytes
+    if (!this.#isReleased) this.#room.take(bytes)
     this.#read = event
     return entry
   }
@@ -65,10 +75,18 @@ export class Window {
     if (entry.state === 'done') return
     entry.state = 'done'
     this.#bytes -= entry.bytes
+    if (!this.#isReleased) this.#room.give(entry.bytes)
     while (this.#entries[this.#head]?.state === 'done') this.#head += 1
     if (this.#head < this.#entries.length / 2) return
     this.#entries.splice(0, this.#head)
     this.#head = 0
+  }
+
+  /** It is of no account any more. */
+  release(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#room.give(this.#bytes)
   }
 
   /** Those that wait, in order. */
