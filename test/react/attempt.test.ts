@@ -7,7 +7,7 @@ test('an attempt that goes well makes no error, though its signal is aborted wit
   const options = { effects: new MemoryEffects(), clock: new SimulatedClock(), timeoutMs: 1_000 }
   const command = { stream: 'a/1', name: 'go', payload: undefined, commandId: '', correlationId: '', causationId: '' }
   const attempts = [new Attempt(options), new Attempt(options), new Attempt(options)]
-  const settled = attempts.map((attempt) => attempt.run(() => attempt.ask({ ...command, after: 0 })))
+  const settled = attempts.map(async (attempt) => await attempt.run(() => attempt.ask({ ...command, after: 0 })))
   expect(await Promise.all(settled)).toEqual([{ kind: 'done' }, { kind: 'done' }, { kind: 'done' }])
   const reasons = attempts.map(({ signal }) => signal.reason as unknown)
   expect(reasons[0]).toMatchObject({ code: 'Aborted' })
