@@ -34,9 +34,9 @@ test('penhold reactors prints which hang on which event', async () => {
   const { code, out, err } = await runCli('reactors', '--config', config)
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(out.split('\n').map((line) => line.trim().split(/\s{2,}/))).toEqual([
-    ['EVENT', 'REACTOR', 'ON FAILURE'],
-    ['account/Deposited', 'mails', 'park'],
-    ['account/Deposited', 'savings', 'park'],
+    ['EVENT', 'REACTOR', 'MODE', 'ON FAILURE'],
+    ['account/Deposited', 'mails', 'asynchronous', 'park'],
+    ['account/Deposited', 'savings', 'asynchronous', 'park'],
     [''],
   ])
   const json = await runCli('reactors', '--config', config, '--json')

@@ -21,7 +21,8 @@ import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
 import type { Wanted } from '../react/synchronous-reactors.ts'
-import type { Timers } from '../react/timers.ts'
+import { NO_TIMERS, type Timers, type TimersCondition } from '../react/timers.ts'
+import { Room } from '../read/room.ts'
 import type { Feeds } from '../read/event-feed.ts'
 
 /** What is done by hand with a reactor of the config, at any node: it is the same at all. */
@@ -57,6 +58,8 @@ export interface ConsumersOptions {
   readonly consumers: readonly Consumer[]
   /** Keys (`keyOf`) of those that another process runs: here they can be asked, and operated. */
   readonly apart: ReadonlySet<string>
+  /** Key of the one consumer that this process runs, and no timers; undefined where it runs all but those. */
+  readonly only?: string | undefined
   /** Run where anything may set one. */
   readonly timers?: Timers
   /** By shard, with the events of internal streams. */
@@ -89,7 +92,8 @@ export class Consumers {
     const { consumers, timers } = options
     const isIdle = consumers.length === 0 && timers?.isIdle !== false
     this.#known = isIdle ? [] : [...consumers, ...(timers?.consumers ?? [])]
-    this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer }))
+    const windows = new Room()
+    this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer, windows }))
   }
 
   /**
@@ -99,11 +103,14 @@ export class Consumers {
   async start(): Promise<void> {
     if (this.#running.length === 0) return
     this.#isStarted = true
-    this.#options.timers?.start()
+    this.#timers?.start()
     this.#look()
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
     // Also of those that another process will run: what is there from now on is theirs.
-    const starting = this.#options.consumers.filter(({ startAt }) => startAt === 'now')
+    const { consumers, only } = this.#options
+    const starting = consumers.filter(
+      (consumer) => consumer.startAt === 'now' && (only ?? keyOf(consumer)) === keyOf(consumer),
+    )
     await Promise.all(starting.map((consumer) => this.#begin(consumer)))
   }
 
@@ -161,18 +168,30 @@ export class Consumers {
     return [{ reactor, state: attempted.kind, reason: attempted.reason }]
   }
 
+  /** Of the shards that are served here. */
+  get wheels(): TimersCondition {
+    return this.#timers?.condition ?? NO_TIMERS
+  }
+
   /** Handlers that are under way have so long. */
   async close(ms: number): Promise<void> {
     this.#isClosed = true
     this.#stopLooking()
     await Promise.all(this.#running.map((running) => running.close(ms)))
-    this.#options.timers?.close()
+    this.#timers?.close()
   }
 
   #look(): void {
-    const shards = this.#options.shardsHere()
-    this.#options.timers?.run(shards)
-    for (const running of this.#running) if (!this.#options.apart.has(running.key)) running.run(shards)
+    const { shardsHere, apart, only } = this.#options
+    const shards = shardsHere()
+    this.#timers?.run(shards)
+    for (const running of this.#running) {
+      if (only === undefined ? !apart.has(running.key) : running.key === only) running.run(shards)
+    }
+  }
+
+  get #timers(): Timers | undefined {
+    return this.#options.only === undefined ? this.#options.timers : undefined
   }
 
   /** Also where others serve: a shard that comes here later has had its start by then. */

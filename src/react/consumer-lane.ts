@@ -9,20 +9,22 @@
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { within, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
-import { BEGINNING, type AllPlace } from '../read/all.ts'
+import { BEGINNING, placeOf, type AllPlace } from '../read/all.ts'
 import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import { checkContinuity } from '../read/continuity.ts'
 import { isLasting } from '../read/error.ts'
 import type { EventFeed, FeedEvent, Feeds } from '../read/event-feed.ts'
 import { Intake, type Taken } from '../read/intake.ts'
-import { lagOf, type LaneState, type LaneStatus, type Trouble } from '../read/lane-status.ts'
+import { lagOf, type LaneState, type Trouble } from '../read/lane-status.ts'
 import { comparePlaces } from '../read/place.ts'
+import type { Room } from '../read/room.ts'
 import { Turns } from '../read/turns.ts'
 import { attemptedBy, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { Consumer } from './consumer.ts'
 import { ConsumerPlace, STALE, startOf } from './consumer-place.ts'
 import { CONSUMER, keyOf, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
+import type { ConsumerLaneStatus } from './consumer-status.ts'
 import type { Effects } from './effects.ts'
 import { consumerHalted, tooMuchParked } from './error.ts'
 import { HandleEach } from './handle-each.ts'
@@ -39,15 +41,11 @@ export interface ConsumerLaneOptions {
   readonly effects: Effects
   readonly ids: IdSource
   readonly clock: Clock
+  /** For what lanes have in their windows, of this consumer and others. */
+  readonly windows: Room
   readonly onWarning: (message: string) => void
   /** More may be known of first attempts at events of a stream, or of all. Left out where nobody waits for any. */
   readonly onTried?: (stream?: string) => void
-}
-
-export interface ConsumerLaneStatus extends LaneStatus {
-  /** Events that were read and are not done with. */
-  readonly waiting: number
-  readonly parkedStreams: number
 }
 
 /** So many events are behind the low-water mark, at most, and about so many bytes of them. */
@@ -81,7 +79,7 @@ export class ConsumerLane {
   #recordedAt: number
   #isPaused = false
   #resumed = 0
-  #window = new Window(BEGINNING)
+  #window: Window
   #handling: Handling
   #parked: ParkedRetry
   /** Since the place was recorded: events that were read and are no record's, and those that are done. */
@@ -113,8 +111,9 @@ export class ConsumerLane {
     })
     this.#movedAt = clock.monotonic()
     this.#recordedAt = clock.monotonic()
+    this.#window = new Window(BEGINNING, options.windows)
     this.#handling = this.#newHandling()
-    this.#parked = this.#newParked({})
+    this.#parked = this.#newParked({ parked: {} })
     this.#ended = this.#run()
   }
 
@@ -132,6 +131,7 @@ export class ConsumerLane {
     this.#checkpointing?.()
     await within(clock, LAST_MS, this.#record())
     await within(clock, LAST_MS, this.#ended)
+    this.#window.release()
   }
 
   async status(): Promise<ConsumerLaneStatus> {
@@ -143,7 +143,7 @@ export class ConsumerLane {
       unknown = { message: `the log's head is not known: ${reasonOf(error)}`, attempts: 1, event: undefined }
     }
     const { condition } = this
-    const place = plain(this.#isStale ? BEGINNING : this.#window.lowWater)
+    const place = placeOf(this.#isStale ? BEGINNING : this.#window.lowWater)
     const isLevel = head !== undefined && !this.#isStale && place.position >= head
     return {
       lane: String(this.shard),
@@ -231,7 +231,10 @@ export class ConsumerLane {
   }
 
   get #isFull(): boolean {
-    return this.#window.size >= this.#windowMax || this.#window.bytes >= WINDOW_BYTES_MAX
+    const { size, bytes } = this.#window
+    if (size >= this.#windowMax || bytes >= WINDOW_BYTES_MAX) return true
+    // With nothing to do it reads on, however much others have.
+    return bytes > 0 && !this.#options.windows.isFor(this.#bell)
   }
 
   #takeIn({ events, place, bytes }: Taken): void {
@@ -276,9 +279,10 @@ export class ConsumerLane {
     this.#place.goOnFrom(state)
     this.#recorded = state.place!
     this.#recordedAt = this.#options.clock.monotonic()
-    this.#window = new Window(state.place!)
+    this.#window.release()
+    this.#window = new Window(state.place!, this.#options.windows)
     this.#handling = this.#newHandling()
-    this.#parked = this.#newParked(state.parked)
+    this.#parked = this.#newParked(state)
     this.#readSince = 0
     this.#doneSince = 0
     this.#resumed = state.resumed
@@ -301,14 +305,14 @@ export class ConsumerLane {
     return 'many' in does ? new HandleMany(options, does) : new HandleEach(options)
   }
 
-  #newParked(parked: ConsumerState['parked']): ParkedRetry {
+  #newParked(state: Pick<ConsumerState, 'parked' | 'done'>): ParkedRetry {
     const window = this.#window
-    return new ParkedRetry(parked, {
+    return new ParkedRetry(state, {
       ...this.#options,
       reached: () => window.read,
       onDone: () => (this.#events += 1),
       park: (event, error) => this.#park(event, error),
-      unpark: (stream) => this.#take(() => this.#place.unpark(this.#recorded, stream)),
+      unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
       onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
     })
   }
@@ -328,8 +332,8 @@ export class ConsumerLane {
     const { event } = entry
     const handling = this.#handling
     if (consumer.onFailure === 'halt') return this.#halt(consumerHalted(consumer.name, event, error))
-    if (this.#parked.streams >= PARKED_STREAMS_MAX)
-      return this.#halt(tooMuchParked(consumer.name, this.#parked.streams, error))
+    if (this.#parked.kept >= PARKED_STREAMS_MAX)
+      return this.#halt(tooMuchParked(consumer.name, this.#parked.kept, error))
     const isParked = await this.#park(event, error)
     if (!isParked || handling !== this.#handling) return
     const dropped = handling.drop(event.stream)
@@ -359,10 +363,11 @@ export class ConsumerLane {
   /** Records how far all is done. */
   async #record(): Promise<void> {
     await this.#take(async () => {
-      const to = plain(this.#window.lowWater)
+      const to = placeOf(this.#window.lowWater)
       if (comparePlaces(to, this.#recorded) <= 0) return
       await this.#place.advance(this.#recorded, to)
       this.#recorded = to
+      this.#parked.advanced(to)
       this.#recordedAt = this.#options.clock.monotonic()
       this.#readSince = 0
       this.#doneSince = 0
@@ -465,9 +470,4 @@ export class ConsumerLane {
       // It is in the status as well.
     }
   }
-}
-
-/** An event has its place. */
-function plain({ position, shard }: AllPlace): AllPlace {
-  return { position, shard }
 }

@@ -37,6 +37,7 @@ test('what operators want is not looked for in all that a record has', async () 
       append: () => memory.append(),
       load: () => memory.load(),
       inShard: (...args) => memory.inShard(...args),
+      knows: () => true,
     },
     ids: new IdSource(clock, new SeededRandom(1)),
     clock,
