@@ -24,6 +24,8 @@ export class LaneBench {
   /** Events whose handlers fail. */
   readonly poison = new Set<string>()
   onHandle: (event: FeedEvent, reaction: Reaction) => unknown = () => undefined
+  /** More may be known of first attempts. */
+  onTried: (stream?: string) => void = () => undefined
   readonly #settings: Partial<Consumer>
 
   constructor(settings: Partial<Consumer> = {}) {
@@ -58,6 +60,7 @@ export class LaneBench {
       ids: new IdSource(this.clock, new SeededRandom(1)),
       clock: this.clock,
       onWarning: (message) => this.warnings.push(message),
+      onTried: (stream) => this.onTried(stream),
     })
     onTestFinished(() => this.during(lane.close(0)))
     return lane
