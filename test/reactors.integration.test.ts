@@ -27,8 +27,14 @@ test('docs/reactors.md: what its program prints', () => {
   const said = execFileSync(process.execPath, [join(folder, 'main.ts')], { encoding: 'utf8', cwd: folder })
   const lines = said.trim().split('\n')
   expect(lines).toEqual([
-    ...['account/ben 1 Error: nobody may read of that', '[ 1, 2 ]', '1', 'undefined', '1'],
-    ...['undefined true', '1', 'greetings failed Error: nobody writes such a card'],
+    'account/ben 1 Error: nobody may read of that',
+    '[ 1, 2 ]',
+    '1',
+    'undefined',
+    '1',
+    'undefined true',
+    '1',
+    'greetings failed Error: nobody writes such a card',
   ])
 })
 
