@@ -24,6 +24,7 @@ const PAGES: Readonly<Record<string, Files>> = {
   'docs/processes.md': {},
   'docs/projections.md': SURROUNDINGS,
   'docs/read-models.md': {},
+  'docs/reactors.md': SURROUNDINGS,
   'docs/reading.md': SURROUNDINGS,
   'docs/streams.md': {},
   'docs/timers.md': {},

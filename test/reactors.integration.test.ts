@@ -14,8 +14,8 @@ function project(): string {
     'account.ts': ACCOUNT,
     'cluster.config.ts': `import { defineCluster } from 'penhold'
       import { Account } from './account.ts'
-      import { Mails, Savings } from './reactors.ts'
-      const reactors = [Savings, Mails]
+      import { Greetings, Mails, Savings } from './reactors.ts'
+      const reactors = [Savings, Mails, Greetings]
       export default defineCluster({ name: 'bank', aggregates: [Account], reactors, dataDir: 'data', workers: 2, shards: 8 })`,
     'package.json': '{ "type": "module" }',
   })
@@ -26,7 +26,16 @@ test('docs/reactors.md: what its program prints', () => {
   const folder = project()
   const said = execFileSync(process.execPath, [join(folder, 'main.ts')], { encoding: 'utf8', cwd: folder })
   const lines = said.trim().split('\n')
-  expect(lines).toEqual(['account/ben 1 Error: nobody may read of that', '[ 1, 2 ]', '1', 'undefined', '1'])
+  expect(lines).toEqual([
+    'account/ben 1 Error: nobody may read of that',
+    '[ 1, 2 ]',
+    '1',
+    'undefined',
+    '1',
+    'undefined true',
+    '1',
+    'greetings failed Error: nobody writes such a card',
+  ])
 })
 
 test('penhold reactors prints which hang on which event', async () => {
@@ -35,11 +44,12 @@ test('penhold reactors prints which hang on which event', async () => {
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(out.split('\n').map((line) => line.trim().split(/\s{2,}/))).toEqual([
     ['EVENT', 'REACTOR', 'MODE', 'ON FAILURE'],
+    ['account/Deposited', 'greetings', 'synchronous', 'park'],
     ['account/Deposited', 'mails', 'asynchronous', 'park'],
     ['account/Deposited', 'savings', 'asynchronous', 'park'],
     [''],
   ])
   const json = await runCli('reactors', '--config', config, '--json')
-  expect(JSON.parse(json.out)).toMatchObject({ events: [{ event: 'account/Deposited', reactor: 'mails' }, {}] })
+  expect(JSON.parse(json.out)).toMatchObject({ events: [{ event: 'account/Deposited', reactor: 'greetings' }, {}, {}] })
   expect(await runCli('parked', 'list', 'mails', '--config', config)).toMatchObject({ code: 1 })
 })

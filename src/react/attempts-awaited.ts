@@ -30,18 +30,17 @@ export interface LaneView {
   readonly shard: number
   readonly window: Window
   readonly parked: Pick<ParkedRetry, 'before'>
-  /** Whether the window stands where the lane does. */
-  readonly isKnown: boolean
   readonly isClosed: boolean
   readonly condition: LaneState
 }
 
-const LEFT: Attempted = pending('its shard has left this node')
+/** Also where no lane runs that could know more. */
+export const LEFT: Attempted = pending('its shard has left this node')
 
 /** What a lane knows of its first attempt at an event; undefined before there was one. */
 export function attemptedBy(lane: LaneView, event: AwaitedEvent): Attempted | undefined {
-  const { isKnown, isClosed, condition } = lane
-  const known = isKnown ? knownOf(lane, event) : undefined
+  const { isClosed, condition } = lane
+  const known = knownOf(lane, event)
   if (known !== undefined) return known
   if (isClosed) return LEFT
   if (condition === 'paused' || condition === 'halted') return pending(`it is ${condition}`)
@@ -61,11 +60,6 @@ function knownOf({ window, parked, shard }: LaneView, event: AwaitedEvent): Atte
   const { reason } = first
   if (first.event.version === version) return { kind: 'failed', reason }
   return pending(`it waits behind version ${first.event.version} of ${stream}, which fails: ${reason}`)
-}
-
-/** Where no lane runs that could know more. */
-export function notHere(): Attempted {
-  return LEFT
 }
 
 function pending(reason: string): Attempted {

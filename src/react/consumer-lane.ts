@@ -161,8 +161,9 @@ export class ConsumerLane {
 
   /** What is known of its first attempt at an event; undefined before there was one. */
   attempted(event: AwaitedEvent): Attempted | undefined {
-    const lane = { shard: this.shard, window: this.#window, parked: this.#parked, condition: this.condition }
-    return attemptedBy({ ...lane, isKnown: !this.#isStale, isClosed: this.#isClosed }, event)
+    const { shard, condition } = this
+    const lane = { shard, condition, window: this.#window, parked: this.#parked, isClosed: this.#isClosed }
+    return attemptedBy(lane, event)
   }
 
   get events(): number {

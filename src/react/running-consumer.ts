@@ -1,6 +1,6 @@
 /** Runs the lanes of a consumer that are this process's to run. */
 import { reasonOf } from '../aggregate/error.ts'
-import { AttemptsAwaited, notHere, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
+import { AttemptsAwaited, LEFT, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { ConsumerCondition, ConsumerStatus } from './consumer-status.ts'
 import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
@@ -47,7 +47,7 @@ export class RunningConsumer {
       const lane = this.#lanes.get(shard)
       if (lane !== undefined) return lane.attempted(event)
       const isComing = !this.#isClosed && this.#shards?.includes(shard) !== false
-      return isComing ? undefined : notHere()
+      return isComing ? undefined : LEFT
     })
   }
 

@@ -26,6 +26,8 @@ export class LaneBench {
   /** Events whose handlers fail. */
   readonly poison = new Set<string>()
   onHandle: (event: FeedEvent, reaction: Reaction) => unknown = () => undefined
+  /** More may be known of first attempts. */
+  onTried: (stream?: string) => void = () => undefined
   readonly #settings: Partial<Consumer>
 
   constructor(settings: Partial<Consumer> = {}, windows: Room = new Room()) {
@@ -62,6 +64,7 @@ export class LaneBench {
       clock: this.clock,
       windows: this.windows,
       onWarning: (message) => this.warnings.push(message),
+      onTried: (stream) => this.onTried(stream),
     })
     onTestFinished(() => this.during(lane.close(0)))
     return lane

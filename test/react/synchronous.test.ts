@@ -200,9 +200,9 @@ test.for([
   )
   const node = await start([reactor])
   // Of the same shard as the one that halts it.
-  const host = node as unknown as RefHost
+  const shardOf = (id: string): number => (node as unknown as RefHost).shardOf(`account/${id}`)
   const ids = Array.from({ length: 100 }, (_, id) => `${id}`)
-  const near = ids.find((id) => host.shardOf(`account/${id}`) === host.shardOf('account/bad'))!
+  const near = ids.find((id) => shardOf(id) === shardOf('bad'))!
   const account = node.ref(Account, near)
   const held = account.ask('deposit', { amount: 1 })
   await vi.waitFor(async () => expect(await account.query('balance')).toBe(1))
