@@ -19,7 +19,7 @@ type Deed =
   | { readonly kind: 'hold' | 'release' | 'mend' | 'hand over' }
 
 const stream = fc.constantFrom(...STREAMS)
-const deed: fc.Arbitrary<Deed> = fc.oneof(
+const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('add'), stream, isPoison: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('skip', 'retry'), stream }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('hold', 'release', 'mend') }) },
@@ -115,7 +115,7 @@ function outOfOrder(begun: readonly string[]): string[] {
 
 test('whoever runs a lane, what was skipped is not begun again, and all else is done, in order in each life', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(deed, { minLength: 5, maxLength: 40 }), async (deeds) => {
+    fc.asyncProperty(fc.array(anyDeed, { minLength: 5, maxLength: 40 }), async (deeds) => {
       const world = new World()
       const { bench, skipped, lives } = world
       for (const each of deeds) await world.do(each)
