@@ -10,15 +10,16 @@ import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { within, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import { BEGINNING, placeOf, type AllPlace } from '../read/all.ts'
-import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import { checkContinuity } from '../read/continuity.ts'
 import { isLasting } from '../read/error.ts'
 import type { EventFeed, FeedEvent, Feeds } from '../read/event-feed.ts'
 import { Intake, type Taken } from '../read/intake.ts'
-import { lagOf, type LaneState, type Trouble } from '../read/lane-status.ts'
+import { statusOf, type LaneState, type Trouble } from '../read/lane-status.ts'
+import { LaneTrouble } from '../read/lane-trouble.ts'
 import { comparePlaces } from '../read/place.ts'
 import type { Room } from '../read/room.ts'
+import { SharedLook } from '../read/shared-look.ts'
 import { Turns } from '../read/turns.ts'
 import { attemptedBy, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { Consumer } from './consumer.ts'
@@ -60,8 +61,6 @@ const UNWANTED_MS = 60_000
 const LOOK_MS = 1_000
 /** So long the last step may take when it is closed. */
 const LAST_MS = 1_000
-/** The same warning again is told no sooner. */
-const WARNING_MS = 10_000
 
 export class ConsumerLane {
   readonly shard: number
@@ -88,13 +87,12 @@ export class ConsumerLane {
   #events = 0
   #movedAt: number
   #halted: PenholdError | undefined
-  /** What has failed other than a handler, and how often in a row. */
-  #trouble: Trouble | undefined
-  #warnedAt = Number.NEGATIVE_INFINITY
+  /** What has failed other than a handler. */
+  readonly #trouble: LaneTrouble
   #intake: Intake | undefined
   #checkpointing: Cancel | undefined
-  #looking: Promise<void> | undefined
-  #lookingNext: Promise<void> | undefined
+  /** What is being looked at may be what it said before. */
+  readonly #looks = new SharedLook(() => this.#lookNow())
   readonly #ended: Promise<void>
 
   constructor(options: ConsumerLaneOptions) {
@@ -102,12 +100,13 @@ export class ConsumerLane {
     this.shard = shard
     this.#options = options
     this.#feed = feeds.feed(String(shard))
+    this.#trouble = new LaneTrouble(`${consumer.kind} ${consumer.name}, shard ${shard}`, options)
     this.#place = new ConsumerPlace({
       ...options,
       key: keyOf(consumer),
       bell: this.#bell,
       isClosed: () => this.#isClosed,
-      onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
+      onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
     })
     this.#movedAt = clock.monotonic()
     this.#recordedAt = clock.monotonic()
@@ -135,28 +134,16 @@ export class ConsumerLane {
   }
 
   async status(): Promise<ConsumerLaneStatus> {
-    let head: number | undefined
-    let unknown: Trouble | undefined
-    try {
-      head = await this.#feed.head()
-    } catch (error) {
-      unknown = { message: `the log's head is not known: ${reasonOf(error)}`, attempts: 1, event: undefined }
-    }
-    const { condition } = this
-    const place = placeOf(this.#isStale ? BEGINNING : this.#window.lowWater)
-    const isLevel = head !== undefined && !this.#isStale && place.position >= head
-    return {
+    const status = await statusOf(this.#feed, () => ({
       lane: String(this.shard),
-      state: condition !== 'running' ? condition : head === undefined ? 'waiting' : isLevel ? 'caught up' : 'running',
-      place,
-      head,
-      lag: head === undefined || this.#isStale ? undefined : lagOf(place, head),
+      condition: this.condition,
+      place: placeOf(this.#isStale ? BEGINNING : this.#window.lowWater),
+      isPlaced: !this.#isStale,
       events: this.#events,
       stillMs: Math.round(this.#options.clock.monotonic() - this.#movedAt),
-      trouble: this.#whatTroubles ?? unknown,
-      waiting: this.#window.size,
-      parkedStreams: this.#parked.streams,
-    }
+      trouble: this.#whatTroubles,
+    }))
+    return { ...status, waiting: this.#window.size, parkedStreams: this.#parked.streams }
   }
 
   /** What is known of its first attempt at an event; undefined before there was one. */
@@ -183,7 +170,7 @@ export class ConsumerLane {
 
   get #whatTroubles(): Trouble | undefined {
     const failing = this.#handling.trouble
-    if (this.#halted === undefined) return this.#trouble ?? failing
+    if (this.#halted === undefined) return this.#trouble.now ?? failing
     return { message: this.#halted.message, attempts: failing?.attempts ?? 1, event: failing?.event }
   }
 
@@ -194,7 +181,10 @@ export class ConsumerLane {
       } catch (error) {
         if (error === STALE || this.#isClosed) continue
         if (isLasting(error)) this.#halt(error)
-        else await this.#waitWith(error)
+        else {
+          this.#trouble.tell(error)
+          await this.#trouble.rest(this.#bell)
+        }
       }
     }
   }
@@ -252,7 +242,7 @@ export class ConsumerLane {
       before = event
     }
     this.#window.pass(place)
-    this.#trouble = undefined
+    this.#trouble.over()
     if (hasNews) void this.look()
     this.#handling.go()
     this.#options.onTried?.()
@@ -314,7 +304,7 @@ export class ConsumerLane {
       onDone: () => (this.#events += 1),
       park: (event, error) => this.#park(event, error),
       unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
-      onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
+      onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
     })
   }
 
@@ -344,7 +334,7 @@ export class ConsumerLane {
     this.#recordLater()
     this.#bell.ring()
     const what = `'${event.type}', version ${event.version} of ${event.stream}`
-    this.#warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}`)
+    this.#trouble.warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}`)
   }
 
   /** Resolves to whether it is. */
@@ -385,7 +375,7 @@ export class ConsumerLane {
         await step()
         return true
       } catch (error) {
-        if (error !== STALE) this.#tellTrouble(error, 1)
+        if (error !== STALE) this.#trouble.tell(error, 1)
         this.#isStale = true
         this.#handling.giveUp()
         this.#intake?.close()
@@ -399,23 +389,12 @@ export class ConsumerLane {
     const { clock } = this.#options
     const since = clock.monotonic()
     await this.#bell.rungWithin(clock, LOOK_MS)
-    if (clock.monotonic() - since >= LOOK_MS) await this.#look()
+    if (clock.monotonic() - since >= LOOK_MS) await this.look()
   }
 
   /** Does what operators want, as the record says it now or later. */
   look(): Promise<void> {
-    if (this.#looking === undefined) return this.#look()
-    // What is being looked at may be what it said before.
-    this.#lookingNext ??= this.#looking.then(() => {
-      this.#lookingNext = undefined
-      return this.#look()
-    })
-    return this.#lookingNext
-  }
-
-  #look(): Promise<void> {
-    this.#looking ??= this.#lookNow().finally(() => (this.#looking = undefined))
-    return this.#looking
+    return this.#looks.answer()
   }
 
   async #lookNow(): Promise<void> {
@@ -423,7 +402,7 @@ export class ConsumerLane {
       const state = await this.#place.state()
       if (!this.#isClosed && !this.#isStale) this.#obey(state)
     } catch (error) {
-      this.#tellTrouble(error, 1)
+      this.#trouble.tell(error, 1)
     }
   }
 
@@ -445,30 +424,6 @@ export class ConsumerLane {
     this.#halted = error
     this.#handling.hold()
     this.#options.onTried?.()
-    this.#warn(error.message)
-  }
-
-  async #waitWith(error: unknown): Promise<void> {
-    const attempts = (this.#trouble?.attempts ?? 0) + 1
-    this.#tellTrouble(error, attempts)
-    await this.#bell.rungWithin(this.#options.clock, backOffMs(attempts))
-  }
-
-  #tellTrouble(error: unknown, attempts: number): void {
-    const { clock } = this.#options
-    this.#trouble = { message: reasonOf(error), attempts, event: undefined }
-    if (clock.monotonic() - this.#warnedAt < WARNING_MS) return
-    this.#warnedAt = clock.monotonic()
-    this.#warn(`waits and tries again: ${reasonOf(error)}`)
-  }
-
-  /** Whoever is told does not end the lane. */
-  #warn(message: string): void {
-    const { consumer, onWarning } = this.#options
-    try {
-      onWarning(`${consumer.kind} ${consumer.name}, shard ${this.shard}: ${message}`)
-    } catch {
-      // It is in the status as well.
-    }
+    this.#trouble.warn(error.message)
   }
 }

@@ -137,7 +137,8 @@ export class ParkedRetry {
         if (!(await this.#handleAll(stream, left))) return
         // From here on its events are the lane's again, which come behind these.
         if (this.#streams.get(stream)!.passed < left.next) {
-          const until = laterOf(this.#options.reached(), left.last)
+          const { position, shard } = left.last ?? this.#options.reached()
+          const until = { position, shard }
           this.#streams.delete(stream)
           this.#lookedInto.delete(stream)
           this.#done.set(stream, until)
@@ -205,11 +206,6 @@ export class ParkedRetry {
 interface Left {
   next: number
   readonly isAsked: boolean
-  /** Of the event before the next, where that was read. */
+  /** Where the event before the next stands, if that was read. */
   last: AllPlace | undefined
-}
-
-function laterOf(place: AllPlace, other: AllPlace | undefined): AllPlace {
-  const { position, shard } = other !== undefined && comparePlaces(other, place) > 0 ? other : place
-  return { position, shard }
 }
