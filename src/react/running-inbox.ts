@@ -132,8 +132,12 @@ export class RunningInbox {
     const due = [...first.values()].filter(({ isAsked, reason }) => isAsked || reason === '')
     for (const { id, fields } of due) {
       const letter = this.#letterOf({ id, fields })
+      const before = this.#rejected
       const problem = await this.#send(letter)
-      if (problem === undefined) await this.#step('unpark', { from, id })
+      const rejected = this.#rejected - before
+      // It is recorded here, and not with the page.
+      this.#rejected = before
+      if (problem === undefined) await this.#step('unpark', { from, id, rejected })
       else await this.#park(letter, from, problem)
     }
     return due.length > 0
