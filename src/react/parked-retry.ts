@@ -34,6 +34,15 @@ interface Parked {
   passed: number
 }
 
+/** How far a stream was gone through. */
+interface Left {
+  next: number
+  /** Whether what waits is tried again. If not, it is looked whether anything does. */
+  readonly isAsked: boolean
+  /** The version from which the record says that it waits. */
+  readonly from: number
+}
+
 export class ParkedRetry {
   readonly #options: ParkedRetryOptions
   readonly #streams = new Map<string, Parked>()
@@ -105,7 +114,7 @@ export class ParkedRetry {
   }
 
   async #goThrough(stream: string, { version, isAsked }: ParkedStream): Promise<void> {
-    const left = { next: version, isAsked }
+    const left = { next: version, isAsked, from: version }
     for (let attempts = 1; !this.#isOver; attempts += 1) {
       try {
         if (!(await this.#handleAll(stream, left))) return
@@ -124,17 +133,18 @@ export class ParkedRetry {
   }
 
   /** Goes on through what the log has of the stream. Resolves to whether none of that waits any more. */
-  async #handleAll(stream: string, left: { next: number; readonly isAsked: boolean }): Promise<boolean> {
+  async #handleAll(stream: string, left: Left): Promise<boolean> {
     const { feeds, consumer, reached } = this.#options
     for await (const page of feeds.stream(stream, left.next)) {
       for (const event of page) {
         if (comparePlaces(event, reached()) > 0) return true
         if (consumer.isWanted(event)) {
-          if (!left.isAsked) this.#lookedInto.set(stream, left.next)
+          if (!left.isAsked) this.#lookedInto.set(stream, left.from)
           if (!left.isAsked || !(await this.#handle(event))) return false
         }
         left.next = event.version + 1
-        this.#streams.get(stream)!.next = left.next
+        // Where it is looked into, nothing is done: what somebody asks for goes on from where the record says.
+        if (left.isAsked) this.#streams.get(stream)!.next = left.next
       }
     }
     return true
