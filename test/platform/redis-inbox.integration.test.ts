@@ -10,6 +10,7 @@ describe.skipIf(!hasRedis)('over a real Redis', () => {
       source: redisStreamSource({ redis: redis.url, stream: 'row', timeoutMs: 2_000 }),
       add: async (fields) => (await redis.admin.xadd('row', '*', ...Object.entries(fields).flat()))!,
       trim: async (keeps) => void (await redis.admin.xtrim('row', 'MAXLEN', keeps)),
+      remove: async (id) => void (await redis.admin.xdel('row', id)),
       goAway: async () => redis.pause(),
       comeBack: async () => redis.resume(),
       cleanUp: () => redis.stop(),

@@ -12,6 +12,8 @@ export interface SourceUnderTest {
   add(fields: Readonly<Record<string, string>>): Promise<string>
   /** Removes what stands before the last so many. */
   trim(keeps: number): Promise<void>
+  /** Removes one, wherever it stands. */
+  remove(id: string): Promise<void>
   /** Has nothing answered any more; and all again. */
   goAway(): Promise<void>
   comeBack(): Promise<void>
@@ -92,6 +94,19 @@ export function testSourceContract(name: string, create: () => Promise<SourceUnd
       const late = await world.open.read(place, LIMIT)
       expect(late).toMatchObject({ messages: [], lost: 3 })
       expect(await world.open.read(late.place, LIMIT)).toMatchObject({ messages: [], lost: 0 })
+    })
+
+    test('says how many were removed from the middle, once it is at the end', async () => {
+      const world = await start()
+      const ids = await addAll(world, 1, 8)
+      const read = await world.open.read(await world.open.place('beginning'), LIMIT)
+      // One that was read, and two that were not.
+      for (const id of [ids[1]!, ids[4]!, ids[6]!]) await world.remove(id)
+      const rest = await readOn(world.open, read.place, 3)
+      const end = await world.open.read(rest.place, LIMIT)
+      expect(rest.messages.map(({ id }) => id)).toEqual([ids[3], ids[5], ids[7]])
+      expect({ lost: rest.lost + end.lost, count: end.place.count }).toEqual({ lost: 2, count: 8 })
+      expect(await world.open.read(end.place, LIMIT)).toMatchObject({ messages: [], lost: 0 })
     })
 
     test('begins with what is there, whatever was there before', async () => {

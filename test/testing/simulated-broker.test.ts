@@ -69,6 +69,7 @@ testSourceContract('the simulated broker', async () => {
     source: broker.source('row', 'here', main),
     add: async (fields) => broker.add('row', fields),
     trim: async (keeps) => void broker.trim('row', keeps),
+    remove: async (id) => void broker.remove('row', id),
     goAway: async () => {
       goAway()
       await kernel.sleep(1)
@@ -128,17 +129,4 @@ test('a call that goes wrong has its effect, or a part of it, or none, or later'
   expect(partly.arrived).toBeLessThan(4)
   expect(partly.told).toEqual(messages.slice(0, partly.arrived).map(({ event }) => event.version))
   expect(partly.outcome).toContain('there is no room')
-})
-
-test('a message that is removed from the middle of a row is told of at its end, at the latest', async () => {
-  const { kernel, broker, main } = setUp()
-  const stop = passTime(kernel)
-  const ids = [1, 2, 3, 4, 5].map((n) => broker.add('row', { n: String(n) }))
-  const source = broker.source('row', 'here', main).open()
-  const first = await source.read(await source.place('beginning'), 2)
-  broker.remove('row', ids[3]!)
-  const rest = await source.read(first.place, 5)
-  expect(rest.messages.map(({ id }) => id)).toEqual([ids[2], ids[4]])
-  expect(rest).toMatchObject({ lost: 1, place: { count: 5 } })
-  stop()
 })

@@ -1,5 +1,7 @@
 /** Rules of outboxes, each broken on purpose. Those of the lanes that they run in are broken as for reactors. */
 import { IdSource } from '../../../src/log/identity.ts'
+import { NodeEffects } from '../../../src/node/effects.ts'
+import { CONSUMER, type ConsumerState } from '../../../src/react/consumer-record.ts'
 import { Window } from '../../../src/react/window.ts'
 import type { OpenPublisher, OutboxMessage } from '../../../src/react/publisher.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
@@ -74,6 +76,24 @@ export const OUTBOX_MUTANTS: readonly Mutant[] = [
             const waiting = [...original.call(this)]
             yield* waiting.filter(({ failures }) => failures === 0)
             yield* waiting.filter(({ failures }) => failures > 0)
+          },
+      ),
+  },
+  {
+    name: 'place-not-compared',
+    breaks: 'a step of a record is taken wherever it stands',
+    install: () =>
+      replace(
+        NodeEffects.prototype,
+        'ask',
+        (original) =>
+          async function (this: NodeEffects, command) {
+            const { stream, payload } = command
+            const isStep =
+              stream.startsWith(CONSUMER) && typeof payload === 'object' && payload !== null && 'from' in payload
+            if (!isStep) return await original.call(this, command)
+            const { place, turn } = (await this.query({ stream, name: 'state' })) as ConsumerState
+            return await original.call(this, { ...command, payload: { ...payload, from: place, turn } })
           },
       ),
   },

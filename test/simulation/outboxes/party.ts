@@ -8,6 +8,8 @@ import type { RunningNode } from '../../../src/node/running-node.ts'
 import { CONSUMER } from '../../../src/react/consumer-record.ts'
 import type { Outbox } from '../../../src/react/outbox.ts'
 import type { OutboxMessage } from '../../../src/react/publisher.ts'
+import type { AllPlace } from '../../../src/read/all.ts'
+import { comparePlaces } from '../../../src/read/place.ts'
 import { StreamPlacement } from '../../../src/log/stream.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { SimulatedBroker } from '../../../src/testing/simulated-broker.ts'
@@ -27,6 +29,8 @@ const NEWS = 'news'
 /** Once all works again everything is published within this time. */
 const END_MS = 90_000
 const LOOK_MS = 250
+/** What is done is recorded by then, and whoever runs a lane that another runs too has learnt of it. */
+const REST_MS = 3_000
 const ACCOUNTS = 5
 const NEWS_STREAMS = 3
 /** What moves so much is nobody else's affair. */
@@ -108,11 +112,7 @@ export class OutboxParty {
   /** What the log has beside the accounts. */
   streams(shards: number): readonly string[] {
     const placement = new StreamPlacement('simulated', shards)
-    const all = Array.from({ length: shards }, (_, shard) => shard)
-    const records = [NOTICES, NEWS].flatMap((name) =>
-      all.map((shard) => inShard(placement, shard, `${CONSUMER}/outbox:${name}`)),
-    )
-    return [...accounts(), ...newsStreams(), ...records, ...timerStreams(placement)]
+    return [...accounts(), ...newsStreams(), ...recordsIn(placement), ...timerStreams(placement)]
   }
 
   /** That in peace everything comes to be published. */
@@ -123,6 +123,11 @@ export class OutboxParty {
     if (!(await kernel.run({ untilMs: kernel.now + END_MS, isDone: () => isAtEnd }))) {
       return [`outboxes do not come to an end: ${await this.#describe()}`]
     }
+    await kernel.run({ untilMs: kernel.now + REST_MS })
+    const { arrived } = this.#witness
+    await kernel.run({ untilMs: kernel.now + REST_MS })
+    const again = this.#witness.arrived - arrived
+    if (again > 0) return [`all is published, and ${again} messages are published again`]
     let hasEnded = false
     void Promise.all(this.#processes.map((process) => process.end())).then(() => (hasEnded = true))
     if (await kernel.run({ untilMs: kernel.now + END_MS, isDone: () => hasEnded })) return []
@@ -139,7 +144,9 @@ export class OutboxParty {
     const twice = this.#areIdsKept
       ? newsStreams().flatMap((stream) => repeatedIn(stream, others.get(stream) ?? []))
       : []
+    const records = [...others].filter(([stream]) => stream.startsWith(`${CONSUMER}/outbox:`))
     return [
+      ...records.flatMap(([stream, steps]) => backwardsIn(stream, steps)),
       ...this.#problems,
       ...this.#witness.problems,
       ...this.#witness.broken(notices),
@@ -187,8 +194,10 @@ export class OutboxParty {
 
   #newProcess(name: string, config: ClusterConfig, joinsAtMs: number): OutboxProcess {
     const outboxAt = (main: SimulatedThread): Outbox => this.#notices(name, main, 'apart')
-    const process = new OutboxProcess({ cluster: this.#cluster, name, config, outboxAt })
-    this.#cluster.kernel.after(joinsAtMs, () => process.start())
+    const cluster = this.#cluster
+    const told = { ...config, onWarning: (message: string) => cluster.warnings.push(message) }
+    const process = new OutboxProcess({ cluster, name, config: told, outboxAt })
+    cluster.kernel.after(joinsAtMs, () => process.start())
     return process
   }
 
@@ -329,6 +338,20 @@ function dataOf({ isPublished }: News, n: string): { readonly n: string; readonl
 function repeatedIn(stream: string, events: readonly Fact[]): string[] {
   const all = events.map(({ data }) => (data as { readonly n: string }).n)
   return new Set(all).size === all.length ? [] : [`${stream} has something twice: ${all.join()}`]
+}
+
+/** Where outboxes keep how far they are. */
+function recordsIn(placement: StreamPlacement): readonly string[] {
+  const shards = Array.from({ length: placement.shards }, (_, shard) => shard)
+  const streams = [NOTICES, NEWS].map((name) => `${CONSUMER}/outbox:${name}`)
+  return shards.flatMap((shard) => streams.map((stream) => inShard(placement, shard, stream)))
+}
+
+/** However many run a lane, each step goes on from the one before. */
+function backwardsIn(stream: string, steps: readonly Fact[]): string[] {
+  const places = steps.flatMap(({ data }) => (data as { readonly to?: AllPlace } | undefined)?.to ?? [])
+  const at = places.findIndex((place, i) => i > 0 && comparePlaces(place, places[i - 1]!) <= 0)
+  return at === -1 ? [] : [`${stream} goes back, from ${places[at - 1]!.position} to ${places[at]!.position}`]
 }
 
 function accounts(): readonly string[] {

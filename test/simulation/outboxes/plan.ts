@@ -102,7 +102,7 @@ const strike: fc.Arbitrary<ProcessStrike> = fc.record({
 const apart: fc.Arbitrary<Apart> = fc.record({
   joinsAtMs: fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 1, maxLength: 2 }),
   strikes: fc.array(strike, { maxLength: 4 }),
-  insideAt: fc.option(place, { nil: undefined, freq: 1 }),
+  insideAt: fc.option(place, { nil: undefined, freq: 2 }),
 })
 
 const publishing: fc.Arbitrary<Publishing> = fc.record({
@@ -120,7 +120,7 @@ const publishing: fc.Arbitrary<Publishing> = fc.record({
     maxLength: 5,
   }),
   losesPowerAt: fc.option(fc.integer({ min: 1, max: 60 }), { nil: undefined, freq: 3 }),
-  apart: fc.option(apart, { nil: undefined, freq: 1 }),
+  apart: fc.option(apart, { nil: undefined, freq: 2 }),
 })
 
 /** Plans in which the cluster's nodes, or processes of their own, run outboxes while all that befalls them. */
