@@ -26,19 +26,22 @@ test('the same seed of inboxes goes the same way, to the letter', { timeout: 120
 })
 
 /** Each breaks a rule, which this seed notices; with the rule it passes. */
-const CASES: readonly { readonly mutant: string; readonly seed: number }[] = [
-  { mutant: 'acknowledged-before-effect', seed: 5 },
-  { mutant: 'ids-not-derived', seed: 1 },
-  { mutant: 'looked-for-in-the-window-alone', seed: 9 },
-  { mutant: 'waiting-not-parked', seed: 5 },
+const CASES: readonly { readonly mutant: string; readonly seed: number; readonly says: string }[] = [
+  { mutant: 'acknowledged-before-effect', seed: 5, says: 'was never entered' },
+  { mutant: 'ids-not-derived', seed: 1, says: 'one twice' },
+  { mutant: 'looked-for-in-the-window-alone', seed: 9, says: 'one twice' },
+  { mutant: 'waiting-not-parked', seed: 5, says: 'was never entered' },
 ]
 
-test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async ({ mutant, seed }) => {
+test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async ({ mutant, seed, says }) => {
   const mutation = INBOX_TRIALS.mutants.find(({ name }) => name === mutant)!
-  expect(await INBOX_TRIALS.tryMutant(mutation, seed)).not.toEqual([])
+  expect((await INBOX_TRIALS.tryMutant(mutation, seed)).join('\n')).toContain(says)
 })
 
-/** Once a payment that had been rejected was never taken: tried again, it was told that it had been rejected. */
-test.for([9, 24])('seed %i', { timeout: 120_000 }, async (seed) => {
+/**
+ * Once each broke a promise: a payment that had been rejected was told so for ever when it was tried again (9, 24); one that
+ * was passed then was not counted (60).
+ */
+test.for([9, 24, 60])('seed %i', { timeout: 120_000 }, async (seed) => {
   expect((await INBOX_TRIALS.trySeed(seed)).violations).toEqual([])
 })
