@@ -298,7 +298,8 @@ export class Worker {
   #command(actor: Actor, message: CommandMessage, sender: Sender): Reply | undefined {
     const { name: stream } = actor.stream
     const remembered = message.isFresh ? undefined : actor.window?.find(message.commandId)
-    if (remembered !== undefined) return this.#answerAgain(actor, message, { sender, remembered })
+    if (remembered !== undefined && !isDecidedAnew(message, remembered))
+      return this.#answerAgain(actor, message, { sender, remembered })
     this.#log.positions.observe(message.after)
     if (message.deadline < this.#now) throw errors.timedOutBefore(stream, message.name)
     if (message.expectedVersion >= 0 && message.expectedVersion !== actor.version) {
@@ -439,4 +440,9 @@ export class Worker {
 /** Whether a message may be taken up in this epoch of its shard: in another, its sender may have been answered already. */
 function isFor(epoch: number, message: Message): boolean {
   return message.epoch === epoch || message.epoch === 0
+}
+
+/** Whether a known command gets another decision: what was rejected left nothing behind, and whoever sends it again may hope for more. */
+function isDecidedAnew({ isAgain, payloadHash }: CommandMessage, { reply, ...remembered }: Remembered): boolean {
+  return isAgain && reply?.kind === 'rejected' && remembered.payloadHash === payloadHash
 }

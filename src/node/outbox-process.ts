@@ -13,17 +13,13 @@ import type { RedisSettings } from '../platform/redis-settings.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import { keyOf } from '../react/consumer-record.ts'
-import { openOutbox } from '../react/open-outbox.ts'
 import { defineOutbox, type Outbox } from '../react/outbox.ts'
 import type { ClusterConfig } from './config.ts'
 import { findCluster } from './connect.ts'
-import { Consumers } from './consumers.ts'
 import { identify, makeDirectory } from './data-directory.ts'
 import { lockDirectory } from './directory-lock.ts'
-import { NodeEffects } from './effects.ts'
 import { startNodeFor } from './node.ts'
-import { RunningNodeStore } from './node-store.ts'
-import { RunningClient } from './running-client.ts'
+import { RunningOutbox } from './running-outbox.ts'
 import { openSurroundings } from './surroundings.ts'
 
 /** An outbox that runs in this process. */
@@ -67,7 +63,7 @@ async function startAlone(config: ClusterConfig, outbox: Outbox): Promise<Outbox
 }
 
 async function startBeside(config: ClusterConfig, outbox: Outbox, redis: RedisSettings): Promise<OutboxProcess> {
-  const { dataDir, aggregates, timeouts, onWarning } = config
+  const { dataDir, onWarning } = config
   makeDirectory(dataDir)
   const id = randomUUID()
   const [clock, letGo] = [systemClock, keepAlive()]
@@ -81,30 +77,11 @@ async function startBeside(config: ClusterConfig, outbox: Outbox, redis: RedisSe
     const { leases, network } = await openSurroundings(config, redis)
     const view = await findCluster(config, leases)
     const identity = await identify(storage, config)
-    const client = new RunningClient(config, view, { clock, random: systemRandom, leases, network, id, role: 'node' })
-    closers.push(() => client.close())
-    await client.meet()
-    const readers = { workers: () => client.tails, ownWorkers: () => client.tails }
-    const store = new RunningNodeStore(client, { storage, clock, identity, aggregates, onWarning, ...readers })
-    closers.push(() => store.close())
-    const opened = openOutbox(outbox)
-    closers.push(() => opened.close())
-    const shards = Array.from({ length: identity.shards }, (_, shard) => shard)
-    const consumers = new Consumers({
-      consumers: [opened.consumer],
-      apart: new Set(),
-      feeds: store.consumerFeeds,
-      effects: new NodeEffects({ host: client, store, aggregates }),
-      ids: client.ids,
-      clock,
-      shards: identity.shards,
-      shardOf: (stream) => client.shardOf(stream),
-      shardsHere: () => shards,
-      onWarning,
-    })
-    closers.push(() => consumers.close(timeouts.stopMs))
-    await consumers.start()
-    return { status: () => consumers.outbox(outbox.name).status(), close, [Symbol.asyncDispose]: close }
+    const ports = { clock, random: systemRandom, storage, leases, network, id }
+    const running = new RunningOutbox(config, outbox, { view, identity, ports })
+    closers.push(() => running.close())
+    await running.start()
+    return { status: () => running.status(), close, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()
     throw error

@@ -153,10 +153,7 @@ export function wantedOf({ streams: categories, filter }: Wish): Wanted {
   return {
     // Version 0 says that a stream was created, which is between it and its owner.
     isWanted: (record) =>
-      record.version > 0 &&
-      !record.isInternal &&
-      streams?.has(record.category) !== false &&
-      isOfFilter(record),
+      record.version > 0 && !record.isInternal && streams?.has(record.category) !== false && isOfFilter(record),
     isTypeWanted: streams === undefined && types === undefined ? undefined : isTypeWanted,
   }
 }

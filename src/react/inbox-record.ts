@@ -75,7 +75,9 @@ export const InboxRecord: Aggregate = internal(
         const others = state.parked.map((each) => (each.id === message.id ? parked : each))
         return { ...next(state), parked: isKnown ? others : [...others, parked] }
       },
-      Unparked: (state, { id }: { id: string }) => without(state, id),
+      Unparked: (state, { id, rejected = 0 }: { id: string; rejected?: number }) => {
+        return { ...without(state, id), rejected: state.rejected + rejected }
+      },
       Skipped: (state, { id }: { id: string; reason: string }) => without(state, id),
       RetryAsked: (state, { id }: { id: string }) => {
         const parked = state.parked.map((each) => (each.id === id ? { ...each, isAsked: true } : each))
@@ -90,9 +92,9 @@ export const InboxRecord: Aggregate = internal(
         isAt(state, from) ? emit.Advanced(step) : reject(INBOX_MOVED),
       park: (state, { from, message }: Step & { message: Omit<ParkedMessage, 'isAsked'> }, { emit, reject }) =>
         isAt(state, from) ? emit.Parked(message) : reject(INBOX_MOVED),
-      unpark: (state, { from, id }: Step & { id: string }, { emit, reject }) => {
+      unpark: (state, { from, ...done }: Step & { id: string; rejected: number }, { emit, reject }) => {
         if (!isAt(state, from)) return reject(INBOX_MOVED)
-        return isParked(state, id) ? emit.Unparked({ id }) : undefined
+        return isParked(state, done.id) ? emit.Unparked(done) : undefined
       },
       retry: (state, { id }: { id: string }, { emit, reject }) =>
         isParked(state, id) ? emit.RetryAsked({ id }) : reject(MESSAGE_NOT_PARKED),

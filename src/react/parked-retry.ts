@@ -131,7 +131,7 @@ export class ParkedRetry {
   }
 
   async #goThrough(stream: string, { version, isAsked }: ParkedStream): Promise<void> {
-    const left: Left = { next: version, isAsked, last: undefined }
+    const left: Left = { next: version, isAsked, from: version, last: undefined }
     for (let attempts = 1; !this.#isOver; attempts += 1) {
       try {
         if (!(await this.#handleAll(stream, left))) return
@@ -167,12 +167,13 @@ export class ParkedRetry {
           if (consumer.isWanted(event) && !(await this.#handle(event))) return false
         } else if (consumer.isWanted(event)) {
           // Also where the lane has not come there: who ran it before may have, so that it was parked.
-          this.#lookedInto.set(stream, left.next)
+          this.#lookedInto.set(stream, left.from)
           return false
         }
         left.last = event
         left.next = event.version + 1
-        this.#streams.get(stream)!.next = left.next
+        // Where it is looked into, nothing is done: what somebody asks for goes on from where the record says.
+        if (left.isAsked) this.#streams.get(stream)!.next = left.next
       }
     }
     return true
@@ -205,7 +206,10 @@ export class ParkedRetry {
 /** How far a stream was gone through. */
 interface Left {
   next: number
+  /** Whether what waits is tried again. If not, it is looked whether anything does. */
   readonly isAsked: boolean
+  /** The version from which the record says that it waits. */
+  readonly from: number
   /** Where the event before the next stands, if that was read. */
   last: AllPlace | undefined
 }

@@ -135,8 +135,12 @@ export class RunningInbox {
       // Somebody has skipped it meanwhile.
       if (message === undefined) continue
       const letter = this.#letterOf({ id, fields: message.fields })
+      const before = this.#rejected
       const problem = await this.#send(letter)
-      if (problem === undefined) await this.#step('unpark', { from, id })
+      const rejected = this.#rejected - before
+      // It is recorded here, and not with the page.
+      this.#rejected = before
+      if (problem === undefined) await this.#step('unpark', { from, id, rejected })
       else await this.#park(letter, from, problem)
     }
     return due.length > 0

@@ -2,17 +2,16 @@
  * A simulated cluster: nodes at a few places, over one disk, one lease store and one network, and a schedule of faults.
  * At each place somebody starts a node whenever there is none; what nodes do with each other is their own affair.
  */
-import type { View } from '../cluster/leases.ts'
+import type { Leases, View } from '../cluster/leases.ts'
+import type { Network } from '../cluster/network.ts'
 import type { Storage } from '../log/storage.ts'
 import type { ClusterConfig } from '../node/config.ts'
-import type { Reactor } from '../react/reactor.ts'
-import type { Projection } from '../read/projection.ts'
 import { Kernel } from './kernel.ts'
 import { SeededRandom } from './random.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 import { SimulatedLeases } from './simulated-leases.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
-import { SimulatedNode } from './simulated-node.ts'
+import { SimulatedNode, type NodeParts } from './simulated-node.ts'
 import type { MachineClock, SimulatedThread } from './simulated-thread.ts'
 import type { SimulatedFault } from './simulation.ts'
 
@@ -23,10 +22,8 @@ export interface SimulatedClusterOptions {
   readonly joinsAtMs: readonly number[]
   /** A place whose nodes have another config until then; the last of these is killed. */
   readonly older?: { readonly place: number; readonly config: ClusterConfig; readonly untilMs: number } | undefined
-  /** The projections of a node at a place, whose stores it reaches from its main thread. */
-  readonly projections?: ((place: string, main: SimulatedThread) => readonly Projection[]) | undefined
-  /** The reactors of a node, whose handlers run on its main thread. */
-  readonly reactors?: ((main: SimulatedThread) => readonly Reactor[]) | undefined
+  /** What a node at a place runs beside its aggregates, made for its main thread. */
+  readonly parts?: ((place: string, main: SimulatedThread) => NodeParts) | undefined
   /** Puts something around the storage of every worker. */
   readonly wrapStorage?: (storage: Storage, disk: SimulatedDisk) => Storage
 }
@@ -141,6 +138,16 @@ export class SimulatedCluster {
 
   get places(): number {
     return this.#places.length
+  }
+
+  /** What a process finds that is no node, on a thread of its own. Another one that had its name has to be dead. */
+  surroundings(name: string, thread: SimulatedThread): { readonly leases: Leases; readonly network: Network } {
+    return { leases: this.#leases.connect(name, thread), network: this.#network.host(name, thread) }
+  }
+
+  /** A process that is no node was killed. */
+  died(name: string): void {
+    this.#network.died(name)
   }
 
   /** What the lease store knows. */
@@ -310,7 +317,7 @@ export class SimulatedCluster {
 
   #createNode(place: Place): SimulatedNode {
     const { kernel, disk, random } = this
-    const { wrapStorage, projections, reactors } = this.#options
+    const { wrapStorage, parts } = this.#options
     const { name } = place
     return new SimulatedNode({
       kernel,
@@ -323,8 +330,7 @@ export class SimulatedCluster {
       startsWorkers: () => kernel.now >= place.workersFromMs,
       onStruck: (fault) => (fault === 'kill' ? this.#kill(place) : this.#stop(place, place.stopMs)),
       wrapStorage: (storage) => wrapStorage?.(storage, disk) ?? storage,
-      projections: projections && ((main) => projections(name, main)),
-      reactors,
+      parts: parts && ((main) => parts(name, main)),
       cluster: (main) => ({
         leases: this.#leases.connect(name, main),
         network: this.#network.host(name, main),

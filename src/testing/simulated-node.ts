@@ -10,13 +10,15 @@ import { RunningNode } from '../node/running-node.ts'
 import type { WorkerEvents, WorkerHandle } from '../node/worker-handle.ts'
 import { hostWorker, type Start, type WorkerHost } from '../node/worker-host.ts'
 import type { Reactor } from '../react/reactor.ts'
-import type { Projection } from '../read/projection.ts'
 import type { Kernel } from './kernel.ts'
 import { SeededRandom } from './random.ts'
 import type { SimulatedDisk } from './simulated-disk.ts'
 import type { SimulatedNetwork } from './simulated-network.ts'
 import { SimulatedStorage, type Fault, type Step, type StepName } from './simulated-storage.ts'
 import { SimulatedThread, type MachineClock } from './simulated-thread.ts'
+
+/** What consumes events at a node, or messages. What it does outside the node it does from the node's main thread. */
+export type NodeParts = Partial<Pick<ClusterConfig, 'projections' | 'reactors' | 'outboxes' | 'inboxes'>>
 
 export interface SimulatedNodeOptions {
   readonly kernel: Kernel
@@ -35,10 +37,8 @@ export interface SimulatedNodeOptions {
   readonly onStruck: (fault: 'stop' | 'kill') => void
   /** What makes it one of several; its main thread is the one that hears of everything. */
   readonly cluster?: (main: SimulatedThread) => ClusterPorts
-  /** Its projections, whose stores it reaches from its main thread; left out where it has none. */
-  readonly projections?: ((main: SimulatedThread) => readonly Projection[]) | undefined
-  /** Its reactors, whose handlers run on its main thread; left out where it has none. */
-  readonly reactors?: ((main: SimulatedThread) => readonly Reactor[]) | undefined
+  /** What it runs beside its aggregates, made for its main thread; left out where it runs nothing. */
+  readonly parts?: ((main: SimulatedThread) => NodeParts) | undefined
 }
 
 /** A fault that strikes the next call of a kind: the call fails, or the node is stopped or killed inside of it, or the thread ends. */
@@ -70,10 +70,9 @@ export class SimulatedNode {
     this.#options = options
     const { kernel, machine, random } = options
     this.main = new SimulatedThread(kernel, machine)
-    const projections = options.projections?.(this.main) ?? []
-    const reactors = options.reactors?.(this.main) ?? []
-    this.#reactors = reactors
-    const config = { ...options.config, projections, reactors }
+    const parts = options.parts?.(this.main)
+    this.#reactors = parts?.reactors ?? []
+    const config = { ...options.config, ...parts }
     const identity = { format: 1, clusterId: 'simulated', name: config.name, shards: config.shards }
     this.running = new RunningNode(config, identity, {
       clock: this.main.clock,

@@ -1,27 +1,18 @@
 /**
  * Where projections of simulated nodes keep their read models: a server that outlives them. What it keeps is what the
- * store in memory keeps; what may befall a call on its way there and back is simulated here.
- *
- * - A process that is killed is heard of no more: a transaction that it had open is rolled back after a while, and one
- *   whose commit was under way is committed.
- * - A caller that is told of no answer gives its connection up. What was under way on it may still take effect, later.
+ * store in memory keeps; what may befall a call on its way there and back is simulated-server.ts's. Of a process that is
+ * killed a transaction that it had open is rolled back after a while, and one whose commit was under way is committed.
  */
 import { memoryStore, type MemoryModel } from '../read/memory-read-model.ts'
 import { readModelUnavailable } from '../read/read-model-error.ts'
 import type { Change, ReadModel, ReadModelStore } from '../read/read-model.ts'
 import type { Kernel } from './kernel.ts'
 import type { SeededRandom } from './random.ts'
+import { SimulatedServer, type Call, type CallFault, type Send, type ServerFault } from './simulated-server.ts'
 import type { SimulatedThread } from './simulated-thread.ts'
 
 // oxlint-disable-next-line typescript/no-explicit-any -- whatever the user's Maps hold
 type Maps = { readonly [name: string]: Map<any, any> }
-
-/**
- * What becomes of a call. `refused`: nothing happens, and the caller is told so. `unheard`: it has its effect, and the
- * caller is told that the connection broke. `late`: the same, but that its effect comes only after the caller was told.
- * `slow`: it takes its time.
- */
-export type CallFault = 'refused' | 'unheard' | 'late' | 'slow'
 
 /** A change that has taken effect just now. */
 export interface Landed<Model> {
@@ -54,40 +45,24 @@ export interface SimulatedReadModelsOptions<Model extends Maps> {
   readonly onPaused?: (paused: { readonly projection: string; readonly isPaused: boolean }) => void
 }
 
-const LATENCY_MS = 1
-const SLOW_MS = 80
-const LATE_MS = 1_500
-/** A caller is told so late, at most, that there is no answer. */
-const CALL_MS = 600
 /** A transaction is rolled back whose process says nothing for so long. */
 const TRANSACTION_MS = 800
-
-interface Call {
-  readonly thread: SimulatedThread
-  readonly sentAt: number
-  readonly fault: CallFault | undefined
-  /** The caller waits no longer. */
-  isOver: boolean
-  /** Tells the caller that the connection is gone. */
-  readonly break: (reason: string) => void
-}
 
 export class SimulatedReadModels<Model extends Maps> {
   readonly #options: SimulatedReadModelsOptions<Model>
   readonly #store: ReadModelStore<MemoryModel<Model>>
-  /** What becomes of the calls that come next. */
-  #faults: CallFault[] = []
-  #awayUntilMs = 0
-  readonly #cutOffUntilMs = new Map<string, number>()
+  readonly #server: SimulatedServer
 
   constructor(options: SimulatedReadModelsOptions<Model>) {
+    const { kernel, random, create } = options
     this.#options = options
-    this.#store = memoryStore(options.create)
+    this.#store = memoryStore(create)
+    this.#server = new SimulatedServer({ kernel, random, name: 'read models' })
   }
 
   /** The store as a process reaches it that runs at a place, on this thread. */
   connect(place: string, thread: SimulatedThread): ReadModelStore<MemoryModel<Model>> {
-    const call: Send = (what, effect) => this.#send(what, { place, thread }, effect)
+    const call = this.#server.connect(place, thread, unavailable)
     return {
       open: async (projection) => {
         const readModel = await call('open', () => this.#store.open(projection))
@@ -96,26 +71,24 @@ export class SimulatedReadModels<Model extends Maps> {
     }
   }
 
-  /** Nobody reaches it for a while. */
-  beAway(forMs: number): void {
-    this.#awayUntilMs = this.#options.kernel.now + forMs
+  /** The next calls, whoever makes them, go wrong so. */
+  fail(faults: readonly CallFault[]): void {
+    this.#server.fail(faults)
   }
 
   /** Nobody at this place reaches it for a while; nothing says so, calls are just not answered. */
   cutOff(place: string, forMs: number): void {
-    this.#cutOffUntilMs.set(place, this.#options.kernel.now + forMs)
+    this.#server.cutOff(place, forMs)
   }
 
-  /** The next calls, whoever makes them, go wrong so. */
-  fail(faults: readonly CallFault[]): void {
-    this.#faults.push(...faults)
+  /** Has all this befall it, each at its time. */
+  schedule(faults: readonly ServerFault[]): void {
+    this.#server.schedule(faults)
   }
 
   /** From here on every call goes well. */
   heal(): void {
-    this.#faults = []
-    this.#awayUntilMs = 0
-    this.#cutOffUntilMs.clear()
+    this.#server.heal()
   }
 
   /** What it keeps, past all that may befall a call. */
@@ -162,7 +135,7 @@ export class SimulatedReadModels<Model extends Maps> {
   async #transact(call: Call, apply: () => void | Promise<void>): Promise<void> {
     const { kernel } = this.#options
     await new Promise<void>((resolve, reject) => {
-      const rollBack = (): void => reject(this.#unavailable('the transaction was rolled back'))
+      const rollBack = (): void => reject(unavailable('the transaction was rolled back'))
       const cancel = kernel.after(TRANSACTION_MS, rollBack)
       const run = async (): Promise<void> => await apply()
       call.thread.run(() => {
@@ -170,67 +143,18 @@ export class SimulatedReadModels<Model extends Maps> {
         else run().then(resolve, reject).finally(cancel)
       })
     })
-    await kernel.sleep(this.#latency())
-    if (call.fault !== 'late') return
-    call.break('the connection broke')
-    await kernel.sleep(this.#options.random.below(LATE_MS))
-  }
-
-  /** Makes a call: there, its effect, and back. */
-  #send<Result>(
-    what: string,
-    { place, thread }: { readonly place: string; readonly thread: SimulatedThread },
-    effect: (call: Call) => Promise<Result>,
-  ): Promise<Result> {
-    const { kernel, random } = this.#options
-    const fault = this.#faults.shift()
-    return new Promise((resolve, reject) => {
-      const tell = (told: () => void): void => {
-        if (call.isOver) return
-        call.isOver = true
-        stopWaiting()
-        thread.run(told)
-      }
-      const breakOff = (reason: string): void => tell(() => reject(this.#unavailable(reason)))
-      const call: Call = { thread, sentAt: kernel.now, fault, isOver: false, break: breakOff }
-      const stopWaiting = kernel.after(CALL_MS, () => breakOff('there is no answer'))
-      const answer = (told: () => void): void => {
-        const slowMs = fault === 'slow' ? random.below(SLOW_MS) : 0
-        kernel.after(this.#latency() + slowMs, () => {
-          if (fault === 'unheard') breakOff('the connection broke')
-          else if (!this.#isCutOff(place)) tell(told)
-        })
-      }
-      kernel.after(this.#latency(), () => {
-        kernel.note(`read models ${place} ${what}`)
-        if (this.#isCutOff(place)) return
-        if (fault === 'refused' || kernel.now < this.#awayUntilMs) return breakOff('the connection was refused')
-        effect(call).then(
-          (result) => answer(() => resolve(result)),
-          (error: unknown) => answer(() => reject(error)),
-        )
-      })
-    })
-  }
-
-  #isCutOff(place: string): boolean {
-    return this.#options.kernel.now < (this.#cutOffUntilMs.get(place) ?? 0)
-  }
-
-  #latency(): number {
-    return (this.#options.random.below(1_000) / 1_000) * LATENCY_MS
-  }
-
-  #unavailable(reason: string): Error {
-    return readModelUnavailable('the simulated server', new Error(reason))
+    await kernel.sleep(this.#server.latency())
+    await this.#server.arrival(call)
   }
 }
-
-type Send = <Result>(what: string, effect: (call: Call) => Promise<Result>) => Promise<Result>
 
 interface Commit<Model> {
   readonly projection: string
   readonly kept: ReadModel<Model>
   readonly generation: number
   readonly change: Change<Model>
+}
+
+function unavailable(reason: string): Error {
+  return readModelUnavailable('the simulated server', new Error(reason))
 }

@@ -36,6 +36,17 @@ test('a repeated command id gets the first outcome, also after a restart, and af
   expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 112 })
 })
 
+test('what consumers send again after a rejection is decided anew, and takes effect once', async () => {
+  const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
+  const caused = { name: 'withdraw', stream: 'account/1', isFresh: false, isAgain: true }
+  const withdraw = { ...caused, payload: { amount: 5 }, commandId: parseId(deriveId('caused')) }
+  expect(await ask(withdraw)).toMatchObject({ kind: 'rejected' })
+  await ask(deposit('account/1', 8))
+  expect(await ask(withdraw)).toMatchObject({ kind: 'accepted', version: 2 })
+  expect(await ask(withdraw)).toMatchObject({ kind: 'accepted', version: 2 })
+  expect(await ask({ ...withdraw, payloadHash: 1 })).toMatchObject({ failure: { code: 'CommandIdReused' } })
+})
+
 test('what is sent again finds what it did, however many commands came after it and whatever the window (I5)', async () => {
   const disk = new SimulatedDisk()
   const clock = new SimulatedClock()

@@ -28,6 +28,22 @@ const Account = defineAggregate({
   queries: { amounts: (amounts) => amounts },
 })
 
+/** It takes no more than somebody lets it. */
+const Purse = defineAggregate({
+  type: 'purse',
+  initialState: () => ({ amount: 0, most: 100 }),
+  events: {
+    Put: ({ amount, most }, event: { amount: number }) => ({ amount: amount + event.amount, most }),
+    Widened: ({ amount }, { to }: { to: number }) => ({ amount, most: to }),
+  },
+  commands: {
+    put: ({ most }, { amount }: { amount: number }, { emit, reject }) =>
+      amount > most ? reject('TooMuch') : emit.Put({ amount }),
+    widen: (_state, { to }: { to: number }, { emit }) => emit.Widened({ to }),
+  },
+  queries: { amount: ({ amount }) => amount },
+})
+
 /** Once it is so: a machine may be busy. */
 const eventually = <Value>(look: () => Value) => expect.poll(look, { timeout: 30_000 })
 
@@ -57,7 +73,7 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     const warnings: string[] = []
     const config = defineCluster({
       name: 'taking',
-      aggregates: [Account],
+      aggregates: [Account, Purse],
       inboxes: [inbox],
       dataDir: folder,
       shards: 4,
@@ -153,6 +169,38 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     const { node, inbox } = await start(define({ onRejection: 'pass' }))
     await eventually(() => amounts(node)).toEqual([1])
     await eventually(() => inbox.status()).toMatchObject({ rejected: 1, parked: 0 })
+  })
+
+  test('a rejection of one that is tried again by hand is counted, also where nothing comes behind it', async () => {
+    const parked = await add('anna', 2_000)
+    let isMended = false
+    const map: InboxDefinition<[typeof Account]>['map'] = ({ fields: { account, amount } }) => {
+      if (!isMended) throw new Error('it cannot be read yet')
+      return { aggregate: Account, id: account!, command: 'deposit', payload: { amount: Number(amount) } }
+    }
+    const { inbox } = await start(define({ onRejection: 'pass', map }))
+    await eventually(async () => (await inbox.parked()).length).toBe(1)
+    isMended = true
+    await inbox.retryParked(parked)
+    await eventually(() => inbox.status()).toMatchObject({ rejected: 1, parked: 0 })
+  })
+
+  test('a rejected message that is tried again takes effect once its aggregate would have it', async () => {
+    const id = await add('anna', 400)
+    const purses = defineInbox({
+      name: 'purses',
+      startAt: 'beginning',
+      source: redisStreamSource({ redis: redis.url, stream: 'paid' }),
+      to: [Purse],
+      map: ({ fields: { account, amount } }) =>
+        ({ aggregate: Purse, id: account!, command: 'put', payload: { amount: Number(amount) } }) as const,
+    })
+    const { node, inbox } = await start(purses)
+    await eventually(async () => (await inbox.parked()).map(({ reason }) => reason)).toEqual(['rejected: TooMuch'])
+    await node.ref(Purse, 'anna').ask('widen', { to: 500 })
+    await inbox.retryParked(id)
+    await eventually(() => node.ref(Purse, 'anna').query('amount')).toBe(400)
+    await eventually(() => inbox.parked()).toEqual([])
   })
 
   test('one that halts goes no further than what cannot be, and says so', async () => {

@@ -37,11 +37,17 @@ export function brokenRules(warnings: readonly string[]): string[] {
   return warnings.filter((warning) => warning.includes('BrokenInvariant'))
 }
 
+/** An event, with what it says. */
+export interface OtherEvent extends LoggedEvent {
+  readonly type: string
+  readonly data: unknown
+}
+
 export interface Found {
   /** The streams that clients write to. */
   readonly log: LoggedStreams
-  /** Those that others do. */
-  readonly others: ReadonlyMap<string, readonly (LoggedEvent & { readonly data: unknown })[]>
+  /** Those that are asked for by name, as those that others write to. */
+  readonly others: ReadonlyMap<string, readonly OtherEvent[]>
 }
 
 /** The log as a fresh process finds it, with half of its indexes gone: they are derived. */
@@ -86,7 +92,7 @@ export async function readLog(
       })
     streams.set(stream, events)
   }
-  const beside = new Map<string, (LoggedEvent & { data: unknown })[]>()
+  const beside = new Map<string, OtherEvent[]>()
   const others = [...othersOf(streams)]
   for (const stream of others) {
     const records = await Array.fromAsync(log.back(log.placement.stream(stream)))
@@ -96,7 +102,9 @@ export async function readLog(
     }
     beside.set(
       stream,
-      events.map(({ shard, seq, version, position, data }) => ({ shard, seq, version, position, data, commandId: '' })),
+      events.map(({ shard, seq, version, position, type, data }) => {
+        return { shard, seq, version, position, type, data, commandId: '' }
+      }),
     )
   }
   await worker.close()

@@ -4,6 +4,8 @@ import { SingleBar } from 'cli-progress'
 import { findMutant, type MutantFinding } from './find-mutant.ts'
 import { CLUSTER_TRIALS } from './cluster/try-seed.ts'
 import type { Mutant } from './mutants.ts'
+import { INBOX_TRIALS } from './inboxes/try-seed.ts'
+import { OUTBOX_TRIALS } from './outboxes/try-seed.ts'
 import { PROJECTION_TRIALS } from './projections/try-seed.ts'
 import { PROCESS_TRIALS, REACTOR_TRIALS, SYNCHRONOUS_TRIALS } from './reactors/try-seed.ts'
 import { NODE_TRIALS, type AnyPlan, type Story, type Trials } from './try-seed.ts'
@@ -17,6 +19,8 @@ Runs Penhold in simulated time, with faults, and checks from outside that it kep
   --reactors    several nodes that run a reactor meanwhile
   --synchronous several nodes that run a reactor and a synchronous one meanwhile
   --processes   several nodes that run a reactor and a process meanwhile
+  --outboxes    several nodes, or processes beside them, that run outboxes meanwhile
+  --inboxes     several nodes that run an inbox meanwhile
   --seeds N     so many plans (default 1000); of each mutant, at most (default 10000)
   --from S      the seed of the first (default 1); a plan depends on its seed alone
   --mutants     break each rule on purpose, and see that it is noticed
@@ -31,8 +35,19 @@ Ends with 0 where all is well, 1 where a promise was broken or a mutant was not 
 const SEEDS = 1_000
 const MUTANT_SEEDS = 10_000
 
+const TRIALS = {
+  inboxes: INBOX_TRIALS,
+  outboxes: OUTBOX_TRIALS,
+  processes: PROCESS_TRIALS,
+  synchronous: SYNCHRONOUS_TRIALS,
+  reactors: REACTOR_TRIALS,
+  projections: PROJECTION_TRIALS,
+  cluster: CLUSTER_TRIALS,
+  node: NODE_TRIALS,
+}
+
 interface Options {
-  readonly of: 'node' | 'cluster' | 'projections' | 'reactors' | 'synchronous' | 'processes'
+  readonly of: keyof typeof TRIALS
   readonly seeds: number
   readonly from: number
   readonly seconds: number
@@ -49,6 +64,8 @@ function readOptions(): Options | undefined {
       reactors: { type: 'boolean', default: false },
       synchronous: { type: 'boolean', default: false },
       processes: { type: 'boolean', default: false },
+      outboxes: { type: 'boolean', default: false },
+      inboxes: { type: 'boolean', default: false },
       seeds: { type: 'string' },
       from: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '1800' },
@@ -59,19 +76,11 @@ function readOptions(): Options | undefined {
     },
   })
   if (values.help) return undefined
-  const chosen = (['processes', 'synchronous', 'reactors', 'projections', 'cluster'] as const).find(
-    (name) => values[name],
-  )
+  const chosen = (
+    ['inboxes', 'outboxes', 'processes', 'synchronous', 'reactors', 'projections', 'cluster'] as const
+  ).find((name) => values[name])
   const of = chosen ?? 'node'
-  const trials = {
-    node: NODE_TRIALS,
-    cluster: CLUSTER_TRIALS,
-    projections: PROJECTION_TRIALS,
-    reactors: REACTOR_TRIALS,
-    synchronous: SYNCHRONOUS_TRIALS,
-    processes: PROCESS_TRIALS,
-  }
-  const { mutants: all } = trials[of]
+  const { mutants: all } = TRIALS[of]
   const mutants = values.mutants || values.mutant.length > 0 ? mutantsNamed(all, values.mutant) : undefined
   const number = (name: 'seeds' | 'from' | 'seconds'): number => {
     const value = Number(values[name] ?? (mutants === undefined ? SEEDS : MUTANT_SEEDS))
@@ -203,6 +212,10 @@ async function main(): Promise<number> {
       return work(SYNCHRONOUS_TRIALS, options)
     case 'processes':
       return work(PROCESS_TRIALS, options)
+    case 'outboxes':
+      return work(OUTBOX_TRIALS, options)
+    case 'inboxes':
+      return work(INBOX_TRIALS, options)
   }
 }
 

@@ -2,6 +2,8 @@
 import fc from 'fast-check'
 import type { ClusterFault } from '../../../src/testing/simulated-cluster.ts'
 import { briefly, faultsAt, operation, place, type Operation } from '../plan.ts'
+import type { Taking } from '../inboxes/plan.ts'
+import type { Publishing } from '../outboxes/plan.ts'
 import type { Projecting } from '../projections/plan.ts'
 import type { Reacting } from '../reactors/plan.ts'
 
@@ -35,6 +37,10 @@ export interface ClusterPlan {
   readonly projecting?: Projecting
   /** What the nodes' reactor goes through; none where it is left out. */
   readonly reacting?: Reacting
+  /** What the nodes' outboxes go through; none where it is left out. */
+  readonly publishing?: Publishing
+  /** What the nodes' inbox goes through; none where it is left out. */
+  readonly taking?: Taking
   /** Whether the nodes run a process beside their reactor. */
   readonly isAudited?: boolean
   /** Nodes run a synchronous reactor as well. */
@@ -231,8 +237,8 @@ export const readPlans: fc.Arbitrary<ClusterPlan> = fc
   .map(([plan, readers]) => ({ ...plan, readers }))
 
 /** Whether nothing is broken that callers depend on. */
-export function isGentle({ faults, joinsAtMs, older, projecting, reacting }: ClusterPlan): boolean {
-  const losesPowerAt = projecting?.losesPowerAt ?? reacting?.losesPowerAt
+export function isGentle({ faults, joinsAtMs, older, projecting, reacting, publishing }: ClusterPlan): boolean {
+  const losesPowerAt = projecting?.losesPowerAt ?? reacting?.losesPowerAt ?? publishing?.losesPowerAt
   if (older !== undefined || losesPowerAt !== undefined) return false
   const rest = faults.filter(({ kind }) => !GENTLE.some((one) => one === kind))
   if (rest.length === 0) return true

@@ -1,24 +1,24 @@
 /** Runs a cluster's plan: clients and faults for a while, then peace, a look at who owns what, an orderly end, the log. */
 import { reasonOf } from '../../../src/aggregate/error.ts'
 import { defineCluster, type ClusterConfig } from '../../../src/index.ts'
-import type { Reactor } from '../../../src/react/reactor.ts'
-import type { Projection } from '../../../src/read/projection.ts'
 import { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
+import type { NodeParts } from '../../../src/testing/simulated-node.ts'
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import { check, checkShards } from '../../checker/check.ts'
 import { createAccount, createOlderAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
-import { areClocksSet, ReactorParty, Tally } from '../reactors/party.ts'
+import { Till } from '../inboxes/party.ts'
+import { areClocksSet, Tally } from '../reactors/party.ts'
 import { auditOf, Ledger } from '../reactors/audited.ts'
 import { Stamp } from '../reactors/stamped.ts'
 import { Timed } from '../reactors/timed.ts'
-import { brokenRules, findDamage, readLog, type Found } from '../ground-truth.ts'
+import { brokenRules, findDamage, readLog } from '../ground-truth.ts'
 import { entryOf, type Attempt } from '../history.ts'
-import { ProjectionParty } from '../projections/party.ts'
 import type { Result, RunOptions } from '../run.ts'
 import { brokenGentleness } from './gentle.ts'
 import { brokenOrder } from './order.ts'
+import { partiesOf, type Party } from './parties.ts'
 import { Readers } from './readers.ts'
 import { STRIKES_END_MS, timed, type ClusterPlan } from './plan.ts'
 
@@ -42,18 +42,16 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     ...plan.older,
     config: { ...config, aggregates: [createOlderAccount(plan.snapshotEvery)] },
   }
-  const projections = (place: string, main: SimulatedThread): readonly Projection[] => party?.at(place, main) ?? []
-  const reactors = (main: SimulatedThread): readonly Reactor[] => reacting?.at(main) ?? []
-  const around = { projections, reactors, ...(wrapStorage && { wrapStorage }) }
-  const cluster = new SimulatedCluster({ seed, config, joinsAtMs, older, ...around })
-  const party = plan.projecting && new ProjectionParty(cluster, account, plan.projecting)
-  const reacting = plan.reacting && new ReactorParty(cluster, account, { ...plan, reacting: plan.reacting })
+  let parties: readonly Party[] = []
+  const parts = (place: string, main: SimulatedThread): NodeParts =>
+    Object.assign({}, ...parties.map((party) => party.parts(place, main))) as NodeParts
+  const cluster = new SimulatedCluster({ seed, config, joinsAtMs, older, parts, ...(wrapStorage && { wrapStorage }) })
+  parties = partiesOf(plan, { cluster, account, config })
   const { kernel } = cluster
   cluster.schedule(plan.faults)
   const { namesCommands, clings } = plan
   const onTold = (attempt: Attempt): void => {
-    party?.told(attempt)
-    reacting?.told(attempt)
+    for (const party of parties) party.told?.(attempt)
   }
   const clients = new Clients(cluster, account, { operations: timed(plan), namesCommands, clings, onTold })
   clients.start()
@@ -61,8 +59,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   readers.start()
   await kernel.run({ untilMs: PEACE_MS })
   cluster.heal()
-  party?.heal()
-  reacting?.heal()
+  for (const party of parties) party.heal()
   const why = (): string => [...cluster.failures.map(String), ...cluster.warnings].slice(-3).join('; ')
   const problems: string[] = []
   if (!(await kernel.run({ untilMs: PEACE_MS + ANSWER_MS, isDone: () => clients.open === 0 }))) {
@@ -72,8 +69,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
     await kernel.run({ untilMs: kernel.now + REDIAL_MS })
     if (problems.length === 0) problems.push(...(await silence(cluster, clients, plan)))
     if (problems.length === 0) problems.push(...(await unheard(cluster, readers)))
-    if (problems.length === 0) problems.push(...((await party?.unfinished()) ?? []))
-    if (problems.length === 0) problems.push(...((await reacting?.unfinished()) ?? []))
+    for (const party of parties) if (problems.length === 0) problems.push(...(await party.unfinished()))
     if (problems.length === 0) problems.push(...(await leftBehind(cluster, why)))
   }
   cluster.killAll()
@@ -87,11 +83,8 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   }
   if (problems.length > 0) return { ...result, violations: problems }
   const damage = await findDamage(cluster, config)
-  const found = await readLog(
-    cluster,
-    config,
-    plan.operations,
-    (streams) => reacting?.streams(plan.shards, streams) ?? [],
+  const found = await readLog(cluster, config, plan.operations, (streams) =>
+    parties.flatMap((party) => party.streams(plan.shards, streams)),
   )
   if (found instanceof Error) return { ...result, violations: [`the log cannot be read: ${found.message}`] }
   const { log, others } = found
@@ -101,8 +94,8 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   )
   const rules = brokenRules(cluster.warnings)
   const order = brokenOrder(attempts, log, declined)
-  const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log), ...((await party?.broken(log)) ?? [])]
-  if (reacting !== undefined) causes.push(...reacting.broken(log, notedIn(others), dataIn(others)))
+  const causes = [...brokenCauses(attempts), ...order, ...readers.broken(log)]
+  for (const party of parties) causes.push(...(await party.broken(found)))
   return { ...result, violations: [...damage, ...broken, ...causes, ...brokenGentleness(plan, attempts), ...rules] }
 }
 
@@ -175,24 +168,14 @@ async function leftBehind(cluster: SimulatedCluster, why: () => string): Promise
   return left.length === 0 ? [] : [`nodes that have ended left behind: ${left.join(', ')}`]
 }
 
-/** By tally: which events it has noted. */
-function notedIn(streams: Found['others']): ReadonlyMap<string, readonly number[]> {
-  const tallies = [...streams].filter(([stream]) => stream.startsWith('tally/') || stream.startsWith('timed/'))
-  return new Map(tallies.map(([stream, events]) => [stream, events.map(({ data }) => (data as { of: number }).of)]))
-}
-
-/** By stream, what its events have in their data. */
-function dataIn(streams: Found['others']): ReadonlyMap<string, readonly unknown[]> {
-  return new Map([...streams].map(([stream, events]) => [stream, events.map(({ data }) => data)]))
-}
-
 function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
   const config = defineCluster({
     name: 'simulated',
     aggregates: [
       account,
-      ...(plan.reacting ? [Tally, Timed, Ledger] : []),
+      ...(plan.reacting === undefined ? [] : [Tally, Timed, Ledger]),
       ...(plan.isStamped === true ? [Stamp] : []),
+      ...(plan.taking === undefined ? [] : [Till]),
     ],
     processes: plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : [],
     dataDir: 'none',

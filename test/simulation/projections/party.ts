@@ -1,16 +1,16 @@
 /** The projections of a simulated cluster, with their stores, those who look after them, and those who ask them. */
-import type { Projection } from '../../../src/read/projection.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import type { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
+import type { NodeParts } from '../../../src/testing/simulated-node.ts'
 import { SimulatedReadModels } from '../../../src/testing/simulated-read-models.ts'
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
-import type { LoggedStreams } from '../../checker/history.ts'
 import type { Account } from '../bank.ts'
+import type { Found } from '../ground-truth.ts'
 import type { Attempt } from '../history.ts'
 import { Askers } from './askers.ts'
 import { createLedger, createLedgers, Troubles, type Ledger } from './ledger.ts'
 import { Operators, type Charge } from './operators.ts'
-import type { Projecting, ProjectionSetup, StoreFault } from './plan.ts'
+import type { Projecting, ProjectionSetup } from './plan.ts'
 import { Witness } from './witness.ts'
 
 /** Once all works again each projection has everything within this time. */
@@ -40,14 +40,19 @@ export class ProjectionParty {
     this.#operators = new Operators(cluster, this.#kept)
     this.#askers = new Askers(cluster, this.#kept, { random, asksEvery: plan.asksEvery })
     this.#operators.schedule(plan.deeds)
-    for (const fault of plan.storeFaults) cluster.kernel.after(fault.atMs, () => this.#strike(fault))
+    for (const { models } of this.#kept) models.schedule(plan.storeFaults)
   }
 
-  /** As a node has them that runs at a place, on this thread. */
-  at(place: string, thread: SimulatedThread): readonly Projection[] {
-    return this.#kept.map(({ models, setup, troubles, projection: { name } }) =>
+  parts(place: string, thread: SimulatedThread): NodeParts {
+    const projections = this.#kept.map(({ models, setup, troubles, projection: { name } }) =>
       createLedger({ name, account: this.#account, setup, troubles, store: models.connect(place, thread) }),
     )
+    return { projections }
+  }
+
+  /** It writes nothing there. */
+  streams(): readonly string[] {
+    return []
   }
 
   told(attempt: Attempt): void {
@@ -76,8 +81,7 @@ export class ProjectionParty {
     return [...(silent ?? ['in peace projections are not answered for'])]
   }
 
-  /** What was wrong, on the way and in the end. */
-  async broken(log: LoggedStreams): Promise<string[]> {
+  async broken({ log }: Found): Promise<string[]> {
     const ofWitnesses = this.#kept.map(async ({ witness, models, projection: { name } }) => {
       const readModel = await models.look(name)
       await readModel.query(witness.live, (model) => witness.compare(model, log))
@@ -106,14 +110,6 @@ export class ProjectionParty {
     const store = { open: () => Promise.reject(new Error('nobody runs it')) }
     const projection = createLedger({ name, account: this.#account, setup, troubles, store })
     return { projection, setup, troubles, witness, models }
-  }
-
-  #strike(fault: StoreFault): void {
-    for (const { models } of this.#kept) {
-      if (fault.kind === 'calls') models.fail(fault.faults)
-      else if (fault.kind === 'away') models.beAway(fault.forMs)
-      else models.cutOff(`place-${fault.place}`, fault.forMs)
-    }
   }
 
   #maybeLosePower(effects: number): void {

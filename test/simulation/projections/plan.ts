@@ -1,8 +1,9 @@
 /** A plan for a cluster with projections: what befalls their handlers and their store, and what operators do with them. */
 import fc from 'fast-check'
-import type { CallFault } from '../../../src/testing/simulated-read-models.ts'
+import type { ServerFault } from '../../../src/testing/simulated-server.ts'
 import { clusterPlans, STRIKES_END_MS, type ClusterPlan } from '../cluster/plan.ts'
-import { briefly, place } from '../plan.ts'
+import { place } from '../plan.ts'
+import { serverFault } from '../server-fault.ts'
 
 const ORDERS = ['all', 'shard'] as const
 
@@ -39,12 +40,6 @@ export interface Deed {
   readonly isOfRebuild: boolean
 }
 
-export type StoreFault = { readonly atMs: number } & (
-  | { readonly kind: 'calls'; readonly faults: readonly CallFault[] }
-  | { readonly kind: 'away'; readonly forMs: number }
-  | { readonly kind: 'cut-off'; readonly place: number; readonly forMs: number }
-)
-
 export interface ProjectionSetup {
   readonly onFailure: 'halt' | 'park'
   readonly order: 'all' | 'shard'
@@ -56,7 +51,7 @@ export interface Projecting {
   readonly projections: readonly ProjectionSetup[]
   readonly troubles: readonly Trouble[]
   readonly deeds: readonly Deed[]
-  readonly storeFaults: readonly StoreFault[]
+  readonly storeFaults: readonly ServerFault[]
   /** Of so many acknowledged commands one is asked for at a read model. */
   readonly asksEvery: number
   /** Power is lost as soon as so many events have taken effect: whatever was seen and is not durable is gone then. */
@@ -90,20 +85,7 @@ const deed: fc.Arbitrary<Deed> = fc.record({
   isOfRebuild: fc.nat(3).map((nth) => nth === 3),
 })
 
-const callFault = fc.constantFrom<CallFault>('refused', 'unheard', 'late', 'slow')
-
-const storeFault: fc.Arbitrary<StoreFault> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant('calls' as const),
-      atMs,
-      faults: fc.array(callFault, { minLength: 1, maxLength: 6 }),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('away' as const), atMs, forMs: briefly }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('cut-off' as const), atMs, place, forMs: briefly }) },
-)
+const storeFault = serverFault(atMs, ['refused', 'unheard', 'late', 'slow'])
 
 const setup: fc.Arbitrary<ProjectionSetup> = fc.record({
   onFailure: fc.constantFrom('halt' as const, 'park' as const, 'park' as const),

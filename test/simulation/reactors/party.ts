@@ -7,11 +7,12 @@ import type { ReactorRef } from '../../../src/node/consumers.ts'
 import { CONSUMER } from '../../../src/react/consumer-record.ts'
 import { StreamPlacement } from '../../../src/log/stream.ts'
 import type { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
-import type { SimulatedNode } from '../../../src/testing/simulated-node.ts'
+import type { NodeParts, SimulatedNode } from '../../../src/testing/simulated-node.ts'
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import type { LoggedStreams } from '../../checker/history.ts'
 import type { Account } from '../bank.ts'
 import type { Attempt } from '../history.ts'
+import type { Found } from '../ground-truth.ts'
 import type { Reacting, ReactorDeed, ReactorPlan } from './plan.ts'
 import { auditStreams, brokenAudits, isAudited } from './audited.ts'
 import { isStamped, STAMPS, Stamping, stampStreams } from './stamped.ts'
@@ -81,8 +82,7 @@ export class ReactorParty {
     this.#stamping?.told(attempt)
   }
 
-  /** As a node has them whose main thread this is. */
-  at(main: SimulatedThread): readonly Reactor[] {
+  parts(_place: string, main: SimulatedThread): NodeParts {
     const { onFailure, retries, concurrency } = this.#plan
     const note: Reactor['on'][string] = async ({ stream, version }, { ask }) => {
       const name = nameOf(stream, version)
@@ -96,7 +96,7 @@ export class ReactorParty {
     const settings = { onFailure, retries, concurrency, handlerTimeoutMs: HANDLER_MS }
     const notes = defineReactor({ name: NAME, from: [this.#account], startAt: 'beginning', on, ...settings })
     const timed = timedReactor(this.#account, this.#areClocksSet)
-    return this.#stamping === undefined ? [notes, timed] : [notes, timed, this.#stamping.at(main)]
+    return { reactors: this.#stamping === undefined ? [notes, timed] : [notes, timed, this.#stamping.at(main)] }
   }
 
   heal(): void {
@@ -133,13 +133,11 @@ export class ReactorParty {
     return [`the reactor does not come to an end: ${how}`]
   }
 
-  /** That each event was noted once, in order. `tallies`: by stream, the versions that were noted. */
-  broken(
-    log: LoggedStreams,
-    tallies: ReadonlyMap<string, readonly number[]>,
-    data: ReadonlyMap<string, readonly unknown[]>,
-  ): string[] {
+  /** That each event was noted once, in order. */
+  broken({ log, others }: Found): string[] {
+    const tallies = notedIn(others)
     const problems = [...this.#problems, ...brokenTimers(log, tallies)]
+    const data = dataIn(others)
     if (this.#isAudited) problems.push(...brokenAudits(log, data))
     if (this.#stamping !== undefined) problems.push(...this.#stamping.broken(log, data))
     for (const [stream, events] of log) {
@@ -242,6 +240,17 @@ export class ReactorParty {
     this.#losesPowerAt = Number.POSITIVE_INFINITY
     this.#cluster.schedule([{ kind: 'power-loss', atMs: this.#cluster.kernel.now }])
   }
+}
+
+/** By tally: which events it has noted. */
+function notedIn(streams: Found['others']): ReadonlyMap<string, readonly number[]> {
+  const tallies = [...streams].filter(([stream]) => stream.startsWith('tally/') || stream.startsWith('timed/'))
+  return new Map(tallies.map(([stream, events]) => [stream, events.map(({ data }) => (data as { of: number }).of)]))
+}
+
+/** By stream, what its events have in their data. */
+function dataIn(streams: Found['others']): ReadonlyMap<string, readonly unknown[]> {
+  return new Map([...streams].map(([stream, events]) => [stream, events.map(({ data }) => data)]))
 }
 
 function recordIn(placement: StreamPlacement, shard: number): string {

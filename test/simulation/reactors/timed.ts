@@ -17,7 +17,8 @@ export const Timed = defineAggregate({
 })
 
 const NAME = 'timed'
-const CONSUMERS = [`reactor:${NAME}`, 'timers:$timers', 'timers:$timer-commands']
+/** They run wherever anything consumes events. */
+const OF_TIMERS = ['timers:$timers', 'timers:$timer-commands']
 
 /** Where clocks are set by half an hour, what is due by one of them would be waited for as long by another: all are overdue there. */
 export function timedReactor(account: Account, areClocksSet: boolean): Reactor {
@@ -30,18 +31,22 @@ export function timedReactor(account: Account, areClocksSet: boolean): Reactor {
   return defineReactor({ name: NAME, from: [account], startAt: 'beginning', retries: 1_000, on })
 }
 
-/** What the log has of it, but for the buckets. */
+/** What the log has of what runs timers, but for the buckets. */
+export function timerStreams(placement: StreamPlacement): readonly string[] {
+  const shards = Array.from({ length: placement.shards }, (_, shard) => shard)
+  const streams = [...OF_TIMERS.map((name) => `${CONSUMER}/${name}`), '$timers/all']
+  return shards.flatMap((shard) => streams.map((stream) => inShard(placement, shard, stream)))
+}
+
+/** The same, and what is of the reactor. */
 export function timedStreams(placement: StreamPlacement, log: LoggedStreams): readonly string[] {
   const shards = Array.from({ length: placement.shards }, (_, shard) => shard)
-  const own = shards.flatMap((shard) => [
-    ...CONSUMERS.map((name) => inShard(placement, shard, `${CONSUMER}/${name}`)),
-    inShard(placement, shard, '$timers/all'),
-  ])
+  const own = shards.map((shard) => inShard(placement, shard, `${CONSUMER}/reactor:${NAME}`))
   const set = [...log].flatMap(([stream, events]) => [
     `timed/${idOf(stream)}`,
     ...events.map(({ version }) => `$timer/${NAME}:${idOf(stream)}-${version}`),
   ])
-  return [...own, ...set]
+  return [...own, ...timerStreams(placement), ...set]
 }
 
 /** The buckets that were opened by an event of `$timers`. */

@@ -1,0 +1,153 @@
+/**
+ * What every source of an inbox keeps (inbox-source.ts): a row of messages that others append to, read in order behind a place
+ * that the inbox keeps, and a word about what is gone. It runs over Redis Streams and over their simulated twin.
+ */
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { InboxPage, InboxPlace, InboxSource, OpenInboxSource } from '../../src/react/inbox-source.ts'
+
+/** A source, with the row behind it as others have it in their hands. */
+export interface SourceUnderTest {
+  readonly source: InboxSource
+  /** Appends a message, and returns its id. */
+  add(fields: Readonly<Record<string, string>>): Promise<string>
+  /** Removes what stands before the last so many. */
+  trim(keeps: number): Promise<void>
+  /** Removes one, wherever it stands. */
+  remove(id: string): Promise<void>
+  /** Has nothing answered any more; and all again. */
+  goAway(): Promise<void>
+  comeBack(): Promise<void>
+  cleanUp(): Promise<void>
+}
+
+const LIMIT = 3
+
+export function testSourceContract(name: string, create: () => Promise<SourceUnderTest>): void {
+  const start = async (): Promise<SourceUnderTest & { readonly open: OpenInboxSource }> => {
+    const world = await create()
+    const open = world.source.open()
+    onTestFinished(async () => {
+      await open.close()
+      await world.cleanUp()
+    })
+    return { ...world, open }
+  }
+  const addAll = async (world: SourceUnderTest, from: number, to: number): Promise<readonly string[]> => {
+    const ids: string[] = []
+    for (let n = from; n <= to; n += 1) ids.push(await world.add({ n: String(n) }))
+    return ids
+  }
+
+  describe(`${name}, as the source of an inbox`, () => {
+    test('gives all from the beginning, in order, some at a time, each once', async () => {
+      const world = await start()
+      const ids = await addAll(world, 1, 8)
+      const { messages, lost, place } = await readOn(world.open, await world.open.place('beginning'), 8)
+      expect(messages.map(({ id }) => id)).toEqual(ids)
+      expect(messages.map(({ fields }) => ({ ...fields }))).toEqual(ids.map((_, i) => ({ n: String(i + 1) })))
+      expect({ lost, count: place.count }).toEqual({ lost: 0, count: 8 })
+    })
+
+    test('gives what comes from now on, and goes on from where it was, whoever reads', async () => {
+      const world = await start()
+      await addAll(world, 1, 4)
+      const now = await world.open.place('now')
+      const ids = await addAll(world, 5, 9)
+      const first = await world.open.read(now, LIMIT)
+      const other = world.source.open()
+      onTestFinished(() => other.close())
+      const rest = await readOn(other, first.place, 2)
+      expect([...first.messages, ...rest.messages].map(({ id }) => id)).toEqual(ids)
+      // Of a place that was recorded, what is behind it comes again.
+      expect(await other.read(now, LIMIT)).toEqual(first)
+    })
+
+    test('gives nothing where there is nothing, and stays where it is', async () => {
+      const { open, ...world } = await start()
+      const place = await open.place('beginning')
+      const page = await open.read(place, LIMIT)
+      expect(page).toEqual({ messages: [], lost: 0, place })
+      const id = await world.add({ n: '1' })
+      expect((await open.read(place, LIMIT)).messages.map((message) => message.id)).toEqual([id])
+    })
+
+    test('says how many were removed before they were read, once', async () => {
+      const world = await start()
+      await addAll(world, 1, 3)
+      const { place } = await readOn(world.open, await world.open.place('beginning'), 3)
+      const ids = await addAll(world, 4, 12)
+      await world.trim(4)
+      const { messages, lost, place: end } = await readOn(world.open, place, 4)
+      expect(messages.map(({ id }) => id)).toEqual(ids.slice(-4))
+      expect({ lost, count: end.count }).toEqual({ lost: 5, count: 12 })
+      await addAll(world, 13, 13)
+      expect(await readOn(world.open, end, 1)).toMatchObject({ lost: 0, place: { count: 13 } })
+    })
+
+    test('says so where all is gone, and where what is gone was read before it says nothing', async () => {
+      const world = await start()
+      await addAll(world, 1, 3)
+      const place = await world.open.place('beginning')
+      const read = await readOn(world.open, place, 3)
+      await world.trim(0)
+      expect(await world.open.read(read.place, LIMIT)).toMatchObject({ messages: [], lost: 0 })
+      const late = await world.open.read(place, LIMIT)
+      expect(late).toMatchObject({ messages: [], lost: 3 })
+      expect(await world.open.read(late.place, LIMIT)).toMatchObject({ messages: [], lost: 0 })
+    })
+
+    test('says how many were removed from the middle, once it is at the end', async () => {
+      const world = await start()
+      const ids = await addAll(world, 1, 8)
+      const read = await world.open.read(await world.open.place('beginning'), LIMIT)
+      // One that was read, and two that were not.
+      for (const id of [ids[1]!, ids[4]!, ids[6]!]) await world.remove(id)
+      const rest = await readOn(world.open, read.place, 3)
+      const end = await world.open.read(rest.place, LIMIT)
+      expect(rest.messages.map(({ id }) => id)).toEqual([ids[3], ids[5], ids[7]])
+      expect({ lost: rest.lost + end.lost, count: end.place.count }).toEqual({ lost: 2, count: 8 })
+      expect(await world.open.read(end.place, LIMIT)).toMatchObject({ messages: [], lost: 0 })
+    })
+
+    test('begins with what is there, whatever was there before', async () => {
+      const world = await start()
+      const ids = await addAll(world, 1, 6)
+      await world.trim(2)
+      const { messages, lost } = await readOn(world.open, await world.open.place('beginning'), 2)
+      expect(messages.map(({ id }) => id)).toEqual(ids.slice(-2))
+      expect(lost).toBe(0)
+    })
+
+    test('fails while it is away, and has lost nothing when it is back', { timeout: 60_000 }, async () => {
+      const world = await start()
+      const ids = await addAll(world, 1, 2)
+      const place = await world.open.place('beginning')
+      await world.goAway()
+      await expect(world.open.read(place, LIMIT)).rejects.toMatchObject({ code: 'SourceUnavailable', retryable: true })
+      await world.comeBack()
+      await expect
+        .poll(() => world.open.read(place, LIMIT).then(({ messages }) => messages.map(({ id }) => id)), {
+          timeout: 30_000,
+        })
+        .toEqual(ids)
+    })
+
+    test('reads nothing once it is closed', async () => {
+      const { open } = await start()
+      const place = await open.place('beginning')
+      await open.close()
+      await expect(open.read(place, LIMIT)).rejects.toMatchObject({ code: 'SourceUnavailable' })
+    })
+  })
+}
+
+/** Pages behind a place, until so many messages are there. */
+async function readOn(open: OpenInboxSource, from: InboxPlace, count: number): Promise<InboxPage> {
+  let page: InboxPage = { messages: [], lost: 0, place: from }
+  while (page.messages.length < count) {
+    const next = await open.read(page.place, LIMIT)
+    expect(next.messages.length).toBeLessThanOrEqual(LIMIT)
+    page = { messages: [...page.messages, ...next.messages], lost: page.lost + next.lost, place: next.place }
+  }
+  return page
+}

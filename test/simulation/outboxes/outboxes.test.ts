@@ -1,0 +1,43 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { outboxPlans } from './plan.ts'
+import { OUTBOX_TRIALS } from './try-seed.ts'
+
+const parameters = {
+  numRuns: Number(process.env['PENHOLD_RUNS'] ?? 10),
+  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
+  interruptAfterTimeLimit: 60_000,
+}
+
+test('what is to be published is published, in order, and nothing else is', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(outboxPlans, async (plan) => {
+      expect((await OUTBOX_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    parameters,
+  )
+})
+
+test('the same seed of outboxes goes the same way, to the letter', { timeout: 120_000 }, async () => {
+  for (const seed of [1, 2, 3]) {
+    const { trace } = await OUTBOX_TRIALS.trySeed(seed)
+    expect((await OUTBOX_TRIALS.trySeed(seed)).trace, `seed ${seed}`).toBe(trace)
+  }
+})
+
+/** Each breaks a rule, which this seed notices; with the rule it passes. */
+const CASES: readonly { readonly mutant: string; readonly seed: number; readonly says: string }[] = [
+  { mutant: 'checkpoint-before-effect', seed: 20, says: 'was never published' },
+  { mutant: 'message-ids-not-derived', seed: 1, says: 'was published as' },
+  { mutant: 'partly-published-counts', seed: 2, says: 'was never published' },
+  { mutant: 'order-lost-across-retry', seed: 21, says: 'was published before' },
+  { mutant: 'parked-forgotten', seed: 2, says: 'was published before' },
+  { mutant: 'parked-in-memory-alone', seed: 2, says: 'was never published' },
+  { mutant: 'place-not-compared', seed: 6, says: 'goes back' },
+  { mutant: 'reply-before-sync', seed: 17, says: 'is another event than' },
+]
+
+test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async ({ mutant, seed, says }) => {
+  const mutation = OUTBOX_TRIALS.mutants.find(({ name }) => name === mutant)!
+  expect((await OUTBOX_TRIALS.tryMutant(mutation, seed)).join('\n')).toContain(says)
+})
