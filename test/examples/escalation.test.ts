@@ -1,0 +1,117 @@
+/** Who has waited for too long, over the desk's own time: its weeks pass in seconds. */
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { NOTHING_TOLD } from '../../examples/incidents/facts.ts'
+import { generateIncidents } from '../../examples/incidents/generated.ts'
+import { Incident } from '../../examples/incidents/incident.ts'
+import { Intake } from '../../examples/incidents/intake.ts'
+import { defineEscalation, WAIT_HOURS } from '../../examples/incidents/reactions/escalation.ts'
+import { openCsv, type Row } from '../../examples/incidents/rows.ts'
+import { defineCluster } from '../../src/index.ts'
+import {
+  command,
+  eventsOf,
+  fired,
+  givenProcess,
+  startVirtualNode,
+  told,
+  type VirtualNode,
+} from '../../src/testing/index.ts'
+import { escalationsIn } from './escalations.ts'
+import { msOf, tooLongWaits } from './waits.ts'
+
+const REAL = fileURLToPath(new URL('../../../shared/data/incidents/events.csv.gz', import.meta.url))
+/** An hour of the desk takes six seconds here. */
+const FASTER = 600
+/** A little more than that, so that what is due in the very minute of a row comes behind it: the row is in time. */
+const HOUR_MS = 3_600_000 / FASTER + 1
+/** Longer than anything may wait. */
+const LONG_MS = 100 * HOUR_MS
+
+const tell = eventsOf(Incident)
+const AT = '2026-01-05T08:00:00'
+const stamp = (update: number) => ({ update, at: AT })
+const opened = told(
+  'incident/1',
+  tell.IncidentOpened({ ...NOTHING_TOLD, ...stamp(1), state: 'New', openedAt: AT, openedBy: null, priority: 2 }),
+)
+/** When the kit has the first of what is given happen. */
+const WAIT_BEGAN_MS = Date.UTC(2026, 0, 1)
+const Escalation = defineEscalation({ hourMs: 1_000 })
+
+test('what waits has its time, by its priority, until it moves on', () => {
+  const due = (priority: number) => ({ at: WAIT_BEGAN_MS + WAIT_HOURS[priority]! * 1_000 })
+  const urgent = told('incident/1', tell.IncidentPrioritised({ ...stamp(2), impact: 1, urgency: 1, priority: 1 }))
+  const taken = told('incident/1', tell.WorkStarted(stamp(3)))
+  givenProcess(Escalation)
+    .when(opened)
+    .then({ schedules: { 'waited-too-long': due(2) } })
+  givenProcess(Escalation, [opened])
+    .when(urgent)
+    .then({ schedules: { 'waited-too-long': due(1) } })
+  givenProcess(Escalation, [opened])
+    .when(taken)
+    .then({ cancels: ['waited-too-long'] })
+  givenProcess(Escalation, [opened, urgent])
+    .when(fired('waited-too-long'))
+    .then({ sends: [command(Incident, '1', 'escalate', { since: 1 })] })
+  givenProcess(Escalation, [opened, taken]).when(urgent).thenNothing()
+})
+
+/** Reports each row at its time, and then lets everybody wait. The node is started anew behind as many rows. */
+async function play(node: VirtualNode, rows: AsyncIterable<Row>, restartBehind: number): Promise<void> {
+  const intake = new Intake({
+    ref(aggregate, id) {
+      const ref = node.ref(aggregate, id)
+      return { ...ref, stream: ref.stream, ask: (...given) => node.ref(aggregate, id).ask(...given) }
+    },
+  })
+  const startMs = node.now.getTime()
+  let beganMs: number | undefined
+  let count = 0
+  for await (const row of rows) {
+    beganMs ??= msOf(row)
+    await node.pass(startMs + (msOf(row) - beganMs) / FASTER - node.now.getTime())
+    await intake.take(ReadableStream.from([row]))
+    if ((count += 1) === restartBehind) await node.restart()
+  }
+  await node.pass(LONG_MS)
+}
+
+async function escalationsOver(rows: AsyncIterable<Row>, restartBehind: number): Promise<readonly string[]> {
+  const escalation = defineEscalation({ hourMs: HOUR_MS })
+  const config = { name: 'desk', aggregates: [Incident], processes: [escalation], dataDir: 'none' }
+  await using node = await startVirtualNode(defineCluster(config))
+  await play(node, rows, restartBehind)
+  return await escalationsIn(node.store)
+}
+
+test('each incident that waits for too long is escalated, once for each wait, and no other', async () => {
+  const rows = (): AsyncIterable<Row> => generateIncidents({ seed: 3, incidents: 150 }).rows
+  const tooLong = await tooLongWaits(rows())
+  expect(tooLong.size).toBeGreaterThan(15)
+  expect(await escalationsOver(rows(), 400)).toEqual([...tooLong].toSorted())
+})
+
+test.skipIf(!existsSync(REAL))(
+  'so are those of a real service desk (needs its records; PENHOLD_ALL_INCIDENTS=1: all of them, which takes minutes)',
+  { timeout: 3_600_000 },
+  async () => {
+    const isAll = process.env['PENHOLD_ALL_INCIDENTS'] !== undefined
+    const count = isAll ? Number.POSITIVE_INFINITY : 1_000
+    const rows = async function* (): AsyncGenerator<Row> {
+      await using source = await openCsv(REAL)
+      let taken = 0
+      for await (const row of source.rows) {
+        if (taken === count) return
+        taken += 1
+        yield row
+      }
+    }
+    const tooLong = await tooLongWaits(rows())
+    // Counted once by a program in another language, too.
+    expect(tooLong.size).toBe(isAll ? 9_543 : 255)
+    expect(await escalationsOver(rows(), 500)).toEqual([...tooLong].toSorted())
+  },
+)
