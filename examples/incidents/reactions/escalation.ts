@@ -10,7 +10,7 @@
  * incident knows, and refuses: nobody is woken up for what was years ago.
  */
 import { defineProcess, type ProcessContext } from '../../../src/index.ts'
-import { Incident } from '../incident.ts'
+import { Incident, numberOf } from '../incident.ts'
 import { isWaiting, type IncidentState } from '../workflow.ts'
 
 /** How long an incident may wait, by priority: 1 is critical. */
@@ -80,10 +80,6 @@ export function defineEscalation({ hourMs }: { readonly hourMs: number }) {
         wait === null ? undefined : send(Incident, key, 'escalate', { since: wait.since }),
     },
   })
-}
-
-function numberOf({ stream }: { readonly stream: string }): string {
-  return stream.slice(stream.indexOf('/') + 1)
 }
 
 function waitIn(state: IncidentState, { time, data: { update } }: Recorded): Escalation['wait'] {

@@ -1,0 +1,100 @@
+/**
+ * `npm run incidents`: the service desk at work, with what its events set in motion: escalations, mails, and messages about
+ * breaches. A day of the desk passes in half a second. `--help` tells the options.
+ */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startNode, type Node } from '../../src/index.ts'
+import { startRedis } from '../cluster/redis.ts'
+import type { Arguments } from './arguments.ts'
+import { openDataDir } from './data-dir.ts'
+import { DemoError } from './demo-error.ts'
+import { generateIncidents } from './generated.ts'
+import { Intake } from './intake.ts'
+import { MailServer } from './mail/server-process.ts'
+import { expectedOf, msOf } from './reactions/expected.ts'
+import { findingsOf, readBreaches, readEscalations, toTable, wrongFindings } from './reactions/findings.ts'
+import { openCsv, type Row } from './rows.ts'
+import { runExample } from './run-example.ts'
+
+const CONFIG = new URL('cluster.config.ts', import.meta.url)
+const HELP = `Runs a service desk whose events set things in motion: an incident that waits for too long is escalated, mails
+go out when one is closed, and breaches are published to a Redis Stream.
+
+  npm run incidents [-- OPTIONS]
+
+  --input FILE, --data DIR, --incidents N (default: 500), --seed N, --json   as of npm run demo
+
+A mail server of its own takes the mails, and a redis-server, where there is one, the messages.
+REDIS_URL names one that is there; with --data it has to, as what was published is not published again.
+DESK_HOUR_MS says how many milliseconds an hour of the desk takes (default: 100).
+After two weeks of its own the desk is left alone.`
+const INCIDENTS = 500
+const HOUR_MS = Number((process.env['DESK_HOUR_MS'] ??= '100'))
+/** Of the desk. */
+const DAYS = 14
+const LOOK_MS = 50
+
+async function main(args: Arguments): Promise<number> {
+  await using data = await openDataDir(args.dataDir)
+  await using mailServer = await MailServer.start(join(data.path, 'mails.jsonl'))
+  await using redis = await maybeRedis(args.dataDir !== undefined)
+  // The config reads them, also in workers.
+  process.env['SMTP_URL'] = mailServer.url
+  if (redis !== undefined) process.env['REDIS_URL'] = redis.url
+  await using source = args.input === undefined ? generateIncidents(args) : await openCsv(args.input)
+  await using node = await startNode(CONFIG, { dataDir: data.path })
+  const rows: Row[] = []
+  const startedMs = performance.now()
+  await new Intake(node).take(atTheirTime(source.rows, rows))
+  await settled(node)
+  const seconds = (performance.now() - startedMs) / 1000
+  const expected = expectedOf(rows, msOf(rows.at(-1)!))
+  const found = findingsOf({
+    mails: mailServer.mails(),
+    escalations: await readEscalations(node.store),
+    breaches: redis && (await readBreaches(redis.url)),
+  })
+  console.log(args.isJson ? JSON.stringify(found) : `\n${toTable({ found, expected, rows, seconds })}\n`)
+  const wrong = wrongFindings(found, expected)
+  for (const difference of wrong) console.error(`wrong: ${difference}`)
+  return wrong.length === 0 ? 0 : 1
+}
+
+/** Those that were reported are added to `told`. */
+async function* atTheirTime(rows: AsyncIterable<Row>, told: Row[]): AsyncGenerator<Row> {
+  const startedMs = performance.now()
+  for await (const row of rows) {
+    const hours = (msOf(row) - msOf(told[0] ?? row)) / 3_600_000
+    if (hours > DAYS * 24) return
+    told.push(row)
+    const inMs = startedMs + hours * HOUR_MS - performance.now()
+    if (inMs > 0) await sleep(inMs)
+    yield row
+  }
+}
+
+/** Resolves once all that has happened has set in motion what it does. */
+async function settled(node: Node): Promise<void> {
+  for (;;) {
+    const { processes, reactors, outboxes } = await node.status()
+    if ([...processes, ...reactors, ...outboxes].every(({ state }) => state === 'caught up')) return
+    await sleep(LOOK_MS)
+  }
+}
+
+/** The one that was named, or one of its own, whose messages go with it. */
+async function maybeRedis(isKept: boolean): Promise<(AsyncDisposable & { readonly url: string }) | undefined> {
+  const url = process.env['REDIS_URL']
+  if (url !== undefined) return { url, [Symbol.asyncDispose]: () => Promise.resolve() }
+  try {
+    if (isKept) throw new DemoError('what is kept with --data needs a Redis that stays; name it in REDIS_URL')
+    return await startRedis()
+  } catch (error) {
+    if (!(error instanceof DemoError)) throw error
+    console.error(`nothing is published: ${error.message}`)
+    return undefined
+  }
+}
+
+process.exitCode = await runExample({ help: HELP, incidents: INCIDENTS, main })
