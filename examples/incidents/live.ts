@@ -34,6 +34,7 @@ const HOUR_MS = Number((process.env['DESK_HOUR_MS'] ??= '100'))
 /** Of the desk. */
 const DAYS = 14
 const LOOK_MS = 50
+const SETTLED_MS = 60_000
 
 async function main(args: Arguments): Promise<number> {
   await using data = await openDataDir(args.dataDir)
@@ -47,9 +48,9 @@ async function main(args: Arguments): Promise<number> {
   const rows: Row[] = []
   const startedMs = performance.now()
   await new Intake(node).take(atTheirTime(source.rows, rows))
-  await settled(node)
-  const seconds = (performance.now() - startedMs) / 1000
   const expected = expectedOf(rows, msOf(rows.at(-1)!))
+  await settled(node, expected.goingOn)
+  const seconds = (performance.now() - startedMs) / 1000
   const found = findingsOf({
     mails: mailServer.mails(),
     escalations: await readEscalations(node.store),
@@ -74,12 +75,13 @@ async function* atTheirTime(rows: AsyncIterable<Row>, told: Row[]): AsyncGenerat
   }
 }
 
-/** Resolves once all that has happened has set in motion what it does. */
-async function settled(node: Node): Promise<void> {
-  for (;;) {
+/** Resolves once all that has happened has set in motion what it does, and those waits were escalated, or nothing more comes. */
+async function settled(node: Node, waits: readonly string[]): Promise<void> {
+  for (const untilMs = performance.now() + SETTLED_MS; performance.now() < untilMs; await sleep(LOOK_MS)) {
+    const escalated = await readEscalations(node.store)
     const { processes, reactors, outboxes } = await node.status()
-    if ([...processes, ...reactors, ...outboxes].every(({ state }) => state === 'caught up')) return
-    await sleep(LOOK_MS)
+    const isLevel = [...processes, ...reactors, ...outboxes].every(({ state }) => state === 'caught up')
+    if (isLevel && waits.every((wait) => escalated.includes(wait))) return
   }
 }
 

@@ -162,7 +162,9 @@ async function someRows(): Promise<readonly Row[]> {
   if (!existsSync(REAL)) return await generated(300)
   await using source = await openCsv(REAL)
   const rows = await Array.fromAsync(source.rows)
-  if (process.env['PENHOLD_ALL_INCIDENTS'] === undefined) return rows.slice(0, 3_000)
+  // An SLA that was missed is told at the closing, days later: these are whole incidents.
+  const first = new Set(rows.slice(0, 300).map(({ number }) => number))
+  if (process.env['PENHOLD_ALL_INCIDENTS'] === undefined) return rows.filter(({ number }) => first.has(number))
   expect(expectedOf(rows).late).toHaveLength(9_115)
   return rows
 }
@@ -173,38 +175,45 @@ async function startOwnRedis(): Promise<RedisProcess> {
   return redis
 }
 
-const INCIDENTS = 120
+/** Of these four wait for too long where the rows end. */
+const WAITING = { seed: 22, incidents: 80 }
 
-test('npm run incidents, killed again and again: no closing goes untold, no wait is escalated twice, no breach is lost', async () => {
-  const redis = hasRedis ? await startOwnRedis() : undefined
-  const data = join(temporaryFolder(), 'data')
-  const args = ['--incidents', String(INCIDENTS), '--seed', '3', '--data', data, '--json']
-  const env = { ...process.env, DESK_HOUR_MS: '8', ...(redis && { REDIS_URL: redis.url }) }
-  const live = () => spawn(process.execPath, [LIVE, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  const taken = (): number => {
-    const file = join(data, 'mails.jsonl')
-    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0
-  }
-  for (const mails of [30, 100]) {
-    const child = live()
-    const ended = new Promise((resolve) => child.once('close', resolve))
-    await expect.poll(taken, { timeout: 40_000, interval: 5 }).toBeGreaterThan(mails)
-    child.kill('SIGKILL')
-    await ended
-  }
-  const last = live()
-  const said = { stdout: '', stderr: '' }
-  last.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
-  last.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text))
-  const code = await new Promise((resolve) => last.once('close', resolve))
-  expect({ code, stderr: said.stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('wrong') as unknown })
-  const { confirmations, closingMails, escalations, published } = JSON.parse(said.stdout) as Findings
-  const all = await generated(INCIDENTS)
-  const { closings, late } = expectedOf(all.filter((row) => msOf(row) - msOf(all[0]!) <= 14 * 86_400_000))
-  expect(closings).toBeGreaterThan(90)
-  expect([confirmations.different, closingMails.different]).toEqual([closings, closings])
-  expect(new Set(escalations).size).toBe(escalations.length)
-  if (redis === undefined) return
-  expect(published).toMatchObject({ late: { different: late.length }, isInOrder: true })
-  expect(await redis.admin.xlen(BREACHES)).toBe(published!.late.times + published!.waits.times)
-})
+test(
+  'npm run incidents, killed again and again: no closing goes untold, no wait is escalated twice, no breach is lost',
+  { timeout: 180_000 },
+  async () => {
+    const redis = hasRedis ? await startOwnRedis() : undefined
+    const data = join(temporaryFolder(), 'data')
+    const args = ['--incidents', `${WAITING.incidents}`, '--seed', `${WAITING.seed}`, '--data', data, '--json']
+    const env = { ...process.env, DESK_HOUR_MS: '8', ...(redis && { REDIS_URL: redis.url }) }
+    const live = () => spawn(process.execPath, [LIVE, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const taken = (): number => {
+      const file = join(data, 'mails.jsonl')
+      return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0
+    }
+    for (const mails of [25, 75]) {
+      const child = live()
+      const ended = new Promise((resolve) => child.once('close', resolve))
+      await expect.poll(taken, { timeout: 80_000, interval: 5 }).toBeGreaterThan(mails)
+      child.kill('SIGKILL')
+      await ended
+    }
+    const last = live()
+    const said = { stdout: '', stderr: '' }
+    last.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
+    last.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text))
+    const code = await new Promise((resolve) => last.once('close', resolve))
+    expect({ code, stderr: said.stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('wrong') as unknown })
+    const { confirmations, closingMails, escalations, published } = JSON.parse(said.stdout) as Findings
+    const all = await Array.fromAsync(generateIncidents(WAITING).rows)
+    const rows = all.filter((row) => msOf(row) - msOf(all[0]!) <= 14 * 86_400_000)
+    const { closings, late, goingOn } = expectedOf(rows, msOf(rows.at(-1)!))
+    expect([closings, goingOn.length]).toEqual([76, 4])
+    expect(escalations).toEqual(expect.arrayContaining([...goingOn]))
+    expect([confirmations.different, closingMails.different]).toEqual([closings, closings])
+    expect(new Set(escalations).size).toBe(escalations.length)
+    if (redis === undefined) return
+    expect(published).toMatchObject({ late: { different: late.length }, isInOrder: true })
+    expect(await redis.admin.xlen(BREACHES)).toBe(published!.late.times + published!.waits.times)
+  },
+)

@@ -16,12 +16,15 @@ export interface Expected {
   readonly late: readonly string[]
   /** Each wait that was too long, as `number since`, sorted: the incident, and which of its rows began the wait. */
   readonly tooLong: readonly string[]
+  /** Those of them that go on where the rows end. */
+  readonly goingOn: readonly string[]
 }
 
 /** @param endMs when it is looked at. By default long after the last row: what waits then has waited for too long */
 export function expectedOf(rows: readonly Row[], endMs: number = Number.POSITIVE_INFINITY): Expected {
   const late = new Set<string>()
   const tooLong = new Set<string>()
+  const goingOn = new Set<string>()
   let closings = 0
   for (const [number, all] of Map.groupBy(rows, (row) => row.number)) {
     const told = all
@@ -36,15 +39,22 @@ export function expectedOf(rows: readonly Row[], endMs: number = Number.POSITIVE
       }
       if (!report.isWithinSla) late.add(number)
       const dueMs = wait.ms + HOURS[report.priority]! * HOUR_MS
-      const untilMs = told[i + 1]?.ms ?? endMs
+      const next = told[i + 1]
+      const untilMs = next?.ms ?? endMs
       // Two rows of one minute leave no time between them.
-      if (WAITS.test(report.state) && dueMs < untilMs && report.ms < untilMs) tooLong.add(`${number} ${wait.place}`)
+      if (!WAITS.test(report.state) || Math.max(dueMs, report.ms) >= untilMs) continue
+      tooLong.add(`${number} ${wait.place}`)
+      if (next === undefined) goingOn.add(`${number} ${wait.place}`)
     }
   }
-  return { closings, late: [...late].toSorted(), tooLong: [...tooLong].toSorted() }
+  return { closings, late: sorted(late), tooLong: sorted(tooLong), goingOn: sorted(goingOn) }
 }
 
 /** When a row was reported; the desk's times have no zone. */
 export function msOf({ report: { at } }: Row): number {
   return Date.parse(`${at}Z`)
+}
+
+function sorted(texts: Iterable<string>): readonly string[] {
+  return [...texts].toSorted()
 }

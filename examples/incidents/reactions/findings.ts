@@ -95,14 +95,18 @@ function isInOrder(breaches: readonly Breach[]): boolean {
 }
 
 /**
- * Where it is not what the rows say. Escalations are left out but for those that happened twice: here time is the machine's, so
- * that who moves on at the last moment may be late.
+ * Where it is not what the rows say. Of escalations, those that happened twice, and waits that go on: here time is the
+ * machine's, so that who moves on at the last moment may be late, or early.
  */
-export function wrongFindings(found: Findings, { closings, late }: Expected): readonly string[] {
+export function wrongFindings(found: Findings, { closings, late, goingOn }: Expected): readonly string[] {
   const { confirmations, closingMails, escalations, published } = found
   const numbers = {
     confirmations: [confirmations.different, closings],
     'mails to reporters': [closingMails.different, closings],
+    'waits that go on for too long, and were escalated': [
+      goingOn.filter((wait) => escalations.includes(wait)).length,
+      goingOn.length,
+    ],
     'waits that were escalated twice': [escalations.length - new Set(escalations).size, 0],
     ...(published && { 'missed SLAs that were published': [published.late.different, late.length] }),
   }
