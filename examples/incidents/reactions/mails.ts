@@ -1,6 +1,5 @@
 /**
- * Two mails go out when an incident is closed: whoever closed it is told so before the reply to the report, and learns there
- * and then where that did not work; who reported it is told when it comes to that.
+ * Two mails go out when an incident is closed: to whoever closed it, and to who reported it.
  *
  * Each mail's id derives from event and reactor, so that a mail that is sent again, because a machine died or an answer was
  * lost, is known as the same. What was closed before there were mails is told to nobody.
