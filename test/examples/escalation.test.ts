@@ -57,6 +57,14 @@ test('what waits has its time, by its priority, until it moves on', () => {
     .when(fired('waited-too-long'))
     .then({ sends: [command(Incident, '1', 'escalate', { since: 1 })] })
   givenProcess(Escalation, [opened, taken]).when(urgent).thenNothing()
+  const reopened = (state: 'Active' | 'Awaiting Vendor') =>
+    told('incident/1', tell.IncidentReopened({ ...stamp(4), state, reopenings: 1 }))
+  givenProcess(Escalation, [opened, taken])
+    .when(reopened('Awaiting Vendor'))
+    .then({ schedules: { 'waited-too-long': { at: WAIT_BEGAN_MS + 2_000 + WAIT_HOURS[2]! * 1_000 } } })
+  givenProcess(Escalation, [opened])
+    .when(reopened('Active'))
+    .then({ cancels: ['waited-too-long'] })
 })
 
 /** Reports each row at its time, and then lets everybody wait. The node is started anew behind as many rows. */

@@ -43,7 +43,7 @@ async function settled(node: Node): Promise<void> {
     const { processes, reactors, outboxes } = await node.status()
     return [...new Set([...processes, ...reactors, ...outboxes].map(({ state }) => state))]
   }
-  await expect.poll(states, { timeout: 50_000 }).toEqual(['caught up'])
+  await expect.poll(states, { timeout: 600_000 }).toEqual(['caught up'])
 }
 
 const generated = (incidents: number): Promise<Row[]> => Array.fromAsync(generateIncidents({ seed: 3, incidents }).rows)
@@ -131,7 +131,7 @@ test('where the desk has a history, only what waits still is escalated, and only
 
 test.skipIf(!hasRedis)(
   'each breach is published, in the order of its incident, also over a restart (needs redis-server)',
-  { timeout: 600_000 },
+  { timeout: 3_600_000 },
   async () => {
     const redis = await startOwnRedis()
     const rows = await someRows()
