@@ -10,7 +10,7 @@ import type { Arguments } from './arguments.ts'
 import { openDataDir } from './data-dir.ts'
 import { DemoError } from './demo-error.ts'
 import { generateIncidents } from './generated.ts'
-import { Intake } from './intake.ts'
+import { Intake, type IntakeOptions } from './intake.ts'
 import { MailServer } from './mail/server-process.ts'
 import { expectedOf, msOf } from './reactions/expected.ts'
 import { findingsOf, readBreaches, readEscalations, toTable, wrongFindings } from './reactions/findings.ts'
@@ -47,7 +47,10 @@ async function main(args: Arguments): Promise<number> {
   await using node = await startNode(CONFIG, { dataDir: data.path })
   const rows: Row[] = []
   const startedMs = performance.now()
-  await new Intake(node).take(atTheirTime(source.rows, rows))
+  let unconfirmed = 0
+  const onAccepted: IntakeOptions['onAccepted'] = (_row, { unsettled }) =>
+    (unconfirmed += unsettled === undefined ? 0 : 1)
+  await new Intake(node, { onAccepted }).take(atTheirTime(source.rows, rows))
   const expected = expectedOf(rows, msOf(rows.at(-1)!))
   await settled(node, expected.goingOn)
   const seconds = (performance.now() - startedMs) / 1000
@@ -56,7 +59,7 @@ async function main(args: Arguments): Promise<number> {
     escalations: await readEscalations(node.store),
     breaches: redis && (await readBreaches(redis.url)),
   })
-  console.log(args.isJson ? JSON.stringify(found) : `\n${toTable({ found, expected, rows, seconds })}\n`)
+  console.log(args.isJson ? JSON.stringify(found) : `\n${toTable({ found, expected, unconfirmed, rows, seconds })}\n`)
   const wrong = wrongFindings(found, expected)
   for (const difference of wrong) console.error(`wrong: ${difference}`)
   return wrong.length === 0 ? 0 : 1

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { generateIncidents } from '../../examples/incidents/generated.ts'
 import { Incident } from '../../examples/incidents/incident.ts'
-import { Intake } from '../../examples/incidents/intake.ts'
+import { Intake, type IntakeOptions } from '../../examples/incidents/intake.ts'
 import { createMailer } from '../../examples/incidents/mail/mailer.ts'
 import { MailServer, type ReceivedMail } from '../../examples/incidents/mail/server-process.ts'
 import { BREACHES, defineBreaches, SLA_MISSED, WAITED_TOO_LONG } from '../../examples/incidents/reactions/breaches.ts'
@@ -21,7 +21,7 @@ import {
 } from '../../examples/incidents/reactions/findings.ts'
 import { defineClosingMails, defineConfirmations } from '../../examples/incidents/reactions/mails.ts'
 import { openCsv, type Row } from '../../examples/incidents/rows.ts'
-import { defineCluster, startNode, type ClusterConfig, type Node } from '../../src/index.ts'
+import { defineCluster, startNode, type ClusterConfig, type Node, type Unsettled } from '../../src/index.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 
@@ -95,6 +95,36 @@ test('mails about a closing go out whatever the mail server does, and what it to
   }
   const { confirmations, closingMails } = findingsOf({ mails: server.mails(), escalations: [], breaches: undefined })
   expect([confirmations.different, closingMails.different]).toEqual([4, 4])
+})
+
+test('who closes an incident hears at once whether the confirmation went out, and not about other mails', async () => {
+  await using server = await MailServer.start(join(temporaryFolder(), 'mails.jsonl'))
+  const send = createMailer(server.url)
+  await using node = await startNode(desk({ reactors: [defineConfirmations(send), defineClosingMails(send)] }))
+  const unsettled: (readonly Unsettled[] | undefined)[] = []
+  const closings = (await generated(20)).filter(({ report: { state } }) => state !== '-100')
+  const close = async (number: string): Promise<void> => {
+    const onAccepted: IntakeOptions['onAccepted'] = ({ report: { state } }, reply) =>
+      state === 'Closed' ? void unsettled.push(reply.unsettled) : expect(reply.unsettled).toBeUndefined()
+    const rows = closings.filter((row) => row.number === number)
+    expect(rows.at(-1)!.report.state).toBe('Closed')
+    await new Intake(node, { onAccepted }).take(ReadableStream.from(rows))
+  }
+  const confirmed = (number: string): boolean => server.mails().some(({ subject }) => subject === `Closed: ${number}`)
+  const [first, second, third] = [...new Set(closings.map(({ number }) => number))]
+  await close(first!)
+  expect(confirmed(first!)).toBe(true)
+  await server.be('refuses')
+  await close(second!)
+  await server.kill()
+  await close(third!)
+  const failed = (reason: string): unknown => [
+    { reactor: 'closing-confirmations', state: 'failed', reason: expect.stringContaining(reason) as unknown },
+  ]
+  expect(unsettled).toEqual([undefined, failed('no such mailbox'), failed('ECONNREFUSED')])
+  await server.comeBack()
+  await settled(node)
+  expect([second!, third!].map(confirmed)).toEqual([true, true])
 })
 
 test('where the desk has a history, only what waits still is escalated, and only new closings are told by mail', async () => {

@@ -122,10 +122,12 @@ export function wrongFindings(found: Findings, { closings, late, goingOn }: Expe
 export function toTable(given: {
   readonly found: Findings
   readonly expected: Expected
+  /** Closings whose reply said that the confirmation had not gone out. */
+  readonly unconfirmed: number
   readonly rows: readonly Row[]
   readonly seconds: number
 }): string {
-  const { found, expected, rows, seconds } = given
+  const { found, expected, unconfirmed, rows, seconds } = given
   const { confirmations, closingMails, escalations, published } = found
   const days = (msOf(rows.at(-1)!) - msOf(rows[0]!)) / DAY_MS
   const line = (name: string, count: number, more = ''): string =>
@@ -136,6 +138,7 @@ export function toTable(given: {
     line('reports', rows.length, `${days.toFixed(0)} days of the desk in ${seconds.toFixed(0)} seconds`),
     line('closings', expected.closings),
     came('  confirmed by mail', confirmations),
+    line('  not before the reply', unconfirmed),
     came('  mails to reporters', closingMails),
     line('waits that were escalated', escalations.length, `by the rows: ${expected.tooLong.length}`),
     line('incidents that are late', expected.late.length),

@@ -1,5 +1,6 @@
 /**
- * Two mails go out when an incident is closed: to whoever closed it, and to who reported it.
+ * Two mails go out when an incident is closed: whoever closed it is sent a confirmation before the reply to the report, which says
+ * where that has not worked; who reported it is told when it comes to that.
  *
  * Each mail's id derives from event and reactor, so that a mail that is sent again, because a machine died or an answer was
  * lost, is known as the same. What was closed before there were mails is told to nobody.
@@ -16,6 +17,7 @@ export function defineConfirmations(send: SendMail): Reactor {
   return defineReactor({
     ...SETTINGS,
     name: 'closing-confirmations',
+    mode: 'synchronous',
     handlerTimeoutMs: 10_000,
     on: onClosing(async (event, { idempotencyKey: id, signal }) => {
       const { updatedBy } = event.metadata
