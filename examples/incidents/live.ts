@@ -14,7 +14,7 @@ import { Intake, type IntakeOptions } from './intake.ts'
 import { MailServer } from './mail/server-process.ts'
 import { expectedOf, msOf } from './reactions/expected.ts'
 import { findingsOf, readBreaches, readEscalations, toTable, wrongFindings } from './reactions/findings.ts'
-import { openCsv, type Row } from './rows.ts'
+import { openCsv, type Row, type Source } from './rows.ts'
 import { runExample } from './run-example.ts'
 
 const CONFIG = new URL('cluster.config.ts', import.meta.url)
@@ -30,27 +30,28 @@ REDIS_URL names one that is there; with --data it has to, as what was published 
 DESK_HOUR_MS says how many milliseconds an hour of the desk takes (default: 100).
 After two weeks of its own the desk is left alone.`
 const INCIDENTS = 500
-const HOUR_MS = Number((process.env['DESK_HOUR_MS'] ??= '100'))
 /** Of the desk. */
 const DAYS = 14
 const LOOK_MS = 50
 const SETTLED_MS = 60_000
+const OK = 0
+const FAILED = 1
+const INTERRUPTED = 130
 
 async function main(args: Arguments): Promise<number> {
+  const hourMs = readHourMs()
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   await using data = await openDataDir(args.dataDir)
   await using mailServer = await MailServer.start(join(data.path, 'mails.jsonl'))
   await using redis = await maybeRedis(args.dataDir !== undefined)
   // The config reads them, also in workers.
-  process.env['SMTP_URL'] = mailServer.url
-  if (redis !== undefined) process.env['REDIS_URL'] = redis.url
+  Object.assign(process.env, { DESK_HOUR_MS: hourMs, SMTP_URL: mailServer.url, ...(redis && { REDIS_URL: redis.url }) })
   await using source = args.input === undefined ? generateIncidents(args) : await openCsv(args.input)
   await using node = await startNode(CONFIG, { dataDir: data.path })
-  const rows: Row[] = []
   const startedMs = performance.now()
-  let unconfirmed = 0
-  const onAccepted: IntakeOptions['onAccepted'] = (_row, { unsettled }) =>
-    (unconfirmed += unsettled === undefined ? 0 : 1)
-  await new Intake(node, { onAccepted }).take(atTheirTime(source.rows, rows))
+  const { rows, unconfirmed } = await play(node, source, { hourMs, signal: stop.signal })
+  if (stop.signal.aborted) return INTERRUPTED
   const expected = expectedOf(rows, msOf(rows.at(-1)!))
   await settled(node, expected.goingOn)
   const seconds = (performance.now() - startedMs) / 1000
@@ -62,18 +63,48 @@ async function main(args: Arguments): Promise<number> {
   console.log(args.isJson ? JSON.stringify(found) : `\n${toTable({ found, expected, unconfirmed, rows, seconds })}\n`)
   const wrong = wrongFindings(found, expected)
   for (const difference of wrong) console.error(`wrong: ${difference}`)
-  return wrong.length === 0 ? 0 : 1
+  return wrong.length === 0 ? OK : FAILED
+}
+
+function readHourMs(): number {
+  const { DESK_HOUR_MS: text = '100' } = process.env
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text)
+  throw new DemoError(`DESK_HOUR_MS is '${text}'; give a whole number of milliseconds from 1 to 9999999`)
+}
+
+interface Played {
+  /** Those that were reported. */
+  readonly rows: readonly Row[]
+  /** Closings whose reply said that the confirmation had not gone out. */
+  readonly unconfirmed: number
+}
+
+/** Reports each row at its time, until it is stopped. */
+async function play(node: Node, source: Source, pace: Pace): Promise<Played> {
+  const rows: Row[] = []
+  let unconfirmed = 0
+  const onAccepted: IntakeOptions['onAccepted'] = (_row, { unsettled }) =>
+    (unconfirmed += unsettled === undefined ? 0 : 1)
+  await new Intake(node, { onAccepted, signal: pace.signal }).take(atTheirTime(source.rows, rows, pace))
+  if (rows.length === 0) throw new DemoError(`${source.name} has no reports`)
+  return { rows, unconfirmed }
+}
+
+interface Pace {
+  readonly hourMs: number
+  readonly signal: AbortSignal
 }
 
 /** Those that were reported are added to `told`. */
-async function* atTheirTime(rows: AsyncIterable<Row>, told: Row[]): AsyncGenerator<Row> {
+async function* atTheirTime(rows: AsyncIterable<Row>, told: Row[], { hourMs, signal }: Pace): AsyncGenerator<Row> {
   const startedMs = performance.now()
   for await (const row of rows) {
     const hours = (msOf(row) - msOf(told[0] ?? row)) / 3_600_000
     if (hours > DAYS * 24) return
     told.push(row)
-    const inMs = startedMs + hours * HOUR_MS - performance.now()
-    if (inMs > 0) await sleep(inMs)
+    const inMs = startedMs + hours * hourMs - performance.now()
+    if (inMs > 0) await sleep(inMs, undefined, { signal }).catch(() => undefined)
+    if (signal.aborted) return
     yield row
   }
 }

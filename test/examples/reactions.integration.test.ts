@@ -1,9 +1,9 @@
 /** What the desk's events set in motion, with the real parts: a mail server's process, a Redis, a node that dies. */
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { isDeepStrictEqual } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { generateIncidents } from '../../examples/incidents/generated.ts'
 import { Incident } from '../../examples/incidents/incident.ts'
@@ -227,7 +227,7 @@ test(
     const redis = hasRedis ? await startOwnRedis() : undefined
     const data = join(temporaryFolder(), 'data')
     const args = ['--incidents', `${WAITING.incidents}`, '--seed', `${WAITING.seed}`, '--data', data, '--json']
-    const env = { ...process.env, DESK_HOUR_MS: '8', ...(redis && { REDIS_URL: redis.url }) }
+    const env = { ...process.env, DESK_HOUR_MS: '4', ...(redis && { REDIS_URL: redis.url }) }
     const live = () => spawn(process.execPath, [LIVE, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     const taken = (): number => {
       const file = join(data, 'mails.jsonl')
@@ -259,3 +259,11 @@ test(
     expect(await redis.admin.xlen(BREACHES)).toBe(published!.late.times + published!.waits.times)
   },
 )
+
+test('npm run incidents says in words what is wrong', async () => {
+  const env = { ...process.env, DESK_HOUR_MS: 'long' }
+  await expect(promisify(execFile)(process.execPath, [LIVE], { env })).rejects.toMatchObject({
+    code: 1,
+    stderr: `DESK_HOUR_MS is 'long'; give a whole number of milliseconds from 1 to 9999999\n`,
+  })
+})

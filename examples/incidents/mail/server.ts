@@ -55,8 +55,13 @@ process.on('message', (told: Mood) => {
   mood = told
   say({ kind: 'mood', mood })
 })
-// Whoever started it is gone.
+// Ctrl-C is for whoever started it, who goes first.
+process.on('SIGINT', () => undefined)
 process.on('disconnect', () => process.exit())
+// A connection that breaks is its client's to mend.
+server.on('error', (error) => {
+  if (!listening.listening) throw error
+})
 const listening = server.listen(Number(port), '127.0.0.1', () =>
   say({ kind: 'listening', port: (listening.address() as AddressInfo).port }),
 )
