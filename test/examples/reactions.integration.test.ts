@@ -62,6 +62,10 @@ test('mails about a closing go out whatever the mail server does, and what it to
   const [well, denied, refused, away] = closed
   await report(node, well!)
   await expect.poll(() => came(well!).length).toBe(2)
+  // Of a second closing nobody tells but the count of reopenings.
+  const last = well!.at(-1)!
+  await report(node, [...well!, { ...last, report: { ...last.report, reopenings: last.report.reopenings + 1 } }])
+  await expect.poll(() => came(well!).length).toBe(4)
 
   // It has them, and says that it has not: they come again.
   await server.be('takes and denies')
@@ -88,13 +92,13 @@ test('mails about a closing go out whatever the mail server does, and what it to
   for (const each of [well!, denied!, refused!, away!]) {
     const { number, updatedBy } = each.at(-1)!
     const mails = came(each)
-    expect(new Set(mails.map(({ id }) => id)).size, number).toBe(2)
+    expect(new Set(mails.map(({ id }) => id)).size, number).toBe(each === well ? 4 : 2)
     expect(new Set(mails.map(({ to }) => to))).toEqual(
       new Set([`agent-${updatedBy}@desk.example`, `incident-${number}@desk.example`]),
     )
   }
   const { confirmations, closingMails } = findingsOf({ mails: server.mails(), escalations: [], breaches: undefined })
-  expect([confirmations.different, closingMails.different]).toEqual([4, 4])
+  expect([confirmations.different, closingMails.different]).toEqual([5, 5])
 })
 
 test('who closes an incident hears at once whether the confirmation went out, and not about other mails', async () => {
