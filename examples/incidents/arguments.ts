@@ -26,8 +26,13 @@ export const HELP = `Runs a service desk on Penhold: each incident an aggregate,
   --json            print one JSON object and nothing else
   --help            print this`
 
-/** @throws DemoError that says what is wrong with them */
-export function readArguments(args: readonly string[]): Arguments {
+const INCIDENTS = 5_000
+
+/**
+ * @param incidents how many to make up unless they say
+ * @throws DemoError that says what is wrong with them
+ */
+export function readArguments(args: readonly string[], incidents: number = INCIDENTS): Arguments {
   const values = parse(args)
   if (values.input !== undefined && (values.incidents ?? values.seed) !== undefined) {
     throw new DemoError('--incidents and --seed are for incidents that are made up; --input brings its own')
@@ -37,7 +42,7 @@ export function readArguments(args: readonly string[]): Arguments {
   return {
     input: values.input,
     dataDir: values.data === undefined ? undefined : resolve(values.data),
-    incidents: whole('--incidents', values.incidents ?? '5000', 1),
+    incidents: whole('--incidents', values.incidents ?? String(incidents), 1),
     seed: whole('--seed', values.seed ?? '1', 0),
     isJson: values.json === true,
     isHelp: values.help === true,

@@ -43,6 +43,11 @@ export type Known = Omit<Facts, 'state'> &
   Opening & {
     /** Null until it is opened. */
     readonly state: IncidentState | null
+    /** The report with which it came to its state. */
+    readonly since: number
+    /** Of the wait that it was escalated for last, the report with which that began; 0 for none. */
+    readonly escalated: number
+    readonly escalations: number
     /** The last report that was accepted. */
     readonly update: number
     /** Reports that were accepted. */
@@ -73,6 +78,9 @@ export const NOTHING_KNOWN: Known = {
   state: null,
   openedAt: '',
   openedBy: null,
+  since: 0,
+  escalated: 0,
+  escalations: 0,
   update: 0,
   updates: 0,
   events: 0,
@@ -98,10 +106,25 @@ export const incidentEvents = {
   SlaMissed: (known: Known, told: Stamp) => after(known, { ...told, isWithinSla: false }),
   /** A report that says nothing new: somebody saved a note, or the system did something of its own. */
   IncidentTouched: (known: Known, told: Stamp) => after(known, told),
+  /** It has waited for too long. No report tells that: time does. */
+  IncidentEscalated: (known: Known, { since }: Escalation) => ({
+    ...known,
+    escalated: since,
+    escalations: known.escalations + 1,
+    events: known.events + 1,
+  }),
 }
 
-/** `at` stays in the event: nothing is decided by it. */
+/** What it waited for, how urgent it was, and the report with which that wait began. */
+interface Escalation {
+  readonly since: number
+  readonly state: IncidentState
+  readonly priority: number
+}
+
+/** `at` stays in the event: nothing is decided by it. An event that tells a state tells that it came to it. */
 function after(known: Known, { at: _at, ...told }: Stamp & Partial<Facts & Opening>): Known {
   const updates = told.update === known.update ? known.updates : known.updates + 1
-  return { ...known, ...told, updates, events: known.events + 1 }
+  const since = told.state === undefined ? known.since : told.update
+  return { ...known, ...told, since, updates, events: known.events + 1 }
 }

@@ -12,11 +12,12 @@
 import { defineAggregate, type Emit } from '../../src/index.ts'
 import { incidentEvents, NOTHING_KNOWN, type Known, type Opening, type Stamp } from './facts.ts'
 import { brokenRule, isIntelligible, type Intelligible, type Report } from './rules.ts'
-import { isReopening } from './workflow.ts'
+import { isReopening, isWaiting } from './workflow.ts'
 
 export const Incident = defineAggregate({
   type: 'incident',
   initialState: (): Known => NOTHING_KNOWN,
+  stateVersion: 2,
   events: incidentEvents,
   commands: {
     /** The first that is heard of an incident, in whatever state it is by then. */
@@ -35,20 +36,35 @@ export const Incident = defineAggregate({
       const rule = brokenRule(known, report)
       return rule === undefined ? changes(known, report, emit) : reject(rule, refused(known, report))
     },
+    /**
+     * It has waited for too long since a report. Decided on what is known now: it may have moved on since somebody thought so,
+     * and is escalated once for each time that it waits.
+     */
+    escalate: ({ state, since, escalated, priority }, wait: { readonly since: number }, { emit, reject }) => {
+      if (state === null || !isWaiting(state) || since !== wait.since) return reject('moved-on', { state })
+      if (escalated === since) return reject('already-escalated')
+      return emit.IncidentEscalated({ since, state, priority })
+    },
   },
   queries: {
-    summary: ({ state, updates, events, reassignments, reopenings, isWithinSla }) => ({
+    summary: ({ state, updates, events, escalations, reassignments, reopenings, isWithinSla }) => ({
       isOpened: state !== null,
       isClosed: state === 'Closed',
       state,
       updates,
       events,
+      escalations,
       reassignments,
       reopenings,
       isWithinSla,
     }),
   },
 })
+
+/** The incident whose event it is. */
+export function numberOf({ stream }: { readonly stream: string }): string {
+  return stream.slice(stream.indexOf('/') + 1)
+}
 
 type EmitIncident = Emit<typeof incidentEvents>
 

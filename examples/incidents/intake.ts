@@ -5,7 +5,7 @@
  * A command's id is derived from the incident and the row's place among the incident's rows. So a row that comes again,
  * in this run or after a crash in another one, is the same command, and takes effect at most once.
  */
-import { deriveId, isRejection, type Node, type Ref } from '../../src/index.ts'
+import { deriveId, isRejection, type Node, type Ref, type Unsettled } from '../../src/index.ts'
 import { DemoError, messageOf } from './demo-error.ts'
 import { Incident } from './incident.ts'
 import { persist } from './persist.ts'
@@ -35,12 +35,18 @@ interface Series {
 /** Rows under way at once, unless told otherwise. */
 const WINDOW = 5_000
 
+/** Of the reply to a row. */
+interface AcceptedRow {
+  readonly position: number
+  readonly unsettled?: readonly Unsettled[]
+}
+
 export interface IntakeOptions {
   readonly signal?: AbortSignal | undefined
   /** Rows under way at once. */
   readonly window?: number
-  /** Told each row that the desk has accepted, those of an incident in order. */
-  readonly onAccepted?: (row: Row) => void
+  /** Told each row that the desk has accepted, those of an incident in order, with its reply. */
+  readonly onAccepted?: (row: Row, reply: AcceptedRow) => void
 }
 
 export class Intake {
@@ -49,7 +55,7 @@ export class Intake {
   readonly #signal: AbortSignal | undefined
   readonly #series = new Map<string, Series>()
   readonly #window: Window
-  readonly #onAccepted: (row: Row) => void
+  readonly #onAccepted: (row: Row, reply: AcceptedRow) => void
   #position = 0
   #failure: unknown
 
@@ -119,18 +125,18 @@ export class Intake {
     const report = { ...row.report, update }
     const options = { commandId: deriveId('incident', row.number, update), metadata: { updatedBy: row.updatedBy } }
     // Which of the two it is depends on replies alone, so that it is the same whenever the row comes again.
-    const ask = (): Promise<{ readonly position: number }> =>
+    const ask = (): Promise<AcceptedRow> =>
       series.isOpen
         ? series.ref.ask('update', report, options)
         : series.ref.ask('open', { ...report, ...row.opening }, options)
     replies.rows += 1
     replies.commands += 1
     try {
-      const { position } = await persist(ask, this.#signal)
-      this.#position = Math.max(this.#position, position)
+      const reply = await persist(ask, this.#signal)
+      this.#position = Math.max(this.#position, reply.position)
       replies.accepted += 1
       series.isOpen = true
-      this.#onAccepted(row)
+      this.#onAccepted(row, reply)
     } catch (error) {
       if (!isRejection(error, Incident, 'update')) throw error
       replies.rejected += 1

@@ -1,10 +1,7 @@
 /** `npm run demo`: runs the service desk on generated incidents, or on real ones. `--help` tells the options. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { startNode } from '../../src/index.ts'
 import { HELP, type Arguments } from './arguments.ts'
-import { DemoError, messageOf } from './demo-error.ts'
+import { openDataDir } from './data-dir.ts'
 import { generateIncidents } from './generated.ts'
 import { showProgress } from './progress.ts'
 import { differences, HAS_OTHERS, hasOthers, toJson, toTable, toTables, wrongReadModels } from './report.ts'
@@ -43,20 +40,6 @@ async function main(args: Arguments): Promise<number> {
   ]
   for (const difference of wrong) console.error(`wrong: ${difference}`)
   return wrong.length === 0 ? OK : FAILED
-}
-
-/** A directory for the log: the one that was named, or one that is removed when it is disposed of. */
-async function openDataDir(named: string | undefined): Promise<AsyncDisposable & { readonly path: string }> {
-  try {
-    if (named === undefined) {
-      const path = await mkdtemp(join(tmpdir(), 'penhold-incidents-'))
-      return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
-    }
-    await mkdir(named, { recursive: true })
-    return { path: named, [Symbol.asyncDispose]: () => Promise.resolve() }
-  } catch (error) {
-    throw new DemoError(`there is no place for the log: ${messageOf(error)}`, { cause: error })
-  }
 }
 
 process.exitCode = await runExample({ help: HELP, main })

@@ -6,6 +6,8 @@ import { DemoError, messageOf } from './demo-error.ts'
 export interface Example {
   /** What `--help` prints. */
   readonly help: string
+  /** How many incidents are made up unless told otherwise. Default: 5,000. */
+  readonly incidents?: number
   /** Resolves to the exit code. */
   readonly main: (args: Arguments) => Promise<number>
 }
@@ -15,10 +17,10 @@ const FAILED = 1
 const BAD_ARGUMENTS = 2
 
 /** What the one who started it can mend is told without a stack. */
-export async function runExample({ help, main }: Example): Promise<number> {
+export async function runExample({ help, incidents, main }: Example): Promise<number> {
   let args: Arguments
   try {
-    args = readArguments(process.argv.slice(2))
+    args = readArguments(process.argv.slice(2), incidents)
   } catch (error) {
     console.error(`${messageOf(error)}\nTry --help.`)
     return BAD_ARGUMENTS

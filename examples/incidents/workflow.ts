@@ -38,6 +38,11 @@ export function canFollow(from: IncidentState | null, to: IncidentState): boolea
   return from === to || FOLLOWING[from].includes(to)
 }
 
+/** Whether nobody works on it: it has not been taken up yet, or somebody else has to do something first. */
+export function isWaiting(state: IncidentState): boolean {
+  return state === 'New' || AWAITING.includes(state)
+}
+
 /** Whether work on an incident that was done with begins again. Withdrawing a resolution is not counted as that. */
 export function isReopening(from: IncidentState | null, to: IncidentState): boolean {
   return (from === 'Resolved' || from === 'Closed') && IN_WORK.includes(to)

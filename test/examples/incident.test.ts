@@ -61,6 +61,7 @@ test('the first report opens it, in whatever state it is by then', () => {
       ...OPENING,
       state: 'Resolved',
       isWithinSla: false,
+      since: 1,
       update: 1,
       updates: 1,
       events: 2,
@@ -75,6 +76,7 @@ test('the first report opens it, in whatever state it is by then', () => {
         state: 'New',
         updates: 1,
         events: 1,
+        escalations: 0,
         reassignments: 0,
         reopenings: 0,
         isWithinSla: true,
@@ -207,6 +209,24 @@ test('what was refused is refused again when it comes later, though it would fit
     .then(rejected('out-of-date'))
 })
 
+test('it is escalated where it waits still, once for each time that it waits', () => {
+  const active = rejected('moved-on', { state: 'Active' as const })
+  const waits = tell.WorkSuspended({ ...stamp(3), state: 'Awaiting Vendor' })
+  const escalated = tell.IncidentEscalated({ since: 1, state: 'New', priority: 3 })
+  const when = (before: Events, since: number) => given(Incident, before).when('escalate', { since })
+  const known = { escalations: 1, escalated: 1, update: 1, updates: 1, events: 2 }
+  when([OPENED], 1)
+    .then(escalated)
+    .thenState((now) => expect(now).toMatchObject(known))
+  when([OPENED, tell.IncidentTouched(stamp(2))], 1).then(escalated)
+  when([OPENED, escalated], 1).then(rejected('already-escalated'))
+  when([OPENED, ACTIVE], 1).then(active)
+  when([OPENED, ACTIVE], 2).then(active)
+  when([OPENED, escalated, waits], 1).then(rejected('moved-on', { state: 'Awaiting Vendor' as const }))
+  when([OPENED, escalated, waits], 3).then(tell.IncidentEscalated({ since: 3, state: 'Awaiting Vendor', priority: 3 }))
+  when([], 0).then(rejected('moved-on', { state: null }))
+})
+
 /** Reports as a desk could make them, in any order: most of them break a rule, and enough do not. */
 const someReport = fc
   .record({
@@ -227,7 +247,11 @@ test('whatever the desk reports, and whatever befalls the machine, what is known
   const grew = (before: Known | undefined, known: Known, count: 'reassignments' | 'reopenings' | 'update'): boolean =>
     known[count] >= (before?.[count] ?? 0)
   await checkInvariants(Incident, {
-    commands: { open: someReport.map((some) => ({ ...some, ...OPENING })), update: someReport },
+    commands: {
+      open: someReport.map((some) => ({ ...some, ...OPENING })),
+      update: someReport,
+      escalate: fc.record({ since: fc.integer({ min: 0, max: 12 }) }),
+    },
     invariants: {
       'it is in a state that exists': ({ state }) => state === null || isIncidentState(state),
       'impact and urgency make the priority': (known) => known.priority === priorityOf(known),
@@ -236,6 +260,10 @@ test('whatever the desk reports, and whatever befalls the machine, what is known
       'an SLA that was missed stays missed': ({ isWithinSla }, { before }) =>
         before?.isWithinSla !== false || !isWithinSla,
       'an SLA is missed once': (_known, { events }) => events.filter(({ type }) => type === 'SlaMissed').length <= 1,
+      'it is escalated once for each time that it waits': (_known, { events }) => {
+        const waits = events.flatMap((each) => (each.type === 'IncidentEscalated' ? [each.data.since] : []))
+        return new Set(waits).size === waits.length
+      },
       'it is opened first, and once': (_known, { events }) =>
         events.every(({ type }, i) => (type === 'IncidentOpened') === (i === 0)),
       'the summary counts the events': (_known, { events, query }) => query('summary').events === events.length,
