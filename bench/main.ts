@@ -10,13 +10,14 @@ import { describeMachine } from './machine.ts'
 import { measureOutbox } from './outbox.ts'
 import { measureReadAll } from './read-all.ts'
 import { measureProjections } from './projection.ts'
+import { measureReactor } from './reactor.ts'
 import { measureReplay } from './replay.ts'
 import { formatTable, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
 import { measureTimers } from './timers.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'O', 'T', 'N'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'E', 'O', 'T', 'N'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
@@ -107,6 +108,7 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
   if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
+  if (only.has('E')) rows.push(...(await measureReactor(dir)))
   if (only.has('T')) rows.push(...(await measureTimers({ dir, ...sizes })))
   if (!['R', 'L', 'S', 'C', 'A', 'P', 'O'].some((id) => only.has(id as RowId))) return rows
   const dataset = await Dataset.open(dataDir ?? dir, dir, sizes.plan)

@@ -55,7 +55,7 @@ async function run({ dataDir, redis, events }: Input): Promise<void> {
   const { user, system } = process.cpuUsage(start)
   const published: Published = { seconds: (performance.now() - startMs) / 1_000, cpuSeconds: (user + system) / 1e6 }
   assert.equal(added, events, 'each event is published, and none twice, as nothing has failed')
-  assert.equal((await node.status()).reactors[0]!.parkedStreams, 0)
+  assert.equal((await node.status()).outboxes[0]!.parkedStreams, 0)
   client.disconnect()
   reply(published)
 }

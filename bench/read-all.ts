@@ -6,15 +6,13 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { startNode, type EventReading, type Node } from '../src/index.ts'
-import { Account } from './account.ts'
+import { measureArrivals, type Latency } from './arrivals.ts'
 import { childInput, reply, runChild } from './child.ts'
 import type { Dataset } from './dataset.ts'
 import { atLeast, atMost, say, type Row } from './report.ts'
 import { collectGarbage, median } from './sample.ts'
 
 const PASSES = 3
-const COMMANDS = 3_000
-const WARM_UP = 1_000
 
 interface Input {
   readonly dataDir: string
@@ -30,12 +28,6 @@ interface Reading {
   /** Events a second of each pass; and by the time of all of the process's threads, of which one reads. */
   readonly rates: readonly number[]
   readonly cpuRates: readonly number[]
-}
-
-interface Latency {
-  readonly workersCount: number
-  readonly p50Ms: number
-  readonly p99Ms: number
 }
 
 export async function measureReadAll(dataset: Dataset, dir: string): Promise<Row[]> {
@@ -118,19 +110,10 @@ async function live(node: Node): Promise<Latency> {
   const subscription = (async () => {
     for await (const { id } of node.store.subscribe({ signal: stop.signal })) arrived.set(id, performance.now())
   })()
-  const acknowledged: [id: string, atMs: number][] = []
-  for (let i = 0; i < COMMANDS; i += 1) {
-    const { events } = await node.ref(Account, `live-${i % 100}`).ask('deposit', { amount: 1 })
-    acknowledged.push([events[0]!.id, performance.now()])
-  }
-  while (arrived.size < COMMANDS) await new Promise((resolve) => setTimeout(resolve, 10))
+  const latency = await measureArrivals(node, arrived)
   stop.abort()
   await subscription
-  const waits = acknowledged.slice(WARM_UP).map(([id, atMs]) => Math.max(0, arrived.get(id)! - atMs))
-  const sorted = waits.toSorted((a, b) => a - b)
-  const percentile = (part: number): number => sorted[Math.floor(sorted.length * part)]!
-  const workersCount = (await node.status()).workers.length
-  return { workersCount, p50Ms: percentile(0.5), p99Ms: percentile(0.99) }
+  return latency
 }
 
 if (import.meta.main) await run(childInput<Input>())

@@ -3,17 +3,16 @@
  *
  * The log is what remembers them: each event carries its command's id and the hash of its payload. A window is read
  * from it only when a command arrives whose id may have been seen, and kept while its actor lives
- * (docs/decisions/dedupe-from-the-log.md). What is looked for further back than the last commands is in a filter (Bloom 1970)
- * beside them, so that the log is read again for those alone that are most likely there. Commands without events are remembered by a living actor alone: they had no
+ * (docs/decisions/dedupe-from-the-log.md). What is looked for further back than the last commands is in a filter beside them
+ * (older-ids.ts), so that the log is read again for those alone that are most likely there. Commands without events are remembered by a living actor alone: they had no
  * effect, so deciding them again is safe.
  */
 import { assert } from '../aggregate/assert.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
-import { addToFilter, createFilter, mayContain } from '../log/filter.ts'
-import { hash64 } from '../log/stream.ts'
 import { sliceOf, type Slice } from '../log/slice.ts'
 import type { Envelope } from './actor.ts'
 import type { CommandMessage, Reply } from './message.ts'
+import { OlderIds } from './older-ids.ts'
 
 export interface Remembered {
   readonly payloadHash: number
@@ -163,34 +162,4 @@ export async function outcomeFromLog(records: AsyncIterable<LogRecord>, remember
 
 function keyOf({ bytes, start, end }: Slice): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
-}
-
-const FILTER_KEYS = 1_024
-/** Times the bits that a lookup in files has: who is taken for one that is there costs a reading of the log. */
-const ROOM = 3
-
-/** Ids in filters of growing sizes: each is twice as large as the one before. */
-class OlderIds {
-  readonly #filters: { readonly bits: Uint8Array; readonly keys: number; used: number }[] = []
-  /** The greatest position of a command that is in it; 0 where none with events is. */
-  last = 0
-
-  add(key: string, position: number): void {
-    this.last = Math.max(this.last, position)
-    let filter = this.#filters.at(-1)
-    if (filter === undefined || filter.used === filter.keys) {
-      const keys = filter === undefined ? FILTER_KEYS : 2 * filter.keys
-      filter = { bits: createFilter(ROOM * keys), keys, used: 0 }
-      this.#filters.push(filter)
-    }
-    const { high, low } = hash64(key, 0)
-    addToFilter(filter.bits, high, low)
-    filter.used += 1
-  }
-
-  /** False only where it was never added. */
-  mayHave(key: string): boolean {
-    const { high, low } = hash64(key, 0)
-    return this.#filters.some(({ bits }) => mayContain(bits, high, low))
-  }
 }

@@ -185,6 +185,7 @@ assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, 'Penhold runs on li
 /** Of streams and of events. */
 const typeNames = new TextCache(1024)
 const SLASH = '/'.charCodeAt(0)
+const DOLLAR = '$'.charCodeAt(0)
 
 /** One record in a block: getters over its header, the body decoded when asked for. */
 export class LogRecord {
@@ -291,6 +292,10 @@ export class LogRecord {
     const start = this.at + RECORD_HEADER_BYTES
     const end = start + this.#streamLength
     return shortText(this.block.bytes, start, end) ?? this.block.bytes.toString('utf8', start, end)
+  }
+  /** Whether its stream is one of Penhold's own: `isInternal` of its name, which is not made for it. */
+  get isInternal(): boolean {
+    return this.block.bytes[this.at + RECORD_HEADER_BYTES] === DOLLAR
   }
   /** The stream's category, which is an aggregate's type: its name up to the slash. */
   get category(): string {

@@ -5,7 +5,7 @@
 import { definitionError, reasonOf } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { nodeClosed } from '../cluster/error.ts'
-import { every, pause, type Cancel, type Clock } from '../log/clock.ts'
+import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import type { Unsettled } from '../actor/message.ts'
 import type { Consumer } from '../react/consumer.ts'
@@ -21,7 +21,8 @@ import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status
 import type { Effects } from '../react/effects.ts'
 import { RunningConsumer } from '../react/running-consumer.ts'
 import type { Wanted } from '../react/synchronous-reactors.ts'
-import type { Timers } from '../react/timers.ts'
+import { NO_TIMERS, type Timers, type TimersCondition } from '../react/timers.ts'
+import { Room } from '../read/room.ts'
 import type { Feeds } from '../read/event-feed.ts'
 
 /** What is done by hand with a reactor of the config, at any node: it is the same at all. */
@@ -57,6 +58,8 @@ export interface ConsumersOptions {
   readonly consumers: readonly Consumer[]
   /** Keys (`keyOf`) of those that another process runs: here they can be asked, and operated. */
   readonly apart: ReadonlySet<string>
+  /** Key of the one consumer that this process runs, and no timers; undefined where it runs all but those. */
+  readonly only?: string | undefined
   /** Run where anything may set one. */
   readonly timers?: Timers
   /** By shard, with the events of internal streams. */
@@ -89,17 +92,26 @@ export class Consumers {
     const { consumers, timers } = options
     const isIdle = consumers.length === 0 && timers?.isIdle !== false
     this.#known = isIdle ? [] : [...consumers, ...(timers?.consumers ?? [])]
-    this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer }))
+    const windows = new Room()
+    this.#running = this.#known.map((consumer) => new RunningConsumer({ ...options, consumer, windows }))
   }
 
-  start(): void {
+  /**
+   * Resolves once those that start at `now` have their places: what is acknowledged later is theirs. Where some shard has no
+   * owner it resolves too, and they are given as soon as they can be.
+   */
+  async start(): Promise<void> {
     if (this.#running.length === 0) return
     this.#isStarted = true
-    this.#options.timers?.start()
-    // Also of those that another process will run: what is there from now on is theirs.
-    for (const consumer of this.#options.consumers) if (consumer.startAt === 'now') void this.#begin(consumer)
+    this.#timers?.start()
     this.#look()
     this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look())
+    // Also of those that another process will run: what is there from now on is theirs.
+    const { consumers, only } = this.#options
+    const starting = consumers.filter(
+      (consumer) => consumer.startAt === 'now' && (only ?? keyOf(consumer)) === keyOf(consumer),
+    )
+    await Promise.all(starting.map((consumer) => this.#begin(consumer)))
   }
 
   /** Also what runs a process, or timers. @throws PenholdError `BadDefinition` where the config has none of that name */
@@ -155,32 +167,43 @@ export class Consumers {
     return [{ reactor, state: attempted.kind, reason: attempted.reason }]
   }
 
+  /** Of the shards that are served here. */
+  get wheels(): TimersCondition {
+    return this.#timers?.condition ?? NO_TIMERS
+  }
+
   /** Handlers that are under way have so long. */
   async close(ms: number): Promise<void> {
     this.#isClosed = true
     this.#stopLooking()
     await Promise.all(this.#running.map((running) => running.close(ms)))
-    this.#options.timers?.close()
+    this.#timers?.close()
   }
 
   #look(): void {
-    const shards = this.#options.shardsHere()
-    this.#options.timers?.run(shards)
-    for (const running of this.#running) if (!this.#options.apart.has(running.key)) running.run(shards)
+    const { shardsHere, apart, only } = this.#options
+    const shards = shardsHere()
+    this.#timers?.run(shards)
+    for (const running of this.#running) {
+      if (only === undefined ? !apart.has(running.key) : running.key === only) running.run(shards)
+    }
+  }
+
+  get #timers(): Timers | undefined {
+    return this.#options.only === undefined ? this.#options.timers : undefined
   }
 
   /** Also where others serve: a shard that comes here later has had its start by then. */
   async #begin(consumer: Consumer): Promise<void> {
-    while (!this.#isClosed) {
-      try {
-        return await this.#operations(consumer).begin()
-      } catch (error) {
-        const { onWarning, clock } = this.#options
-        onWarning(
-          `where ${consumer.name} starts could not be recorded for all shards, and is tried again: ${reasonOf(error)}`,
-        )
-        await pause(clock, BEGIN_MS)
-      }
+    try {
+      await this.#operations(consumer).begin()
+    } catch (error) {
+      if (this.#isClosed) return
+      const { onWarning, clock } = this.#options
+      onWarning(
+        `where ${consumer.name} starts could not be recorded for all shards, and is tried again: ${reasonOf(error)}`,
+      )
+      clock.after(BEGIN_MS, () => void this.#begin(consumer))
     }
   }
 

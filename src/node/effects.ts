@@ -7,6 +7,7 @@ import { streamType } from '../log/stream.ts'
 import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
 import type { Effects, LoadedEvent, LoadRange, SentCommand, SentOutcome, SentQuestion } from '../react/effects.ts'
 import type { RunningNodeStore } from './node-store.ts'
+import { ShardNames } from './shard-names.ts'
 
 /** What a ref says by its types. */
 interface AnyRef {
@@ -24,9 +25,11 @@ export interface NodeEffectsOptions {
 export class NodeEffects implements Effects {
   readonly #options: NodeEffectsOptions
   readonly #aggregates: ReadonlyMap<string, Aggregate>
+  readonly #names: ShardNames
 
   constructor(options: NodeEffectsOptions) {
     this.#options = options
+    this.#names = new ShardNames((stream) => options.host.shardOf(stream))
     this.#aggregates = new Map(
       [...options.aggregates, ...INTERNAL_AGGREGATES].map((aggregate) => [aggregate.type, aggregate]),
     )
@@ -58,11 +61,11 @@ export class NodeEffects implements Effects {
   }
 
   inShard(shard: number, category: `$${string}`, id: string): string {
-    const { host } = this.#options
-    for (let salt = 0; ; salt += 1) {
-      const name = `${category}/${id}~${salt}`
-      if (host.shardOf(name) === shard) return name
-    }
+    return this.#names.inShard(shard, `${category}/${id}`)
+  }
+
+  knows(type: string): boolean {
+    return this.#aggregates.has(type)
   }
 
   /** With a cause: its commands may have been sent before, however long ago. */

@@ -1,4 +1,5 @@
 /** `/health/live` and `/health/ready`: what a node says to whoever probes it, from before it has started to its end. */
+import { NO_TIMERS } from '../react/timers.ts'
 import { listenForProbes, type HealthServer, type ProbeAnswer } from '../platform/health-server.ts'
 import type { ClusterConfig } from './config.ts'
 import { degradedOf, judgeLive, judgeReady, toJson, type Examination, type Verdict } from './health.ts'
@@ -26,6 +27,7 @@ const UNBORN: Patient = {
     lost: [],
     projections: [],
     reactors: [],
+    wheels: NO_TIMERS,
   }),
 }
 

@@ -12,6 +12,7 @@
 import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/control.ts'
 import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
 import type { ConsumerCondition } from '../react/consumer-status.ts'
+import type { TimersCondition } from '../react/timers.ts'
 import type { LocalCondition } from './projections.ts'
 import type { WorkerReading } from './pulse.ts'
 import type { WorkerStatus } from './worker-host.ts'
@@ -28,6 +29,7 @@ export interface Examination {
   readonly projections: readonly LocalCondition[]
   /** What of them runs here. */
   readonly reactors: readonly ConsumerCondition[]
+  readonly wheels: TimersCondition
 }
 
 export interface Verdict {
@@ -69,7 +71,7 @@ export function judgeReady({ phase, workers, ownership, lost }: Examination): Ve
 }
 
 /** One reason a line, as `why`; none where nothing is. */
-export function degradedOf({ workers, ownership, projections, reactors }: Examination): readonly string[] {
+export function degradedOf({ workers, ownership, projections, reactors, wheels }: Examination): readonly string[] {
   const damaged = workers.flatMap((reading) => damagedOf(reading))
   const awayMs = ownership?.storeAwayMs
   return [
@@ -77,6 +79,9 @@ export function degradedOf({ workers, ownership, projections, reactors }: Examin
     ...(damaged.length === 0 ? [] : [`closed by damage: ${listed(damaged)}`]),
     ...projections.flatMap((projection) => troublesOf(projection)),
     ...reactors.flatMap((reactor) => standstillOf(reactor)),
+    ...[...wheels.ownerless].map(
+      ([type, count]) => `${count} timers of '${type}' are due, and the config of this node does not have it`,
+    ),
   ]
 }
 
@@ -113,12 +118,17 @@ function problemsOf(reading: WorkerReading, worker: number): readonly string[] {
 }
 
 /** What is told to whoever probes: numbers and names alone. */
-export function toJson({ phase, workers, ownership, projections, reactors }: Examination): object {
+export function toJson({ phase, workers, ownership, projections, reactors, wheels }: Examination): object {
   return {
     phase,
     workers: workers.map((reading) => (reading.kind === 'answered' ? workerJson(reading.status) : { ...reading })),
     projections: projections.map(({ name, state, rebuild, waitingMs }) => ({ name, state, rebuild, waitingMs })),
     reactors: reactors.map(({ name, state, halted, parkedStreams }) => ({ name, state, halted, parkedStreams })),
+    timers: {
+      held: wheels.held,
+      waiting: [...wheels.troubles.keys()],
+      ownerless: Object.fromEntries(wheels.ownerless),
+    },
     ...(ownership && {
       redis: { isAway: ownership.storeAwayMs !== undefined, awayMs: ownership.storeAwayMs ?? 0 },
       isDraining: ownership.isDraining,

@@ -10,7 +10,7 @@ import { streamName } from '../log/stream.ts'
 import { afterForNew, type Effects } from '../react/effects.ts'
 import { messageNotParked } from '../react/inbox-error.ts'
 import type { Inbox } from '../react/inbox.ts'
-import { INBOX, type InboxState, type ParkedMessage } from '../react/inbox-record.ts'
+import { INBOX, type InboxOutline, type ParkedMessage } from '../react/inbox-record.ts'
 import { RunningInbox } from '../react/running-inbox.ts'
 
 /** How an inbox is. */
@@ -81,8 +81,8 @@ export class Inboxes {
       throw definitionError(`the config has no inbox '${name}', ${known}; add it to its inboxes`)
     }
     const stream = streamName(INBOX, name)
-    const state = async (): Promise<InboxState> =>
-      (await effects.query({ stream, name: 'state', timeoutMs: ANSWER_MS })) as InboxState
+    const query = async <Answer>(asked: string): Promise<Answer> =>
+      (await effects.query({ stream, name: asked, timeoutMs: ANSWER_MS })) as Answer
     const operate = async (command: string, payload: { readonly id: string }): Promise<void> => {
       const commandId = ids.next()
       const cause = { correlationId: commandId, causationId: commandId, after: afterForNew(clock) }
@@ -90,8 +90,8 @@ export class Inboxes {
       if (kind === 'rejected') throw messageNotParked(name, payload.id)
     }
     return {
-      status: async () => toStatus(name, await state(), this.#running.get(inbox)),
-      parked: async () => (await state()).parked,
+      status: async () => toStatus(name, await query<InboxOutline>('outline'), this.#running.get(inbox)),
+      parked: () => query<readonly ParkedMessage[]>('parked'),
       retryParked: (id) => operate('retry', { id }),
       skipParked: (message) => operate('skip', message),
     }
@@ -127,7 +127,7 @@ export class Inboxes {
 
 function toStatus(
   name: string,
-  { place, parked, lost, rejected }: InboxState,
+  { place, parked, lost, rejected }: InboxOutline,
   running: RunningInbox | undefined,
 ): InboxStatus {
   const trouble = running?.trouble

@@ -10,7 +10,7 @@ import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { parseId } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
 import type { Storage } from '../log/storage.ts'
-import { hash64, isInternal, streamType } from '../log/stream.ts'
+import { hash64, streamType } from '../log/stream.ts'
 import type { TailSource } from '../log/tail.ts'
 import { allPages, type Page } from '../read/all-feed.ts'
 import type { AcceptedLoss } from '../read/all.ts'
@@ -204,7 +204,7 @@ export class RunningNodeStore extends RunningReadingStore {
     const tree = new CorrelationTree(id, options)
     // What internal streams have of it links others, and is not shown.
     const read = (record: LogRecord): ReadEvent | undefined =>
-      record.version > 0 && tree.has(record) && !isInternal(record.category) ? this.readEvent(record) : undefined
+      record.version > 0 && tree.has(record) && !record.isInternal ? this.readEvent(record) : undefined
     const signal = this.endedBy(options.signal)
     const request = { ...rangeOf(options), streams: undefined, filter: undefined, isLive: false }
     for await (const event of this.oneByOne(this.allRecords(request, signal), signal, read)) tree.add(event)

@@ -30,7 +30,15 @@ import { startInline, startThreaded } from './worker-handle.ts'
  * @throws PenholdError `DataDirectoryInUse`, `DataDirectoryUnusable`, `DataFormat`, `BadDefinition`, `StorageFull`
  */
 export async function startNode(config: URL | string | ClusterConfig, overrides: Overrides = {}): Promise<Node> {
-  const source = await resolveConfig(config, overrides)
+  return await startOn(await resolveConfig(config, overrides))
+}
+
+/** The same, of a config for a node that runs inline, and runs one consumer alone: by its key (`keyOf`). */
+export async function startNodeFor(only: string, config: ClusterConfig): Promise<Node> {
+  return await startOn(await resolveConfig(config, {}), only)
+}
+
+async function startOn(source: ConfigSource, only?: string): Promise<Node> {
   const { dataDir, redis, onWarning } = source.config
   makeDirectory(dataDir)
   const id = randomUUID()
@@ -55,7 +63,7 @@ export async function startNode(config: URL | string | ClusterConfig, overrides:
     const identity = await identify(storage, source.config)
     const cluster = redis === undefined ? undefined : await clusterPorts(source.config, { redis, storage, id })
     const ports = systemPorts(source, identity, { storage, onClosed: end })
-    const node = new RunningNode(source.config, identity, { ...ports, cluster, health: health?.address })
+    const node = new RunningNode(source.config, identity, { ...ports, cluster, only, health: health?.address })
     health?.speakFor(node)
     await node.start()
     return node

@@ -12,6 +12,7 @@ import { keepAlive } from '../platform/keep-alive.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import { systemClock, systemRandom } from '../platform/system.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
+import { keyOf } from '../react/consumer-record.ts'
 import { openOutbox } from '../react/open-outbox.ts'
 import { defineOutbox, type Outbox } from '../react/outbox.ts'
 import type { ClusterConfig } from './config.ts'
@@ -20,7 +21,7 @@ import { Consumers } from './consumers.ts'
 import { identify, makeDirectory } from './data-directory.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { NodeEffects } from './effects.ts'
-import { startNode } from './node.ts'
+import { startNodeFor } from './node.ts'
 import { RunningNodeStore } from './node-store.ts'
 import { RunningClient } from './running-client.ts'
 import { openSurroundings } from './surroundings.ts'
@@ -51,13 +52,12 @@ export async function startOutbox(config: ClusterConfig, name: string): Promise<
   return await startBeside(config, outbox, redis)
 }
 
-/** There is no other process. */
+/** There is no other process: what else the config has waits for a node. */
 async function startAlone(config: ClusterConfig, outbox: Outbox): Promise<OutboxProcess> {
-  const node = await startNode({
+  const node = await startNodeFor(keyOf({ kind: 'outbox', name: outbox.name }), {
     ...config,
     workers: 'inline',
     projections: [],
-    reactors: [],
     inboxes: [],
     outboxes: [defineOutbox({ ...outbox, runs: 'inside' })],
     health: {},
@@ -103,7 +103,7 @@ async function startBeside(config: ClusterConfig, outbox: Outbox, redis: RedisSe
       onWarning,
     })
     closers.push(() => consumers.close(timeouts.stopMs))
-    consumers.start()
+    await consumers.start()
     return { status: () => consumers.outbox(outbox.name).status(), close, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()

@@ -7,7 +7,6 @@ import { compileFilter, filterProblem, type EventFilter } from '../log/event-fil
 import { isId } from '../log/identity.ts'
 import { lastPositionAt, POSITION_MAX } from '../log/position.ts'
 import type { LogRecord } from '../log/record.ts'
-import { isInternal } from '../log/stream.ts'
 import type { AllPlace } from '../read/all.ts'
 import { badPlace } from '../read/error.ts'
 import { behind, parsePlace } from '../read/place.ts'
@@ -155,7 +154,7 @@ export function wantedOf({ streams: categories, filter }: Wish): Wanted {
     // Version 0 says that a stream was created, which is between it and its owner.
     isWanted: (record) =>
       record.version > 0 &&
-      !isInternal(record.category) &&
+      !record.isInternal &&
       streams?.has(record.category) !== false &&
       isOfFilter(record),
     isTypeWanted: streams === undefined && types === undefined ? undefined : isTypeWanted,

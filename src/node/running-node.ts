@@ -42,7 +42,7 @@ import type { Process } from '../react/process.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import { SynchronousReactors } from '../react/synchronous-reactors.ts'
-import { Timers } from '../react/timers.ts'
+import { Timers, type TimersCondition } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
@@ -73,6 +73,8 @@ export interface NodeStatus {
   readonly outboxes: readonly ConsumerStatus[]
   /** Of what reads which timers are set, and sends what they were set for. */
   readonly timers: readonly ConsumerStatus[]
+  /** How the timers of the shards are that are served here. */
+  readonly wheels: TimersCondition
   /** `host:port` where it answers probes, where it does. */
   readonly health: string | undefined
 }
@@ -131,6 +133,8 @@ export interface NodePorts {
   readonly cluster?: ClusterPorts | undefined
   /** Where it answers probes. */
   readonly health?: string | undefined
+  /** Of what reacts to events it runs this one consumer alone, by its key (`keyOf`). */
+  readonly only?: string | undefined
 }
 
 export class RunningNode implements Node, RefHost {
@@ -225,7 +229,7 @@ export class RunningNode implements Node, RefHost {
 
   #newConsumers(effects: NodeEffects): Consumers {
     const { reactors, processes, schedules, outboxes, onWarning } = this.#config
-    const { clock } = this.#ports
+    const { clock, only } = this.#ports
     const { shards } = this.#placement
     const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => keyOf({ kind: 'outbox', name }))
     return new Consumers({
@@ -236,6 +240,7 @@ export class RunningNode implements Node, RefHost {
       ],
       timers: new Timers({ clock, effects, shards, schedules, onWarning, newId: () => this.ids.next() }),
       apart: new Set(apart),
+      only,
       feeds: this.#store.consumerFeeds,
       effects,
       ids: this.ids,
@@ -310,8 +315,8 @@ export class RunningNode implements Node, RefHost {
     else await this.#join(this.#cluster)
     this.#isServing = true
     this.#projections.start()
-    this.#consumers.start()
     this.#inboxes.start()
+    await this.#consumers.start()
   }
 
   async #join(cluster: ClusterSide): Promise<void> {
@@ -374,6 +379,7 @@ export class RunningNode implements Node, RefHost {
       processes: ofKind('process'),
       outboxes: ofKind('outbox'),
       timers: ofKind('timers'),
+      wheels: this.#consumers.wheels,
     }
   }
 
@@ -393,7 +399,7 @@ export class RunningNode implements Node, RefHost {
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
     const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
-    return { phase: this.#phase, workers, ownership, lost, projections, reactors }
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors, wheels: this.#consumers.wheels }
   }
 
   get #phase(): Examination['phase'] {

@@ -70,17 +70,17 @@ class RedisSource implements OpenInboxSource {
   }
 
   async read(after: InboxPlace, limit: number): Promise<InboxPage> {
-    const page = this.#taken(after, await this.#page(after.id, limit))
+    const page = this.#taken(after, await this.#page(after.id, limit), limit)
     if (page.messages.length > 0 || page.lost > 0) return page
     await this.#run((client) => client.xread('COUNT', 1, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, after.id))
-    return this.#taken(after, await this.#page(after.id, limit))
+    return this.#taken(after, await this.#page(after.id, limit), limit)
   }
 
   async close(): Promise<void> {
     this.#calls.close()
   }
 
-  #taken(after: InboxPlace, [added, length, last, entries]: Read): InboxPage {
+  #taken(after: InboxPlace, [added, length, last, entries]: Read, limit: number): InboxPage {
     if (added > 0 && isBefore(last, after.id)) {
       // What is added next could stand before the place, and would never be read.
       throw this.#unavailable(
@@ -89,7 +89,9 @@ class RedisSource implements OpenInboxSource {
     }
     // A stream that was deleted counts from the beginning again.
     const count = Math.min(after.count, added - entries.length)
-    const lost = Math.max(0, added - length - count)
+    // At the end of the stream all that was added is read, or is not there any more. Before, what is not there may have been read.
+    const isEnd = entries.length < limit
+    const lost = isEnd ? added - count - entries.length : Math.max(0, added - length - count)
     const messages = entries.map(toMessage)
     const id = messages.at(-1)?.id ?? after.id
     return { messages, lost, place: { id, count: count + lost + messages.length } }

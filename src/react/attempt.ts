@@ -24,6 +24,9 @@ export interface AttemptOptions {
   readonly timeoutMs: number
 }
 
+/** One for all: whatever goes well is over as well, and its signal aborted, and an error is dear for its stack. */
+const OVER = attemptOver()
+
 export class Attempt implements Effects {
   readonly #options: AttemptOptions
   #controller: AbortController | undefined
@@ -42,7 +45,7 @@ export class Attempt implements Effects {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
-      if (this.#isOver) this.#controller.abort(attemptOver())
+      if (this.#isOver) this.#controller.abort(OVER)
     }
     return this.#controller.signal
   }
@@ -93,6 +96,10 @@ export class Attempt implements Effects {
     return this.#options.effects.inShard(...args)
   }
 
+  knows(type: string): boolean {
+    return this.#options.effects.knows(type)
+  }
+
   async #asked<Answer>(work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
     if (this.#isOver) throw attemptOver()
     this.#underWay += 1
@@ -137,7 +144,7 @@ export class Attempt implements Effects {
   #over(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#controller?.abort(attemptOver())
+    this.#controller?.abort(OVER)
   }
 }
 

@@ -9,20 +9,23 @@
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
 import { within, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
-import { BEGINNING, type AllPlace } from '../read/all.ts'
-import { backOffMs } from '../read/back-off.ts'
+import { BEGINNING, placeOf, type AllPlace } from '../read/all.ts'
 import { Bell } from '../read/bell.ts'
 import { checkContinuity } from '../read/continuity.ts'
 import { isLasting } from '../read/error.ts'
 import type { EventFeed, FeedEvent, Feeds } from '../read/event-feed.ts'
 import { Intake, type Taken } from '../read/intake.ts'
-import { lagOf, type LaneState, type LaneStatus, type Trouble } from '../read/lane-status.ts'
+import { statusOf, type LaneState, type Trouble } from '../read/lane-status.ts'
+import { LaneTrouble } from '../read/lane-trouble.ts'
 import { comparePlaces } from '../read/place.ts'
+import type { Room } from '../read/room.ts'
+import { SharedLook } from '../read/shared-look.ts'
 import { Turns } from '../read/turns.ts'
 import { attemptedBy, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { Consumer } from './consumer.ts'
 import { ConsumerPlace, STALE, startOf } from './consumer-place.ts'
 import { CONSUMER, keyOf, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
+import type { ConsumerLaneStatus } from './consumer-status.ts'
 import type { Effects } from './effects.ts'
 import { consumerHalted, tooMuchParked } from './error.ts'
 import { HandleEach } from './handle-each.ts'
@@ -39,15 +42,11 @@ export interface ConsumerLaneOptions {
   readonly effects: Effects
   readonly ids: IdSource
   readonly clock: Clock
+  /** For what lanes have in their windows, of this consumer and others. */
+  readonly windows: Room
   readonly onWarning: (message: string) => void
   /** More may be known of first attempts at events of a stream, or of all. Left out where nobody waits for any. */
   readonly onTried?: (stream?: string) => void
-}
-
-export interface ConsumerLaneStatus extends LaneStatus {
-  /** Events that were read and are not done with. */
-  readonly waiting: number
-  readonly parkedStreams: number
 }
 
 /** So many events are behind the low-water mark, at most, and about so many bytes of them. */
@@ -62,8 +61,6 @@ const UNWANTED_MS = 60_000
 const LOOK_MS = 1_000
 /** So long the last step may take when it is closed. */
 const LAST_MS = 1_000
-/** The same warning again is told no sooner. */
-const WARNING_MS = 10_000
 
 export class ConsumerLane {
   readonly shard: number
@@ -81,7 +78,7 @@ export class ConsumerLane {
   #recordedAt: number
   #isPaused = false
   #resumed = 0
-  #window = new Window(BEGINNING)
+  #window: Window
   #handling: Handling
   #parked: ParkedRetry
   /** Since the place was recorded: events that were read and are no record's, and those that are done. */
@@ -90,13 +87,12 @@ export class ConsumerLane {
   #events = 0
   #movedAt: number
   #halted: PenholdError | undefined
-  /** What has failed other than a handler, and how often in a row. */
-  #trouble: Trouble | undefined
-  #warnedAt = Number.NEGATIVE_INFINITY
+  /** What has failed other than a handler. */
+  readonly #trouble: LaneTrouble
   #intake: Intake | undefined
   #checkpointing: Cancel | undefined
-  #looking: Promise<void> | undefined
-  #lookingNext: Promise<void> | undefined
+  /** What is being looked at may be what it said before. */
+  readonly #looks = new SharedLook(() => this.#lookNow())
   readonly #ended: Promise<void>
 
   constructor(options: ConsumerLaneOptions) {
@@ -104,17 +100,19 @@ export class ConsumerLane {
     this.shard = shard
     this.#options = options
     this.#feed = feeds.feed(String(shard))
+    this.#trouble = new LaneTrouble(`${consumer.kind} ${consumer.name}, shard ${shard}`, options)
     this.#place = new ConsumerPlace({
       ...options,
       key: keyOf(consumer),
       bell: this.#bell,
       isClosed: () => this.#isClosed,
-      onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
+      onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
     })
     this.#movedAt = clock.monotonic()
     this.#recordedAt = clock.monotonic()
+    this.#window = new Window(BEGINNING, options.windows)
     this.#handling = this.#newHandling()
-    this.#parked = this.#newParked({})
+    this.#parked = this.#newParked({ parked: {} })
     this.#ended = this.#run()
   }
 
@@ -132,31 +130,20 @@ export class ConsumerLane {
     this.#checkpointing?.()
     await within(clock, LAST_MS, this.#record())
     await within(clock, LAST_MS, this.#ended)
+    this.#window.release()
   }
 
   async status(): Promise<ConsumerLaneStatus> {
-    let head: number | undefined
-    let unknown: Trouble | undefined
-    try {
-      head = await this.#feed.head()
-    } catch (error) {
-      unknown = { message: `the log's head is not known: ${reasonOf(error)}`, attempts: 1, event: undefined }
-    }
-    const { condition } = this
-    const place = plain(this.#isStale ? BEGINNING : this.#window.lowWater)
-    const isLevel = head !== undefined && !this.#isStale && place.position >= head
-    return {
+    const status = await statusOf(this.#feed, () => ({
       lane: String(this.shard),
-      state: condition !== 'running' ? condition : head === undefined ? 'waiting' : isLevel ? 'caught up' : 'running',
-      place,
-      head,
-      lag: head === undefined || this.#isStale ? undefined : lagOf(place, head),
+      condition: this.condition,
+      place: placeOf(this.#isStale ? BEGINNING : this.#window.lowWater),
+      isPlaced: !this.#isStale,
       events: this.#events,
       stillMs: Math.round(this.#options.clock.monotonic() - this.#movedAt),
-      trouble: this.#whatTroubles ?? unknown,
-      waiting: this.#window.size,
-      parkedStreams: this.#parked.streams,
-    }
+      trouble: this.#whatTroubles,
+    }))
+    return { ...status, waiting: this.#window.size, parkedStreams: this.#parked.streams }
   }
 
   /** What is known of its first attempt at an event; undefined before there was one. */
@@ -182,7 +169,7 @@ export class ConsumerLane {
 
   get #whatTroubles(): Trouble | undefined {
     const failing = this.#handling.trouble
-    if (this.#halted === undefined) return this.#trouble ?? failing
+    if (this.#halted === undefined) return this.#trouble.now ?? failing
     return { message: this.#halted.message, attempts: failing?.attempts ?? 1, event: failing?.event }
   }
 
@@ -193,7 +180,10 @@ export class ConsumerLane {
       } catch (error) {
         if (error === STALE || this.#isClosed) continue
         if (isLasting(error)) this.#halt(error)
-        else await this.#waitWith(error)
+        else {
+          this.#trouble.tell(error)
+          await this.#trouble.rest(this.#bell)
+        }
       }
     }
   }
@@ -231,7 +221,10 @@ export class ConsumerLane {
   }
 
   get #isFull(): boolean {
-    return this.#window.size >= this.#windowMax || this.#window.bytes >= WINDOW_BYTES_MAX
+    const { size, bytes } = this.#window
+    if (size >= this.#windowMax || bytes >= WINDOW_BYTES_MAX) return true
+    // With nothing to do it reads on, however much others have.
+    return bytes > 0 && !this.#options.windows.isFor(this.#bell)
   }
 
   #takeIn({ events, place, bytes }: Taken): void {
@@ -248,7 +241,7 @@ export class ConsumerLane {
       before = event
     }
     this.#window.pass(place)
-    this.#trouble = undefined
+    this.#trouble.over()
     if (hasNews) void this.look()
     this.#handling.go()
     this.#options.onTried?.()
@@ -276,9 +269,10 @@ export class ConsumerLane {
     this.#place.goOnFrom(state)
     this.#recorded = state.place!
     this.#recordedAt = this.#options.clock.monotonic()
-    this.#window = new Window(state.place!)
+    this.#window.release()
+    this.#window = new Window(state.place!, this.#options.windows)
     this.#handling = this.#newHandling()
-    this.#parked = this.#newParked(state.parked)
+    this.#parked = this.#newParked(state)
     this.#readSince = 0
     this.#doneSince = 0
     this.#resumed = state.resumed
@@ -301,15 +295,15 @@ export class ConsumerLane {
     return 'many' in does ? new HandleMany(options, does) : new HandleEach(options)
   }
 
-  #newParked(parked: ConsumerState['parked']): ParkedRetry {
+  #newParked(state: Pick<ConsumerState, 'parked' | 'done'>): ParkedRetry {
     const window = this.#window
-    return new ParkedRetry(parked, {
+    return new ParkedRetry(state, {
       ...this.#options,
       reached: () => window.read,
       onDone: () => (this.#events += 1),
       park: (event, error) => this.#park(event, error),
-      unpark: (stream) => this.#take(() => this.#place.unpark(this.#recorded, stream)),
-      onTrouble: (error, attempts) => this.#tellTrouble(error, attempts),
+      unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
+      onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
     })
   }
 
@@ -328,8 +322,8 @@ export class ConsumerLane {
     const { event } = entry
     const handling = this.#handling
     if (consumer.onFailure === 'halt') return this.#halt(consumerHalted(consumer.name, event, error))
-    if (this.#parked.streams >= PARKED_STREAMS_MAX)
-      return this.#halt(tooMuchParked(consumer.name, this.#parked.streams, error))
+    if (this.#parked.kept >= PARKED_STREAMS_MAX)
+      return this.#halt(tooMuchParked(consumer.name, this.#parked.kept, error))
     const isParked = await this.#park(event, error)
     if (!isParked || handling !== this.#handling) return
     const dropped = handling.drop(event.stream)
@@ -339,7 +333,7 @@ export class ConsumerLane {
     this.#recordLater()
     this.#bell.ring()
     const what = `'${event.type}', version ${event.version} of ${event.stream}`
-    this.#warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}`)
+    this.#trouble.warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}`)
   }
 
   /** Resolves to whether it is. */
@@ -359,10 +353,11 @@ export class ConsumerLane {
   /** Records how far all is done. */
   async #record(): Promise<void> {
     await this.#take(async () => {
-      const to = plain(this.#window.lowWater)
+      const to = placeOf(this.#window.lowWater)
       if (comparePlaces(to, this.#recorded) <= 0) return
       await this.#place.advance(this.#recorded, to)
       this.#recorded = to
+      this.#parked.advanced(to)
       this.#recordedAt = this.#options.clock.monotonic()
       this.#readSince = 0
       this.#doneSince = 0
@@ -379,7 +374,7 @@ export class ConsumerLane {
         await step()
         return true
       } catch (error) {
-        if (error !== STALE) this.#tellTrouble(error, 1)
+        if (error !== STALE) this.#trouble.tell(error, 1)
         this.#isStale = true
         this.#handling.giveUp()
         this.#intake?.close()
@@ -393,23 +388,12 @@ export class ConsumerLane {
     const { clock } = this.#options
     const since = clock.monotonic()
     await this.#bell.rungWithin(clock, LOOK_MS)
-    if (clock.monotonic() - since >= LOOK_MS) await this.#look()
+    if (clock.monotonic() - since >= LOOK_MS) await this.look()
   }
 
   /** Does what operators want, as the record says it now or later. */
   look(): Promise<void> {
-    if (this.#looking === undefined) return this.#look()
-    // What is being looked at may be what it said before.
-    this.#lookingNext ??= this.#looking.then(() => {
-      this.#lookingNext = undefined
-      return this.#look()
-    })
-    return this.#lookingNext
-  }
-
-  #look(): Promise<void> {
-    this.#looking ??= this.#lookNow().finally(() => (this.#looking = undefined))
-    return this.#looking
+    return this.#looks.answer()
   }
 
   async #lookNow(): Promise<void> {
@@ -417,7 +401,7 @@ export class ConsumerLane {
       const state = await this.#place.state()
       if (!this.#isClosed && !this.#isStale) this.#obey(state)
     } catch (error) {
-      this.#tellTrouble(error, 1)
+      this.#trouble.tell(error, 1)
     }
   }
 
@@ -439,35 +423,6 @@ export class ConsumerLane {
     this.#halted = error
     this.#handling.hold()
     this.#options.onTried?.()
-    this.#warn(error.message)
+    this.#trouble.warn(error.message)
   }
-
-  async #waitWith(error: unknown): Promise<void> {
-    const attempts = (this.#trouble?.attempts ?? 0) + 1
-    this.#tellTrouble(error, attempts)
-    await this.#bell.rungWithin(this.#options.clock, backOffMs(attempts))
-  }
-
-  #tellTrouble(error: unknown, attempts: number): void {
-    const { clock } = this.#options
-    this.#trouble = { message: reasonOf(error), attempts, event: undefined }
-    if (clock.monotonic() - this.#warnedAt < WARNING_MS) return
-    this.#warnedAt = clock.monotonic()
-    this.#warn(`waits and tries again: ${reasonOf(error)}`)
-  }
-
-  /** Whoever is told does not end the lane. */
-  #warn(message: string): void {
-    const { consumer, onWarning } = this.#options
-    try {
-      onWarning(`${consumer.kind} ${consumer.name}, shard ${this.shard}: ${message}`)
-    } catch {
-      // It is in the status as well.
-    }
-  }
-}
-
-/** An event has its place. */
-function plain({ position, shard }: AllPlace): AllPlace {
-  return { position, shard }
 }

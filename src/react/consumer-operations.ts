@@ -139,11 +139,22 @@ export class ConsumerOperations {
   async skip(event: { readonly stream: string; readonly version: number; readonly reason: string }): Promise<void> {
     const { stream, version, reason } = event
     if (reason.trim() === '') throw reactorState(`say why version ${version} of ${stream} is skipped`)
+    const first = await this.#parkedStream(stream)
+    // Behind one that was skipped there may be none yet: given up now, it would never be handled.
+    if (first?.reason === '' && first.version === version && !(await this.#goesOn(stream, version))) {
+      throw reactorState(`${stream} has no version ${version} yet`)
+    }
     const outcome = await this.#tell(this.#recordOf(stream), 'skip', { stream, version, reason })
     if (outcome.kind === 'accepted') return
     const known = await this.#parkedStream(stream)
     if (known === undefined) throw this.#notParked(stream)
     throw reactorState(`version ${version} of ${stream} is not the first that waits, which is version ${known.version}`)
+  }
+
+  /** Whether the stream has anything from a version on. */
+  async #goesOn(stream: string, version: number): Promise<boolean> {
+    for await (const page of this.#options.feeds.stream(stream, version)) if (page.length > 0) return true
+    return false
   }
 
   #notParked(stream: string): Error {

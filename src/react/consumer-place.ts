@@ -73,8 +73,9 @@ export class ConsumerPlace {
     this.#turn += 1
   }
 
-  async unpark(from: AllPlace, stream: string): Promise<void> {
-    await this.#step('unpark', { from, turn: this.#turn, stream }, from)
+  /** Of the stream all is done up to `until`, which may be further than the place. */
+  async unpark(from: AllPlace, stream: string, until: AllPlace): Promise<void> {
+    await this.#step('unpark', { from, turn: this.#turn, stream, until }, from)
     this.#turn += 1
   }
 

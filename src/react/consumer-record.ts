@@ -25,6 +25,11 @@ export interface ConsumerState {
   readonly resumed: number
   /** By stream. */
   readonly parked: Readonly<Record<string, ParkedStream>>
+  /**
+   * By stream that was parked: all of it up to there is done or was skipped, though the place is not there yet. Who begins
+   * at the place comes to it again, and passes over it.
+   */
+  readonly done?: Readonly<Record<string, AllPlace>>
 }
 
 /** A stream with an event that could not be handled. All of the stream that is wanted, from there on, waits. */
@@ -73,13 +78,16 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
     initialState: (): ConsumerState => INITIAL,
     events: {
       Begun: (state, { place }: { place: AllPlace }) => ({ ...state, place }),
-      Advanced: (state, { to }: { to: AllPlace }) => ({ ...state, place: to }),
+      Advanced: (state, { to }: { to: AllPlace }) => withDone({ ...state, place: to }, state.done),
       /** For the first time, or again. */
       Parked: (state, { stream, ...event }: NewlyParked) => {
         const failures = (state.parked[stream]?.failures ?? 0) + 1
         return withParked(withTurn(state), stream, { ...event, isAsked: false, failures })
       },
-      Unparked: (state, { stream }: { stream: string }) => withParked(withTurn(state), stream, undefined),
+      Unparked: (state, { stream, until }: { stream: string; until?: AllPlace }) => {
+        const unparked = withParked(withTurn(state), stream, undefined)
+        return until === undefined ? unparked : withDone(unparked, { ...state.done, [stream]: until })
+      },
       RetryAsked: (state, { stream }: { stream: string }) =>
         withParked(state, stream, { ...state.parked[stream]!, isAsked: true }),
       Skipped: (state, { stream, version }: { stream: string; version: number; reason: string }) =>
@@ -95,8 +103,10 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
         isAt(state, from) ? emit.Advanced({ to }) : reject(MOVED),
       park: (state, { event, ...from }: From & { event: NewlyParked }, { emit, reject }) =>
         isAt(state, from) ? emit.Parked(event) : reject(MOVED),
-      unpark: (state, { stream, ...from }: From & { stream: string }, { emit, reject }) =>
-        isAt(state, from) && state.parked[stream] !== undefined ? emit.Unparked({ stream }) : reject(MOVED),
+      unpark: (state, { stream, until, ...from }: From & { stream: string; until?: AllPlace }, { emit, reject }) => {
+        if (!isAt(state, from) || state.parked[stream] === undefined) return reject(MOVED)
+        return emit.Unparked({ stream, ...(until && { until }) })
+      },
       retry: ({ parked }, { stream }: { stream: string }, { emit, reject }) => {
         const known = parked[stream]
         if (known === undefined) return reject(NOT_PARKED)
@@ -144,4 +154,12 @@ function withTurn(state: ConsumerState): ConsumerState {
 function withParked(state: ConsumerState, stream: string, event: ParkedStream | undefined): ConsumerState {
   const { [stream]: _before, ...others } = state.parked
   return { ...state, parked: event === undefined ? others : { ...others, [stream]: event } }
+}
+
+/** What of this the place is past needs no remembering. */
+function withDone({ done: _before, ...state }: ConsumerState, done: ConsumerState['done']): ConsumerState {
+  if (done === undefined) return state
+  const { place } = state
+  const left = Object.entries(done).filter(([, until]) => place === undefined || comparePlaces(until, place) > 0)
+  return left.length === 0 ? state : { ...state, done: Object.fromEntries(left) }
 }

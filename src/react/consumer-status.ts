@@ -1,7 +1,6 @@
 /** How a consumer is doing here, as it is told to people and probes. */
-import type { LaneState } from '../read/lane-status.ts'
+import type { LaneState, LaneStatus } from '../read/lane-status.ts'
 import type { Consumer } from './consumer.ts'
-import type { ConsumerLaneStatus } from './consumer-lane.ts'
 
 export interface ConsumerStatus {
   readonly kind: Consumer['kind']
@@ -23,5 +22,11 @@ export interface ConsumerCondition {
   readonly state: LaneState | 'elsewhere'
   /** Shards that stand still until somebody mends something. */
   readonly halted: number
+  readonly parkedStreams: number
+}
+
+export interface ConsumerLaneStatus extends LaneStatus {
+  /** Events that were read and are not done with. */
+  readonly waiting: number
   readonly parkedStreams: number
 }

@@ -27,6 +27,8 @@ export interface Effects {
   load(stream: string, options?: LoadRange): AsyncGenerator<LoadedEvent, void>
   /** The name of an internal stream that falls on this shard, and so is owned where the shard is: always the same one. */
   inShard(shard: number, category: `$${string}`, id: string): string
+  /** Whether the config of this node has aggregates, or processes, of this type, or it is an internal one. */
+  knows(type: string): boolean
 }
 
 /** Of what is sent because of an event. What it comes to stands behind `after` (I6). */

@@ -33,6 +33,13 @@ export interface ParkedMessage extends InboxMessage {
   readonly isAsked: boolean
 }
 
+/** What a turn of an inbox needs to know: all but what the parked messages say, which may be a lot. */
+export interface InboxOutline extends Omit<InboxState, 'parked'> {
+  readonly parked: readonly ParkedOutline[]
+}
+
+export type ParkedOutline = Omit<ParkedMessage, 'fields'>
+
 interface Step {
   /** Where the sender takes it to stand. */
   readonly from: InboxPlace
@@ -92,7 +99,14 @@ export const InboxRecord: Aggregate = internal(
       skip: (state, { id, reason }: { id: string; reason: string }, { emit, reject }) =>
         isParked(state, id) ? emit.Skipped({ id, reason }) : reject(MESSAGE_NOT_PARKED),
     },
-    queries: { state: (state) => state },
+    queries: {
+      outline: ({ parked, ...state }): InboxOutline => {
+        return { ...state, parked: parked.map(({ fields: _left, ...message }) => message) }
+      },
+      parked: ({ parked }) => parked,
+      /** A parked one. */
+      message: ({ parked }, id: string) => parked.find((message) => message.id === id),
+    },
     // It is written often and read seldom.
     snapshotEvery: 1_000,
   }),

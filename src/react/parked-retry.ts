@@ -18,16 +18,20 @@ export interface ParkedRetryOptions extends HandleOptions {
   /** Up to where the lane has read: what is behind that comes by the lane itself. */
   readonly reached: () => AllPlace
   readonly onDone: () => void
-  /** Records that it has failed again, or that nothing of the stream is parked any more. Resolve to whether that is so. */
+  /**
+   * Records that it has failed again, or that nothing of the stream is parked any more, and all of it up to a place is done.
+   * Resolve to whether that is so.
+   */
   readonly park: (event: FeedEvent, error: unknown) => Promise<boolean>
-  readonly unpark: (stream: string) => Promise<boolean>
+  readonly unpark: (stream: string, until: AllPlace) => Promise<boolean>
   readonly onTrouble: (error: unknown, attempts: number) => void
 }
 
 interface Parked {
-  /** Behind the version with which it was parked, all is taken. */
-  first: number
-  /** The version from which what waits goes on, and how often it has failed. What is read may say what was before. */
+  /**
+   * The version from which what waits goes on: those before are done or were skipped. And how often it has failed. What is
+   * read may say what was before.
+   */
   next: number
   failures: number
   /** The last that the lane has gone past since it began here. */
@@ -37,6 +41,8 @@ interface Parked {
 export class ParkedRetry {
   readonly #options: ParkedRetryOptions
   readonly #streams = new Map<string, Parked>()
+  /** Of streams that were parked: up to there all is done, though the record's place is not there yet. */
+  readonly #done: Map<string, AllPlace>
   readonly #bell = new Bell()
   /** Those that are tried again, or looked into: one at a time. */
   readonly #asked = new Map<string, ParkedStream>()
@@ -46,10 +52,11 @@ export class ParkedRetry {
   #isRunning = false
   #isOver = false
 
-  constructor(parked: ConsumerState['parked'], options: ParkedRetryOptions) {
+  constructor({ parked, done = {} }: Pick<ConsumerState, 'parked' | 'done'>, options: ParkedRetryOptions) {
     this.#options = options
+    this.#done = new Map(Object.entries(done))
     for (const [stream, { version, failures }] of Object.entries(parked)) {
-      this.#streams.set(stream, { first: version, next: version, failures, passed: 0 })
+      this.#streams.set(stream, { next: version, failures, passed: 0 })
     }
   }
 
@@ -57,12 +64,25 @@ export class ParkedRetry {
     return this.#streams.size
   }
 
-  /** Whether an event that the lane comes to waits with its stream. */
-  takes({ stream, version }: FeedEvent): boolean {
-    const parked = this.#streams.get(stream)
-    if (parked === undefined || version < parked.first) return false
-    parked.passed = Math.max(parked.passed, version)
-    return true
+  /** So many streams the record has something of. */
+  get kept(): number {
+    return this.#streams.size + this.#done.size
+  }
+
+  /** Whether an event that the lane comes to is not its own: it waits with its stream, or is done or was skipped before. */
+  takes(event: FeedEvent): boolean {
+    const parked = this.#streams.get(event.stream)
+    if (parked !== undefined) {
+      parked.passed = Math.max(parked.passed, event.version)
+      return true
+    }
+    const until = this.#done.get(event.stream)
+    return until !== undefined && comparePlaces(event, until) <= 0
+  }
+
+  /** The record's place is here. */
+  advanced(place: AllPlace): void {
+    for (const [stream, until] of this.#done) if (comparePlaces(until, place) <= 0) this.#done.delete(stream)
   }
 
   /** The version with which what is parked of a stream begins, where that has this event. */
@@ -73,7 +93,7 @@ export class ParkedRetry {
 
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
-    this.#streams.set(stream, { first: version, next: version, failures: 1, passed: last })
+    this.#streams.set(stream, { next: version, failures: 1, passed: last })
   }
 
   /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
@@ -111,15 +131,18 @@ export class ParkedRetry {
   }
 
   async #goThrough(stream: string, { version, isAsked }: ParkedStream): Promise<void> {
-    const left = { next: version, isAsked }
+    const left: Left = { next: version, isAsked, last: undefined }
     for (let attempts = 1; !this.#isOver; attempts += 1) {
       try {
         if (!(await this.#handleAll(stream, left))) return
         // From here on its events are the lane's again, which come behind these.
         if (this.#streams.get(stream)!.passed < left.next) {
+          const { position, shard } = left.last ?? this.#options.reached()
+          const until = { position, shard }
           this.#streams.delete(stream)
           this.#lookedInto.delete(stream)
-          await this.#options.unpark(stream)
+          this.#done.set(stream, until)
+          await this.#options.unpark(stream, until)
           return
         }
       } catch (error) {
@@ -130,15 +153,24 @@ export class ParkedRetry {
   }
 
   /** Goes on through what the log has of the stream. Resolves to whether none of that waits any more. */
-  async #handleAll(stream: string, left: { next: number; readonly isAsked: boolean }): Promise<boolean> {
+  async #handleAll(stream: string, left: Left): Promise<boolean> {
     const { feeds, consumer, reached } = this.#options
-    for await (const page of feeds.stream(stream, left.next)) {
+    // The last that is done tells its place: the lane may have begun before it, and come to it once more.
+    for await (const page of feeds.stream(stream, Math.max(1, left.next - 1))) {
       for (const event of page) {
-        if (comparePlaces(event, reached()) > 0) return true
-        if (consumer.isWanted(event)) {
-          if (!left.isAsked) this.#lookedInto.set(stream, left.next)
-          if (!left.isAsked || !(await this.#handle(event))) return false
+        if (event.version < left.next) {
+          left.last = event
+          continue
         }
+        if (left.isAsked) {
+          if (comparePlaces(event, reached()) > 0) return true
+          if (consumer.isWanted(event) && !(await this.#handle(event))) return false
+        } else if (consumer.isWanted(event)) {
+          // Also where the lane has not come there: who ran it before may have, so that it was parked.
+          this.#lookedInto.set(stream, left.next)
+          return false
+        }
+        left.last = event
         left.next = event.version + 1
         this.#streams.get(stream)!.next = left.next
       }
@@ -168,4 +200,12 @@ export class ParkedRetry {
     known.next = version
     known.failures += 1
   }
+}
+
+/** How far a stream was gone through. */
+interface Left {
+  next: number
+  readonly isAsked: boolean
+  /** Where the event before the next stands, if that was read. */
+  last: AllPlace | undefined
 }

@@ -64,7 +64,8 @@ export interface ReactorContext extends ReactorTimerContext {
 export interface ReactorTimerContext {
   /**
    * Has a command sent at a time, or so long after the event: once in effect, late rather than never, also where this
-   * reactor is not there any more. `id` names the timer among those of this reactor: set again it is replaced. The event is
+   * reactor is not there any more, as long as the config has any reactor, process, outbox or schedule: else timers wait
+   * until it has. `id` names the timer among those of this reactor: set again it is replaced. The event is
    * done with only once the timer is durable; handled again it sets the same one.
    * @throws PenholdError `BadTimer`
    */

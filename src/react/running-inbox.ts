@@ -16,7 +16,7 @@ import { Bell } from '../read/bell.ts'
 import type { Effects, SentOutcome } from './effects.ts'
 import { inboxHalted } from './inbox-error.ts'
 import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
-import { INBOX, type InboxState, type ParkedMessage } from './inbox-record.ts'
+import { INBOX, type InboxOutline, type ParkedMessage, type ParkedOutline } from './inbox-record.ts'
 import type { InboxMessage, InboxPage, InboxPlace, OpenInboxSource } from './inbox-source.ts'
 
 export interface RunningInboxOptions {
@@ -108,7 +108,7 @@ export class RunningInbox {
 
   async #turn(): Promise<void> {
     const { inbox } = this.#options
-    const state = await this.#state()
+    const state = await this.#query<InboxOutline>('outline')
     const { place } = state
     if (place === undefined) return this.#step('begin', { place: await this.#source.place(inbox.startAt) })
     this.#after ??= await this.#positionOf(state.placedAt)
@@ -123,15 +123,18 @@ export class RunningInbox {
   }
 
   /** Tries again what somebody wants, and what has waited behind it. Resolves to whether there was something. */
-  async #retry({ parked }: InboxState, from: InboxPlace): Promise<boolean> {
-    const first = new Map<string, ParkedMessage>()
+  async #retry({ parked }: InboxOutline, from: InboxPlace): Promise<boolean> {
+    const first = new Map<string, ParkedOutline>()
     for (const message of parked) {
       const row = message.stream ?? message.id
       if (!first.has(row)) first.set(row, message)
     }
     const due = [...first.values()].filter(({ isAsked, reason }) => isAsked || reason === '')
-    for (const { id, fields } of due) {
-      const letter = this.#letterOf({ id, fields })
+    for (const { id } of due) {
+      const message = await this.#query<ParkedMessage | undefined>('message', id)
+      // Somebody has skipped it meanwhile.
+      if (message === undefined) continue
+      const letter = this.#letterOf({ id, fields: message.fields })
       const problem = await this.#send(letter)
       if (problem === undefined) await this.#step('unpark', { from, id })
       else await this.#park(letter, from, problem)
@@ -140,7 +143,7 @@ export class RunningInbox {
   }
 
   /** All take effect, or are parked. @throws what keeps one from either, once the others are done with */
-  async #handle(messages: readonly InboxMessage[], state: InboxState, from: InboxPlace): Promise<void> {
+  async #handle(messages: readonly InboxMessage[], state: InboxOutline, from: InboxPlace): Promise<void> {
     const letters = messages.map((message) => this.#letterOf(message))
     const rows = [...Map.groupBy(letters, ({ stream, message }) => stream ?? message.id).values()]
     const held = new Set(state.parked.map(({ stream }) => stream))
@@ -213,7 +216,7 @@ export class RunningInbox {
 
   async #park({ message, stream }: Letter, from: InboxPlace, reason: string): Promise<void> {
     const { inbox, clock } = this.#options
-    const { parked } = await this.#state()
+    const { parked } = await this.#query<InboxOutline>('outline')
     const isKnown = parked.some(({ id }) => id === message.id)
     if (!isKnown && parked.length >= PARKED_MESSAGES_MAX) {
       throw inboxHalted(
@@ -236,9 +239,9 @@ export class RunningInbox {
   }
 
   /** @throws PenholdError where that is not known within a while */
-  async #state(): Promise<InboxState> {
-    const question = { stream: this.#stream, name: 'state', timeoutMs: ANSWER_MS, signal: this.#closing.signal }
-    return (await this.#options.effects.query(question)) as InboxState
+  async #query<Answer>(name: 'outline' | 'message', argument?: string): Promise<Answer> {
+    const question = { stream: this.#stream, name, argument, timeoutMs: ANSWER_MS, signal: this.#closing.signal }
+    return (await this.#options.effects.query(question)) as Answer
   }
 
   async #positionOf(version: number): Promise<number> {

@@ -37,11 +37,12 @@ export const ScheduleRecord: Aggregate = internal(
       /** By a node whose config has it. */
       define: (state, table: Timetable, { emit, now, newId }) => {
         if (isSame(state.table, table) && state.stop === undefined) return undefined
-        const { stop } = state
-        const comesBack = stop !== undefined && isSame(state.table, table) && now - stop.stoppedAt < COMES_BACK_MS
-        const at = timeBehind(table, comesBack ? stop.from - 1 : now)
-        const set = at === undefined ? [] : [emit.TimerSet({ id: 'next', at, token: newId() })]
-        return [emit.Defined(table), ...set]
+        return begin(state, table, { emit, now, newId })
+      },
+      /** By a node that has defined it, and still has it: another has stopped it, which does not know it yet or any more. */
+      again: (state, table: Timetable, { emit, now, newId }) => {
+        if (state.stop === undefined || !isSame(state.table, table)) return undefined
+        return begin(state, table, { emit, now, newId })
       },
       fire: ({ table, next }, { token }: { readonly token: string }, { emit, now, newId }) => {
         if (next?.token !== token || table === undefined) return undefined
@@ -56,6 +57,26 @@ export const ScheduleRecord: Aggregate = internal(
     },
   }),
 )
+
+interface Deciding {
+  readonly emit: {
+    readonly Defined: (table: Timetable) => EmittedEvent
+    readonly TimerSet: (set: TimerSet) => EmittedEvent
+  }
+  readonly now: number
+  readonly newId: () => string
+}
+
+function begin(
+  { table: known, stop }: ScheduleState,
+  table: Timetable,
+  { emit, now, newId }: Deciding,
+): EmittedEvent[] {
+  const comesBack = stop !== undefined && isSame(known, table) && now - stop.stoppedAt < COMES_BACK_MS
+  const at = timeBehind(table, comesBack ? stop.from - 1 : now)
+  const set = at === undefined ? [] : [emit.TimerSet({ id: 'next', at, token: newId() })]
+  return [emit.Defined(table), ...set]
+}
 
 function isSame(a: Timetable | undefined, b: Timetable): boolean {
   return a !== undefined && a.cron === b.cron && a.timezone === b.timezone && a.missed === b.missed

@@ -36,6 +36,8 @@ export const TIME_MAX = 8.64e15
 const OVERDUE_START = 0
 /** For what is overdue and could not be fired: to be tried again in a while, by whoever opened it. */
 export const PUT_OFF: Bucket = { level: 0, start: 1 }
+/** For what is due, and whose owner the config of the node does not have: until somebody takes over who has it. */
+export const OWNERLESS: Bucket = { level: 0, start: 2 }
 
 /** A bucket is taken up so long before it begins. */
 export const LEAD_MS: number = MINUTE_MS

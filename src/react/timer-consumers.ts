@@ -86,7 +86,7 @@ async function run(
   const schedule = schedules.find((each) => each.name === name)
   if (schedule === undefined) {
     onWarning(
-      `the schedule '${name}' is not in the config of this node, and is run no more until a node has it that starts`,
+      `the schedule '${name}' is not in the config of this node, and is stopped until a node that has it begins it again`,
     )
     const commandId = deriveId('stop', event.id)
     await effects.ask({ stream, name: 'stop', payload: { from: time }, commandId, ...cause, signal })

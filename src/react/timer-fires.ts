@@ -22,6 +22,9 @@ export interface TimerFiresOptions {
   readonly onWarning: (message: string) => void
   /** Keeps a timer that could not be fired for later. */
   readonly putOff: (timer: DueTimer) => Promise<void>
+  /** Whether the config of this node has whoever set it. Else it is kept for a node that has. */
+  readonly isKnown: (timer: DueTimer) => boolean
+  readonly keep: (timer: DueTimer) => Promise<void>
   /** Nothing of a bucket is held any more. */
   readonly onDone: (bucket: DueBucket) => void
 }
@@ -37,6 +40,8 @@ interface Held {
 /** The machine's clock is looked at so often, as it may be set forward. */
 const LOOK_MS = 1_000
 const TRIES = 6
+/** That a timer could not be fired is told no sooner again, of whichever. */
+const WARNING_MS = 10_000
 
 export class TimerFires {
   readonly #options: TimerFiresOptions
@@ -46,6 +51,7 @@ export class TimerFires {
   #underWay = 0
   #cancel: Cancel = () => undefined
   #armedFor = Number.POSITIVE_INFINITY
+  #warnedAt = Number.NEGATIVE_INFINITY
   /** What no command that was sent in this life stands before. */
   after = 0
 
@@ -107,23 +113,28 @@ export class TimerFires {
 
   /** A timer is done with when it was told, whatever came of it, or is kept for later in another bucket. */
   async #fire({ timer, bucket, tries }: Held): Promise<void> {
-    const { clock, onWarning, putOff, onDone, signal } = this.#options
+    const { clock, putOff, isKnown, keep, onDone, signal } = this.#options
     try {
-      if (tries < TRIES) await this.#tell(timer)
+      if (!isKnown(timer)) await keep(timer)
+      else if (tries < TRIES) await this.#tell(timer)
       else await putOff(timer)
     } catch (error) {
       if (signal.aborted) return
-      if (tries === TRIES - 1) {
-        onWarning(
-          `the timer '${timer.id}' of ${timer.stream} could not be fired, and is put off by a minute: ${reasonOf(error)}`,
-        )
-      }
+      if (tries === TRIES - 1) this.#warn(timer, error)
       const again = Math.min(tries + 1, TRIES)
       this.#failed.push({ due: clock.monotonic() + backOffMs(again), tries: again, timer, bucket })
       return this.#look()
     }
     bucket.held -= 1
     if (bucket.held === 0) onDone(bucket)
+  }
+
+  #warn({ id, stream }: DueTimer, error: unknown): void {
+    const { clock, onWarning } = this.#options
+    // There may be many, and again each minute.
+    if (clock.monotonic() - this.#warnedAt < WARNING_MS) return
+    this.#warnedAt = clock.monotonic()
+    onWarning(`the timer '${id}' of ${stream} could not be fired, and is put off by a minute: ${reasonOf(error)}`)
   }
 
   /** Whoever set it knows by the token whether it is still to be. */

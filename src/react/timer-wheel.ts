@@ -10,12 +10,14 @@ import { assert } from '../aggregate/assert.ts'
 import { reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { deriveId } from '../log/identity.ts'
+import { streamType } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import { DueBucket, type ReadPut } from './due-bucket.ts'
 import { afterForNew, type Effects, type SentOutcome } from './effects.ts'
+import { OpenBuckets, type Put } from './open-buckets.ts'
 import type { Slots } from './slots.ts'
-import { bucketOf, isNear, isOver, PUT_OFF, type Bucket } from './timer-buckets.ts'
+import { bucketOf, isNear, isOver, OWNERLESS, PUT_OFF, type Bucket } from './timer-buckets.ts'
 import { TimerFires } from './timer-fires.ts'
 import type { DueTimer } from './timer-records.ts'
 
@@ -30,6 +32,8 @@ export interface TimerWheelOptions {
   /** So many timers are held in memory; the others wait in the log. */
   readonly heldMax: number
   readonly onWarning: (message: string) => void
+  /** Timers are due of somebody of a type that the config of this node does not have. */
+  readonly onOwnerless: (type: string) => void
 }
 
 const REST_MS = 1_000
@@ -37,7 +41,6 @@ const PUT_OFF_MS = 60_000
 const BEGIN_AGAIN_MS = 1_000
 /** A bucket that is over is put into for so long, so that not each timer that is overdue has one of its own. */
 const KEPT_MS = 60_000
-const PUT_MAX = 256
 const PUTS_AT_ONCE = 8
 const PLACED_AT_ONCE = 1_000
 
@@ -45,10 +48,9 @@ export class TimerWheel {
   readonly #options: TimerWheelOptions
   readonly #fires: TimerFires
   readonly #record: string
-  /** By name, all that are open. */
-  readonly #buckets = new Map<string, DueBucket>()
-  /** By level and start, where timers are put. */
-  readonly #placing = new Map<string, DueBucket>()
+  readonly #buckets = new OpenBuckets()
+  /** By the type of who set them: timers that are due, and whose owner the config of this node does not have. */
+  readonly #ownerless = new Map<string, number>()
   readonly #ending = new AbortController()
   readonly #news = new Bell()
   readonly #end = new Bell()
@@ -69,6 +71,8 @@ export class TimerWheel {
       ...options,
       signal: this.#ending.signal,
       putOff: (timer) => this.#place([timer], () => PUT_OFF),
+      isKnown: (timer) => this.#isKnown(timer),
+      keep: (timer) => this.#place([timer]),
       onDone: () => this.#news.ring(),
     })
     void this.#run()
@@ -82,6 +86,11 @@ export class TimerWheel {
   /** So many timers are held in memory. */
   get held(): number {
     return this.#fires.size
+  }
+
+  /** By the type of who set them: so many timers are due, and wait until the config of a node that serves the shard has it. */
+  get ownerless(): ReadonlyMap<string, number> {
+    return this.#ownerless
   }
 
   /** Resolves once each of these is in a bucket, so that its fact is handled (T1). */
@@ -151,8 +160,7 @@ export class TimerWheel {
     const { effects, shard, clock } = this.#options
     const since = clock.monotonic()
     const known = new DueBucket(name, effects.inShard(shard, '$due', name), { ...bucket, since })
-    this.#buckets.set(name, known)
-    this.#placing.set(keyOf(bucket), known)
+    this.#buckets.add(known)
     return known
   }
 
@@ -162,16 +170,19 @@ export class TimerWheel {
     const now = clock.now()
     const monotonic = clock.monotonic()
     const hasRoom = this.#room() >= this.#options.heldMax / 4
-    const buckets = [...this.#buckets.values()].toSorted((a, b) => a.start - b.start)
-    for (const bucket of buckets) {
+    for (const bucket of this.#buckets.inOrder()) {
+      if (bucket.start === OWNERLESS.start) {
+        if (bucket.isTaken) continue
+        return await this.#sift(bucket)
+      }
       const isDone = isOver(bucket, now) && monotonic - bucket.since >= KEPT_MS
-      if (isDone) this.#passOver(bucket)
+      if (isDone) this.#buckets.passOver(bucket)
       if (!bucket.isTaken) {
         if (bucket.restsUntil > monotonic || !isNear(bucket, now, this.#leadMs(bucket))) continue
         if (bucket.level > 0 && !isOver(bucket, now)) return await this.#split(bucket)
         bucket.isTaken = true
         // What fails again goes into another: put here once more it would be known already, and closed with the rest.
-        if (bucket.start === PUT_OFF.start) this.#passOver(bucket)
+        if (bucket.start === PUT_OFF.start) this.#buckets.passOver(bucket)
       }
       if (bucket.held > 0) continue
       if (bucket.left !== undefined) {
@@ -201,7 +212,7 @@ export class TimerWheel {
   /** Puts what is in a coarse bucket into finer ones. */
   async #split(bucket: DueBucket): Promise<boolean> {
     // Else what is in it would be put there again, should the clock be set back now, and closed with it.
-    this.#passOver(bucket)
+    this.#buckets.passOver(bucket)
     let puts = 0
     let timers: DueTimer[] = []
     for await (const put of this.#puts(bucket, 1)) {
@@ -213,6 +224,33 @@ export class TimerWheel {
     }
     await this.#place(timers)
     return await this.#close(bucket, puts)
+  }
+
+  /**
+   * Looks into what waits for its owner since another life of the wheel, which may have been at a node with another config.
+   * Where nobody knows any of them still, they stay where they are; else all are put anew.
+   */
+  async #sift(bucket: DueBucket): Promise<boolean> {
+    const counts = new Map<string, number>()
+    for await (const { timers } of this.#puts(bucket, 1)) {
+      for (const timer of timers) {
+        if (this.#isKnown(timer)) return await this.#split(bucket)
+        count(counts, streamType(timer.stream))
+      }
+    }
+    if (counts.size === 0) return await this.#split(bucket)
+    bucket.takeEmpty()
+    for (const [type, found] of counts) this.#tellOwnerless(type, found)
+    return true
+  }
+
+  #isKnown({ stream }: DueTimer): boolean {
+    return this.#options.effects.knows(streamType(stream))
+  }
+
+  #tellOwnerless(type: string, found: number): void {
+    if (!this.#ownerless.has(type)) this.#options.onOwnerless(type)
+    count(this.#ownerless, type, found)
   }
 
   async *#puts({ stream }: DueBucket, from: number): AsyncGenerator<ReadPut> {
@@ -237,13 +275,7 @@ export class TimerWheel {
 
   async #forget(bucket: DueBucket): Promise<void> {
     await this.#ask(this.#record, 'forget', { name: bucket.name }, { commandId: deriveId(bucket.stream, 'forget') })
-    this.#buckets.delete(bucket.name)
-    this.#passOver(bucket)
-  }
-
-  /** Nothing is put there any more. */
-  #passOver(bucket: DueBucket): void {
-    if (this.#placing.get(keyOf(bucket)) === bucket) this.#placing.delete(keyOf(bucket))
+    this.#buckets.remove(bucket)
   }
 
   async #place(timers: readonly DueTimer[], bucketFor = this.#bucketFor): Promise<void> {
@@ -259,28 +291,19 @@ export class TimerWheel {
     this.#news.ring()
   }
 
-  readonly #bucketFor = ({ at }: DueTimer): Bucket => bucketOf(at, this.#options.clock.now())
+  readonly #bucketFor = (timer: DueTimer): Bucket => {
+    const now = this.#options.clock.now()
+    return timer.at <= now && !this.#isKnown(timer) ? OWNERLESS : bucketOf(timer.at, now)
+  }
 
   /** Where each of these goes. Opens what is not open (T3). */
   async #bucketsFor(timers: readonly DueTimer[], bucketFor: (timer: DueTimer) => Bucket): Promise<readonly Put[]> {
-    const byKey = new Map<string, { readonly bucket: Bucket; readonly timers: DueTimer[] }>()
-    for (const timer of timers) {
-      const bucket = bucketFor(timer)
-      const key = keyOf(bucket)
-      const group = byKey.get(key)
-      if (group === undefined) byKey.set(key, { bucket, timers: [timer] })
-      else group.timers.push(timer)
-    }
     for (;;) {
-      const missing = [...byKey].filter(([key]) => !this.#placing.has(key))
-      if (missing.length === 0) break
+      const { puts, missing } = this.#buckets.putsOf(timers, bucketFor)
+      if (missing.length === 0) return puts
       // Another may be closed meanwhile.
-      await this.#open(missing.map(([, { bucket }]) => bucket))
+      await this.#open(missing)
     }
-    return [...byKey].flatMap(([key, group]) => {
-      const bucket = this.#placing.get(key)!
-      return chunksOf(group.timers).map((chunk) => ({ bucket, timers: chunk }))
-    })
   }
 
   async #open(missing: readonly Bucket[]): Promise<void> {
@@ -306,8 +329,13 @@ export class TimerWheel {
     const put = await this.#ask(bucket.stream, 'put', { timers }, { commandId, after })
     if (put.kind === 'rejected') {
       // By whoever was here before or comes next. It is done with here as well, when it is near.
-      this.#passOver(bucket)
+      this.#buckets.passOver(bucket)
       return timers
+    }
+    if (bucket.start === OWNERLESS.start) {
+      // Else it is counted with what is found there.
+      if (bucket.isTaken) for (const { stream } of timers) this.#tellOwnerless(streamType(stream), 1)
+      return []
     }
     if (!bucket.wasPut(put.version)) return []
     const added = timers.filter((timer) => !bucket.isLeft(timer))
@@ -341,19 +369,8 @@ export class TimerWheel {
   }
 }
 
-interface Put {
-  readonly bucket: DueBucket
-  readonly timers: readonly DueTimer[]
-}
-
-function keyOf({ level, start }: Bucket): string {
-  return `${level}:${start}`
-}
-
-function chunksOf(timers: readonly DueTimer[]): (readonly DueTimer[])[] {
-  return Array.from({ length: Math.ceil(timers.length / PUT_MAX) }, (_, i) =>
-    timers.slice(i * PUT_MAX, (i + 1) * PUT_MAX),
-  )
+function count(counts: Map<string, number>, type: string, more = 1): void {
+  counts.set(type, (counts.get(type) ?? 0) + more)
 }
 
 function accepted(outcome: SentOutcome): SentOutcome & { readonly kind: 'accepted' } {

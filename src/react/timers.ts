@@ -1,6 +1,6 @@
 /** The timers of a node: a wheel for each shard that it serves. */
 import { reasonOf } from '../aggregate/error.ts'
-import type { Clock } from '../log/clock.ts'
+import type { Cancel, Clock } from '../log/clock.ts'
 import { streamName } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Consumer } from './consumer.ts'
@@ -30,10 +30,21 @@ export interface TimersCondition {
   readonly held: number
   /** By shard, why its timers stand still. */
   readonly troubles: ReadonlyMap<number, string>
+  /**
+   * By type: so many timers are due of aggregates or processes that the config of this node does not have. They wait in the
+   * log, and fire once a node serves their shard whose config has it.
+   */
+  readonly ownerless: ReadonlyMap<string, number>
 }
 
+export const NO_TIMERS: TimersCondition = { held: 0, troubles: new Map(), ownerless: new Map() }
+
+/** Whether its schedules were stopped by somebody who does not have them is looked for so often. */
+const SEEN_MS = 60_000
 const FIRES_AT_ONCE = 256
 const HELD_MAX = 300_000
+/** Types that are in no config any more; further ones are in the status alone. */
+const TOLD_MAX = 100
 /** Of a shard, at least. */
 const HELD_MIN = 64
 
@@ -43,6 +54,9 @@ export class Timers {
   readonly #options: TimersOptions
   readonly #slots = new Slots(FIRES_AT_ONCE)
   readonly #wheels = new Map<number, TimerWheel>()
+  /** Of which it was told that they own timers and are not in the config. */
+  readonly #told = new Set<string>()
+  #stopSeeing: Cancel = () => undefined
   #isClosed = false
 
   constructor(options: TimersOptions) {
@@ -53,9 +67,11 @@ export class Timers {
     ]
   }
 
-  /** Tells the log which schedules there are. */
+  /** Tells the log which schedules there are, and now and then that they still are. */
   start(): void {
-    if (this.#options.schedules.length > 0) void this.#define(0)
+    if (this.#options.schedules.length === 0) return
+    void this.#define(0)
+    this.#seeLater()
   }
 
   /** Runs the timers of these shards, and of no others. */
@@ -70,14 +86,19 @@ export class Timers {
     }
   }
 
-  /** Whether it sets none itself. */
+  /** Whether it sets none itself. Where nothing else may set one either, none is run (docs/timers.md). */
   get isIdle(): boolean {
     return this.#options.schedules.length === 0
   }
 
   get condition(): TimersCondition {
     const wheels = [...this.#wheels]
+    const ownerless = new Map<string, number>()
+    for (const [, wheel] of wheels) {
+      for (const [type, count] of wheel.ownerless) ownerless.set(type, (ownerless.get(type) ?? 0) + count)
+    }
     return {
+      ownerless,
       held: wheels.reduce((sum, [, { held }]) => sum + held, 0),
       troubles: new Map(wheels.flatMap(([shard, { trouble }]) => (trouble === undefined ? [] : [[shard, trouble]]))),
     }
@@ -85,20 +106,15 @@ export class Timers {
 
   close(): void {
     this.#isClosed = true
+    this.#stopSeeing()
     this.run([])
   }
 
   async #define(failures: number): Promise<void> {
-    const { schedules, effects, newId, onWarning, clock } = this.#options
+    const { onWarning, clock } = this.#options
     if (this.#isClosed) return
     try {
-      for (const { name, cron, timezone, missed } of schedules) {
-        const id = newId()
-        const stream = streamName(ScheduleRecord.type, name)
-        const payload: Timetable = { cron, timezone, missed }
-        const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
-        await effects.ask({ stream, name: 'define', payload, commandId: id, ...cause })
-      }
+      await this.#tell('define')
     } catch (error) {
       if (this.#isClosed) return
       if (failures === 0) onWarning(`the schedules could not be begun, and are tried again: ${reasonOf(error)}`)
@@ -106,9 +122,40 @@ export class Timers {
     }
   }
 
+  #seeLater(): void {
+    if (this.#isClosed) return
+    this.#stopSeeing = this.#options.clock.after(SEEN_MS, () => {
+      // What comes to nothing is said again the next time.
+      void this.#tell('again')
+        .catch(() => undefined)
+        .finally(() => this.#seeLater())
+    })
+  }
+
+  /** All schedules. */
+  async #tell(command: 'define' | 'again'): Promise<void> {
+    const { schedules, effects, newId, clock } = this.#options
+    for (const { name, cron, timezone, missed } of schedules) {
+      const id = newId()
+      const stream = streamName(ScheduleRecord.type, name)
+      const payload: Timetable = { cron, timezone, missed }
+      const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
+      await effects.ask({ stream, name: command, payload, commandId: id, ...cause })
+    }
+  }
+
   #wheel(shard: number): TimerWheel {
     const heldMax = Math.max(HELD_MIN, Math.floor(HELD_MAX / this.#options.shards))
-    return new TimerWheel({ ...this.#options, shard, slots: this.#slots, heldMax })
+    const onOwnerless = (type: string): void => this.#tellOwnerless(type)
+    return new TimerWheel({ ...this.#options, shard, slots: this.#slots, heldMax, onOwnerless })
+  }
+
+  #tellOwnerless(type: string): void {
+    if (this.#told.has(type) || this.#told.size >= TOLD_MAX) return
+    this.#told.add(type)
+    this.#options.onWarning(
+      `timers of '${type}' are due, and the config of this node does not have it: they wait until a node has it that serves their shards`,
+    )
   }
 
   async #place(shard: number, timers: readonly DueTimer[], signal: AbortSignal): Promise<void> {

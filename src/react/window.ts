@@ -4,12 +4,13 @@
  */
 import type { AllPlace } from '../read/all.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import type { Room } from '../read/room.ts'
 
 export interface Entry {
   readonly event: FeedEvent
   /** All before it was read up to here. */
   readonly before: AllPlace
-  /** What it takes in the log, about. */
+  /** What it takes in memory, about. */
   readonly bytes: number
   state: 'waiting' | 'under way' | 'done'
   /** How often it has failed in this life of the lane, and why the last time. */
@@ -17,15 +18,22 @@ export interface Entry {
   reason: string
 }
 
+/** So much an event takes in memory beside what it takes in the log, about. */
+const ENTRY_BYTES = 500
+
 export class Window {
   #entries: Entry[] = []
   /** So many of them, from the first, are done. */
   #head = 0
   #read: AllPlace
   #bytes = 0
+  readonly #room: Room
+  #isReleased = false
 
-  constructor(from: AllPlace) {
+  /** What it has is in the room, until it is released. */
+  constructor(from: AllPlace, room: Room) {
     this.#read = from
+    this.#room = room
   }
 
   /** Up to where it was read. */
@@ -48,11 +56,13 @@ export class Window {
     return this.#bytes
   }
 
-  /** Takes in the next event that is wanted. */
-  add(event: FeedEvent, { before, bytes }: Pick<Entry, 'before' | 'bytes'>): Entry {
+  /** Takes in the next event that is wanted; `bytes` is what it takes in the log, about. */
+  add(event: FeedEvent, { before, bytes: inLog }: Pick<Entry, 'before' | 'bytes'>): Entry {
+    const bytes = inLog + ENTRY_BYTES
     const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0, reason: '' }
     this.#entries.push(entry)
     this.#bytes += bytes
+    if (!this.#isReleased) this.#room.take(bytes)
     this.#read = event
     return entry
   }
@@ -66,6 +76,7 @@ export class Window {
     if (entry.state === 'done') return
     entry.state = 'done'
     this.#bytes -= entry.bytes
+    if (!this.#isReleased) this.#room.give(entry.bytes)
     while (this.#entries[this.#head]?.state === 'done') this.#head += 1
     if (this.#head < this.#entries.length / 2) return
     this.#entries.splice(0, this.#head)
@@ -80,6 +91,13 @@ export class Window {
       if (entry.state !== 'done' && event.stream === stream && event.version <= version) return entry
     }
     return undefined
+  }
+
+  /** It is of no account any more. */
+  release(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#room.give(this.#bytes)
   }
 
   /** Those that wait, in order. */

@@ -228,8 +228,8 @@ export class AllReader {
   }
 }
 
-/** In an object of its own: a record keeps in memory all that was read with it. */
-function placeOf({ position, shard }: LogRecord): AllPlace {
+/** In an object of its own: a record keeps in memory all that was read with it, and an event its data. */
+export function placeOf({ position, shard }: AllPlace): AllPlace {
   return { position, shard }
 }
 

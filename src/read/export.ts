@@ -9,7 +9,7 @@ import { readOnly } from '../log/backup/read-only.ts'
 import { CLUSTER_PATH } from '../log/path.ts'
 import type { LogRecord } from '../log/record.ts'
 import { readWhole, type Storage } from '../log/storage.ts'
-import { hash64, isInternal, streamType } from '../log/stream.ts'
+import { hash64, streamType } from '../log/stream.ts'
 import { AllReader, BEGINNING, type Frontier } from './all.ts'
 import { toJson } from './event-json.ts'
 import { wholeCommands } from './whole-commands.ts'
@@ -57,7 +57,7 @@ export async function* exportLines(options: ExportOptions): AsyncGenerator<Lines
     for await (const events of wholeCommands(reader, frontierOf(moment, until))) {
       signal?.throwIfAborted()
       for (const event of events) {
-        if (isInternal(event.category) || (types !== undefined && !isOf(event, types))) continue
+        if (event.isInternal || (types !== undefined && !isOf(event, types))) continue
         text += `${lineOf(event)}\n`
         count += 1
         if (text.length < TEXT_CHARS) continue

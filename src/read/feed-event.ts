@@ -1,6 +1,5 @@
 /** Events of the log as projections get them. */
 import type { LogRecord } from '../log/record.ts'
-import { isInternal } from '../log/stream.ts'
 import { toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
 import type { AllPlace } from './all.ts'
 import type { FeedEvent, Page } from './event-feed.ts'
@@ -27,7 +26,7 @@ function isEvent({ version }: LogRecord): boolean {
 
 /** Whether an event is one for everybody. */
 function isForAll(record: LogRecord): boolean {
-  return isEvent(record) && !isInternal(record.category)
+  return isEvent(record) && !record.isInternal
 }
 
 function toFeedEvent(record: LogRecord, decode: Decode): FeedEvent {

@@ -1,6 +1,8 @@
 /** How a lane is doing, as it is told to people and probes. */
+import { reasonOf } from '../aggregate/error.ts'
 import { msBetween } from '../log/position.ts'
 import type { AllPlace } from './all.ts'
+import type { EventFeed } from './event-feed.ts'
 
 /**
  * `running`: it has events to handle. `caught up`: it has handled all that the log has. `waiting`: something failed and is
@@ -35,6 +37,35 @@ export interface Trouble {
   readonly attempts: number
   /** The event that is to blame, where it is one. */
   readonly event: { readonly stream: string; readonly version: number; readonly type: string } | undefined
+}
+
+/** A lane as it sees itself. */
+export type LaneSight = Pick<LaneStatus, 'lane' | 'place' | 'events' | 'stillMs' | 'trouble'> & {
+  /** Its state, as far as it is known without asking the log. */
+  readonly condition: LaneState
+  /** Whether it is known where it stands. */
+  readonly isPlaced: boolean
+}
+
+/** How a lane is doing, compared with how far its row goes by now. */
+export async function statusOf(feed: EventFeed, look: () => LaneSight): Promise<LaneStatus> {
+  let head: number | undefined
+  let unknown: Trouble | undefined
+  try {
+    head = await feed.head()
+  } catch (error) {
+    unknown = { message: `the log's head is not known: ${reasonOf(error)}`, attempts: 1, event: undefined }
+  }
+  const { condition, isPlaced, ...sight } = look()
+  const { place, trouble } = sight
+  const isLevel = head !== undefined && isPlaced && place.position >= head
+  return {
+    ...sight,
+    state: condition !== 'running' ? condition : head === undefined ? 'waiting' : isLevel ? 'caught up' : 'running',
+    head,
+    lag: head === undefined || !isPlaced ? undefined : lagOf(place, head),
+    trouble: trouble ?? unknown,
+  }
 }
 
 /** Undefined for a lane at the beginning: positions count from a fixed day, which is no event's. */

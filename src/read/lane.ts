@@ -18,7 +18,8 @@ import { generationOf, takeStep, withChanged, type Control } from './control.ts'
 import { isTimeout, isLasting, projectionHalted, projectionReordered, tooMuchParked, waitAborted } from './error.ts'
 import type { EventFeed, FeedEvent, Feeds } from './event-feed.ts'
 import { Intake, type Taken } from './intake.ts'
-import { lagOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'
+import { statusOf, type LaneState, type LaneStatus, type Trouble } from './lane-status.ts'
+import { LaneTrouble } from './lane-trouble.ts'
 import { Pace } from './pace.ts'
 import { checkPlace, comparePlaces } from './place.ts'
 import { handlersOf, type Projection } from './projection.ts'
@@ -42,8 +43,6 @@ export type Hold = 'paused' | 'swapping' | 'unsure'
 
 /** More than single events' fault; and what a lane keeps in memory has a bound. */
 export const PARKED_STREAMS_MAX = 10_000
-/** The same warning again is told no sooner. */
-const WARNING_MS = 10_000
 
 /** A batch that was taken from the feed and is not done yet: events that have a handler, in order. */
 interface Work extends Taken {
@@ -89,9 +88,8 @@ export class Lane<Model> {
   #parked = new Set<string>()
   #failing: Failing | undefined
   #halted: PenholdError | undefined
-  /** What has failed other than a handler, and how often in a row. */
-  #trouble: Trouble | undefined
-  #warnedAt = Number.NEGATIVE_INFINITY
+  /** What has failed other than a handler. */
+  readonly #trouble: LaneTrouble
   #intake: Intake | undefined
   readonly #ended: Promise<void>
 
@@ -102,6 +100,7 @@ export class Lane<Model> {
     this.#handlers = handlersOf(options.projection)
     this.#pace = new Pace(options.clock, options.projection.batchMax)
     this.#movedAt = options.clock.monotonic()
+    this.#trouble = new LaneTrouble(`projection ${options.projection.name}, lane ${name}`, options)
     this.#ended = this.#run()
   }
 
@@ -188,39 +187,24 @@ export class Lane<Model> {
     })
   }
 
-  async status(): Promise<LaneStatus> {
-    let head: number | undefined
-    let unknown: Trouble | undefined
-    try {
-      head = await this.#feed.head()
-    } catch (error) {
-      unknown = { message: `the log's head is not known: ${reasonOf(error)}`, attempts: 1, event: undefined }
-    }
-    return {
+  status(): Promise<LaneStatus> {
+    return statusOf(this.#feed, () => ({
       lane: this.name,
-      state: this.#state(head),
+      condition: this.condition,
       place: this.#place,
-      head,
-      lag: head === undefined || !this.#isLoaded ? undefined : lagOf(this.#place, head),
+      isPlaced: this.#isLoaded,
       events: this.#events,
       stillMs: Math.round(this.#options.clock.monotonic() - this.#movedAt),
-      trouble: this.#whatTroubles() ?? unknown,
-    }
+      trouble: this.#whatTroubles(),
+    }))
   }
 
   /** Its state, as far as it is known without asking the log. */
   get condition(): LaneState {
     if (this.#halted !== undefined) return 'halted'
     if (this.#holds.has('paused')) return 'paused'
-    const waits = this.#trouble !== undefined || this.#failing !== undefined || this.#holds.has('unsure')
+    const waits = this.#trouble.now !== undefined || this.#failing !== undefined || this.#holds.has('unsure')
     return waits ? 'waiting' : 'running'
-  }
-
-  #state(head: number | undefined): LaneState {
-    const { condition } = this
-    if (condition !== 'running') return condition
-    if (head === undefined) return 'waiting'
-    return this.#isLoaded && this.#place.position >= head ? 'caught up' : 'running'
   }
 
   #whatTroubles(): Trouble | undefined {
@@ -228,7 +212,7 @@ export class Lane<Model> {
     const event = failing && blamed(failing.failure)
     const attempts = failing?.attempts ?? 1
     if (this.#halted !== undefined) return { message: this.#halted.message, attempts, event }
-    return this.#trouble ?? (failing && { message: reasonOf(failing.failure.error), attempts, event })
+    return this.#trouble.now ?? (failing && { message: reasonOf(failing.failure.error), attempts, event })
   }
 
   async #run(): Promise<void> {
@@ -338,7 +322,7 @@ export class Lane<Model> {
   /** Commits what is to be committed next. Resolves to whether all is done. */
   async #advance(work: Work): Promise<boolean> {
     if (work.events.length === 0 && comparePlaces(work.place, this.#place) === 0) {
-      this.#trouble = undefined
+      this.#trouble.over()
       return true
     }
     const failing = this.#failing
@@ -380,7 +364,7 @@ export class Lane<Model> {
     }
     await this.#commit({ to: endOf(work, 1), park: [this.#toParked(event, reasonOf(error))], unpark: [], events: [] })
     this.#parked.add(event.stream)
-    this.#warn(
+    this.#trouble.warn(
       `has parked '${event.type}', version ${event.version} of ${event.stream}, and parks what follows there: ${reasonOf(error)}`,
     )
     return this.#done(work, 1)
@@ -411,7 +395,7 @@ export class Lane<Model> {
       attempt.giveUp(STALE)
     }
     this.#events += events.length
-    this.#trouble = undefined
+    this.#trouble.over()
     if (comparePlaces(step.to, this.#place) !== 0) this.#moveTo(step.to)
   }
 
@@ -431,30 +415,14 @@ export class Lane<Model> {
 
   #halt(error: PenholdError): void {
     this.#halted = error
-    this.#warn(error.message)
+    this.#trouble.warn(error.message)
     this.#options.onChange()
   }
 
   async #waitWith(error: unknown): Promise<void> {
-    const { clock, onChange } = this.#options
-    const attempts = (this.#trouble?.attempts ?? 0) + 1
-    this.#trouble = { message: reasonOf(error), attempts, event: undefined }
-    onChange()
-    if (clock.monotonic() - this.#warnedAt >= WARNING_MS) {
-      this.#warnedAt = clock.monotonic()
-      this.#warn(`waits and tries again: ${reasonOf(error)}`)
-    }
-    await this.#bell.rungWithin(clock, backOffMs(attempts))
-  }
-
-  /** Whoever is told does not end the lane. */
-  #warn(message: string): void {
-    const { projection, onWarning } = this.#options
-    try {
-      onWarning(`projection ${projection.name}, lane ${this.name}: ${message}`)
-    } catch {
-      // It is in the status as well.
-    }
+    this.#trouble.tell(error)
+    this.#options.onChange()
+    await this.#trouble.rest(this.#bell)
   }
 
   #toParked({ stream, version, position, shard, type }: FeedEvent, reason: string): ParkedEvent {

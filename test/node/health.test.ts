@@ -10,6 +10,7 @@ import {
   toJson,
   toMeasure,
 } from '../../src/node/health.ts'
+import { NO_TIMERS } from '../../src/react/timers.ts'
 import type { Examination } from '../../src/node/health.ts'
 import type { LocalCondition } from '../../src/node/projections.ts'
 import { ANSWER_MS, Pulse, type WorkerReading } from '../../src/node/pulse.ts'
@@ -46,6 +47,7 @@ function found(more: Partial<Examination> = {}): Examination {
     lost: [],
     projections: [],
     reactors: [],
+    wheels: NO_TIMERS,
     ...more,
   }
 }
@@ -183,4 +185,13 @@ test('a worker that does not answer is waited for no longer than a prober waits,
   hung.say(undefined)
   expect(await next).toEqual([{ kind: 'absent', ms: 0 }])
   expect(hung.state.questions).toBe(2)
+})
+
+test('timers whose owner the config does not have are told, and make nobody unready', () => {
+  const wheels = { ...NO_TIMERS, held: 3, ownerless: new Map([['order', 2]]) }
+  expect(isReady({ wheels })).toBe(true)
+  expect(degradedOf(found({ wheels }))).toEqual([
+    "2 timers of 'order' are due, and the config of this node does not have it",
+  ])
+  expect(toJson(found({ wheels }))).toMatchObject({ timers: { held: 3, waiting: [], ownerless: { order: 2 } } })
 })

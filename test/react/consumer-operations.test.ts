@@ -9,8 +9,9 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { EventRow } from '../read/event-row.ts'
 import { MemoryEffects } from './memory-effects.ts'
 
-test('what operators want is not looked for in all that a record has', async () => {
+function bench() {
   const [clock, memory] = [new SimulatedClock(), new MemoryEffects()]
+  const row = new EventRow()
   const asked: SentCommand[] = []
   const consumer: Consumer = {
     kind: 'reactor',
@@ -27,7 +28,7 @@ test('what operators want is not looked for in all that a record has', async () 
     consumer,
     shards: 2,
     shardOf: () => 0,
-    feeds: new EventRow().feeds('shard'),
+    feeds: row.feeds('shard'),
     effects: {
       ask: (command) => {
         asked.push(command)
@@ -37,10 +38,16 @@ test('what operators want is not looked for in all that a record has', async () 
       append: () => memory.append(),
       load: () => memory.load(),
       inShard: (...args) => memory.inShard(...args),
+      knows: () => true,
     },
     ids: new IdSource(clock, new SeededRandom(1)),
     clock,
   })
+  return { operations, asked, memory, clock, row }
+}
+
+test('what operators want is not looked for in all that a record has', async () => {
+  const { operations, asked, clock } = bench()
   await operations.pause()
   await operations.resume()
   expect(asked.map(({ name }) => name)).toEqual(['pause', 'pause', 'resume', 'resume'])
@@ -49,4 +56,28 @@ test('what operators want is not looked for in all that a record has', async () 
     expect(after).toBeGreaterThan(lastPositionAt(clock.now() - hour))
     expect(after).toBeLessThan(lastPositionAt(clock.now()))
   }
+})
+
+test('only what is there is skipped, and it is the first that waits', async () => {
+  const { operations, memory, row } = bench()
+  row.add('Done', 'a/0')
+  const place = { position: 1, shard: 0 }
+  const record = {
+    stream: memory.inShard(0, '$consumer', 'reactor:mails'),
+    correlationId: '',
+    causationId: '',
+    after: 0,
+  }
+  const tell = (name: string, payload: unknown) => memory.ask({ ...record, name, payload, commandId: name })
+  await tell('begin', { place })
+  const event = { stream: 'a/0', version: 1, type: 'Done', position: 2, reason: 'it fails', at: 0 }
+  await tell('park', { from: place, turn: 0, event })
+  const skip = (version: number) => operations.skip({ stream: 'a/0', version, reason: 'by hand' })
+  await expect(skip(2)).rejects.toThrow('is not the first that waits, which is version 1')
+  await skip(1)
+  // Its lane has not looked whether something waits behind it.
+  await expect(skip(2)).rejects.toThrow('a/0 has no version 2 yet')
+  row.add('Done', 'a/0')
+  await skip(2)
+  expect(memory.record(0).parked['a/0']).toMatchObject({ version: 3, reason: '' })
 })

@@ -6,6 +6,7 @@ import { attemptOne, type HandleOptions } from '../../src/react/handling.ts'
 import type { Consumer, Reaction } from '../../src/react/consumer.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { Slots } from '../../src/react/slots.ts'
+import { Room } from '../../src/read/room.ts'
 import { Window } from '../../src/react/window.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { EventRow } from '../read/event-row.ts'
@@ -29,7 +30,7 @@ function optionsOf(one: (event: FeedEvent, reaction: Reaction) => unknown): Hand
 for (const isBegun of [true, false]) {
   test(`what somebody has tried again while it was parked is its lane's no more (${isBegun ? 'begun' : 'ready'})`, async () => {
     const row = new EventRow()
-    const window = new Window(BEGINNING)
+    const window = new Window(BEGINNING, new Room())
     const [begun, done]: string[][] = [[], []]
     const ends: (() => void)[] = []
     let isPoison = true

@@ -180,6 +180,28 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     expect(second.warnings.join()).toContain('4 messages of paid were removed before they were read')
   })
 
+  test('messages that were deleted one by one before they were read are told of, and those that were read are not', async () => {
+    const folder = temporaryFolder()
+    const read = [await add('anna', 1), await add('anna', 2)]
+    const first = await start(define(), folder)
+    await eventually(() => amounts(first.node)).toEqual([1, 2])
+    await eventually(async () => (await first.inbox.status()).place).toBe(read[1])
+    await first.node.close()
+    const unread: string[] = []
+    for (let i = 3; i <= 9; i += 1) unread.push(await add('anna', i))
+    await redis.admin.xdel('paid', read[0]!, unread[1]!, unread[3]!, unread[6]!)
+    const second = await start(define({ batchMax: 2 }), folder)
+    await eventually(() => amounts(second.node)).toEqual([1, 2, 3, 5, 7, 8])
+    await eventually(() => second.inbox.status()).toMatchObject({ lost: 3 })
+    expect(second.warnings.join()).toContain('messages of paid were removed before they were read')
+    // What comes and goes meanwhile too; and what was read can go.
+    await redis.admin.xdel('paid', read[1]!, unread[0]!)
+    await redis.admin.multi().xadd('paid', '9999999999999-0', 'account', 'anna').xdel('paid', '9999999999999-0').exec()
+    await redis.admin.xadd('paid', '9999999999999-1', 'account', 'anna', 'amount', 10)
+    await eventually(() => amounts(second.node)).toEqual([1, 2, 3, 5, 7, 8, 10])
+    await eventually(() => second.inbox.status()).toMatchObject({ lost: 4 })
+  })
+
   test('a stream that ends before where it was read up to is not read as if it were the same', async () => {
     const folder = temporaryFolder()
     await redis.admin.xadd('paid', '9999999999999-0', 'account', 'anna', 'amount', 1)

@@ -5,6 +5,7 @@ import { IdSource } from '../../src/log/identity.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import type { Consumer, Handling, Reaction } from '../../src/react/consumer.ts'
 import { ConsumerLane } from '../../src/react/consumer-lane.ts'
+import { Room } from '../../src/read/room.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { EventRow, shardOf } from '../read/event-row.ts'
@@ -18,6 +19,7 @@ export class LaneBench {
   readonly row = new EventRow()
   readonly effects = new MemoryEffects()
   readonly warnings: string[] = []
+  readonly windows: Room
   /** Events that were begun, and those that were handled, in order. */
   readonly begun: string[] = []
   readonly done: string[] = []
@@ -28,8 +30,9 @@ export class LaneBench {
   onTried: (stream?: string) => void = () => undefined
   readonly #settings: Partial<Consumer>
 
-  constructor(settings: Partial<Consumer> = {}) {
+  constructor(settings: Partial<Consumer> = {}, windows: Room = new Room()) {
     this.#settings = settings
+    this.windows = windows
     // What operators do stands among the events of the shard.
     this.effects.onRecorded = (stream, type) => void this.row.add(type, stream)
   }
@@ -59,6 +62,7 @@ export class LaneBench {
       effects: this.effects,
       ids: new IdSource(this.clock, new SeededRandom(1)),
       clock: this.clock,
+      windows: this.windows,
       onWarning: (message) => this.warnings.push(message),
       onTried: (stream) => this.onTried(stream),
     })

@@ -60,6 +60,10 @@ export class MemoryEffects implements Effects {
     return `${category}/${id}~${shard}`
   }
 
+  knows(): boolean {
+    return true
+  }
+
   #decide({ stream, name, payload }: SentCommand): SentOutcome {
     const state = this.#records.get(stream) ?? ConsumerRecord.initialState()
     const emit = new Proxy({}, { get: (_target, type) => (data: unknown) => ({ type, data }) })

@@ -190,6 +190,7 @@ export class ProcessWorld {
       append: none,
       load: none,
       inShard: none,
+      knows: () => true,
     }
   }
 

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import type { RefHost } from '../../src/cluster/ref.ts'
-import { defineInbox, type InboxMessage } from '../../src/index.ts'
+import { defineInbox, deriveId, type InboxMessage } from '../../src/index.ts'
 import { IdSource } from '../../src/log/identity.ts'
 import { NodeEffects } from '../../src/node/effects.ts'
 import type { RunningNodeStore } from '../../src/node/node-store.ts'
@@ -12,8 +12,10 @@ import { Account } from '../account.ts'
 import { startInlineNode } from '../node/inline-node.ts'
 import { temporaryFolder } from '../temporary.ts'
 
+/** What a message says beside what is asked for. */
+const MORE = 50_000
 const row: readonly InboxMessage[] = ['first', 'nobody', 'away'].map((account, i) => {
-  return { id: `${i + 1}`, fields: { account } }
+  return { id: `${i + 1}`, fields: { account, more: 'x'.repeat(MORE) } }
 })
 
 const inbox = defineInbox({
@@ -40,6 +42,7 @@ const inbox = defineInbox({
 
 test('what was sent before something was parked, and the place not recorded, takes effect once', async () => {
   const dataDir = temporaryFolder()
+  const answers: [name: string, bytes: number][] = []
   const open = async (isAway: boolean) => {
     const node = await startInlineNode({ dataDir, limits: { dedupeWindow: 2 } })
     const store = node.store as unknown as RunningNodeStore
@@ -52,10 +55,15 @@ test('what was sent before something was parked, and the place not recorded, tak
       inbox,
       effects: {
         ask,
-        query: (question) => effects.query(question),
+        query: async (question) => {
+          const answer = await effects.query(question)
+          answers.push([question.name, JSON.stringify(answer).length])
+          return answer
+        },
         append: (...args) => effects.append(...args),
         load: (...args) => effects.load(...args),
         inShard: (...args) => effects.inShard(...args),
+        knows: (type) => effects.knows(type),
       },
       ids: new IdSource(systemClock, systemRandom),
       clock: systemClock,
@@ -64,10 +72,10 @@ test('what was sent before something was parked, and the place not recorded, tak
     onTestFinished(() => running.close())
     const balance = (id: string): Promise<number> => node.ref(Account, id).query('balance')
     const parked = async (): Promise<number> => {
-      const state = await effects.query({ stream: '$inbox/payments', name: 'state' })
+      const state = await effects.query({ stream: '$inbox/payments', name: 'outline' })
       return (state as { readonly parked: readonly unknown[] }).parked.length
     }
-    return { node, running, balance, parked }
+    return { node, running, effects, balance, parked }
   }
 
   const first = await open(true)
@@ -80,4 +88,11 @@ test('what was sent before something was parked, and the place not recorded, tak
   const second = await open(false)
   await expect.poll(() => second.balance('away')).toBe(1)
   expect(await second.balance('first')).toBe(11)
+  // What is parked is not read again at each turn.
+  await expect.poll(() => answers.length).toBeGreaterThan(4)
+  expect(answers.filter(([, bytes]) => bytes >= MORE)).toEqual([])
+  const ids = { commandId: deriveId('operator'), correlationId: '', causationId: '' }
+  await second.effects.ask({ stream: '$inbox/payments', name: 'retry', payload: { id: '2' }, after: 0, ...ids })
+  await expect.poll(() => answers.filter(([, bytes]) => bytes >= MORE)).toHaveLength(1)
+  expect(answers.filter(([name]) => name === 'message')).toHaveLength(1)
 })

@@ -48,3 +48,19 @@ test('one that was stopped and comes back soon has missed what came in between, 
   given(ScheduleRecord, stopped).when('fire', { token: 'old' }, now('1T04')).thenNothing()
   given(ScheduleRecord, stopped).when('stop', { from }, now('1T04')).thenNothing()
 })
+
+test('one that was stopped by a node without it is begun again by those that have it, and by nobody whose table is another', () => {
+  const from = at('1T03')
+  const stopped = [...running, { type: 'Stopped', data: { from, stoppedAt: at('1T03') } }] as const
+  const soon = { now: new Date(at('1T03') + 60_000), newIds: ['new'] }
+  given(ScheduleRecord, stopped)
+    .when('again', table, soon)
+    .then(events(defined, set('1T03', 'new')))
+  given(ScheduleRecord, stopped)
+    .when('again', { ...table, cron: '0 5 * * *' }, soon)
+    .thenNothing()
+  given(ScheduleRecord, running)
+    .when('again', { ...table, cron: '0 5 * * *' }, soon)
+    .thenNothing()
+  given(ScheduleRecord).when('again', table, soon).thenNothing()
+})

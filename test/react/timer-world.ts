@@ -26,9 +26,12 @@ import { DueRecord, TimersRecord } from '../../src/react/timer-records.ts'
 import { TimerWheel } from '../../src/react/timer-wheel.ts'
 import { Kernel } from '../../src/testing/kernel.ts'
 
-const AGGREGATES: ReadonlyMap<string, Aggregate> = new Map(
-  [TimerRecord, DueRecord, TimersRecord].map((aggregate) => [aggregate.type, aggregate]),
-)
+/** Who may set timers. */
+const OWNERS = [TimerRecord.type, '$other']
+const AGGREGATES: ReadonlyMap<string, Aggregate> = new Map([
+  ...[DueRecord, TimersRecord].map((aggregate): [string, Aggregate] => [aggregate.type, aggregate]),
+  ...OWNERS.map((type): [string, Aggregate] => [type, TimerRecord]),
+])
 /** The hour, and the day, are soon over. */
 const START = Date.UTC(2026, 0, 1, 23, 54)
 const PAGE = 3
@@ -54,6 +57,8 @@ export class TimerWorld {
   readonly faults: Fault[] = []
   /** Tells that a stream refuses all. */
   isBroken: (stream: string) => boolean = () => false
+  /** Which types the config has. */
+  knows: (type: string) => boolean = () => true
   /** So many steps were taken by lives. */
   steps = 0
   /** The life that takes this step crashes: before it, or after it and before it hears of it. */
@@ -97,10 +102,10 @@ export class TimerWorld {
     this.life = new Life(this)
   }
 
-  set(timer: number, inMs: number): void {
+  set(timer: number, inMs: number, owner: string = TimerRecord.type): void {
     const at = Math.max(0, this.now + inMs)
     const command = { stream: 'nobody/1', name: 'nothing', payload: undefined }
-    this.apply(this.#own(timer, 'set', { id: String(timer), at, command }))
+    this.apply({ ...this.#own(timer, 'set', { id: String(timer), at, command }), stream: `${owner}/test:${timer}` })
   }
 
   cancel(timer: number): void {
@@ -124,7 +129,7 @@ export class TimerWorld {
   get pending(): ReadonlyMap<string, number> {
     const pending = new Map<string, number>()
     for (const [name, { facts }] of this.#streams) {
-      if (streamType(name) !== TimerRecord.type) continue
+      if (!OWNERS.includes(streamType(name))) continue
       const last = facts.at(-1)
       if (last?.type === 'TimerSet') pending.set(last.data.token, last.data.at)
     }
@@ -275,6 +280,7 @@ class Life implements Effects {
       slots: new Slots(4),
       heldMax: world.heldMax,
       onWarning: (message) => void world.warnings.push(message),
+      onOwnerless: (type) => void world.warnings.push(`nobody has ${type}`),
     })
     void this.#lane(clock)
   }
@@ -371,5 +377,13 @@ class Life implements Effects {
 
   inShard(shard: number, category: `$${string}`, id: string): string {
     return `${category}/${shard}-${id}`
+  }
+
+  knows(type: string): boolean {
+    return this.#world.knows(type)
+  }
+
+  get ownerless(): ReadonlyMap<string, number> {
+    return this.#wheel.ownerless
   }
 }
