@@ -160,10 +160,9 @@ export class Consumers {
   /** What is to be told of events that a reactor wants, as soon as it has tried them once, or after `ms`: nothing where all is done. */
   async unsettled({ reactor, event }: Wanted, ms: number): Promise<readonly Unsettled[]> {
     const running = this.#running.find(({ key }) => key === keyOf({ kind: 'reactor', name: reactor }))!
-    const shard = this.#options.shardOf(event.stream)
     // One that has just come here has its lanes at the next look, for which nobody need wait.
-    if (this.#isStarted && !this.#isClosed && !running.has(shard)) this.#look()
-    const attempted = await running.attempted(shard, event, ms)
+    if (this.#isStarted && !this.#isClosed && !running.has(event.shard)) this.#look()
+    const attempted = await running.attempted(event, ms)
     if (attempted.kind === 'done') return []
     return [{ reactor, state: attempted.kind, reason: attempted.reason }]
   }

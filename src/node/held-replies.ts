@@ -31,6 +31,10 @@ export class HeldReplies {
   readonly #options: HeldRepliesOptions
   #held = 0
   #heldBytes = 0
+  /** By shard, what lets those go that are held. */
+  readonly #heldOf = new Map<number, Set<() => void>>()
+  /** Shards that their worker gives up: until one takes them over, nobody waits for anything there. */
+  readonly #leaving = new Set<number>()
 
   constructor(options: HeldRepliesOptions) {
     this.#options = options
@@ -38,7 +42,25 @@ export class HeldReplies {
 
   /** The same worker, some of whose replies come later. */
   of(worker: WorkerHandle): WorkerHandle {
-    return { ...worker, link: this.#over(worker.link), connect: (protocol) => this.#over(worker.connect(protocol)) }
+    return {
+      ...worker,
+      link: this.#over(worker.link),
+      connect: (protocol) => this.#over(worker.connect(protocol)),
+      takeOver: (shards) => {
+        for (const shard of shards) this.#leaving.delete(shard)
+        return worker.takeOver(shards)
+      },
+      release: (shards, ms) => {
+        for (const shard of shards) this.#leave(shard)
+        return worker.release(shards, ms)
+      },
+    }
+  }
+
+  /** Whoever asks for the shard from here on waits until all that was asked before is answered. */
+  #leave(shard: number): void {
+    this.#leaving.add(shard)
+    for (const letGo of this.#heldOf.get(shard) ?? []) letGo()
   }
 
   #over(link: Link): Link {
@@ -94,20 +116,39 @@ export class HeldReplies {
   }
 
   async #unsettled({ records }: Accepted, msLeft: number): Promise<readonly Unsettled[]> {
-    const { reactors, unsettled } = this.#options
-    const wanted = reactors.wanted(records)
+    const wanted = this.#options.reactors.wanted(records)
     const bytes = records.end - records.start
     if (this.#held >= HELD_MAX || this.#heldBytes + bytes > HELD_BYTES_MAX) {
-      return wanted.map(({ reactor }) => ({ reactor, state: 'pending', reason: 'too many replies wait at its node' }))
+      return pending(wanted, 'too many replies wait at its node')
     }
-    const ms = Math.max(0, Math.min(msLeft - MARGIN_MS, msLeft * (1 - MARGIN)))
     this.#held += 1
     this.#heldBytes += bytes
     try {
-      return (await Promise.all(wanted.map((each) => unsettled(each, ms)))).flat()
+      return await this.#attempted(wanted, Math.max(0, Math.min(msLeft - MARGIN_MS, msLeft * (1 - MARGIN))))
     } finally {
       this.#held -= 1
       this.#heldBytes -= bytes
     }
   }
+
+  async #attempted(wanted: readonly Wanted[], ms: number): Promise<readonly Unsettled[]> {
+    const { unsettled } = this.#options
+    // All are events of one stream.
+    const shard = wanted[0]?.event.shard ?? 0
+    const all = wanted.map((each) => unsettled(each, this.#leaving.has(shard) ? 0 : ms))
+    const { promise: leaves, resolve: letGo } = Promise.withResolvers<void>()
+    const others = this.#heldOf.get(shard) ?? new Set()
+    this.#heldOf.set(shard, others.add(letGo))
+    const left = leaves.then(() => pending(wanted, 'its shard leaves this node'))
+    try {
+      return await Promise.race([Promise.all(all).then((told) => told.flat()), left])
+    } finally {
+      others.delete(letGo)
+      if (others.size === 0 && this.#heldOf.get(shard) === others) this.#heldOf.delete(shard)
+    }
+  }
+}
+
+function pending(wanted: readonly Wanted[], reason: string): readonly Unsettled[] {
+  return wanted.map(({ reactor }) => ({ reactor, state: 'pending', reason }))
 }

@@ -6,7 +6,6 @@
  * anybody asked, and for a lane that has begun anew meanwhile.
  */
 import type { Clock } from '../log/clock.ts'
-import type { AllPlace } from '../read/all.ts'
 import type { LaneState } from '../read/lane-status.ts'
 import { comparePlaces } from '../read/place.ts'
 import type { ParkedRetry } from './parked-retry.ts'
@@ -15,6 +14,7 @@ import type { Window } from './window.ts'
 /** An event that is wanted by whoever is to try it. */
 export interface AwaitedEvent {
   readonly stream: string
+  readonly shard: number
   readonly version: number
   readonly position: number
 }
@@ -27,7 +27,6 @@ export type Attempted =
   | { readonly kind: 'pending'; readonly reason: string }
 
 export interface LaneView {
-  readonly shard: number
   readonly window: Window
   readonly parked: Pick<ParkedRetry, 'before'>
   readonly isClosed: boolean
@@ -47,10 +46,9 @@ export function attemptedBy(lane: LaneView, event: AwaitedEvent): Attempted | un
   return undefined
 }
 
-function knownOf({ window, parked, shard }: LaneView, event: AwaitedEvent): Attempted | undefined {
-  const { stream, version, position } = event
-  const place: AllPlace = { position, shard }
-  if (comparePlaces(place, window.read) > 0) return undefined
+function knownOf({ window, parked }: LaneView, event: AwaitedEvent): Attempted | undefined {
+  const { stream, version } = event
+  if (comparePlaces(event, window.read) > 0) return undefined
   const before = parked.before(event)
   if (before !== undefined)
     return { kind: 'failed', reason: `version ${before} of ${stream} is parked, and all behind it` }

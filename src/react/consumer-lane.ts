@@ -148,9 +148,8 @@ export class ConsumerLane {
 
   /** What is known of its first attempt at an event; undefined before there was one. */
   attempted(event: AwaitedEvent): Attempted | undefined {
-    const { shard, condition } = this
-    const lane = { shard, condition, window: this.#window, parked: this.#parked, isClosed: this.#isClosed }
-    return attemptedBy(lane, event)
+    const { condition } = this
+    return attemptedBy({ condition, window: this.#window, parked: this.#parked, isClosed: this.#isClosed }, event)
   }
 
   get events(): number {

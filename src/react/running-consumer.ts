@@ -39,7 +39,8 @@ export class RunningConsumer {
   }
 
   /** What has become of the first attempt at an event that is wanted: as soon as that is known, or after `ms`. */
-  async attempted(shard: number, event: AwaitedEvent, ms: number): Promise<Attempted> {
+  async attempted(event: AwaitedEvent, ms: number): Promise<Attempted> {
+    const { shard } = event
     const awaited = this.#awaited.get(shard) ?? new AttemptsAwaited(this.#options.clock)
     this.#awaited.set(shard, awaited)
     const most = Math.min(ms, this.#options.consumer.handlerTimeoutMs)

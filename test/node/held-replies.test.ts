@@ -19,8 +19,7 @@ const turns = async (): Promise<void> => {
   for (let i = 0; i < 3; i += 1) await new Promise((resolve) => void setImmediate(resolve))
 }
 
-/** A node's end of a worker's link, by which its replies come, and what goes on to who has asked. */
-function open() {
+function reactorsOf(): SynchronousReactors {
   const reactor = defineReactor({
     name: 'stock',
     from: 'all',
@@ -28,11 +27,15 @@ function open() {
     mode: 'synchronous',
     on: { MoneyDeposited: () => undefined },
   })
-  const reactors = SynchronousReactors.of({ reactors: [reactor], aggregates: [] })!
+  return SynchronousReactors.of({ reactors: [reactor], aggregates: [] })!
+}
+
+/** A node's end of a worker's link, by which its replies come, and what goes on to who has asked. */
+function open() {
   const waiting: { readonly ms: number; readonly tell: (unsettled: readonly Unsettled[]) => void }[] = []
   const held = new HeldReplies({
     clock: new SimulatedClock(),
-    reactors,
+    reactors: reactorsOf(),
     unsettled: (_wanted, ms) => new Promise((tell) => waiting.push({ ms, tell })),
   })
   let arrive = (_frame: Uint8Array): void => undefined
@@ -40,7 +43,12 @@ function open() {
     onFrame: (receive) => void (arrive = receive),
     close: () => undefined,
   } as Partial<Link> as Link
-  const near = held.of({ link } as Partial<WorkerHandle> as WorkerHandle).link
+  const worker = held.of({
+    link,
+    release: () => Promise.resolve(),
+    takeOver: () => Promise.resolve([]),
+  } as Partial<WorkerHandle> as WorkerHandle)
+  const near = worker.link
   const frames: Uint8Array[] = []
   near.onFrame((frame) => void frames.push(frame))
   const send = (write: (frame: FrameWriter) => void): void => {
@@ -57,7 +65,7 @@ function open() {
       .splice(0)
       .flatMap((frame) => readReplies(frame))
       .map(({ request, reply }) => [request, reply.kind === 'accepted' ? reply.unsettled : reply.kind])
-  return { near, frames, send, hold, told, waiting }
+  return { worker, near, frames, send, hold, told, waiting }
 }
 
 test('other replies go on at once, unread, and those that are released in a turn go on together', async () => {
@@ -107,4 +115,21 @@ test('what is held for a link that is closed goes nowhere', async () => {
   waiting[0]!.tell([])
   await turns()
   expect(frames).toEqual([])
+})
+
+test('a shard that is handed over takes no reply with it, and one that comes back holds them again', async () => {
+  const { worker, hold, told, waiting } = open()
+  const { event } = reactorsOf().wanted(sliceOf(eventBytes({ amount: 1 })))[0]!
+  const other = event.shard === 0 ? 1 : 0
+  hold(1)
+  await worker.release([other], 1_000)
+  await turns()
+  expect(told()).toEqual([])
+  await worker.release([event.shard], 1_000)
+  await turns()
+  expect(told()).toEqual([[1, [{ reactor: 'stock', state: 'pending', reason: 'its shard leaves this node' }]]])
+  hold(2)
+  await worker.takeOver([event.shard])
+  hold(3)
+  expect(waiting.map(({ ms }) => ms)).toEqual([900, 0, 900])
 })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { AttemptsAwaited, type Attempted } from '../../src/react/attempts-awaited.ts'
 import type { Consumer } from '../../src/react/consumer.ts'
 import type { ConsumerLane } from '../../src/react/consumer-lane.ts'
-import { LaneBench } from './lane-bench.ts'
+import { LaneBench, SHARD } from './lane-bench.ts'
 
 /** Longer than any test lets pass. */
 const LONG_MS = 1e9
@@ -28,7 +28,7 @@ class AwaitedBench extends LaneBench {
   awaits(stream: string, version: number, ms = LONG_MS): { of: Attempted | undefined } {
     const { position } = this.row.find(stream, version)
     const told: { of: Attempted | undefined } = { of: undefined }
-    const event = { stream, version, position }
+    const event = { stream, shard: SHARD, version, position }
     void this.#awaited.attempted(stream, ms, () => this.lane.attempted(event)).then((of) => (told.of = of))
     return told
   }

@@ -17,8 +17,9 @@ const Other = defineAggregate({
 const well = { name: 'mails', from: [Account], startAt: 'now', on: { MoneyDeposited: () => undefined } } as const
 
 test('a reactor has its settings, or their defaults', () => {
-  const { onFailure, retries, concurrency, handlerTimeoutMs, startAt } = defineReactor(well)
-  expect({ onFailure, retries, concurrency, handlerTimeoutMs, startAt }).toEqual({
+  const { mode, onFailure, retries, concurrency, handlerTimeoutMs, startAt } = defineReactor(well)
+  expect({ mode, onFailure, retries, concurrency, handlerTimeoutMs, startAt }).toEqual({
+    mode: 'asynchronous',
     onFailure: 'park',
     retries: 5,
     concurrency: 16,
@@ -55,6 +56,7 @@ test.for([
   ['a name of nothing', { name: '' }, "a reactor's name is ''"],
   ['a name that is a stream', { name: 'a/b' }, "a reactor's name is 'a/b'"],
   ['a setting that is misspelt', { retires: 1 }, "reactor 'mails': it has no 'retires'; the nearest is 'retries'"],
+  ['a mode that is none', { mode: 'sync' }, "mode is 'sync'"],
   ['no source', { from: [] }, 'from names no aggregate'],
   ['a source that is none', { from: [{}] }, 'give what defineAggregate returned'],
   ['an event that is none', { on: { MoneyDepositd: () => 1 } }, "the nearest is 'MoneyDeposited'"],
