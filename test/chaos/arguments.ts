@@ -15,6 +15,7 @@ export interface Arguments {
   readonly only: string | undefined
   readonly mutant: string | undefined
   readonly projects: boolean
+  readonly reacts: boolean
   readonly isJson: boolean
 }
 
@@ -39,7 +40,8 @@ ${list.join('\n')}
   --rate N        commands in a second, of all clients together (default: ${CLUSTER_RATE} for cluster, else no limit)
   --only TEXT     of cluster's kinds of faults the one with this name, or those with this in it
   --mutant NAME   break one rule of the code, which must be noticed: ${[...mutants.keys()].join(', ')}
-  --no-projections  without the nodes' projections and their PostgreSQL: what is measured is then cluster's hand-overs alone
+  --no-projections  without the nodes' projections and their PostgreSQL
+  --no-reactions  without their reactors, process, outbox and inbox: without both it is cluster's hand-overs alone that are measured
   --json          print one JSON object and nothing else
   --help          print this
 
@@ -61,6 +63,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
       only: { type: 'string' },
       mutant: { type: 'string' },
       'no-projections': { type: 'boolean', default: false },
+      'no-reactions': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false, short: 'h' },
     },
@@ -81,6 +84,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     only: values.only,
     mutant: mutantOf(values.mutant),
     projects: !values['no-projections'],
+    reacts: !values['no-reactions'],
     isJson: values.json,
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Three nodes over one directory, each in a network of its own, with callers at each of them, and in each cycle one
- * misfortune, or two at once: of nodes, of Redis, of the read models' PostgreSQL, of the ways between them, of clocks.
+ * misfortune, or two at once: of nodes, of Redis, of the read models' PostgreSQL, of the Redis that takes messages, of the ways
+ * between them, of clocks.
  */
 import { hasPostgres } from '../../postgres-server.ts'
 import { Cluster } from '../cluster.ts'
@@ -8,6 +9,7 @@ import type { Chaos } from '../chaos.ts'
 import { lanProblem, missing } from '../requirement.ts'
 import type { Scenario } from '../scenario.ts'
 import { both, isPair, type Torment } from '../torment.ts'
+import { brokerTorments } from '../torments/broker.ts'
 import { clockTorments } from '../torments/clocks.ts'
 import { nodeTorments } from '../torments/nodes.ts'
 import { partitionTorments } from '../torments/partitions.ts'
@@ -20,7 +22,7 @@ const PAIRS_PER_DECK = 3
 export const cluster: Scenario = {
   name: 'cluster',
   about:
-    'three nodes with projections, a Redis and a PostgreSQL: killed, stopped, restarted, emptied, cut off, clocks moved, two at once',
+    'three nodes with projections and reactors, two Redis and a PostgreSQL: killed, stopped, restarted, emptied, cut off, clocks moved, two at once',
   requirements: ['linux', 'redis'],
   cycles: 100,
   async run(chaos) {
@@ -31,6 +33,7 @@ export const cluster: Scenario = {
     const canTrace = untraceable === undefined
     if (!chaos.projects) chaos.leaveOut('projections, as it was told to')
     else if (!hasPostgres) chaos.leaveOut('projections, as there is no PostgreSQL to start')
+    if (!chaos.reacts) chaos.leaveOut('reactors and their like, as it was told to')
     const bank = await Cluster.start(chaos, { hasLan: problem === undefined })
     let deck: Torment[] = []
     try {
@@ -57,6 +60,7 @@ function shuffle(chaos: Chaos, bank: Cluster, means: { readonly canTrace: boolea
   const ofOthers = [
     ...redisTorments(chaos, bank),
     ...(bank.postgres === undefined ? [] : postgresTorments(chaos, bank.postgres)),
+    ...(bank.broker === undefined ? [] : brokerTorments(chaos, bank.broker)),
     ...(bank.lan === undefined ? [] : partitionTorments(chaos, bank, bank.lan)),
   ]
   const pairs = Array.from({ length: PAIRS_PER_DECK }, () => both(draw(chaos, ofNodes), draw(chaos, ofOthers)))
