@@ -69,7 +69,10 @@ function textOf(of: ReadModelFigures): string {
 function reactionRows(of: ReactionFigures): readonly (readonly [string, string])[] {
   const n = (count: number | undefined): string => thousands(count ?? 0)
   return [
-    ['reactions', `${n(of.reactions)} to events, ${n(of.retried)} parked and retried; ${n(of.transfers)} processes`],
+    [
+      'reactions',
+      `${n(of.reactions)} to events; ${n(of.transfers)} processes; what was parked was tried again ${n(of.retried)} times`,
+    ],
     ['their commands', `${n(of.commands)} have taken effect, ${n(of.orders)} of them from an inbox`],
     [
       'timers',

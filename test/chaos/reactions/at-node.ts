@@ -5,7 +5,7 @@ import { Account, type Movement } from '../account.ts'
 import { kindsOf } from './kinds.ts'
 
 export type ReactionCall =
-  /** Whatever is parked is tried again; resolves to how many events and messages were. */
+  /** What is parked is tried again; resolves to how often something was. */
   | { readonly kind: 'retryParked' }
   /** What is not done yet, in words, where this node has a say in it. */
   | { readonly kind: 'underWay' }
@@ -48,12 +48,15 @@ async function retryParked(node: Node): Promise<number> {
   for (const { kind, name } of await consumersAt(node)) {
     const ref = kind === 'outbox' ? node.outbox(outboxes.find((each) => each.name === name)!) : node.reactor({ name })
     for (const { stream } of await ref.parked()) {
-      if ((await ref.retryParked(stream)).failed === undefined) retried += 1
+      await ref.retryParked(stream)
+      retried += 1
     }
   }
   for (const inbox of inboxes) {
     const ref = node.inbox(inbox)
-    for (const { id } of await ref.parked()) {
+    for (const { id, reason } of await ref.parked()) {
+      // It waits behind another one.
+      if (reason === '') continue
       await ref.retryParked(id)
       retried += 1
     }

@@ -4,9 +4,12 @@ import type { NodeProcess } from '../node.ts'
 export class Clocks {
   #ahead = 0
   #behind = 0
+  /** Until then all said the same, in milliseconds since 1970. */
+  agreedUntil: number = Number.POSITIVE_INFINITY
 
   /** Sets the wall clock of a node to so many milliseconds before or after the machine's. */
   move(node: NodeProcess, ms: number): void {
+    this.agreedUntil = Math.min(this.agreedUntil, Date.now())
     this.#ahead = Math.max(this.#ahead, ms)
     this.#behind = Math.min(this.#behind, ms)
     node.moveClock(ms)
@@ -27,5 +30,6 @@ export class Clocks {
   reset(): void {
     this.#ahead = 0
     this.#behind = 0
+    this.agreedUntil = Number.POSITIVE_INFINITY
   }
 }

@@ -22,7 +22,7 @@ export const NEWS = 'news'
 export const ORDERS = 'orders'
 /** Orders are for one of so many. */
 export const BOXES = 4
-const FAILS = 0.8
+const FAILS = 0.5
 const ANSWER_MS = 2_000
 
 /** What was done, as numbers: whoever does something twice, or in another order, shows. */
@@ -96,8 +96,9 @@ const picky = defineReactor({
       const kinds = kindsOf(data.by)
       if (!kinds.isPicked) return
       // Half of them when it is done already.
-      if (version % 2 === 0) maybeFail(kinds)
-      return ask(Tally, `picky-${idOf(stream)}`, 'note', { of: version }).then(() => maybeFail(kinds))
+      const isLate = version % 2 === 0
+      if (!isLate) maybeFail(kinds)
+      return ask(Tally, `picky-${idOf(stream)}`, 'note', { of: version }).then(() => isLate && maybeFail(kinds))
     },
   },
 })

@@ -18,7 +18,7 @@ import type { Fact } from './facts.ts'
 
 /** What a run's reactions have come to by the last check. */
 export interface ReactionFigures extends Partial<ReactionCounts> {
-  /** So many parked events and messages were tried again with success. */
+  /** So often what was parked was tried again. */
   retried: number
   /** From an event to the note of it, where it came while a fault lasted, or was recovered from, and clocks agreed. */
   consequenceMs: Spread
@@ -102,11 +102,10 @@ export class Reactions {
 
   /** What is wrong, now that no node runs. `log`: all that follows from accounts, too. */
   async problems(log: ReadonlyMap<string, readonly Fact[]>): Promise<readonly string[]> {
-    const { apartMs } = this.#options.clocks
     await this.#readNews()
     const orders = this.#given.map((given, box) => ({ given, settled: this.#settledOrders[box]! }))
     const { problems, counts } = checkReactions({ log, settled: this.#settled, news: this.#news, orders })
-    if (apartMs === 0) this.#measure(log)
+    this.#measure(log)
     this.#spans = []
     const [consequenceMs, settleMs] = [spread(this.#lagsMs), spread(this.#settleMs)]
     Object.assign(this.figures, counts, { consequenceMs, settleMs })
@@ -168,6 +167,7 @@ export class Reactions {
   #measure(log: ReadonlyMap<string, readonly Fact[]>): void {
     const lags = lagsOf(log, [...this.#settled.keys()])
     for (const { from, to, impact } of this.#spans) {
+      if (to > this.#options.clocks.agreedUntil) continue
       const during = lags.filter(({ at }) => at >= from && at <= to).map(({ ms }) => ms)
       if (during.length === 0) continue
       impact.consequenceMs.push(Math.max(...during))
