@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { mutants } from './mutant.ts'
 import type { Scenario } from './scenario.ts'
+import { cluster } from './scenarios/cluster.ts'
 import { scenarios } from './scenarios/index.ts'
 
 export interface Arguments {
@@ -19,9 +20,6 @@ export interface Arguments {
   readonly isJson: boolean
 }
 
-/** Enough for each shard to be asked every few milliseconds, and little enough to leave a small machine idle. */
-const CLUSTER_RATE = 400
-
 export function helpText(): string {
   const list = scenarios.map(({ name, about, cycles }) => {
     const howMany = Number.isFinite(cycles) ? ` (${cycles} cycles)` : ''
@@ -37,7 +35,7 @@ ${list.join('\n')}
   --cycles N      how many cycles
   --minutes M     cycles for so long
   --seed N        for the clients' and the faults' choices; chance of the machine remains (default: 1)
-  --rate N        commands in a second, of all clients together (default: ${CLUSTER_RATE} for cluster, else no limit)
+  --rate N        commands in a second, of all clients together (default: ${cluster.rate} for cluster, else no limit)
   --only TEXT     of cluster's kinds of faults the one with this name, or those with this in it
   --mutant NAME   break one rule of the code, which must be noticed: ${[...mutants.keys()].join(', ')}
   --no-projections  without the nodes' projections and their PostgreSQL
@@ -80,18 +78,13 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     cycles: values.cycles === undefined ? undefined : whole('--cycles', values.cycles, 1),
     minutes: values.minutes === undefined ? undefined : whole('--minutes', values.minutes, 1),
     seed: whole('--seed', values.seed, 0),
-    rate: rateOf(values.rate, scenario),
+    rate: values.rate === undefined ? scenario.rate : whole('--rate', values.rate, 1),
     only: values.only,
     mutant: mutantOf(values.mutant),
     projects: !values['no-projections'],
     reacts: !values['no-reactions'],
     isJson: values.json,
   }
-}
-
-function rateOf(text: string | undefined, { name }: Scenario): number | undefined {
-  if (text !== undefined) return whole('--rate', text, 1)
-  return name === 'cluster' ? CLUSTER_RATE : undefined
 }
 
 function mutantOf(name: string | undefined): string | undefined {

@@ -20,7 +20,8 @@ import { bucketsOf } from '../simulation/reactors/timed.ts'
 import type { FromLogReader, StreamOfFacts, ToLogReader } from './message.ts'
 import { idOf } from './reactions/consequences.ts'
 import type { Fact } from './reactions/facts.ts'
-import { openBuckets, streamsOf, timerOf, transfersOf } from './reactions/streams.ts'
+import { timerOf } from './reactions/kinds.ts'
+import { openBuckets, streamsOf, transfersOf } from './reactions/streams.ts'
 
 type Shown = FromLogReader['shown'][number]
 type Read = Pick<FromLogReader, 'events' | 'others'>

@@ -1,8 +1,8 @@
 /** What a node says of what it reacts to, and does about it. */
 import type { ConsumerStatus, Node } from '../../../src/index.ts'
-import { boxOf, BOXES, Ledger, ORDERS, reactions, Tally } from './consequences.ts'
+import { Ledger, ORDERS, reactions, Tally } from './consequences.ts'
 import { Account, type Movement } from '../account.ts'
-import { kindsOf } from './kinds.ts'
+import { boxOf, BOXES, kindsOf } from './kinds.ts'
 
 export type ReactionCall =
   /** What is parked is tried again; resolves to how often something was. */

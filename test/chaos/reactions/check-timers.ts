@@ -3,7 +3,7 @@
  * set is fired, cancelled or replaced, once; none fires before its time; and what has fired had its command take effect once.
  */
 import { checkCause, checkRow, type AccountFacts, type Cause, type Fact } from './facts.ts'
-import { timerOf } from './streams.ts'
+import { timerOf } from './kinds.ts'
 
 export interface TimerCounts {
   timersSet: number

@@ -3,8 +3,7 @@
  * in order for each aggregate, behind its cause. Where an account is not settled to its end, what its last events come to may
  * still be to come; but nothing may be there twice.
  */
-import { boxOf } from './consequences.ts'
-import { kindsOf, type Kinds } from './kinds.ts'
+import { boxOf, kindsOf, type Kinds } from './kinds.ts'
 import { checkTimers, type TimerCounts } from './check-timers.ts'
 import { checkTransfers } from './check-transfers.ts'
 import { checkCause, checkRow, type AccountFacts, type Fact } from './facts.ts'

@@ -14,14 +14,12 @@ import {
   type ReactorContext,
 } from '../../../src/index.ts'
 import { Account, type Movement } from '../account.ts'
-import { kindsOf, transferOf, type Fate } from './kinds.ts'
+import { boxOf, kindsOf, transferOf, type Fate } from './kinds.ts'
 
 /** Where nodes are told of the Redis that takes and gives messages; they react to nothing where there is none. */
 export const BROKER_VARIABLE = 'PENHOLD_CHAOS_BROKER'
 export const NEWS = 'news'
 export const ORDERS = 'orders'
-/** Orders are for one of so many. */
-export const BOXES = 4
 const FAILS = 0.5
 const ANSWER_MS = 2_000
 
@@ -204,10 +202,6 @@ const inboxFrom = (redis: string) =>
   })
 
 const ONE_ORDER_IN = 30
-
-export function boxOf(box: number | string): string {
-  return `orders-${box}`
-}
 
 type Reactions = Required<Pick<ClusterDefinition, 'reactors' | 'processes' | 'outboxes' | 'inboxes' | 'aggregates'>>
 

@@ -46,3 +46,16 @@ export function kindsOf(commandId: string): Kinds {
 export function transferOf(account: string, version: number): string {
   return `${account}-${version}`
 }
+
+/** Where the facts of an account's timer stand. */
+export function timerOf(account: string): string {
+  return `$timer/reminders:${account}`
+}
+
+/** Orders are for one of so many. */
+export const BOXES = 4
+
+/** The id of the tally of orders that are for one of them. */
+export function boxOf(box: number | string): string {
+  return `orders-${box}`
+}

@@ -13,8 +13,9 @@ import type { NodeProcess } from '../node.ts'
 import type { ReactionCall } from './at-node.ts'
 import { checkReactions, type Published, type ReactionCounts } from './check.ts'
 import type { Clocks } from './clocks.ts'
-import { BOXES, NEWS, ORDERS } from './consequences.ts'
+import { NEWS, ORDERS } from './consequences.ts'
 import type { Fact } from './facts.ts'
+import { BOXES } from './kinds.ts'
 
 /** What a run's reactions have come to by the last check. */
 export interface ReactionFigures extends Partial<ReactionCounts> {

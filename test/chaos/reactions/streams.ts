@@ -7,8 +7,8 @@ import { CONSUMER } from '../../../src/react/consumer-record.ts'
 import { INBOX } from '../../../src/react/inbox-record.ts'
 import { inShard } from '../../simulation/reactors/timed.ts'
 import type { Fact } from './facts.ts'
-import { boxOf, BOXES, NEWS, ORDERS } from './consequences.ts'
-import { kindsOf, transferOf } from './kinds.ts'
+import { NEWS, ORDERS } from './consequences.ts'
+import { boxOf, BOXES, kindsOf, timerOf, transferOf } from './kinds.ts'
 
 const CONSUMERS = [
   ...['notes', 'picky', 'reminders'].map((name) => `reactor:${name}`),
@@ -37,11 +37,6 @@ export function streamsOf(placement: StreamPlacement, accounts: readonly string[
 /** Where it is recorded which buckets of a shard there are. */
 export function openBuckets(placement: StreamPlacement, shard: number): string {
   return inShard(placement, shard, '$timers/all')
-}
-
-/** Facts of the timer of an account. */
-export function timerOf(account: string): string {
-  return `$timer/reminders:${account}`
 }
 
 /** Of the transfers that an account's events have begun. */

@@ -17,6 +17,8 @@ import { postgresTorments } from '../torments/postgres.ts'
 import { redisTorments } from '../torments/redis.ts'
 
 const CYCLES_PER_CHECK = 8
+/** Enough for each shard to be asked every few milliseconds, and little enough to leave a small machine idle. */
+const RATE = 400
 const PAIRS_PER_DECK = 3
 
 export const cluster: Scenario = {
@@ -25,6 +27,7 @@ export const cluster: Scenario = {
     'three nodes with projections and reactors, two Redis and a PostgreSQL: killed, stopped, restarted, emptied, cut off, clocks moved, two at once',
   requirements: ['linux', 'redis'],
   cycles: 100,
+  rate: RATE,
   async run(chaos) {
     const problem = lanProblem()
     if (problem !== undefined) chaos.leaveOut(`partitions, as ${problem}`)
