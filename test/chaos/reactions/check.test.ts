@@ -34,7 +34,7 @@ function move(log: Streams, kind: number, rest = 1): Fact {
   })
 }
 
-const [NOTED, PICKED, TRANSFER, SET, CANCELLED, PUBLISHED] = [0, 4, 6, 7, 9, 10]
+const [NOTED, PICKED, TRANSFER, SET, CANCELLED, PUBLISHED] = [0, 4, 6, 9, 12, 13]
 const [SETTLED, RELEASED, REFUSED] = [0, 1, 2]
 
 function transfer(log: Streams, fate: number): void {

@@ -34,9 +34,9 @@ export function kindsOf(commandId: string): Kinds {
   return {
     isNoted: kind < 4,
     isPicked: kind === 4 || kind === 5,
-    transfer: kind === 6 ? FATES[rest % FATES.length] : undefined,
-    timer: kind === 7 || kind === 8 ? 'set' : kind === 9 ? 'cancelled' : undefined,
-    isPublished: kind >= 10 && kind < 14,
+    transfer: kind >= 6 && kind < 9 ? FATES[rest % FATES.length] : undefined,
+    timer: kind >= 9 && kind < 12 ? 'set' : kind === 12 ? 'cancelled' : undefined,
+    isPublished: kind >= 13 && kind < 17,
     isAwkward: rest % ONE_IN_AWKWARD === 0,
     timerMs: TIMERS_MS[rest % TIMERS_MS.length]!,
   }
