@@ -201,7 +201,7 @@ const inboxFrom = (redis: string) =>
     },
   })
 
-const ONE_ORDER_IN = 30
+const ONE_ORDER_IN = 20
 
 type Reactions = Required<Pick<ClusterDefinition, 'reactors' | 'processes' | 'outboxes' | 'inboxes' | 'aggregates'>>
 

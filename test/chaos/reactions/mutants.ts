@@ -7,6 +7,8 @@ import { ReactorTimers } from '../../../src/react/timer.ts'
 import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { replace, type Mutant } from '../../simulation/mutants.ts'
 
+const LATER_MS = 1_000
+
 export const REACTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'ids-by-chance',
@@ -28,9 +30,8 @@ export const REACTION_MUTANTS: readonly Mutant[] = [
         'run',
         (original) =>
           function (this: RedisCalls, work) {
-            const done = original.call(this, work)
-            if (!String(work).includes('penholdPublish')) return done
-            done.catch(() => undefined)
+            if (!String(work).includes('penholdPublish')) return original.call(this, work)
+            setTimeout(() => void original.call(this, work).catch(() => undefined), LATER_MS)
             return Promise.resolve([Number.MAX_SAFE_INTEGER])
           } as typeof original,
       ),

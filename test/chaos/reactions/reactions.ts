@@ -43,7 +43,7 @@ interface Span {
   readonly impact: Impact
 }
 
-const ORDER_MS = 100
+const ORDER_MS_MAX = 500
 const RETRY_MS_MAX = 3_000
 const SETTLE_MS = 120_000
 const LOOK_MS = 200
@@ -77,7 +77,7 @@ export class Reactions {
   constructor(options: ReactionsOptions) {
     this.#options = options
     this.#random = new SeededRandom(options.seed)
-    void this.#repeat(ORDER_MS, () => (this.#ordering = this.#order()))
+    void this.#repeat(ORDER_MS_MAX, () => (this.#ordering = this.#order()))
     void this.#repeat(RETRY_MS_MAX, () => (this.#retrying = this.#retryParked()))
   }
 
