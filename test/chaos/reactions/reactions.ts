@@ -43,7 +43,7 @@ interface Span {
   readonly impact: Impact
 }
 
-const ORDER_MS_MAX = 500
+const ORDER_MS_MAX = 1_000
 const RETRY_MS_MAX = 3_000
 const SETTLE_MS = 120_000
 const LOOK_MS = 200
