@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { FromLogReader, ToLogReader } from './message.ts'
 
-const READ_MS_MAX = 120_000
+const READ_MS_MAX = 300_000
 
 export async function readLog(job: ToLogReader): Promise<FromLogReader> {
   const child = fork(fileURLToPath(new URL('log-process.ts', import.meta.url)), {
