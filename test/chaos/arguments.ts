@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { mutants } from './mutant.ts'
 import type { Scenario } from './scenario.ts'
+import { cluster } from './scenarios/cluster.ts'
 import { scenarios } from './scenarios/index.ts'
 
 export interface Arguments {
@@ -15,11 +16,9 @@ export interface Arguments {
   readonly only: string | undefined
   readonly mutant: string | undefined
   readonly projects: boolean
+  readonly reacts: boolean
   readonly isJson: boolean
 }
-
-/** Enough for each shard to be asked every few milliseconds, and little enough to leave a small machine idle. */
-const CLUSTER_RATE = 400
 
 export function helpText(): string {
   const list = scenarios.map(({ name, about, cycles }) => {
@@ -36,10 +35,11 @@ ${list.join('\n')}
   --cycles N      how many cycles
   --minutes M     cycles for so long
   --seed N        for the clients' and the faults' choices; chance of the machine remains (default: 1)
-  --rate N        commands in a second, of all clients together (default: ${CLUSTER_RATE} for cluster, else no limit)
+  --rate N        commands in a second, of all clients together (default: ${cluster.rate} for cluster, else no limit)
   --only TEXT     of cluster's kinds of faults the one with this name, or those with this in it
   --mutant NAME   break one rule of the code, which must be noticed: ${[...mutants.keys()].join(', ')}
-  --no-projections  without the nodes' projections and their PostgreSQL: what is measured is then cluster's hand-overs alone
+  --no-projections  without the nodes' projections and their PostgreSQL
+  --no-reactions  without their reactors, process, outbox and inbox: without both it is cluster's hand-overs alone that are measured
   --json          print one JSON object and nothing else
   --help          print this
 
@@ -61,6 +61,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
       only: { type: 'string' },
       mutant: { type: 'string' },
       'no-projections': { type: 'boolean', default: false },
+      'no-reactions': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false, short: 'h' },
     },
@@ -77,17 +78,13 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     cycles: values.cycles === undefined ? undefined : whole('--cycles', values.cycles, 1),
     minutes: values.minutes === undefined ? undefined : whole('--minutes', values.minutes, 1),
     seed: whole('--seed', values.seed, 0),
-    rate: rateOf(values.rate, scenario),
+    rate: values.rate === undefined ? scenario.rate : whole('--rate', values.rate, 1),
     only: values.only,
     mutant: mutantOf(values.mutant),
     projects: !values['no-projections'],
+    reacts: !values['no-reactions'],
     isJson: values.json,
   }
-}
-
-function rateOf(text: string | undefined, { name }: Scenario): number | undefined {
-  if (text !== undefined) return whole('--rate', text, 1)
-  return name === 'cluster' ? CLUSTER_RATE : undefined
 }
 
 function mutantOf(name: string | undefined): string | undefined {

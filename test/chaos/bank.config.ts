@@ -2,6 +2,7 @@
 import { defineCluster } from '../../src/index.ts'
 import { Account } from './account.ts'
 import { projections } from './projections.ts'
+import { reactions } from './reactions/consequences.ts'
 
 // In every thread.
 await import('./moved-clock.ts')
@@ -9,10 +10,13 @@ await import('./moved-clock.ts')
 const mutant = process.env['PENHOLD_CHAOS_MUTANT']
 if (mutant !== undefined) (await import('./mutant.ts')).mutants.get(mutant)!()
 
+const { aggregates, ...reacting } = reactions()
+
 export default defineCluster({
   name: 'chaos',
-  aggregates: [Account],
+  aggregates: [Account, ...aggregates],
   projections: projections(),
+  ...reacting,
   dataDir: '../../.tmp/chaos',
   shards: 8,
   workers: 2,

@@ -63,8 +63,10 @@ export class Bank {
   #serving: NodeProcess[] = []
   #clients: Promise<void>[] = []
   #isStopped = true
+  #isPaused = false
   #commandsLeft = 0
   #probes = 0
+  /** Wakes those who wait for somebody to ask. */
   #onServing: (() => void)[] = []
   readonly #givenUp = new Map<NodeProcess, PromiseWithResolvers<undefined>>()
   #lastFault: number | undefined
@@ -99,7 +101,7 @@ export class Bank {
   /** Ends the clients. Resolves when the history is complete, which takes the end of all nodes that owe an answer. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    for (const wake of this.#onServing.splice(0)) wake()
+    this.#wake()
     await Promise.all(this.#clients)
     while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
@@ -107,6 +109,17 @@ export class Bank {
   /** Resolves when all that is under way now was answered, or never will be. */
   async answered(): Promise<void> {
     await Promise.all(this.#underWay)
+  }
+
+  /** Clients ask for nothing more until they go on. Resolves when all that is under way was answered. */
+  async pause(): Promise<void> {
+    this.#isPaused = true
+    while (this.#underWay.size > 0) await this.answered()
+  }
+
+  goOn(): void {
+    this.#isPaused = false
+    this.#wake()
   }
 
   get serving(): readonly NodeProcess[] {
@@ -117,7 +130,7 @@ export class Bank {
   serve(node: NodeProcess): void {
     this.#serving.push(node)
     void node.ended.then(() => this.leave(node))
-    for (const wake of this.#onServing.splice(0)) wake()
+    this.#wake()
   }
 
   /** Clients send no more to this node, and wait no longer for what it owes them; whatever it says yet is recorded. */
@@ -204,7 +217,7 @@ export class Bank {
     request: Request,
     choose: () => NodeProcess | undefined = () => undefined,
   ): Promise<Answer | 'stopped' | undefined> {
-    while (this.#serving.length === 0 && !this.#isStopped) {
+    while ((this.#serving.length === 0 || this.#isPaused) && !this.#isStopped) {
       await new Promise<void>((resolve) => this.#onServing.push(resolve))
     }
     if (this.#isStopped) return 'stopped'
@@ -217,6 +230,10 @@ export class Bank {
     let givenUp = this.#givenUp.get(node)
     if (givenUp === undefined) this.#givenUp.set(node, (givenUp = Promise.withResolvers()))
     return Promise.race([answering, givenUp.promise])
+  }
+
+  #wake(): void {
+    for (const wake of this.#onServing.splice(0)) wake()
   }
 
   #record({ request, node, invokedAt, answer }: Answered): void {

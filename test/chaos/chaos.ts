@@ -3,23 +3,24 @@
  * history against the log every few cycles. Each round has accounts of its own, so that its history can be forgotten when
  * it was checked; of the rounds before it is checked that they have stayed what they were.
  */
-import { fork } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { Overrides } from '../../src/index.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { check, checkShards } from '../checker/check.ts'
 import type { Entry, LoggedEvent } from '../checker/history.ts'
 import type { PostgresProcess } from '../postgres-server.ts'
+import type { RedisProcess } from '../redis-server.ts'
 import { Bank } from './bank.ts'
 import { Cleanup, makeFolder } from './cleanup.ts'
 import { Figures } from './figures.ts'
 import { Followers } from './followers.ts'
-import type { FromLogReader, ToLogReader } from './message.ts'
+import { readLog } from './log-reader.ts'
 import { NodeProcess, type NodeSurroundings } from './node.ts'
+import { Clocks } from './reactions/clocks.ts'
+import { Reactions } from './reactions/reactions.ts'
 import { ReadModels } from './read-models.ts'
 
 export interface ChaosOptions {
@@ -35,6 +36,8 @@ export interface ChaosOptions {
   readonly mutant?: string | undefined
   /** Where there is a PostgreSQL for them, cluster's nodes run projections. Default true. */
   readonly projects?: boolean
+  /** Cluster's nodes run reactors, a process, an outbox and an inbox. Default true. */
+  readonly reacts?: boolean
   readonly signal: AbortSignal
   readonly onCycle: (chaos: Chaos) => void
 }
@@ -42,6 +45,8 @@ export interface ChaosOptions {
 const CYCLES_PER_CHECK = 25
 /** Commands in a second while read models come to where the log is. */
 const CALM_RATE = 20
+/** So long all goes on, at most, between what was settled and the end of all nodes. */
+const BUSY_MS = 500
 const OPEN_MS_MAX = 120_000
 const VIOLATIONS_SHOWN = 20
 
@@ -52,11 +57,14 @@ export class Chaos {
   readonly cleanup: Cleanup
   readonly figures: Figures = new Figures()
   readonly bank: Bank
+  readonly clocks: Clocks = new Clocks()
   readonly #options: ChaosOptions
   /** Who reads everything meanwhile, in scenarios that have them. */
   #followers: Followers | undefined
   /** The nodes' read models, where they have some. */
   #readModels: ReadModels | undefined
+  /** What the nodes react to, where they do. */
+  #reactions: Reactions | undefined
   /** Ends what goes on beside the run, with it. */
   readonly #over: AbortSignal
   readonly #endsAt: number
@@ -80,6 +88,14 @@ export class Chaos {
 
   get projects(): boolean {
     return this.#options.projects ?? true
+  }
+
+  get reacts(): boolean {
+    return this.#options.reacts ?? true
+  }
+
+  get reactions(): Reactions | undefined {
+    return this.#reactions
   }
 
   /** How far the run has come, from 0 to 1. */
@@ -147,6 +163,20 @@ export class Chaos {
     })
     this.figures.readModels = this.#readModels.figures
     this.bank.acknowledged = (command) => this.#readModels?.told(command)
+  }
+
+  /** From here on nodes are given orders, and what they react to is held against the log. */
+  react(broker: RedisProcess): void {
+    const { bank, clocks } = this
+    this.#reactions = new Reactions({
+      seed: this.#options.seed,
+      broker,
+      bank,
+      clocks,
+      signal: this.#over,
+      onViolation: (problem) => this.violated(problem),
+    })
+    this.figures.reactions = this.#reactions.figures
   }
 
   /** Those of these kinds that the run is to have. @throws Error where there are none */
@@ -233,6 +263,7 @@ export class Chaos {
   /** Ends all nodes and the round, reads the log in a fresh process, and holds the round's history against it. */
   async check(dataDir: string, what = ''): Promise<void> {
     await this.#settleReadModels()
+    await this.#settleReactions()
     await Promise.all([...this.#nodes].map((node) => node.kill()))
     await this.bank.stop()
     const { history, accounts } = this.bank
@@ -240,18 +271,21 @@ export class Chaos {
     this.#settled.set(dataDir, settled)
     const invokedAt = performance.now()
     const dropsIndexes = this.random.chance(0.5)
-    const found = await readLog({ dataDir, accounts: [...accounts, ...settled.keys()], dropsIndexes })
+    const hasReactions = this.#reactions !== undefined
+    const found = await readLog({ dataDir, accounts: [...accounts, ...settled.keys()], hasReactions, dropsIndexes })
     const returnedAt = performance.now()
     const log = new Map(found.events)
     const shown = found.shown.map(([stream, seen]): Entry => ({ kind: 'read', stream, invokedAt, returnedAt, seen }))
     const ofRound = new Map([...log].filter(([stream]) => !settled.has(accountOf(stream))))
     const entries = [...history, ...shown.filter(({ stream }) => ofRound.has(stream))]
-    const violations = [...check(entries, ofRound), ...checkShards(log)]
+    const all = new Map([...log, ...found.others])
+    const violations = [...check(entries, ofRound), ...checkShards(all)]
     const problems = [
       ...found.problems,
       ...changed(settled, log),
-      ...(this.#followers?.problems(log) ?? []),
+      ...(this.#followers?.problems(all) ?? []),
       ...((await this.#readModels?.problems(log)) ?? []),
+      ...((await this.#reactions?.problems(all)) ?? []),
       ...violations.map(({ kind, stream, message }) => `${kind} ${stream}: ${message}`),
     ].map((problem) => (what === '' ? problem : `${what}: ${problem}`))
     for (const account of accounts) settled.set(account, log.get(`account/${account}`)?.at(-1))
@@ -268,6 +302,13 @@ export class Chaos {
     this.bank.rate = Math.min(rate, CALM_RATE)
     await this.#readModels?.settle()
     this.bank.rate = rate
+  }
+
+  /** Where nodes react, all of that comes to an end; and all are killed with something under way again. */
+  async #settleReactions(): Promise<void> {
+    if (this.#reactions === undefined) return
+    await this.#reactions.settle()
+    await this.wait(0, BUSY_MS)
   }
 
   #keepEvidence(dataDir: string, problems: readonly string[], history: readonly Entry[]): void {
@@ -294,30 +335,4 @@ function changed(
     if (now?.version === then?.version && now?.digest === then?.digest) return []
     return [`changed account/${account}: it ended at version ${then?.version} and ends at ${now?.version} now`]
   })
-}
-
-const READ_MS_MAX = 120_000
-
-async function readLog(job: ToLogReader): Promise<FromLogReader> {
-  const child = fork(fileURLToPath(new URL('log-process.ts', import.meta.url)), {
-    execArgv: [],
-    serialization: 'advanced',
-  })
-  const timer = setTimeout(() => child.kill('SIGKILL'), READ_MS_MAX)
-  try {
-    return await new Promise<FromLogReader>((resolve, reject) => {
-      // Warnings come first, where the log has something to tell.
-      child.on('message', (told: FromLogReader | { readonly kind: 'warning' }) => {
-        if (!('kind' in told)) resolve(told)
-      })
-      child.once('exit', (code, signal) => reject(new Error(`the log's reader ended with ${signal ?? code}`)))
-      child.send(job)
-    })
-  } catch (error) {
-    return { shown: [], events: [], problems: [String(error)] }
-  } finally {
-    clearTimeout(timer)
-    if (child.exitCode === null && child.signalCode === null)
-      await new Promise((resolve) => child.once('exit', resolve))
-  }
 }

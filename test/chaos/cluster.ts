@@ -1,4 +1,4 @@
-/** The cluster that is tormented: a Redis, and nodes in processes and networks of their own over one data directory. */
+/** The cluster that is tormented: its servers, and nodes in processes and networks of their own over one data directory. */
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { Lan, type Place } from './lan.ts'
 import type { Status } from './message.ts'
 import type { NodeProcess } from './node.ts'
 import { POSTGRES_VARIABLE } from './projections.ts'
+import { BROKER_VARIABLE } from './reactions/consequences.ts'
 import { isPair, type Torment } from './torment.ts'
 
 export const NODES = 3
@@ -21,7 +22,9 @@ export const CLUSTER_NAME = 'chaos'
 const SHARDS = 16
 const OVERRIDES = { shards: SHARDS, workers: 2, timeouts: { askMs: 20_000 } }
 /** A place for each server, and for more nodes than are ever there at once. */
-const PLACES = 2 + NODES + 3
+const PLACES = 3 + NODES + 3
+/** Whoever reacts has many small records, each an actor. */
+const REACTING = { limits: { activeActorsMax: 64 } }
 const NETWORK = { port: 7400, secrets: ['chaos: nobody else is in this network'] }
 /** Where something is to fail, some callers give up, and ask the next node with the same id. */
 const IMPATIENCE = { share: 0.25, msMin: 500, msMax: 2_500 }
@@ -32,6 +35,8 @@ const CLOSE_MS_MAX = 90_000
 /** More than a third of a lease. */
 const REST_MS = 1_200
 
+type Servers = Pick<Cluster, 'redis' | 'postgres' | 'broker' | 'lan'>
+
 export class Cluster {
   readonly dataDir: string
   readonly redis: RedisProcess
@@ -39,6 +44,9 @@ export class Cluster {
   /** Where the nodes' projections have their read models; undefined where the machine has none to start. */
   readonly postgres: PostgresProcess | undefined
   readonly postgresPlace: Place | undefined
+  /** A Redis that takes the nodes' messages, and gives them some; undefined where they react to nothing. */
+  readonly broker: RedisProcess | undefined
+  readonly brokerPlace: Place | undefined
   /** Undefined where the machine has none to give: then all are on loopback. */
   readonly lan: Lan | undefined
   readonly #chaos: Chaos
@@ -47,14 +55,16 @@ export class Cluster {
   #nodes: NodeProcess[] = []
   #started = 0
 
-  private constructor(chaos: Chaos, { redis, postgres, lan }: Pick<Cluster, 'redis' | 'postgres' | 'lan'>) {
+  private constructor(chaos: Chaos, { redis, postgres, broker, lan }: Servers) {
     this.#chaos = chaos
     this.redis = redis
     this.postgres = postgres
+    this.broker = broker
     this.lan = lan
     this.redisPlace = lan?.places[0]
     this.postgresPlace = lan?.places[1]
-    this.#free = lan?.places.slice(2) ?? []
+    this.brokerPlace = lan?.places[2]
+    this.#free = lan?.places.slice(3) ?? []
     this.dataDir = join(chaos.folder, 'data')
     // Who gives up soon is under way when the first fault strikes, and would be laid to it.
     chaos.bank.impatience = { ...IMPATIENCE, share: 0 }
@@ -64,16 +74,19 @@ export class Cluster {
 
   static async start(chaos: Chaos, { hasLan }: { readonly hasLan: boolean }): Promise<Cluster> {
     const lan = hasLan ? new Lan(PLACES, chaos.cleanup) : undefined
-    const redis = await startRedis([], 'server', { parent: chaos.folder, network: lan?.places[0] })
+    const startOne = (place: number) => startRedis([], 'server', { parent: chaos.folder, network: lan?.places[place] })
+    const redis = await startOne(0)
+    const broker = chaos.reacts ? await startOne(2) : undefined
     // It does not run as root, and must come to its folder.
     fs.chmodSync(chaos.folder, 0o711)
     const hasProjections = hasPostgres && chaos.projects
     const network = lan?.places[1]
     const postgres = hasProjections ? await startPostgres({ parent: chaos.folder, network }) : undefined
-    const cluster = new Cluster(chaos, { redis, postgres, lan })
+    const cluster = new Cluster(chaos, { redis, postgres, broker, lan })
     await cluster.restore()
     chaos.follow()
     if (postgres !== undefined) chaos.project(postgres)
+    if (broker !== undefined) chaos.react(broker)
     void chaos.bank.begin()
     return cluster
   }
@@ -155,6 +168,7 @@ export class Cluster {
     bank.observe = (observation) => watch.observe(observation)
     bank.impatience = { ...IMPATIENCE, share: isHarmless ? 0 : IMPATIENCE.share }
     bank.fault(kind)
+    const watched = this.#chaos.reactions?.watch()
     const running = run((...nodes) => {
       for (const node of nodes) watch.apart.add(node)
     })
@@ -169,6 +183,7 @@ export class Cluster {
     const impact = figures.impacts.get(name) ?? new Impact()
     figures.impacts.set(name, impact)
     watch.end(impact, { servedAt, undoneAt, wellAt })
+    watched?.(impact)
     if (isHarmless && watch.failures.length > 0) {
       this.#chaos.violated(`callers were told of '${kind}': ${watch.failures.join(', ')}`)
     }
@@ -177,6 +192,7 @@ export class Cluster {
   async stop(): Promise<void> {
     await this.redis.stop()
     await this.postgres?.stop()
+    await this.broker?.stop()
   }
 
   /**
@@ -197,7 +213,10 @@ export class Cluster {
   #boot(): NodeProcess {
     const place = this.#free.shift()
     assert(place !== undefined || this.lan === undefined, 'there is a place for each node')
-    const environment = this.postgres === undefined ? {} : { [POSTGRES_VARIABLE]: this.postgres.url }
+    const environment = {
+      ...(this.postgres && { [POSTGRES_VARIABLE]: this.postgres.url }),
+      ...(this.broker && { [BROKER_VARIABLE]: this.broker.url }),
+    }
     const node = this.#chaos.boot({ environment, ...(place && { prefix: place.prefix }) })
     this.#started += 1
     if (place !== undefined) {
@@ -207,6 +226,7 @@ export class Cluster {
     node.expectEnd()
     node.open({
       ...OVERRIDES,
+      ...(this.broker && REACTING),
       ...networkOf(place),
       dataDir: this.dataDir,
       redis: this.redis.url,

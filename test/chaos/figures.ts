@@ -1,5 +1,6 @@
 /** What a run amounts to: counts, times, and what was found wrong. */
 import type { Impact } from './impact.ts'
+import type { ReactionFigures } from './reactions/reactions.ts'
 import type { ReadModelFigures } from './read-models.ts'
 
 export class Figures {
@@ -20,6 +21,8 @@ export class Figures {
   heard = 0
   /** Where nodes run projections. */
   readModels: ReadModelFigures | undefined
+  /** Where nodes react. */
+  reactions: ReactionFigures | undefined
   readonly faults: Record<string, number> = {}
   /** Failures by their code. */
   readonly failures: Record<string, number> = {}

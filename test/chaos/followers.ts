@@ -4,6 +4,7 @@
  * the log: every event that counts, each once, in the order of the log.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import { isInternal } from '../../src/log/stream.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import type { LoggedStreams } from '../checker/history.ts'
 import type { Heard } from './message.ts'
@@ -31,7 +32,8 @@ export class Followers {
 
   /** What is wrong with what they have heard, when all nodes have ended. */
   problems(log: LoggedStreams): string[] {
-    const events = [...log].flatMap(([stream, ofStream]) => ofStream.map((event) => ({ stream, ...event })))
+    const own = [...log].filter(([stream]) => !isInternal(stream))
+    const events = own.flatMap(([stream, ofStream]) => ofStream.map((event) => ({ stream, ...event })))
     const order = events.toSorted((a, b) => a.position - b.position || a.shard - b.shard)
     const names = order.map(({ stream, version }) => nameOf({ stream, version }))
     const problems = this.#problems.splice(0)

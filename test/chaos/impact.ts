@@ -15,6 +15,8 @@ export class Impact {
   readonly apartMs: number[] = []
   /** For each fault: from its end to the moment at which every node had had a command accepted by every shard. */
   readonly wellMs: number[] = []
+  /** For each fault: the longest that it took from an event to what a reactor did because of it. */
+  readonly consequenceMs: number[] = []
   /** Of requests that nobody answered, or whose outcome nobody knows. */
   unknown = 0
   /** Requests that failed, by their code. */

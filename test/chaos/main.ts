@@ -14,6 +14,7 @@ async function torment({
   only,
   mutant,
   projects,
+  reacts,
   isJson,
 }: Arguments): Promise<number> {
   const lack = missing(scenario.requirements)
@@ -31,6 +32,7 @@ async function torment({
       only,
       mutant,
       projects,
+      reacts,
       signal: stopping.signal,
       onCycle: (chaos) => progress.update(chaos),
     })

@@ -1,9 +1,10 @@
 /** What the supervisor and a node's process say to each other. */
 import type { Overrides } from '../../src/index.ts'
 import type { ProjectionState } from '../../src/read/projection-status.ts'
-import type { LoggedEvent } from '../checker/history.ts'
 import type { AccountCommand, AccountState } from './account.ts'
 import type { ProjectionName } from './projections.ts'
+import type { ReactionCall } from './reactions/at-node.ts'
+import type { Fact } from './reactions/facts.ts'
 
 export type Call =
   | {
@@ -52,14 +53,17 @@ export interface ToldStatus {
   readonly lagMs: number | undefined
 }
 
-export type ProjectionAnswer =
+/** What somebody asks of what a node does beside answering commands. */
+export type NodeCall = ProjectionCall | ReactionCall
+
+export type CallAnswer =
   | { readonly kind: 'answered'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
 
 export type ToNode =
   | { readonly kind: 'open'; readonly overrides: Overrides }
   | ({ readonly kind: 'request'; readonly request: number } & Request)
-  | { readonly kind: 'projection'; readonly request: number; readonly call: ProjectionCall }
+  | { readonly kind: 'call'; readonly request: number; readonly call: NodeCall }
   | { readonly kind: 'status' }
   /** It is to tell of every event behind that place, and of what comes. */
   | {
@@ -79,7 +83,7 @@ export type FromNode =
   | { readonly kind: 'opened'; readonly ms: number }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'answer'; readonly request: number; readonly answer: Answer }
-  | { readonly kind: 'projected'; readonly request: number; readonly answer: ProjectionAnswer }
+  | { readonly kind: 'called'; readonly request: number; readonly answer: CallAnswer }
   | { readonly kind: 'heard'; readonly follower: number; readonly events: readonly Heard[] }
   /** It tells a follower of no more events, and why. */
   | { readonly kind: 'deaf'; readonly follower: number; readonly reason: string }
@@ -104,6 +108,8 @@ export interface Status {
 export interface ToLogReader {
   readonly dataDir: string
   readonly accounts: readonly string[]
+  /** Whether nodes have reacted: then all that this has left is read as well. */
+  readonly hasReactions: boolean
   /** Indexes are derived: without them the same must be found. */
   readonly dropsIndexes: boolean
 }
@@ -111,7 +117,12 @@ export interface ToLogReader {
 export interface FromLogReader {
   /** What a node that was started anew shows of each account. */
   readonly shown: readonly (readonly [stream: string, seen: AccountState])[]
-  readonly events: readonly (readonly [stream: string, events: readonly LoggedEvent[]])[]
+  /** Of accounts. */
+  readonly events: readonly StreamOfFacts[]
+  /** Of all other streams. */
+  readonly others: readonly StreamOfFacts[]
   /** Shards that could not be opened, and everything else that no reader should meet. */
   readonly problems: readonly string[]
 }
+
+export type StreamOfFacts = readonly [stream: string, events: readonly Fact[]]

@@ -14,9 +14,10 @@ import type { ProjectionStatus } from '../../src/read/projection-status.ts'
 import { Account, type AccountState } from './account.ts'
 import type {
   Answer,
+  CallAnswer,
   FromNode,
   Heard,
-  ProjectionAnswer,
+  NodeCall,
   ProjectionCall,
   Request,
   Status,
@@ -25,6 +26,7 @@ import type {
 } from './message.ts'
 import { moveClock } from './moved-clock.ts'
 import { projections } from './projections.ts'
+import { react } from './reactions/at-node.ts'
 
 const config = new URL('bank.config.ts', import.meta.url)
 /** By their names the same as those of the config. */
@@ -79,11 +81,13 @@ async function statusOf(node: Node): Promise<Status> {
   return { workerRestarts, members: members.length, leases: leases.length, isSettling }
 }
 
-async function answerOfProjection(call: ProjectionCall): Promise<ProjectionAnswer> {
+async function answerCall(call: NodeCall): Promise<CallAnswer> {
   try {
     const node = await opening
+    if (node === undefined) throw new Error('a call came before the node was to be opened')
+    if (!('projection' in call)) return { kind: 'answered', value: await react(node, call) }
     const projection = own.find(({ name }) => name === call.projection)
-    if (node === undefined || projection === undefined) throw new Error('the node has no such projection')
+    if (projection === undefined) throw new Error('the node has no such projection')
     return { kind: 'answered', value: await withProjection(node.projection(projection), call) }
   } catch (error) {
     return { kind: 'failed', code: error instanceof PenholdError ? error.code : String(error), message: String(error) }
@@ -188,10 +192,8 @@ process.on('message', (message: ToNode) => {
     case 'request':
       void answer(message).then((told) => say({ kind: 'answer', request: message.request, answer: told }))
       break
-    case 'projection':
-      void answerOfProjection(message.call).then((told) => {
-        say({ kind: 'projected', request: message.request, answer: told })
-      })
+    case 'call':
+      void answerCall(message.call).then((told) => say({ kind: 'called', request: message.request, answer: told }))
       break
     case 'status':
       void opening?.then(async (node) => say({ kind: 'status', status: await statusOf(node) }))

@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Overrides } from '../../src/index.ts'
-import type { Answer, FromNode, Heard, ProjectionAnswer, ProjectionCall, Request, Status, ToNode } from './message.ts'
+import type { Answer, CallAnswer, FromNode, Heard, NodeCall, Request, Status, ToNode } from './message.ts'
 
 export interface Ending {
   readonly code: number | null
@@ -38,7 +38,7 @@ export class NodeProcess {
   readonly ended: Promise<Ending>
   readonly #child: ChildProcess
   readonly #pending = new Map<number, (answer: Answer | undefined) => void>()
-  readonly #projected = new Map<number, (answer: ProjectionAnswer | undefined) => void>()
+  readonly #calls = new Map<number, (answer: CallAnswer | undefined) => void>()
   readonly #warnings: string[] = []
   readonly #followers = new Map<number, Follower>()
   #lastRequest = 0
@@ -100,13 +100,13 @@ export class NodeProcess {
     })
   }
 
-  /** The same of its projections. */
-  askProjection(call: ProjectionCall): Promise<ProjectionAnswer | undefined> {
+  /** The same of what it does beside answering commands. */
+  call(call: NodeCall): Promise<CallAnswer | undefined> {
     if (this.#isEnded) return Promise.resolve(undefined)
     const request = (this.#lastRequest += 1)
     return new Promise((resolve) => {
-      this.#projected.set(request, resolve)
-      this.#say({ kind: 'projection', request, call })
+      this.#calls.set(request, resolve)
+      this.#say({ kind: 'call', request, call })
     })
   }
 
@@ -193,9 +193,9 @@ export class NodeProcess {
         this.#pending.delete(message.request)
         return
       }
-      case 'projected': {
-        this.#projected.get(message.request)?.(message.answer)
-        this.#projected.delete(message.request)
+      case 'called': {
+        this.#calls.get(message.request)?.(message.answer)
+        this.#calls.delete(message.request)
         return
       }
       case 'heard':
@@ -228,8 +228,8 @@ export class NodeProcess {
     this.#onStatus(undefined)
     for (const resolve of this.#pending.values()) resolve(undefined)
     this.#pending.clear()
-    for (const resolve of this.#projected.values()) resolve(undefined)
-    this.#projected.clear()
+    for (const resolve of this.#calls.values()) resolve(undefined)
+    this.#calls.clear()
     for (const { end } of this.#followers.values()) end(undefined)
     this.#followers.clear()
     return { code, signal, stderr: this.#stderr, warnings: this.#warnings }

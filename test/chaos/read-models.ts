@@ -227,7 +227,7 @@ export class ReadModels {
 
   /** Undefined where the node ends, or says that it cannot be done. */
   async #call(node: NodeProcess, call: ProjectionCall): Promise<unknown> {
-    const answer = await Promise.race([node.askProjection(call), delay(CALL_MS, undefined, { ref: false })])
+    const answer = await Promise.race([node.call(call), delay(CALL_MS, undefined, { ref: false })])
     return answer?.kind === 'answered' ? (answer.value ?? null) : undefined
   }
 

@@ -1,6 +1,7 @@
 /** What a run came to, for people and for programs. */
 import { spread, type Figures, type Spread } from './figures.ts'
 import type { Impact } from './impact.ts'
+import type { ReactionFigures } from './reactions/reactions.ts'
 import type { ReadModelFigures } from './read-models.ts'
 
 export interface Run {
@@ -42,6 +43,7 @@ export function toTable({ scenario, seed, seconds, figures }: Run): string {
       ? []
       : [['events heard', `${thousands(figures.heard)} by everybody who reads all`] as const]),
     ...(figures.readModels === undefined ? [] : [['projections', textOf(figures.readModels)] as const]),
+    ...(figures.reactions === undefined ? [] : reactionRows(figures.reactions)),
     ['open', milliseconds(figures.openMs)],
     ['recover', milliseconds(figures.recoverMs)],
     ['left out', figures.leftOut.join('; ') || 'nothing'],
@@ -64,24 +66,43 @@ function textOf(of: ReadModelFigures): string {
   return `${effects}; ${deeds}; ${thousands(of.retried)} parked and retried, ${of.parkedInTheEnd} parked in the end`
 }
 
+function reactionRows(of: ReactionFigures): readonly (readonly [string, string])[] {
+  const n = (count: number | undefined): string => thousands(count ?? 0)
+  return [
+    [
+      'reactions',
+      `${n(of.reactions)} to events; ${n(of.transfers)} processes; what was parked was tried again ${n(of.retried)} times`,
+    ],
+    ['their commands', `${n(of.commands)} have taken effect, ${n(of.orders)} of them from an inbox`],
+    [
+      'timers',
+      `${n(of.timersSet)} set: ${n(of.timersFired)} fired, ${n(of.timersCancelled)} cancelled, ${n(of.timersReplaced)} replaced`,
+    ],
+    ['published', `${n(of.published)} messages, ${n(of.duplicates)} once more`],
+    ['event to effect', spreadText(of.consequenceMs)],
+    ['all settled', spreadText(of.settleMs)],
+  ]
+}
+
 function summaryOf(impact: Impact): object {
   const { times, unknown, failures } = impact
   return { times, ...timesOf(impact), unknown, failures }
 }
 
-type Times = 'servedMs' | 'longestMs' | 'pauseMs' | 'apartMs' | 'wellMs'
+type Times = 'servedMs' | 'longestMs' | 'pauseMs' | 'apartMs' | 'wellMs' | 'consequenceMs'
 
-function timesOf({ servedMs, longestMs, pauseMs, apartMs, wellMs }: Impact): Record<Times, Spread> {
+function timesOf({ servedMs, longestMs, pauseMs, apartMs, wellMs, consequenceMs }: Impact): Record<Times, Spread> {
   return {
     servedMs: spread(servedMs),
     longestMs: spread(longestMs),
     pauseMs: spread(pauseMs),
     apartMs: spread(apartMs),
     wellMs: spread(wellMs),
+    consequenceMs: spread(consequenceMs),
   }
 }
 
-const COLUMNS = [32, 5, 20, 20, 20, 20, 7] as const
+const COLUMNS = [32, 5, 20, 20, 20, 20, 20, 7] as const
 
 /** What each kind of fault did to callers. */
 function impactLines(impacts: ReadonlyMap<string, Impact>): readonly string[] {
@@ -93,6 +114,7 @@ function impactLines(impacts: ReadonlyMap<string, Impact>): readonly string[] {
     'longest wait',
     'of those set apart',
     'well after its end',
+    'event to effect',
     'unknown',
     'failed',
   ]
@@ -100,7 +122,7 @@ function impactLines(impacts: ReadonlyMap<string, Impact>): readonly string[] {
     return [
       kind,
       thousands(impact.times),
-      ...[impact.servedMs, impact.longestMs, impact.apartMs, impact.wellMs].map(medianAndMax),
+      ...[impact.servedMs, impact.longestMs, impact.apartMs, impact.wellMs, impact.consequenceMs].map(medianAndMax),
       thousands(impact.unknown),
       listOf(impact.failures) || 'none',
     ]
@@ -115,8 +137,11 @@ function listOf(counts: Readonly<Record<string, number>>): string {
 }
 
 function milliseconds(values: readonly number[]): string {
-  const { p50, max } = spread(values)
-  return `p50 ${Math.round(p50)}, max ${Math.round(max)} ms, ${values.length} times`
+  return `${spreadText(spread(values))}, ${values.length} times`
+}
+
+function spreadText({ p50, max }: Spread): string {
+  return `p50 ${thousands(Math.round(p50))}, max ${thousands(Math.round(max))} ms`
 }
 
 function medianAndMax(values: readonly number[]): string {

@@ -10,6 +10,8 @@ export interface Scenario {
   readonly requirements: readonly Requirement[]
   /** How many cycles make a run that counts. */
   readonly cycles: number
+  /** Commands and reads in a second, of all clients together, unless told otherwise. Default: no limit. */
+  readonly rate?: number
   readonly run: (chaos: Chaos) => Promise<void>
 }
 

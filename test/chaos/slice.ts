@@ -12,7 +12,8 @@ export function testSlice(scenario: Scenario, cycles: number): void {
     skip(lack !== undefined, lack)
     let done = 0
     const onCycle = (chaos: Chaos): void => void (done = chaos.figures.cycles)
-    const figures = await runScenario(scenario, { cycles, seed, signal: new AbortController().signal, onCycle })
+    const { rate } = scenario
+    const figures = await runScenario(scenario, { cycles, seed, rate, signal: new AbortController().signal, onCycle })
     expect(figures.violations, `CHAOS_SEED=${seed}`).toEqual([])
     expect(done).toBe(cycles)
     expect(figures.acknowledged).toBeGreaterThan(0)

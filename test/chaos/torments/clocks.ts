@@ -14,10 +14,10 @@ export function clockTorments(chaos: Chaos, cluster: Cluster): readonly Torment[
       isHarmless: true,
       async run() {
         const node = cluster.anyNode()
-        node.moveClock(span())
+        chaos.clocks.move(node, span())
         await chaos.wait(500, 2_500)
         // Or it goes on with it.
-        if (chaos.random.chance(0.5)) node.moveClock(0)
+        if (chaos.random.chance(0.5)) chaos.clocks.move(node, 0)
       },
     },
     {

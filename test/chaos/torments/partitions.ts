@@ -17,6 +17,7 @@ interface Cut {
 export function partitionTorments(chaos: Chaos, cluster: Cluster, lan: Lan): readonly Torment[] {
   const redis = cluster.redisPlace!
   const postgres = cluster.postgresPlace!
+  const broker = cluster.brokerPlace!
   const at = (node: NodeProcess): Place => cluster.placeOf(node)!
   const others = (node: NodeProcess): NodeProcess[] => cluster.all.filter((each) => each !== node)
   const pair = (): [NodeProcess, NodeProcess] => {
@@ -59,10 +60,18 @@ export function partitionTorments(chaos: Chaos, cluster: Cluster, lan: Lan): rea
             isHarmless: true,
           },
         ]),
+    ...(cluster.broker === undefined
+      ? []
+      : [
+          {
+            ...torment('node | broker', () => ({ ways: bothWays(at(cluster.anyNode()), broker), apart: [] })),
+            isHarmless: true,
+          },
+        ]),
     torment('node | everything', () => {
       const one = cluster.anyNode()
       return {
-        ways: [redis, postgres, ...others(one).map(at)].flatMap((place) => bothWays(at(one), place)),
+        ways: [redis, postgres, broker, ...others(one).map(at)].flatMap((place) => bothWays(at(one), place)),
         apart: [one],
       }
     }),
