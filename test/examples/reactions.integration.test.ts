@@ -225,7 +225,7 @@ async function startOwnRedis(): Promise<RedisProcess> {
 const WAITING = { seed: 22, incidents: 80 }
 
 test(
-  'npm run incidents, killed again and again: no closing goes untold, no wait is escalated twice, no breach is lost',
+  'npm run incidents, killed in the middle and run again: no closing goes untold, no wait is escalated twice, no breach is lost',
   { timeout: 180_000 },
   async () => {
     const redis = hasRedis ? await startOwnRedis() : undefined
@@ -237,13 +237,11 @@ test(
       const file = join(data, 'mails.jsonl')
       return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0
     }
-    for (const mails of [25, 75]) {
-      const child = live()
-      const ended = new Promise((resolve) => child.once('close', resolve))
-      await expect.poll(taken, { timeout: 80_000, interval: 5 }).toBeGreaterThan(mails)
-      child.kill('SIGKILL')
-      await ended
-    }
+    const first = live()
+    const killed = new Promise((resolve) => first.once('close', resolve))
+    await expect.poll(taken, { timeout: 80_000, interval: 5 }).toBeGreaterThan(40)
+    first.kill('SIGKILL')
+    await killed
     const last = live()
     const said = { stdout: '', stderr: '' }
     last.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
