@@ -323,7 +323,8 @@ describe.skipIf(!hasRedis)('docs/operations.md: projections', () => {
     const others = ['first', 'second'].filter((name) => name !== node)
     await expect.poll(async () => others.includes(String(await bank.has('node'))), WAIT).toBe(true)
     await deposit('anna', 1)
-    expect(await bank.balances()).toMatchObject({ state: 'paused', events: 0 })
+    // For a moment it is only starting there.
+    await expect.poll(() => bank.balances(), WAIT).toMatchObject({ state: 'paused', events: 0 })
     const before = Number(await bank.has('generation'))
     const waiting = await bank.ask('penhold projection rebuild balances --json')
     expect(waiting).toMatchObject({ code: 1, out: '' })
