@@ -25,7 +25,7 @@ export interface Kinds {
 
 const FATES = ['settled', 'released', 'refused'] as const
 /** Some are due at once. */
-const TIMERS_MS = [0, 300, 800, 1_500, 2_500]
+const TIMERS_MS = [0, 300, 800, 2_000, 5_000]
 const ONE_IN_AWKWARD = 12
 
 export function kindsOf(commandId: string): Kinds {
