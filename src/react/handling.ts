@@ -2,13 +2,14 @@
  * The port between a lane and what has its events handled: each alone (handle-each.ts), or many together (handle-many.ts).
  * An event that is tried again stays there; one that is given up waits there for its lane, which parks it or halts.
  */
+import { isThenable } from '../aggregate/synchronous.ts'
 import type { Clock } from '../log/clock.ts'
 import { deriveId } from '../log/identity.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { Trouble } from '../read/lane-status.ts'
 import { reasonOf } from '../aggregate/error.ts'
 import { Attempt, type AttemptOutcome } from './attempt.ts'
-import type { Consumer, Reaction } from './consumer.ts'
+import { EventFailed, type Consumer, type Reaction } from './consumer.ts'
 import { keyOf } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 import type { Entry, Window } from './window.ts'
@@ -57,8 +58,16 @@ export function attemptOne(
   const attempt = new Attempt({ effects, clock, timeoutMs: consumer.handlerTimeoutMs })
   const { does } = consumer
   const reaction = new EventReaction(keyOf(consumer), event, { attempt, number, shard })
-  const outcome = attempt.run(() => ('one' in does ? does.one(event, reaction) : does.many([event], reaction)))
-  return { attempt, outcome }
+  if ('one' in does) return { attempt, outcome: attempt.run(() => does.one(event, reaction)) }
+  const outcome = attempt.run(() => does.many([event], reaction))
+  return { attempt, outcome: isThenable(outcome) ? outcome.then(ofMany) : ofMany(outcome) }
+}
+
+/** Of many, where it is one alone: whatever fails other than the event itself is waited for. */
+function ofMany(outcome: AttemptOutcome): AttemptOutcome {
+  if (outcome.kind !== 'failed') return outcome
+  const { error } = outcome
+  return error instanceof EventFailed ? { kind: 'failed', error: error.cause } : { kind: 'waits', error }
 }
 
 export function troubleOf({ event, failures }: Pick<Entry, 'event' | 'failures'>, error: unknown): Trouble {
