@@ -123,6 +123,7 @@ export class ConsumerLane {
     this.#options.onTried?.()
     this.#intake?.close()
     this.#handling.hold()
+    this.#parked.hold()
     this.#bell.ring()
     if (ms > 0) await within(clock, ms, this.#handling.idle())
     this.#handling.giveUp()
@@ -264,6 +265,7 @@ export class ConsumerLane {
       await this.#place.begin(await startOf(this.#options.consumer, this.#feed))
       state = await this.#place.state()
     }
+    if (this.#isClosed) throw STALE
     this.#handling.giveUp()
     this.#parked.giveUp()
     this.#place.goOnFrom(state)
@@ -402,6 +404,10 @@ export class ConsumerLane {
       if (!this.#isClosed && !this.#isStale) this.#obey(state)
     } catch (error) {
       this.#trouble.tell(error, 1)
+      // What somebody wants may be told of once.
+      this.#options.clock.after(LOOK_MS, () => {
+        if (!this.#isClosed && !this.#isStale) void this.look()
+      })
     }
   }
 
@@ -414,6 +420,9 @@ export class ConsumerLane {
     }
     if (this.#isPaused || this.#halted !== undefined) this.#handling.hold()
     else this.#handling.release()
+    // What halts it is no parked stream's: those are tried again all the same.
+    if (this.#isPaused) this.#parked.hold()
+    else this.#parked.release()
     this.#parked.obey(state.parked)
     this.#options.onTried?.()
     this.#bell.ring()

@@ -30,7 +30,9 @@ export interface ConsumerPlaceOptions {
 /** Where a consumer starts in a shard where it was never begun. */
 export async function startOf({ startAt }: Consumer, feed: EventFeed): Promise<AllPlace> {
   if (startAt === 'beginning') return BEGINNING
-  return behind(startAt === 'now' ? await feed.head() : startAt)
+  const head = await feed.head()
+  // What stands in a record is behind what its shard has, or the log would go on from a position that never was.
+  return behind(startAt === 'now' ? head : Math.min(startAt, head))
 }
 
 /** Somebody else runs the lane: the record stands elsewhere. */

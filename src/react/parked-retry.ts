@@ -27,6 +27,9 @@ export interface ParkedRetryOptions extends HandleOptions {
   readonly onTrouble: (error: unknown, attempts: number) => void
 }
 
+/** Who is held looks so often whether it still is, at least. */
+const HELD_MS = 10_000
+
 interface Parked {
   /**
    * The version from which what waits goes on: those before are done or were skipped. And how often it has failed. What is
@@ -50,6 +53,7 @@ export class ParkedRetry {
   readonly #lookedInto = new Map<string, number>()
   #attempt: Attempt | undefined
   #isRunning = false
+  #isHeld = false
   #isOver = false
 
   constructor({ parked, done = {} }: Pick<ConsumerState, 'parked' | 'done'>, options: ParkedRetryOptions) {
@@ -103,6 +107,16 @@ export class ParkedRetry {
       if ((event.isAsked || isSkipped) && this.#isNews(stream, event)) this.#asked.set(stream, event)
     }
     if (!this.#isRunning) void this.#run()
+  }
+
+  /** No event begins until it is let go on. What is under way goes on. */
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  release(): void {
+    this.#isHeld = false
+    this.#bell.ring()
   }
 
   giveUp(): void {
@@ -183,6 +197,8 @@ export class ParkedRetry {
   async #handle(event: FeedEvent): Promise<boolean> {
     const { onDone, park, onTrouble, clock } = this.#options
     for (let attempts = 1; !this.#isOver; attempts += 1) {
+      while (this.#isHeld && !this.#isOver) await this.#bell.rungWithin(clock, HELD_MS)
+      if (this.#isOver) return false
       const { attempt, outcome } = attemptOne(event, attempts, this.#options)
       this.#attempt = attempt
       const settled = await outcome

@@ -38,8 +38,8 @@ export function wantedBy({ from, on }: Reactor): (event: Pick<FeedEvent, 'type' 
 function react(reactor: Reactor, event: FeedEvent, reaction: Reaction): unknown {
   const context = new EventContext(reactor.name, event, reaction)
   const returned = reactor.on[event.type]!(event, context)
-  if (!isThenable(returned)) return context.hasTold ? context.told() : returned
-  // What it tells, it may tell late: all that was told by its end counts.
+  if (!isThenable(returned)) return context.isWaitedFor ? context.told() : returned
+  // What it tells, it may tell late: all that was told by its end counts, and what it has asked and does not wait for.
   return Promise.resolve(returned).then(() => context.told())
 }
 
@@ -51,6 +51,8 @@ class EventContext implements ReactorContext {
   #sent = 0
   /** Rejected where one of them failed. */
   readonly #told: Promise<unknown>[] = []
+  /** What has no outcome yet. */
+  readonly #asked = new Set<Promise<unknown>>()
 
   constructor(reactor: string, event: FeedEvent, reaction: Reaction) {
     const { id: causationId, position: after, time, metadata } = event
@@ -73,21 +75,37 @@ class EventContext implements ReactorContext {
     return this.#reaction.signal
   }
 
-  get hasTold(): boolean {
-    return this.#told.length > 0
+  get isWaitedFor(): boolean {
+    return this.#told.length > 0 || this.#asked.size > 0
   }
 
+  /** What is still asked when its handler has ended is nobody's: it counts as told. */
   async told(): Promise<void> {
-    await Promise.all(this.#told)
+    await Promise.all([...this.#told, ...[...this.#asked].map(unlessRejected)])
   }
 
-  readonly ask = async (
+  readonly ask = (
     aggregate: Aggregate,
     id: string,
     name: string,
     payload?: unknown,
     options: SendOptions = {},
   ): Promise<Sent> => {
+    const sent = this.#send(aggregate, id, name, payload, options)
+    const over = (): boolean => this.#asked.delete(sent)
+    this.#asked.add(sent)
+    // Where nobody waits for it, its failure is the event's, and no stray error.
+    sent.then(over, over)
+    return sent
+  }
+
+  async #send(
+    aggregate: Aggregate,
+    id: string,
+    name: string,
+    payload?: unknown,
+    options: SendOptions = {},
+  ): Promise<Sent> {
     const { id: causationId, position, metadata } = this.#event
     const { key, timeoutMs } = options
     const number = this.#sent
@@ -114,9 +132,7 @@ class EventContext implements ReactorContext {
     payload?: unknown,
     options: SendOptions = {},
   ): void => {
-    const sent = this.ask(aggregate, id, name, payload, options).catch((error: unknown) => {
-      if (!(error instanceof Rejected)) throw error
-    })
+    const sent = unlessRejected(this.#send(aggregate, id, name, payload, options))
     // Whoever waits for it is told; it may be nobody, where the handler has thrown.
     sent.catch(() => undefined)
     this.#told.push(sent)
@@ -135,5 +151,14 @@ class EventContext implements ReactorContext {
     set.catch(() => undefined)
     this.#told.push(set)
     return set
+  }
+}
+
+/** A rejection is an outcome. */
+async function unlessRejected(sent: Promise<unknown>): Promise<void> {
+  try {
+    await sent
+  } catch (error) {
+    if (!(error instanceof Rejected)) throw error
   }
 }

@@ -324,7 +324,9 @@ export class TimerWheel {
 
   /** Returns what could not be put there, as the bucket is closed. */
   async #put({ bucket, timers }: Put): Promise<readonly DueTimer[]> {
-    const commandId = deriveId(bucket.stream, 'put', ...timers.flatMap(({ token, at }) => [token, at]))
+    // Processes count their tokens themselves, each from 1 on.
+    const timed = timers.flatMap(({ stream, token, at }) => [stream, token, at])
+    const commandId = deriveId(bucket.stream, 'put', ...timed)
     const after = Math.max(...timers.map(({ position }) => position))
     const put = await this.#ask(bucket.stream, 'put', { timers }, { commandId, after })
     if (put.kind === 'rejected') {
