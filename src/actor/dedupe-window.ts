@@ -18,8 +18,6 @@ export interface Remembered {
   readonly payloadHash: number
   /** The outcome of a command without events; undefined where events stand in the log for it. */
   readonly reply: Reply | undefined
-  /** The greatest position its sender had seen then; 0 where events stand in the log for it. */
-  readonly after: number
   readonly firstVersion: number
   readonly lastVersion: number
   /** Of its last event; 0 where it has none. */
@@ -135,7 +133,7 @@ export async function readWindow(
       break
     }
     const versions = { firstVersion: version, lastVersion: version }
-    last = { key, remembered: { payloadHash, reply: undefined, after: 0, ...versions, position, last: address } }
+    last = { key, remembered: { payloadHash, reply: undefined, ...versions, position, last: address } }
     if (newestFirst.length < keptMax || sought.has(key)) newestFirst.push(last)
     else older.add(key, position)
   }

@@ -313,7 +313,6 @@ export class Worker {
     actor.window?.add(message.commandId, {
       payloadHash: message.payloadHash,
       reply: actor.version === versionBefore ? reply : undefined,
-      after: actor.version === versionBefore ? message.after : 0,
       firstVersion: versionBefore + 1,
       lastVersion: actor.version,
       position: reply.kind === 'accepted' ? reply.position : 0,
@@ -443,11 +442,7 @@ function isFor(epoch: number, message: Message): boolean {
   return message.epoch === epoch || message.epoch === 0
 }
 
-/**
- * Whether a known command gets another decision: what was rejected left nothing behind, and who sends it again, having seen
- * more since, may hope for more. A copy of the message that was rejected, which may be late, has seen no more: its sender may
- * have acted on the rejection.
- */
-function isDecidedAnew({ isAgain, payloadHash, after }: CommandMessage, { reply, ...remembered }: Remembered): boolean {
-  return isAgain && reply?.kind === 'rejected' && remembered.payloadHash === payloadHash && after > remembered.after
+/** Whether a known command gets another decision: what was rejected left nothing behind, and whoever sends it again may hope for more. */
+function isDecidedAnew({ isAgain, payloadHash }: CommandMessage, { reply, ...remembered }: Remembered): boolean {
+  return isAgain && reply?.kind === 'rejected' && remembered.payloadHash === payloadHash
 }
