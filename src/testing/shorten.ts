@@ -5,7 +5,9 @@
 import { shorterSpans } from './span.ts'
 import type { Step, Story } from './story.ts'
 
-const TRIES_MAX = 500
+const TRIES_MAX = 1_000
+/** Stories of more steps are not told without two or three of them: that would be too many. */
+const FEW_STEPS = 12
 
 /** The shortest story that still fails, taking one thing away at a time; `fails` tells a story. */
 export async function shorten<Failure>(
@@ -41,10 +43,27 @@ function* shorterThan(story: Story): Generator<Story> {
   for (const [i, step] of steps.entries()) {
     for (const simpler of simplerThan(step)) yield { ...story, steps: steps.with(i, simpler) }
   }
+  for (const simpler of simplerSnapshots(snapshotEvery)) yield { ...story, snapshotEvery: simpler }
+  for (const fewer of withoutSome(steps)) yield { ...story, steps: fewer }
+}
+
+function* simplerSnapshots(snapshotEvery: number | false): Generator<number | false> {
   if (snapshotEvery === false) return
   for (const simpler of [false, 1, 2] as const) {
     if (simpler === snapshotEvery) return
-    yield { ...story, snapshotEvery: simpler }
+    yield simpler
+  }
+}
+
+/** Without two or three that only together have nothing to do with it, such as one that undoes what another did. */
+function* withoutSome(steps: readonly Step[]): Generator<readonly Step[]> {
+  if (steps.length > FEW_STEPS) return
+  const without = (...some: readonly number[]): readonly Step[] => steps.filter((_step, i) => !some.includes(i))
+  for (let i = steps.length - 1; i > 0; i -= 1) {
+    for (let j = i - 1; j >= 0 && steps.length > 2; j -= 1) {
+      yield without(i, j)
+      for (let k = j - 1; k >= 0 && steps.length > 3; k -= 1) yield without(i, j, k)
+    }
   }
 }
 

@@ -54,3 +54,15 @@ test('time passes once where it is enough, and no longer than it has to', async 
   const { story } = await shorten({ snapshotEvery: false, steps, seed: 1 }, 'first', fails)
   expect(story.steps).toEqual([{ kind: 'pass', ms: 11 * HOUR_MS }])
 })
+
+test('steps that only together have nothing to do with it are left out', async () => {
+  const sumOf = (steps: readonly Step[]): number =>
+    steps.reduce((sum, step) => (step.kind === 'command' ? sum + (step.payload as number) : sum), 0)
+  const fails = async ({ steps }: Story): Promise<string | undefined> => (sumOf(steps) === 5 ? 'failure' : undefined)
+  const told = async (...payloads: number[]): Promise<unknown> => {
+    const { story } = await shorten({ snapshotEvery: false, steps: payloads.map(command), seed: 1 }, 'first', fails)
+    return story.steps.map((step) => (step as CommandStep).payload)
+  }
+  expect(await told(1, 4, -1, 1)).toEqual([1, 4])
+  expect(await told(3, 2, 1, -3, 2)).toEqual([3, 2])
+})
