@@ -228,7 +228,7 @@ class OpenReadFile implements ReadFile {
     // What a large length stands in may be damaged: no memory is taken for more than there is.
     const length =
       lengthMax <= UNASKED_BYTES_MAX ? lengthMax : Math.max(0, Math.min(lengthMax, (await this.size()) - offset))
-    // Of what is not read into nothing is handed out: to zero it first would be a tenth of the work of reading everything.
+    // Not zeroed first: of what was not read into nothing is handed out.
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     let done = 0
     while (done < length) {
