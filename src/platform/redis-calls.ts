@@ -6,6 +6,7 @@ export class RedisCalls {
   /** Where it is, for messages. */
   readonly address: string
   readonly #redact: RedisClient['redact']
+  readonly #checkDatabase: RedisClient['checkDatabase']
   readonly #timeoutMs: number
   /** Why there is no connection. Who asks is told; nobody else listens. */
   #lastError: unknown
@@ -20,10 +21,11 @@ export class RedisCalls {
    * @throws PenholdError `BadDefinition` where the settings cannot work
    */
   constructor(settings: RedisSettings, timeoutMs: number) {
-    const { client, address, redact } = connectRedis(settings, timeoutMs)
+    const { client, address, redact, checkDatabase } = connectRedis(settings, timeoutMs)
     this.#client = client
     this.address = address
     this.#redact = redact
+    this.#checkDatabase = checkDatabase
     this.#timeoutMs = timeoutMs
     client.on('error', (error: unknown) => (this.#lastError = error))
     client.on('ready', () => (this.#lastError = undefined))
@@ -72,6 +74,7 @@ export class RedisCalls {
       await this.#settling
     }
     if (client.status !== 'ready') throw this.#lastError ?? new Error('there is no connection')
+    this.#checkDatabase()
     return await call(client)
   }
 

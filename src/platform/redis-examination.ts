@@ -19,7 +19,7 @@ const RETRY_MS = 50
 
 /** @throws PenholdError `LeasesUnavailable`, `BadDefinition` */
 export async function examineRedis(settings: RedisSettings, timeoutMs: number): Promise<RedisExamination> {
-  const { client, address, redact } = connectRedis(settings, timeoutMs)
+  const { client, address, redact, checkDatabase } = connectRedis(settings, timeoutMs)
   let lastError: unknown = new Error('there is no connection')
   client.on('error', (error: unknown) => (lastError = error))
   const until = performance.now() + timeoutMs
@@ -28,6 +28,7 @@ export async function examineRedis(settings: RedisSettings, timeoutMs: number): 
       if (performance.now() > until) throw lastError
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
     }
+    checkDatabase()
     const told = await client.info()
     const field = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(told)?.[1]
     const beganMs = performance.now()

@@ -47,6 +47,8 @@ export interface RedisClient {
   readonly address: string
   /** The message without what is secret. */
   readonly redact: (message: string) => string
+  /** @throws where it is connected, and not to the database that it is for: ioredis goes on in database 0 */
+  readonly checkDatabase: () => void
 }
 
 /** Replies are as they come; a mapping would be another type of client. */
@@ -73,12 +75,13 @@ export function connectRedis(settings: RedisSettings, timeoutMs: number): RedisC
     const url = parseUrl(given.url)
     const client = new Redis({ ...url, ...options, enableOfflineQueue: false, retryStrategy: reconnectMs })
     const address = formatAddress({ host: url.host, port: url.port })
-    return { client, address, redact: redacting([...secrets, url.password]) }
+    const checkDatabase = watchDatabase(client)
+    return { client, address, redact: redacting([...secrets, url.password]), checkDatabase }
   }
   if ('sentinels' in given) {
     const client = new Redis({ ...options, ...sentinelOptions(given, timeoutMs) })
     const address = `${given.sentinels.join(', ')} (the Sentinels of '${given.name}')`
-    return { client, address, redact: redacting(secrets) }
+    return { client, address, redact: redacting(secrets), checkDatabase: watchDatabase(client) }
   }
   const client = new Cluster(given.nodes.map(hostAndPort), {
     enableOfflineQueue: false,
@@ -86,7 +89,20 @@ export function connectRedis(settings: RedisSettings, timeoutMs: number): RedisC
     slotsRefreshTimeout: timeoutMs,
     redisOptions: options,
   })
-  return { client, address: `${given.nodes.join(', ')} (a Redis Cluster)`, redact: redacting(secrets) }
+  const address = `${given.nodes.join(', ')} (a Redis Cluster)`
+  // It has one database.
+  return { client, address, redact: redacting(secrets), checkDatabase: () => undefined }
+}
+
+function watchDatabase(client: Redis): () => void {
+  let refusal: Error | undefined
+  client.on('error', (error: unknown) => {
+    if (error instanceof Error && Object(Object(error).command).name === 'select') refusal = error
+  })
+  client.on('close', () => (refusal = undefined))
+  return () => {
+    if (refusal !== undefined) throw new Error(`it does not give the database that was asked for (${refusal.message})`)
+  }
 }
 
 function commonOptions(timeoutMs: number): Options {

@@ -184,6 +184,18 @@ describe.skipIf(!hasRedis)('a Redis that is not there', () => {
   })
 })
 
+test.skipIf(!hasRedis)('a database that Redis does not have is asked for, and no other is written to', async () => {
+  const redis = await start(['databases 4'])
+  const url = `${redis.url}/4`
+  const message = expect.stringMatching('does not give the database that was asked for .ERR DB index') as string
+  await expect(open(url).beat(beatOf('a'))).rejects.toMatchObject({ ...unavailable, message })
+  await expect(examineRedis(url, 5_000)).rejects.toMatchObject({ ...unavailable, message })
+  await redis.kill()
+  await redis.restart()
+  await expect(open(url).beat(beatOf('a'))).rejects.toMatchObject(unavailable)
+  expect(await redis.admin.dbsize()).toBe(0)
+})
+
 describe.skipIf(!hasRedis)('Redis is found', () => {
   test('in another database, by a URL with everything in it', async () => {
     const redis = await start(['user penhold on >pass%word ~* +@all'])
