@@ -131,14 +131,14 @@ export interface HostAndPort {
 }
 
 /** Reads `host:port`, or `[address]:port` for an IPv6 address. @throws BadDefinition */
-export function parseAddress(address: string): HostAndPort {
+export function parseAddress(address: string, setting?: string): HostAndPort {
   const [, inBrackets, plain, digits] =
     /^(?:\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(address) ?? []
   const host = inBrackets ?? plain
   const port = Number(digits)
   if (host !== undefined && port <= 0xffff) return { host, port }
   throw definitionError(
-    `'${address}' is no address: write host:port, as in 127.0.0.1:7400, or [address]:port for IPv6, as in [::1]:7400.`,
+    `${setting === undefined ? '' : `${setting}: `}'${address}' is no address: write host:port, as in 127.0.0.1:7400, or [address]:port for IPv6, as in [::1]:7400.`,
   )
 }
 

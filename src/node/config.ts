@@ -172,8 +172,14 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   }
   checkSettings(name, definition, config)
   checkNumbers(config)
-  if (config.health.listen !== undefined) parseAddress(config.health.listen)
+  checkAddresses(config)
   return config
+}
+
+function checkAddresses({ health, network }: ClusterConfig): void {
+  if (health.listen !== undefined) parseAddress(health.listen, 'health.listen')
+  if (network.listen !== undefined) parseAddress(network.listen, 'network.listen')
+  if (network.advertise !== undefined) parseAddress(network.advertise, 'network.advertise')
 }
 
 /** The config with a program's own settings over it. */

@@ -222,7 +222,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', () => {
     for (const wrong of ['8080', '']) {
       expect(await penhold(bank, 'start', '--health', wrong)).toMatchObject({
         code: 1,
-        err: expect.stringMatching(`^penhold: BadDefinition: '${wrong}' is no address`) as string,
+        err: expect.stringMatching(`^penhold: BadDefinition: health.listen: '${wrong}' is no address`) as string,
       })
     }
   })

@@ -268,6 +268,11 @@ describe('what is wrong with the data directory or the definitions is told at th
     const define = (more: object) => () => defineCluster({ ...cluster, ...more })
     expect(define({ health: '127.0.0.1:7401' })).toThrow("health is '127.0.0.1:7401'; give an object with its settings")
     expect(define({ onWarning: [] })).toThrow('onWarning is a list; give a function')
+    expect(define({ health: { listen: '7401' } })).toThrow("health.listen: '7401' is no address: write host:port")
+    for (const setting of ['listen', 'advertise']) {
+      const wrong = define({ network: { [setting]: '7400' } })
+      expect(wrong).toThrow(`network.${setting}: '7400' is no address: write host:port, as in 127.0.0.1:7400`)
+    }
     expect(define({ datadir: 'e' })).toThrow("no setting 'datadir'; the nearest is 'dataDir'")
     expect(define({ limits: { mailboxMx: 1 } })).toThrow(
       "no setting 'limits.mailboxMx'; the nearest is 'limits.mailboxMax'",
