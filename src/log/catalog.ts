@@ -39,6 +39,8 @@ export interface CatalogOptions {
 
 /** Of a journal's indexes. */
 const OPENED_AT_ONCE = 16
+/** Indexes up to a seal, which are needed where an owner has gone on behind it; what is not kept is read again. */
+const SEALED_MAX = 16
 
 export class Catalog {
   readonly files: FilePool
@@ -197,7 +199,10 @@ export class Catalog {
   indexBefore(journal: number, seal: Place): Promise<OpenIndex> {
     const key = `${indexPath(journal, seal.segment)} before ${seal.offset}`
     const known = this.#sealedIndexes.get(key) ?? this.#readBefore(journal, seal)
+    // The one that was asked for last stands at the end.
+    this.#sealedIndexes.delete(key)
     this.#sealedIndexes.set(key, known)
+    if (this.#sealedIndexes.size > SEALED_MAX) this.#sealedIndexes.delete(this.#sealedIndexes.keys().next().value!)
     known.catch(() => this.#sealedIndexes.delete(key))
     return known
   }
