@@ -11,6 +11,7 @@ import { Ownership } from '../cluster/ownership.ts'
 import { ownerName } from '../cluster/owner-name.ts'
 import { Peers } from '../cluster/peers.ts'
 import type { Leases, Member, View } from '../cluster/leases.ts'
+import { MissingMembers } from '../cluster/missing-members.ts'
 import { addressUnreachable } from '../cluster/error.ts'
 import { ConnectionError, parseAddress, type Greeting, type Listener, type Network } from '../cluster/network.ts'
 import type { OpenReading } from '../cluster/reading-end.ts'
@@ -67,6 +68,7 @@ export interface ClusterSideOptions {
 export class ClusterSide {
   readonly #options: ClusterSideOptions
   readonly #directory: Directory
+  readonly #missing: MissingMembers
   readonly #peers: Peers
   readonly #reception: Reception
   readonly #handles = new Map<number, WorkerHandle>()
@@ -77,6 +79,7 @@ export class ClusterSide {
 
   constructor(options: ClusterSideOptions) {
     const { ports, router, clock, onWarning, identity } = options
+    this.#missing = new MissingMembers(onWarning)
     this.#options = options
     this.#directory = new Directory(identity.shards, (shard, owner, epoch) => router.assign(shard, owner, epoch))
     this.#peers = new Peers({
@@ -158,7 +161,10 @@ export class ClusterSide {
           for (const { shard, worker, epoch } of served) this.#directory.learn(shard, this.ownerOf(worker), epoch)
           this.#reception.announce(served)
         },
-        onView: (view) => this.#see(view),
+        onView: (view) => {
+          this.#missing.see(view)
+          this.#see(view)
+        },
         reaches: (member) => this.#peers.reaches(member),
         onHandedTo: (member, handed) => this.#peers.tell(member, { kind: 'handed', shards: handed }),
         onWarning,

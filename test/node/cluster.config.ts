@@ -10,6 +10,9 @@ export const Notebook = defineAggregate({
   queries: { last: (state) => state.last },
 })
 
+/** What the nodes of this process have warned of. */
+export const warnings: string[] = []
+
 /** For tests of several nodes. Each gives a data directory and a Redis of its own. */
 export default defineCluster({
   name: 'several',
@@ -18,5 +21,5 @@ export default defineCluster({
   shards: 8,
   workers: 2,
   timeouts: { askMs: 30_000 },
-  onWarning: () => undefined,
+  onWarning: (message) => void warnings.push(message),
 })

@@ -8,7 +8,7 @@ import { Account } from '../account.ts'
 import { NEAR } from '../cluster/network-ends.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
-import { Notebook } from './cluster.config.ts'
+import { Notebook, warnings } from './cluster.config.ts'
 import { startThere } from './node-there.ts'
 
 const SECRET = 'a secret of thirty-two characters'
@@ -102,6 +102,7 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
       return count
     })
     const load = Promise.all(loads)
+    warnings.splice(0)
     await there.ask({ kind: 'close' })
     const { cluster: view } = await here.status()
     await untilServed(here, 8)
@@ -114,6 +115,7 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
       expect(members).toEqual([self])
       expect(leases.map(({ member }) => member)).toEqual(Array.from({ length: 8 }, () => self!.id))
     }, WAIT)
+    expect(warnings.filter((message) => message.includes('gone'))).toEqual([])
   })
 
   test('a command that was asked at a node that was killed takes effect once when it is asked again elsewhere', async () => {
@@ -131,6 +133,8 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
     const known = here.ref(Account, 'a0').ask('deposit', { amount: 1 }, { commandId: idOf('a0', 1) })
     await there.kill()
     await known
+    const gone = expect.stringMatching(/^the node '.*' at .* has gone without a word, with 4 shards/) as string
+    await vi.waitFor(() => expect(warnings).toContainEqual(gone), WAIT)
     const asked = IDS.flatMap((id) =>
       rounds.map((round) => here.ref(Account, id).ask('deposit', { amount: 1 }, { commandId: idOf(id, round) })),
     )
