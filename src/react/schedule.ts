@@ -18,7 +18,7 @@ type PayloadPart<P> = undefined extends P
 export type ScheduleDefinition<A extends Aggregate, K extends CommandName<A>> = {
   /** Names the schedule in the log: 1 to 64 letters, digits, `-` and `_`. */
   readonly name: string
-  /** Five fields from minutes to days of the week, or six from seconds. */
+  /** Five fields from minutes to days of the week, or six from seconds; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. */
   readonly cron: string
   /** As the zone database names it: `Europe/Berlin`. Default `UTC`. */
   readonly timezone?: string
@@ -87,6 +87,11 @@ function checkTimes(who: string, table: Timetable): void {
   for (const [key, value] of Object.entries({ cron: table.cron, timezone: table.timezone })) {
     if (typeof value !== 'string') throw definitionError(`${who}: ${key} is ${describe(value)}; give a text`)
   }
+  if (!isZone(table.timezone)) {
+    throw definitionError(
+      `${who}: the zone database has no timezone '${table.timezone}'; give a name of it, as 'Europe/Berlin', or leave it out for UTC`,
+    )
+  }
   // What croner takes for a date is no expression.
   if (table.cron.trim().split(/\s+/).length < 5 && !table.cron.startsWith('@')) {
     throw definitionError(
@@ -97,10 +102,15 @@ function checkTimes(who: string, table: Timetable): void {
   try {
     first = timeBehind(table, 0)
   } catch (error) {
-    throw definitionError(
-      `${who}: '${table.cron}' in the zone '${table.timezone}' is not understood: ${reasonOf(error)}`,
-      error,
-    )
+    throw definitionError(`${who}: cron '${table.cron}' is not understood: ${reasonOf(error)}`, error)
   }
   if (first === undefined) throw definitionError(`${who}: '${table.cron}' never comes`)
+}
+
+function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
 }

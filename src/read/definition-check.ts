@@ -80,9 +80,11 @@ export function checkHandlers(
 }
 
 export function checkChoice(who: string, setting: Readonly<Record<string, unknown>>, choices: readonly string[]): void {
+  const quoted = choices.map((choice) => `'${choice}'`)
+  const listed = [quoted.slice(0, -1).join(', '), ...quoted.slice(-1)].join(' or ')
   for (const [key, value] of Object.entries(setting)) {
     if (typeof value === 'string' && choices.includes(value)) continue
-    throw wrong(who, `${key} is ${describe(value)}; give '${choices.join(`' or '`)}'`)
+    throw wrong(who, `${key} is ${describe(value)}; give ${listed}`)
   }
 }
 

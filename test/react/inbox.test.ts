@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { defineAggregate, defineInbox } from '../../src/index.ts'
+import { defineAggregate, defineCluster, defineInbox } from '../../src/index.ts'
 import { checkedCommand } from '../../src/react/inbox.ts'
 import { Account } from '../account.ts'
 
@@ -47,4 +47,10 @@ const wrong: readonly [what: string, map: () => unknown, message: string][] = [
 
 test.for(wrong)('%s from a mapper is refused, and the reason says what it was', ([, map, message]) => {
   expect(() => checkedCommand(inbox, map())).toThrow(message)
+})
+
+test('an inbox for an aggregate that the cluster does not have is refused', () => {
+  const cluster = { name: 'bank', dataDir: 'x', inboxes: [inbox] }
+  expect(() => defineCluster({ ...cluster, aggregates: [Account] })).not.toThrow()
+  expect(() => defineCluster({ ...cluster, aggregates: [Stranger] })).toThrow("the inbox 'payments' is for 'account'")
 })
