@@ -1,6 +1,7 @@
 /** What a user defines of a schedule: a command that is sent again and again. Pure. */
 import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
 import { definitionError, describe, reasonOf } from '../aggregate/error.ts'
+import { isThenable } from '../aggregate/synchronous.ts'
 import { checkChoice, checkKeys, checkName } from '../read/definition-check.ts'
 import { checkAddress, commandFor, type TimedCommand } from './timer.ts'
 import { timeBehind, type Timetable } from './timetable.ts'
@@ -62,7 +63,7 @@ export function defineSchedule<A extends Aggregate, K extends CommandName<A>>(
     throw definitionError(`${who}: aggregate is ${describe(aggregate)}; give what defineAggregate returned`)
   }
   checkTimes(who, { cron, timezone, missed })
-  const payloadAt = typeof given === 'function' ? (given as (run: ScheduledRun) => unknown) : () => given
+  const payloadAt = typeof given === 'function' ? madeBy(name, given as (run: ScheduledRun) => unknown) : () => given
   const commandAt = (run: ScheduledRun): TimedCommand =>
     commandFor(name, { aggregate, id, command, payload: payloadAt(run) as PayloadOf<A, K> })
   try {
@@ -81,6 +82,21 @@ const schedules = new WeakSet<object>()
 /** Whether it is what `defineSchedule` has returned. */
 export function isSchedule(value: unknown): value is Schedule {
   return typeof value === 'object' && value !== null && schedules.has(value)
+}
+
+/** It fails long after the definition: the reason says whose it is. */
+function madeBy(name: string, payload: (run: ScheduledRun) => unknown): (run: ScheduledRun) => unknown {
+  return (run) => {
+    let made: unknown
+    try {
+      made = payload(run)
+    } catch (error) {
+      throw new Error(`the payload of the schedule '${name}' could not be made: ${reasonOf(error)}`, { cause: error })
+    }
+    if (!isThenable(made)) return made
+    Promise.resolve(made).catch(() => undefined)
+    throw new Error(`the payload of the schedule '${name}' is a promise; what needs waiting for belongs into a reactor`)
+  }
 }
 
 function checkTimes(who: string, table: Timetable): void {

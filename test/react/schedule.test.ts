@@ -53,3 +53,15 @@ test('a cluster takes schedules of its aggregates, each of its own name', () => 
   expect(() => defineCluster({ ...cluster, schedules: [{ ...nightly }] })).toThrow('give what defineSchedule returned')
   expect(() => defineCluster({ ...cluster, aggregates: [], schedules: [nightly] })).toThrow("is for 'report'")
 })
+
+test('a payload that cannot be made says of which schedule it is', () => {
+  const made = (payload: () => unknown) => {
+    const { commandAt } = defineSchedule({ ...good, payload: payload as () => { day: string } })
+    return () => commandAt({ time: new Date(0) })
+  }
+  const boom = (): never => {
+    throw new Error('boom')
+  }
+  expect(made(boom)).toThrow("the payload of the schedule 'nightly' could not be made: Error: boom")
+  expect(made(async () => boom())).toThrow("the payload of the schedule 'nightly' is a promise")
+})
