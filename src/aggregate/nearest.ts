@@ -1,3 +1,15 @@
+const SHOWN_MAX = 12
+
+/** For the end of a message about a word that is not known: which may have been meant, or, where none is like it, which there are. */
+export function suggestion(word: string, known: readonly string[]): string {
+  if (known.length === 0) return 'there is none'
+  const candidate = nearest(word, known)
+  const isLike = distance(word.toLowerCase(), candidate.toLowerCase()) * 2 <= Math.max(word.length, candidate.length)
+  if (isLike) return `the nearest is '${candidate}'`
+  const more = known.length > SHOWN_MAX ? `, and ${known.length - SHOWN_MAX} more` : ''
+  return `there are ${known.slice(0, SHOWN_MAX).join(', ')}${more}`
+}
+
 /** The known word that takes the fewest letters to be added, taken away or changed (Levenshtein's distance). */
 export function nearest(word: string, known: readonly string[]): string {
   const distances = known.map((candidate) => distance(word.toLowerCase(), candidate.toLowerCase()))

@@ -21,7 +21,8 @@ behind it in its stream waits as well; penhold parked show has all of it.
 
   penhold parked list NAME [--config FILE] [--json]
 
-  NAME              of a reactor, or as KIND:NAME
+  NAME              of a reactor or an outbox; what tells a process TYPE events is TYPE.told, and what sends its commands
+                    TYPE.sent. Where two are called the same: reactor:NAME, outbox:NAME, process:NAME
 ${OPTIONS_HELP}
 
 Exit code: 0 they are listed, 1 that could not be done, 2 usage.`,
@@ -146,7 +147,10 @@ ${Object.entries(commands)
   .map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`)
   .join('\n')}
 
-penhold parked COMMAND --help says more. What projections have put aside: penhold projection parked.`,
+penhold parked COMMAND --help says more. What projections have put aside: penhold projection parked. What an inbox has: its
+program knows (node.inbox(I)). The commands ask the cluster's running nodes, and so need Redis and the secret (PENHOLD_REDIS and
+PENHOLD_SECRETS count instead of the config's). A node alone, whose config has no redis, they cannot reach: there, call
+node.reactor(R) or node.outbox(O) in its program.`,
   commands,
 }
 

@@ -211,6 +211,6 @@ function isAway(error: unknown): boolean {
 
 function embedded(name: string): PenholdError {
   return definitionError(
-    `cluster '${name}' has no redis, so that it is one process alone, which no command reaches: that process has the same calls (\`node.projection(P).rebuild()\`, pause, resume, parked …), and /health/ready says how its projections are. Set \`redis\` to call them from outside.`,
+    `cluster '${name}' has no redis, so that it is one process alone, which no command reaches: its program has the same calls (\`node.projection(P)\`, \`node.reactor(R)\`, \`node.outbox(O)\`: pause, resume, parked …), and /health/ready says how they are. Set \`redis\` to call them from outside.`,
   )
 }

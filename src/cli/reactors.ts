@@ -37,6 +37,9 @@ interface Shown {
   readonly trouble: string | undefined
 }
 
+/** What no node runs that is to run: an outbox with a process of its own is run by that. */
+const APART = 'apart'
+
 export const reactors: Command = {
   summary: 'says which reactors hang on which event, and how they are',
   help: `Prints the table by which events are given to reactors, and, where nodes run, how each reactor is.
@@ -46,7 +49,9 @@ export const reactors: Command = {
 ${OPTIONS_HELP}
 
 States: running, caught up, waiting (something fails and is tried again), paused (by hand), halted (until somebody mends
-what its trouble says, and resumes it), nowhere (no node runs it at the moment).
+what its trouble says, and resumes it), nowhere (no node runs it at the moment), apart (an outbox with a process of its
+own: no node knows how it is). What waits is told with what it waits for. A node alone, whose config has no redis, is reached by no
+command: of it there is the table alone.
 
 Exit code: 0 all is well, 1 one is halted or runs nowhere, or a node does not answer, 2 usage.`,
   options: OPTIONS,
@@ -65,7 +70,8 @@ Exit code: 0 all is well, 1 one is halted or runs nowhere, or a node does not an
     }
     return await withProjections(values, signal, async (cluster) => {
       const { answers, silent } = await cluster.callAll({ call: 'reactor.list', projection: '' })
-      const shown = shownOf(answers.flatMap(({ value }) => value as readonly ConsumerStatus[]))
+      const statuses = answers.flatMap(({ value }) => value as readonly ConsumerStatus[])
+      const shown = shownOf(statuses, config)
       say(shown)
       const told = [
         ...shown.flatMap((each) => problemsOf(each)),
@@ -133,7 +139,9 @@ export function hangingOf({ reactors: all }: Pick<ClusterConfig, 'reactors'>): r
   return hanging.toSorted((a, b) => compare(a.event, b.event) || compare(a.reactor, b.reactor))
 }
 
-function shownOf(statuses: readonly ConsumerStatus[]): readonly Shown[] {
+function shownOf(statuses: readonly ConsumerStatus[], { outboxes }: Pick<ClusterConfig, 'outboxes'>): readonly Shown[] {
+  const isApart = ({ kind, name }: ConsumerStatus): boolean =>
+    kind === 'outbox' && outboxes.some((outbox) => outbox.name === name && outbox.runs === 'apart')
   const byName = Map.groupBy(statuses, ({ kind, name }) => `${kind}:${name}`)
   return [...byName.values()].map((told): Shown => {
     const { kind, name } = told[0]!
@@ -142,7 +150,7 @@ function shownOf(statuses: readonly ConsumerStatus[]): readonly Shown[] {
     return {
       kind,
       name,
-      state: state === 'elsewhere' ? 'nowhere' : state,
+      state: isApart(told[0]!) ? APART : state === 'elsewhere' ? 'nowhere' : state,
       shards: lanes.length,
       halted: lanes.filter((lane) => lane.state === 'halted').length,
       parkedStreams: told.reduce((sum, { parkedStreams }) => sum + parkedStreams, 0),
@@ -162,12 +170,17 @@ function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly
     each.halted,
     each.parkedStreams,
   ])
-  return [
-    table([['EVENT', 'REACTOR', 'MODE', 'ON FAILURE'], ...events]),
-    ...(shown === undefined
+  const waits = (shown ?? []).flatMap(({ kind, name, state, trouble }) =>
+    state === 'waiting' && trouble !== undefined ? [`${kind} ${name} waits, and tries again: ${trouble}`] : [],
+  )
+  const blocks = [
+    ...(events.length === 0 ? [] : [table([['EVENT', 'REACTOR', 'MODE', 'ON FAILURE'], ...events])]),
+    ...(states.length === 0
       ? []
-      : ['', table([['NAME', 'KIND', 'STATE', 'SHARDS', 'HALTED', 'PARKED STREAMS'], ...states])]),
-  ].join('\n')
+      : [table([['NAME', 'KIND', 'STATE', 'SHARDS', 'HALTED', 'PARKED STREAMS'], ...states])]),
+    ...(waits.length === 0 ? [] : [waits.join('\n')]),
+  ]
+  return blocks.join('\n\n')
 }
 
 function problemsOf({ name, kind, state, halted, trouble }: Shown): readonly string[] {

@@ -144,7 +144,7 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
   checkList(name, 'projection', definition.projections ?? [], isProjection)
   checkList(name, 'reactor', definition.reactors ?? [], isReactor)
   checkList(name, 'outbox', definition.outboxes ?? [], isOutbox)
-  checkList(name, 'inbox', definition.inboxes ?? [], isInbox)
+  checkInboxes(name, definition)
   checkProcesses(name, aggregates, definition.processes ?? [])
   checkSchedules(name, definition)
   const config: ClusterConfig = {
@@ -318,6 +318,18 @@ function checkProcesses(name: string, aggregates: readonly Aggregate[], processe
     if (stranger === undefined) continue
     throw definitionError(
       `cluster '${name}': the process '${type}' names the aggregate '${stranger.type}', which is none of the cluster's; add it to aggregates`,
+    )
+  }
+}
+
+/** What it sends would be parked, one message after the other. */
+function checkInboxes(name: string, { inboxes = [], aggregates }: ClusterDefinition): void {
+  checkList(name, 'inbox', inboxes, isInbox)
+  for (const inbox of inboxes) {
+    const stranger = inbox.to.find((named) => !aggregates.some(({ type }) => type === named.type))
+    if (stranger === undefined) continue
+    throw definitionError(
+      `cluster '${name}': the inbox '${inbox.name}' is for '${stranger.type}', which is none of the cluster's aggregates; add it to them`,
     )
   }
 }

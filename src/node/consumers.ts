@@ -3,7 +3,7 @@
  * record lets one of them go on.
  */
 import { definitionError, reasonOf } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { suggestion } from '../aggregate/nearest.ts'
 import { nodeClosed } from '../cluster/error.ts'
 import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
@@ -132,7 +132,7 @@ export class Consumers {
     const consumer = known.find((each) => each.name === name)
     if (consumer !== undefined) return this.#ref(consumer)
     const names = known.map((each) => each.name)
-    const others = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+    const others = suggestion(name, names)
     throw definitionError(`the config has no ${kind} '${name}', ${others}; add it to its ${list}`)
   }
 
@@ -142,7 +142,7 @@ export class Consumers {
     const [first, second] = found
     if (first === undefined) {
       const names = this.#known.map((consumer) => consumer.name)
-      const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+      const known = suggestion(name, names)
       throw definitionError(`the config has nothing of the name '${name}' that reacts to events, ${known}`)
     }
     if (second !== undefined) throw definitionError(`give ${found.map(keyOf).join(' or ')}: both are called ${name}`)

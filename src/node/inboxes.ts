@@ -3,7 +3,7 @@
  * moment, the record lets one of them go on, and what both send takes effect once.
  */
 import { definitionError } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { suggestion } from '../aggregate/nearest.ts'
 import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import { streamName } from '../log/stream.ts'
@@ -77,7 +77,7 @@ export class Inboxes {
     const inbox = inboxes.find((each) => each.name === name)
     if (inbox === undefined) {
       const names = inboxes.map((each) => each.name)
-      const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+      const known = suggestion(name, names)
       throw definitionError(`the config has no inbox '${name}', ${known}; add it to its inboxes`)
     }
     const stream = streamName(INBOX, name)

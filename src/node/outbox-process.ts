@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { definitionError } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { suggestion } from '../aggregate/nearest.ts'
 import { pooled } from '../platform/file-calls.ts'
 import { FileStorage } from '../platform/file-storage.ts'
 import { keepAlive } from '../platform/keep-alive.ts'
@@ -35,7 +35,7 @@ export async function startOutbox(config: ClusterConfig, name: string): Promise<
   const outbox = config.outboxes.find((each) => each.name === name)
   if (outbox === undefined) {
     const names = config.outboxes.map((each) => each.name)
-    const known = names.length === 0 ? 'it has none' : `the nearest is '${nearest(name, names)}'`
+    const known = suggestion(name, names)
     throw definitionError(`the config has no outbox '${name}', ${known}`)
   }
   const { redis } = config

@@ -4,6 +4,7 @@
  */
 import { assert } from '../aggregate/assert.ts'
 import { definitionError, describe, PenholdError } from '../aggregate/error.ts'
+import { checkKeys } from '../read/definition-check.ts'
 import { sourceUnavailable } from '../react/inbox-error.ts'
 import type { InboxMessage, InboxPage, InboxPlace, InboxSource, OpenInboxSource } from '../react/inbox-source.ts'
 import { RedisCalls } from './redis-calls.ts'
@@ -18,7 +19,9 @@ export interface RedisSourceOptions {
 }
 
 /** A stream of Redis' as the source of an inbox. It is read without a consumer group: the inbox's place is in the log. */
-export function redisStreamSource({ redis, stream, timeoutMs = 10_000 }: RedisSourceOptions): InboxSource {
+export function redisStreamSource(options: RedisSourceOptions): InboxSource {
+  checkKeys('redisStreamSource', options, { required: ['redis', 'stream'], optional: ['timeoutMs'] })
+  const { redis, stream, timeoutMs = 10_000 } = options
   const wrong = (problem: string): Error => definitionError(`redisStreamSource: ${problem}`)
   if (typeof stream !== 'string' || stream === '') throw wrong(`stream is ${describe(stream)}; give a key`)
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < TIMEOUT_MS_MIN) {

@@ -7,6 +7,7 @@
  * aggregate's messages for two of Redis' streams go one after the other.
  */
 import { definitionError, describe } from '../aggregate/error.ts'
+import { checkKeys } from '../read/definition-check.ts'
 import {
   publisherClosed,
   PublishRefused,
@@ -34,6 +35,7 @@ export interface RedisStreamOptions {
  * again, with the same `id` in it: whoever reads passes over the ids it has seen.
  */
 export function redisStreamPublisher(options: RedisStreamOptions): Publisher {
+  checkKeys('redisStreamPublisher', options, { required: ['redis', 'stream'], optional: ['maxLen', 'timeoutMs'] })
   const { redis, stream, maxLen = 0, timeoutMs = 10_000 } = options
   const wrong = (problem: string): Error => definitionError(`redisStreamPublisher: ${problem}`)
   if (typeof stream !== 'function' && (typeof stream !== 'string' || stream === '')) {

@@ -3,6 +3,7 @@
  * one after the other, those of several beside each other.
  */
 import { definitionError, describe } from '../aggregate/error.ts'
+import { checkKeys } from '../read/definition-check.ts'
 import {
   publisherClosed,
   PublishRefused,
@@ -28,6 +29,7 @@ export interface WebhookOptions {
   readonly retryAfterMsMax?: number
 }
 
+const OPTIONAL: readonly string[] = ['headers', 'timeoutMs', 'concurrency', 'retryAfterMsMax']
 const SECRETS_MAX = 8
 const BODY_BYTES_MAX = 64 * 1024
 const SHOWN = 200
@@ -51,6 +53,7 @@ const AWAY: readonly number[] = [408, 425, 429]
  * sooner than `Retry-After` says. Another 4xx: this message is refused.
  */
 export function webhookPublisher(options: WebhookOptions): Publisher {
+  checkKeys('webhookPublisher', options, { required: ['url', 'secret'], optional: OPTIONAL })
   const { url, secret, headers = {}, timeoutMs = 15_000, concurrency = 16, retryAfterMsMax = 60_000 } = options
   const secrets = typeof secret === 'string' ? [secret] : secret
   if (!Array.isArray(secrets) || secrets.length === 0 || secrets.length > SECRETS_MAX) {

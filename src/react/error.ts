@@ -15,7 +15,7 @@ export function attemptTimedOut(timeoutMs: number): PenholdError {
 export function attemptOver(): PenholdError {
   return new PenholdError(
     'Aborted',
-    `the attempt to handle this event is over: it had its time, or its lane has left`,
+    `the attempt to handle this event is over: its handler has ended, it had its time, or its shard has left this node; wait in the handler for what it sends`,
     {
       outcome: 'none',
       retryable: true,

@@ -4,6 +4,7 @@
  */
 import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
 import { definitionError, describe } from '../aggregate/error.ts'
+import { isThenable } from '../aggregate/synchronous.ts'
 import { checkChoice, checkKeys, checkName, checkNumber, checkSource } from '../read/definition-check.ts'
 import type { InboxMessage, InboxSource } from './inbox-source.ts'
 
@@ -104,18 +105,37 @@ export function isInbox(value: unknown): value is Inbox {
   return typeof value === 'object' && value !== null && inboxes.has(value)
 }
 
+const COMMAND_KEYS: readonly string[] = ['aggregate', 'id', 'command', 'payload', 'commandId', 'correlationId']
+
 /** What a mapper has returned, checked. @throws TypeError that says what is wrong with it */
 export function checkedCommand({ to }: Inbox, mapped: unknown): InboxCommand {
-  if (typeof mapped !== 'object' || mapped === null || 'then' in mapped) {
+  if (isThenable(mapped)) {
+    Promise.resolve(mapped).catch(() => undefined)
+    throw new TypeError('its mapper returned a promise; what needs waiting for belongs into a reactor, or the message')
+  }
+  if (typeof mapped !== 'object' || mapped === null) {
     throw new TypeError('its mapper returned neither a command nor undefined')
   }
+  // One that is misspelt would be left out, and nobody would know: an id that protects from nothing.
+  const unknown = Object.keys(mapped).find((key) => !COMMAND_KEYS.includes(key))
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `its mapper gave '${unknown}', which a command does not have; it has ${COMMAND_KEYS.join(', ')}`,
+    )
+  }
   const { aggregate, id, command } = mapped as Readonly<Record<string, unknown>>
-  if (!isAggregate(aggregate) || !to.some(({ type }) => type === aggregate.type)) {
-    throw new TypeError(`its mapper named an aggregate that 'to' does not have`)
+  if (!isAggregate(aggregate)) {
+    throw new TypeError(`its mapper gave ${describe(aggregate)} for the aggregate; give what defineAggregate returned`)
+  }
+  if (!to.some(({ type }) => type === aggregate.type)) {
+    throw new TypeError(`its mapper gave the aggregate '${aggregate.type}', which is none of 'to'; add it there`)
   }
   if (typeof id !== 'string') throw new TypeError(`its mapper gave ${describe(id)} for the aggregate's id`)
-  if (typeof command !== 'string' || !Object.hasOwn(aggregate.commands as object, command)) {
-    throw new TypeError(`its mapper gave ${describe(command)} for the command, which ${aggregate.type} does not have`)
+  const commands = Object.keys(aggregate.commands as object)
+  if (typeof command !== 'string' || !commands.includes(command)) {
+    throw new TypeError(
+      `its mapper gave ${describe(command)} for the command, and ${aggregate.type} has ${commands.join(', ')}`,
+    )
   }
   return mapped as InboxCommand
 }

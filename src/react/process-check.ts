@@ -1,7 +1,7 @@
 /** The checks on what a user defines of a process, for programs without a compiler, and for what a compiler does not see. */
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { suggestion } from '../aggregate/nearest.ts'
 import { checkKeys, checkNumber } from '../read/definition-check.ts'
 import { checkStart } from './reactor.ts'
 
@@ -114,7 +114,7 @@ function unknownName({
     return `'${name}' is a former name, and its events come as '${renamed.renamedEvents[name]}'; handle that one`
   }
   const what = part === 'correlate' ? 'event of from' : 'event of from, timer, or command of to (type/command)'
-  return `'${name}' of ${part} is no ${what}; the nearest is '${nearest(name, known)}'`
+  return `'${name}' of ${part} is no ${what}; ${suggestion(name, known)}`
 }
 
 function checkSettings(who: string, { startAt, stateVersion = 1, snapshotEvery = 1, retries = 0 }: Given): void {

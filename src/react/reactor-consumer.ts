@@ -1,6 +1,6 @@
 /** A reactor as what runs it sees it: a consumer. */
-import type { Aggregate } from '../aggregate/aggregate.ts'
-import { Rejected } from '../aggregate/error.ts'
+import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
+import { describe, Rejected } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
 import { deriveId } from '../log/identity.ts'
 import { isInternal, streamName, streamType } from '../log/stream.ts'
@@ -107,6 +107,7 @@ class EventContext implements ReactorContext {
     options: SendOptions = {},
   ): Promise<Sent> {
     const { id: causationId, position, metadata } = this.#event
+    checkSent(aggregate, options)
     const { key, timeoutMs } = options
     const number = this.#sent
     this.#sent += 1
@@ -151,6 +152,19 @@ class EventContext implements ReactorContext {
     set.catch(() => undefined)
     this.#told.push(set)
     return set
+  }
+}
+
+const SEND_OPTIONS: readonly string[] = ['key', 'timeoutMs']
+
+/** An option that is misspelt would have no effect: a key by which nothing is known again. */
+function checkSent(aggregate: unknown, options: SendOptions): void {
+  if (!isAggregate(aggregate)) {
+    throw new TypeError(`a command is sent to ${describe(aggregate)}; give what defineAggregate returned`)
+  }
+  for (const option in options) {
+    if (SEND_OPTIONS.includes(option)) continue
+    throw new TypeError(`a command is sent with '${option}', and there is no such option; there are key, timeoutMs`)
   }
 }
 

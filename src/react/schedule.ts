@@ -1,6 +1,7 @@
 /** What a user defines of a schedule: a command that is sent again and again. Pure. */
 import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
 import { definitionError, describe, reasonOf } from '../aggregate/error.ts'
+import { isThenable } from '../aggregate/synchronous.ts'
 import { checkChoice, checkKeys, checkName } from '../read/definition-check.ts'
 import { checkAddress, commandFor, type TimedCommand } from './timer.ts'
 import { timeBehind, type Timetable } from './timetable.ts'
@@ -18,7 +19,7 @@ type PayloadPart<P> = undefined extends P
 export type ScheduleDefinition<A extends Aggregate, K extends CommandName<A>> = {
   /** Names the schedule in the log: 1 to 64 letters, digits, `-` and `_`. */
   readonly name: string
-  /** Five fields from minutes to days of the week, or six from seconds. */
+  /** Five fields from minutes to days of the week, or six from seconds; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. */
   readonly cron: string
   /** As the zone database names it: `Europe/Berlin`. Default `UTC`. */
   readonly timezone?: string
@@ -62,7 +63,7 @@ export function defineSchedule<A extends Aggregate, K extends CommandName<A>>(
     throw definitionError(`${who}: aggregate is ${describe(aggregate)}; give what defineAggregate returned`)
   }
   checkTimes(who, { cron, timezone, missed })
-  const payloadAt = typeof given === 'function' ? (given as (run: ScheduledRun) => unknown) : () => given
+  const payloadAt = typeof given === 'function' ? madeBy(name, given as (run: ScheduledRun) => unknown) : () => given
   const commandAt = (run: ScheduledRun): TimedCommand =>
     commandFor(name, { aggregate, id, command, payload: payloadAt(run) as PayloadOf<A, K> })
   try {
@@ -83,9 +84,29 @@ export function isSchedule(value: unknown): value is Schedule {
   return typeof value === 'object' && value !== null && schedules.has(value)
 }
 
+/** It fails long after the definition: the reason says whose it is. */
+function madeBy(name: string, payload: (run: ScheduledRun) => unknown): (run: ScheduledRun) => unknown {
+  return (run) => {
+    let made: unknown
+    try {
+      made = payload(run)
+    } catch (error) {
+      throw new Error(`the payload of the schedule '${name}' could not be made: ${reasonOf(error)}`, { cause: error })
+    }
+    if (!isThenable(made)) return made
+    Promise.resolve(made).catch(() => undefined)
+    throw new Error(`the payload of the schedule '${name}' is a promise; what needs waiting for belongs into a reactor`)
+  }
+}
+
 function checkTimes(who: string, table: Timetable): void {
   for (const [key, value] of Object.entries({ cron: table.cron, timezone: table.timezone })) {
     if (typeof value !== 'string') throw definitionError(`${who}: ${key} is ${describe(value)}; give a text`)
+  }
+  if (!isZone(table.timezone)) {
+    throw definitionError(
+      `${who}: the zone database has no timezone '${table.timezone}'; give a name of it, as 'Europe/Berlin', or leave it out for UTC`,
+    )
   }
   // What croner takes for a date is no expression.
   if (table.cron.trim().split(/\s+/).length < 5 && !table.cron.startsWith('@')) {
@@ -97,10 +118,15 @@ function checkTimes(who: string, table: Timetable): void {
   try {
     first = timeBehind(table, 0)
   } catch (error) {
-    throw definitionError(
-      `${who}: '${table.cron}' in the zone '${table.timezone}' is not understood: ${reasonOf(error)}`,
-      error,
-    )
+    throw definitionError(`${who}: cron '${table.cron}' is not understood: ${reasonOf(error)}`, error)
   }
   if (first === undefined) throw definitionError(`${who}: '${table.cron}' never comes`)
+}
+
+function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
 }

@@ -1,7 +1,7 @@
 /** What is wrong with the definition of what takes events, a projection or a reactor, is told while the program starts. */
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { suggestion } from '../aggregate/nearest.ts'
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 
@@ -22,14 +22,15 @@ export function checkName(what: string, definition: unknown): string {
 /** A setting that is misspelt would be its default, and nobody would know. */
 export function checkKeys(
   who: string,
-  definition: object,
+  definition: unknown,
   { required, optional }: { readonly required: readonly string[]; readonly optional: readonly string[] },
 ): void {
-  const given = definition as Readonly<Record<string, unknown>>
+  if (!isObject(definition)) throw wrong(who, `its options are an object, not ${describe(definition)}`)
+  const given = definition
   const known = [...required, ...optional]
   const unknown = Object.keys(given).find((key) => !known.includes(key))
   if (unknown !== undefined) {
-    throw wrong(who, `it has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`)
+    throw wrong(who, `it has no '${unknown}'; ${suggestion(unknown, known)}`)
   }
   const missing = required.find((key) => given[key] === undefined)
   if (missing !== undefined) throw wrong(who, `it needs '${missing}'`)
@@ -73,15 +74,17 @@ export function checkHandlers(
   throw wrong(
     who,
     today === undefined
-      ? `no aggregate of from has an event '${unknown}'; the nearest is '${nearest(unknown, known)}'`
+      ? `no aggregate of from has an event '${unknown}'; ${suggestion(unknown, known)}`
       : `'${unknown}' is a former name, and its events come as '${today[unknown]}'; handle that one`,
   )
 }
 
 export function checkChoice(who: string, setting: Readonly<Record<string, unknown>>, choices: readonly string[]): void {
+  const quoted = choices.map((choice) => `'${choice}'`)
+  const listed = [quoted.slice(0, -1).join(', '), ...quoted.slice(-1)].join(' or ')
   for (const [key, value] of Object.entries(setting)) {
     if (typeof value === 'string' && choices.includes(value)) continue
-    throw wrong(who, `${key} is ${describe(value)}; give '${choices.join(`' or '`)}'`)
+    throw wrong(who, `${key} is ${describe(value)}; give ${listed}`)
   }
 }
 

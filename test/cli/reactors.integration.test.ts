@@ -19,7 +19,7 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
     fs.writeFileSync(
       config,
       `import fs from 'node:fs'
-       import { defineCluster, defineReactor } from ${source('src/index.ts')}
+       import { defineCluster, defineOutbox, defineReactor } from ${source('src/index.ts')}
        import { Account } from ${source('test/account.ts')}
        const mails = defineReactor({
          name: 'mails', from: [Account], startAt: 'beginning', retries: 0, mode: 'synchronous',
@@ -29,7 +29,12 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
            fs.appendFileSync('${join(folder, 'sent')}', version + ' ')
          } },
        })
-       export default defineCluster({ name: 'mailing', aggregates: [Account], reactors: [mails], dataDir: 'data', workers: 1, shards: 8, timeouts: { leaseMs: 1_000 } })`,
+       const outbox = (name, more) => defineOutbox({
+         name, from: [Account], startAt: 'beginning', map: { MoneyDeposited: () => ({ type: 'deposited' }) },
+         publisher: async () => { throw new Error('nobody takes them') }, ...more,
+       })
+       const outboxes = [outbox('away', {}), outbox('elsewhere', { runs: 'apart' })]
+       export default defineCluster({ name: 'mailing', aggregates: [Account], reactors: [mails], outboxes, dataDir: 'data', workers: 1, shards: 8, timeouts: { leaseMs: 1_000 } })`,
     )
     const environment = { ...process.env, PENHOLD_REDIS: redis.url }
     for (const name of ['first', 'second'])
@@ -78,6 +83,11 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
     expect(await penhold('reactor', 'resume', 'mails')).toMatchObject({ code: 0, out: 'mails goes on\n' })
     await expect.poll(() => fs.readFileSync(join(folder, 'sent'), 'utf8'), { timeout: 20_000 }).toBe('2 3 4 ')
     expect((await penhold('reactors')).out).toMatch(/account\/MoneyDeposited +mails +synchronous +park/)
+    // What a process of its own runs is missed by no node; what waits is told with its reason.
+    const said = await penhold('reactors')
+    expect(said).toMatchObject({ code: 0, err: '' })
+    expect(said.out).toMatch(/elsewhere +outbox +apart/)
+    expect(said.out).toContain('outbox away waits, and tries again: Error: nobody takes them')
     expect(await penhold('reactor', 'pause', 'mail')).toMatchObject({
       code: 1,
       err: expect.stringContaining("the nearest is 'mails'") as string,

@@ -82,6 +82,15 @@ test('what handlers are given is inferred from the aggregates, the timers and th
     // @ts-expect-error -- handlers are synchronous
     on: { Opened: async () => {} },
   })
+  // Names of handlers are no timers.
+  defineProcess({
+    ...good,
+    on: {
+      Opened: (_state, _event, { schedule }) => {
+        expectTypeOf(schedule).parameter(0).toEqualTypeOf<never>()
+      },
+    },
+  })
   // @ts-expect-error -- no event of that name
   expect(() => defineProcess({ ...good, correlate: { Opened: () => 'key', Closed: () => 'key' } })).toThrow('Closed')
 })

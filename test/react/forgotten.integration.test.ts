@@ -36,6 +36,34 @@ test('what a handler asks and does not wait for counts all the same, and a rejec
   expect(await node.reactor(gifts).parked()).toEqual([])
 })
 
+test('a command with an option that is none, or to nobody, is parked, and the reason says what to give', async () => {
+  const careless = defineReactor({
+    name: 'careless',
+    from: [Account],
+    startAt: 'beginning',
+    retries: 0,
+    on: {
+      MoneyDeposited: async ({ stream }, { ask }) => {
+        if (stream === 'account/a') await ask(Account, 'b', 'deposit', { amount: 1 }, { kye: 'x' } as object)
+        if (stream === 'account/c') await ask('account' as never, 'b', 'deposit' as never, { amount: 1 } as never)
+      },
+    },
+  })
+  await using node = await start(careless)
+  for (const id of ['a', 'c']) await node.ref(Account, id).ask('deposit', { amount: 5 })
+  const reasons = async () =>
+    (await node.reactor(careless).parked())
+      .toSorted((a, b) => (a.stream < b.stream ? -1 : 1))
+      .map(({ reason }) => reason)
+  await expect
+    .poll(reasons)
+    .toEqual([
+      "TypeError: a command is sent with 'kye', and there is no such option; there are key, timeoutMs",
+      "TypeError: a command is sent to 'account'; give what defineAggregate returned",
+    ])
+  expect(await node.ref(Account, 'b').query('balance')).toBe(0)
+})
+
 test('a start at a position that the log has not reached is one at its end, and moves no clock', async () => {
   const seen: number[] = []
   const far = defineReactor({

@@ -22,10 +22,10 @@ const good = {
 
 test.each([
   [{ ...good, cron: 'at night' }, "cron is 'at night'; give five fields"],
-  [{ ...good, cron: '0 25 * * *' }, "'0 25 * * *' in the zone 'UTC' is not understood"],
+  [{ ...good, cron: '0 25 * * *' }, "cron '0 25 * * *' is not understood"],
   [{ ...good, cron: '0 0 31 2 *' }, 'never comes'],
-  [{ ...good, timezone: 'Mars/Base' }, "in the zone 'Mars/Base' is not understood"],
-  [{ ...good, missed: 'twice' }, "missed is 'twice'; give 'skip' or 'once' or 'all'"],
+  [{ ...good, timezone: 'Mars/Base' }, "the zone database has no timezone 'Mars/Base'"],
+  [{ ...good, missed: 'twice' }, "missed is 'twice'; give 'skip', 'once' or 'all'"],
   [{ ...good, command: 'mak' }, "report has no such command; the nearest is 'make'"],
   [{ ...good, aggregate: {} }, 'give what defineAggregate returned'],
   [{ ...good, id: '' }, "an aggregate's id is empty"],
@@ -52,4 +52,16 @@ test('a cluster takes schedules of its aggregates, each of its own name', () => 
   )
   expect(() => defineCluster({ ...cluster, schedules: [{ ...nightly }] })).toThrow('give what defineSchedule returned')
   expect(() => defineCluster({ ...cluster, aggregates: [], schedules: [nightly] })).toThrow("is for 'report'")
+})
+
+test('a payload that cannot be made says of which schedule it is', () => {
+  const made = (payload: () => unknown) => {
+    const { commandAt } = defineSchedule({ ...good, payload: payload as () => { day: string } })
+    return () => commandAt({ time: new Date(0) })
+  }
+  const boom = (): never => {
+    throw new Error('boom')
+  }
+  expect(made(boom)).toThrow("the payload of the schedule 'nightly' could not be made: Error: boom")
+  expect(made(async () => boom())).toThrow("the payload of the schedule 'nightly' is a promise")
 })
