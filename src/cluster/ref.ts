@@ -250,6 +250,7 @@ class AggregateRef {
       deadline: 0,
       after: 0,
       since: 0,
+      sentIn: undefined,
       waitsForReactors: false,
       metadata: encoded.metadata,
     }
