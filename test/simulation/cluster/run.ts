@@ -10,6 +10,7 @@ import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
 import { Till } from '../inboxes/party.ts'
 import { areClocksSet, Tally } from '../reactors/party.ts'
+import { Gate, guestOf } from '../reactors/admitted.ts'
 import { auditOf, Ledger } from '../reactors/audited.ts'
 import { Stamp } from '../reactors/stamped.ts'
 import { Timed } from '../reactors/timed.ts'
@@ -175,9 +176,13 @@ function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
       account,
       ...(plan.reacting === undefined ? [] : [Tally, Timed, Ledger]),
       ...(plan.isStamped === true ? [Stamp] : []),
+      ...(plan.gatesTurnMs === undefined ? [] : [Gate]),
       ...(plan.taking === undefined ? [] : [Till]),
     ],
-    processes: plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : [],
+    processes: [
+      ...(plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : []),
+      ...(plan.gatesTurnMs === undefined ? [] : [guestOf(account)]),
+    ],
     dataDir: 'none',
     workers: plan.workers,
     shards: plan.shards,
