@@ -93,6 +93,21 @@ test('a look at the claims counts until more messages come in', async () => {
   expect(kinds).toMatchObject([{ kind: 'rejected' }, SUPERSEDED])
 })
 
+test('nor has it at an owner that has the aggregate back, and had looked before it left', async () => {
+  const { disk, clock, target, claim } = await start()
+  const first = await claim()
+  expect(await target.ask(withdraw(first, 'known'))).toMatchObject({ kind: 'rejected' })
+  const between = await open(disk, clock, { own: [0] })
+  const second = await claim()
+  expect(await between.ask(withdraw(second))).toMatchObject({ kind: 'rejected' })
+  await between.ask(deposit(TO, 8))
+  // It hears of its loss.
+  expect(await target.query(TO, 'balance')).not.toMatchObject({ kind: 'answered' })
+  expect(await target.worker.moves.takeOver([0])).toEqual([0])
+  expect(await target.ask(withdraw(first))).toMatchObject(SUPERSEDED)
+  expect(await target.query(TO, 'balance')).toEqual({ kind: 'answered', value: 8 })
+})
+
 test('where the claims cannot be seen nothing is done', async () => {
   const { target, claim } = await start((log) => {
     log.isLastEpoch = () => {
