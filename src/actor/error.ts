@@ -1,7 +1,7 @@
 /** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import type { Failure, Reply } from './message.ts'
+import type { Failure, Reply, SentIn } from './message.ts'
 
 export function handlerFailed(what: string, cause: unknown): PenholdError {
   const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
@@ -168,6 +168,11 @@ export function shardUnavailable(shard: number, why: string): PenholdError {
     retryable: true,
     details: { shard },
   })
+}
+
+export function senderSuperseded({ shard, epoch }: SentIn, why: string): PenholdError {
+  const message = `It was sent by the consumers of shard ${shard} in epoch ${epoch}, and ${why}: nothing was done. Whoever owns the shard now sends it.`
+  return new PenholdError('ShardUnavailable', message, { outcome: 'none', retryable: true, details: { shard } })
 }
 
 export function toFailure(error: unknown): Failure {

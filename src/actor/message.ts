@@ -16,6 +16,16 @@ interface ToAggregate {
   readonly stream: string
 }
 
+/**
+ * The epoch of the shard whose consumers send a command, of which there is one sender at a time. Once a newer one is claimed it is
+ * not decided any more: whoever sends in that may have been answered (docs/decisions/refused-and-late.md).
+ */
+export interface SentIn {
+  readonly shard: number
+  /** 0 where nobody else can ever send in its place. */
+  readonly epoch: number
+}
+
 export interface CommandMessage extends ToAggregate {
   readonly kind: 'command'
   readonly name: string
@@ -37,6 +47,8 @@ export interface CommandMessage extends ToAggregate {
   readonly after: number
   /** Behind this position it is looked for where it is sent again: its cause's, where it has one, and `after` otherwise. */
   readonly since: number
+  /** Of what consumers send, who decide for themselves to send it again: what was rejected is decided anew then. Undefined for others. */
+  readonly sentIn: SentIn | undefined
   /** Its sender wants to hear what synchronous reactors have made of its events, and waits for that. */
   readonly waitsForReactors: boolean
   readonly metadata: Readonly<Record<string, unknown>> | undefined

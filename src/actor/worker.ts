@@ -32,6 +32,7 @@ import { Quarantine, type Quarantined } from './quarantine.ts'
 import { Queue } from './queue.ts'
 import { Recorder } from './recorder.ts'
 import { Recovering } from './recovering.ts'
+import { Senders } from './senders.ts'
 import { ShardMoves } from './shard-moves.ts'
 import { STREAM_KIND } from './stream-kind.ts'
 import { Tails } from './tails.ts'
@@ -68,6 +69,7 @@ export class Worker {
   readonly #quarantine: Quarantine
   readonly #recovering: Recovering
   readonly #logReplies: LogReplies
+  readonly #senders: Senders
   /** Shards that come and leave while the worker lives. */
   readonly moves: ShardMoves
   /** How far its journal is. */
@@ -90,6 +92,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options
     this.#log = options.log
+    this.#senders = new Senders(options.log)
     this.#quarantine = new Quarantine(options.clock, options.quarantined)
     const { log, onWarning } = options
     const ids = new IdSource(options.clock, options.random)
@@ -148,6 +151,7 @@ export class Worker {
   /** Takes in messages, in order. Each is answered through its sender, unless the worker breaks first. */
   receive(sender: Sender, messages: readonly Message[]): void {
     if (this.#isEnded) return
+    this.#senders.forget()
     this.#underWay += messages.length
     for (const message of messages) this.#waiting.push({ sender, message })
     this.#pump()
@@ -300,6 +304,7 @@ export class Worker {
     const remembered = message.isFresh ? undefined : actor.window?.find(message.commandId)
     if (remembered !== undefined && !isDecidedAnew(message, remembered))
       return this.#answerAgain(actor, message, { sender, remembered })
+    if (message.sentIn !== undefined) this.#senders.check(message.sentIn)
     this.#log.positions.observe(message.after)
     if (message.deadline < this.#now) throw errors.timedOutBefore(stream, message.name)
     if (message.expectedVersion >= 0 && message.expectedVersion !== actor.version) {
@@ -442,7 +447,10 @@ function isFor(epoch: number, message: Message): boolean {
   return message.epoch === epoch || message.epoch === 0
 }
 
-/** Whether a known command gets another decision: what was rejected left nothing behind, and whoever sends it again may hope for more. */
-function isDecidedAnew({ isAgain, payloadHash }: CommandMessage, { reply, ...remembered }: Remembered): boolean {
-  return isAgain && reply?.kind === 'rejected' && remembered.payloadHash === payloadHash
+/**
+ * Whether a known command gets another decision: what was rejected left nothing behind, and a consumer that sends it again has
+ * not gone by the rejection. What a router sends again, for anybody else, was rejected when it was.
+ */
+function isDecidedAnew({ sentIn, payloadHash }: CommandMessage, { reply, ...remembered }: Remembered): boolean {
+  return sentIn !== undefined && reply?.kind === 'rejected' && remembered.payloadHash === payloadHash
 }

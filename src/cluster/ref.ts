@@ -32,7 +32,9 @@ import { outgoing, type Unsent } from './wire.ts'
 export interface AskOptions {
   /**
    * A UUID that stands for this command and no other: asked again with it, the command takes effect at most once.
-   * Derive it with `deriveId` where the caller may forget that it asked. Default: a new one.
+   * Derive it with `deriveId` where the caller may forget that it asked. Default: a new one. A rejection may be told again, or
+   * decided anew: who wants another decision asks with another id. Who did not hear what became of it (`unknown`) and is
+   * rejected at another node may see the first take effect yet; at the same node or client nothing overtakes anything.
    */
   readonly commandId?: string
   /** The command is refused with `ExpectedVersion` unless the aggregate is at this version. */
@@ -250,6 +252,7 @@ class AggregateRef {
       deadline: 0,
       after: 0,
       since: 0,
+      sentIn: undefined,
       waitsForReactors: false,
       metadata: encoded.metadata,
     }

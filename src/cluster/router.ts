@@ -5,7 +5,7 @@
  * and sent to its successor with their ids, so that the caller sees a pause and no error; the owner knows from the log
  * what took effect (I5). It bounds what is under way to each worker, and what is kept.
  */
-import type { Reply } from '../actor/message.ts'
+import type { Reply, SentIn } from '../actor/message.ts'
 import { shardUnavailable, toFailure } from '../actor/error.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
@@ -46,6 +46,8 @@ export interface RequestOptions {
    * it, behind which its events stand then, also those that are there already.
    */
   readonly cause?: number | undefined
+  /** Of what a consumer sends (`CommandMessage.sentIn`). */
+  readonly sentIn?: SentIn | undefined
 }
 
 interface Pending extends Parcel {
@@ -112,6 +114,7 @@ export class Router {
       // Its sender may have seen more than the cause, such as what came of another command.
       message.after = Math.max(this.#positionSeen, options.cause ?? 0)
       message.since = options.cause ?? message.after
+      message.sentIn = options.sentIn
       if (options.cause !== undefined) {
         message.isAgain = true
         // Whoever consumes events may be what it would wait for.

@@ -4,8 +4,8 @@
  *
  *     message   tag u8, request u32, epoch u32 (from version 2 on), stream text, then
  *       command   name text, flags u8, command id 16 bytes, payload hash u32, milliseconds left f64, after f64, and where flagged:
- *                 since f64 (from version 3 on; otherwise it is `after`), expected version f64, metadata (MessagePack),
- *                 payload (MessagePack)
+ *                 since f64 (from version 3 on; otherwise it is `after`), sent in: shard u32, epoch u32 (from version 3 on),
+ *                 expected version f64, metadata (MessagePack), payload (MessagePack)
  *       query     name text, flags u8, argument (MessagePack, where flagged)
  *       state     moment (MessagePack)
  *     reply     tag u8, request u32, then
@@ -57,15 +57,16 @@ const Flag = {
   isAgain: 16,
   hasSince: 32,
   waitsForReactors: 64,
+  hasSentIn: 128,
 } as const
-const FLAGS_ALL = 127
+const FLAGS_ALL = 255
 /** Of those that the version before knows. */
 const FLAGS_BEFORE = 31
 
 /** The newest version of all this that nodes speak with each other; they speak the one before as well (docs/wire.md). */
 export const PROTOCOL_VERSION = 3
 
-/** From this version on commands say apart how far back they are looked for, and whether they wait for reactors. */
+/** From this version on commands say apart how far back they are looked for, whether they wait for reactors, and which consumers sent them. */
 const SINCE_VERSION = 3
 
 /** In it nobody ever owns a shard: what carries it is only asked why the shard is not served. */
@@ -181,19 +182,25 @@ function writeCommand(
   const { after, since } = message
   const isNow = protocol >= SINCE_VERSION
   const hasSince = isNow && since !== after ? Flag.hasSince : 0
+  const sentIn = isNow ? message.sentIn : undefined
+  const hasSentIn = sentIn === undefined ? 0 : Flag.hasSentIn
   const waits = isNow && message.waitsForReactors ? Flag.waitsForReactors : 0
   const hasExpectedVersion = expectedVersion < 0 ? 0 : Flag.hasExpectedVersion
   const hasMetadata = metadata === undefined ? 0 : Flag.hasMetadata
   const hasPayload = payload === undefined ? 0 : Flag.hasPayload
   frame.text(name)
   const identity = (isFresh ? Flag.isFresh : 0) | (isAgain ? Flag.isAgain : 0)
-  frame.u8(identity | waits | hasSince | hasExpectedVersion | hasMetadata | hasPayload)
+  frame.u8(identity | waits | hasSince | hasSentIn | hasExpectedVersion | hasMetadata | hasPayload)
   frame.raw(commandId)
   frame.u32(payloadHash)
   frame.f64(deadline - now)
   // Of the two the version before has one. That a command takes effect once comes first.
   frame.f64(isNow ? after : since)
   if (hasSince !== 0) frame.f64(since)
+  if (sentIn !== undefined) {
+    frame.u32(sentIn.shard)
+    frame.u32(sentIn.epoch)
+  }
   if (hasExpectedVersion !== 0) frame.f64(expectedVersion)
   if (metadata !== undefined) frame.slice(metadata)
   if (payload !== undefined) frame.slice(payload)
@@ -234,6 +241,7 @@ function readCommand(
   if (Number.isNaN(deadline)) throw new BadFrame('a deadline is no time')
   const after = readPosition(frame)
   const since = (flags & Flag.hasSince) === 0 ? after : readPosition(frame)
+  const sentIn = (flags & Flag.hasSentIn) === 0 ? undefined : { shard: frame.u32(), epoch: frame.u32() }
   const expectedVersion = (flags & Flag.hasExpectedVersion) === 0 ? -1 : frame.count()
   const metadata = (flags & Flag.hasMetadata) === 0 ? undefined : readObject(frame)
   const payload = (flags & Flag.hasPayload) === 0 ? undefined : decodeSlice(frame.slice())
@@ -252,6 +260,7 @@ function readCommand(
     deadline,
     after,
     since,
+    sentIn,
     waitsForReactors: (flags & Flag.waitsForReactors) !== 0,
     metadata,
   }

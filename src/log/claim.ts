@@ -47,6 +47,15 @@ export async function isNewestClaim(storage: Storage, { shard, epoch }: Claim): 
   return (await newestEpoch(storage, shard)) === epoch
 }
 
+/**
+ * Whether nobody has claimed the shard after this epoch: by a look, at once and past every cache, as `Storage.exists` has it.
+ * A claim whose successor is removed is gone itself, since claims are removed from the oldest on (`settleClaim`): where it still
+ * stands once its successor was not to be seen, there was none.
+ */
+export function isLastEpoch(storage: Storage, shard: number, epoch: number): boolean {
+  return !storage.exists(claimPath(shard, epoch + 1)) && storage.exists(claimPath(shard, epoch))
+}
+
 /** Reads a claim. @throws PenholdError `LogCorrupt` where it cannot be read or is not what was written: it is never torn. */
 export async function readClaim(storage: Storage, shard: number, epoch: number): Promise<Claim> {
   const path = claimPath(shard, epoch)

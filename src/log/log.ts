@@ -8,7 +8,7 @@ import { assert } from '../aggregate/assert.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { BatchBuilder, type BatchPlace } from './batch.ts'
 import { Catalog } from './catalog.ts'
-import { createClaim, FenceWatch, isNewestClaim, settleClaim, type Claim } from './claim.ts'
+import { createClaim, FenceWatch, isLastEpoch, isNewestClaim, settleClaim, type Claim } from './claim.ts'
 import type { Clock } from './clock.ts'
 import { failureAt, isLogCorrupt, storageFull } from './error.ts'
 import { shardPath } from './path.ts'
@@ -188,6 +188,11 @@ export class Log {
   epochOf(shard: number): number {
     const owned = this.#owned.get(shard)
     return owned?.isServed === true ? owned.epoch : 0
+  }
+
+  /** Whether nobody has claimed a shard, anyone's, after this epoch: looked at now. Throws where that cannot be seen. */
+  isLastEpoch(shard: number, epoch: number): boolean {
+    return isLastEpoch(this.#storage, shard, epoch)
   }
 
   /** The owners of a shard that is owned here, oldest first, with this one as the last. */

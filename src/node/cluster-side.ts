@@ -214,9 +214,9 @@ export class ClusterSide {
     return above > 0 ? handle?.tailAbove(above) : handle?.nextTail(known, Math.min(ms, TAIL_MS_MAX))
   }
 
-  /** The shards that workers of this node serve. */
-  get served(): ReadonlySet<number> {
-    return new Set(this.#ownership?.served.map(({ shard }) => shard))
+  /** The shards that workers of this node serve, each with its epoch. */
+  get served(): ReadonlyMap<number, number> {
+    return new Map(this.#ownership?.served.map(({ shard, epoch }) => [shard, epoch]))
   }
 
   /** A worker, of this node or of another, has said what no worker says. */

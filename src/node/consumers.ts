@@ -18,8 +18,8 @@ import {
   type WaitingEvent,
 } from '../react/consumer-operations.ts'
 import type { ConsumerCondition, ConsumerStatus } from '../react/consumer-status.ts'
-import type { Effects } from '../react/effects.ts'
-import { RunningConsumer } from '../react/running-consumer.ts'
+import type { ShardEffects } from '../react/effects.ts'
+import { RunningConsumer, type ShardsHere } from '../react/running-consumer.ts'
 import type { Wanted } from '../react/synchronous-reactors.ts'
 import { NO_TIMERS, type Timers, type TimersCondition } from '../react/timers.ts'
 import { Room } from '../read/room.ts'
@@ -64,12 +64,12 @@ export interface ConsumersOptions {
   readonly timers?: Timers
   /** By shard, with the events of internal streams. */
   readonly feeds: Feeds
-  readonly effects: Effects
+  readonly effects: ShardEffects
   readonly ids: IdSource
   readonly clock: Clock
   readonly shards: number
   readonly shardOf: (stream: string) => number
-  readonly shardsHere: () => readonly number[]
+  readonly shardsHere: () => ShardsHere
   readonly onWarning: (message: string) => void
 }
 

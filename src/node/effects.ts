@@ -2,10 +2,19 @@
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { Rejected } from '../aggregate/error.ts'
 import { unknownAggregate } from '../actor/error.ts'
+import type { SentIn } from '../actor/message.ts'
 import { createRef, type RefHost } from '../cluster/ref.ts'
 import { streamType } from '../log/stream.ts'
 import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
-import type { Effects, LoadedEvent, LoadRange, SentCommand, SentOutcome, SentQuestion } from '../react/effects.ts'
+import type {
+  Effects,
+  LoadedEvent,
+  LoadRange,
+  SentCommand,
+  SentOutcome,
+  SentQuestion,
+  ShardEffects,
+} from '../react/effects.ts'
 import type { RunningNodeStore } from './node-store.ts'
 import { ShardNames } from './shard-names.ts'
 
@@ -22,17 +31,23 @@ export interface NodeEffectsOptions {
   readonly aggregates: readonly Aggregate[]
 }
 
-export class NodeEffects implements Effects {
+export class NodeEffects implements ShardEffects {
   readonly #options: NodeEffectsOptions
   readonly #aggregates: ReadonlyMap<string, Aggregate>
   readonly #names: ShardNames
+  readonly #sentIn: SentIn | undefined
 
-  constructor(options: NodeEffectsOptions) {
+  constructor(options: NodeEffectsOptions, of?: { readonly sentIn: SentIn; readonly names: ShardNames }) {
     this.#options = options
-    this.#names = new ShardNames((stream) => options.host.shardOf(stream))
+    this.#sentIn = of?.sentIn
+    this.#names = of?.names ?? new ShardNames((stream) => options.host.shardOf(stream))
     this.#aggregates = new Map(
       [...options.aggregates, ...INTERNAL_AGGREGATES].map((aggregate) => [aggregate.type, aggregate]),
     )
+  }
+
+  from(shard: number, epoch: number): Effects {
+    return new NodeEffects(this.#options, { sentIn: { shard, epoch }, names: this.#names })
   }
 
   async ask(command: SentCommand): Promise<SentOutcome> {
@@ -78,7 +93,8 @@ export class NodeEffects implements Effects {
       ids: host.ids,
       commandBytesMax: host.commandBytesMax,
       shardOf: (name) => host.shardOf(name),
-      send: (to, message, outcome, options) => host.send(to, message, outcome, { ...options, cause }),
+      send: (to, message, outcome, options) =>
+        host.send(to, message, outcome, { ...options, cause, sentIn: this.#sentIn }),
       observe: (position) => host.observe(position),
       onTellFailed: (...failure) => host.onTellFailed(...failure),
     }

@@ -254,6 +254,7 @@ export class EventStore {
       deadline: 0,
       after: 0,
       since: 0,
+      sentIn: undefined,
       waitsForReactors: false,
       metadata: outgoing(metadata),
     } as const

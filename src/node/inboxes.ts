@@ -7,10 +7,11 @@ import { suggestion } from '../aggregate/nearest.ts'
 import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import { streamName } from '../log/stream.ts'
-import { afterForNew, type Effects } from '../react/effects.ts'
+import { afterForNew, type ShardEffects } from '../react/effects.ts'
 import { messageNotParked } from '../react/inbox-error.ts'
 import type { Inbox } from '../react/inbox.ts'
 import { INBOX, type InboxOutline, type ParkedMessage } from '../react/inbox-record.ts'
+import type { ShardsHere } from '../react/running-consumer.ts'
 import { RunningInbox } from '../react/running-inbox.ts'
 
 /** How an inbox is. */
@@ -42,11 +43,11 @@ export interface InboxRef {
 
 export interface InboxesOptions {
   readonly inboxes: readonly Inbox[]
-  readonly effects: Effects
+  readonly effects: ShardEffects
   readonly ids: IdSource
   readonly clock: Clock
-  /** Whether this stream's shard is served here now. */
-  readonly isHere: (stream: string) => boolean
+  readonly shardOf: (stream: string) => number
+  readonly shardsHere: () => ShardsHere
   readonly onWarning: (message: string) => void
 }
 
@@ -55,7 +56,8 @@ const ANSWER_MS = 5_000
 
 export class Inboxes {
   readonly #options: InboxesOptions
-  readonly #running = new Map<Inbox, RunningInbox>()
+  /** Each in one epoch of its record's shard. */
+  readonly #running = new Map<Inbox, { readonly inbox: RunningInbox; readonly epoch: number }>()
   /** Those that were let go of, and may have something under way. */
   readonly #ending = new Map<Inbox, Promise<void>>()
   #stopLooking: Cancel = () => undefined
@@ -90,7 +92,7 @@ export class Inboxes {
       if (kind === 'rejected') throw messageNotParked(name, payload.id)
     }
     return {
-      status: async () => toStatus(name, await query<InboxOutline>('outline'), this.#running.get(inbox)),
+      status: async () => toStatus(name, await query<InboxOutline>('outline'), this.#running.get(inbox)?.inbox),
       parked: () => query<readonly ParkedMessage[]>('parked'),
       retryParked: (id) => operate('retry', { id }),
       skipParked: (message) => operate('skip', message),
@@ -100,18 +102,22 @@ export class Inboxes {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#stopLooking()
-    for (const [inbox, running] of this.#running) this.#end(inbox, running)
+    for (const [inbox, running] of this.#running) this.#end(inbox, running.inbox)
     await Promise.all(this.#ending.values())
   }
 
   #look(): void {
     if (this.#isClosed) return
+    const { shardOf, shardsHere } = this.#options
+    const shards = shardsHere()
     for (const inbox of this.#options.inboxes) {
       const running = this.#running.get(inbox)
-      const isHere = this.#options.isHere(streamName(INBOX, inbox.name))
-      if (!isHere && running !== undefined) this.#end(inbox, running)
-      else if (isHere && running === undefined && !this.#ending.has(inbox)) {
-        this.#running.set(inbox, new RunningInbox({ ...this.#options, inbox }))
+      const shard = shardOf(streamName(INBOX, inbox.name))
+      const epoch = shards.get(shard)
+      if (running !== undefined && running.epoch !== epoch) this.#end(inbox, running.inbox)
+      else if (running === undefined && epoch !== undefined && !this.#ending.has(inbox)) {
+        const effects = this.#options.effects.from(shard, epoch)
+        this.#running.set(inbox, { inbox: new RunningInbox({ ...this.#options, effects, inbox }), epoch })
       }
     }
   }

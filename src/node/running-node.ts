@@ -41,6 +41,7 @@ import { consumersOf } from '../react/process-consumers.ts'
 import type { Process } from '../react/process.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
+import type { ShardsHere } from '../react/running-consumer.ts'
 import { SynchronousReactors } from '../react/synchronous-reactors.ts'
 import { Timers, type TimersCondition } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
@@ -271,7 +272,8 @@ export class RunningNode implements Node, RefHost {
       effects,
       ids: this.ids,
       clock: this.#ports.clock,
-      isHere: (stream) => this.#isServed(this.shardOf(stream)),
+      shardOf: (stream) => this.shardOf(stream),
+      shardsHere: () => this.#shardsHere,
       onWarning,
     })
   }
@@ -293,12 +295,9 @@ export class RunningNode implements Node, RefHost {
     return serves(this.#placement.shardOf(`$projection/${name}`)) ? lanes : []
   }
 
-  #isServed(shard: number): boolean {
-    return this.#cluster?.served.has(shard) ?? true
-  }
-
-  get #shardsHere(): readonly number[] {
-    return [...(this.#cluster?.served ?? Array.from({ length: this.#placement.shards }, (_, shard) => shard))]
+  get #shardsHere(): ShardsHere {
+    // Alone it owns everything until it ends.
+    return this.#cluster?.served ?? new Map(Array.from({ length: this.#placement.shards }, (_, shard) => [shard, 0]))
   }
 
   /** Alone it owns everything: each worker has its shards, for good. */

@@ -57,7 +57,8 @@ export class RunningOutbox {
     const readers = { workers: () => client.tails, ownWorkers: () => client.tails }
     this.#store = new RunningNodeStore(client, { storage, clock, identity, aggregates, onWarning, ...readers })
     this.#opened = openOutbox(outbox)
-    const all = Array.from({ length: shards }, (_, shard) => shard)
+    // Its records say who runs what, and no owner of a shard does.
+    const all = new Map(Array.from({ length: shards }, (_, shard) => [shard, 0]))
     this.#consumers = new Consumers({
       consumers: [this.#opened.consumer],
       apart: new Set(),

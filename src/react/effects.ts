@@ -31,6 +31,16 @@ export interface Effects {
   knows(type: string): boolean
 }
 
+/** The same, by whose they are. Without a shard they are of somebody who asks once, and hears of a rejection what it was. */
+export interface ShardEffects extends Effects {
+  /**
+   * Of the consumers of a shard, for as long as they run in this epoch of it: of what they send nothing has effect once a
+   * newer one is claimed. What was rejected is decided anew whenever they send it again. Epoch 0: nobody else runs them, or
+   * their records alone say who does.
+   */
+  from(shard: number, epoch: number): Effects
+}
+
 /** Of what is sent because of an event. What it comes to stands behind `after` (I6). */
 export interface Cause {
   readonly correlationId: string

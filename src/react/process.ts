@@ -59,7 +59,10 @@ export interface SentByProcess {
   readonly name: string
 }
 
-/** What became of a command. `failed`: it had no effect, and never will, for a reason that is no decision of its aggregate's. */
+/**
+ * What became of a command. `rejected`: it had no effect, and never will; no copy of it counts any more. `failed`: the same, for a
+ * reason that is no decision of its aggregate's.
+ */
 export type CommandOutcome<R = Rejection> = SentByProcess &
   (
     | { readonly kind: 'accepted'; readonly version: number; readonly position: number }

@@ -43,6 +43,7 @@ export interface ReactorContext extends ReactorTimerContext {
   /**
    * Sends a command and awaits its outcome. Its id derives from the event and the reactor, so that it takes effect once,
    * however often the event is handled: what is sent has to follow from the event. One that nobody waits for counts as told.
+   * Where the event is handled again, what was rejected is decided anew.
    * @throws Rejected where the aggregate refuses for a business reason
    * @throws PenholdError for everything else, as `ref.ask`
    */

@@ -4,20 +4,31 @@ import { AttemptsAwaited, LEFT, type Attempted, type AwaitedEvent } from './atte
 import type { ConsumerCondition, ConsumerStatus } from './consumer-status.ts'
 import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
+import type { ShardEffects } from './effects.ts'
 import { worstState } from '../read/lane-status.ts'
 
-export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard'>
+export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard' | 'effects'> & {
+  readonly effects: ShardEffects
+}
+
+/** By shard, the epoch in which it is served here. */
+export type ShardsHere = ReadonlyMap<number, number>
+
+interface Running {
+  readonly lane: ConsumerLane
+  readonly epoch: number
+}
 
 /** Handlers have so long when their shard has left: whoever serves it now begins their events again. */
 const LEAVING_MS = 250
 
 export class RunningConsumer {
   readonly #options: RunningConsumerOptions
-  readonly #lanes = new Map<number, ConsumerLane>()
+  readonly #lanes = new Map<number, Running>()
   /** Lanes that were let go of, and may have something under way. */
   readonly #ending = new Map<number, Promise<void>>()
   /** Those that were run last; undefined before any were. */
-  #shards: readonly number[] | undefined
+  #shards: ShardsHere | undefined
   /** By shard. */
   readonly #awaited = new Map<number, AttemptsAwaited>()
   #isClosed = false
@@ -26,15 +37,19 @@ export class RunningConsumer {
     this.#options = options
   }
 
-  /** Runs the lanes of these shards and no others. One that comes back begins once its former life here has ended. */
-  run(shards: readonly number[]): void {
+  /**
+   * Runs the lanes of these shards and no others, each in one epoch of its shard: what it knows of an earlier one may have
+   * changed meanwhile. One that comes back begins once its former life here has ended.
+   */
+  run(shards: ShardsHere): void {
     if (this.#isClosed) return
     this.#shards = shards
-    for (const [shard, lane] of this.#lanes) if (!shards.includes(shard)) this.#end(shard, lane)
-    for (const shard of shards) {
+    for (const [shard, { lane, epoch }] of this.#lanes) if (shards.get(shard) !== epoch) this.#end(shard, lane)
+    for (const [shard, epoch] of shards) {
       if (this.#lanes.has(shard) || this.#ending.has(shard)) continue
       const onTried = (stream?: string): void => this.#awaited.get(shard)?.look(stream)
-      this.#lanes.set(shard, new ConsumerLane({ ...this.#options, shard, onTried }))
+      const effects = this.#options.effects.from(shard, epoch)
+      this.#lanes.set(shard, { lane: new ConsumerLane({ ...this.#options, effects, shard, onTried }), epoch })
     }
   }
 
@@ -45,9 +60,9 @@ export class RunningConsumer {
     this.#awaited.set(shard, awaited)
     const most = Math.min(ms, this.#options.consumer.handlerTimeoutMs)
     return await awaited.attempted(event.stream, most, () => {
-      const lane = this.#lanes.get(shard)
-      if (lane !== undefined) return lane.attempted(event)
-      const isComing = !this.#isClosed && this.#shards?.includes(shard) !== false
+      const running = this.#lanes.get(shard)
+      if (running !== undefined) return running.lane.attempted(event)
+      const isComing = !this.#isClosed && this.#shards?.has(shard) !== false
       return isComing ? undefined : LEFT
     })
   }
@@ -59,13 +74,13 @@ export class RunningConsumer {
 
   /** Resolves once its lanes here do what their records say. */
   async look(): Promise<void> {
-    await Promise.all([...this.#lanes.values()].map((lane) => lane.look()))
+    await Promise.all(this.#running.map((lane) => lane.look()))
   }
 
   /** Handlers that are under way have so long. */
   async close(ms: number): Promise<void> {
     this.#isClosed = true
-    for (const [shard, lane] of this.#lanes) this.#end(shard, lane, ms)
+    for (const [shard, { lane }] of this.#lanes) this.#end(shard, lane, ms)
     await Promise.all(this.#ending.values())
   }
 
@@ -74,7 +89,7 @@ export class RunningConsumer {
   }
 
   get condition(): ConsumerCondition {
-    const lanes = [...this.#lanes.values()]
+    const lanes = this.#running
     const { kind, name } = this.#options.consumer
     return {
       kind,
@@ -86,7 +101,7 @@ export class RunningConsumer {
   }
 
   async status(): Promise<ConsumerStatus> {
-    const lanes = await Promise.all([...this.#lanes.values()].map((lane) => lane.status()))
+    const lanes = await Promise.all(this.#running.map((lane) => lane.status()))
     const { kind, name } = this.#options.consumer
     const state = worstState(lanes.map((lane) => lane.state))
     return {
@@ -98,6 +113,10 @@ export class RunningConsumer {
       parkedStreams: sum(lanes.map(({ parkedStreams }) => parkedStreams)),
       trouble: lanes.find((lane) => lane.state === state && lane.trouble !== undefined)?.trouble?.message,
     }
+  }
+
+  get #running(): readonly ConsumerLane[] {
+    return [...this.#lanes.values()].map(({ lane }) => lane)
   }
 
   #end(shard: number, lane: ConsumerLane, ms: number = LEAVING_MS): void {

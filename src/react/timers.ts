@@ -4,7 +4,8 @@ import type { Cancel, Clock } from '../log/clock.ts'
 import { streamName } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Consumer } from './consumer.ts'
-import { afterForNew, type Effects } from './effects.ts'
+import { afterForNew, type ShardEffects } from './effects.ts'
+import type { ShardsHere } from './running-consumer.ts'
 import type { Schedule } from './schedule.ts'
 import { ScheduleRecord } from './schedule-record.ts'
 import { Slots } from './slots.ts'
@@ -15,7 +16,7 @@ import type { Timetable } from './timetable.ts'
 
 export interface TimersOptions {
   readonly clock: Clock
-  readonly effects: Effects
+  readonly effects: ShardEffects
   /** Of the cluster. */
   readonly shards: number
   readonly schedules: readonly Schedule[]
@@ -53,7 +54,7 @@ export class Timers {
   readonly consumers: readonly Consumer[]
   readonly #options: TimersOptions
   readonly #slots = new Slots(FIRES_AT_ONCE)
-  readonly #wheels = new Map<number, TimerWheel>()
+  readonly #wheels = new Map<number, { readonly wheel: TimerWheel; readonly epoch: number }>()
   /** Of which it was told that they own timers and are not in the config. */
   readonly #told = new Set<string>()
   #stopSeeing: Cancel = () => undefined
@@ -74,15 +75,15 @@ export class Timers {
     this.#seeLater()
   }
 
-  /** Runs the timers of these shards, and of no others. */
-  run(shards: readonly number[]): void {
-    for (const [shard, wheel] of this.#wheels) {
-      if (shards.includes(shard)) continue
+  /** Runs the timers of these shards, and of no others, each wheel in one epoch of its shard. */
+  run(shards: ShardsHere): void {
+    for (const [shard, { wheel, epoch }] of this.#wheels) {
+      if (shards.get(shard) === epoch) continue
       wheel.close()
       this.#wheels.delete(shard)
     }
-    for (const shard of shards) {
-      if (!this.#wheels.has(shard)) this.#wheels.set(shard, this.#wheel(shard))
+    for (const [shard, epoch] of shards) {
+      if (!this.#wheels.has(shard)) this.#wheels.set(shard, { wheel: this.#wheel(shard, epoch), epoch })
     }
   }
 
@@ -92,7 +93,7 @@ export class Timers {
   }
 
   get condition(): TimersCondition {
-    const wheels = [...this.#wheels]
+    const wheels = [...this.#wheels].map(([shard, { wheel }]) => [shard, wheel] as const)
     const ownerless = new Map<string, number>()
     for (const [, wheel] of wheels) {
       for (const [type, count] of wheel.ownerless) ownerless.set(type, (ownerless.get(type) ?? 0) + count)
@@ -107,7 +108,7 @@ export class Timers {
   close(): void {
     this.#isClosed = true
     this.#stopSeeing()
-    this.run([])
+    this.run(new Map())
   }
 
   async #define(failures: number): Promise<void> {
@@ -144,10 +145,11 @@ export class Timers {
     }
   }
 
-  #wheel(shard: number): TimerWheel {
+  #wheel(shard: number, epoch: number): TimerWheel {
     const heldMax = Math.max(HELD_MIN, Math.floor(HELD_MAX / this.#options.shards))
     const onOwnerless = (type: string): void => this.#tellOwnerless(type)
-    return new TimerWheel({ ...this.#options, shard, slots: this.#slots, heldMax, onOwnerless })
+    const effects = this.#options.effects.from(shard, epoch)
+    return new TimerWheel({ ...this.#options, effects, shard, slots: this.#slots, heldMax, onOwnerless })
   }
 
   #tellOwnerless(type: string): void {
@@ -159,8 +161,8 @@ export class Timers {
   }
 
   async #place(shard: number, timers: readonly DueTimer[], signal: AbortSignal): Promise<void> {
-    const wheel = this.#wheels.get(shard)
-    if (wheel === undefined) throw new Error(`the timers of shard ${shard} are not run here yet`)
-    await wheel.place(timers, signal)
+    const running = this.#wheels.get(shard)
+    if (running === undefined) throw new Error(`the timers of shard ${shard} are not run here yet`)
+    await running.wheel.place(timers, signal)
   }
 }

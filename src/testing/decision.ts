@@ -174,6 +174,7 @@ function messageFor(aggregate: Aggregate, of: Pick<Request, 'name' | 'payload' |
     deadline: Number.POSITIVE_INFINITY,
     after: 0,
     since: 0,
+    sentIn: undefined,
     waitsForReactors: false,
     metadata: undefined,
   }

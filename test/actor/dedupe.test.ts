@@ -36,12 +36,19 @@ test('a repeated command id gets the first outcome, also after a restart, and af
   expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 112 })
 })
 
-test('what consumers send again after a rejection is decided anew, and takes effect once', async () => {
+test('what consumers send again after a rejection is decided anew, and takes effect once; what a router sends again is not', async () => {
   const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
-  const caused = { name: 'withdraw', stream: 'account/1', isFresh: false, isAgain: true }
+  const caused = {
+    name: 'withdraw',
+    stream: 'account/1',
+    isFresh: false,
+    isAgain: true,
+    sentIn: { shard: 0, epoch: 0 },
+  }
   const withdraw = { ...caused, payload: { amount: 5 }, commandId: parseId(deriveId('caused')) }
   expect(await ask(withdraw)).toMatchObject({ kind: 'rejected' })
   await ask(deposit('account/1', 8))
+  expect(await ask({ ...withdraw, sentIn: undefined })).toMatchObject({ kind: 'rejected' })
   expect(await ask(withdraw)).toMatchObject({ kind: 'accepted', version: 2 })
   expect(await ask(withdraw)).toMatchObject({ kind: 'accepted', version: 2 })
   expect(await ask({ ...withdraw, payloadHash: 1 })).toMatchObject({ failure: { code: 'CommandIdReused' } })

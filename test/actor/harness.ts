@@ -46,6 +46,7 @@ export const DEFAULTS = {
   deadline: Number.POSITIVE_INFINITY,
   after: 0,
   since: 0,
+  sentIn: undefined,
   waitsForReactors: false,
   metadata: undefined,
   commandId: parseId(deriveId('none')),

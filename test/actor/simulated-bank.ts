@@ -174,6 +174,7 @@ export class SimulatedBank {
       deadline: Number.POSITIVE_INFINITY,
       after: 0,
       since: 0,
+      sentIn: undefined,
       waitsForReactors: false,
       metadata: undefined,
     }

@@ -229,6 +229,7 @@ export class SimulatedStreams {
       deadline: Number.POSITIVE_INFINITY,
       after: 0,
       since: 0,
+      sentIn: undefined,
       waitsForReactors: false,
       metadata: undefined,
     }

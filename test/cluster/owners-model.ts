@@ -375,6 +375,7 @@ function command(number: number): Unsent {
     deadline: 0,
     after: 0,
     since: 0,
+    sentIn: undefined,
     waitsForReactors: false,
     metadata: undefined,
   }

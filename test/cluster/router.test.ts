@@ -28,6 +28,7 @@ function command(): Unsent {
     deadline: 0,
     after: 0,
     since: 0,
+    sentIn: undefined,
     waitsForReactors: false,
     metadata: undefined,
   }

@@ -42,6 +42,9 @@ const command = fc.record({
   deadline: fc.double({ noNaN: true }).map((ms) => ms + 0),
   after: fc.nat(),
   since: fc.nat(),
+  sentIn: fc.option(fc.record({ shard: fc.nat(), epoch: fc.integer({ min: 0, max: 2 ** 32 - 1 }) }), {
+    nil: undefined,
+  }),
   waitsForReactors: fc.boolean(),
   metadata: fc.option(fc.dictionary(fc.constantFrom('a', 'b'), fc.string({ unit: 'grapheme' })), { nil: undefined }),
 })
@@ -66,8 +69,13 @@ test('messages arrive as they were sent', () => {
         const { commandId, ...rest } = message as { commandId: Uint8Array }
         return { ...rest, commandId: Uint8Array.from(commandId) }
       })
-      // The version before has one position for both, and nobody waits.
-      const before = commands.map((each) => ({ ...each, after: each.since, waitsForReactors: false }))
+      // The version before has one position for both, nobody waits, and nobody is known to be a consumer.
+      const before = commands.map((each) => ({
+        ...each,
+        after: each.since,
+        sentIn: undefined,
+        waitsForReactors: false,
+      }))
       const told = protocol === 2 ? before : commands
       expect(arrived).toEqual(told)
     }),

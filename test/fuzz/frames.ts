@@ -71,6 +71,7 @@ const command = fc
     expectedVersion: fc.oneof(fc.constant(-1), number),
     deadline: number,
     waitsForReactors: fc.boolean(),
+    sentIn: fc.option(fc.record({ shard: edges, epoch }), { nil: undefined }),
     isFresh: fc.boolean(),
     commandId: ids,
   })

@@ -217,6 +217,7 @@ export class ProcessWorld {
       expectedVersion: -1,
       after,
       since: after,
+      sentIn: undefined,
       waitsForReactors: false,
       metadata: undefined,
       deadline: Number.POSITIVE_INFINITY,

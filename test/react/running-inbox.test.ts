@@ -46,7 +46,7 @@ test('what was sent before something was parked, and the place not recorded, tak
   const open = async (isAway: boolean) => {
     const node = await startInlineNode({ dataDir, limits: { dedupeWindow: 2 } })
     const store = node.store as unknown as RunningNodeStore
-    const effects = new NodeEffects({ host: node as unknown as RefHost, store, aggregates: [Account] })
+    const effects = new NodeEffects({ host: node as unknown as RefHost, store, aggregates: [Account] }).from(0, 0)
     const ask: Effects['ask'] = async (command) => {
       if (!isAway || command.stream !== 'account/away') return await effects.ask(command)
       throw new PenholdError('ShardUnavailable', 'it is away', { outcome: 'none', retryable: true })

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { defineSchedule } from '../../src/index.ts'
-import type { Effects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
+import type { ShardEffects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
 import { Timers } from '../../src/react/timers.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { Account } from '../account.ts'
@@ -29,7 +29,7 @@ test('a node tells its schedules when it starts, and each minute that it still h
   }
   const timers = new Timers({
     clock,
-    effects: { ask } as unknown as Effects,
+    effects: { ask } as unknown as ShardEffects,
     shards: 4,
     schedules: [nightly],
     newId: () => String((ids += 1)),

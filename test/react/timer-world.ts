@@ -214,6 +214,7 @@ export class TimerWorld {
       deadline: 0,
       after: 0,
       since: 0,
+      sentIn: undefined,
       waitsForReactors: false,
       metadata: undefined,
     }

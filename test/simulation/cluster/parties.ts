@@ -8,6 +8,7 @@ import type { Account } from '../bank.ts'
 import type { Found } from '../ground-truth.ts'
 import type { Attempt } from '../history.ts'
 import { InboxParty } from '../inboxes/party.ts'
+import type { Till } from '../inboxes/till.ts'
 import { OutboxParty } from '../outboxes/party.ts'
 import { ProjectionParty } from '../projections/party.ts'
 import { ReactorParty } from '../reactors/party.ts'
@@ -32,15 +33,20 @@ interface Scene {
   readonly cluster: SimulatedCluster
   readonly account: Account
   readonly config: ClusterConfig
+  readonly till: Till
+  readonly declinedPayments: ReadonlySet<number>
 }
 
 /** Those that the plan has. */
-export function partiesOf(plan: ClusterPlan, { cluster, account, config }: Scene): readonly Party[] {
+export function partiesOf(
+  plan: ClusterPlan,
+  { cluster, account, config, till, declinedPayments: declined }: Scene,
+): readonly Party[] {
   const { projecting, reacting, publishing, taking, namesCommands } = plan
   return [
     ...(projecting ? [new ProjectionParty(cluster, account, projecting)] : []),
     ...(reacting ? [new ReactorParty(cluster, account, { ...plan, reacting })] : []),
     ...(publishing ? [new OutboxParty(cluster, { account, config, plan: publishing, areIdsKept: namesCommands })] : []),
-    ...(taking ? [new InboxParty(cluster, { plan: taking, areIdsKept: namesCommands })] : []),
+    ...(taking ? [new InboxParty(cluster, { plan: taking, areIdsKept: namesCommands, till, declined })] : []),
   ]
 }

@@ -43,6 +43,8 @@ export interface ClusterPlan {
   readonly taking?: Taking
   /** Whether the nodes run a process beside their reactor. */
   readonly isAudited?: boolean
+  /** How often the gates turn at which another process of theirs asks; it is not there where this is left out. */
+  readonly gatesTurnMs?: number
   /** Nodes run a synchronous reactor as well. */
   readonly isStamped?: boolean
   /** A place whose nodes lack an event type, and the command that emits it, until then. */
@@ -50,7 +52,7 @@ export interface ClusterPlan {
 }
 
 /** Faults strike within this time, and have ended a while after it. */
-const STRIKES_MS = 3_500
+export const STRIKES_MS = 3_500
 export const STRIKES_END_MS: number = STRIKES_MS + 3_000
 /** The first nodes know each other well before. */
 export const FORMED_MS = 2_000

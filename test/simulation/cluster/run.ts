@@ -8,8 +8,9 @@ import { check, checkShards } from '../../checker/check.ts'
 import { createAccount, createOlderAccount, type Account } from '../bank.ts'
 import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
-import { Till } from '../inboxes/party.ts'
+import { createTill, type Till } from '../inboxes/till.ts'
 import { areClocksSet, Tally } from '../reactors/party.ts'
+import { Gate, guestOf } from '../reactors/admitted.ts'
 import { auditOf, Ledger } from '../reactors/audited.ts'
 import { Stamp } from '../reactors/stamped.ts'
 import { Timed } from '../reactors/timed.ts'
@@ -36,7 +37,9 @@ const READ_MS = 20_000
 export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions = {}): Promise<Result> {
   const declined = new Set<number>()
   const account = createAccount(plan.snapshotEvery, (by) => declined.add(by))
-  const config = configOf(plan, account)
+  const declinedPayments = new Set<number>()
+  const till = createTill((n) => declinedPayments.add(n))
+  const config = configOf(plan, account, till)
   const { seed, joinsAtMs } = plan
   const older = plan.older && {
     ...plan.older,
@@ -46,7 +49,7 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   const parts = (place: string, main: SimulatedThread): NodeParts =>
     Object.assign({}, ...parties.map((party) => party.parts(place, main))) as NodeParts
   const cluster = new SimulatedCluster({ seed, config, joinsAtMs, older, parts, ...(wrapStorage && { wrapStorage }) })
-  parties = partiesOf(plan, { cluster, account, config })
+  parties = partiesOf(plan, { cluster, account, config, till, declinedPayments })
   const { kernel } = cluster
   cluster.schedule(plan.faults)
   const { namesCommands, clings } = plan
@@ -168,16 +171,20 @@ async function leftBehind(cluster: SimulatedCluster, why: () => string): Promise
   return left.length === 0 ? [] : [`nodes that have ended left behind: ${left.join(', ')}`]
 }
 
-function configOf(plan: ClusterPlan, account: Account): ClusterConfig {
+function configOf(plan: ClusterPlan, account: Account, till: Till): ClusterConfig {
   const config = defineCluster({
     name: 'simulated',
     aggregates: [
       account,
       ...(plan.reacting === undefined ? [] : [Tally, Timed, Ledger]),
       ...(plan.isStamped === true ? [Stamp] : []),
-      ...(plan.taking === undefined ? [] : [Till]),
+      ...(plan.gatesTurnMs === undefined ? [] : [Gate]),
+      ...(plan.taking === undefined ? [] : [till]),
     ],
-    processes: plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : [],
+    processes: [
+      ...(plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : []),
+      ...(plan.gatesTurnMs === undefined ? [] : [guestOf(account)]),
+    ],
     dataDir: 'none',
     workers: plan.workers,
     shards: plan.shards,

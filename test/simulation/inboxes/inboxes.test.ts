@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { inboxPlans } from './plan.ts'
+import { inboxPlans, refusedInboxPlans } from './plan.ts'
 import { INBOX_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -18,6 +18,19 @@ test('what each message asks for takes effect once, in order', { timeout: 240_00
   )
 })
 
+test(
+  'what was passed as rejected never takes effect, however late copies of it come',
+  { timeout: 240_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(refusedInboxPlans, async (plan) => {
+        expect((await INBOX_TRIALS.tryPlan(plan)).violations).toEqual([])
+      }),
+      parameters,
+    )
+  },
+)
+
 test('the same seed of inboxes goes the same way, to the letter', { timeout: 120_000 }, async () => {
   for (const seed of [1, 2, 3]) {
     const { trace } = await INBOX_TRIALS.trySeed(seed)
@@ -29,6 +42,7 @@ test('the same seed of inboxes goes the same way, to the letter', { timeout: 120
 const CASES: readonly { readonly mutant: string; readonly seed: number; readonly says: string }[] = [
   { mutant: 'acknowledged-before-effect', seed: 5, says: 'was never entered' },
   { mutant: 'ids-not-derived', seed: 1, says: 'one twice' },
+  { mutant: 'late-senders-count', seed: 35, says: 'that were rejected' },
   { mutant: 'looked-for-in-the-window-alone', seed: 9, says: 'one twice' },
   { mutant: 'waiting-not-parked', seed: 5, says: 'was never entered' },
 ]

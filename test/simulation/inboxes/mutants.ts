@@ -2,7 +2,7 @@
 import { NodeEffects } from '../../../src/node/effects.ts'
 import { INBOX } from '../../../src/react/inbox-record.ts'
 import { replace, type Mutant } from '../mutants.ts'
-import { REACTOR_MUTANTS } from '../reactors/mutants.ts'
+import { LATE_SENDERS, REACTOR_MUTANTS } from '../reactors/mutants.ts'
 
 const OF_EFFECTS = new Set(['ids-not-derived', 'looked-for-in-the-window-alone'])
 
@@ -20,6 +20,7 @@ function sending(change: (ask: NodeEffects['ask']) => NodeEffects['ask']): () =>
 }
 
 export const INBOX_MUTANTS: readonly Mutant[] = [
+  LATE_SENDERS,
   ...REACTOR_MUTANTS.filter(({ name }) => OF_EFFECTS.has(name)),
   {
     name: 'acknowledged-before-effect',

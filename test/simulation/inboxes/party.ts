@@ -2,7 +2,7 @@
  * The inbox of a simulated cluster, whose messages are payments to tills, the row that it reads, who sends and who looks after
  * it. In the end each payment was entered once, in order, but for those that somebody has given up, or taken away.
  */
-import { defineAggregate, defineInbox, deriveId, type Inbox, type InboxMessage } from '../../../src/index.ts'
+import { defineInbox, deriveId, type Inbox, type InboxMessage } from '../../../src/index.ts'
 import type { InboxStatus } from '../../../src/node/inboxes.ts'
 import type { RunningNode } from '../../../src/node/running-node.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
@@ -12,26 +12,11 @@ import type { NodeParts, SimulatedNode } from '../../../src/testing/simulated-no
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
 import type { Found } from '../ground-truth.ts'
 import { attemptAt } from '../operate.ts'
-import type { InboxDeed, Letter, Removal, Taking } from './plan.ts'
-
-export const Till = defineAggregate({
-  type: 'till',
-  initialState: () => ({ isClosed: false }),
-  events: {
-    Paid: (state, _event: { n: number }) => state,
-    Closed: () => ({ isClosed: true }),
-    Opened: () => ({ isClosed: false }),
-  },
-  commands: {
-    pay: ({ isClosed }, { n }: { n: number }, { emit, reject }) => (isClosed ? reject('closed') : emit.Paid({ n })),
-    close: (_state, _payload: undefined, { emit }) => emit.Closed(),
-    open: ({ isClosed }, _payload: undefined, { emit }) => (isClosed ? emit.Opened() : undefined),
-  },
-})
+import { TILLS, type InboxDeed, type Letter, type Removal, type Taking } from './plan.ts'
+import type { Till } from './till.ts'
 
 const NAME = 'payments'
 const ROW = 'paid'
-const TILLS = 4
 /** Once all works again everything is entered within this time. */
 const END_MS = 90_000
 const LOOK_MS = 250
@@ -53,11 +38,21 @@ interface Payment {
   isSkipped: boolean
 }
 
+interface InboxCast {
+  readonly plan: Taking
+  readonly areIdsKept: boolean
+  readonly till: Till
+  readonly declined: ReadonlySet<number>
+}
+
 export class InboxParty {
   readonly #cluster: SimulatedCluster
   readonly #plan: Taking
   /** Whether a command is known for as long as it takes, so that a payment may come as two messages. */
   readonly #areIdsKept: boolean
+  readonly #till: Till
+  /** Payments that were rejected, once or more often. */
+  readonly #declined: ReadonlySet<number>
   readonly #broker: SimulatedBroker
   readonly #inbox: Inbox
   readonly #payments: Payment[] = []
@@ -65,13 +60,12 @@ export class InboxParty {
   #isMended = false
   #status: InboxStatus | undefined
 
-  constructor(
-    cluster: SimulatedCluster,
-    { plan, areIdsKept }: { readonly plan: Taking; readonly areIdsKept: boolean },
-  ) {
+  constructor(cluster: SimulatedCluster, { plan, areIdsKept, till, declined }: InboxCast) {
     const { kernel } = cluster
     this.#cluster = cluster
     this.#plan = plan
+    this.#till = till
+    this.#declined = declined
     this.#areIdsKept = areIdsKept
     this.#broker = new SimulatedBroker({ kernel, random: new SeededRandom(cluster.random.next()) })
     this.#broker.server.schedule(plan.brokerFaults)
@@ -118,7 +112,7 @@ export class InboxParty {
       problems.push(`payment ${n} was never entered in ${tillOf(till)}`)
     }
     for (const [stream, numbers] of entered) {
-      const inOrder = wanted.filter((each) => tillOf(each.till) === stream && hasPlace(each))
+      const inOrder = wanted.filter((each) => tillOf(each.till) === stream && this.#hasPlace(each))
       const known = new Set(inOrder.map(({ n }) => n))
       const have = numbers.filter((n) => known.has(n))
       const expected = inOrder.map(({ n }) => n).filter((n) => numbers.includes(n))
@@ -137,6 +131,11 @@ export class InboxParty {
     const { lost = 0, rejected = 0 } = this.#status ?? {}
     const removed = this.#payments.filter(({ isRemoved }) => isRemoved).length - removedBefore
     if (lost > removed) return [`${removed} messages were removed, and it says that ${lost} are lost`]
+    // What one message says that was rejected, another may bring about.
+    const saidTwice = this.#payments.filter(({ isNothing, isRepeated }) => isNothing || isRepeated).length
+    if (rejected > missing.length + saidTwice) {
+      return [`${missing.length} payments are missing, and it tells of ${rejected} that were rejected`]
+    }
     const gone = missing.filter(({ isSkipped }) => !isSkipped).length
     if (lost + rejected + removedBefore >= gone) return []
     return [`${gone} payments are missing, and it tells of ${lost} that are lost and ${rejected} that were rejected`]
@@ -147,20 +146,29 @@ export class InboxParty {
     return isRemoved || isSkipped || this.#plan.onRejection === 'pass'
   }
 
+  /**
+   * Whether it is entered where it stands among the others: nobody knows for whom one is that cannot be read; and one that was
+   * rejected, and passed, is asked for anew where that was not recorded, then perhaps behind others.
+   */
+  #hasPlace({ n, isUnreadable, isRepeated, isSkipped }: Payment): boolean {
+    const isPassed = this.#plan.onRejection === 'pass' && this.#declined.has(n)
+    return !isUnreadable && !isRepeated && !isSkipped && !isPassed
+  }
+
   #define(source: Inbox['source']): Inbox {
     const { onFailure, onRejection, batchMax, concurrency } = this.#plan
     const map = ({ id, fields: { till, n, payment } }: InboxMessage) => {
       if (till === undefined) return undefined
       const isUnreadable = this.#payments.find((each) => each.id === id)?.isUnreadable
       if (isUnreadable === true && !this.#isMended) throw new Error('it cannot be read')
-      const command = { aggregate: Till, id: till, command: 'pay', payload: { n: Number(n) } } as const
+      const command = { aggregate: this.#till, id: till, command: 'pay', payload: { n: Number(n) } } as const
       return payment === undefined ? command : { ...command, commandId: deriveId('payment', payment) }
     }
     return defineInbox({
       name: NAME,
       startAt: 'beginning',
       source,
-      to: [Till],
+      to: [this.#till],
       map,
       onFailure,
       onRejection,
@@ -199,7 +207,7 @@ export class InboxParty {
     switch (does) {
       case 'close':
       case 'open':
-        await node.ref(Till, String(till)).ask(does)
+        await node.ref(this.#till, String(till)).ask(does)
         return
       case 'retry': {
         const [first] = await inbox.parked()
@@ -223,7 +231,7 @@ export class InboxParty {
     const { kernel } = this.#cluster
     for (let till = 0; till < TILLS; till += 1) {
       const open = async (node: RunningNode): Promise<boolean> => {
-        await node.ref(Till, String(till)).ask('open')
+        await node.ref(this.#till, String(till)).ask('open')
         return true
       }
       while ((await this.#at(till, open)) !== true) await kernel.sleep(LOOK_MS)
@@ -250,11 +258,6 @@ export class InboxParty {
     if (node === undefined) return Promise.resolve(undefined)
     return attemptAt(node, work, (problem) => this.#problems.push(problem))
   }
-}
-
-/** Whether it is entered where it stands among the others: nobody knows for whom one is that cannot be read. */
-function hasPlace({ isUnreadable, isRepeated, isSkipped }: Payment): boolean {
-  return !isUnreadable && !isRepeated && !isSkipped
 }
 
 function paidIn(events: readonly { readonly type: string; readonly data: unknown }[]): readonly number[] {

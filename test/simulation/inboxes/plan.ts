@@ -1,7 +1,7 @@
 /** A plan for a cluster with an inbox: what others send it, what befalls that and who has it, and what operators do. */
 import fc from 'fast-check'
 import type { ServerFault } from '../../../src/testing/simulated-server.ts'
-import { clusterPlans, STRIKES_END_MS, type ClusterPlan } from '../cluster/plan.ts'
+import { clusterPlans, STRIKES_END_MS, STRIKES_MS, type ClusterPlan } from '../cluster/plan.ts'
 import { place } from '../plan.ts'
 import { serverFault } from '../server-fault.ts'
 
@@ -40,6 +40,11 @@ export interface Taking {
 }
 
 export type InboxPlan = ClusterPlan & { readonly taking: Taking }
+
+/** That there are. */
+export const TILLS = 4
+/** Tills are closed and opened for so much longer than what one node sends to the other waits. */
+const TURNED_AROUND_MS = 600
 
 const till = fc.oneof(fc.constant(0), fc.nat(3))
 const atMs = fc.integer({ min: 500, max: STRIKES_END_MS })
@@ -81,3 +86,41 @@ const taking: fc.Arbitrary<Taking> = fc.record({
 export const inboxPlans: fc.Arbitrary<InboxPlan> = fc
   .tuple(clusterPlans, taking)
   .map(([plan, of]) => ({ ...plan, taking: of }))
+
+/**
+ * Plans in which what one node sends to the other waits while it takes messages, and the inbox moves: it comes once the other
+ * has been told what became of the same messages, and may have passed what was rejected.
+ */
+export const refusedInboxPlans: fc.Arbitrary<InboxPlan> = fc
+  .record({
+    plan: inboxPlans,
+    cutAtMs: fc.integer({ min: 1_000, max: STRIKES_MS }),
+    from: fc.nat(1),
+    forMs: fc.integer({ min: 1_700, max: 2_700 }),
+    letters: fc.array(fc.record({ afterMs: fc.integer({ min: -50, max: 900 }), till }), {
+      minLength: 30,
+      maxLength: 60,
+    }),
+    turnMs: fc.constantFrom(30, 70),
+  })
+  .map(({ plan, cutAtMs, from, forMs, letters, turnMs }) => ({
+    ...plan,
+    joinsAtMs: [0, 0],
+    namesCommands: false,
+    operations: plan.operations.slice(0, 5),
+    faults: [
+      { kind: 'cut-network', atMs: cutAtMs, from, to: 1 - from, forMs },
+      { kind: 'leases-cut-off', atMs: cutAtMs, place: from, forMs },
+    ],
+    taking: {
+      ...plan.taking,
+      onRejection: 'pass',
+      letters: letters.map(({ afterMs, ...of }) => ({ ...of, atMs: cutAtMs + afterMs, kind: 'payment' })),
+      removals: [],
+      brokerFaults: [],
+      deeds: Array.from({ length: Math.floor((forMs + TURNED_AROUND_MS) / turnMs) }, (_, i) => {
+        const does = Math.floor(i / TILLS) % 2 === 0 ? ('close' as const) : ('open' as const)
+        return { atMs: cutAtMs - TURNED_AROUND_MS / 2 + i * turnMs, node: 1 - from, does, till: i % TILLS }
+      }),
+    },
+  }))

@@ -1,4 +1,5 @@
 /** Rules of what consumes events, each broken on purpose. */
+import { Senders } from '../../../src/actor/senders.ts'
 import { Router } from '../../../src/cluster/router.ts'
 import { IdSource } from '../../../src/log/identity.ts'
 import { NodeEffects } from '../../../src/node/effects.ts'
@@ -159,8 +160,16 @@ export const SYNCHRONOUS_MUTANTS: readonly Mutant[] = [
   },
 ]
 
+/** What is noticed in plans of their own. */
+export const LATE_SENDERS: Mutant = {
+  name: 'late-senders-count',
+  breaks: 'what a consumer has sent counts whoever has its shard by then (I5)',
+  install: () => replace(Senders.prototype, 'check', () => () => undefined),
+}
+
 /** Rules of processes, and those without which they cannot keep theirs. */
 export const PROCESS_MUTANTS: readonly Mutant[] = [
+  LATE_SENDERS,
   ...REACTOR_MUTANTS.filter(({ name }) => ['checkpoint-before-effect', 'ids-not-derived'].includes(name)),
   {
     name: 'told-twice-counts-twice',

@@ -14,6 +14,7 @@ import type { Account } from '../bank.ts'
 import type { Attempt } from '../history.ts'
 import type { Found } from '../ground-truth.ts'
 import type { Reacting, ReactorDeed, ReactorPlan } from './plan.ts'
+import { areGuestsAnswered, brokenGuests, guestStreams, turnGates } from './admitted.ts'
 import { auditStreams, brokenAudits, isAudited } from './audited.ts'
 import { isStamped, STAMPS, Stamping, stampStreams } from './stamped.ts'
 import { brokenTimers, isTimedDone, timedReactor, timedStreams } from './timed.ts'
@@ -42,6 +43,7 @@ export class ReactorParty {
   readonly #plan: Reacting
   readonly #areClocksSet: boolean
   readonly #isAudited: boolean
+  readonly #hasGuests: boolean
   readonly #stamping: Stamping | undefined
   /** By event, how often its handler fails yet. */
   readonly #left = new Map<string, number>()
@@ -53,11 +55,13 @@ export class ReactorParty {
   constructor(cluster: SimulatedCluster, account: Account, { reacting: plan, ...cast }: ReactorPlan) {
     this.#areClocksSet = areClocksSet(cast)
     this.#isAudited = cast.isAudited === true
+    this.#hasGuests = cast.gatesTurnMs !== undefined
     this.#stamping = cast.isStamped === true ? new Stamping(account, plan) : undefined
     this.#cluster = cluster
     this.#account = account
     this.#plan = plan
     this.#losesPowerAt = plan.losesPowerAt ?? Number.POSITIVE_INFINITY
+    if (cast.gatesTurnMs !== undefined) turnGates(cluster, cast.gatesTurnMs)
     for (const trouble of plan.troubles) {
       const times = trouble.times === 'until mended' ? Number.POSITIVE_INFINITY : trouble.times
       this.#left.set(nameOf(`account/${trouble.account}`, trouble.version), times)
@@ -114,6 +118,7 @@ export class ReactorParty {
       ...records,
       ...timedStreams(placement, log),
       ...auditStreams(placement, log),
+      ...(this.#hasGuests ? guestStreams(placement, log) : []),
       ...(this.#stamping === undefined ? [] : stampStreams(placement, log)),
     ]
   }
@@ -139,6 +144,7 @@ export class ReactorParty {
     const problems = [...this.#problems, ...brokenTimers(log, tallies)]
     const data = dataIn(others)
     if (this.#isAudited) problems.push(...brokenAudits(log, data))
+    if (this.#hasGuests) problems.push(...brokenGuests(log, others))
     if (this.#stamping !== undefined) problems.push(...this.#stamping.broken(log, data))
     for (const [stream, events] of log) {
       const noted = tallies.get(`tally/${stream.slice('account/'.length)}`) ?? []
@@ -164,6 +170,7 @@ export class ReactorParty {
     const isDone = await this.#attempt(node, NAME, async () => {
       if (!(await isTimedDone(node, ACCOUNTS))) return false
       if (this.#isAudited && !(await isAudited(node, ACCOUNTS))) return false
+      if (this.#hasGuests && !(await areGuestsAnswered(node, ACCOUNTS))) return false
       return this.#stamping === undefined || (await isStamped(node, ACCOUNTS))
     })
     return isDone === true

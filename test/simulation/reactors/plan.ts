@@ -1,6 +1,6 @@
 /** A plan for a cluster with reactors: what befalls their handlers, and what operators do with them. */
 import fc from 'fast-check'
-import { clusterPlans, STRIKES_END_MS, type ClusterPlan } from '../cluster/plan.ts'
+import { clusterPlans, STRIKES_END_MS, STRIKES_MS, type ClusterPlan } from '../cluster/plan.ts'
 import { place } from '../plan.ts'
 
 /** An event whose handler fails: so often, or until operators have mended it. */
@@ -68,5 +68,36 @@ export const reactorPlans: fc.Arbitrary<ReactorPlan> = fc
 /** The same, with a synchronous reactor beside it. */
 export const synchronousPlans: fc.Arbitrary<ReactorPlan> = reactorPlans.map((plan) => ({ ...plan, isStamped: true }))
 
-/** The same, with a process beside the reactor. */
-export const processPlans: fc.Arbitrary<ReactorPlan> = reactorPlans.map((plan) => ({ ...plan, isAudited: true }))
+/** The same, with two processes beside the reactor. */
+export const processPlans: fc.Arbitrary<ReactorPlan> = fc
+  .tuple(reactorPlans, fc.constantFrom(40, 150, 600))
+  .map(([plan, gatesTurnMs]) => ({ ...plan, isAudited: true, gatesTurnMs }))
+
+/**
+ * Plans in which what a node sends to another waits in the middle of much that its processes send, while its shards move: it
+ * comes once their successors have been told what became of the same, and may have been refused.
+ */
+export const refusedPlans: fc.Arbitrary<ReactorPlan> = fc
+  .record({
+    plan: processPlans,
+    gatesTurnMs: fc.constantFrom(20, 60),
+    atMs: fc.integer({ min: 1_000, max: STRIKES_MS }),
+    from: fc.nat(2),
+    further: fc.integer({ min: 1, max: 2 }),
+    forMs: fc.integer({ min: 1_700, max: 2_700 }),
+    sentAtMs: fc.array(fc.integer({ min: -50, max: 900 }), { minLength: 20, maxLength: 20 }),
+  })
+  .map(({ plan, gatesTurnMs, atMs, from, further, forMs, sentAtMs }) => ({
+    ...plan,
+    isAudited: false,
+    gatesTurnMs,
+    joinsAtMs: [0, 0, 0],
+    faults: [
+      { kind: 'cut-network', atMs, from, to: (from + further) % 3, forMs },
+      { kind: 'leases-cut-off', atMs, place: from, forMs },
+    ],
+    operations: plan.operations.slice(0, sentAtMs.length).map((each, i) => {
+      const when = { kind: 'near', fault: 0, edge: 'begin', ms: sentAtMs[i]! } as const
+      return { ...each, when, burst: 4, gapMs: 2 }
+    }),
+  }))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { processPlans } from './plan.ts'
+import { processPlans, refusedPlans } from './plan.ts'
 import { PROCESS_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -18,9 +18,19 @@ test('what processes are told and what they send has effect once, in order', { t
   )
 })
 
+test('who was refused never gets in, however late copies of what was sent come', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(refusedPlans, async (plan) => {
+      expect((await PROCESS_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    parameters,
+  )
+})
+
 /** Each breaks a rule, which this seed notices; with the rule it passes. */
 const CASES: readonly { readonly mutant: string; readonly seed: number }[] = [
   { mutant: 'ids-not-derived', seed: 1 },
+  { mutant: 'late-senders-count', seed: 21 },
   { mutant: 'told-twice-counts-twice', seed: 1 },
   { mutant: 'checkpoint-before-effect', seed: 26 },
 ]
