@@ -24,7 +24,14 @@ import { Turns } from '../read/turns.ts'
 import { attemptedBy, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { Consumer } from './consumer.ts'
 import { ConsumerPlace, STALE, startOf } from './consumer-place.ts'
-import { CONSUMER, keyOf, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
+import {
+  CONSUMER,
+  keyOf,
+  OPERATOR_EVENTS,
+  PARKED_STREAMS_MAX,
+  type ConsumerState,
+  type ParkedStream,
+} from './consumer-record.ts'
 import type { ConsumerLaneStatus } from './consumer-status.ts'
 import type { Effects } from './effects.ts'
 import { consumerHalted, tooMuchParked } from './error.ts'
@@ -303,6 +310,7 @@ export class ConsumerLane {
       ...this.#options,
       reached: () => window.read,
       onDone: () => (this.#events += 1),
+      recorded: (stream) => this.#parkedNow(stream),
       park: (event, error) => this.#park(event, error),
       unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
       onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
@@ -343,6 +351,12 @@ export class ConsumerLane {
     const at = this.#options.clock.now()
     const event = { stream, version, type, position, reason: reasonOf(error), at }
     return this.#take(() => this.#place.park(this.#recorded, event))
+  }
+
+  async #parkedNow(stream: string): Promise<ParkedStream | undefined> {
+    const known = await this.#place.parked(stream)
+    if (known === undefined) await this.#take(() => Promise.reject(STALE))
+    return known
   }
 
   #recordLater(): void {

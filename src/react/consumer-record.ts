@@ -79,10 +79,12 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
     events: {
       Begun: (state, { place }: { place: AllPlace }) => ({ ...state, place }),
       Advanced: (state, { to }: { to: AllPlace }) => withDone({ ...state, place: to }, state.done),
-      /** For the first time, or again. */
+      /** For the first time, or again. What somebody has skipped while it was tried stays skipped. */
       Parked: (state, { stream, ...event }: NewlyParked) => {
-        const failures = (state.parked[stream]?.failures ?? 0) + 1
-        return withParked(withTurn(state), stream, { ...event, isAsked: false, failures })
+        const known = state.parked[stream]
+        const failures = (known?.failures ?? 0) + 1
+        const isSkipped = known !== undefined && known.version > event.version
+        return withParked(withTurn(state), stream, { ...(isSkipped ? known : { ...event, isAsked: false }), failures })
       },
       Unparked: (state, { stream, until }: { stream: string; until?: AllPlace }) => {
         const unparked = withParked(withTurn(state), stream, undefined)
@@ -123,7 +125,11 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
       pause: ({ isPaused }, _none: undefined, { emit }) => (isPaused ? undefined : emit.Paused(undefined)),
       resume: (_state, _none: undefined, { emit }) => emit.Resumed(undefined),
     },
-    queries: { state: (state) => state },
+    queries: {
+      state: (state) => state,
+      /** What is parked of one stream: it is asked for before each event that is tried again. */
+      parked: ({ parked }, stream: string) => parked[stream],
+    },
     // It is written often and read seldom.
     snapshotEvery: 1_000,
   }),
