@@ -334,10 +334,12 @@ export class ConsumerLane {
     if (consumer.onFailure === 'halt') return this.#halt(consumerHalted(consumer.name, event, error))
     if (this.#parked.kept >= PARKED_STREAMS_MAX)
       return this.#halt(tooMuchParked(consumer.name, this.#parked.kept, error))
+    const dropped = handling.drop(event.stream)
+    // None of it begins any more, whatever somebody wants until it is recorded; it holds the place until then.
+    for (const each of dropped) each.state = 'under way'
+    this.#parked.add(event, dropped.at(-1)?.event.version ?? event.version)
     const isParked = await this.#park(event, error)
     if (!isParked || handling !== this.#handling) return
-    const dropped = handling.drop(event.stream)
-    this.#parked.add(event, dropped.at(-1)?.event.version ?? event.version)
     for (const each of dropped) this.#window.done(each)
     this.#doneSince += 1
     this.#recordLater()

@@ -92,8 +92,7 @@ export class HandleEach implements Handling {
   }
 
   #settle(entry: Entry, outcome: AttemptOutcome): void {
-    // Tried again while it was being parked, it is its lane's no more.
-    if (this.#isOver || entry.state === 'done') return
+    if (this.#isOver) return
     const { consumer, onDone, onFailed, onGivenUp } = this.#options
     switch (outcome.kind) {
       case 'done':
@@ -124,7 +123,7 @@ export class HandleEach implements Handling {
 
   #later(entry: Entry, ms: number): void {
     this.#options.clock.after(ms, () => {
-      if (this.#isOver || entry.state === 'done') return
+      if (this.#isOver) return
       this.#queues.again(entry)
       this.go()
     })

@@ -65,3 +65,29 @@ test('a lane that is closed while it loads begins nothing', async () => {
   await bench.pass(3_000)
   expect(bench.begun).toHaveLength(begun)
 })
+
+test('what is resumed while an event is being parked does not begin that event', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.add('a/3')
+  bench.open()
+  await bench.until(() => bench.done.length === 1)
+  bench.poison.add('a/0/1')
+  bench.add('a/0', 'a/0')
+  const ask = bench.effects.ask.bind(bench.effects)
+  const gate = Promise.withResolvers<void>()
+  bench.effects.ask = async (command) => {
+    if (command.name === 'park') await gate.promise
+    return await ask(command)
+  }
+  await bench.until(() => bench.begun.includes('a/0/1'))
+  bench.poison.clear()
+  await bench.operate('resume')
+  bench.add('a/0')
+  await bench.pass(3_000)
+  gate.resolve()
+  await parked(bench)
+  expect(bench.begun).toEqual(['a/3/1', 'a/0/1'])
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.done.length === 4)
+  expect(bench.done).toEqual(['a/3/1', 'a/0/1', 'a/0/2', 'a/0/3'])
+})
