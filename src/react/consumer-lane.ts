@@ -66,6 +66,8 @@ const UNWANTED_MAX = 10_000
 const UNWANTED_MS = 60_000
 /** While it does not read, it looks this often into its record for what operators want. */
 const LOOK_MS = 1_000
+/** Whatever the record says, somebody has resumed it since. */
+const NEVER = -1
 /** So long the last step may take when it is closed. */
 const LAST_MS = 1_000
 
@@ -187,7 +189,7 @@ export class ConsumerLane {
         await this.#follow()
       } catch (error) {
         if (error === STALE || this.#isClosed) continue
-        if (isLasting(error)) this.#halt(error)
+        if (isLasting(error)) await this.#haltFor(error)
         else {
           this.#trouble.tell(error)
           await this.#trouble.rest(this.#bell)
@@ -196,12 +198,20 @@ export class ConsumerLane {
     }
   }
 
+  /** It stands still until it is resumed; where it is the record that cannot be read, until that can. */
+  async #haltFor(error: PenholdError): Promise<void> {
+    if (this.#halted?.message !== error.message) this.#halt(error)
+    if (!this.#isStale) return
+    this.#resumed = NEVER
+    await this.#bell.rungWithin(this.#options.clock, LOOK_MS)
+  }
+
   /** From what the window has read, on and on, until something fails. */
   async #follow(): Promise<void> {
     if (this.#isStale) await this.#turns.take(() => this.#load())
     // What halts a lane for an event leaves it reading; what halts it here has to be mended first.
-    while (isLasting(this.#halted) && !this.#isClosed) await this.#lookLater()
-    if (this.#isClosed) return
+    while (isLasting(this.#halted) && !this.#isClosed && !this.#isStale) await this.#lookLater()
+    if (this.#isClosed || this.#isStale) return
     const window = this.#window
     const intake = new Intake((signal) => this.#feed.pages(window.read, signal), {
       batchMax: this.#windowMax,
@@ -284,7 +294,6 @@ export class ConsumerLane {
     this.#parked = this.#newParked(state)
     this.#readSince = 0
     this.#doneSince = 0
-    this.#resumed = state.resumed
     this.#isStale = false
     this.#movedAt = this.#options.clock.monotonic()
     if (this.#halted !== undefined && !isLasting(this.#halted)) this.#halted = undefined
@@ -310,7 +319,7 @@ export class ConsumerLane {
       ...this.#options,
       reached: () => window.read,
       onDone: () => (this.#events += 1),
-      recorded: (stream) => this.#parkedNow(stream),
+      recorded: (stream) => this.#place.parked(stream),
       park: (event, error) => this.#park(event, error),
       unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
       onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
@@ -353,12 +362,6 @@ export class ConsumerLane {
     const at = this.#options.clock.now()
     const event = { stream, version, type, position, reason: reasonOf(error), at }
     return this.#take(() => this.#place.park(this.#recorded, event))
-  }
-
-  async #parkedNow(stream: string): Promise<ParkedStream | undefined> {
-    const known = await this.#place.parked(stream)
-    if (known === undefined) await this.#take(() => Promise.reject(STALE))
-    return known
   }
 
   #recordLater(): void {

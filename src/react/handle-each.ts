@@ -50,6 +50,7 @@ export class HandleEach implements Handling {
   retry(): void {
     for (const entry of this.#givenUp) {
       entry.failures = 0
+      entry.attempts = 0
       this.#queues.again(entry)
     }
     this.#givenUp.clear()
@@ -79,7 +80,8 @@ export class HandleEach implements Handling {
   }
 
   #handle(entry: Entry): void {
-    const { attempt, outcome } = attemptOne(entry.event, entry.failures + 1, this.#options)
+    entry.attempts += 1
+    const { attempt, outcome } = attemptOne(entry.event, entry.attempts, this.#options)
     if (!isThenable(outcome)) return this.#settle(entry, outcome)
     this.#underWay.add(attempt)
     void outcome.then((settled) => {

@@ -19,7 +19,7 @@ export interface ParkedRetryOptions extends HandleOptions {
   /** Up to where the lane has read: what is behind that comes by the lane itself. */
   readonly reached: () => AllPlace
   readonly onDone: () => void
-  /** What the record has of a stream now; undefined where somebody else has unparked it. Throws where that is not known. */
+  /** What the record has of a stream now; undefined where somebody else has unparked it, as the lane's next step will tell. Throws where that is not known. */
   readonly recorded: (stream: string) => Promise<ParkedStream | undefined>
   /**
    * Records that it has failed again, or that nothing of the stream is parked any more, and all of it up to a place is done.

@@ -16,6 +16,8 @@ export interface Entry {
   /** How often it has failed in this life of the lane, and why the last time. */
   failures: number
   reason: string
+  /** How often it was begun in this life of the lane, whatever that came to; anew where somebody has it tried again. */
+  attempts: number
 }
 
 /** So much an event takes in memory beside what it takes in the log, about. */
@@ -59,7 +61,7 @@ export class Window {
   /** Takes in the next event that is wanted; `bytes` is what it takes in the log, about. */
   add(event: FeedEvent, { before, bytes: inLog }: Pick<Entry, 'before' | 'bytes'>): Entry {
     const bytes = inLog + ENTRY_BYTES
-    const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0, reason: '' }
+    const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0, reason: '', attempts: 0 }
     this.#entries.push(entry)
     this.#bytes += bytes
     if (!this.#isReleased) this.#room.take(bytes)

@@ -16,11 +16,11 @@ const parameters = {
 const HELD = 'a/6'
 const STREAMS = ['a/0', 'a/3'] as const
 
-type Deed = { readonly ms: number } & (
+type DeedWithStream =
   | { readonly kind: 'add'; readonly stream: string; readonly isPoison: boolean }
   | { readonly kind: 'skip' | 'retry'; readonly stream: string }
-  | { readonly kind: 'fault'; readonly faults: readonly Fault[] }
-  | { readonly kind: Plain }
+type Deed = { readonly ms: number } & (
+  DeedWithStream | { readonly kind: 'fault'; readonly faults: readonly Fault[] } | { readonly kind: Plain }
 )
 type Plain = (typeof PLAIN)[number]
 const PLAIN = ['hold', 'release', 'mend', 'pause', 'resume', 'slow', 'quick', 'away', 'back', 'hand over'] as const
@@ -76,6 +76,15 @@ class World {
     const { bench } = this
     const isPaused = this.#isPaused && this.#lane.condition === 'paused'
     const begun = bench.begun.length
+    if ('stream' in deed) await this.#doWith(deed)
+    else if ('faults' in deed) bench.effects.faults.push(...deed.faults)
+    else await this.#doPlain(deed.kind)
+    await bench.pass(deed.ms)
+    if (isPaused && deed.kind !== 'resume') this.begunPaused.push(...bench.begun.slice(begun))
+  }
+
+  async #doWith(deed: DeedWithStream): Promise<void> {
+    const { bench } = this
     switch (deed.kind) {
       case 'add':
         bench.add(deed.stream)
@@ -86,15 +95,7 @@ class World {
         break
       case 'retry':
         await this.#operate('retry', { stream: deed.stream })
-        break
-      case 'fault':
-        bench.effects.faults.push(...deed.faults)
-        break
-      default:
-        await this.#doPlain(deed.kind)
     }
-    await bench.pass(deed.ms)
-    if (isPaused && deed.kind !== 'resume') this.begunPaused.push(...bench.begun.slice(begun))
   }
 
   async #doPlain(kind: Plain): Promise<void> {
