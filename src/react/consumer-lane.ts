@@ -258,7 +258,7 @@ export class ConsumerLane {
       }
       before = event
     }
-    this.#window.pass(place)
+    this.#window.pass(place, events.at(-1))
     this.#trouble.over()
     if (hasNews) void this.look()
     this.#handling.go()

@@ -28,6 +28,7 @@ export class Window {
   /** So many of them, from the first, are done. */
   #head = 0
   #read: AllPlace
+  #readSeq: number | undefined
   #bytes = 0
   readonly #room: Room
   #isReleased = false
@@ -41,6 +42,11 @@ export class Window {
   /** Up to where it was read. */
   get read(): AllPlace {
     return this.#read
+  }
+
+  /** Which of its shard's events was read last; undefined before any was. */
+  get readSeq(): number | undefined {
+    return this.#readSeq
   }
 
   /** All up to here is done. */
@@ -69,9 +75,10 @@ export class Window {
     return entry
   }
 
-  /** All was read up to here. */
-  pass(place: AllPlace): void {
+  /** All was read up to here, the last of it this event, if there was one. */
+  pass(place: AllPlace, last?: Pick<FeedEvent, 'seq'>): void {
     this.#read = place
+    this.#readSeq = last?.seq ?? this.#readSeq
   }
 
   done(entry: Entry): void {
