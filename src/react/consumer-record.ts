@@ -51,6 +51,13 @@ export interface ParkedStream {
 /** What is parked: the event that failed, and with it its stream. */
 export type NewlyParked = Omit<ParkedStream, 'isAsked' | 'failures'> & { readonly stream: string }
 
+/** Somebody gives up what it would have set in motion, and says why. */
+interface Skipped {
+  readonly stream: string
+  readonly version: number
+  readonly reason: string
+}
+
 interface From {
   /** Where the sender takes it to stand. */
   readonly from: AllPlace
@@ -92,7 +99,7 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
       },
       RetryAsked: (state, { stream }: { stream: string }) =>
         withParked(state, stream, { ...state.parked[stream]!, isAsked: true }),
-      Skipped: (state, { stream, version }: { stream: string; version: number; reason: string }) =>
+      Skipped: (state, { stream, version }: Skipped) =>
         withParked(state, stream, { ...state.parked[stream]!, version: version + 1, reason: '' }),
       Paused: (state) => ({ ...state, isPaused: true }),
       Resumed: (state) => ({ ...state, isPaused: false, resumed: state.resumed + 1 }),
@@ -114,13 +121,12 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
         if (known === undefined) return reject(NOT_PARKED)
         return known.isAsked ? undefined : emit.RetryAsked({ stream })
       },
-      skip: (
-        { parked },
-        { stream, version, reason }: { stream: string; version: number; reason: string },
-        { emit, reject },
-      ) => {
-        if (parked[stream]?.version !== version) return reject(NOT_PARKED, { version: parked[stream]?.version })
-        return emit.Skipped({ stream, version, reason })
+      /** Where what is known to wait from a version on begins later, `from` is the one that stands here. */
+      skip: ({ parked }, { from, ...event }: Skipped & { readonly from?: number }, { emit, reject }) => {
+        const { stream, version } = event
+        const known = parked[stream]?.version
+        const isFirst = known === (from ?? version) && known <= version
+        return isFirst ? emit.Skipped(event) : reject(NOT_PARKED, { version: known })
       },
       pause: ({ isPaused }, _none: undefined, { emit }) => (isPaused ? undefined : emit.Paused(undefined)),
       resume: (_state, _none: undefined, { emit }) => emit.Resumed(undefined),
