@@ -24,14 +24,7 @@ import { Turns } from '../read/turns.ts'
 import { attemptedBy, type Attempted, type AwaitedEvent } from './attempts-awaited.ts'
 import type { Consumer } from './consumer.ts'
 import { ConsumerPlace, STALE, startOf } from './consumer-place.ts'
-import {
-  CONSUMER,
-  keyOf,
-  OPERATOR_EVENTS,
-  PARKED_STREAMS_MAX,
-  type ConsumerState,
-  type ParkedStream,
-} from './consumer-record.ts'
+import { CONSUMER, keyOf, OPERATOR_EVENTS, PARKED_STREAMS_MAX, type ConsumerState } from './consumer-record.ts'
 import type { ConsumerLaneStatus } from './consumer-status.ts'
 import type { Effects } from './effects.ts'
 import { consumerHalted, tooMuchParked } from './error.ts'

@@ -5,6 +5,7 @@ import { backOffMs } from '../read/back-off.ts'
 import type { Trouble } from '../read/lane-status.ts'
 import type { Attempt, AttemptOutcome } from './attempt.ts'
 import { attemptOne, troubleOf, type Handling, type HandlingOptions } from './handling.ts'
+import { NonRetryableError } from './non-retryable-error.ts'
 import { StreamQueues } from './stream-queues.ts'
 import type { Entry } from './window.ts'
 
@@ -115,7 +116,9 @@ export class HandleEach implements Handling {
         this.#waits.delete(entry)
         this.#troubles.set(entry, troubleOf(entry, outcome.error))
         onFailed(entry)
-        if (entry.failures <= consumer.retries) return this.#later(entry, backOffMs(entry.failures))
+        if (entry.failures <= consumer.retries && !(outcome.error instanceof NonRetryableError)) {
+          return this.#later(entry, backOffMs(entry.failures))
+        }
         this.#givenUp.add(entry)
         onGivenUp(entry, outcome.error)
         return

@@ -84,7 +84,10 @@ export interface ReactorTimerContext {
   readonly cancel: (id: string) => Promise<void>
 }
 
-/** For events of its name: what they set in motion. What it returns is waited for where it is a promise. */
+/**
+ * For events of its name: what they set in motion. What it returns is waited for where it is a promise. Where it throws, it is tried
+ * again, unless that is a `NonRetryableError`.
+ */
 export type ReactorHandler<E extends EmittedEvent> = (event: FeedEvent<E>, context: ReactorContext) => unknown
 
 export type ReactorHandlers<E extends EmittedEvent> = {
