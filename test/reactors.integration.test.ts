@@ -27,7 +27,7 @@ test('docs/reactors.md: what its program prints', () => {
   const said = execFileSync(process.execPath, [join(folder, 'main.ts')], { encoding: 'utf8', cwd: folder })
   const lines = said.trim().split('\n')
   expect(lines).toEqual([
-    'account/ben 1 Error: nobody may read of that',
+    'account/ben 1 NonRetryableError: nobody may read of that',
     '[ 1, 2 ]',
     '1',
     'undefined',

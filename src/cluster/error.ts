@@ -113,6 +113,15 @@ export function nobodyToReadFrom(ms: number): PenholdError {
   )
 }
 
+/** The command was accepted, or not: whoever has its reply cannot tell any more. */
+export function replyLost(problem: string): PenholdError {
+  return new PenholdError(
+    'ReplyLost',
+    `the reply to the command could not be read on its way (${problem}). Send it again with the same command id.`,
+    { outcome: 'unknown', retryable: true, details: { problem } },
+  )
+}
+
 export function nodeClosed(outcome: Outcome): PenholdError {
   return new PenholdError('NodeClosed', 'the node is closed', { outcome, retryable: false })
 }

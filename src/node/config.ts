@@ -122,6 +122,8 @@ const SHARDS_MAX = 4096
 const HEALTH_SETTINGS = ['listen']
 const NETWORK_SETTINGS = ['listen', 'advertise', 'secrets', 'tls']
 const DEFAULT_LIMITS: Limits = { ...DEFAULT_ACTOR_LIMITS, underWayMax: 100_000 }
+/** What Penhold itself keeps in the log, such as why an event is parked, fits in so many. */
+const COMMAND_BYTES_MIN = 16 * 1024
 /** Redis has a quarter of it to answer. */
 const LEASE_MS_MIN = 300
 const DEFAULT_TIMEOUTS: Timeouts = { askMs: 10_000, handlerMs: 5_000, stopMs: 30_000, leaseMs: 3_000 }
@@ -371,7 +373,7 @@ function checkNumbers({ name, workers, shards, segmentBytes, weight, limits, tim
   for (const [limit, value] of Object.entries(limits)) inRange(`limits.${limit}`, value, 1, 2 ** 31)
   for (const [timeout, value] of Object.entries(timeouts)) inRange(`timeouts.${timeout}`, value, 1, 2 ** 31 - 1)
   inRange('timeouts.leaseMs', timeouts.leaseMs, LEASE_MS_MIN, 2 ** 31 - 1)
-  inRange('limits.commandBytesMax', limits.commandBytesMax, 1, 8 * 1024 * 1024)
+  inRange('limits.commandBytesMax', limits.commandBytesMax, COMMAND_BYTES_MIN, 8 * 1024 * 1024)
 }
 
 function warnTellFailed(error: PenholdError, command: { readonly stream: string; readonly name: string }): void {

@@ -223,8 +223,7 @@ export class Consumers {
       pause: () => open(() => operations.pause().then(() => running.look())),
       resume: () => open(() => operations.resume().then(() => running.look())),
       parked: ({ limit = LISTED_MAX } = {}) => open(() => operations.parked(limit)),
-      waiting: (stream, { limit = LISTED_MAX } = {}) =>
-        open(async () => (await operations.waiting(stream, limit)).events),
+      waiting: (stream, { limit = LISTED_MAX } = {}) => open(() => operations.waiting(stream, limit)),
       retryParked: (stream) => open(() => operations.retry(stream)),
       skipParked: (event) => open(() => operations.skip(event)),
     }

@@ -3,7 +3,11 @@
  * for whoever has asked, here or elsewhere. Their events are durable, so that nothing that happens meanwhile changes the outcome; a reply
  * that is held holds nobody but its caller, and not for longer than the caller waits.
  */
+import { failed } from '../actor/error.ts'
 import type { Reply, Sender, Unsettled } from '../actor/message.ts'
+import { reasonOf } from '../aggregate/error.ts'
+import { replyLost } from '../cluster/error.ts'
+import { BadFrame } from '../cluster/frame.ts'
 import type { Link } from '../cluster/link.ts'
 import type { Clock } from '../log/clock.ts'
 import type { SynchronousReactors, Wanted } from '../react/synchronous-reactors.ts'
@@ -76,8 +80,10 @@ export class HeldReplies {
           if (!isClosed) receive(frame)
         })
         link.onFrame((frame) => {
-          if (!isHeldFrame(frame)) return receive(frame)
-          for (const held of readHeldReplies(frame)) void this.#hold(held, released)
+          // A frame that is none is so for who receives it as well, who knows what to do with whom it came from.
+          const held = isHeldFrame(frame) ? heldIn(frame) : undefined
+          if (held === undefined) return receive(frame)
+          for (const each of held) void this.#hold(each, released)
         })
       },
       close() {
@@ -105,8 +111,17 @@ export class HeldReplies {
   }
 
   async #hold({ request, reply, msLeft }: HeldReply, released: Sender): Promise<void> {
-    released.reply(request, reply.kind === 'accepted' ? await this.#settled(reply, msLeft) : reply)
+    released.reply(request, reply.kind === 'accepted' ? await this.#settledOrLost(reply, msLeft) : reply)
     released.flush()
+  }
+
+  /** Whatever cannot be known of a reply is its caller's loss alone: asked again, the command tells what has become of it. */
+  async #settledOrLost(reply: Accepted, msLeft: number): Promise<Reply> {
+    try {
+      return await this.#settled(reply, msLeft)
+    } catch (error) {
+      return failed(replyLost(reasonOf(error)))
+    }
   }
 
   /** The reply as its caller will see it. */
@@ -146,6 +161,15 @@ export class HeldReplies {
       others.delete(letGo)
       if (others.size === 0 && this.#heldOf.get(shard) === others) this.#heldOf.delete(shard)
     }
+  }
+}
+
+function heldIn(frame: Uint8Array): readonly HeldReply[] | undefined {
+  try {
+    return readHeldReplies(frame)
+  } catch (error) {
+    if (error instanceof BadFrame) return undefined
+    throw error
   }
 }
 

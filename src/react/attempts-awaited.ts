@@ -17,6 +17,8 @@ export interface AwaitedEvent {
   readonly shard: number
   readonly version: number
   readonly position: number
+  /** Its number in its shard. */
+  readonly seq: number
 }
 
 export type Attempted =
@@ -33,6 +35,9 @@ export interface LaneView {
   readonly condition: LaneState
 }
 
+/** Where so many events of the shard are still to be read before one, nobody waits for it. */
+export const UNREAD_MAX = 1_000
+
 /** Also where no lane runs that could know more. */
 export const LEFT: Attempted = pending('its shard has left this node')
 
@@ -48,7 +53,10 @@ export function attemptedBy(lane: LaneView, event: AwaitedEvent): Attempted | un
 
 function knownOf({ window, parked }: LaneView, event: AwaitedEvent): Attempted | undefined {
   const { stream, version } = event
-  if (comparePlaces(event, window.read) > 0) return undefined
+  if (comparePlaces(event, window.read) > 0) {
+    const unread = event.seq - 1 - (window.readSeq ?? event.seq)
+    return unread > UNREAD_MAX ? pending(`it has ${unread} events of the shard to read before`) : undefined
+  }
   const before = parked.before(event)
   if (before !== undefined)
     return { kind: 'failed', reason: `version ${before} of ${stream} is parked, and all behind it` }

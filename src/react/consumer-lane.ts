@@ -59,6 +59,8 @@ const UNWANTED_MAX = 10_000
 const UNWANTED_MS = 60_000
 /** While it does not read, it looks this often into its record for what operators want. */
 const LOOK_MS = 1_000
+/** Whatever the record says, somebody has resumed it since. */
+const NEVER = -1
 /** So long the last step may take when it is closed. */
 const LAST_MS = 1_000
 
@@ -180,7 +182,7 @@ export class ConsumerLane {
         await this.#follow()
       } catch (error) {
         if (error === STALE || this.#isClosed) continue
-        if (isLasting(error)) this.#halt(error)
+        if (isLasting(error)) await this.#haltFor(error)
         else {
           this.#trouble.tell(error)
           await this.#trouble.rest(this.#bell)
@@ -189,12 +191,20 @@ export class ConsumerLane {
     }
   }
 
+  /** It stands still until it is resumed; where it is the record that cannot be read, until that can. */
+  async #haltFor(error: PenholdError): Promise<void> {
+    if (this.#halted?.message !== error.message) this.#halt(error)
+    if (!this.#isStale) return
+    this.#resumed = NEVER
+    await this.#bell.rungWithin(this.#options.clock, LOOK_MS)
+  }
+
   /** From what the window has read, on and on, until something fails. */
   async #follow(): Promise<void> {
     if (this.#isStale) await this.#turns.take(() => this.#load())
     // What halts a lane for an event leaves it reading; what halts it here has to be mended first.
-    while (isLasting(this.#halted) && !this.#isClosed) await this.#lookLater()
-    if (this.#isClosed) return
+    while (isLasting(this.#halted) && !this.#isClosed && !this.#isStale) await this.#lookLater()
+    if (this.#isClosed || this.#isStale) return
     const window = this.#window
     const intake = new Intake((signal) => this.#feed.pages(window.read, signal), {
       batchMax: this.#windowMax,
@@ -241,7 +251,7 @@ export class ConsumerLane {
       }
       before = event
     }
-    this.#window.pass(place)
+    this.#window.pass(place, events.at(-1))
     this.#trouble.over()
     if (hasNews) void this.look()
     this.#handling.go()
@@ -277,7 +287,6 @@ export class ConsumerLane {
     this.#parked = this.#newParked(state)
     this.#readSince = 0
     this.#doneSince = 0
-    this.#resumed = state.resumed
     this.#isStale = false
     this.#movedAt = this.#options.clock.monotonic()
     if (this.#halted !== undefined && !isLasting(this.#halted)) this.#halted = undefined
@@ -303,6 +312,7 @@ export class ConsumerLane {
       ...this.#options,
       reached: () => window.read,
       onDone: () => (this.#events += 1),
+      recorded: (stream) => this.#place.parked(stream),
       park: (event, error) => this.#park(event, error),
       unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
       onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
@@ -326,10 +336,12 @@ export class ConsumerLane {
     if (consumer.onFailure === 'halt') return this.#halt(consumerHalted(consumer.name, event, error))
     if (this.#parked.kept >= PARKED_STREAMS_MAX)
       return this.#halt(tooMuchParked(consumer.name, this.#parked.kept, error))
+    const dropped = handling.drop(event.stream)
+    // None of it begins any more, whatever somebody wants until it is recorded; it holds the place until then.
+    for (const each of dropped) each.state = 'under way'
+    this.#parked.add(event, dropped.at(-1)?.event.version ?? event.version)
     const isParked = await this.#park(event, error)
     if (!isParked || handling !== this.#handling) return
-    const dropped = handling.drop(event.stream)
-    this.#parked.add(event, dropped.at(-1)?.event.version ?? event.version)
     for (const each of dropped) this.#window.done(each)
     this.#doneSince += 1
     this.#recordLater()

@@ -5,7 +5,7 @@
 import { pause, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import { behind } from '../read/place.ts'
-import type { Feeds } from '../read/event-feed.ts'
+import type { FeedEvent, Feeds } from '../read/event-feed.ts'
 import type { Consumer } from './consumer.ts'
 import { CONSUMER, keyOf, type ConsumerState, type ParkedStream } from './consumer-record.ts'
 import { reactorState, retryTimedOut } from './error.ts'
@@ -16,7 +16,7 @@ export interface ParkedEvent {
   readonly stream: string
   readonly version: number
   readonly type: string
-  /** Its place in the order of all events; of one that waits behind one that was skipped, that of the skipped one. */
+  /** Its place in the order of all events. */
   readonly position: number
   /** What its handler threw; undefined where it waits behind one that was skipped. */
   readonly reason: string | undefined
@@ -50,7 +50,7 @@ export interface ConsumerOperationsOptions {
   readonly clock: Clock
 }
 
-/** So many records are asked at once. */
+/** So many records, or streams, are asked at once. */
 const ASKED_TOGETHER = 32
 const LOOK_MS = 50
 const RETRY_MS = 60_000
@@ -94,14 +94,13 @@ export class ConsumerOperations {
       const { parked } = await this.#state(record)
       for (const [stream, event] of Object.entries(parked)) found.push(toParked(stream, event))
     })
-    return found.toSorted((a, b) => a.position - b.position).slice(0, limit)
+    const oldest = found.toSorted((a, b) => a.position - b.position).slice(0, limit)
+    const waiting = await together(oldest, async (event) => (event.reason === undefined ? this.#found(event) : event))
+    return waiting.filter((event) => event !== undefined)
   }
 
   /** A stream's events that wait, in order. @throws PenholdError `ReactorState` where none does */
-  async waiting(
-    stream: string,
-    limit: number,
-  ): Promise<{ readonly parked: ParkedEvent; readonly events: readonly WaitingEvent[] }> {
+  async waiting(stream: string, limit: number): Promise<readonly WaitingEvent[]> {
     const { feeds, consumer } = this.#options
     const known = await this.#parkedStream(stream)
     if (known === undefined) throw this.#notParked(stream)
@@ -110,10 +109,10 @@ export class ConsumerOperations {
       for (const event of page) {
         const { id, type, version, position, time } = event
         if (consumer.isWanted(event)) events.push({ id, type, version, position, time })
-        if (events.length === limit) return { parked: toParked(stream, known), events }
+        if (events.length === limit) return events
       }
     }
-    return { parked: toParked(stream, known), events }
+    return events
   }
 
   /**
@@ -141,20 +140,33 @@ export class ConsumerOperations {
     if (reason.trim() === '') throw reactorState(`say why version ${version} of ${stream} is skipped`)
     const first = await this.#parkedStream(stream)
     // Behind one that was skipped there may be none yet: given up now, it would never be handled.
-    if (first?.reason === '' && first.version === version && !(await this.#goesOn(stream, version))) {
-      throw reactorState(`${stream} has no version ${version} yet`)
-    }
-    const outcome = await this.#tell(this.#recordOf(stream), 'skip', { stream, version, reason })
+    const waits = first?.reason === '' ? await this.#firstWanted(stream, first.version) : first
+    if (first !== undefined && waits === undefined) throw reactorState(`nothing of ${stream} waits at the moment`)
+    if (waits !== undefined && waits.version !== version) throw this.#notFirst(stream, version, waits)
+    const from = first?.version ?? version
+    const outcome = await this.#tell(this.#recordOf(stream), 'skip', { stream, version, reason, from })
     if (outcome.kind === 'accepted') return
     const known = await this.#parkedStream(stream)
-    if (known === undefined) throw this.#notParked(stream)
-    throw reactorState(`version ${version} of ${stream} is not the first that waits, which is version ${known.version}`)
+    throw known === undefined ? this.#notParked(stream) : this.#notFirst(stream, version, known)
   }
 
-  /** Whether the stream has anything from a version on. */
-  async #goesOn(stream: string, version: number): Promise<boolean> {
-    for await (const page of this.#options.feeds.stream(stream, version)) if (page.length > 0) return true
-    return false
+  /** One behind an event that was skipped, as the log has it: the record has what was skipped. Undefined where there is none yet. */
+  async #found(event: ParkedEvent): Promise<ParkedEvent | undefined> {
+    const first = await this.#firstWanted(event.stream, event.version)
+    return first && { ...event, version: first.version, type: first.type, position: first.position }
+  }
+
+  async #firstWanted(stream: string, from: number): Promise<FeedEvent | undefined> {
+    const { feeds, consumer } = this.#options
+    for await (const page of feeds.stream(stream, from)) {
+      const first = page.find((event) => consumer.isWanted(event))
+      if (first !== undefined) return first
+    }
+    return undefined
+  }
+
+  #notFirst(stream: string, version: number, { version: first }: { readonly version: number }): Error {
+    return reactorState(`version ${version} of ${stream} is not the first that waits, which is version ${first}`)
   }
 
   #notParked(stream: string): Error {
@@ -181,11 +193,21 @@ export class ConsumerOperations {
   }
 
   async #each(work: (record: string, shard: number) => Promise<unknown>): Promise<void> {
-    for (let first = 0; first < this.#records.length; first += ASKED_TOGETHER) {
-      const some = this.#records.slice(first, first + ASKED_TOGETHER)
-      await Promise.all(some.map((record, i) => work(record, first + i)))
-    }
+    await together(this.#records, work)
   }
+}
+
+/** Works on so many at once, and resolves to what came of each, in order. */
+async function together<T, Result>(
+  all: readonly T[],
+  work: (each: T, index: number) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = []
+  for (let first = 0; first < all.length; first += ASKED_TOGETHER) {
+    const some = all.slice(first, first + ASKED_TOGETHER)
+    results.push(...(await Promise.all(some.map((each, i) => work(each, first + i)))))
+  }
+  return results
 }
 
 function toParked(stream: string, { version, type, position, reason, at, failures }: ParkedStream): ParkedEvent {

@@ -11,7 +11,7 @@ import type { EventFeed } from '../read/event-feed.ts'
 import { behind } from '../read/place.ts'
 import { isAway } from './attempt.ts'
 import type { Consumer } from './consumer.ts'
-import { CONSUMER, type ConsumerState, type NewlyParked } from './consumer-record.ts'
+import { CONSUMER, type ConsumerState, type NewlyParked, type ParkedStream } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 
 export interface ConsumerPlaceOptions {
@@ -55,6 +55,12 @@ export class ConsumerPlace {
   async state(): Promise<ConsumerState> {
     const question = { stream: this.stream, name: 'state', timeoutMs: ANSWER_MS }
     return (await this.#options.effects.query(question)) as ConsumerState
+  }
+
+  /** What is parked of a stream now. @throws PenholdError as `state` */
+  async parked(stream: string): Promise<ParkedStream | undefined> {
+    const question = { stream: this.stream, name: 'parked', argument: stream, timeoutMs: ANSWER_MS }
+    return (await this.#options.effects.query(question)) as ParkedStream | undefined
   }
 
   async begin(place: AllPlace): Promise<void> {

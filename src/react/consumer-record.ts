@@ -51,6 +51,13 @@ export interface ParkedStream {
 /** What is parked: the event that failed, and with it its stream. */
 export type NewlyParked = Omit<ParkedStream, 'isAsked' | 'failures'> & { readonly stream: string }
 
+/** Somebody gives up what it would have set in motion, and says why. */
+interface Skipped {
+  readonly stream: string
+  readonly version: number
+  readonly reason: string
+}
+
 interface From {
   /** Where the sender takes it to stand. */
   readonly from: AllPlace
@@ -79,10 +86,12 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
     events: {
       Begun: (state, { place }: { place: AllPlace }) => ({ ...state, place }),
       Advanced: (state, { to }: { to: AllPlace }) => withDone({ ...state, place: to }, state.done),
-      /** For the first time, or again. */
+      /** For the first time, or again. What somebody has skipped while it was tried stays skipped. */
       Parked: (state, { stream, ...event }: NewlyParked) => {
-        const failures = (state.parked[stream]?.failures ?? 0) + 1
-        return withParked(withTurn(state), stream, { ...event, isAsked: false, failures })
+        const known = state.parked[stream]
+        const failures = (known?.failures ?? 0) + 1
+        const isSkipped = known !== undefined && known.version > event.version
+        return withParked(withTurn(state), stream, { ...(isSkipped ? known : { ...event, isAsked: false }), failures })
       },
       Unparked: (state, { stream, until }: { stream: string; until?: AllPlace }) => {
         const unparked = withParked(withTurn(state), stream, undefined)
@@ -90,7 +99,7 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
       },
       RetryAsked: (state, { stream }: { stream: string }) =>
         withParked(state, stream, { ...state.parked[stream]!, isAsked: true }),
-      Skipped: (state, { stream, version }: { stream: string; version: number; reason: string }) =>
+      Skipped: (state, { stream, version }: Skipped) =>
         withParked(state, stream, { ...state.parked[stream]!, version: version + 1, reason: '' }),
       Paused: (state) => ({ ...state, isPaused: true }),
       Resumed: (state) => ({ ...state, isPaused: false, resumed: state.resumed + 1 }),
@@ -112,18 +121,21 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
         if (known === undefined) return reject(NOT_PARKED)
         return known.isAsked ? undefined : emit.RetryAsked({ stream })
       },
-      skip: (
-        { parked },
-        { stream, version, reason }: { stream: string; version: number; reason: string },
-        { emit, reject },
-      ) => {
-        if (parked[stream]?.version !== version) return reject(NOT_PARKED, { version: parked[stream]?.version })
-        return emit.Skipped({ stream, version, reason })
+      /** Where what is known to wait from a version on begins later, `from` is the one that stands here. */
+      skip: ({ parked }, { from, ...event }: Skipped & { readonly from?: number }, { emit, reject }) => {
+        const { stream, version } = event
+        const known = parked[stream]?.version
+        const isFirst = known === (from ?? version) && known <= version
+        return isFirst ? emit.Skipped(event) : reject(NOT_PARKED, { version: known })
       },
       pause: ({ isPaused }, _none: undefined, { emit }) => (isPaused ? undefined : emit.Paused(undefined)),
       resume: (_state, _none: undefined, { emit }) => emit.Resumed(undefined),
     },
-    queries: { state: (state) => state },
+    queries: {
+      state: (state) => state,
+      /** What is parked of one stream: it is asked for before each event that is tried again. */
+      parked: ({ parked }, stream: string) => parked[stream],
+    },
     // It is written often and read seldom.
     snapshotEvery: 1_000,
   }),

@@ -5,6 +5,7 @@ import { backOffMs } from '../read/back-off.ts'
 import type { Trouble } from '../read/lane-status.ts'
 import type { Attempt, AttemptOutcome } from './attempt.ts'
 import { attemptOne, troubleOf, type Handling, type HandlingOptions } from './handling.ts'
+import { NonRetryableError } from './non-retryable-error.ts'
 import { StreamQueues } from './stream-queues.ts'
 import type { Entry } from './window.ts'
 
@@ -50,6 +51,7 @@ export class HandleEach implements Handling {
   retry(): void {
     for (const entry of this.#givenUp) {
       entry.failures = 0
+      entry.attempts = 0
       this.#queues.again(entry)
     }
     this.#givenUp.clear()
@@ -79,7 +81,8 @@ export class HandleEach implements Handling {
   }
 
   #handle(entry: Entry): void {
-    const { attempt, outcome } = attemptOne(entry.event, entry.failures + 1, this.#options)
+    entry.attempts += 1
+    const { attempt, outcome } = attemptOne(entry.event, entry.attempts, this.#options)
     if (!isThenable(outcome)) return this.#settle(entry, outcome)
     this.#underWay.add(attempt)
     void outcome.then((settled) => {
@@ -92,8 +95,7 @@ export class HandleEach implements Handling {
   }
 
   #settle(entry: Entry, outcome: AttemptOutcome): void {
-    // Tried again while it was being parked, it is its lane's no more.
-    if (this.#isOver || entry.state === 'done') return
+    if (this.#isOver) return
     const { consumer, onDone, onFailed, onGivenUp } = this.#options
     switch (outcome.kind) {
       case 'done':
@@ -114,7 +116,9 @@ export class HandleEach implements Handling {
         this.#waits.delete(entry)
         this.#troubles.set(entry, troubleOf(entry, outcome.error))
         onFailed(entry)
-        if (entry.failures <= consumer.retries) return this.#later(entry, backOffMs(entry.failures))
+        if (entry.failures <= consumer.retries && !(outcome.error instanceof NonRetryableError)) {
+          return this.#later(entry, backOffMs(entry.failures))
+        }
         this.#givenUp.add(entry)
         onGivenUp(entry, outcome.error)
         return
@@ -124,7 +128,7 @@ export class HandleEach implements Handling {
 
   #later(entry: Entry, ms: number): void {
     this.#options.clock.after(ms, () => {
-      if (this.#isOver || entry.state === 'done') return
+      if (this.#isOver) return
       this.#queues.again(entry)
       this.go()
     })

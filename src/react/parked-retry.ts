@@ -11,6 +11,7 @@ import { comparePlaces } from '../read/place.ts'
 import type { Attempt } from './attempt.ts'
 import type { ConsumerState, ParkedStream } from './consumer-record.ts'
 import { attemptOne, type HandleOptions } from './handling.ts'
+import { RetryQueue, type RetryTurn } from './retry-queue.ts'
 
 export interface ParkedRetryOptions extends HandleOptions {
   readonly feeds: Feeds
@@ -18,6 +19,8 @@ export interface ParkedRetryOptions extends HandleOptions {
   /** Up to where the lane has read: what is behind that comes by the lane itself. */
   readonly reached: () => AllPlace
   readonly onDone: () => void
+  /** What the record has of a stream now; undefined where somebody else has unparked it, as the lane's next step will tell. Throws where that is not known. */
+  readonly recorded: (stream: string) => Promise<ParkedStream | undefined>
   /**
    * Records that it has failed again, or that nothing of the stream is parked any more, and all of it up to a place is done.
    * Resolve to whether that is so.
@@ -39,6 +42,10 @@ interface Parked {
   failures: number
   /** The last that the lane has gone past since it began here. */
   passed: number
+  /** How often the next was begun since somebody asked for it. */
+  attempts: number
+  /** How often in a row it had to wait. */
+  waits: number
 }
 
 export class ParkedRetry {
@@ -48,7 +55,7 @@ export class ParkedRetry {
   readonly #done: Map<string, AllPlace>
   readonly #bell = new Bell()
   /** Those that are tried again, or looked into: one at a time. */
-  readonly #asked = new Map<string, ParkedStream>()
+  readonly #queue: RetryQueue
   /** By stream: the version from which it was looked into, and found to have something that waits. */
   readonly #lookedInto = new Map<string, number>()
   #attempt: Attempt | undefined
@@ -58,9 +65,10 @@ export class ParkedRetry {
 
   constructor({ parked, done = {} }: Pick<ConsumerState, 'parked' | 'done'>, options: ParkedRetryOptions) {
     this.#options = options
+    this.#queue = new RetryQueue(options.clock)
     this.#done = new Map(Object.entries(done))
     for (const [stream, { version, failures }] of Object.entries(parked)) {
-      this.#streams.set(stream, { next: version, failures, passed: 0 })
+      this.#streams.set(stream, { next: version, failures, passed: 0, attempts: 0, waits: 0 })
     }
   }
 
@@ -97,15 +105,19 @@ export class ParkedRetry {
 
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
-    this.#streams.set(stream, { next: version, failures: 1, passed: last })
+    this.#streams.set(stream, { next: version, failures: 1, passed: last, attempts: 0, waits: 0 })
   }
 
   /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
   obey(parked: ConsumerState['parked']): void {
     for (const [stream, event] of Object.entries(parked)) {
-      const isSkipped = event.reason === '' && this.#lookedInto.get(stream) !== event.version
-      if ((event.isAsked || isSkipped) && this.#isNews(stream, event)) this.#asked.set(stream, event)
+      const { version, isAsked, reason } = event
+      const isSkipped = reason === '' && this.#lookedInto.get(stream) !== version
+      if ((!isAsked && !isSkipped) || !this.#isNews(stream, event)) continue
+      this.#streams.get(stream)!.next = version
+      this.#queue.add({ stream, isAsked })
     }
+    this.#bell.ring()
     if (!this.#isRunning) void this.#run()
   }
 
@@ -126,15 +138,12 @@ export class ParkedRetry {
   }
 
   async #run(): Promise<void> {
+    const { clock } = this.#options
     this.#isRunning = true
-    for (;;) {
-      const [first] = this.#asked
-      if (first === undefined || this.#isOver) break
-      const [stream, event] = first
-      // Somebody may ask again while this is done.
-      this.#asked.delete(stream)
-      // It may have been read before what has been done since.
-      if (this.#isNews(stream, event)) await this.#goThrough(stream, event)
+    while (!this.#isOver && !this.#queue.isEmpty) {
+      const turn = this.#queue.take(this.#isHeld)
+      if (turn === undefined) await this.#bell.rungWithin(clock, this.#queue.msToNext(HELD_MS))
+      else await this.#take(turn)
     }
     this.#isRunning = false
   }
@@ -144,88 +153,114 @@ export class ParkedRetry {
     return known !== undefined && version >= known.next && failures >= known.failures
   }
 
-  async #goThrough(stream: string, { version, isAsked }: ParkedStream): Promise<void> {
-    const left: Left = { next: version, isAsked, from: version, last: undefined }
-    for (let attempts = 1; !this.#isOver; attempts += 1) {
-      try {
-        if (!(await this.#handleAll(stream, left))) return
-        // From here on its events are the lane's again, which come behind these.
-        if (this.#streams.get(stream)!.passed < left.next) {
-          const { position, shard } = left.last ?? this.#options.reached()
-          const until = { position, shard }
-          this.#streams.delete(stream)
-          this.#lookedInto.delete(stream)
-          this.#done.set(stream, until)
-          await this.#options.unpark(stream, until)
-          return
-        }
-      } catch (error) {
-        this.#options.onTrouble(error, attempts)
+  /** Goes through a stream for as long as it need not wait. */
+  async #take(turn: RetryTurn): Promise<void> {
+    const { stream, isAsked } = turn
+    const parked = this.#streams.get(stream)
+    if (parked === undefined) return
+    try {
+      const end = isAsked ? await this.#retry(stream, parked) : await this.#lookInto(stream, parked)
+      if (end.kind === 'ended') return
+      if (end.kind === 'held') return this.#queue.again(turn, 0)
+      // From here on its events are the lane's again, which come behind these.
+      if (parked.passed < end.next) return await this.#unpark(stream, end.last ?? this.#options.reached())
+    } catch (error) {
+      this.#options.onTrouble(error, parked.waits + 1)
+    }
+    parked.waits += 1
+    this.#queue.again(turn, backOffMs(parked.waits))
+  }
+
+  async #unpark(stream: string, { position, shard }: AllPlace): Promise<void> {
+    const until = { position, shard }
+    this.#streams.delete(stream)
+    this.#lookedInto.delete(stream)
+    this.#done.set(stream, until)
+    await this.#options.unpark(stream, until)
+  }
+
+  /** Handles what the log has of the stream, up to where the lane has read. */
+  async #retry(stream: string, parked: Parked): Promise<End> {
+    const { consumer, reached } = this.#options
+    let last: AllPlace | undefined
+    for await (const event of this.#events(stream, parked.next)) {
+      if (event.version >= parked.next) {
+        if (comparePlaces(event, reached()) > 0) break
+        const end = consumer.isWanted(event) ? await this.#handle(event, parked) : undefined
+        if (end !== undefined) return { kind: end }
+        // It may have been skipped with others behind it.
+        parked.next = Math.max(parked.next, event.version + 1)
+        parked.attempts = 0
+        parked.waits = 0
       }
-      await this.#bell.rungWithin(this.#options.clock, backOffMs(attempts))
+      last = event
     }
+    return { kind: 'through', next: parked.next, last }
   }
 
-  /** Goes on through what the log has of the stream. Resolves to whether none of that waits any more. */
-  async #handleAll(stream: string, left: Left): Promise<boolean> {
-    const { feeds, consumer, reached } = this.#options
-    // The last that is done tells its place: the lane may have begun before it, and come to it once more.
-    for await (const page of feeds.stream(stream, Math.max(1, left.next - 1))) {
-      for (const event of page) {
-        if (event.version < left.next) {
-          left.last = event
-          continue
-        }
-        if (left.isAsked) {
-          if (comparePlaces(event, reached()) > 0) return true
-          if (consumer.isWanted(event) && !(await this.#handle(event))) return false
-        } else if (consumer.isWanted(event)) {
-          // Also where the lane has not come there: who ran it before may have, so that it was parked.
-          this.#lookedInto.set(stream, left.from)
-          return false
-        }
-        left.last = event
-        left.next = event.version + 1
-        // Where it is looked into, nothing is done: what somebody asks for goes on from where the record says.
-        if (left.isAsked) this.#streams.get(stream)!.next = left.next
+  /** Nothing is done here: what somebody asks for goes on from where the record says. */
+  async #lookInto(stream: string, { next: from }: Parked): Promise<End> {
+    let [next, last]: [number, AllPlace | undefined] = [from, undefined]
+    for await (const event of this.#events(stream, from)) {
+      if (event.version >= from && this.#options.consumer.isWanted(event)) {
+        // Also where the lane has not come there: who ran it before may have, so that it was parked.
+        this.#lookedInto.set(stream, from)
+        return { kind: 'ended' }
+      }
+      last = event
+      next = event.version + 1
+    }
+    return { kind: 'through', next: Math.max(from, next), last }
+  }
+
+  /** And the last that is done, which tells its place: the lane may have begun before it, and come to it once more. */
+  async *#events(stream: string, next: number): AsyncGenerator<FeedEvent, void> {
+    for await (const page of this.#options.feeds.stream(stream, Math.max(1, next - 1))) yield* page
+  }
+
+  /**
+   * Resolves to nothing where it is done, or was skipped; throws what it waits with. Somebody may skip it at any time, also while
+   * it is tried: then its failure is of no account.
+   */
+  async #handle(event: FeedEvent, parked: Parked): Promise<'ended' | 'held' | undefined> {
+    const { onDone, park } = this.#options
+    const before = await this.#wanted(event)
+    if (before !== 'wanted') return before
+    if (this.#isOver) return 'ended'
+    if (this.#isHeld) return 'held'
+    parked.attempts += 1
+    const { attempt, outcome } = attemptOne(event, parked.attempts, this.#options)
+    this.#attempt = attempt
+    const settled = await outcome
+    this.#attempt = undefined
+    switch (settled.kind) {
+      case 'done':
+        onDone()
+        return undefined
+      case 'waits':
+        throw settled.error
+      case 'given up':
+        return 'ended'
+      case 'failed': {
+        if (!(await park(event, settled.error))) return 'ended'
+        parked.failures += 1
+        parked.attempts = 0
+        const after = await this.#wanted(event)
+        return after === 'wanted' ? 'ended' : after
       }
     }
-    return true
   }
 
-  /** Resolves to whether it is done. */
-  async #handle(event: FeedEvent): Promise<boolean> {
-    const { onDone, park, onTrouble, clock } = this.#options
-    for (let attempts = 1; !this.#isOver; attempts += 1) {
-      while (this.#isHeld && !this.#isOver) await this.#bell.rungWithin(clock, HELD_MS)
-      if (this.#isOver) return false
-      const { attempt, outcome } = attemptOne(event, attempts, this.#options)
-      this.#attempt = attempt
-      const settled = await outcome
-      this.#attempt = undefined
-      if (settled.kind === 'failed' && (await park(event, settled.error))) this.#failed(event)
-      if (settled.kind === 'done') onDone()
-      if (settled.kind !== 'waits') return settled.kind === 'done'
-      onTrouble(settled.error, attempts)
-      await this.#bell.rungWithin(clock, backOffMs(attempts))
-    }
-    return false
-  }
-
-  #failed({ stream, version }: FeedEvent): void {
-    const known = this.#streams.get(stream)!
-    known.next = version
-    known.failures += 1
+  /** Whether the event is to be tried as the record has it now; nothing where it was skipped. */
+  async #wanted({ stream, version }: FeedEvent): Promise<'wanted' | 'ended' | undefined> {
+    const known = await this.#options.recorded(stream)
+    if (known?.isAsked !== true) return 'ended'
+    return known.version > version ? undefined : 'wanted'
   }
 }
 
-/** How far a stream was gone through. */
-interface Left {
-  next: number
-  /** Whether what waits is tried again. If not, it is looked whether anything does. */
-  readonly isAsked: boolean
-  /** The version from which the record says that it waits. */
-  readonly from: number
-  /** Where the event before the next stands, if that was read. */
-  last: AllPlace | undefined
-}
+/** `through`: nothing of it waits up to the version `next`; the event before that, if it was read, is at `last`. */
+type End =
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'held' }
+  | { readonly kind: 'through'; readonly next: number; readonly last: AllPlace | undefined }

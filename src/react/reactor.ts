@@ -36,7 +36,10 @@ export interface Sent {
 export interface ReactorContext extends ReactorTimerContext {
   /** A UUID, the same for this event and reactor whenever and wherever it is handled: for others who keep such keys. */
   readonly idempotencyKey: string
-  /** 1, 2, 3 …: how often this event was begun since its shard came to this node. */
+  /**
+   * 1, 2, 3 …: the attempts at this event in a row, whatever those before came to. From 1 again where its shard comes to a
+   * node, somebody retries it once it was parked, or resumes what was halted: 1 does not say that nothing was done before.
+   */
   readonly attempt: number
   /** Aborted once the attempt has had its time, or the shard leaves this node: what is sent later has no effect. */
   readonly signal: AbortSignal
@@ -82,7 +85,10 @@ export interface ReactorTimerContext {
   readonly cancel: (id: string) => Promise<void>
 }
 
-/** For events of its name: what they set in motion. What it returns is waited for where it is a promise. */
+/**
+ * For events of its name: what they set in motion. What it returns is waited for where it is a promise. Where it throws, it is tried
+ * again, unless that is a `NonRetryableError`.
+ */
 export type ReactorHandler<E extends EmittedEvent> = (event: FeedEvent<E>, context: ReactorContext) => unknown
 
 export type ReactorHandlers<E extends EmittedEvent> = {

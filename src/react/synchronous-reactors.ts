@@ -49,11 +49,11 @@ export class SynchronousReactors {
   /** Who waits for what of a reply, whose records stand one after the other. */
   wanted(records: Slice): readonly Wanted[] {
     const last = new Map<string, AwaitedEvent>()
-    for (const { stream, shard, type: stored, version, position } of splitRecords(records)) {
+    for (const { stream, shard, type: stored, version, position, seq } of splitRecords(records)) {
       const aggregate = this.#aggregates.get(streamType(stream))
       const type = aggregate === undefined ? stored : currentName(aggregate, stored)
       for (const { name, wants } of this.#reactors) {
-        if (wants({ type, stream })) last.set(name, { stream, shard, version, position })
+        if (wants({ type, stream })) last.set(name, { stream, shard, version, position, seq })
       }
     }
     return [...last].map(([reactor, event]) => ({ reactor, event }))

@@ -16,6 +16,8 @@ export interface Entry {
   /** How often it has failed in this life of the lane, and why the last time. */
   failures: number
   reason: string
+  /** How often it was begun in this life of the lane, whatever that came to; anew where somebody has it tried again. */
+  attempts: number
 }
 
 /** So much an event takes in memory beside what it takes in the log, about. */
@@ -26,6 +28,7 @@ export class Window {
   /** So many of them, from the first, are done. */
   #head = 0
   #read: AllPlace
+  #readSeq: number | undefined
   #bytes = 0
   readonly #room: Room
   #isReleased = false
@@ -39,6 +42,11 @@ export class Window {
   /** Up to where it was read. */
   get read(): AllPlace {
     return this.#read
+  }
+
+  /** Which of its shard's events was read last; undefined before any was. */
+  get readSeq(): number | undefined {
+    return this.#readSeq
   }
 
   /** All up to here is done. */
@@ -59,7 +67,7 @@ export class Window {
   /** Takes in the next event that is wanted; `bytes` is what it takes in the log, about. */
   add(event: FeedEvent, { before, bytes: inLog }: Pick<Entry, 'before' | 'bytes'>): Entry {
     const bytes = inLog + ENTRY_BYTES
-    const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0, reason: '' }
+    const entry: Entry = { event, before, bytes, state: 'waiting', failures: 0, reason: '', attempts: 0 }
     this.#entries.push(entry)
     this.#bytes += bytes
     if (!this.#isReleased) this.#room.take(bytes)
@@ -67,9 +75,10 @@ export class Window {
     return entry
   }
 
-  /** All was read up to here. */
-  pass(place: AllPlace): void {
+  /** All was read up to here, the last of it this event, if there was one. */
+  pass(place: AllPlace, last?: Pick<FeedEvent, 'seq'>): void {
     this.#read = place
+    this.#readSeq = last?.seq ?? this.#readSeq
   }
 
   done(entry: Entry): void {

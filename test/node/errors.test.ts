@@ -124,7 +124,7 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
   })
 
   test('TooLarge: a payload, an event, or a number of events beyond the limits', async () => {
-    const node = await startInlineNode({ limits: { commandBytesMax: 10_000, eventsPerCommandMax: 10 } })
+    const node = await startInlineNode({ limits: { commandBytesMax: 16_384, eventsPerCommandMax: 10 } })
     const troublesome = node.ref(Troublesome, '1')
     await expect(node.ref(Account, '1').ask('open', { owner: 'x'.repeat(20_000) })).rejects.toMatchObject(
       none('TooLarge'),

@@ -32,11 +32,15 @@ function reactorsOf(): SynchronousReactors {
 
 /** A node's end of a worker's link, by which its replies come, and what goes on to who has asked. */
 function open() {
-  const waiting: { readonly ms: number; readonly tell: (unsettled: readonly Unsettled[]) => void }[] = []
+  const waiting: {
+    readonly ms: number
+    readonly tell: (unsettled: readonly Unsettled[]) => void
+    readonly fail: (error: Error) => void
+  }[] = []
   const held = new HeldReplies({
     clock: new SimulatedClock(),
     reactors: reactorsOf(),
-    unsettled: (_wanted, ms) => new Promise((tell) => waiting.push({ ms, tell })),
+    unsettled: (_wanted, ms) => new Promise((tell, fail) => waiting.push({ ms, tell, fail })),
   })
   let arrive = (_frame: Uint8Array): void => undefined
   const link = {
@@ -106,6 +110,47 @@ test('more replies than a node holds go on at once, and say so', async () => {
   hold(HELD_MAX + 1)
   await turns()
   expect(told()).toEqual([])
+})
+
+test('a reply that cannot be read is its caller’s loss alone, and a frame that is none goes on to who knows what that means', async () => {
+  const { hold, send, frames, told, waiting } = open()
+  hold(1)
+  send((frame) => {
+    writeHeldReply(frame, { msLeft: 1_000, request: 2, reply: REPLY })
+    frame.f64(1_000)
+    frame.u32(3)
+    // Its events end within one.
+    const { records } = REPLY
+    const broken = new FrameWriter()
+    writeReply(broken, 3, { ...REPLY, records: { ...records, end: records.end - 8 } })
+    frame.slice(sliceOf(broken.take()))
+    writeHeldReply(frame, { msLeft: 1_000, request: 4, reply: REPLY })
+  })
+  await turns()
+  expect(frames.flatMap((frame) => readReplies(frame))).toMatchObject([
+    { request: 3, reply: { kind: 'failed', failure: { code: 'ReplyLost', outcome: 'unknown', retryable: true } } },
+  ])
+  frames.length = 0
+  for (const { tell } of waiting) tell([])
+  await turns()
+  expect(told()).toEqual([1, 2, 4].map((request) => [request, undefined]))
+  send((frame) => {
+    writeHeldReply(frame, { msLeft: 1_000, request: 5, reply: REPLY })
+    frame.u32(7)
+  })
+  expect(frames.map(([first]) => first)).toEqual([0])
+})
+
+test('a reply of which nobody can say what is settled is lost, and no other', async () => {
+  const { hold, told, waiting } = open()
+  hold(1, 2)
+  waiting[0]!.fail(new Error('no'))
+  waiting[1]!.tell([])
+  await turns()
+  expect(told()).toEqual([
+    [1, 'failed'],
+    [2, undefined],
+  ])
 })
 
 test('what is held for a link that is closed goes nowhere', async () => {

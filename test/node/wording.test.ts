@@ -41,6 +41,10 @@ test('what is wrong is shown as it is', async () => {
   expect(() => defineCluster({ ...cluster, timeouts: { leaseMs: 10 } })).toThrow(
     'timeouts.leaseMs is 10; give a whole number from 300',
   )
+  // Penhold's own facts have to fit as well.
+  expect(() => defineCluster({ ...cluster, limits: { commandBytesMax: 16_383 } })).toThrow(
+    'limits.commandBytesMax is 16383; give a whole number from 16384',
+  )
   const file = join(temporaryFolder(), 'file')
   fs.writeFileSync(file, '')
   await expect(startInlineNode({ dataDir: file })).rejects.toMatchObject(says('(it is a file)'))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { AttemptsAwaited, type Attempted } from '../../src/react/attempts-awaited.ts'
+import { AttemptsAwaited, UNREAD_MAX, type Attempted } from '../../src/react/attempts-awaited.ts'
 import type { Consumer } from '../../src/react/consumer.ts'
 import type { ConsumerLane } from '../../src/react/consumer-lane.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
@@ -26,9 +26,9 @@ class AwaitedBench extends LaneBench {
 
   /** What becomes of the first attempt at an event, once it is known: `of` says so then. */
   awaits(stream: string, version: number, ms = LONG_MS): { of: Attempted | undefined } {
-    const { position } = this.row.find(stream, version)
+    const { position, seq } = this.row.find(stream, version)
     const told: { of: Attempted | undefined } = { of: undefined }
-    const event = { stream, shard: SHARD, version, position }
+    const event = { stream, shard: SHARD, version, position, seq }
     void this.#awaited.attempted(stream, ms, () => this.lane.attempted(event)).then((of) => (told.of = of))
     return told
   }
@@ -123,4 +123,19 @@ test('who waits does so for a time', async () => {
   expect(told.of).toBe(undefined)
   await bench.pass(200)
   expect(told.of).toEqual({ kind: 'pending', reason: 'it was not done in time' })
+})
+
+test('nobody waits for what a lane cannot come to soon', async () => {
+  const bench = new AwaitedBench({ concurrency: 1 })
+  bench.row.pageMax = 100
+  for (let n = 0; n < 1_000; n += 1) bench.add('a/0')
+  await bench.pass(500)
+  for (let n = 1; n < UNREAD_MAX; n += 1) bench.row.add('Other', 'a/0')
+  bench.add('a/3', 'a/6')
+  const [near, far] = [bench.awaits('a/3', 1), bench.awaits('a/6', 1)]
+  await bench.turns()
+  expect([near.of, far.of]).toEqual([
+    undefined,
+    { kind: 'pending', reason: `it has ${UNREAD_MAX + 1} events of the shard to read before` },
+  ])
 })

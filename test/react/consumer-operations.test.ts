@@ -16,7 +16,7 @@ function bench() {
   const consumer: Consumer = {
     kind: 'reactor',
     name: 'mails',
-    isWanted: () => true,
+    isWanted: ({ type }) => type !== 'Unwanted',
     startAt: 'beginning',
     onFailure: 'park',
     retries: 0,
@@ -76,8 +76,14 @@ test('only what is there is skipped, and it is the first that waits', async () =
   await expect(skip(2)).rejects.toThrow('is not the first that waits, which is version 1')
   await skip(1)
   // Its lane has not looked whether something waits behind it.
-  await expect(skip(2)).rejects.toThrow('a/0 has no version 2 yet')
-  row.add('Done', 'a/0')
-  await skip(2)
-  expect(memory.record(0).parked['a/0']).toMatchObject({ version: 3, reason: '' })
+  await expect(skip(2)).rejects.toThrow('nothing of a/0 waits at the moment')
+  expect(await operations.parked(10)).toEqual([])
+  row.add('Unwanted', 'a/0')
+  const third = row.add('Other', 'a/0')
+  const parked = { stream: 'a/0', version: 3, type: 'Other', position: third.position, reason: undefined, failures: 1 }
+  expect(await operations.parked(10)).toMatchObject([parked])
+  expect(await operations.waiting('a/0', 10)).toMatchObject([{ version: 3, type: 'Other' }])
+  await expect(skip(2)).rejects.toThrow('is not the first that waits, which is version 3')
+  await skip(3)
+  expect(memory.record(0).parked['a/0']).toMatchObject({ version: 4, reason: '' })
 })

@@ -1,13 +1,8 @@
-import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { BEGINNING } from '../../src/read/all.ts'
-import { HandleEach } from '../../src/react/handle-each.ts'
 import { attemptOne, type HandleOptions } from '../../src/react/handling.ts'
 import type { Consumer, Reaction } from '../../src/react/consumer.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { Slots } from '../../src/react/slots.ts'
-import { Room } from '../../src/read/room.ts'
-import { Window } from '../../src/react/window.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { EventRow } from '../read/event-row.ts'
 import { MemoryEffects } from './memory-effects.ts'
@@ -25,42 +20,6 @@ function optionsOf(one: (event: FeedEvent, reaction: Reaction) => unknown): Hand
     does: { one },
   }
   return { consumer, shard: 0, effects: new MemoryEffects(), clock: new SimulatedClock() }
-}
-
-for (const isBegun of [true, false]) {
-  test(`what somebody has tried again while it was parked is its lane's no more (${isBegun ? 'begun' : 'ready'})`, async () => {
-    const row = new EventRow()
-    const window = new Window(BEGINNING, new Room())
-    const [begun, done]: string[][] = [[], []]
-    const ends: (() => void)[] = []
-    let isPoison = true
-    const handling = new HandleEach({
-      ...optionsOf(({ id }) => {
-        if (isPoison) throw new Error('poison')
-        begun!.push(id)
-        return new Promise<void>((resolve) => ends.push(resolve))
-      }),
-      window,
-      onDone: ({ event }) => void done!.push(event.id),
-      onFailed: () => undefined,
-      onGivenUp: () => undefined,
-    })
-    for (const stream of ['a/0', 'a/0']) {
-      handling.add(window.add(row.add('Done', stream), { before: BEGINNING, bytes: 1 }))
-    }
-    handling.go()
-    isPoison = false
-    if (!isBegun) handling.hold()
-    handling.retry()
-    // It is parked now.
-    for (const entry of handling.drop('a/0')) window.done(entry)
-    expect(window.size).toBe(0)
-    handling.release()
-    for (const end of ends) end()
-    await setImmediate()
-    expect(begun).toEqual(isBegun ? ['a/0/1'] : [])
-    expect(done).toEqual([])
-  })
 }
 
 test('events of the same id are others: whoever appends gives ids, and may give one twice', () => {

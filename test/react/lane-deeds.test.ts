@@ -1,5 +1,6 @@
 /** What somebody wants of a lane while something else is under way there. */
 import { expect, test } from 'vitest'
+import { PenholdError } from '../../src/aggregate/error.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
 
 async function parked(bench: LaneBench): Promise<void> {
@@ -65,3 +66,101 @@ test('a lane that is closed while it loads begins nothing', async () => {
   await bench.pass(3_000)
   expect(bench.begun).toHaveLength(begun)
 })
+
+test('what is resumed while an event is being parked does not begin that event', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.add('a/3')
+  bench.open()
+  await bench.until(() => bench.done.length === 1)
+  bench.poison.add('a/0/1')
+  bench.add('a/0', 'a/0')
+  const ask = bench.effects.ask.bind(bench.effects)
+  const gate = Promise.withResolvers<void>()
+  bench.effects.ask = async (command) => {
+    if (command.name === 'park') await gate.promise
+    return await ask(command)
+  }
+  await bench.until(() => bench.begun.includes('a/0/1'))
+  bench.poison.clear()
+  await bench.operate('resume')
+  bench.add('a/0')
+  await bench.pass(3_000)
+  gate.resolve()
+  await parked(bench)
+  expect(bench.begun).toEqual(['a/3/1', 'a/0/1'])
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.done.length === 4)
+  expect(bench.done).toEqual(['a/3/1', 'a/0/1', 'a/0/2', 'a/0/3'])
+})
+
+/** Nobody mends it by waiting. */
+const broken = (): PenholdError =>
+  new PenholdError('BadDefinition', 'it cannot be read', { outcome: 'none', retryable: false })
+
+test('a record that cannot be read halts its lane, which looks for it now and then, and goes on by itself', async () => {
+  const bench = new LaneBench()
+  bench.add('a/0')
+  const query = bench.effects.query.bind(bench.effects)
+  let [asked, failures] = [0, 500]
+  bench.effects.query = async (question) => {
+    asked += 1
+    if ((failures -= 1) >= 0) throw broken()
+    return await query(question)
+  }
+  const lane = bench.open()
+  await bench.pass(20_000)
+  expect(lane.condition).toBe('halted')
+  expect(asked).toBeLessThan(30)
+  expect(bench.warnings).toEqual(['reactor mails, shard 0: it cannot be read'])
+  failures = 0
+  await bench.until(() => bench.done.length === 1)
+  expect(lane.condition).toBe('running')
+})
+
+/** Once a step of the lane's is refused: where it is soon, it is resumed before it knows what the record says. */
+function whenRefused(bench: LaneBench, isSoon: boolean): Promise<void> {
+  const ask = bench.effects.ask.bind(bench.effects)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  bench.effects.ask = async (command) => {
+    const outcome = await ask(command)
+    if (outcome.kind === 'rejected' && isSoon) resolve(bench.operate('resume'))
+    return outcome
+  }
+  return promise
+}
+
+test.for([
+  ['before', true],
+  ['after', false],
+] as const)(
+  'a lane that is halted for good and stale obeys who resumes it, %s it knows where it is',
+  async ([, isSoon]) => {
+    const bench = new LaneBench({ retries: 0 })
+    bench.poison.add('a/0/1')
+    bench.add('a/0')
+    const lane = bench.open()
+    await parked(bench)
+    let isBroken = true
+    bench.row.bend = (event) => {
+      if (isBroken && event.id === 'a/3/1') throw broken()
+      return event
+    }
+    bench.add('a/3')
+    await bench.until(() => lane.condition === 'halted')
+    // Somebody else has taken a step of the record, so that this one's next is refused.
+    const { place, turn } = bench.effects.record(SHARD)
+    const event = { stream: 'a/6', version: 1, type: 'Done', position: 1, reason: 'no', at: 0 }
+    await bench.operate('park', { from: place, turn, event })
+    const resumed = whenRefused(bench, isSoon)
+    isBroken = false
+    await bench.operate('retry', { stream: 'a/0' })
+    await bench.pass(20_000)
+    if (!isSoon) {
+      expect(bench.effects.steps).toContain('Unparked')
+      expect([lane.condition, bench.done]).toEqual(['halted', []])
+      await bench.operate('resume')
+    } else await resumed
+    await bench.until(() => bench.done.includes('a/3/1'))
+    expect(lane.condition).toBe('running')
+  },
+)

@@ -4,6 +4,7 @@ import { ConsumerRecord, type ConsumerState } from '../../src/react/consumer-rec
 import type { Effects, LoadedEvent, SentCommand, SentOutcome, SentQuestion } from '../../src/react/effects.ts'
 
 type Decide = (state: ConsumerState, payload: unknown, context: object) => unknown
+type Ask = (state: ConsumerState, argument: unknown) => unknown
 interface Decided {
   readonly kind?: 'rejection'
   readonly code: string
@@ -44,9 +45,10 @@ export class MemoryEffects implements Effects {
     return outcome
   }
 
-  async query({ stream }: SentQuestion): Promise<unknown> {
+  async query({ stream, name, argument }: SentQuestion): Promise<unknown> {
     if (this.faults.shift() !== undefined) throw away()
-    return this.#records.get(stream) ?? ConsumerRecord.initialState()
+    const state = this.#records.get(stream) ?? ConsumerRecord.initialState()
+    return (ConsumerRecord.queries as unknown as Record<string, Ask>)[name]!(state, argument)
   }
 
   append(): ReturnType<Effects['append']> {

@@ -1,5 +1,6 @@
 /** Sends mails by SMTP. */
 import { createTransport } from 'nodemailer'
+import { NonRetryableError } from '../../../src/index.ts'
 
 export interface Mail {
   /** The same for a mail that is sent again: its receiver takes two of one id for one. */
@@ -9,7 +10,10 @@ export interface Mail {
   readonly text: string
 }
 
-/** Resolves once the mail server has taken it. @throws where it refuses, or does not answer: it may have taken it even so */
+/**
+ * Resolves once the mail server has taken it.
+ * @throws NonRetryableError where it refuses this mail for good; else what has failed: it may have taken it even so
+ */
 export type SendMail = (mail: Mail, signal: AbortSignal) => Promise<void>
 
 /** Whose mails they are. */
@@ -26,6 +30,17 @@ const TIMEOUTS = { connectionTimeout: 5_000, greetingTimeout: 5_000, socketTimeo
 export function createMailer(url: string): SendMail {
   const transport = createTransport({ url, ...TIMEOUTS, disableFileAccess: true, disableUrlAccess: true })
   return async ({ id, to, subject, text }, signal) => {
-    await transport.sendMail({ from: FROM, to, subject, text, messageId: `<${id}@${DOMAIN}>`, signal })
+    try {
+      await transport.sendMail({ from: FROM, to, subject, text, messageId: `<${id}@${DOMAIN}>`, signal })
+    } catch (error) {
+      throw isRefusal(error) ? new NonRetryableError(error.message, { cause: error }) : error
+    }
   }
+}
+
+/** A reply from 500 up is for good (RFC 5321, 4.2.1). Said of the envelope or the content it is said of this mail, and not of us. */
+function isRefusal(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  const { code, responseCode } = error as { readonly code?: unknown; readonly responseCode?: unknown }
+  return (code === 'EENVELOPE' || code === 'EMESSAGE') && typeof responseCode === 'number' && responseCode >= 500
 }

@@ -9,7 +9,7 @@ import { defineReactor, type FeedEvent, type Reactor, type ReactorContext } from
 import { Incident, numberOf } from '../incident.ts'
 import { DOMAIN, type SendMail } from '../mail/mailer.ts'
 
-/** A mail server that is away is waited for, for a quarter of an hour; what it refuses until then is parked. */
+/** A mail server that is away is waited for, for a quarter of an hour. What it refuses for good is parked at once. */
 const SETTINGS = { from: [Incident], startAt: 'now', retries: 100, concurrency: 4 } as const
 
 /** For whoever closed it. */

@@ -1,0 +1,110 @@
+/** What is parked is tried again while somebody does something else with it. */
+import { expect, test } from 'vitest'
+import type { ParkedStream } from '../../src/react/consumer-record.ts'
+import { away } from './memory-effects.ts'
+import { LaneBench, SHARD } from './lane-bench.ts'
+
+const parkedOf = (bench: LaneBench, stream: string): ParkedStream | undefined =>
+  bench.effects.record(SHARD).parked[stream]
+
+/** A lane that has parked the first event of each of these streams, each as long as it is named. */
+async function parkedBench(...streams: readonly string[]): Promise<LaneBench> {
+  const bench = new LaneBench({ retries: 0 })
+  for (const stream of streams) bench.poison.add(`${stream}/1`)
+  bench.add(...streams)
+  bench.open()
+  for (const stream of streams) await bench.until(() => parkedOf(bench, stream) !== undefined)
+  bench.poison.clear()
+  bench.begun.length = 0
+  return bench
+}
+
+test('what is skipped while it is tried again stays skipped though it fails, and the others are tried', async () => {
+  const bench = await parkedBench('a/0')
+  bench.add('a/0')
+  const first = Promise.withResolvers<void>()
+  bench.onHandle = ({ id }) => (id === 'a/0/1' ? first.promise : undefined)
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.begun.length === 1)
+  await bench.operate('skip', { stream: 'a/0', version: 1, reason: 'by hand' })
+  await bench.pass(1_000)
+  first.reject(new Error('no'))
+  await bench.until(() => parkedOf(bench, 'a/0') === undefined)
+  expect(bench.begun).toEqual(['a/0/1', 'a/0/2'])
+  expect(bench.done).toEqual(['a/0/2'])
+})
+
+test('nor is it where the lane has not read of it when the attempt fails', async () => {
+  const bench = await parkedBench('a/0')
+  bench.add('a/0')
+  const before = bench.effects.onRecorded
+  bench.effects.onRecorded = (stream, type) => void (type !== 'Skipped' && before(stream, type))
+  bench.onHandle = async ({ id }) => {
+    if (id !== 'a/0/1') throw new Error('neither')
+    await bench.operate('skip', { stream: 'a/0', version: 1, reason: 'by hand' })
+    throw new Error('no')
+  }
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => parkedOf(bench, 'a/0')?.failures === 3)
+  expect(parkedOf(bench, 'a/0')).toMatchObject({ version: 2, reason: 'Error: neither', isAsked: false })
+})
+
+test('what is skipped while its next attempt is waited for is not begun', async () => {
+  const bench = await parkedBench('a/0')
+  bench.add('a/0')
+  bench.effects.onSent = () => Promise.reject(away())
+  bench.onHandle = async ({ id, position }, { effects }) => {
+    if (id !== 'a/0/1') return
+    const ids = { commandId: id, correlationId: '', causationId: id }
+    await effects.ask({ stream: 'b/1', name: 'go', payload: undefined, ...ids, after: position })
+  }
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.begun.length === 5)
+  await bench.operate('skip', { stream: 'a/0', version: 1, reason: 'by hand' })
+  await bench.until(() => parkedOf(bench, 'a/0') === undefined)
+  expect(bench.begun).toEqual([...Array.from({ length: 5 }, () => 'a/0/1'), 'a/0/2'])
+})
+
+test('one that has to wait lets the others go on, and goes on itself', async () => {
+  const bench = await parkedBench('a/0', 'a/3', 'a/6')
+  let isAway = true
+  bench.effects.onSent = async () => {
+    if (isAway) throw away()
+    return { kind: 'accepted', version: 1, position: 1 }
+  }
+  bench.onHandle = async ({ stream, id, position }, { effects }) => {
+    if (stream !== 'a/0') return
+    const ids = { commandId: id, correlationId: '', causationId: id }
+    await effects.ask({ stream: 'b/1', name: 'go', payload: undefined, ...ids, after: position })
+  }
+  for (const stream of ['a/0', 'a/3', 'a/6']) await bench.operate('retry', { stream })
+  await bench.until(() => bench.done.length === 2)
+  expect(bench.done).toEqual(['a/3/1', 'a/6/1'])
+  await bench.until(() => parkedOf(bench, 'a/6') === undefined)
+  const { length } = bench.begun
+  await bench.pass(60_000)
+  // Later and later.
+  expect(bench.begun.length - length).toBeLessThan(15)
+  isAway = false
+  await bench.until(() => parkedOf(bench, 'a/0') === undefined)
+  expect(bench.done).toEqual(['a/3/1', 'a/6/1', 'a/0/1'])
+})
+
+test('what somebody else has unparked meanwhile is not tried: all begins from what is recorded', async () => {
+  const bench = await parkedBench('a/0')
+  const query = bench.effects.query.bind(bench.effects)
+  const gate = Promise.withResolvers<void>()
+  bench.effects.query = async (question) => {
+    if (question.name === 'parked') await gate.promise
+    return await query(question)
+  }
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.pass(1_000)
+  const { place, turn } = bench.effects.record(SHARD)
+  const until = bench.row.find('a/0', 1)
+  await bench.operate('unpark', { from: place, turn, stream: 'a/0', until: { position: until.position, shard: SHARD } })
+  gate.resolve()
+  bench.add('a/0')
+  await bench.until(() => bench.done.length === 1)
+  expect(bench.begun).toEqual(['a/0/2'])
+})
