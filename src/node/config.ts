@@ -353,7 +353,8 @@ function checkNumbers({ name, workers, shards, segmentBytes, weight, limits, tim
   for (const [limit, value] of Object.entries(limits)) inRange(`limits.${limit}`, value, 1, 2 ** 31)
   for (const [timeout, value] of Object.entries(timeouts)) inRange(`timeouts.${timeout}`, value, 1, 2 ** 31 - 1)
   inRange('timeouts.leaseMs', timeouts.leaseMs, LEASE_MS_MIN, 2 ** 31 - 1)
-  inRange('limits.commandBytesMax', limits.commandBytesMax, 1, 8 * 1024 * 1024)
+  // With less Penhold's own records, as that something was parked, would not fit.
+  inRange('limits.commandBytesMax', limits.commandBytesMax, 8 * 1024, 8 * 1024 * 1024)
 }
 
 function warnTellFailed(error: PenholdError, command: { readonly stream: string; readonly name: string }): void {

@@ -7,7 +7,7 @@ import { assert } from '../aggregate/assert.ts'
 import { describe, PenholdError } from '../aggregate/error.ts'
 import { internal } from '../aggregate/internal.ts'
 import { nearest } from '../aggregate/nearest.ts'
-import { hashPlain, NotPlain } from '../aggregate/plain.ts'
+import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { deriveId } from '../log/identity.ts'
 import { idProblem, isInternal, streamName } from '../log/stream.ts'
@@ -31,6 +31,8 @@ export interface TimerSet {
 }
 
 const ID_MAX = 300
+/** What is recorded of a timer later has no command in it, and takes no more than what sets it and so much. */
+const BESIDE_BYTES = 512
 
 interface Pending extends TimerSet {
   readonly command: TimedCommand
@@ -93,12 +95,26 @@ export class ReactorTimers {
   ): Promise<void> {
     const at = timeOf(id, when, this.#of.time)
     const command = commandFor(id, to)
-    await this.#ask(id, 'set', { id, at, command })
+    const payload = { id, at, command }
+    this.#checkSize(id, payload)
+    await this.#ask(id, 'set', payload)
   }
 
   /** Resolves once it is durable that the timer, if there is one, does not fire. What it has fired already is not undone. */
   async cancel(id: string): Promise<void> {
     await this.#ask(id, 'cancel', undefined)
+  }
+
+  /** A timer that is set can be put into a bucket, alone if need be: what could not would hold up all others of its shard. */
+  #checkSize(id: string, payload: unknown): void {
+    const { owner, effects, cause } = this.#of
+    const bytes = plainBytes({ ...cause, owner, id, payload })
+    const most = effects.commandBytesMax - BESIDE_BYTES
+    if (bytes <= most) return
+    throw badTimer(
+      id,
+      `takes ${bytes} bytes with its command, and ${most} is the most; have the command look up what is large, or raise limits.commandBytesMax`,
+    )
   }
 
   async #ask(id: string, name: string, payload: unknown): Promise<void> {

@@ -197,9 +197,9 @@ describe('a partitioned stream', () => {
   })
 
   test('takes nothing of an append that is too large for it', async () => {
-    const { store } = await start(temporaryFolder(), [], { commandBytesMax: 2_000 })
+    const { store } = await start(temporaryFolder(), [], { commandBytesMax: 8_192 })
     // Each record has bytes of its own, which the caller does not see.
-    const events = Array.from({ length: 9 }, (_, i) => of('7', i + 1))
+    const events = Array.from({ length: 40 }, (_, i) => of('7', i + 1))
     await expect(store.append('orders/all', events)).rejects.toThrow("what '$append' on orders/all emits")
     await store.append('orders/all', [of('7', 1)])
   })

@@ -191,6 +191,7 @@ export class ProcessWorld {
       load: none,
       inShard: none,
       knows: () => true,
+      commandBytesMax: DEFAULT_ACTOR_LIMITS.commandBytesMax,
     }
   }
 

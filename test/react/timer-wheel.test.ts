@@ -279,3 +279,24 @@ test('a timer that comes to its bucket when that is closed fires', async () => {
     isSettled(world)
   }
 })
+
+test('timers that are too much for one command are put into buckets by fewer at a time', async () => {
+  const world = new TimerWorld()
+  world.commandBytesMax = 1_500
+  for (let i = 0; i < 40; i += 1) world.set(i, 20 * MINUTE + i)
+  await world.wait(21 * MINUTE)
+  expect(world.fired).toHaveLength(40)
+  // All of one bucket, which is put into many.
+  const start = Math.ceil(world.now / (64 * DAY)) * 64 * DAY
+  for (let i = 0; i < 60; i += 1) world.set(i, start - world.now + i * DAY)
+  await world.wait(SECOND)
+  expect(Object.keys(world.openBuckets()).length).toBeLessThan(4)
+  world.skewMs += start - world.now
+  await world.wait(MINUTE)
+  expect(Object.keys(world.openBuckets()).length).toBeGreaterThan(50)
+  world.skewMs += 64 * DAY
+  await world.wait(5 * MINUTE)
+  expect(world.fired).toHaveLength(100)
+  expect(world.warnings).toEqual([])
+  isSettled(world)
+})
