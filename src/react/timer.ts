@@ -13,6 +13,7 @@ import { deriveId } from '../log/identity.ts'
 import { idProblem, isInternal, streamName } from '../log/stream.ts'
 import type { Cause, Effects } from './effects.ts'
 import { TIME_MAX } from './timer-buckets.ts'
+import { unlessKnown } from './unless-known.ts'
 
 /** When a timer is due: at a time, in milliseconds since 1970 where it is a number; or so long after the event's. */
 export type When = { readonly at: Date | number } | { readonly inMs: number }
@@ -75,9 +76,14 @@ export interface TimerOwner {
   /** Of the event. */
   readonly cause: Cause
   readonly time: Date
+  /** Handled again, it has asked for something else of a timer: what it asked for first stands. */
+  readonly onOther: (timer: string) => void
 }
 
-/** Sets and cancels timers while one event is handled. Handled again it sets the same ones, and no others. */
+/**
+ * Sets and cancels timers while one event is handled. Handled again it sets the same ones, and no others: where the handler
+ * asks for something else then, what it asked for first stands.
+ */
 export class ReactorTimers {
   readonly #of: TimerOwner
   /** By timer, how often something was asked of it. Of several it may be in any order. */
@@ -118,13 +124,14 @@ export class ReactorTimers {
   }
 
   async #ask(id: string, name: string, payload: unknown): Promise<void> {
-    const { owner, effects, idempotencyKey, cause } = this.#of
+    const { owner, effects, idempotencyKey, cause, onOther } = this.#of
     const call = (this.#calls.get(id) ?? 0) + 1
     this.#calls.set(id, call)
     const commandId = deriveId(idempotencyKey, 'timer', id, call)
     const stream = streamName(TimerRecord.type, timerId(owner, id))
-    const outcome = await effects.ask({ stream, name, payload, commandId, ...cause })
-    assert(outcome.kind === 'accepted', 'a timer is set and cancelled whatever its state')
+    const outcome = await unlessKnown(effects.ask({ stream, name, payload, commandId, ...cause }))
+    if (outcome === undefined) onOther(id)
+    else assert(outcome.kind === 'accepted', 'a timer is set and cancelled whatever its state')
   }
 }
 
