@@ -45,7 +45,7 @@ export interface BatchReaction {
 }
 
 export interface Reaction extends BatchReaction {
-  /** 1, 2, 3 … for this event, in this life of the lane. */
+  /** 1, 2, 3 … for this event, in this life of the lane. One that was parked goes on behind the attempts before that. */
   readonly attempt: number
   /** The same for this event and consumer, whenever and wherever it is handled: a UUIDv5. */
   readonly idempotencyKey: string

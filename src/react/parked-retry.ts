@@ -144,8 +144,9 @@ export class ParkedRetry {
     return known !== undefined && version >= known.next && failures >= known.failures
   }
 
-  async #goThrough(stream: string, { version, isAsked }: ParkedStream): Promise<void> {
-    const left: Left = { next: version, isAsked, from: version, last: undefined }
+  async #goThrough(stream: string, { version, isAsked, reason }: ParkedStream): Promise<void> {
+    const hasFailed = reason !== ''
+    const left: Left = { next: version, isAsked, from: version, hasFailed, last: undefined }
     for (let attempts = 1; !this.#isOver; attempts += 1) {
       try {
         if (!(await this.#handleAll(stream, left))) return
@@ -178,7 +179,8 @@ export class ParkedRetry {
         }
         if (left.isAsked) {
           if (comparePlaces(event, reached()) > 0) return true
-          if (consumer.isWanted(event) && !(await this.#handle(event))) return false
+          const before = left.hasFailed && event.version === left.from ? consumer.retries + 1 : 0
+          if (consumer.isWanted(event) && !(await this.#handle(event, before))) return false
         } else if (consumer.isWanted(event)) {
           // Also where the lane has not come there: who ran it before may have, so that it was parked.
           this.#lookedInto.set(stream, left.from)
@@ -193,13 +195,13 @@ export class ParkedRetry {
     return true
   }
 
-  /** Resolves to whether it is done. */
-  async #handle(event: FeedEvent): Promise<boolean> {
+  /** Resolves to whether it is done. It was tried so often before. */
+  async #handle(event: FeedEvent, before: number): Promise<boolean> {
     const { onDone, park, onTrouble, clock } = this.#options
     for (let attempts = 1; !this.#isOver; attempts += 1) {
       while (this.#isHeld && !this.#isOver) await this.#bell.rungWithin(clock, HELD_MS)
       if (this.#isOver) return false
-      const { attempt, outcome } = attemptOne(event, attempts, this.#options)
+      const { attempt, outcome } = attemptOne(event, before + attempts, this.#options)
       this.#attempt = attempt
       const settled = await outcome
       this.#attempt = undefined
@@ -226,6 +228,8 @@ interface Left {
   readonly isAsked: boolean
   /** The version from which the record says that it waits. */
   readonly from: number
+  /** Whether that one was tried, and has failed; it may have come to be the first as the one before it was skipped. */
+  readonly hasFailed: boolean
   /** Where the event before the next stands, if that was read. */
   last: AllPlace | undefined
 }

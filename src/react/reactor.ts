@@ -36,7 +36,7 @@ export interface Sent {
 export interface ReactorContext extends ReactorTimerContext {
   /** A UUID, the same for this event and reactor whenever and wherever it is handled: for others who keep such keys. */
   readonly idempotencyKey: string
-  /** 1, 2, 3 …: how often this event was begun since its shard came to this node. */
+  /** 1, 2, 3 …: how often this event was begun since its shard came to this node; where it was parked, also before that. */
   readonly attempt: number
   /** Aborted once the attempt has had its time, or the shard leaves this node: what is sent later has no effect. */
   readonly signal: AbortSignal
