@@ -93,3 +93,39 @@ test('a handler that asks for another time of a timer when its event is handled 
   expect(await noted(node)).toEqual(['first', 'try 1'])
   expect(warnings).toEqual([expect.stringContaining("reactor 'reminds' has asked again for its timer 'reminder'")])
 })
+
+test('out of the config a schedule stops; back within ten minutes it has missed what came in between, and later nothing', async () => {
+  const idle = defineReactor({ name: 'idle', from: [Log], startAt: 'now', on: { Noted: () => undefined } })
+  const more = { reactors: [idle], onWarning: () => undefined }
+  const [there, gone] = [config([schedule({ cron: '* * * * *' })], more), config([], more)]
+  const node = await start([schedule({ cron: '* * * * *' })], more)
+  await node.pass(90_000)
+  await node.restart({ config: gone })
+  await node.pass(5 * MINUTE)
+  expect(await noted(node)).toEqual(['00:01'])
+  await node.restart({ config: there })
+  await node.pass(MINUTE)
+  expect((await noted(node)).slice(1, 6)).toEqual(['00:02', '00:03', '00:04', '00:05', '00:06'])
+  await node.restart({ config: gone })
+  await node.pass(20 * MINUTE)
+  const before = await noted(node)
+  const now = node.now.getTime()
+  await node.restart({ config: there })
+  await node.pass(3 * MINUTE)
+  const after = (await noted(node)).slice(before.length)
+  expect(after.length).toBeGreaterThan(1)
+  expect(after.length).toBeLessThan(4)
+  expect(Date.parse(`2026-01-01T${after[0]}Z`)).toBeGreaterThan(now - MINUTE)
+})
+
+test('with another cron a schedule goes on from the present, and nothing that has just come is lost', async () => {
+  const node = await start([schedule()])
+  await node.pass(9 * MINUTE)
+  // Its run of 00:10 comes while it is deployed.
+  await node.restart({ downMs: 70_000, config: config([schedule({ cron: '*/5 * * * *' })]) })
+  await node.pass(6 * MINUTE)
+  expect(await noted(node)).toEqual(['00:10', '00:15'])
+  await node.restart({ downMs: 2 * HOUR, config: config([schedule()]) })
+  await node.pass(10 * MINUTE)
+  expect(await noted(node)).toEqual(['00:10', '00:15', '02:20'])
+})

@@ -300,3 +300,23 @@ test('timers that are too much for one command are put into buckets by fewer at 
   expect(world.warnings).toEqual([])
   isSettled(world)
 })
+
+test('who does not serve the shard any more fires nothing, and holds nothing in memory', async () => {
+  const world = new TimerWorld()
+  for (let i = 0; i < 20; i += 1) world.set(i, 20 * SECOND + i * SECOND)
+  // One of them has failed, and waits to be tried again.
+  world.set(20, 0)
+  world.isBroken = (stream) => stream.endsWith(':20')
+  await world.wait(SECOND)
+  const former = world.life
+  expect(former.held).toBe(21)
+  world.handOver()
+  world.isBroken = () => false
+  await world.wait(100)
+  expect(former.held).toBe(0)
+  const { asked } = former
+  await world.wait(MINUTE)
+  expect(former.asked).toBe(asked)
+  expect(world.fired).toHaveLength(21)
+  isSettled(world)
+})

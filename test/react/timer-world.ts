@@ -272,6 +272,8 @@ class Life implements Effects {
   readonly #world: TimerWorld
   readonly #wheel: TimerWheel
   readonly #ending = new AbortController()
+  /** So many commands it has sent. */
+  asked = 0
   #isDead = false
 
   constructor(world: TimerWorld) {
@@ -352,6 +354,7 @@ class Life implements Effects {
   }
 
   async ask(command: SentCommand): Promise<SentOutcome> {
+    this.asked += 1
     if (command.name === 'fire') {
       const { token } = command.payload as { readonly token: string }
       const at = this.#world.pending.get(token)
