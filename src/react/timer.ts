@@ -147,13 +147,15 @@ export function fireCommand(stream: string): string {
 
 /** @throws PenholdError `BadTimer` */
 export function timeOf(id: string, when: When, from: Date): number {
-  const given: unknown = 'at' in when ? when.at : when.inMs
-  const ms = given instanceof Date ? given.getTime() : given
-  const at = typeof ms !== 'number' ? Number.NaN : 'at' in when ? ms : from.getTime() + ms
-  if (at >= 0 && at <= TIME_MAX) return Math.ceil(at)
+  const { at, inMs } = (when ?? {}) as { readonly at?: unknown; readonly inMs?: unknown }
+  const given = at ?? inMs
+  const ms = at instanceof Date ? at.getTime() : given
+  const time = typeof ms !== 'number' ? Number.NaN : at === undefined ? from.getTime() + ms : ms
+  // What is over is as good as now, however long it is.
+  if (Number.isFinite(time) && time <= TIME_MAX) return Math.ceil(Math.max(0, time))
   throw badTimer(
     id,
-    `is to be due ${'at' in when ? 'at' : 'in'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
+    `is to be due ${at === undefined ? 'in' : 'at'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
   )
 }
 

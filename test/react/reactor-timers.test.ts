@@ -4,7 +4,7 @@ import { commandIdReused } from '../../src/actor/error.ts'
 import type { Reaction } from '../../src/react/consumer.ts'
 import type { SentCommand } from '../../src/react/effects.ts'
 import { timerCommandsConsumer } from '../../src/react/timer-consumers.ts'
-import { ReactorTimers } from '../../src/react/timer.ts'
+import { ReactorTimers, timeOf, type When } from '../../src/react/timer.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { Account } from '../account.ts'
 import { away, MemoryEffects } from './memory-effects.ts'
@@ -38,4 +38,29 @@ test('what a timer was for, and has taken effect as something else, is done with
   expect(warnings).toEqual([expect.stringContaining("$timer/o:a has asked again for 'deposit' to account/1")])
   effects.onSent = () => Promise.reject(away())
   await expect(does.one(event as unknown as FeedEvent, reaction)).rejects.toThrow('nobody serves it')
+})
+
+test('a time that is over, however long, is as good as now, and what is none is refused in words', () => {
+  const event = new Date(1_000)
+  const given: readonly [When, number][] = [
+    [{ inMs: 0.5 }, 1_001],
+    [{ inMs: -(2 ** 53) }, 0],
+    [{ at: new Date(-1) }, 0],
+    [{ at: -8.64e15 }, 0],
+    [{ at: 8.64e15 }, 8.64e15],
+  ]
+  for (const [when, at] of given) expect(timeOf('x', when, event)).toBe(at)
+  const none = [
+    { inMs: 2 ** 53 },
+    { at: 2 ** 53 },
+    { at: new Date(Number.NaN) },
+    { at: Number.NEGATIVE_INFINITY },
+    { inMs: '5' },
+    {},
+    undefined,
+    5,
+  ]
+  for (const when of none) {
+    expect(() => timeOf('x', when as When, event)).toThrow(/^the timer 'x' is to be due .* give \{ at: a Date \}/)
+  }
 })
