@@ -17,6 +17,7 @@ import { synchronous } from '../aggregate/synchronous.ts'
 import { upcast } from '../aggregate/upcaster.ts'
 import { formatId, type IdSource } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
+import { isInternal } from '../log/stream.ts'
 import { handlerFailed, tooManyEvents, unknownCommand } from './error.ts'
 import type { CommandMessage, QueryMessage } from './message.ts'
 
@@ -121,7 +122,8 @@ export function decide(
   const events = returned === undefined ? [] : Array.isArray(returned) ? returned : [returned]
   const forgotten = context.forgotten(events)
   if (forgotten !== undefined) throw handlerFailed(describeCommand(message), new Error(`it ${forgotten}`))
-  if (events.length > limits.eventsPerCommandMax) {
+  // What Penhold's own come to is bounded by themselves.
+  if (events.length > limits.eventsPerCommandMax && !isInternal(message.stream)) {
     throw tooManyEvents(describeCommand(message), events.length, limits.eventsPerCommandMax)
   }
   let next = state

@@ -83,6 +83,10 @@ export class NodeEffects implements ShardEffects {
     return this.#aggregates.has(type)
   }
 
+  get commandBytesMax(): number {
+    return this.#options.host.commandBytesMax
+  }
+
   /** With a cause: its commands may have been sent before, however long ago. */
   #ref(stream: string, cause: number | undefined): AnyRef {
     const { host } = this.#options

@@ -235,7 +235,7 @@ export class RunningNode implements Node, RefHost {
     const apart = outboxes.filter(({ runs }) => runs === 'apart').map(({ name }) => keyOf({ kind: 'outbox', name }))
     return new Consumers({
       consumers: [
-        ...reactors.map(reactorConsumer),
+        ...reactors.map((reactor) => reactorConsumer(reactor, onWarning)),
         ...processes.flatMap(consumersOf),
         ...this.#outboxes.map(({ consumer }) => consumer),
       ],

@@ -100,6 +100,10 @@ export class Attempt implements Effects {
     return this.#options.effects.knows(type)
   }
 
+  get commandBytesMax(): number {
+    return this.#options.effects.commandBytesMax
+  }
+
   async #asked<Answer>(work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
     if (this.#isOver) throw attemptOver()
     this.#underWay += 1

@@ -47,6 +47,8 @@ export interface BatchReaction {
 export interface Reaction extends BatchReaction {
   /** 1, 2, 3 … for this event, in this life of the lane, whatever the attempts before came to; anew where somebody has it tried again. */
   readonly attempt: number
+  /** Whether it has failed as often as it may be tried again: once more, and it is parked, or halts its shard. */
+  readonly isOutOfRetries: boolean
   /** The same for this event and consumer, whenever and wherever it is handled: a UUIDv5. */
   readonly idempotencyKey: string
 }

@@ -5,7 +5,7 @@ export interface Due {
 }
 
 export class DueHeap<Item extends Due> {
-  readonly #items: Item[] = []
+  #items: Item[] = []
 
   get size(): number {
     return this.#items.length
@@ -14,6 +14,10 @@ export class DueHeap<Item extends Due> {
   /** What is due first; undefined where nothing is there. */
   get first(): Item | undefined {
     return this.#items[0]
+  }
+
+  clear(): void {
+    this.#items = []
   }
 
   push(item: Item): void {

@@ -29,6 +29,8 @@ export interface Effects {
   inShard(shard: number, category: `$${string}`, id: string): string
   /** Whether the config of this node has aggregates, or processes, of this type, or it is an internal one. */
   knows(type: string): boolean
+  /** So many bytes a command's payload may take, and so many its events (`limits.commandBytesMax` of this node). */
+  readonly commandBytesMax: number
 }
 
 /** The same, by whose they are. Without a shard they are of somebody who asks once, and hears of a rejection what it was. */

@@ -82,7 +82,9 @@ export class HandleEach implements Handling {
 
   #handle(entry: Entry): void {
     entry.attempts += 1
-    const { attempt, outcome } = attemptOne(entry.event, entry.attempts, this.#options)
+    const isOutOfRetries = entry.failures >= this.#options.consumer.retries
+    const tries = { attempt: entry.attempts, isOutOfRetries }
+    const { attempt, outcome } = attemptOne(entry.event, tries, this.#options)
     if (!isThenable(outcome)) return this.#settle(entry, outcome)
     this.#underWay.add(attempt)
     void outcome.then((settled) => {

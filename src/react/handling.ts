@@ -49,15 +49,17 @@ export interface HandlingOptions {
 
 export type HandleOptions = Pick<HandlingOptions, 'consumer' | 'shard' | 'effects' | 'clock'>
 
+type Tries = Pick<Reaction, 'attempt' | 'isOutOfRetries'>
+
 /** What one attempt at one event comes to, whatever its consumer. */
 export function attemptOne(
   event: FeedEvent,
-  number: number,
+  tries: Tries,
   { consumer, shard, effects, clock }: HandleOptions,
 ): { readonly attempt: Attempt; readonly outcome: AttemptOutcome | Promise<AttemptOutcome> } {
   const attempt = new Attempt({ effects, clock, timeoutMs: consumer.handlerTimeoutMs })
   const { does } = consumer
-  const reaction = new EventReaction(keyOf(consumer), event, { attempt, number, shard })
+  const reaction = new EventReaction(keyOf(consumer), event, { attempt, tries, shard })
   if ('one' in does) return { attempt, outcome: attempt.run(() => does.one(event, reaction)) }
   const outcome = attempt.run(() => does.many([event], reaction))
   return { attempt, outcome: isThenable(outcome) ? outcome.then(ofMany) : ofMany(outcome) }
@@ -78,6 +80,7 @@ export function troubleOf({ event, failures }: Pick<Entry, 'event' | 'failures'>
 /** Its parts are made when they are asked for. */
 class EventReaction implements Reaction {
   readonly attempt: number
+  readonly isOutOfRetries: boolean
   readonly shard: number
   readonly #of: string
   readonly #event: FeedEvent
@@ -86,12 +89,13 @@ class EventReaction implements Reaction {
   constructor(
     of: string,
     event: FeedEvent,
-    { attempt, number, shard }: { readonly attempt: Attempt; readonly number: number; readonly shard: number },
+    { attempt, tries, shard }: { readonly attempt: Attempt; readonly tries: Tries; readonly shard: number },
   ) {
     this.#of = of
     this.#event = event
     this.#attempt = attempt
-    this.attempt = number
+    this.attempt = tries.attempt
+    this.isOutOfRetries = tries.isOutOfRetries
     this.shard = shard
   }
 

@@ -46,6 +46,8 @@ interface Parked {
   attempts: number
   /** How often in a row it had to wait. */
   waits: number
+  /** The version that has failed, and been parked for that: it has had its retries. Others wait behind it, or behind one that was skipped. */
+  failed: number | undefined
 }
 
 export class ParkedRetry {
@@ -67,8 +69,9 @@ export class ParkedRetry {
     this.#options = options
     this.#queue = new RetryQueue(options.clock)
     this.#done = new Map(Object.entries(done))
-    for (const [stream, { version, failures }] of Object.entries(parked)) {
-      this.#streams.set(stream, { next: version, failures, passed: 0, attempts: 0, waits: 0 })
+    for (const [stream, { version, failures, reason }] of Object.entries(parked)) {
+      const failed = reason === '' ? undefined : version
+      this.#streams.set(stream, { next: version, failures, passed: 0, attempts: 0, waits: 0, failed })
     }
   }
 
@@ -105,7 +108,7 @@ export class ParkedRetry {
 
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
-    this.#streams.set(stream, { next: version, failures: 1, passed: last, attempts: 0, waits: 0 })
+    this.#streams.set(stream, { next: version, failures: 1, passed: last, attempts: 0, waits: 0, failed: version })
   }
 
   /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
@@ -114,7 +117,9 @@ export class ParkedRetry {
       const { version, isAsked, reason } = event
       const isSkipped = reason === '' && this.#lookedInto.get(stream) !== version
       if ((!isAsked && !isSkipped) || !this.#isNews(stream, event)) continue
-      this.#streams.get(stream)!.next = version
+      const known = this.#streams.get(stream)!
+      known.next = version
+      known.failed = reason === '' ? undefined : version
       this.#queue.add({ stream, isAsked })
     }
     this.#bell.ring()
@@ -229,7 +234,8 @@ export class ParkedRetry {
     if (this.#isOver) return 'ended'
     if (this.#isHeld) return 'held'
     parked.attempts += 1
-    const { attempt, outcome } = attemptOne(event, parked.attempts, this.#options)
+    const tries = { attempt: parked.attempts, isOutOfRetries: event.version === parked.failed }
+    const { attempt, outcome } = attemptOne(event, tries, this.#options)
     this.#attempt = attempt
     const settled = await outcome
     this.#attempt = undefined

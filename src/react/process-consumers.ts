@@ -20,10 +20,11 @@ import { deriveId } from '../log/identity.ts'
 import { idProblem, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { Consumer, Reaction } from './consumer.ts'
-import type { Cause, SentOutcome } from './effects.ts'
+import type { Cause } from './effects.ts'
 import { DUE, OUTCOME, TELL } from './process-aggregate.ts'
 import { commandKey, type Sent, type Told } from './process-facts.ts'
 import type { AnyProcess } from './process.ts'
+import { unlessKnown } from './unless-known.ts'
 
 /** So many processes are told something at once in a shard, or have a command under way. */
 const CONCURRENCY = 100
@@ -120,21 +121,12 @@ interface Failed {
  * runs code of another day, so it is tried a few times first. @throws the error else; then it is tried again, or parked
  */
 function failureOf(
-  { on, retries }: AnyProcess,
+  { on }: AnyProcess,
   { error, event, reaction }: { readonly error: unknown; readonly event: FeedEvent; readonly reaction: Reaction },
 ): Failed {
   if (!isPenholdError(error) || error.outcome !== 'none' || !LASTING.includes(error.code)) throw error
-  if (reaction.attempt <= retries || on[commandKey(event.data as Sent)] === undefined) throw error
+  if (!reaction.isOutOfRetries || on[commandKey(event.data as Sent)] === undefined) throw error
   return { kind: 'failed', code: error.code, message: error.message }
-}
-
-/** @throws what it throws, but that its id is known with another payload: then it has had its effect */
-async function unlessKnown(asked: Promise<SentOutcome>): Promise<void> {
-  try {
-    await asked
-  } catch (error) {
-    if (!isPenholdError(error, 'CommandIdReused')) throw error
-  }
 }
 
 function causeOf({ id, position, metadata }: FeedEvent): Cause {

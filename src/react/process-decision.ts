@@ -4,7 +4,7 @@ import type { Aggregate, CommandContext } from '../aggregate/aggregate.ts'
 import { describe } from '../aggregate/error.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
-import { isThenable, synchronous } from '../aggregate/synchronous.ts'
+import { synchronous } from '../aggregate/synchronous.ts'
 import { idProblem, streamName } from '../log/stream.ts'
 import { TIME_MAX } from './timer-buckets.ts'
 import type { AnyProcess, ProcessContext, ProcessState, TimerTime } from './process.ts'
@@ -169,8 +169,10 @@ function checkPayload(what: string, schema: StandardSchemaV1 | undefined, payloa
 
 function timeOf(timer: string, when: TimerTime, now: number): number {
   const { inMs, at } = (when ?? {}) as { readonly inMs?: unknown; readonly at?: unknown }
-  const time = at === undefined ? (typeof inMs === 'number' && inMs >= 0 ? now + inMs : Number.NaN) : Number(at)
-  if (time >= 0 && time <= TIME_MAX && !isThenable(at)) return Math.ceil(time)
+  const given =
+    at instanceof Date ? at.getTime() : (at ?? (typeof inMs === 'number' && inMs >= 0 ? now + inMs : undefined))
+  // What is over is as good as now.
+  if (typeof given === 'number' && Number.isFinite(given) && given <= TIME_MAX) return Math.ceil(Math.max(0, given))
   throw new Error(
     `the timer '${timer}' is given neither { inMs } from 0 nor { at } with a date or milliseconds since 1970`,
   )

@@ -8,8 +8,10 @@ import type { FeedEvent } from '../read/event-feed.ts'
 import type { Consumer, Reaction } from './consumer.ts'
 import type { Reactor, ReactorContext, SendOptions, Sent } from './reactor.ts'
 import { ReactorTimers, type When } from './timer.ts'
+import { SaidOtherwise } from './unless-known.ts'
 
-export function reactorConsumer(reactor: Reactor): Consumer {
+export function reactorConsumer(reactor: Reactor, onWarning: (message: string) => void): Consumer {
+  const otherwise = new SaidOtherwise(onWarning)
   const { name, startAt, mode, onFailure, retries, handlerTimeoutMs, concurrency } = reactor
   return {
     kind: 'reactor',
@@ -20,7 +22,7 @@ export function reactorConsumer(reactor: Reactor): Consumer {
     retries,
     handlerTimeoutMs,
     concurrency,
-    does: { one: (event, reaction) => react(reactor, event, reaction) },
+    does: { one: (event, reaction) => react(reactor, event, { reaction, otherwise }) },
     isSynchronous: mode === 'synchronous',
   }
 }
@@ -35,8 +37,13 @@ export function wantedBy({ from, on }: Reactor): (event: Pick<FeedEvent, 'type' 
   }
 }
 
-function react(reactor: Reactor, event: FeedEvent, reaction: Reaction): unknown {
-  const context = new EventContext(reactor.name, event, reaction)
+interface Handled {
+  readonly reaction: Reaction
+  readonly otherwise: SaidOtherwise
+}
+
+function react(reactor: Reactor, event: FeedEvent, handled: Handled): unknown {
+  const context = new EventContext(reactor.name, event, handled)
   const returned = reactor.on[event.type]!(event, context)
   if (!isThenable(returned)) return context.isWaitedFor ? context.told() : returned
   // What it tells, it may tell late: all that was told by its end counts, and what it has asked and does not wait for.
@@ -54,11 +61,12 @@ class EventContext implements ReactorContext {
   /** What has no outcome yet. */
   readonly #asked = new Set<Promise<unknown>>()
 
-  constructor(reactor: string, event: FeedEvent, reaction: Reaction) {
+  constructor(reactor: string, event: FeedEvent, { reaction, otherwise }: Handled) {
     const { id: causationId, position: after, time, metadata } = event
     const cause = { correlationId: metadata.correlationId, causationId, after }
     const { effects, idempotencyKey } = reaction
-    this.#timers = new ReactorTimers({ effects, idempotencyKey, owner: reactor, cause, time })
+    const onOther = (timer: string): void => otherwise.tell(`reactor '${reactor}'`, `its timer '${timer}'`)
+    this.#timers = new ReactorTimers({ effects, idempotencyKey, owner: reactor, cause, time, onOther })
     this.#event = event
     this.#reaction = reaction
   }

@@ -11,6 +11,7 @@ import type { Schedule } from './schedule.ts'
 import { ScheduleRecord } from './schedule-record.ts'
 import { isTimerSet, TimerRecord, type TimedCommand, type TimerSet } from './timer.ts'
 import type { DueTimer } from './timer-records.ts'
+import { SaidOtherwise, unlessKnown } from './unless-known.ts'
 
 const HANDLER_MS = 60_000
 const FACTS_MAX = 1_000
@@ -48,6 +49,7 @@ function toDueTimer({ id: causationId, stream, position, metadata, data }: FeedE
 
 /** Sends what timers and schedules were set for. */
 export function timerCommandsConsumer(schedules: readonly Schedule[], onWarning: (message: string) => void): Consumer {
+  const sending = { schedules, onWarning, otherwise: new SaidOtherwise(onWarning) }
   return {
     ...SETTINGS,
     name: '$timer-commands',
@@ -55,8 +57,8 @@ export function timerCommandsConsumer(schedules: readonly Schedule[], onWarning:
     isWanted: ({ type, stream }) => type === WANTED.get(streamType(stream)),
     does: {
       one: async (event, reaction) => {
-        if (event.type === 'RunDue') await run(schedules, event, reaction, onWarning)
-        else await sendTimed(event, reaction)
+        if (event.type === 'RunDue') await run(event, reaction, sending)
+        else await sendTimed(event, reaction, sending)
       },
     },
   }
@@ -67,17 +69,23 @@ const WANTED: ReadonlyMap<string, string> = new Map([
   [ScheduleRecord.type, 'RunDue'],
 ])
 
-async function sendTimed(event: FeedEvent, { effects, signal }: Reaction): Promise<void> {
+interface Sending {
+  readonly schedules: readonly Schedule[]
+  readonly otherwise: SaidOtherwise
+  readonly onWarning: (message: string) => void
+}
+
+async function sendTimed(event: FeedEvent, { effects, signal }: Reaction, { otherwise }: Sending): Promise<void> {
   const { token, command } = event.data as { readonly token: string; readonly command: TimedCommand }
   // Rejected it is done with as well: a timer has nobody to tell.
-  await effects.ask({ ...command, commandId: deriveId('timer', token), ...causeOf(event), signal })
+  const asked = effects.ask({ ...command, commandId: deriveId('timer', token), ...causeOf(event), signal })
+  if ((await unlessKnown(asked)) === undefined) otherwise.tell(event.stream, `'${command.name}' to ${command.stream}`)
 }
 
 async function run(
-  schedules: readonly Schedule[],
   event: FeedEvent,
   { effects, signal }: Reaction,
-  onWarning: (message: string) => void,
+  { schedules, otherwise, onWarning }: Sending,
 ): Promise<void> {
   const { stream } = event
   const { time } = event.data as { readonly time: number }
@@ -93,7 +101,10 @@ async function run(
     return
   }
   const command = schedule.commandAt({ time: new Date(time) })
-  await effects.ask({ ...command, commandId: deriveId('schedule', name, time), ...cause, signal })
+  const asked = effects.ask({ ...command, commandId: deriveId('schedule', name, time), ...cause, signal })
+  if ((await unlessKnown(asked)) === undefined) {
+    otherwise.tell(`the schedule '${name}'`, `its run of ${new Date(time).toISOString()}`)
+  }
 }
 
 function causeOf({ id: causationId, position: after, metadata: { correlationId } }: FeedEvent): Cause {

@@ -57,7 +57,7 @@ export class TimerFires {
 
   constructor(options: TimerFiresOptions) {
     this.#options = options
-    options.signal.addEventListener('abort', () => this.#cancel(), { once: true })
+    options.signal.addEventListener('abort', () => this.#end(), { once: true })
   }
 
   /** So many are held. */
@@ -65,7 +65,15 @@ export class TimerFires {
     return this.#heap.size + this.#failed.size + this.#underWay
   }
 
+  /** Nothing is held any more, and nothing is fired. */
+  #end(): void {
+    this.#cancel()
+    this.#heap.clear()
+    this.#failed.clear()
+  }
+
   add(bucket: DueBucket, timers: readonly DueTimer[]): void {
+    if (this.#options.signal.aborted) return
     bucket.held += timers.length
     for (const timer of timers) this.#heap.push({ due: timer.at, tries: 0, timer, bucket })
     this.#look()

@@ -7,7 +7,7 @@
  * is fired again, which whoever set it knows by the token.
  */
 import { assert } from '../aggregate/assert.ts'
-import { reasonOf } from '../aggregate/error.ts'
+import { isPenholdError, reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { deriveId } from '../log/identity.ts'
 import { streamType } from '../log/stream.ts'
@@ -43,6 +43,8 @@ const BEGIN_AGAIN_MS = 1_000
 const KEPT_MS = 60_000
 const PUTS_AT_ONCE = 8
 const PLACED_AT_ONCE = 1_000
+/** So that one command keeps within any limit on its bytes. */
+const OPENED_AT_ONCE = 16
 
 export class TimerWheel {
   readonly #options: TimerWheelOptions
@@ -302,7 +304,7 @@ export class TimerWheel {
       const { puts, missing } = this.#buckets.putsOf(timers, bucketFor)
       if (missing.length === 0) return puts
       // Another may be closed meanwhile.
-      await this.#open(missing)
+      await this.#open(missing.slice(0, OPENED_AT_ONCE))
     }
   }
 
@@ -322,8 +324,19 @@ export class TimerWheel {
     }
   }
 
-  /** Returns what could not be put there, as the bucket is closed. */
+  /** Returns what could not be put there, as the bucket is closed. What is too much for one command is halved. */
   async #put({ bucket, timers }: Put): Promise<readonly DueTimer[]> {
+    try {
+      return await this.#putTogether({ bucket, timers })
+    } catch (error) {
+      if (!isPenholdError(error, 'TooLarge') || timers.length === 1) throw error
+      const half = timers.length >> 1
+      const refused = await this.#put({ bucket, timers: timers.slice(0, half) })
+      return [...refused, ...(await this.#put({ bucket, timers: timers.slice(half) }))]
+    }
+  }
+
+  async #putTogether({ bucket, timers }: Put): Promise<readonly DueTimer[]> {
     // Processes count their tokens themselves, each from 1 on.
     const timed = timers.flatMap(({ stream, token, at }) => [stream, token, at])
     const commandId = deriveId(bucket.stream, 'put', ...timed)

@@ -7,12 +7,13 @@ import { assert } from '../aggregate/assert.ts'
 import { describe, PenholdError } from '../aggregate/error.ts'
 import { internal } from '../aggregate/internal.ts'
 import { nearest } from '../aggregate/nearest.ts'
-import { hashPlain, NotPlain } from '../aggregate/plain.ts'
+import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { deriveId } from '../log/identity.ts'
 import { idProblem, isInternal, streamName } from '../log/stream.ts'
 import type { Cause, Effects } from './effects.ts'
 import { TIME_MAX } from './timer-buckets.ts'
+import { unlessKnown } from './unless-known.ts'
 
 /** When a timer is due: at a time, in milliseconds since 1970 where it is a number; or so long after the event's. */
 export type When = { readonly at: Date | number } | { readonly inMs: number }
@@ -31,6 +32,8 @@ export interface TimerSet {
 }
 
 const ID_MAX = 300
+/** What is recorded of a timer later has no command in it, and takes no more than what sets it and so much. */
+const BESIDE_BYTES = 512
 
 interface Pending extends TimerSet {
   readonly command: TimedCommand
@@ -73,9 +76,14 @@ export interface TimerOwner {
   /** Of the event. */
   readonly cause: Cause
   readonly time: Date
+  /** Handled again, it has asked for something else of a timer: what it asked for first stands. */
+  readonly onOther: (timer: string) => void
 }
 
-/** Sets and cancels timers while one event is handled. Handled again it sets the same ones, and no others. */
+/**
+ * Sets and cancels timers while one event is handled. Handled again it sets the same ones, and no others: where the handler
+ * asks for something else then, what it asked for first stands.
+ */
 export class ReactorTimers {
   readonly #of: TimerOwner
   /** By timer, how often something was asked of it. Of several it may be in any order. */
@@ -93,7 +101,9 @@ export class ReactorTimers {
   ): Promise<void> {
     const at = timeOf(id, when, this.#of.time)
     const command = commandFor(id, to)
-    await this.#ask(id, 'set', { id, at, command })
+    const payload = { id, at, command }
+    this.#checkSize(id, payload)
+    await this.#ask(id, 'set', payload)
   }
 
   /** Resolves once it is durable that the timer, if there is one, does not fire. What it has fired already is not undone. */
@@ -101,14 +111,27 @@ export class ReactorTimers {
     await this.#ask(id, 'cancel', undefined)
   }
 
+  /** A timer that is set can be put into a bucket, alone if need be: what could not would hold up all others of its shard. */
+  #checkSize(id: string, payload: unknown): void {
+    const { owner, effects, cause } = this.#of
+    const bytes = plainBytes({ ...cause, owner, id, payload })
+    const most = effects.commandBytesMax - BESIDE_BYTES
+    if (bytes <= most) return
+    throw badTimer(
+      id,
+      `takes ${bytes} bytes with its command, and ${most} is the most; have the command look up what is large, or raise limits.commandBytesMax`,
+    )
+  }
+
   async #ask(id: string, name: string, payload: unknown): Promise<void> {
-    const { owner, effects, idempotencyKey, cause } = this.#of
+    const { owner, effects, idempotencyKey, cause, onOther } = this.#of
     const call = (this.#calls.get(id) ?? 0) + 1
     this.#calls.set(id, call)
     const commandId = deriveId(idempotencyKey, 'timer', id, call)
     const stream = streamName(TimerRecord.type, timerId(owner, id))
-    const outcome = await effects.ask({ stream, name, payload, commandId, ...cause })
-    assert(outcome.kind === 'accepted', 'a timer is set and cancelled whatever its state')
+    const outcome = await unlessKnown(effects.ask({ stream, name, payload, commandId, ...cause }))
+    if (outcome === undefined) onOther(id)
+    else assert(outcome.kind === 'accepted', 'a timer is set and cancelled whatever its state')
   }
 }
 
@@ -124,13 +147,15 @@ export function fireCommand(stream: string): string {
 
 /** @throws PenholdError `BadTimer` */
 export function timeOf(id: string, when: When, from: Date): number {
-  const given: unknown = 'at' in when ? when.at : when.inMs
-  const ms = given instanceof Date ? given.getTime() : given
-  const at = typeof ms !== 'number' ? Number.NaN : 'at' in when ? ms : from.getTime() + ms
-  if (at >= 0 && at <= TIME_MAX) return Math.ceil(at)
+  const { at, inMs } = (when ?? {}) as { readonly at?: unknown; readonly inMs?: unknown }
+  const given = at ?? inMs
+  const ms = at instanceof Date ? at.getTime() : given
+  const time = typeof ms !== 'number' ? Number.NaN : at === undefined ? from.getTime() + ms : ms
+  // What is over is as good as now, however long it is.
+  if (Number.isFinite(time) && time <= TIME_MAX) return Math.ceil(Math.max(0, time))
   throw badTimer(
     id,
-    `is to be due ${'at' in when ? 'at' : 'in'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
+    `is to be due ${at === undefined ? 'in' : 'at'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
   )
 }
 

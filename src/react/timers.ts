@@ -7,7 +7,7 @@ import type { Consumer } from './consumer.ts'
 import { afterForNew, type ShardEffects } from './effects.ts'
 import type { ShardsHere } from './running-consumer.ts'
 import type { Schedule } from './schedule.ts'
-import { ScheduleRecord } from './schedule-record.ts'
+import { ScheduleRecord, type ScheduleDefined } from './schedule-record.ts'
 import { Slots } from './slots.ts'
 import { timerCommandsConsumer, timersConsumer } from './timer-consumers.ts'
 import type { DueTimer } from './timer-records.ts'
@@ -57,6 +57,10 @@ export class Timers {
   readonly #wheels = new Map<number, { readonly wheel: TimerWheel; readonly epoch: number }>()
   /** Of which it was told that they own timers and are not in the config. */
   readonly #told = new Set<string>()
+  /** When it has started. */
+  #since = 0
+  /** Names of schedules of which it was told that they are run otherwise than the config of this node has it. */
+  readonly #superseded = new Set<string>()
   #stopSeeing: Cancel = () => undefined
   #isClosed = false
 
@@ -71,6 +75,7 @@ export class Timers {
   /** Tells the log which schedules there are, and now and then that they still are. */
   start(): void {
     if (this.#options.schedules.length === 0) return
+    this.#since = this.#options.clock.now()
     void this.#define(0)
     this.#seeLater()
   }
@@ -115,7 +120,7 @@ export class Timers {
     const { onWarning, clock } = this.#options
     if (this.#isClosed) return
     try {
-      await this.#tell('define')
+      await this.#tell()
     } catch (error) {
       if (this.#isClosed) return
       if (failures === 0) onWarning(`the schedules could not be begun, and are tried again: ${reasonOf(error)}`)
@@ -127,22 +132,33 @@ export class Timers {
     if (this.#isClosed) return
     this.#stopSeeing = this.#options.clock.after(SEEN_MS, () => {
       // What comes to nothing is said again the next time.
-      void this.#tell('again')
+      void this.#tell()
         .catch(() => undefined)
         .finally(() => this.#seeLater())
     })
   }
 
-  /** All schedules. */
-  async #tell(command: 'define' | 'again'): Promise<void> {
-    const { schedules, effects, newId, clock } = this.#options
-    for (const { name, cron, timezone, missed } of schedules) {
-      const id = newId()
-      const stream = streamName(ScheduleRecord.type, name)
-      const payload: Timetable = { cron, timezone, missed }
-      const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
-      await effects.ask({ stream, name: command, payload, commandId: id, ...cause })
-    }
+  /** All schedules, also where one cannot be told. */
+  async #tell(): Promise<void> {
+    const told = await Promise.allSettled(this.#options.schedules.map((schedule) => this.#tellOne(schedule)))
+    const failed = told.find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
+  }
+
+  async #tellOne({ name, cron, timezone, missed }: Schedule): Promise<void> {
+    const { effects, newId, clock, onWarning } = this.#options
+    const id = newId()
+    const stream = streamName(ScheduleRecord.type, name)
+    const payload: ScheduleDefined = { cron, timezone, missed, since: this.#since }
+    const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
+    const outcome = await effects.ask({ stream, name: 'define', payload, commandId: id, ...cause })
+    if (outcome.kind === 'accepted') return void this.#superseded.delete(name)
+    if (this.#superseded.has(name)) return
+    this.#superseded.add(name)
+    const other = outcome.details as Timetable
+    onWarning(
+      `the schedule '${name}' runs as a node has it that has started later: cron '${other.cron}', timezone '${other.timezone}', missed '${other.missed}', and not as the config of this node has it; give all nodes the same`,
+    )
   }
 
   #wheel(shard: number, epoch: number): TimerWheel {

@@ -13,7 +13,7 @@ export interface Timetable {
 }
 
 /** A run that is late by more than this was missed. */
-const GRACE_MS = 60_000
+export const GRACE_MS = 60_000
 /** So many are run before the next is set. Each takes a fraction of a millisecond to be found. */
 const RUNS_MAX = 32
 
@@ -50,5 +50,6 @@ function lastTime(table: Timetable, first: number, now: number): number {
 }
 
 function cronOf({ cron, timezone }: Timetable): Cron {
-  return new Cron(cron, { timezone, paused: true })
+  // An expression without * or a step is of times of the day: each is run on each day, whatever becomes of the clock.
+  return new Cron(cron, { timezone, paused: true, fixedTimeRule: 'no-wildcard' })
 }

@@ -26,8 +26,8 @@ export interface VirtualNode extends AsyncDisposable {
   readonly now: Date
   /** Lets time pass, with all that happens meanwhile. An hour takes a moment, a day some seconds. */
   pass(ms: number): Promise<void>
-  /** Stops it and starts it again, with what its log has; `downMs` pass in between. */
-  restart(options?: { readonly downMs?: number }): Promise<void>
+  /** Stops it and starts it again, with what its log has; `downMs` pass in between. As a deployment does, with another config. */
+  restart(options?: { readonly downMs?: number; readonly config?: ClusterConfig }): Promise<void>
   close(): Promise<void>
 }
 
@@ -52,15 +52,14 @@ export async function startVirtualNode(
 }
 
 class MemoryNode implements VirtualNode {
-  readonly #config: ClusterConfig
+  #config: ClusterConfig
   readonly #clock: VirtualClock
   readonly #storage = new MemoryStorage()
   readonly #random = new SeededRandom(SEED)
   #running: RunningNode | undefined
 
   constructor(config: ClusterConfig, now: number) {
-    // One shard: what others do at the same moment comes in the same order each time.
-    this.#config = { ...config, projections: [], workers: 'inline', shards: 1, redis: undefined }
+    this.#config = inMemory(config)
     this.#clock = new VirtualClock(now)
   }
 
@@ -98,9 +97,13 @@ class MemoryNode implements VirtualNode {
     await this.#clock.pass(ms)
   }
 
-  async restart({ downMs = 0 }: { readonly downMs?: number } = {}): Promise<void> {
+  async restart({
+    downMs = 0,
+    config = this.#config,
+  }: { readonly downMs?: number; readonly config?: ClusterConfig } = {}): Promise<void> {
     await this.close()
     await this.pass(downMs)
+    this.#config = inMemory(config)
     await this.start()
   }
 
@@ -127,4 +130,9 @@ class MemoryNode implements VirtualNode {
     while (!isDone) await this.#clock.pass(MOMENT_MS / 1_000)
     await done
   }
+}
+
+function inMemory(config: ClusterConfig): ClusterConfig {
+  // One shard: what others do at the same moment comes in the same order each time.
+  return { ...config, projections: [], workers: 'inline', shards: 1, redis: undefined }
 }

@@ -20,7 +20,7 @@ import { bucketsOf } from '../simulation/reactors/timed.ts'
 import type { FromLogReader, StreamOfFacts, ToLogReader } from './message.ts'
 import { idOf } from './reactions/consequences.ts'
 import type { Fact } from './reactions/facts.ts'
-import { timerOf } from './reactions/kinds.ts'
+import { TICKS, timerOf } from './reactions/kinds.ts'
 import { openBuckets, streamsOf, transfersOf } from './reactions/streams.ts'
 
 type Shown = FromLogReader['shown'][number]
@@ -120,9 +120,9 @@ function withDigests(stream: string, facts: readonly Fact[]): Fact[] {
   })
 }
 
-/** What nobody looks at stays here: records of Penhold's own but those of timers, and events that processes were told. */
+/** What nobody looks at stays here: records of Penhold's own but those of timers and schedules, and events that processes were told. */
 function withoutBulk(stream: string, fact: Fact): Fact {
-  const isWanted = !isInternal(stream) || stream.startsWith(timerOf(''))
+  const isWanted = !isInternal(stream) || stream === TICKS || stream.startsWith(timerOf(''))
   return isWanted && fact.type !== '$told' ? fact : { ...fact, data: undefined }
 }
 

@@ -76,7 +76,7 @@ function reactionRows(of: ReactionFigures): readonly (readonly [string, string])
     ['their commands', `${n(of.commands)} have taken effect, ${n(of.orders)} of them from an inbox`],
     [
       'timers',
-      `${n(of.timersSet)} set: ${n(of.timersFired)} fired, ${n(of.timersCancelled)} cancelled, ${n(of.timersReplaced)} replaced`,
+      `${n(of.timersSet)} set: ${n(of.timersFired)} fired, ${n(of.timersCancelled)} cancelled, ${n(of.timersReplaced)} replaced; ${n(of.ticks)} runs of a schedule`,
     ],
     ['published', `${n(of.published)} messages, ${n(of.duplicates)} once more`],
     ['event to effect', spreadText(of.consequenceMs)],

@@ -395,7 +395,7 @@ test('what a handler tells late is waited for as well, and the event begun again
     return { kind: 'accepted', version: 1, position: 1 }
   }
   bench.add('a/0')
-  const lane = bench.open(reactorConsumer(late).does)
+  const lane = bench.open(reactorConsumer(late, () => undefined).does)
   await bench.pass(5_000)
   expect(bench.effects.sent.map(({ name }) => name)).toEqual(['deposit', 'set', 'deposit', 'set', 'deposit', 'set'])
   expect(new Set(bench.effects.sent.map(({ commandId }) => commandId)).size).toBe(2)

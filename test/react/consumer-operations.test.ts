@@ -39,6 +39,7 @@ function bench() {
       load: () => memory.load(),
       inShard: (...args) => memory.inShard(...args),
       knows: () => true,
+      commandBytesMax: 1_000_000,
     },
     ids: new IdSource(clock, new SeededRandom(1)),
     clock,

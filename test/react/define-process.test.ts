@@ -95,6 +95,28 @@ test('what handlers are given is inferred from the aggregates, the timers and th
   expect(() => defineProcess({ ...good, correlate: { Opened: () => 'key', Closed: () => 'key' } })).toThrow('Closed')
 })
 
+test('what handlers are given is inferred where there are no timers, too', () => {
+  const told = {
+    type: 'plumber',
+    from: [Tap],
+    to: [Tap],
+    startAt: 'now',
+    correlate: { Opened: () => 'key' },
+    initialState: () => 0,
+  } as const
+  defineProcess({
+    ...told,
+    on: {
+      Opened: () => undefined,
+      'tap/close': (_state, outcome) => {
+        expectTypeOf(outcome).toEqualTypeOf<CommandOutcome<Rejection<'closed', { turns: number }>>>()
+      },
+    },
+  })
+  // @ts-expect-error -- nothing of that name
+  expect(() => defineProcess({ ...told, on: { Opened: () => undefined, visit: () => undefined } })).toThrow('visit')
+})
+
 test.each<[string, object, string]>([
   ['no object', 5 as never, 'a process'],
   ['its type', { type: 'a/b' }, `a process' type is 'a/b'; use 1 to 64 letters`],

@@ -82,11 +82,11 @@ test('a config has reactors of names of their own, and no strangers', () => {
 
 test('it wants the events of its source, and of nobody else; of all, but internal ones', () => {
   const event = (stream: string, type = 'MoneyDeposited'): FeedEvent => ({ stream, type }) as FeedEvent
-  const own = reactorConsumer(defineReactor(well))
+  const own = reactorConsumer(defineReactor(well), () => undefined)
   expect(own.isWanted(event('account/1'))).toBe(true)
   expect(own.isWanted(event('other/1'))).toBe(false)
   expect(own.isWanted(event('account/1', 'toString'))).toBe(false)
-  const every = reactorConsumer(defineReactor({ ...well, from: 'all' }))
+  const every = reactorConsumer(defineReactor({ ...well, from: 'all' }), () => undefined)
   expect(every.isWanted(event('other/1'))).toBe(true)
   expect(every.isWanted(event('$timer/1'))).toBe(false)
 })

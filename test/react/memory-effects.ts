@@ -16,6 +16,7 @@ interface Decided {
 export type Fault = 'before' | 'after'
 
 export class MemoryEffects implements Effects {
+  readonly commandBytesMax = 1_000_000
   readonly sent: SentCommand[] = []
   readonly steps: string[] = []
   /** Of the next commands. */

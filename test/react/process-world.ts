@@ -144,6 +144,7 @@ export class ProcessWorld {
     for (let attempt = 1; ; attempt += 1) {
       const reaction: Reaction = {
         attempt,
+        isOutOfRetries: attempt > retries,
         shard: 0,
         signal: new AbortController().signal,
         idempotencyKey: deriveId('reaction', name, event.id),
@@ -191,6 +192,7 @@ export class ProcessWorld {
       load: none,
       inShard: none,
       knows: () => true,
+      commandBytesMax: DEFAULT_ACTOR_LIMITS.commandBytesMax,
     }
   }
 

@@ -124,7 +124,14 @@ test('what is told, or sent, again has effect once, however much came between an
     for await (const event of again.store.readAll()) {
       const seen = { ...event, shard: 0, seq: 0 } as unknown as FeedEvent
       if (!consumer.isWanted(seen) || !('one' in consumer.does)) continue
-      const reaction = { attempt: 1, shard: 0, idempotencyKey: '', signal: new AbortController().signal, effects }
+      const reaction = {
+        attempt: 1,
+        isOutOfRetries: false,
+        shard: 0,
+        idempotencyKey: '',
+        signal: new AbortController().signal,
+        effects,
+      }
       await consumer.does.one(seen, reaction)
     }
   }

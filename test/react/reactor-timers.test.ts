@@ -1,14 +1,20 @@
+import assert from 'node:assert/strict'
 import { expect, test } from 'vitest'
-import { ReactorTimers } from '../../src/react/timer.ts'
+import { commandIdReused } from '../../src/actor/error.ts'
+import type { Reaction } from '../../src/react/consumer.ts'
 import type { SentCommand } from '../../src/react/effects.ts'
+import { timerCommandsConsumer } from '../../src/react/timer-consumers.ts'
+import { ReactorTimers, timeOf, type When } from '../../src/react/timer.ts'
+import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { Account } from '../account.ts'
-import { MemoryEffects } from './memory-effects.ts'
+import { away, MemoryEffects } from './memory-effects.ts'
 
 test('an event that is handled again sets the same timers, in whatever order', async () => {
   const set = async (...ids: readonly string[]): Promise<readonly SentCommand[]> => {
     const effects = new MemoryEffects()
+    const onOther = (): void => expect.fail('it has asked for the same')
     const cause = { correlationId: 'c', causationId: 'e', after: 1 }
-    const timers = new ReactorTimers({ owner: 'o', effects, idempotencyKey: 'k', cause, time: new Date(0) })
+    const timers = new ReactorTimers({ owner: 'o', effects, idempotencyKey: 'k', cause, time: new Date(0), onOther })
     const to = { aggregate: Account, id: '1', command: 'deposit', payload: { amount: 1 } } as const
     for (const id of ids) await timers.schedule(id, { inMs: 1 }, to)
     return effects.sent.toSorted((a, b) => a.stream.localeCompare(b.stream))
@@ -16,4 +22,45 @@ test('an event that is handled again sets the same timers, in whatever order', a
   const first = await set('a', 'b', 'a')
   expect(await set('b', 'a', 'a')).toEqual(first)
   expect(new Set(first.map(({ commandId }) => commandId)).size).toBe(3)
+})
+
+test('what a timer was for, and has taken effect as something else, is done with, and told once', async () => {
+  const warnings: string[] = []
+  const { does } = timerCommandsConsumer([], (message) => warnings.push(message))
+  assert('one' in does)
+  const effects = new MemoryEffects()
+  effects.onSent = () => Promise.reject(commandIdReused('account/1', 'x'))
+  const fired = { type: 'TimerFired', data: { token: 't', command: { stream: 'account/1', name: 'deposit' } } }
+  const event = { ...fired, id: 'e', stream: '$timer/o:a', position: 7, metadata: { correlationId: 'c' } }
+  const reaction = { effects, signal: new AbortController().signal } as unknown as Reaction
+  for (let i = 0; i < 3; i += 1) await does.one(event as unknown as FeedEvent, reaction)
+  expect(effects.sent).toHaveLength(3)
+  expect(warnings).toEqual([expect.stringContaining("$timer/o:a has asked again for 'deposit' to account/1")])
+  effects.onSent = () => Promise.reject(away())
+  await expect(does.one(event as unknown as FeedEvent, reaction)).rejects.toThrow('nobody serves it')
+})
+
+test('a time that is over, however long, is as good as now, and what is none is refused in words', () => {
+  const event = new Date(1_000)
+  const given: readonly [When, number][] = [
+    [{ inMs: 0.5 }, 1_001],
+    [{ inMs: -(2 ** 53) }, 0],
+    [{ at: new Date(-1) }, 0],
+    [{ at: -8.64e15 }, 0],
+    [{ at: 8.64e15 }, 8.64e15],
+  ]
+  for (const [when, at] of given) expect(timeOf('x', when, event)).toBe(at)
+  const none = [
+    { inMs: 2 ** 53 },
+    { at: 2 ** 53 },
+    { at: new Date(Number.NaN) },
+    { at: Number.NEGATIVE_INFINITY },
+    { inMs: '5' },
+    {},
+    undefined,
+    5,
+  ]
+  for (const when of none) {
+    expect(() => timeOf('x', when as When, event)).toThrow(/^the timer 'x' is to be due .* give \{ at: a Date \}/)
+  }
 })

@@ -21,6 +21,7 @@ test('a lane sends in the epoch in which it began, and ends with that though its
     load: () => memory.load(),
     inShard: (...name) => memory.inShard(...name),
     knows: () => true,
+    commandBytesMax: memory.commandBytesMax,
     from,
   })
   let isAsked = Promise.withResolvers<void>()

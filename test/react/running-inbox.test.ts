@@ -63,6 +63,7 @@ test('what was sent before something was parked, and the place not recorded, tak
         append: (...args) => effects.append(...args),
         load: (...args) => effects.load(...args),
         inShard: (...args) => effects.inShard(...args),
+        commandBytesMax: 1_000_000,
         knows: (type) => effects.knows(type),
       },
       ids: new IdSource(systemClock, systemRandom),

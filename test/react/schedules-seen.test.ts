@@ -42,13 +42,58 @@ test('a node tells its schedules when it starts, and each minute that it still h
   }
   timers.start()
   await minute()
-  expect(told.splice(0)).toEqual(['define $schedule/nightly', 'again $schedule/nightly'])
+  expect(told.splice(0)).toEqual(['define $schedule/nightly', 'define $schedule/nightly'])
   isAway = true
   await minute()
   isAway = false
   await minute()
-  expect(told.splice(0)).toEqual(['again $schedule/nightly'])
+  expect(told.splice(0)).toEqual(['define $schedule/nightly'])
   timers.close()
   await minute()
   expect(told).toEqual([])
+})
+
+test('a schedule that cannot be told keeps none of the others from it; and a node whose schedule runs otherwise says so once', async () => {
+  const clock = new SimulatedClock()
+  const since = clock.now()
+  const told: string[] = []
+  const warnings: string[] = []
+  const other = { ...nightly, name: 'other' }
+  const details = { cron: '0 4 * * *', timezone: 'UTC', missed: 'all' }
+  let outcome: SentOutcome = { kind: 'rejected', code: 'superseded', details }
+  const ask = async ({ stream, payload }: SentCommand): Promise<SentOutcome> => {
+    if (stream.endsWith('nightly')) throw away()
+    told.push(stream)
+    expect(payload).toMatchObject({ since, cron: '0 3 * * *' })
+    return outcome
+  }
+  const timers = new Timers({
+    clock,
+    effects: { ask } as unknown as ShardEffects,
+    shards: 4,
+    schedules: [nightly, other],
+    newId: () => '1',
+    onWarning: (message) => warnings.push(message),
+  })
+  timers.start()
+  const minutes = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 1) {
+      await setImmediate()
+      clock.advance(60_000)
+      await setImmediate()
+    }
+  }
+  await minutes(3)
+  expect(told.length).toBeGreaterThan(2)
+  expect(warnings).toEqual([
+    expect.stringContaining("the schedule 'other' runs as a node has it that has started later: cron '0 4 * * *'"),
+    expect.stringContaining('could not be begun'),
+  ])
+  // Right again for a while, it may be told once more.
+  outcome = { kind: 'accepted', version: 1, position: 1 }
+  await minutes(1)
+  outcome = { kind: 'rejected', code: 'superseded', details }
+  await minutes(3)
+  expect(warnings).toHaveLength(3)
+  timers.close()
 })

@@ -279,3 +279,44 @@ test('a timer that comes to its bucket when that is closed fires', async () => {
     isSettled(world)
   }
 })
+
+test('timers that are too much for one command are put into buckets by fewer at a time', async () => {
+  const world = new TimerWorld()
+  world.commandBytesMax = 1_500
+  for (let i = 0; i < 40; i += 1) world.set(i, 20 * MINUTE + i)
+  await world.wait(21 * MINUTE)
+  expect(world.fired).toHaveLength(40)
+  // All of one bucket, which is put into many.
+  const start = Math.ceil(world.now / (64 * DAY)) * 64 * DAY
+  for (let i = 0; i < 60; i += 1) world.set(i, start - world.now + i * DAY)
+  await world.wait(SECOND)
+  expect(Object.keys(world.openBuckets()).length).toBeLessThan(4)
+  world.skewMs += start - world.now
+  await world.wait(MINUTE)
+  expect(Object.keys(world.openBuckets()).length).toBeGreaterThan(50)
+  world.skewMs += 64 * DAY
+  await world.wait(5 * MINUTE)
+  expect(world.fired).toHaveLength(100)
+  expect(world.warnings).toEqual([])
+  isSettled(world)
+})
+
+test('who does not serve the shard any more fires nothing, and holds nothing in memory', async () => {
+  const world = new TimerWorld()
+  for (let i = 0; i < 20; i += 1) world.set(i, 20 * SECOND + i * SECOND)
+  // One of them has failed, and waits to be tried again.
+  world.set(20, 0)
+  world.isBroken = (stream) => stream.endsWith(':20')
+  await world.wait(SECOND)
+  const former = world.life
+  expect(former.held).toBe(21)
+  world.handOver()
+  world.isBroken = () => false
+  await world.wait(100)
+  expect(former.held).toBe(0)
+  const { asked } = former
+  await world.wait(MINUTE)
+  expect(former.asked).toBe(asked)
+  expect(world.fired).toHaveLength(21)
+  isSettled(world)
+})

@@ -5,7 +5,9 @@
  */
 import { v7 } from 'uuid'
 import { initialState, decide, DecisionContext } from '../../src/actor/decide.ts'
+import { tooLarge } from '../../src/actor/error.ts'
 import type { Aggregate } from '../../src/aggregate/aggregate.ts'
+import { plainBytes } from '../../src/aggregate/plain.ts'
 import type { Cancel, Clock } from '../../src/log/clock.ts'
 import { deriveId, formatId, IdSource, parseId } from '../../src/log/identity.ts'
 import { streamType } from '../../src/log/stream.ts'
@@ -69,6 +71,7 @@ export class TimerWorld {
   /** What was fired before its time, by the clock of whoever did. */
   readonly early: string[] = []
   readonly heldMax: number
+  commandBytesMax = 1_000_000
   laneBeginsAfterMs = 0
   life: Life
 
@@ -183,6 +186,8 @@ export class TimerWorld {
   apply(command: SentCommand): SentOutcome {
     const { stream, commandId, payload } = command
     if (this.isBroken(stream)) throw new Error(`${stream} is broken`)
+    const bytes = plainBytes(payload)
+    if (bytes > this.commandBytesMax) throw tooLarge(`'${command.name}' on ${stream}`, bytes, this.commandBytesMax)
     const key = `${stream} ${commandId}`
     const text = JSON.stringify([command.name, payload])
     const known = this.#outcomes.get(key)
@@ -268,6 +273,8 @@ class Life implements Effects {
   readonly #world: TimerWorld
   readonly #wheel: TimerWheel
   readonly #ending = new AbortController()
+  /** So many commands it has sent. */
+  asked = 0
   #isDead = false
 
   constructor(world: TimerWorld) {
@@ -348,6 +355,7 @@ class Life implements Effects {
   }
 
   async ask(command: SentCommand): Promise<SentOutcome> {
+    this.asked += 1
     if (command.name === 'fire') {
       const { token } = command.payload as { readonly token: string }
       const at = this.#world.pending.get(token)
@@ -382,6 +390,10 @@ class Life implements Effects {
 
   knows(type: string): boolean {
     return this.#world.knows(type)
+  }
+
+  get commandBytesMax(): number {
+    return this.#world.commandBytesMax
   }
 
   get ownerless(): ReadonlyMap<string, number> {

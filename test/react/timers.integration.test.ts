@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { defineAggregate, defineCluster, defineReactor, startNode, type Node } from '../../src/index.ts'
+import {
+  defineAggregate,
+  defineCluster,
+  defineReactor,
+  startNode,
+  type ClusterDefinition,
+  type Node,
+} from '../../src/index.ts'
 import { temporaryFolder } from '../temporary.ts'
 
 const Ticket = defineAggregate({
@@ -38,7 +45,7 @@ const reminds = defineReactor({
   },
 })
 
-async function start(folder: string): Promise<Node> {
+async function start(folder: string, more: Partial<ClusterDefinition> = {}): Promise<Node> {
   const config = defineCluster({
     name: 'timers',
     aggregates: [Ticket],
@@ -47,6 +54,7 @@ async function start(folder: string): Promise<Node> {
     shards: 4,
     workers: 'inline',
     onWarning: (message) => warnings.push(message),
+    ...more,
   })
   const node = await startNode(config)
   onTestFinished(() => node.close())
@@ -76,4 +84,51 @@ test('what a reactor schedules is sent once; what is cancelled or replaced is no
   await expect.poll(() => reminders(second, 'replaced')).toBe(1)
   expect(await Promise.all(['soon', 'closed', 'never'].map((id) => reminders(second, id)))).toEqual([1, 0, 0])
   expect(warnings).toEqual([])
+})
+
+const Box = defineAggregate({
+  type: 'box',
+  initialState: () => 0,
+  events: { Filled: (opened, _filled: { readonly characters: number }) => opened, Opened: (opened) => opened + 1 },
+  commands: {
+    fill: (_state, filled: { readonly characters: number }, { emit }) => emit.Filled(filled),
+    open: (_state, _text: string, { emit }) => emit.Opened(),
+  },
+  queries: { opened: (opened) => opened },
+})
+
+test('where commands may take little, many timers at once are kept all the same, and one that takes too much is refused', async () => {
+  const refused: string[] = []
+  const opens = defineReactor({
+    name: 'opens',
+    from: [Box],
+    startAt: 'beginning',
+    retries: 0,
+    on: {
+      Filled: async ({ stream, data: { characters } }, { schedule }) => {
+        const id = stream.slice('box/'.length)
+        await schedule(id, { inMs: 0 }, Box, id, 'open', 'x'.repeat(characters))
+      },
+    },
+  })
+  const limits = { commandBytesMax: 8_192 }
+  const node = await start(temporaryFolder(), {
+    aggregates: [Box],
+    reactors: [opens],
+    limits,
+    shards: 1,
+    onWarning: (message) => refused.push(message),
+  })
+  const large = Array.from({ length: 150 }, (_, i) => ({ id: `large${i}`, characters: 6_600 + i * 8 }))
+  const small = Array.from({ length: 150 }, (_, i) => ({ id: `small${i}`, characters: 1 }))
+  await Promise.all([...large, ...small].map(({ id, characters }) => node.ref(Box, id).ask('fill', { characters })))
+  const openedOf = async (boxes: readonly { readonly id: string }[]): Promise<number> => {
+    const opened = await Promise.all(boxes.map(({ id }) => node.ref(Box, id).query('opened')))
+    return opened.filter((times) => times === 1).length
+  }
+  await expect.poll(() => openedOf(small), { timeout: 30_000 }).toBe(small.length)
+  await expect.poll(async () => (await openedOf(large)) + refused.length, { timeout: 30_000 }).toBe(large.length)
+  expect(refused.length).toBeGreaterThan(10)
+  expect(large.length - refused.length).toBeGreaterThan(10)
+  expect(refused.filter((message) => !message.includes('raise limits.commandBytesMax'))).toEqual([])
 })

@@ -13,15 +13,56 @@ test('times are those of the zone', () => {
   expect(iso(timeBehind(nightly, at('2026-07-01T00:00:00Z')))).toBe('2026-07-01T01:00:00.000Z')
 })
 
-test('an hour that does not exist is run an hour later, and one that comes twice is run once', () => {
-  const early: Timetable = { ...nightly, cron: '30 2 * * *' }
-  expect(iso(timeBehind(early, at('2026-03-28T12:00:00Z')))).toBe('2026-03-29T01:00:00.000Z')
-  const autumn = timeBehind(early, at('2026-10-24T12:00:00Z'))!
-  expect([iso(autumn), iso(timeBehind(early, autumn))]).toEqual([
-    '2026-10-25T00:30:00.000Z',
-    '2026-10-26T01:30:00.000Z',
-  ])
+/** All times between two moments. */
+function timesBetween(table: Timetable, from: number, to: number): number[] {
+  const times: number[] = []
+  for (let time = timeBehind(table, from); time !== undefined && time <= to; time = timeBehind(table, time)) {
+    times.push(time)
+  }
+  return times
+}
+
+const SPRING = [at('2026-03-28T23:00:00Z'), at('2026-03-29T22:00:00Z')] as const
+const AUTUMN = [at('2026-10-24T22:00:00Z'), at('2026-10-25T23:00:00Z')] as const
+
+test.each<[string, readonly string[], readonly string[]]>([
+  ['30 2 * * *', ['01:00'], ['00:30']],
+  ['0 30 2 * * *', ['01:00'], ['00:30']],
+  ['30 2,14 * * *', ['01:00', '12:30'], ['00:30', '13:30']],
+  ['30 1-3 * * *', ['00:30', '01:00', '01:30'], ['23:30', '00:30', '02:30']],
+  // What would be in an hour that is left out comes together at its end.
+  ['15,45 2 * * *', ['01:00'], ['00:15', '00:45']],
+])(
+  '%s is run on the day without its hour when that is over, and on the day that has it twice once',
+  (cron, spring, autumn) => {
+    const berlin = { ...nightly, cron }
+    const shownOn = ([from, to]: typeof SPRING): string[] =>
+      timesBetween(berlin, from - 1, to - 1).map((time) => iso(time)!.slice(11, 16))
+    expect([shownOn(SPRING), shownOn(AUTUMN)]).toEqual([spring, autumn])
+  },
+)
+
+test.each(['*/15 * * * *', '*/20 * * * * *'])('%s skips and repeats nothing when the clock changes', (cron) => {
+  const every = cron.startsWith('*/15') ? 15 * 60_000 : 20_000
+  for (const [from, to] of [SPRING, AUTUMN]) {
+    const row = Array.from({ length: (to - from) / every }, (_, i) => from + i * every)
+    expect(timesBetween({ ...nightly, cron }, from - 1, to - 1)).toEqual(row)
+  }
 })
+
+test.each(['30 2 * * *', '30 1-3 * * *', '15,45 2 * * *', '*/15 * * * *', '*/30 2 * * *', '0 */2 * * *'])(
+  '%s: what was missed last, looked for at any minute of a day on which the clock changes, is the last of its times',
+  (cron) => {
+    const berlin: Timetable = { ...nightly, cron }
+    for (const [from, to] of [SPRING, AUTUMN]) {
+      const times = timesBetween(berlin, from - 86_400_000, to + 2 * 86_400_000)
+      for (let now = from; now < to; now += 60_000) {
+        const last = times.findLast((time) => time <= now)!
+        expect(runsUntil(berlin, times[0]!, now)).toEqual({ times: [last], next: times.find((time) => time > now) })
+      }
+    }
+  },
+)
 
 test('a run in time is a run, whatever becomes of missed ones', () => {
   for (const missed of ['skip', 'once', 'all'] as const) {

@@ -2,7 +2,7 @@
 import type { ConsumerStatus, Node } from '../../../src/index.ts'
 import { Ledger, ORDERS, reactions, Tally } from './consequences.ts'
 import { Account, type Movement } from '../account.ts'
-import { boxOf, BOXES, kindsOf } from './kinds.ts'
+import { boxOf, BOXES, kindsOf, TICK_MS } from './kinds.ts'
 
 export type ReactionCall =
   /** What is parked is tried again; resolves to how often something was. */
@@ -11,8 +11,12 @@ export type ReactionCall =
   | { readonly kind: 'underWay' }
   /** The same of what follows from these accounts, and of the orders that were given. */
   | { readonly kind: 'outstanding'; readonly accounts: readonly string[]; readonly orders: number }
+  /** Of which time the last run of the schedule is whose command has taken effect. */
+  | { readonly kind: 'ticked' }
   /** How far each of these accounts is. */
   | { readonly kind: 'versions'; readonly accounts: readonly string[] }
+
+const TICKS_LATE = 3
 
 /** By their names the same as those of the config. */
 const { outboxes, inboxes } = reactions()
@@ -27,8 +31,10 @@ export async function react(node: Node, call: ReactionCall): Promise<unknown> {
       })
     case 'outstanding': {
       const ofAccounts = await Promise.all(call.accounts.map((account) => outstandingOf(node, account)))
-      return [...ofAccounts.flat(), ...(await outstandingOrders(node, call.orders))]
+      return [...ofAccounts.flat(), ...(await outstandingOrders(node, call.orders)), ...(await outstandingTicks(node))]
     }
+    case 'ticked':
+      return await ticked(node)
     case 'versions':
       return await Promise.all(call.accounts.map(async (id) => (await node.ref(Account, id).query('look')).version))
   }
@@ -95,4 +101,14 @@ async function outstandingOrders(node: Node, orders: number): Promise<string[]> 
     ...(taken === orders ? [] : [`${ORDERS}: ${taken} of ${orders} are taken`]),
     ...parked.flatMap((count) => (count === 0 ? [] : [`${ORDERS}: ${count} are parked`])),
   ]
+}
+
+async function ticked(node: Node): Promise<number> {
+  return (await node.ref(Tally, 'ticks').state()).last
+}
+
+/** By the clock of this node. There is always one to come. */
+async function outstandingTicks(node: Node): Promise<string[]> {
+  const lateMs = Date.now() - (await ticked(node))
+  return lateMs <= TICKS_LATE * TICK_MS ? [] : [`ticks: the last was ${lateMs} ms ago`]
 }

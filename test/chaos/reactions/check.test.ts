@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { checkReactions, type FoundReactions } from './check.ts'
 import type { Fact } from './facts.ts'
-import { timerOf } from './kinds.ts'
+import { TICK_MS, TICKED, TICKS, timerOf } from './kinds.ts'
 
 type Streams = Map<string, Fact[]>
 
@@ -103,15 +103,26 @@ function whole(): Found {
     causationId: event.id,
   }))
   for (const of of [3, 7]) add(log, 'tally/orders-0', 'Noted', { of })
+  for (const of of [1, 2, 3]) {
+    const time = of * TICK_MS
+    const run = add(log, TICKS, 'RunDue', { time }, undefined, { time: time + 40 })
+    if (of < 3) add(log, TICKED, 'Noted', { of: time }, run)
+  }
   const settled = new Map([['a', { version: log.get('account/a')!.length, apartMs: 0 }]])
-  return { log, settled, news: [...news, news[0]!], orders: [{ given: [3, 7], settled: 7 }] }
+  return {
+    log,
+    settled,
+    news: [...news, news[0]!],
+    orders: [{ given: [3, 7], settled: 7 }],
+    ticks: { settled: 2 * TICK_MS, apartMs: 0 },
+  }
 }
 
 test('what is whole has nothing wrong with it, and is counted', () => {
   const { problems, counts } = checkReactions(whole())
   expect(problems).toEqual([])
-  expect(counts).toMatchObject({ transfers: 3, published: 2, duplicates: 1, orders: 2, timersReplaced: 1 })
-  expect(counts).toMatchObject({ timersSet: 6, timersFired: 2, timersCancelled: 3, reactions: 13, commands: 12 })
+  expect(counts).toMatchObject({ transfers: 3, published: 2, duplicates: 1, orders: 2, timersReplaced: 1, ticks: 3 })
+  expect(counts).toMatchObject({ timersSet: 6, timersFired: 2, timersCancelled: 3, reactions: 13, commands: 14 })
 })
 
 const remove = (stream: string, at: number) => (found: Found) => void found.log.get(stream)!.splice(at, 1)
@@ -161,6 +172,12 @@ test.each<[string, (found: Found) => void, string]>([
   ['a message is of nothing', change('account/a', -2, { id: 'x' }), 'which is none of the log'],
   ['a message has two ids', ({ news }) => void (news[2] = { ...news[2]!, id: 'x' }), 'by two ids'],
   ['an order is missing', remove('tally/orders-0', 1), 'orders-0: 1 are not noted'],
+  ['a run of a schedule is left out', remove(TICKS, 1), 'ticks: a run of 15000 comes behind that of 5000'],
+  ['a run of a schedule is there twice', again(TICKS, 2), 'ticks: a run of 15000 comes behind that of 15000'],
+  ['a run of a schedule is early', change(TICKS, 1, { time: 9_000 }), 'the run of 10000 is 1000 ms before its time'],
+  ['what a schedule is for is not done', remove(TICKED, 1), 'ticks: 1 are not noted, the first is 10000'],
+  ['what a schedule is for is done twice', again(TICKED, 1), 'ticks: 10000 is noted as number 3'],
+  ['a schedule has not run', (found) => void found.log.delete(TICKS), 'ticks: there is no run of 10000'],
   ['an order is taken twice', again('tally/orders-0', 1), 'orders-0: 7 is noted as number 3'],
 ])('%s: that is noticed', (_what, breakIt, problem) => {
   const found = whole()

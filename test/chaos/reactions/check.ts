@@ -4,6 +4,7 @@
  * still be to come; but nothing may be there twice.
  */
 import { boxOf, kindsOf, type Kinds } from './kinds.ts'
+import { checkTicks, type FoundTicks } from './check-ticks.ts'
 import { checkTimers, type TimerCounts } from './check-timers.ts'
 import { checkTransfers } from './check-transfers.ts'
 import { checkCause, checkRow, type AccountFacts, type Fact } from './facts.ts'
@@ -25,6 +26,7 @@ export interface FoundReactions {
   readonly news: readonly Published[]
   /** By box, the orders that were given, and up to which one all are taken. */
   readonly orders: readonly { readonly given: readonly number[]; readonly settled: number }[]
+  readonly ticks: FoundTicks
 }
 
 export interface ReactionCounts extends TimerCounts {
@@ -37,6 +39,8 @@ export interface ReactionCounts extends TimerCounts {
   /** Messages that came once more. */
   duplicates: number
   orders: number
+  /** Runs of a schedule. */
+  ticks: number
 }
 
 /** What is wrong, in words, and how much there is. */
@@ -55,6 +59,7 @@ export function checkReactions(found: FoundReactions): {
     published: 0,
     duplicates: 0,
     orders: 0,
+    ticks: 0,
   }
   const news = new Map(Map.groupBy(found.news, ({ stream }) => stream))
   const problems: string[] = []
@@ -70,7 +75,8 @@ export function checkReactions(found: FoundReactions): {
     news.delete(stream)
   }
   for (const stream of news.keys()) problems.push(`something was published of ${stream}, which nobody knows`)
-  return { problems: [...problems, ...checkOrders(found, counts)], counts }
+  problems.push(...checkOrders(found, counts), ...checkTicks(found.log, found.ticks, counts))
+  return { problems, counts }
 }
 
 function accountsOf({ log, settled }: FoundReactions): AccountFacts[] {

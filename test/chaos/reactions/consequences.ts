@@ -8,13 +8,14 @@ import {
   defineOutbox,
   defineProcess,
   defineReactor,
+  defineSchedule,
   redisStreamPublisher,
   redisStreamSource,
   type ClusterDefinition,
   type ReactorContext,
 } from '../../../src/index.ts'
 import { Account, type Movement } from '../account.ts'
-import { boxOf, kindsOf, transferOf, type Fate } from './kinds.ts'
+import { boxOf, kindsOf, TICK_MS, transferOf, type Fate } from './kinds.ts'
 
 /** Where nodes are told of the Redis that takes and gives messages; they react to nothing where there is none. */
 export const BROKER_VARIABLE = 'PENHOLD_CHAOS_BROKER'
@@ -121,6 +122,17 @@ function remind(
   return context.schedule(account, { inMs: timerMs }, Tally, `reminders-${account}`, 'note', { of: version })
 }
 
+/** Whatever is missed is made up for. */
+const ticks = defineSchedule({
+  name: 'ticks',
+  cron: `*/${TICK_MS / 1_000} * * * * *`,
+  missed: 'all',
+  aggregate: Tally,
+  id: 'ticks',
+  command: 'note',
+  payload: ({ time }) => ({ of: time.getTime() }),
+})
+
 interface Transfer {
   readonly fate: Fate | undefined
   readonly isReserved: boolean
@@ -203,17 +215,21 @@ const inboxFrom = (redis: string) =>
 
 const ONE_ORDER_IN = 20
 
-type Reactions = Required<Pick<ClusterDefinition, 'reactors' | 'processes' | 'outboxes' | 'inboxes' | 'aggregates'>>
+type Reactions = Required<
+  Pick<ClusterDefinition, 'reactors' | 'processes' | 'outboxes' | 'inboxes' | 'schedules' | 'aggregates'>
+>
 
 /** Those of a node; none where it was told of no broker. */
 export function reactions(): Reactions {
   const redis = process.env[BROKER_VARIABLE]
-  if (redis === undefined) return { aggregates: [], reactors: [], processes: [], outboxes: [], inboxes: [] }
+  if (redis === undefined)
+    return { aggregates: [], reactors: [], processes: [], outboxes: [], inboxes: [], schedules: [] }
   return {
     aggregates: [Tally, Ledger],
     reactors: [notes, picky, reminders],
     processes: [transfer],
     outboxes: [outboxTo(redis)],
     inboxes: [inboxFrom(redis)],
+    schedules: [ticks],
   }
 }

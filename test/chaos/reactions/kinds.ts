@@ -59,3 +59,9 @@ export const BOXES = 4
 export function boxOf(box: number | string): string {
   return `orders-${box}`
 }
+
+/** A schedule runs so often. */
+export const TICK_MS = 5_000
+/** Where the schedule stands, and the tally of its runs. */
+export const TICKS = '$schedule/ticks'
+export const TICKED = 'tally/ticks'

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { NodeEffects } from '../../../src/node/effects.ts'
 import { RedisCalls } from '../../../src/platform/redis-calls.ts'
 import { TELL } from '../../../src/react/process-aggregate.ts'
+import { ScheduleRecord } from '../../../src/react/schedule-record.ts'
 import { ReactorTimers } from '../../../src/react/timer.ts'
 import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { replace, type Mutant } from '../../simulation/mutants.ts'
@@ -68,7 +69,21 @@ export const REACTION_MUTANTS: readonly Mutant[] = [
     breaks: 'a timer that is cancelled fires',
     install: () => replace(ReactorTimers.prototype, 'cancel', () => () => Promise.resolve()),
   },
+  {
+    name: 'missed-runs-left-out',
+    breaks: 'of the runs that were missed only the last is made up for',
+    install: () =>
+      replace(
+        ScheduleRecord.commands as Record<string, Decide>,
+        'fire',
+        (original) =>
+          ({ defined, ...state }, ...given) =>
+            original({ ...state, defined: { ...defined, missed: 'once' } }, ...given),
+      ),
+  },
 ]
+
+type Decide = (state: { readonly defined: object }, ...given: readonly unknown[]) => unknown
 
 function ask(change: (command: Parameters<NodeEffects['ask']>[0]) => Parameters<NodeEffects['ask']>[0]): () => void {
   return replace(

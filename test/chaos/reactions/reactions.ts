@@ -65,6 +65,8 @@ export class Reactions {
   readonly #settled = new Map<string, { readonly version: number; readonly apartMs: number }>()
   /** The same by box. */
   #settledOrders: readonly number[] = this.#given.map(() => 0)
+  /** The same of the schedule's runs, and how far clocks were ever apart. */
+  #ticks = { settled: 0, apartMs: 0 }
   readonly #news: Published[] = []
   #lastEntry = '-'
   #isResting = false
@@ -105,7 +107,13 @@ export class Reactions {
   async problems(log: ReadonlyMap<string, readonly Fact[]>): Promise<readonly string[]> {
     await this.#readNews()
     const orders = this.#given.map((given, box) => ({ given, settled: this.#settledOrders[box]! }))
-    const { problems, counts } = checkReactions({ log, settled: this.#settled, news: this.#news, orders })
+    const { problems, counts } = checkReactions({
+      log,
+      settled: this.#settled,
+      news: this.#news,
+      orders,
+      ticks: this.#ticks,
+    })
     this.#measure(log)
     this.#spans = []
     const [consequenceMs, settleMs] = [spread(this.#lagsMs), spread(this.#settleMs)]
@@ -163,6 +171,9 @@ export class Reactions {
       this.#settled.set(account, { version, apartMs: Math.max(apartMs, clocks.apartMs) })
     }
     this.#settledOrders = this.#given.map((given) => given.at(-1) ?? 0)
+    const ticked = one && (await this.#call(one, { kind: 'ticked' }))
+    const { settled, apartMs } = this.#ticks
+    this.#ticks = { settled: Number(ticked ?? settled), apartMs: Math.max(apartMs, clocks.apartMs) }
   }
 
   #measure(log: ReadonlyMap<string, readonly Fact[]>): void {

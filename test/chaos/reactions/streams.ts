@@ -8,7 +8,7 @@ import { INBOX } from '../../../src/react/inbox-record.ts'
 import { inShard } from '../../simulation/reactors/timed.ts'
 import type { Fact } from './facts.ts'
 import { NEWS, ORDERS } from './consequences.ts'
-import { boxOf, BOXES, kindsOf, timerOf, transferOf } from './kinds.ts'
+import { boxOf, BOXES, kindsOf, TICKED, TICKS, timerOf, transferOf } from './kinds.ts'
 
 const CONSUMERS = [
   ...['notes', 'picky', 'reminders'].map((name) => `reactor:${name}`),
@@ -25,6 +25,8 @@ export function streamsOf(placement: StreamPlacement, accounts: readonly string[
     ...shards.flatMap((shard) => CONSUMERS.map((name) => inShard(placement, shard, `${CONSUMER}/${name}`))),
     ...shards.map((shard) => openBuckets(placement, shard)),
     `${INBOX}/${ORDERS}`,
+    TICKS,
+    TICKED,
     ...Array.from({ length: BOXES }, (_, box) => `tally/${boxOf(box)}`),
     ...accounts.flatMap((account) => [
       ...['notes', 'picky', 'reminders'].map((name) => `tally/${name}-${account}`),
