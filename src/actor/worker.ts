@@ -342,7 +342,8 @@ export class Worker {
     { sender, remembered }: { readonly sender: Sender; readonly remembered: Remembered },
   ): Reply | undefined {
     if (remembered.payloadHash !== message.payloadHash) {
-      throw errors.commandIdReused(actor.stream.name, formatId(message.commandId))
+      const hasTakenEffect = remembered.reply === undefined
+      throw errors.commandIdReused(actor.stream.name, formatId(message.commandId), hasTakenEffect)
     }
     if (remembered.reply !== undefined) return remembered.reply
     this.#logReplies.outcome(actor, { sender, message }, remembered)

@@ -1,13 +1,12 @@
 /** `penhold reactors`: which reactors hang on which event, and how they are. */
 import type { ConsumerStatus } from '../react/consumer-status.ts'
-import { worstState } from '../read/lane-status.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { complain } from './complaint.ts'
 import { Exit, type Command, type CommandGroup } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 import { withProjections } from './projection-cluster.ts'
-import { counted } from './report.ts'
+import { problemsOf, shownOf, type Shown } from './reactor-picture.ts'
 import { table } from './table.ts'
 
 const OPTIONS_HELP = `  --config FILE     the cluster ${CONFIG_HELP}
@@ -25,18 +24,6 @@ interface Hanging {
   readonly onFailure: Reactor['onFailure']
 }
 
-/** What is known of one that runs. */
-interface Shown {
-  readonly name: string
-  readonly kind: ConsumerStatus['kind']
-  readonly state: string
-  /** Shards that are served by a node that answers, and those of them that stand still. */
-  readonly shards: number
-  readonly halted: number
-  readonly parkedStreams: number
-  readonly trouble: string | undefined
-}
-
 export const reactors: Command = {
   summary: 'says which reactors hang on which event, and how they are',
   help: `Prints the table by which events are given to reactors, and, where nodes run, how each reactor is.
@@ -48,7 +35,7 @@ ${OPTIONS_HELP}
 States: running, caught up, waiting (something fails and is tried again), paused (by hand), halted (until somebody mends
 what its trouble says, and resumes it), nowhere (no node runs it at the moment).
 
-Exit code: 0 all is well, 1 one is halted or runs nowhere, or a node does not answer, 2 usage.`,
+Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minute, or a node does not answer, 2 usage.`,
   options: OPTIONS,
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
@@ -68,7 +55,7 @@ Exit code: 0 all is well, 1 one is halted or runs nowhere, or a node does not an
       const shown = shownOf(answers.flatMap(({ value }) => value as readonly ConsumerStatus[]))
       say(shown)
       const told = [
-        ...shown.flatMap((each) => problemsOf(each)),
+        ...problemsOf(shown, config),
         ...silent.map(({ member, reason }) => `${member.name} does not say how its reactors are: ${reason}`),
       ]
       if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
@@ -133,24 +120,6 @@ export function hangingOf({ reactors: all }: Pick<ClusterConfig, 'reactors'>): r
   return hanging.toSorted((a, b) => compare(a.event, b.event) || compare(a.reactor, b.reactor))
 }
 
-function shownOf(statuses: readonly ConsumerStatus[]): readonly Shown[] {
-  const byName = Map.groupBy(statuses, ({ kind, name }) => `${kind}:${name}`)
-  return [...byName.values()].map((told): Shown => {
-    const { kind, name } = told[0]!
-    const lanes = told.flatMap((status) => status.lanes)
-    const state = worstState(lanes.map((lane) => lane.state))
-    return {
-      kind,
-      name,
-      state: state === 'elsewhere' ? 'nowhere' : state,
-      shards: lanes.length,
-      halted: lanes.filter((lane) => lane.state === 'halted').length,
-      parkedStreams: told.reduce((sum, { parkedStreams }) => sum + parkedStreams, 0),
-      trouble: lanes.find((lane) => lane.state === state && lane.trouble !== undefined)?.trouble?.message,
-    }
-  })
-}
-
 function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly Shown[] | undefined): string {
   if (hanging.length === 0 && (shown ?? []).length === 0) return `'${cluster}' has no reactors`
   const events = hanging.map((each) => [each.event, each.reactor, each.mode, each.onFailure])
@@ -168,11 +137,6 @@ function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly
       ? []
       : ['', table([['NAME', 'KIND', 'STATE', 'SHARDS', 'HALTED', 'PARKED STREAMS'], ...states])]),
   ].join('\n')
-}
-
-function problemsOf({ name, kind, state, halted, trouble }: Shown): readonly string[] {
-  if (state === 'nowhere') return [`no node runs ${kind} ${name} at the moment; see that every shard has an owner`]
-  return halted === 0 ? [] : [`${kind} ${name} stands still in ${counted(halted, 'shard')}: ${trouble}`]
 }
 
 function compare(a: string, b: string): number {

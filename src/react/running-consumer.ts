@@ -4,6 +4,7 @@ import { AttemptsAwaited, LEFT, type Attempted, type AwaitedEvent } from './atte
 import type { ConsumerCondition, ConsumerStatus } from './consumer-status.ts'
 import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
+import { Waiting } from './waiting.ts'
 import { worstState } from '../read/lane-status.ts'
 
 export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard'>
@@ -20,13 +21,18 @@ export class RunningConsumer {
   #shards: readonly number[] | undefined
   /** By shard. */
   readonly #awaited = new Map<number, AttemptsAwaited>()
+  readonly #waiting: Waiting
   #isClosed = false
 
   constructor(options: RunningConsumerOptions) {
     this.#options = options
+    this.#waiting = new Waiting(`${options.consumer.kind} ${options.consumer.name}`, options)
   }
 
-  /** Runs the lanes of these shards and no others. One that comes back begins once its former life here has ended. */
+  /**
+   * Runs the lanes of these shards and no others. One that comes back begins once its former life here has ended. Called now and
+   * then, it tells of those that wait.
+   */
   run(shards: readonly number[]): void {
     if (this.#isClosed) return
     this.#shards = shards
@@ -36,6 +42,7 @@ export class RunningConsumer {
       const onTried = (stream?: string): void => this.#awaited.get(shard)?.look(stream)
       this.#lanes.set(shard, new ConsumerLane({ ...this.#options, shard, onTried }))
     }
+    this.#waiting.look(this.#troubles)
   }
 
   /** What has become of the first attempt at an event that is wanted: as soon as that is known, or after `ms`. */
@@ -82,7 +89,14 @@ export class RunningConsumer {
       state: worstState(lanes.map(({ condition }) => condition)),
       halted: lanes.filter(({ condition }) => condition === 'halted').length,
       parkedStreams: sum(lanes.map(({ parkedStreams }) => parkedStreams)),
+      waiting: this.#waiting.now,
     }
+  }
+
+  /** By shard, of lanes that wait and go on by themselves. */
+  get #troubles(): ReadonlyMap<number, string> {
+    const waiting = [...this.#lanes].filter(([, lane]) => lane.condition === 'waiting')
+    return new Map(waiting.map(([shard, { trouble }]) => [shard, trouble!.message]))
   }
 
   async status(): Promise<ConsumerStatus> {
@@ -97,6 +111,7 @@ export class RunningConsumer {
       events: sum(lanes.map(({ events }) => events)),
       parkedStreams: sum(lanes.map(({ parkedStreams }) => parkedStreams)),
       trouble: lanes.find((lane) => lane.state === state && lane.trouble !== undefined)?.trouble?.message,
+      waiting: this.#waiting.now,
     }
   }
 

@@ -12,6 +12,7 @@ import { timerCommandsConsumer, timersConsumer } from './timer-consumers.ts'
 import type { DueTimer } from './timer-records.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import type { Timetable } from './timetable.ts'
+import { Waiting, type WaitingShards } from './waiting.ts'
 
 export interface TimersOptions {
   readonly clock: Clock
@@ -30,6 +31,8 @@ export interface TimersCondition {
   readonly held: number
   /** By shard, why its timers stand still. */
   readonly troubles: ReadonlyMap<number, string>
+  /** The same shards, and since when they do; undefined where all run. */
+  readonly waiting: WaitingShards | undefined
   /**
    * By type: so many timers are due of aggregates or processes that the config of this node does not have. They wait in the
    * log, and fire once a node serves their shard whose config has it.
@@ -37,7 +40,12 @@ export interface TimersCondition {
   readonly ownerless: ReadonlyMap<string, number>
 }
 
-export const NO_TIMERS: TimersCondition = { held: 0, troubles: new Map(), ownerless: new Map() }
+export const NO_TIMERS: TimersCondition = {
+  held: 0,
+  troubles: new Map(),
+  waiting: undefined,
+  ownerless: new Map(),
+}
 
 /** Whether its schedules were stopped by somebody who does not have them is looked for so often. */
 const SEEN_MS = 60_000
@@ -56,11 +64,13 @@ export class Timers {
   readonly #wheels = new Map<number, TimerWheel>()
   /** Of which it was told that they own timers and are not in the config. */
   readonly #told = new Set<string>()
+  readonly #waiting: Waiting
   #stopSeeing: Cancel = () => undefined
   #isClosed = false
 
   constructor(options: TimersOptions) {
     this.#options = options
+    this.#waiting = new Waiting('what runs timers', options)
     this.consumers = [
       timersConsumer((...placed) => this.#place(...placed)),
       timerCommandsConsumer(options.schedules, options.onWarning),
@@ -74,7 +84,7 @@ export class Timers {
     this.#seeLater()
   }
 
-  /** Runs the timers of these shards, and of no others. */
+  /** Runs the timers of these shards, and of no others. Called now and then, it tells of those that stand still. */
   run(shards: readonly number[]): void {
     for (const [shard, wheel] of this.#wheels) {
       if (shards.includes(shard)) continue
@@ -84,6 +94,7 @@ export class Timers {
     for (const shard of shards) {
       if (!this.#wheels.has(shard)) this.#wheels.set(shard, this.#wheel(shard))
     }
+    this.#waiting.look(this.#troubles)
   }
 
   /** Whether it sets none itself. Where nothing else may set one either, none is run (docs/timers.md). */
@@ -100,14 +111,21 @@ export class Timers {
     return {
       ownerless,
       held: wheels.reduce((sum, [, { held }]) => sum + held, 0),
-      troubles: new Map(wheels.flatMap(([shard, { trouble }]) => (trouble === undefined ? [] : [[shard, trouble]]))),
+      troubles: this.#troubles,
+      waiting: this.#waiting.now,
     }
+  }
+
+  get #troubles(): ReadonlyMap<number, string> {
+    const wheels = [...this.#wheels]
+    return new Map(wheels.flatMap(([shard, { trouble }]) => (trouble === undefined ? [] : [[shard, trouble]])))
   }
 
   close(): void {
     this.#isClosed = true
     this.#stopSeeing()
-    this.run([])
+    for (const wheel of this.#wheels.values()) wheel.close()
+    this.#wheels.clear()
   }
 
   async #define(failures: number): Promise<void> {

@@ -29,7 +29,7 @@ function shown(of: View, answers: Readonly<Record<string, Answer>>): string {
 }
 
 const lag = { state: 'writes', journal: 1, records: 0, bytes: 0, oldestMs: 0 } as const
-const speaks: Answer = { workers: [lag], shards: [], projections: [] }
+const speaks: Answer = { workers: [lag], shards: [], projections: [], reactors: [] }
 
 test('nodes are shown in the order of their names, and numbers in those count', async () => {
   const told = view([member('node-10'), member('b'), member('node-2')], [])

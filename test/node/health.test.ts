@@ -47,6 +47,7 @@ function found(more: Partial<Examination> = {}): Examination {
     lost: [],
     projections: [],
     reactors: [],
+    inboxes: [],
     wheels: NO_TIMERS,
     ...more,
   }
