@@ -23,8 +23,9 @@ function open(publisher: Publish | Publisher, settings: OutboxSettings = {}) {
     publisher,
     ...settings,
   })
-  const { consumer, close } = openOutbox(outbox)
-  onTestFinished(close)
+  const opened = openOutbox(outbox)
+  onTestFinished(() => opened.close())
+  const { consumer } = opened
   const bench = new LaneBench({ retries: consumer.retries, onFailure: consumer.onFailure })
   return { bench, start: () => bench.open(consumer.does), parked: () => bench.effects.record(SHARD).parked }
 }
