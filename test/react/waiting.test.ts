@@ -126,6 +126,17 @@ test.for(handlings)(
   },
 )
 
+test('a lane that cannot read is told of in the same way, and not by each shard', async () => {
+  const bench = new LaneBench()
+  bench.row.failures = 60
+  const { look } = run(bench, { one: () => undefined })
+  await look(30_000)
+  expect(bench.warnings.filter((message) => message.includes('waits in'))).toEqual([
+    expect.stringMatching(/^outbox deposits waits in shards [012], [012], [012] since 5 s/),
+  ])
+  expect(bench.warnings.filter((message) => !message.startsWith('outbox deposits waits'))).toEqual([])
+})
+
 test('what waits is told again after a while, and what is over soon is not', () => {
   const clock = new SimulatedClock()
   const warnings: string[] = []
