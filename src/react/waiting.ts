@@ -71,7 +71,7 @@ export class Waiting {
   #tell(now: number): void {
     const waiting = this.now
     if (waiting === undefined) {
-      if (this.#told !== undefined) this.#warn(`waits no more, after ${seconds(now - this.#told.since)}`)
+      if (this.#told !== undefined) this.#warn(`waits no more here, after ${seconds(now - this.#told.since)}`)
       this.#told = undefined
       return
     }

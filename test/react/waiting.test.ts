@@ -120,7 +120,9 @@ test.for(handlings)(
     expect(degraded.join()).not.toContain('nobody serves it')
     isAway = false
     await look(15_000)
-    expect(bench.warnings.slice(1)).toEqual([expect.stringMatching(/^outbox deposits waits no more, after \d+ s$/)])
+    expect(bench.warnings.slice(1)).toEqual([
+      expect.stringMatching(/^outbox deposits waits no more here, after \d+ s$/),
+    ])
     expect(running.condition).toMatchObject({ waiting: undefined })
     expect(degradedOf(found({ reactors: [running.condition] }))).toEqual([])
   },
@@ -162,7 +164,7 @@ test('what waits is told again after a while, and what is over soon is not', () 
   expect(warnings).toEqual([
     'reactor mails waits in shards 1, 2 since 5 s, and tries again: shard 1 is away',
     'reactor mails waits in shards 2, 3 since 305 s, and tries again: shard 2 is away',
-    'reactor mails waits no more, after 310 s',
+    'reactor mails waits no more here, after 310 s',
   ])
 })
 
