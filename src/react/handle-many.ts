@@ -16,6 +16,8 @@ import type { Entry } from './window.ts'
  * found out whether all has to wait, or one.
  */
 export const CAREFUL_AFTER = 3
+/** So many may be in the way of one that is not, however few are handled at once else. */
+const CAREFUL_MOST = 100
 /** An event that alone is away is tried again so often at least before it is parked: for about two and a half minutes. */
 export const AWAY_RETRIES = 20
 
@@ -95,7 +97,7 @@ export class HandleMany implements Handling {
   #next(): Entry[] {
     const entries: Entry[] = []
     const isCareful = this.#waits >= CAREFUL_AFTER
-    const most = isCareful ? Math.max(2, this.#does.most) : this.#does.most
+    const most = isCareful ? Math.max(CAREFUL_MOST, this.#does.most) : this.#does.most
     for (const entry of this.#options.window.waiting()) {
       const { stream } = entry.event
       if (this.#failing.has(stream)) continue
