@@ -81,11 +81,12 @@ export function partitionConcurrency(
   )
 }
 
-export function commandIdReused(stream: string, commandId: string): PenholdError {
+/** `hasTakenEffect`: events stand in the log for the other command. */
+export function commandIdReused(stream: string, commandId: string, hasTakenEffect: boolean): PenholdError {
   return new PenholdError(
     'CommandIdReused',
     `the command id ${commandId} was used on ${stream} with another command or payload. An id belongs to one command for ever; make a new one.`,
-    { outcome: 'none', retryable: false, details: { stream, commandId } },
+    { outcome: 'none', retryable: false, details: { stream, commandId, hasTakenEffect } },
   )
 }
 

@@ -347,7 +347,8 @@ export class Worker {
     { sender, remembered }: { readonly sender: Sender; readonly remembered: Remembered },
   ): Reply | undefined {
     if (remembered.payloadHash !== message.payloadHash) {
-      throw errors.commandIdReused(actor.stream.name, formatId(message.commandId))
+      const hasTakenEffect = remembered.reply === undefined
+      throw errors.commandIdReused(actor.stream.name, formatId(message.commandId), hasTakenEffect)
     }
     if (remembered.reply !== undefined) return remembered.reply
     this.#logReplies.outcome(actor, { sender, message }, remembered)
@@ -449,8 +450,8 @@ function isFor(epoch: number, message: Message): boolean {
 
 /**
  * Whether a known command gets another decision: what was rejected left nothing behind, and a consumer that sends it again has
- * not gone by the rejection. What a router sends again, for anybody else, was rejected when it was.
+ * not gone by the rejection, also where it says something else by now. What a router sends again, for anybody else, was rejected when it was.
  */
-function isDecidedAnew({ sentIn, payloadHash }: CommandMessage, { reply, ...remembered }: Remembered): boolean {
-  return sentIn !== undefined && reply?.kind === 'rejected' && remembered.payloadHash === payloadHash
+function isDecidedAnew({ sentIn }: CommandMessage, { reply }: Remembered): boolean {
+  return sentIn !== undefined && reply?.kind === 'rejected'
 }

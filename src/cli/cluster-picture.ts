@@ -1,8 +1,10 @@
 /** What Redis and the nodes say of a cluster, put together, for people and for programs. Pure. */
 import type { NodeMeasure, ShardMeasure } from '../cluster/control.ts'
 import type { Lease, Member, View } from '../cluster/leases.ts'
+import type { ConsumerStatus } from '../react/consumer-status.ts'
 import { projectionTable, shownOf, toJson as projectionsToJson, type Shown } from './projection-picture.ts'
 import type { Sighting } from './projection-sightings.ts'
+import { shownOf as shownReactorsOf, type Shown as ShownReactor } from './reactor-picture.ts'
 import { table } from './table.ts'
 
 /** Why a node said nothing when it was asked; refused where it will not change its mind until somebody changes something. */
@@ -11,11 +13,19 @@ export interface Silence {
   readonly isRefused: boolean
 }
 
-export type Answer = (NodeMeasure & { readonly projections: readonly Sighting[] }) | Silence
+export type Answer =
+  | (NodeMeasure & {
+      readonly projections: readonly Sighting[]
+      /** And what else takes events. */
+      readonly reactors: readonly ConsumerStatus[]
+    })
+  | Silence
 
 export interface Picture {
   readonly name: string
   readonly leaseMs: number
+  /** Outboxes that run in processes of their own. */
+  readonly apart: ReadonlySet<string>
   readonly view: View
   /** By id of the member. */
   readonly answers: ReadonlyMap<string, Answer>
@@ -68,6 +78,14 @@ export function shownProjections({ answers }: Picture): readonly Shown[] {
   return shownOf({ all: [...answers.values()].flatMap((answer) => ('silence' in answer ? [] : answer.projections)) })
 }
 
+/** Reactors, processes, outboxes and timers, in the same way. */
+export function shownReactors({ answers, apart }: Picture): readonly ShownReactor[] {
+  return shownReactorsOf(
+    [...answers.values()].flatMap((answer) => ('silence' in answer ? [] : answer.reactors)),
+    apart,
+  )
+}
+
 export function toJson(picture: Picture): object {
   const { name, leaseMs, view, answers } = picture
   return {
@@ -85,6 +103,7 @@ export function toJson(picture: Picture): object {
       return { ...lease, epoch, ageMs, ...(said && { state: said.state, seq: said.seq, undurable: said.undurable }) }
     }),
     projections: projectionsToJson(shownProjections(picture)),
+    reactors: shownReactors(picture),
     moving: arriving(picture),
     leaving: leaving(picture),
     unowned: unowned(view),

@@ -3,6 +3,7 @@ import type { AllPlace } from '../read/all.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
 import { callProjection } from '../node/ask-member.ts'
+import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
 
 /** A node answers within about a second, or it hangs. */
@@ -27,12 +28,21 @@ export function runs({ status }: Sighting, place?: AllPlace): boolean {
 }
 
 /** Asks one node. @throws ConnectionError, PenholdError */
-export async function listProjections(
+export async function listProjections(network: Network, view: View, member: Member): Promise<readonly Sighting[]> {
+  const statuses = (await list('list', network, { view, member })) as readonly ProjectionStatus[]
+  return statuses.map((status) => ({ member, status }))
+}
+
+/** The same of reactors, processes, outboxes and timers. @throws ConnectionError, PenholdError */
+export async function listReactors(network: Network, view: View, member: Member): Promise<readonly ConsumerStatus[]> {
+  return (await list('reactor.list', network, { view, member })) as readonly ConsumerStatus[]
+}
+
+async function list(
+  call: string,
   network: Network,
-  { cluster }: View,
-  member: Member,
-): Promise<readonly Sighting[]> {
-  const call = { call: 'list', projection: '', options: {} }
-  const statuses = await callProjection({ network, cluster, member }, call, { ms: LIST_MS, isPatient: false })
-  return (statuses as readonly ProjectionStatus[]).map((status) => ({ member, status }))
+  { view: { cluster }, member }: { readonly view: View; readonly member: Member },
+): Promise<unknown> {
+  const asked = { call, projection: '', options: {} }
+  return await callProjection({ network, cluster, member }, asked, { ms: LIST_MS, isPatient: false })
 }

@@ -1,13 +1,12 @@
 /** `penhold reactors`: which reactors hang on which event, and how they are. */
 import type { ConsumerStatus } from '../react/consumer-status.ts'
-import { worstState } from '../read/lane-status.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { complain } from './complaint.ts'
 import { Exit, type Command, type CommandGroup } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 import { withProjections } from './projection-cluster.ts'
-import { counted } from './report.ts'
+import { outboxesApart, problemsOf, shownOf, type Shown } from './reactor-picture.ts'
 import { table } from './table.ts'
 
 const OPTIONS_HELP = `  --config FILE     the cluster ${CONFIG_HELP}
@@ -25,21 +24,6 @@ interface Hanging {
   readonly onFailure: Reactor['onFailure']
 }
 
-/** What is known of one that runs. */
-interface Shown {
-  readonly name: string
-  readonly kind: ConsumerStatus['kind']
-  readonly state: string
-  /** Shards that are served by a node that answers, and those of them that stand still. */
-  readonly shards: number
-  readonly halted: number
-  readonly parkedStreams: number
-  readonly trouble: string | undefined
-}
-
-/** What no node runs that is to run: an outbox with a process of its own is run by that. */
-const APART = 'apart'
-
 export const reactors: Command = {
   summary: 'says which reactors hang on which event, and how they are',
   help: `Prints the table by which events are given to reactors, and, where nodes run, how each reactor is.
@@ -53,7 +37,7 @@ what its trouble says, and resumes it), nowhere (no node runs it at the moment),
 own: no node knows how it is). What waits is told with what it waits for. A node alone, whose config has no redis, is reached by no
 command: of it there is the table alone.
 
-Exit code: 0 all is well, 1 one is halted or runs nowhere, or a node does not answer, 2 usage.`,
+Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minute, or a node does not answer, 2 usage.`,
   options: OPTIONS,
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
@@ -71,10 +55,10 @@ Exit code: 0 all is well, 1 one is halted or runs nowhere, or a node does not an
     return await withProjections(values, signal, async (cluster) => {
       const { answers, silent } = await cluster.callAll({ call: 'reactor.list', projection: '' })
       const statuses = answers.flatMap(({ value }) => value as readonly ConsumerStatus[])
-      const shown = shownOf(statuses, config)
+      const shown = shownOf(statuses, outboxesApart(config))
       say(shown)
       const told = [
-        ...shown.flatMap((each) => problemsOf(each)),
+        ...problemsOf(shown),
         ...silent.map(({ member, reason }) => `${member.name} does not say how its reactors are: ${reason}`),
       ]
       if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
@@ -139,26 +123,6 @@ export function hangingOf({ reactors: all }: Pick<ClusterConfig, 'reactors'>): r
   return hanging.toSorted((a, b) => compare(a.event, b.event) || compare(a.reactor, b.reactor))
 }
 
-function shownOf(statuses: readonly ConsumerStatus[], { outboxes }: Pick<ClusterConfig, 'outboxes'>): readonly Shown[] {
-  const isApart = ({ kind, name }: ConsumerStatus): boolean =>
-    kind === 'outbox' && outboxes.some((outbox) => outbox.name === name && outbox.runs === 'apart')
-  const byName = Map.groupBy(statuses, ({ kind, name }) => `${kind}:${name}`)
-  return [...byName.values()].map((told): Shown => {
-    const { kind, name } = told[0]!
-    const lanes = told.flatMap((status) => status.lanes)
-    const state = worstState(lanes.map((lane) => lane.state))
-    return {
-      kind,
-      name,
-      state: isApart(told[0]!) ? APART : state === 'elsewhere' ? 'nowhere' : state,
-      shards: lanes.length,
-      halted: lanes.filter((lane) => lane.state === 'halted').length,
-      parkedStreams: told.reduce((sum, { parkedStreams }) => sum + parkedStreams, 0),
-      trouble: lanes.find((lane) => lane.state === state && lane.trouble !== undefined)?.trouble?.message,
-    }
-  })
-}
-
 function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly Shown[] | undefined): string {
   if (hanging.length === 0 && (shown ?? []).length === 0) return `'${cluster}' has no reactors`
   const events = hanging.map((each) => [each.event, each.reactor, each.mode, each.onFailure])
@@ -181,11 +145,6 @@ function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly
     ...(waits.length === 0 ? [] : [waits.join('\n')]),
   ]
   return blocks.join('\n\n')
-}
-
-function problemsOf({ name, kind, state, halted, trouble }: Shown): readonly string[] {
-  if (state === 'nowhere') return [`no node runs ${kind} ${name} at the moment; see that every shard has an owner`]
-  return halted === 0 ? [] : [`${kind} ${name} stands still in ${counted(halted, 'shard')}: ${trouble}`]
 }
 
 function compare(a: string, b: string): number {

@@ -2,13 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { definitionError, PenholdError } from '../aggregate/error.ts'
 import { clusterNotFound } from '../cluster/error.ts'
-import type { Leases, Member, View } from '../cluster/leases.ts'
+import type { Leases, View } from '../cluster/leases.ts'
 import { ConnectionError, isRefusal, type Network } from '../cluster/network.ts'
 import { measure } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { openLeases, openNetwork } from '../node/surroundings.ts'
 import {
   shownProjections,
+  shownReactors,
   silentMembers,
   toJson,
   toText,
@@ -20,7 +21,8 @@ import { complain } from './complaint.ts'
 import { Exit, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 import { problems } from './projection-picture.ts'
-import { listProjections, type Sighting } from './projection-sightings.ts'
+import { listProjections, listReactors } from './projection-sightings.ts'
+import { outboxesApart, problemsOf } from './reactor-picture.ts'
 
 const WATCH_MS = 1_000
 const CLEAR = '\u001b[2J\u001b[H'
@@ -29,7 +31,8 @@ export const status: Command = {
   summary: 'says who is in the cluster and who serves what',
   help: `Says what Redis knows of a cluster, its nodes and the shards that each of their workers has a lease for; and what each
 node says when it is asked: for each worker, whether it writes, its journal, and what it has decided and not yet made
-durable (records, bytes, and how long the oldest has waited), and how its projections are. Who serves what is decided by the log; a lease says who
+durable (records, bytes, and how long the oldest has waited), and how its projections are, and its reactors and their like
+where they do not go on (penhold reactors has all of them). Who serves what is decided by the log; a lease says who
 may try, and follows it within a heartbeat. A node that does not answer within two seconds is shown as silent, one that turns this command away as refusing.
 
   penhold status [--config FILE] [--shards] [--watch] [--json]
@@ -44,7 +47,7 @@ may try, and follows it within a heartbeat. A node that does not answer within t
 PENHOLD_REDIS and PENHOLD_SECRETS count instead of the config's.
 
 Exit code: 0 every shard has an owner, every node answers and every projection runs, 1 some shards have none, a node does
-not answer or refuses, a projection is halted or runs nowhere, or Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
+not answer or refuses, a projection or a reactor is halted or runs nowhere, a reactor has waited for a minute, or Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
   options: { config: { type: 'string' }, shards: { type: 'boolean' }, watch: { type: 'boolean' } },
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
@@ -54,12 +57,14 @@ not answer or refuses, a projection is halted or runs nowhere, or Redis cannot t
     const print = async (): Promise<Exit> => {
       const view = await lookAt(config.name, leases)
       const answers = await askAll(network, view)
-      const picture = { name: config.name, leaseMs: config.timeouts.leaseMs, view, answers }
+      const { name, timeouts } = config
+      const picture = { name, leaseMs: timeouts.leaseMs, view, answers, apart: outboxesApart(config) }
       const isJson = values['json'] === true
       const text = isJson ? JSON.stringify(toJson(picture)) : toText(picture, values['shards'] === true)
       const isRenewed = values['watch'] === true && terminal.isScreen && !isJson
       terminal.out(isRenewed ? `${CLEAR}${text}` : text)
-      const told = [...silences(picture), ...problems(shownProjections(picture))]
+      const projections = problems(shownProjections(picture))
+      const told = [...silences(picture), ...projections, ...problemsOf(shownReactors(picture))]
       if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
       return unowned(view).length === 0 && told.length === 0 ? Exit.ok : Exit.failed
     }
@@ -114,11 +119,12 @@ async function askAll(network: Network, view: View): Promise<ReadonlyMap<string,
   const { cluster, members } = view
   const asked = members.map(async (member): Promise<[string, Answer]> => {
     try {
-      const [measured, projections] = await Promise.all([
+      const [measured, projections, reactors] = await Promise.all([
         measure(network, cluster, member),
-        projectionsOf(network, view, member),
+        unlessOlder(listProjections(network, view, member)),
+        unlessOlder(listReactors(network, view, member)),
       ])
-      return [member.id, { ...measured, projections }]
+      return [member.id, { ...measured, projections, reactors }]
     } catch (error) {
       if (error instanceof ConnectionError) {
         return [member.id, { silence: error.message, isRefused: isRefusal(error) }]
@@ -132,9 +138,9 @@ async function askAll(network: Network, view: View): Promise<ReadonlyMap<string,
 }
 
 /** None of a node whose version does not know of the question. */
-async function projectionsOf(network: Network, view: View, member: Member): Promise<readonly Sighting[]> {
+async function unlessOlder<Each>(asked: Promise<readonly Each[]>): Promise<readonly Each[]> {
   try {
-    return await listProjections(network, view, member)
+    return await asked
   } catch (error) {
     if (error instanceof PenholdError && error.code === 'NotSupported') return []
     throw error

@@ -27,6 +27,7 @@ const UNBORN: Patient = {
     lost: [],
     projections: [],
     reactors: [],
+    inboxes: [],
     wheels: NO_TIMERS,
   }),
 }

@@ -13,6 +13,8 @@ import type { NodeMeasure, ShardMeasure, WorkerMeasure } from '../cluster/contro
 import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
 import type { ConsumerCondition } from '../react/consumer-status.ts'
 import type { TimersCondition } from '../react/timers.ts'
+import { listed as shownShards, type WaitingShards } from '../react/waiting.ts'
+import type { LocalInbox } from './inboxes.ts'
 import type { LocalCondition } from './projections.ts'
 import type { WorkerReading } from './pulse.ts'
 import type { WorkerStatus } from './worker-host.ts'
@@ -29,6 +31,8 @@ export interface Examination {
   readonly projections: readonly LocalCondition[]
   /** What of them runs here. */
   readonly reactors: readonly ConsumerCondition[]
+  /** Those that run here. */
+  readonly inboxes: readonly LocalInbox[]
   readonly wheels: TimersCondition
 }
 
@@ -44,8 +48,9 @@ export const SILENT_MS = 30_000
 export const AWAITED_MS = 10_000
 /** A write or a sync takes no longer, or it is stuck. */
 export const STUCK_MS = 5_000
-/** A projection whose store is away for a moment waits, and goes on by itself. */
+/** Who waits for a moment, as for a store or a receiver that is away, goes on by itself. */
 export const WAITING_MS = 60_000
+const WHY = ', and tries again: its warnings and its status say why'
 
 export function judgeLive({ phase, workers }: Examination, handlerMs: number): Verdict {
   return verdict(
@@ -71,7 +76,8 @@ export function judgeReady({ phase, workers, ownership, lost }: Examination): Ve
 }
 
 /** One reason a line, as `why`; none where nothing is. */
-export function degradedOf({ workers, ownership, projections, reactors, wheels }: Examination): readonly string[] {
+export function degradedOf(found: Examination): readonly string[] {
+  const { workers, ownership, projections, reactors, inboxes, wheels } = found
   const damaged = workers.flatMap((reading) => damagedOf(reading))
   const awayMs = ownership?.storeAwayMs
   return [
@@ -79,6 +85,8 @@ export function degradedOf({ workers, ownership, projections, reactors, wheels }
     ...(damaged.length === 0 ? [] : [`closed by damage: ${listed(damaged)}`]),
     ...projections.flatMap((projection) => troublesOf(projection)),
     ...reactors.flatMap((reactor) => standstillOf(reactor)),
+    ...inboxes.flatMap((inbox) => inboxTroublesOf(inbox)),
+    ...waitOf('what runs timers', wheels.waiting),
     ...[...wheels.ownerless].map(
       ([type, count]) => `${count} timers of '${type}' are due, and the config of this node does not have it`,
     ),
@@ -95,11 +103,24 @@ function troublesOf({ name, state, rebuild, waitingMs }: LocalCondition): readon
   ]
 }
 
-function standstillOf({ kind, name, halted, parkedStreams }: ConsumerCondition): readonly string[] {
+function standstillOf({ kind, name, halted, parkedStreams, waiting }: ConsumerCondition): readonly string[] {
   return [
+    ...waitOf(`${kind} ${name}`, waiting),
     ...(halted === 0 ? [] : [`${kind} ${name} stands still in ${halted} shards until somebody mends it`]),
     ...(parkedStreams === 0 ? [] : [`${kind} ${name} has parked events of ${parkedStreams} streams`]),
   ]
+}
+
+function inboxTroublesOf({ name, waitingMs, parked }: LocalInbox): readonly string[] {
+  return [
+    ...(waitingMs < WAITING_MS ? [] : [`inbox ${name} waits since ${waitingMs} ms${WHY}`]),
+    ...(parked === 0 ? [] : [`inbox ${name} has parked ${parked} messages`]),
+  ]
+}
+
+function waitOf(who: string, waiting: WaitingShards | undefined): readonly string[] {
+  if (waiting === undefined || waiting.ms < WAITING_MS) return []
+  return [`${who} waits in ${shownShards(waiting.shards)} since ${waiting.ms} ms${WHY}`]
 }
 
 function verdict(why: readonly string[]): Verdict {
@@ -118,12 +139,16 @@ function problemsOf(reading: WorkerReading, worker: number): readonly string[] {
 }
 
 /** What is told to whoever probes: numbers and names alone. */
-export function toJson({ phase, workers, ownership, projections, reactors, wheels }: Examination): object {
+export function toJson(found: Examination): object {
+  const { phase, workers, ownership, projections, reactors, inboxes, wheels } = found
   return {
     phase,
     workers: workers.map((reading) => (reading.kind === 'answered' ? workerJson(reading.status) : { ...reading })),
     projections: projections.map(({ name, state, rebuild, waitingMs }) => ({ name, state, rebuild, waitingMs })),
-    reactors: reactors.map(({ name, state, halted, parkedStreams }) => ({ name, state, halted, parkedStreams })),
+    reactors: reactors.map(({ name, state, halted, parkedStreams, waiting }) => {
+      return { name, state, halted, parkedStreams, waiting: waiting?.shards ?? [], waitingMs: waiting?.ms ?? 0 }
+    }),
+    inboxes: inboxes.map(({ name, state, waitingMs, parked }) => ({ name, state, waitingMs, parked })),
     timers: {
       held: wheels.held,
       waiting: [...wheels.troubles.keys()],

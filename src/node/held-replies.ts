@@ -20,6 +20,8 @@ export interface HeldRepliesOptions {
   readonly reactors: SynchronousReactors
   /** What is to be told of events that a reactor wants, as soon as it has tried them, or after `ms`. */
   readonly unsettled: (wanted: Wanted, ms: number) => Promise<readonly Unsettled[]>
+  /** So many bytes of events are held at once, at most. Default 256 MiB. */
+  readonly bytesMax?: number
 }
 
 type Accepted = Reply & { readonly kind: 'accepted' }
@@ -133,7 +135,8 @@ export class HeldReplies {
   async #unsettled({ records }: Accepted, msLeft: number): Promise<readonly Unsettled[]> {
     const wanted = this.#options.reactors.wanted(records)
     const bytes = records.end - records.start
-    if (this.#held >= HELD_MAX || this.#heldBytes + bytes > HELD_BYTES_MAX) {
+    const { bytesMax = HELD_BYTES_MAX } = this.#options
+    if (this.#held >= HELD_MAX || this.#heldBytes + bytes > bytesMax) {
       return pending(wanted, 'too many replies wait at its node')
     }
     this.#held += 1

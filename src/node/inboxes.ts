@@ -2,7 +2,7 @@
  * The inboxes of a node's config. Each runs at one node, which serves the shard of its record. Should two run it for a
  * moment, the record lets one of them go on, and what both send takes effect once.
  */
-import { definitionError } from '../aggregate/error.ts'
+import { definitionError, reasonOf } from '../aggregate/error.ts'
 import { suggestion } from '../aggregate/nearest.ts'
 import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
@@ -27,6 +27,14 @@ export interface InboxStatus {
   /** So many were rejected, and passed. */
   readonly rejected: number
   readonly trouble: string | undefined
+}
+
+/** One that runs here, as far as it is known without asking the log. */
+export interface LocalInbox {
+  readonly name: string
+  readonly state: 'running' | 'waiting'
+  readonly waitingMs: number
+  readonly parked: number
 }
 
 /** An inbox of the config, wherever it runs. */
@@ -99,6 +107,13 @@ export class Inboxes {
     }
   }
 
+  get conditions(): readonly LocalInbox[] {
+    return [...this.#running].map(([{ name }, { inbox }]) => {
+      const { trouble, waitingMs, parked } = inbox
+      return { name, state: trouble === undefined ? 'running' : 'waiting', waitingMs, parked }
+    })
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     this.#stopLooking()
@@ -115,7 +130,8 @@ export class Inboxes {
       const shard = shardOf(streamName(INBOX, inbox.name))
       const epoch = shards.get(shard)
       if (running !== undefined && running.epoch !== epoch) this.#end(inbox, running.inbox)
-      else if (running === undefined && epoch !== undefined && !this.#ending.has(inbox)) {
+      else if (running !== undefined) running.inbox.look()
+      else if (epoch !== undefined && !this.#ending.has(inbox)) {
         const effects = this.#options.effects.from(shard, epoch)
         this.#running.set(inbox, { inbox: new RunningInbox({ ...this.#options, effects, inbox }), epoch })
       }
@@ -126,7 +142,12 @@ export class Inboxes {
     this.#running.delete(inbox)
     this.#ending.set(
       inbox,
-      running.close().finally(() => this.#ending.delete(inbox)),
+      running
+        .close()
+        .catch((error: unknown) =>
+          this.#options.onWarning(`inbox ${inbox.name} could not be let go of: ${reasonOf(error)}`),
+        )
+        .finally(() => this.#ending.delete(inbox)),
     )
   }
 }

@@ -398,7 +398,9 @@ export class RunningNode implements Node, RefHost {
       return this.#shardsOfWorker(worker).filter((shard) => !known.has(shard))
     })
     const [projections, reactors] = [this.#projections.conditions, this.#consumers.conditions]
-    return { phase: this.#phase, workers, ownership, lost, projections, reactors, wheels: this.#consumers.wheels }
+    const { wheels } = this.#consumers
+    const inboxes = this.#inboxes.conditions
+    return { phase: this.#phase, workers, ownership, lost, projections, reactors, inboxes, wheels }
   }
 
   get #phase(): Examination['phase'] {

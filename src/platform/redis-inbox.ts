@@ -74,7 +74,7 @@ class RedisSource implements OpenInboxSource {
 
   async read(after: InboxPlace, limit: number): Promise<InboxPage> {
     const page = this.#taken(after, await this.#page(after.id, limit), limit)
-    if (page.messages.length > 0 || page.lost > 0) return page
+    if (page.messages.length > 0 || page.lost > 0 || page.problem !== undefined) return page
     await this.#run((client) => client.xread('COUNT', 1, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, after.id))
     return this.#taken(after, await this.#page(after.id, limit), limit)
   }
@@ -87,17 +87,21 @@ class RedisSource implements OpenInboxSource {
     if (added > 0 && isBefore(last, after.id)) {
       // What is added next could stand before the place, and would never be read.
       throw this.#unavailable(
-        `stream '${this.#stream}' ends at ${last}, and was read up to ${after.id}: it was made anew, or has lost what it had`,
+        `stream '${this.#stream}' ends at ${last}, and was read up to ${after.id}: it was made anew, or has lost what it had. What is added behind ${after.id} is read; for what comes before, define an inbox of another name`,
       )
     }
-    // A stream that was deleted counts from the beginning again.
+    // A stream that was deleted counts from the beginning again, and so does one that has lost its end.
+    const problem =
+      added >= after.count
+        ? undefined
+        : `stream '${this.#stream}' has had ${added} entries, and ${after.count} were read or told as lost: it was deleted, or has lost its end. It is read on behind ${after.id}; what it had there, and was not read, is gone, and nobody knows how many`
     const count = Math.min(after.count, added - entries.length)
     // At the end of the stream all that was added is read, or is not there any more. Before, what is not there may have been read.
     const isEnd = entries.length < limit
     const lost = isEnd ? added - count - entries.length : Math.max(0, added - length - count)
     const messages = entries.map(toMessage)
     const id = messages.at(-1)?.id ?? after.id
-    return { messages, lost, place: { id, count: count + lost + messages.length } }
+    return { messages, lost, problem, place: { id, count: count + lost + messages.length } }
   }
 
   #page(after: string, limit: number): Promise<Read> {

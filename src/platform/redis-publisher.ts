@@ -47,7 +47,7 @@ export function redisStreamPublisher(options: RedisStreamOptions): Publisher {
   }
   checkedRedis(redis)
   const keyOf = typeof stream === 'function' ? stream : () => stream
-  return { open: (outbox) => new RedisStreamPublisher(outbox, { redis, keyOf, maxLen, timeoutMs }) }
+  return { timeoutMs, open: (outbox) => new RedisStreamPublisher(outbox, { redis, keyOf, maxLen, timeoutMs }) }
 }
 
 /** So much goes to Redis by one script, at most. */

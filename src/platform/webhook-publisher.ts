@@ -45,12 +45,19 @@ const OWN_HEADERS: readonly string[] = [
   'webhook-signature',
   'webhook-timestamp',
 ]
-/** Besides those from 500 on. */
-const AWAY: readonly number[] = [408, 425, 429]
+/** What is wrong with the message itself. */
+const REFUSED: readonly number[] = [400, 409, 413, 415, 422]
+const REMEDY: Readonly<Record<number, string>> = {
+  401: 'Look at the secret, and at the headers',
+  403: 'Look at the secret, and at the headers',
+  404: 'Look at the url',
+  405: 'Look at the url',
+  410: 'It is gone for good: give another url, or take the outbox out of the config',
+}
 
 /**
- * A publisher to one URL. 2xx: it has arrived. 408, 425, 429, 5xx, a redirect, no answer: it is tried again, later, and no
- * sooner than `Retry-After` says. Another 4xx: this message is refused.
+ * A publisher to one URL. 2xx: it has arrived. 400, 409, 413, 415, 422: this message is refused. Whatever else, or no answer:
+ * it is away, or not set up for these messages, and is tried again, later, and no sooner than `Retry-After` says.
  */
 export function webhookPublisher(options: WebhookOptions): Publisher {
   checkKeys('webhookPublisher', options, { required: ['url', 'secret'], optional: OPTIONAL })
@@ -73,7 +80,7 @@ export function webhookPublisher(options: WebhookOptions): Publisher {
     concurrency,
     retryAfterMsMax,
   }
-  return { open: (outbox) => new WebhookPublisher(outbox, settings) }
+  return { timeoutMs, open: (outbox) => new WebhookPublisher(outbox, settings) }
 }
 
 interface Settings {
@@ -181,9 +188,10 @@ class WebhookPublisher implements OpenPublisher {
     const said = await shownBody(response).catch(() => '')
     if (ok) return { kind: 'arrived' }
     const reason = `it answered ${status}${said === '' ? '' : `: ${said}`}`
-    if (status >= 500 || AWAY.includes(status)) return { kind: 'away', reason }
+    if (REFUSED.includes(status)) return { kind: 'refused', reason }
     if (status < 400) return { kind: 'away', reason: `${reason}. It is elsewhere now: give the URL that it moved to` }
-    return { kind: 'refused', reason }
+    const remedy = REMEDY[status]
+    return { kind: 'away', reason: remedy === undefined ? reason : `${reason}. ${remedy}` }
   }
 
   #leaveAlone(retryAfter: string | null): void {

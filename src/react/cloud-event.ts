@@ -9,7 +9,7 @@ import type { FeedEvent } from '../read/event-feed.ts'
 export interface IntegrationEvent<Data = unknown> {
   /** Best with a name of yours before it that nobody else has: `com.example.order.placed`. */
   readonly type: string
-  /** JSON: what JSON does not have, as a Map, bytes or NaN, is refused. */
+  /** JSON: what JSON does not have, as a Map, bytes or NaN, is refused. A Date becomes its text in ISO 8601. */
   readonly data?: Data
   /** Default: the name of the event's stream. */
   readonly subject?: string
@@ -126,7 +126,7 @@ function checkedExtensions(extensions: Readonly<Record<string, unknown>>): Reado
   return extensions
 }
 
-/** What JSON would leave out or change without a word is refused. */
+/** What JSON would change without a word is refused, but for a Date, which becomes its ISO 8601 text. */
 function checkedJson(data: unknown): unknown {
   const problem = jsonProblem(data, 0)
   if (problem === undefined) return data
@@ -138,6 +138,8 @@ function jsonProblem(value: unknown, depth: number): { readonly path: string; re
   if (depth > DEPTH_MAX) return { path: '', what: `nested more than ${DEPTH_MAX} deep` }
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i += 1) {
+      // In an object it is left out, as by whoever made it; here it would be another value.
+      if (value[i] === undefined) return { path: `[${i}]`, what: 'undefined, which JSON writes as null' }
       const problem = jsonProblem(value[i], depth + 1)
       if (problem !== undefined) return { ...problem, path: `[${i}]${problem.path}` }
     }

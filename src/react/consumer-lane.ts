@@ -102,7 +102,7 @@ export class ConsumerLane {
     this.shard = shard
     this.#options = options
     this.#feed = feeds.feed(String(shard))
-    this.#trouble = new LaneTrouble(`${consumer.kind} ${consumer.name}, shard ${shard}`, options)
+    this.#trouble = new LaneTrouble(`${consumer.kind} ${consumer.name}, shard ${shard}`, { ...options, isTold: false })
     this.#place = new ConsumerPlace({
       ...options,
       key: keyOf(consumer),
@@ -144,7 +144,7 @@ export class ConsumerLane {
       isPlaced: !this.#isStale,
       events: this.#events,
       stillMs: Math.round(this.#options.clock.monotonic() - this.#movedAt),
-      trouble: this.#whatTroubles,
+      trouble: this.trouble,
     }))
     return { ...status, waiting: this.#window.size, parkedStreams: this.#parked.streams }
   }
@@ -167,10 +167,11 @@ export class ConsumerLane {
   get condition(): LaneState {
     if (this.#halted !== undefined) return 'halted'
     if (this.#isPaused) return 'paused'
-    return this.#whatTroubles === undefined ? 'running' : 'waiting'
+    return this.trouble === undefined ? 'running' : 'waiting'
   }
 
-  get #whatTroubles(): Trouble | undefined {
+  /** What keeps it from going on, or an event of it. */
+  get trouble(): Trouble | undefined {
     const failing = this.#handling.trouble
     if (this.#halted === undefined) return this.#trouble.now ?? failing
     return { message: this.#halted.message, attempts: failing?.attempts ?? 1, event: failing?.event }
@@ -413,7 +414,9 @@ export class ConsumerLane {
   async #lookNow(): Promise<void> {
     try {
       const state = await this.#place.state()
-      if (!this.#isClosed && !this.#isStale) this.#obey(state)
+      if (this.#isClosed || this.#isStale) return
+      this.#trouble.over()
+      this.#obey(state)
     } catch (error) {
       this.#trouble.tell(error, 1)
       // What somebody wants may be told of once.

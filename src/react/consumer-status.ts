@@ -1,6 +1,7 @@
 /** How a consumer is doing here, as it is told to people and probes. */
 import type { LaneState, LaneStatus } from '../read/lane-status.ts'
 import type { Consumer } from './consumer.ts'
+import type { WaitingShards } from './waiting.ts'
 
 export interface ConsumerStatus {
   readonly kind: Consumer['kind']
@@ -13,6 +14,8 @@ export interface ConsumerStatus {
   /** Of the shards that are served here. */
   readonly parkedStreams: number
   readonly trouble: string | undefined
+  /** Shards that wait, and go on by themselves; undefined where none does. */
+  readonly waiting: WaitingShards | undefined
 }
 
 /** The same, as far as it is known without asking the log. */
@@ -23,6 +26,8 @@ export interface ConsumerCondition {
   /** Shards that stand still until somebody mends something. */
   readonly halted: number
   readonly parkedStreams: number
+  /** Shards that wait, and go on by themselves; undefined where none does. */
+  readonly waiting: WaitingShards | undefined
 }
 
 export interface ConsumerLaneStatus extends LaneStatus {

@@ -33,7 +33,8 @@ export type Handling =
   | { readonly one: (event: FeedEvent, reaction: Reaction) => unknown }
   /**
    * Many at once, in the order of their shard; all are done with when it resolves. `EventFailed` names one that cannot be
-   * handled; whatever else it throws is nobody's fault: it is waited for, and all are given again.
+   * handled, `OthersWait` those that are done with where others are not; whatever else it throws is nobody's fault: it is waited
+   * for, and all are given again.
    */
   | { readonly many: (events: readonly FeedEvent[], reaction: BatchReaction) => Promise<void>; readonly most: number }
 
@@ -57,9 +58,23 @@ export interface Reaction extends BatchReaction {
 export class EventFailed extends Error {
   override readonly name = 'EventFailed'
   readonly event: FeedEvent
+  /** It may be handled later, though nobody can tell when: it is tried for longer before it is given up. */
+  readonly isAway: boolean
 
-  constructor(event: FeedEvent, cause: unknown) {
+  constructor(event: FeedEvent, cause: unknown, isAway = false) {
     super(`'${event.type}', version ${event.version} of ${event.stream}, cannot be handled`, { cause })
     this.event = event
+    this.isAway = isAway
+  }
+}
+
+/** Of many some are done with, and the others are waited for: it is nobody's fault, and they are given again. */
+export class OthersWait extends Error {
+  override readonly name = 'OthersWait'
+  readonly done: readonly FeedEvent[]
+
+  constructor(done: readonly FeedEvent[], cause: unknown) {
+    super(`${done.length} events are done with, and others have to wait`, { cause })
+    this.done = done
   }
 }

@@ -7,9 +7,19 @@ import { isThenable } from '../aggregate/synchronous.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Trouble } from '../read/lane-status.ts'
 import { Attempt, type AttemptOutcome } from './attempt.ts'
-import { EventFailed, type BatchReaction, type Handling as Does } from './consumer.ts'
+import { EventFailed, OthersWait, type BatchReaction, type Consumer, type Handling as Does } from './consumer.ts'
 import { troubleOf, type Handling, type HandlingOptions } from './handling.ts'
 import type { Entry } from './window.ts'
+
+/**
+ * After so many waits in a row the first event is given with others' alone, and not with more of its stream: so that it can be
+ * found out whether all has to wait, or one.
+ */
+export const CAREFUL_AFTER = 3
+/** So many may be in the way of one that is not, however few are handled at once else. */
+const CAREFUL_MOST = 100
+/** An event that alone is away is tried again so often at least before it is parked: for about two and a half minutes. */
+export const AWAY_RETRIES = 20
 
 export class HandleMany implements Handling {
   readonly #options: HandlingOptions
@@ -86,10 +96,14 @@ export class HandleMany implements Handling {
 
   #next(): Entry[] {
     const entries: Entry[] = []
+    const isCareful = this.#waits >= CAREFUL_AFTER
+    const most = isCareful ? Math.max(CAREFUL_MOST, this.#does.most) : this.#does.most
     for (const entry of this.#options.window.waiting()) {
-      if (this.#failing.has(entry.event.stream)) continue
+      const { stream } = entry.event
+      if (this.#failing.has(stream)) continue
+      if (isCareful && entries.length > 0 && entries[0]!.event.stream === stream) continue
       entries.push(entry)
-      if (entries.length === this.#does.most) break
+      if (entries.length === most) break
     }
     return entries
   }
@@ -121,6 +135,7 @@ export class HandleMany implements Handling {
     if (this.#isOver || outcome.kind === 'given up') return
     if (outcome.kind === 'done') return this.#done(entries)
     const { error } = outcome
+    if (error instanceof OthersWait) return this.#someDone(entries, error)
     const at = error instanceof EventFailed ? entries.findIndex(({ event }) => event === error.event) : -1
     if (at < 0) {
       for (const entry of entries) entry.state = 'waiting'
@@ -128,26 +143,36 @@ export class HandleMany implements Handling {
     }
     this.#done(entries.slice(0, at))
     for (const entry of entries.slice(at + 1)) entry.state = 'waiting'
-    this.#failed(entries[at]!, (error as EventFailed).cause)
+    this.#failed(entries[at]!, error as EventFailed)
+  }
+
+  #someDone(entries: readonly Entry[], { done, cause }: OthersWait): void {
+    const events = new Set(done)
+    const left = entries.filter(({ event }) => !events.has(event))
+    for (const entry of entries) if (events.has(entry.event)) this.#finish(entry)
+    for (const entry of left) entry.state = 'waiting'
+    this.#wait(left[0]!, cause)
   }
 
   #done(entries: readonly Entry[]): void {
     this.#waits = 0
     this.#waitsWith = undefined
-    for (const entry of entries) {
-      this.#troubles.delete(entry)
-      this.#options.onDone(entry)
-    }
+    for (const entry of entries) this.#finish(entry)
   }
 
-  #failed(entry: Entry, cause: unknown): void {
+  #finish(entry: Entry): void {
+    this.#troubles.delete(entry)
+    this.#options.onDone(entry)
+  }
+
+  #failed(entry: Entry, { cause, isAway }: EventFailed): void {
     const { consumer, clock, onFailed, onGivenUp } = this.#options
     entry.failures += 1
     entry.reason = reasonOf(cause)
     this.#failing.set(entry.event.stream, entry)
     this.#troubles.set(entry, troubleOf(entry, cause))
     onFailed(entry)
-    if (entry.failures > consumer.retries) {
+    if (entry.failures > triesOf(consumer, isAway)) {
       this.#givenUp.add(entry)
       return onGivenUp(entry, cause)
     }
@@ -172,4 +197,10 @@ export class HandleMany implements Handling {
       this.go()
     })
   }
+}
+
+/** How often it is tried again. What is away alone comes back by itself more often than not, and may halt nobody. */
+function triesOf({ retries, onFailure }: Consumer, isAway: boolean): number {
+  if (!isAway) return retries
+  return onFailure === 'halt' ? Number.POSITIVE_INFINITY : Math.max(retries, AWAY_RETRIES)
 }

@@ -9,7 +9,7 @@ import type { FeedEvent } from '../read/event-feed.ts'
 import type { Trouble } from '../read/lane-status.ts'
 import { reasonOf } from '../aggregate/error.ts'
 import { Attempt, type AttemptOutcome } from './attempt.ts'
-import { EventFailed, type Consumer, type Reaction } from './consumer.ts'
+import { EventFailed, OthersWait, type Consumer, type Reaction } from './consumer.ts'
 import { keyOf } from './consumer-record.ts'
 import type { Effects } from './effects.ts'
 import type { Entry, Window } from './window.ts'
@@ -69,6 +69,7 @@ export function attemptOne(
 function ofMany(outcome: AttemptOutcome): AttemptOutcome {
   if (outcome.kind !== 'failed') return outcome
   const { error } = outcome
+  if (error instanceof OthersWait) return { kind: 'waits', error: error.cause }
   return error instanceof EventFailed ? { kind: 'failed', error: error.cause } : { kind: 'waits', error }
 }
 

@@ -22,6 +22,8 @@ export interface InboxPage {
   readonly place: InboxPlace
   /** So many were removed before they were read. */
   readonly lost: number
+  /** What may be missing beyond that, where it is not known: for people, told once. Left out where nothing may. */
+  readonly problem?: string | undefined
 }
 
 /** Where messages come from. Made once by a config, and opened by the node that runs the inbox. */

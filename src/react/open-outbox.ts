@@ -1,7 +1,6 @@
 /**
  * An outbox at work, as a consumer: maps the events of a shard in their order and publishes what comes of them. Where they
- * stand is kept by what runs consumers; here is only what has arrived of events that are not done with, so that it is not
- * published again because others of its batch failed.
+ * stand is kept by what runs consumers; what has arrived of events that are not done with, by shard-publishing.ts.
  */
 import { isThenable } from '../aggregate/synchronous.ts'
 import { isInternal, streamType } from '../log/stream.ts'
@@ -9,7 +8,8 @@ import type { FeedEvent } from '../read/event-feed.ts'
 import { toCloudEvent } from './cloud-event.ts'
 import { EventFailed, type BatchReaction, type Consumer } from './consumer.ts'
 import { PUBLISHED_KEY, type Outbox } from './outbox.ts'
-import { PublishRefused, type OpenPublisher, type OutboxMessage } from './publisher.ts'
+import type { OutboxMessage } from './publisher.ts'
+import { ShardPublishing, type Known, type Mapped } from './shard-publishing.ts'
 
 export interface OpenOutbox {
   readonly consumer: Consumer
@@ -17,24 +17,16 @@ export interface OpenOutbox {
   close(): Promise<void>
 }
 
-/** A message, and the event that it was made of. */
-interface Mapped {
-  readonly event: FeedEvent
-  readonly message: OutboxMessage
-}
-
-/** So many messages of a shard are known to have arrived, at most, while others before them have not. */
-const ARRIVED_MAX = 10_000
-
 export function openOutbox(outbox: Outbox): OpenOutbox {
   const { name, startAt, onFailure, retries, handlerTimeoutMs, batchMax } = outbox
   const publisher = outbox.publisher.open(name)
-  const shards = new Map<number, Arrivals>()
+  const shards = new Map<number, ShardPublishing>()
+  const known: Known = { taken: 0, away: 0 }
   const many = async (events: readonly FeedEvent[], reaction: BatchReaction): Promise<void> => {
     const { shard } = reaction
-    const arrivals = shards.get(shard) ?? new Arrivals()
-    shards.set(shard, arrivals)
-    await handle(events, reaction, { outbox, publisher, arrivals })
+    const publishing = shards.get(shard) ?? new ShardPublishing(publisher, known, batchMax)
+    shards.set(shard, publishing)
+    await handle(events, reaction, { outbox, publishing })
   }
   return {
     consumer: {
@@ -60,41 +52,16 @@ function wantedBy({ from, map }: Outbox): (event: FeedEvent) => boolean {
   return ({ type, stream }) => map[type] !== undefined && types.has(streamType(stream))
 }
 
-/** What of a shard has arrived, and is not done with: by the message's id. */
-class Arrivals {
-  readonly #ids = new Set<string>()
-
-  has({ message }: Mapped): boolean {
-    return this.#ids.has(message.id)
-  }
-
-  add({ id }: OutboxMessage): void {
-    this.#ids.add(id)
-    if (this.#ids.size <= ARRIVED_MAX) return
-    // Forgotten, it may be published twice, and never not at all.
-    const [oldest] = this.#ids
-    this.#ids.delete(oldest!)
-  }
-
-  /** These are not given again. */
-  forget(mapped: readonly Mapped[]): void {
-    for (const { message } of mapped) this.#ids.delete(message.id)
-  }
-}
-
-interface Work {
-  readonly outbox: Outbox
-  readonly publisher: OpenPublisher
-  readonly arrivals: Arrivals
-}
-
 /** @throws EventFailed once all before it have arrived; whatever keeps any from arriving */
-async function handle(events: readonly FeedEvent[], { signal }: BatchReaction, work: Work): Promise<void> {
-  const { mapped, failure } = mapAll(events, work.outbox)
-  const refusal = await publishAll(mapped, signal, work)
-  const failed = refusal ?? failure
-  work.arrivals.forget(refusal === undefined ? mapped : mapped.slice(0, mapped.indexOf(refusal.mapped)))
-  if (failed !== undefined) throw new EventFailed(failed.event, failed.cause)
+async function handle(
+  events: readonly FeedEvent[],
+  { signal }: BatchReaction,
+  { outbox, publishing }: { readonly outbox: Outbox; readonly publishing: ShardPublishing },
+): Promise<void> {
+  const { mapped, failure } = mapAll(events, outbox)
+  const notTaken = await publishing.publish(mapped, signal)
+  if (notTaken !== undefined) throw new EventFailed(notTaken.mapped.event, notTaken.cause, notTaken.isAway)
+  if (failure !== undefined) throw new EventFailed(failure.event, failure.cause)
 }
 
 interface Failed {
@@ -133,34 +100,4 @@ function toMessage(event: FeedEvent, { name, map, source, messageBytesMax }: Out
     throw new TypeError(`its message has ${bytes} bytes, and messageBytesMax is ${messageBytesMax}`)
   }
   return { id: cloudEvent.id, stream: event.stream, event: cloudEvent, json }
-}
-
-/** Until all have arrived, or all before the first that is refused. */
-async function publishAll(
-  mapped: readonly Mapped[],
-  signal: AbortSignal,
-  { publisher, arrivals }: Work,
-): Promise<(Failed & { readonly mapped: Mapped }) | undefined> {
-  const published = (message: OutboxMessage): void => arrivals.add(message)
-  let refusal: (Failed & { readonly mapped: Mapped }) | undefined
-  let left = mapped.filter((each) => !arrivals.has(each))
-  while (left.length > 0) {
-    signal.throwIfAborted()
-    try {
-      await publisher.publish(
-        left.map(({ message }) => message),
-        { signal, published },
-      )
-      break
-    } catch (error) {
-      if (!(error instanceof PublishRefused)) throw error
-      const at = left.findIndex(({ message }) => message.id === error.refused.id)
-      if (at === -1) throw error
-      const refused = left[at]!
-      refusal = { mapped: refused, event: refused.event, cause: error }
-      // Those behind it come again, once somebody knows what becomes of it.
-      left = left.slice(0, at).filter((each) => !arrivals.has(each))
-    }
-  }
-  return refusal
 }

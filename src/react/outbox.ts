@@ -115,6 +115,12 @@ export function defineOutbox<const From extends OutboxSource>(definition: Outbox
   if (typeof (opens as Partial<Publisher> | null)?.open !== 'function') {
     throw wrong(`publisher is ${describe(publisher)}; give a publisher, or a function`)
   }
+  const { timeoutMs = 0 } = opens
+  if (handlerTimeoutMs < 2 * timeoutMs) {
+    throw wrong(
+      `handlerTimeoutMs is ${handlerTimeoutMs}, and its publisher waits for an answer for up to ${timeoutMs} ms; give ${2 * timeoutMs} or more, for two answers, or the publisher a smaller timeoutMs`,
+    )
+  }
   // Looked up by names that may be those of every object, such as `toString`.
   const mappers = Object.assign(Object.create(null) as object, map) as Outbox['map']
   const numbers = { retries, batchMax, handlerTimeoutMs, messageBytesMax }

@@ -31,6 +31,8 @@ export type Publish = (messages: readonly OutboxMessage[], publishing: Publishin
 export interface Publisher {
   /** Connects when it has to, not before. */
   open(outbox: string): OpenPublisher
+  /** So many milliseconds it waits for an answer at most: an outbox gives it twice that at least, or is refused. Left out: it does not say. */
+  readonly timeoutMs?: number
 }
 
 export interface OpenPublisher {
@@ -81,6 +83,15 @@ export function publisherUnavailable(where: string, reason: string, cause?: unkn
     details: { where },
     cause,
   })
+}
+
+/** Others are taken, so that it is not who takes them that is away. */
+export function messageNotTaken({ stream, event }: OutboxMessage, reason: string, cause: unknown): PenholdError {
+  return new PenholdError(
+    'PublisherUnavailable',
+    `message ${event.version} of ${stream} is not taken, and others are: ${reason}`,
+    { outcome: 'unknown', retryable: true, details: { stream }, cause },
+  )
 }
 
 export function publisherClosed(where: string): PenholdError {

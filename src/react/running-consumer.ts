@@ -5,6 +5,7 @@ import type { ConsumerCondition, ConsumerStatus } from './consumer-status.ts'
 import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
 import type { ShardEffects } from './effects.ts'
+import { Waiting } from './waiting.ts'
 import { worstState } from '../read/lane-status.ts'
 
 export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard' | 'effects'> & {
@@ -31,15 +32,18 @@ export class RunningConsumer {
   #shards: ShardsHere | undefined
   /** By shard. */
   readonly #awaited = new Map<number, AttemptsAwaited>()
+  readonly #waiting: Waiting
   #isClosed = false
 
   constructor(options: RunningConsumerOptions) {
     this.#options = options
+    this.#waiting = new Waiting(`${options.consumer.kind} ${options.consumer.name}`, options)
   }
 
   /**
    * Runs the lanes of these shards and no others, each in one epoch of its shard: what it knows of an earlier one may have
-   * changed meanwhile. One that comes back begins once its former life here has ended.
+   * changed meanwhile. One that comes back begins once its former life here has ended. Called now and then, it tells of those
+   * that wait.
    */
   run(shards: ShardsHere): void {
     if (this.#isClosed) return
@@ -51,6 +55,7 @@ export class RunningConsumer {
       const effects = this.#options.effects.from(shard, epoch)
       this.#lanes.set(shard, { lane: new ConsumerLane({ ...this.#options, effects, shard, onTried }), epoch })
     }
+    this.#waiting.look(this.#troubles)
   }
 
   /** What has become of the first attempt at an event that is wanted: as soon as that is known, or after `ms`. */
@@ -97,7 +102,14 @@ export class RunningConsumer {
       state: worstState(lanes.map(({ condition }) => condition)),
       halted: lanes.filter(({ condition }) => condition === 'halted').length,
       parkedStreams: sum(lanes.map(({ parkedStreams }) => parkedStreams)),
+      waiting: this.#waiting.now,
     }
+  }
+
+  /** By shard, of lanes that wait and go on by themselves. */
+  get #troubles(): ReadonlyMap<number, string> {
+    const waiting = [...this.#lanes].filter(([, { lane }]) => lane.condition === 'waiting')
+    return new Map(waiting.map(([shard, { lane }]) => [shard, lane.trouble!.message]))
   }
 
   async status(): Promise<ConsumerStatus> {
@@ -112,6 +124,7 @@ export class RunningConsumer {
       events: sum(lanes.map(({ events }) => events)),
       parkedStreams: sum(lanes.map(({ parkedStreams }) => parkedStreams)),
       trouble: lanes.find((lane) => lane.state === state && lane.trouble !== undefined)?.trouble?.message,
+      waiting: this.#waiting.now,
     }
   }
 

@@ -17,7 +17,9 @@ import type { Effects, SentOutcome } from './effects.ts'
 import { inboxHalted } from './inbox-error.ts'
 import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
 import { INBOX, type InboxOutline, type ParkedMessage, type ParkedOutline } from './inbox-record.ts'
+import { Waiting } from './waiting.ts'
 import type { InboxMessage, InboxPage, InboxPlace, OpenInboxSource } from './inbox-source.ts'
+import { tookEffectOtherwise } from './unless-known.ts'
 
 export interface RunningInboxOptions {
   readonly inbox: Inbox
@@ -34,8 +36,6 @@ export const PARKED_BYTES_MAX: number = 64 * 1024
 
 const ANSWER_MS = 5_000
 const LAST_MS = 1_000
-/** The same warning again is told no sooner. */
-const WARNING_MS = 10_000
 
 /** Somebody else runs the inbox: the record stands elsewhere. */
 const STALE: unique symbol = Symbol('stale')
@@ -50,6 +50,11 @@ interface Letter {
   readonly error: unknown
 }
 
+/** What has come of a letter: it has taken effect, and may have been rejected and passed; or why it cannot. */
+type Sent = { readonly kind: 'done'; readonly rejected: number } | { readonly kind: 'failed'; readonly reason: string }
+
+const DONE: Sent = { kind: 'done', rejected: 0 }
+
 export class RunningInbox {
   readonly #options: RunningInboxOptions
   readonly #stream: string
@@ -58,16 +63,20 @@ export class RunningInbox {
   readonly #bell = new Bell()
   /** The position of the event that recorded the place: what was sent of the messages behind it stands behind that. */
   #after: number | undefined
-  /** Of the page under way, what has taken effect; and how often one was rejected, and passed. */
+  /** The page under way: behind which place; what of it has taken effect; and how often one was rejected, and passed. */
+  #from: InboxPlace | undefined
   readonly #done = new Set<string>()
   #rejected = 0
   #attempts = 0
   #trouble: string | undefined
-  #warnedAt = Number.NEGATIVE_INFINITY
+  readonly #waiting: Waiting
+  #parked = 0
+  #isReuseTold = false
   readonly #ended: Promise<void>
 
   constructor(options: RunningInboxOptions) {
     this.#options = options
+    this.#waiting = new Waiting(`inbox ${options.inbox.name}`, { ...options, isWhole: true })
     this.#stream = streamName(INBOX, options.inbox.name)
     this.#source = options.inbox.source.open()
     this.#ended = this.#run()
@@ -78,12 +87,30 @@ export class RunningInbox {
     return this.#trouble
   }
 
+  /** For so long. */
+  get waitingMs(): number {
+    return this.#waiting.now?.ms ?? 0
+  }
+
+  /** So many messages are parked, as it was last known. */
+  get parked(): number {
+    return this.#parked
+  }
+
+  /** Called now and then, it tells that it waits. */
+  look(): void {
+    this.#waiting.look(this.#trouble === undefined ? new Map() : new Map([[0, this.#trouble]]))
+  }
+
   /** Nothing is begun any more; what is under way is not waited for longer than a moment. */
   async close(): Promise<void> {
     this.#closing.abort()
     this.#bell.ring()
-    await this.#source.close()
-    await within(this.#options.clock, LAST_MS, this.#ended)
+    try {
+      await this.#source.close()
+    } finally {
+      await within(this.#options.clock, LAST_MS, this.#ended)
+    }
   }
 
   get #isClosed(): boolean {
@@ -100,7 +127,7 @@ export class RunningInbox {
         this.#after = undefined
         if (error === STALE || this.#isClosed) continue
         this.#attempts += 1
-        this.#tellTrouble(error)
+        this.#trouble = reasonOf(error)
         await this.#bell.rungWithin(this.#options.clock, backOffMs(this.#attempts))
       }
     }
@@ -110,40 +137,61 @@ export class RunningInbox {
     const { inbox } = this.#options
     const state = await this.#query<InboxOutline>('outline')
     const { place } = state
+    this.#parked = state.parked.length
     if (place === undefined) return this.#step('begin', { place: await this.#source.place(inbox.startAt) })
     this.#after ??= await this.#positionOf(state.placedAt)
     if (await this.#retry(state, place)) return
     const page = await this.#source.read(place, inbox.batchMax)
-    if (this.#isClosed || (page.messages.length === 0 && page.lost === 0)) return
-    if (page.lost > 0) this.#tellLoss(page)
+    if (this.#isClosed || (page.messages.length === 0 && page.lost === 0 && page.problem === undefined)) return
+    this.#tellLoss(page)
+    this.#begin(place)
     await this.#handle(page.messages, state, place)
     await this.#step('advance', { from: place, to: page.place, lost: page.lost, rejected: this.#rejected })
+  }
+
+  /** What is known of a page counts while it stands behind the same place: also where nobody knows whether that was recorded. */
+  #begin(place: InboxPlace): void {
+    if (this.#from?.id === place.id && this.#from.count === place.count) return
+    this.#from = place
     this.#done.clear()
     this.#rejected = 0
   }
 
   /** Tries again what somebody wants, and what has waited behind it. Resolves to whether there was something. */
   async #retry({ parked }: InboxOutline, from: InboxPlace): Promise<boolean> {
-    const first = new Map<string, ParkedOutline>()
-    for (const message of parked) {
-      const row = message.stream ?? message.id
-      if (!first.has(row)) first.set(row, message)
-    }
-    const due = [...first.values()].filter(({ isAsked, reason }) => isAsked || reason === '')
-    for (const { id } of due) {
+    const rows = [...Map.groupBy(parked, ({ stream, id }) => stream ?? id).values()]
+    const due = rows.filter(([first]) => isDue(first!))
+    await this.#beside(due, (row) => this.#retryRow(row, from))
+    return due.length > 0
+  }
+
+  /** One aggregate's parked messages, in order, until one waits for somebody. */
+  async #retryRow(row: readonly ParkedOutline[], from: InboxPlace): Promise<void> {
+    for (const outline of row) {
+      if (!isDue(outline)) return
+      const { id } = outline
       const message = await this.#query<ParkedMessage | undefined>('message', id)
       // Somebody has skipped it meanwhile.
       if (message === undefined) continue
       const letter = this.#letterOf({ id, fields: message.fields })
-      const before = this.#rejected
-      const problem = await this.#send(letter)
-      const rejected = this.#rejected - before
-      // It is recorded here, and not with the page.
-      this.#rejected = before
-      if (problem === undefined) await this.#step('unpark', { from, id, rejected })
-      else await this.#park(letter, from, problem)
+      const sent = await this.#send(letter)
+      if (sent.kind === 'failed') return await this.#park(letter, from, sent.reason)
+      await this.#step('unpark', { from, id, rejected: sent.rejected })
     }
-    return due.length > 0
+  }
+
+  /** So many rows at once. @throws what one of them throws, once the others are done with */
+  async #beside<Row>(rows: Row[], work: (row: Row) => Promise<void>): Promise<void> {
+    const failed: unknown[] = []
+    const worker = async (): Promise<void> => {
+      for (let row = rows.shift(); row !== undefined && !this.#isClosed; row = rows.shift()) {
+        await work(row).catch((error: unknown) => failed.push(error))
+      }
+    }
+    const { concurrency } = this.#options.inbox
+    await Promise.all(Array.from({ length: Math.min(concurrency, rows.length) }, worker))
+    if (failed.length > 0) throw failed.find((error) => error === STALE) ?? failed[0]
+    if (this.#isClosed) throw STALE
   }
 
   /** All take effect, or are parked. @throws what keeps one from either, once the others are done with */
@@ -152,17 +200,10 @@ export class RunningInbox {
     const rows = [...Map.groupBy(letters, ({ stream, message }) => stream ?? message.id).values()]
     const held = new Set(state.parked.map(({ stream }) => stream))
     const parked = new Set(state.parked.map(({ id }) => id))
-    const failed: unknown[] = []
-    const work = async (): Promise<void> => {
-      for (let row = rows.shift(); row !== undefined && !this.#isClosed; row = rows.shift()) {
-        const left = row.filter(({ message: { id } }) => !this.#done.has(id) && !parked.has(id))
-        await this.#handleRow(left, held, from).catch((error: unknown) => failed.push(error))
-      }
-    }
-    const { concurrency } = this.#options.inbox
-    await Promise.all(Array.from({ length: Math.min(concurrency, rows.length) }, work))
-    if (failed.length > 0) throw failed.find((error) => error === STALE) ?? failed[0]
-    if (this.#isClosed) throw STALE
+    await this.#beside(rows, async (row) => {
+      const left = row.filter(({ message: { id } }) => !this.#done.has(id) && !parked.has(id))
+      await this.#handleRow(left, held, from)
+    })
   }
 
   /** One aggregate's messages, in order. */
@@ -170,10 +211,12 @@ export class RunningInbox {
     for (const letter of letters) {
       const { message, stream } = letter
       const isHeld = stream !== undefined && held.has(stream)
-      const problem = isHeld ? '' : await this.#send(letter)
-      if (problem !== undefined) {
-        if (this.#options.inbox.onFailure === 'halt') throw inboxHalted(this.#options.inbox.name, message.id, problem)
-        await this.#park(letter, from, problem)
+      const sent: Sent = isHeld ? { kind: 'failed', reason: '' } : await this.#send(letter)
+      if (sent.kind === 'done') this.#rejected += sent.rejected
+      else {
+        const { name, onFailure } = this.#options.inbox
+        if (onFailure === 'halt') throw inboxHalted(name, message.id, sent.reason)
+        await this.#park(letter, from, sent.reason)
         held.add(stream)
       }
       this.#done.add(message.id)
@@ -192,22 +235,23 @@ export class RunningInbox {
     }
   }
 
-  /** Resolves to why it cannot take effect; undefined where it has. @throws what may go by itself */
-  async #send({ message, stream, command, error }: Letter): Promise<string | undefined> {
-    if (error !== undefined) return reasonOf(error)
-    if (command === undefined) return undefined
+  /** @throws what may go by itself */
+  async #send({ message, stream, command, error }: Letter): Promise<Sent> {
+    if (error !== undefined) return { kind: 'failed', reason: reasonOf(error) }
+    if (command === undefined) return DONE
     let outcome: SentOutcome
     try {
       outcome = await this.#ask(message, stream!, command)
     } catch (thrown) {
       if (this.#isClosed) throw STALE
       if (!(thrown instanceof PenholdError) || thrown.retryable) throw thrown
-      return reasonOf(thrown)
+      if (!isSentBefore(thrown, command)) return { kind: 'failed', reason: reasonOf(thrown) }
+      this.#tellReuse(message)
+      return DONE
     }
-    if (outcome.kind === 'accepted') return undefined
-    if (this.#options.inbox.onRejection === 'fail') return `rejected: ${outcome.code}`
-    this.#rejected += 1
-    return undefined
+    if (outcome.kind === 'accepted') return DONE
+    if (this.#options.inbox.onRejection === 'fail') return { kind: 'failed', reason: `rejected: ${outcome.code}` }
+    return { kind: 'done', rejected: 1 }
   }
 
   #ask({ id }: InboxMessage, stream: string, mapped: InboxCommand): Promise<SentOutcome> {
@@ -273,19 +317,21 @@ export class RunningInbox {
     if (name === 'advance' || name === 'begin') this.#after = outcome.position || undefined
   }
 
-  #tellLoss({ lost }: InboxPage): void {
+  #tellLoss({ lost, problem }: InboxPage): void {
     const { source } = this.#options.inbox
+    if (problem !== undefined) this.#warn(problem)
+    if (lost === 0) return
     this.#warn(
       `${lost} messages of ${source.name} were removed before they were read; keep more of them, or for longer`,
     )
   }
 
-  #tellTrouble(error: unknown): void {
-    const { clock } = this.#options
-    this.#trouble = reasonOf(error)
-    if (clock.monotonic() - this.#warnedAt < WARNING_MS) return
-    this.#warnedAt = clock.monotonic()
-    this.#warn(`waits and tries again: ${this.#trouble}`)
+  #tellReuse({ id }: InboxMessage): void {
+    if (this.#isReuseTold) return
+    this.#isReuseTold = true
+    this.#warn(
+      `message ${id} took effect before as something else than its mapper says now, and counts as done. Where what was done then is wrong, mend it by a command of your own; of further messages this is not told`,
+    )
   }
 
   /** Whoever is told does not end the inbox. */
@@ -296,4 +342,17 @@ export class RunningInbox {
       // It is in the status as well.
     }
   }
+}
+
+/** Somebody wants it, or what it has waited behind is done. */
+function isDue({ isAsked, reason }: ParkedOutline): boolean {
+  return isAsked || reason === ''
+}
+
+/**
+ * Whether a command whose id is known with another payload is this message's, as its mapper said it before: the id is the
+ * message's alone, and events stand for it. One of the mapper's choice may be another message's, whose content this one does not have.
+ */
+function isSentBefore(error: PenholdError, { commandId }: InboxCommand): boolean {
+  return commandId === undefined && tookEffectOtherwise(error)
 }

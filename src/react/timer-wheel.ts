@@ -132,7 +132,7 @@ export class TimerWheel {
       } catch (error) {
         if (signal.aborted) return
         failures += 1
-        this.#warn(reasonOf(error))
+        this.#trouble = reasonOf(error)
         await this.#end.rungWithin(clock, backOffMs(failures))
       }
     }
@@ -375,12 +375,6 @@ export class TimerWheel {
   ): Promise<SentOutcome> {
     const cause = { correlationId: commandId, causationId: commandId, after: Math.max(after, this.#position) }
     return this.#options.effects.ask({ stream, name, payload, commandId, ...cause, signal: this.#ending.signal })
-  }
-
-  #warn(trouble: string): void {
-    const { shard, onWarning } = this.#options
-    if (this.#trouble !== trouble) onWarning(`the timers of shard ${shard} wait, and are tried again: ${trouble}`)
-    this.#trouble = trouble
   }
 }
 

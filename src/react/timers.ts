@@ -13,6 +13,7 @@ import { timerCommandsConsumer, timersConsumer } from './timer-consumers.ts'
 import type { DueTimer } from './timer-records.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import type { Timetable } from './timetable.ts'
+import { Waiting, type WaitingShards } from './waiting.ts'
 
 export interface TimersOptions {
   readonly clock: Clock
@@ -31,6 +32,8 @@ export interface TimersCondition {
   readonly held: number
   /** By shard, why its timers stand still. */
   readonly troubles: ReadonlyMap<number, string>
+  /** The same shards, and since when they do; undefined where all run. */
+  readonly waiting: WaitingShards | undefined
   /**
    * By type: so many timers are due of aggregates or processes that the config of this node does not have. They wait in the
    * log, and fire once a node serves their shard whose config has it.
@@ -38,7 +41,12 @@ export interface TimersCondition {
   readonly ownerless: ReadonlyMap<string, number>
 }
 
-export const NO_TIMERS: TimersCondition = { held: 0, troubles: new Map(), ownerless: new Map() }
+export const NO_TIMERS: TimersCondition = {
+  held: 0,
+  troubles: new Map(),
+  waiting: undefined,
+  ownerless: new Map(),
+}
 
 /** Whether its schedules were stopped by somebody who does not have them is looked for so often. */
 const SEEN_MS = 60_000
@@ -61,11 +69,13 @@ export class Timers {
   #since = 0
   /** Names of schedules of which it was told that they are run otherwise than the config of this node has it. */
   readonly #superseded = new Set<string>()
+  readonly #waiting: Waiting
   #stopSeeing: Cancel = () => undefined
   #isClosed = false
 
   constructor(options: TimersOptions) {
     this.#options = options
+    this.#waiting = new Waiting('what runs timers', options)
     this.consumers = [
       timersConsumer((...placed) => this.#place(...placed)),
       timerCommandsConsumer(options.schedules, options.onWarning),
@@ -80,7 +90,10 @@ export class Timers {
     this.#seeLater()
   }
 
-  /** Runs the timers of these shards, and of no others, each wheel in one epoch of its shard. */
+  /**
+   * Runs the timers of these shards, and of no others, each wheel in one epoch of its shard. Called now and then, it tells of
+   * those that stand still.
+   */
   run(shards: ShardsHere): void {
     for (const [shard, { wheel, epoch }] of this.#wheels) {
       if (shards.get(shard) === epoch) continue
@@ -90,6 +103,7 @@ export class Timers {
     for (const [shard, epoch] of shards) {
       if (!this.#wheels.has(shard)) this.#wheels.set(shard, { wheel: this.#wheel(shard, epoch), epoch })
     }
+    this.#waiting.look(this.#troubles)
   }
 
   /** Whether it sets none itself. Where nothing else may set one either, none is run (docs/timers.md). */
@@ -106,14 +120,23 @@ export class Timers {
     return {
       ownerless,
       held: wheels.reduce((sum, [, { held }]) => sum + held, 0),
-      troubles: new Map(wheels.flatMap(([shard, { trouble }]) => (trouble === undefined ? [] : [[shard, trouble]]))),
+      troubles: this.#troubles,
+      waiting: this.#waiting.now,
     }
+  }
+
+  get #troubles(): ReadonlyMap<number, string> {
+    const wheels = [...this.#wheels]
+    return new Map(
+      wheels.flatMap(([shard, { wheel }]) => (wheel.trouble === undefined ? [] : [[shard, wheel.trouble]])),
+    )
   }
 
   close(): void {
     this.#isClosed = true
     this.#stopSeeing()
-    this.run(new Map())
+    for (const { wheel } of this.#wheels.values()) wheel.close()
+    this.#wheels.clear()
   }
 
   async #define(failures: number): Promise<void> {

@@ -1,18 +1,22 @@
 /** What is sent again under an id that derives from its cause, and says something else than the first time. */
-import { isPenholdError } from '../aggregate/error.ts'
+import { isPenholdError, type PenholdError } from '../aggregate/error.ts'
 import type { SentOutcome } from './effects.ts'
 
 /**
- * Undefined where its id is known with another payload: then it has had its effect, as it was the first time.
+ * Undefined where its id is known with another payload, and events stand for that: it has had its effect, as it was the first time.
  * @throws what else it throws
  */
 export async function unlessKnown(asked: Promise<SentOutcome>): Promise<SentOutcome | undefined> {
   try {
     return await asked
   } catch (error) {
-    if (!isPenholdError(error, 'CommandIdReused')) throw error
+    if (!isPenholdError(error) || !tookEffectOtherwise(error)) throw error
     return undefined
   }
+}
+
+export function tookEffectOtherwise({ code, details }: PenholdError): boolean {
+  return code === 'CommandIdReused' && Object(details).hasTakenEffect === true
 }
 
 /** So many are told; what is wrong with one will be with others. */

@@ -11,20 +11,26 @@ import type { Trouble } from './lane-status.ts'
 /** The same warning again is told no sooner. */
 const WARNING_MS = 10_000
 
+export interface LaneTroubleOptions {
+  readonly clock: Clock
+  readonly onWarning: (message: string) => void
+  /** Whether it says itself that the lane waits. Default true. */
+  readonly isTold?: boolean
+}
+
 export class LaneTrouble {
   readonly #who: string
   readonly #clock: Clock
   readonly #onWarning: (message: string) => void
+  readonly #isTold: boolean
   #trouble: Trouble | undefined
   #warnedAt = Number.NEGATIVE_INFINITY
 
-  constructor(
-    who: string,
-    { clock, onWarning }: { readonly clock: Clock; readonly onWarning: (message: string) => void },
-  ) {
+  constructor(who: string, { clock, onWarning, isTold = true }: LaneTroubleOptions) {
     this.#who = who
     this.#clock = clock
     this.#onWarning = onWarning
+    this.#isTold = isTold
   }
 
   /** Undefined where it waits with nothing. */
@@ -39,7 +45,7 @@ export class LaneTrouble {
   /** It was tried so often; once more than before where nobody says. */
   tell(error: unknown, attempts: number = (this.#trouble?.attempts ?? 0) + 1): void {
     this.#trouble = { message: reasonOf(error), attempts, event: undefined }
-    if (this.#clock.monotonic() - this.#warnedAt < WARNING_MS) return
+    if (!this.#isTold || this.#clock.monotonic() - this.#warnedAt < WARNING_MS) return
     this.#warnedAt = this.#clock.monotonic()
     this.warn(`waits and tries again: ${reasonOf(error)}`)
   }

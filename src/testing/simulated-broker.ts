@@ -37,6 +37,8 @@ export interface SimulatedBrokerOptions {
   readonly onArrived?: (arrived: Arrived) => void
   /** Whether it refuses this message, for good or for now; asked each time it comes. Left out where it takes all. */
   readonly refuses?: (message: OutboxMessage) => boolean
+  /** Whether it does not take this message, and says no more than that it is full. */
+  readonly ignores?: (message: OutboxMessage) => boolean
 }
 
 export interface PublishingOptions {
@@ -171,11 +173,11 @@ export class SimulatedBroker {
   }
 
   async #arrive(call: Call, key: string, messages: readonly OutboxMessage[]): Promise<Added> {
-    const { kernel, random, onArrived, refuses } = this.#options
+    const { kernel, random, onArrived, refuses, ignores } = this.#options
     await this.server.arrival(call)
     const room = call.fault === 'partly' ? random.below(messages.length) : messages.length
     for (const [added, message] of messages.entries()) {
-      if (added === room) return { added, problem: 'full' }
+      if (added === room || ignores?.(message) === true) return { added, problem: 'full' }
       if (refuses?.(message) === true) return { added, problem: 'refused' }
       kernel.note(`message ${message.id}`)
       this.#row(key).add({ id: message.id, event: message.json })

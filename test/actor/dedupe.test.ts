@@ -47,11 +47,19 @@ test('what consumers send again after a rejection is decided anew, and takes eff
   }
   const withdraw = { ...caused, payload: { amount: 5 }, commandId: parseId(deriveId('caused')) }
   expect(await ask(withdraw)).toMatchObject({ kind: 'rejected' })
+  const otherwise = { ...withdraw, payload: { amount: 7 }, payloadHash: 1 }
+  expect(await ask({ ...otherwise, sentIn: undefined })).toMatchObject({
+    failure: { code: 'CommandIdReused', details: { hasTakenEffect: false } },
+  })
+  // Nothing stands for it, so that it may say something else.
+  expect(await ask(otherwise)).toMatchObject({ kind: 'rejected' })
   await ask(deposit('account/1', 8))
-  expect(await ask({ ...withdraw, sentIn: undefined })).toMatchObject({ kind: 'rejected' })
+  expect(await ask({ ...otherwise, sentIn: undefined })).toMatchObject({ kind: 'rejected' })
   expect(await ask(withdraw)).toMatchObject({ kind: 'accepted', version: 2 })
   expect(await ask(withdraw)).toMatchObject({ kind: 'accepted', version: 2 })
-  expect(await ask({ ...withdraw, payloadHash: 1 })).toMatchObject({ failure: { code: 'CommandIdReused' } })
+  expect(await ask(otherwise)).toMatchObject({
+    failure: { code: 'CommandIdReused', details: { hasTakenEffect: true } },
+  })
 })
 
 test('what is sent again finds what it did, however many commands came after it and whatever the window (I5)', async () => {

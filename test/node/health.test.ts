@@ -47,6 +47,7 @@ function found(more: Partial<Examination> = {}): Examination {
     lost: [],
     projections: [],
     reactors: [],
+    inboxes: [],
     wheels: NO_TIMERS,
     ...more,
   }
@@ -145,6 +146,17 @@ test('a projection that stands still makes nobody unready, and is told, as is wh
     'Redis is away since 5 ms: nothing moves',
     'closed by damage: shard 7',
   ])
+})
+
+test('an inbox that waits for long, or has parked something, makes nobody unready, and is told', () => {
+  const inbox = { name: 'payments', state: 'waiting', waitingMs: WAITING_MS, parked: 2 } as const
+  expect(isReady({ inboxes: [inbox] })).toBe(true)
+  expect(degradedOf(found({ inboxes: [inbox] }))).toEqual([
+    expect.stringMatching(/^inbox payments waits since 60000 ms, and tries again/),
+    'inbox payments has parked 2 messages',
+  ])
+  expect(degradedOf(found({ inboxes: [{ ...inbox, waitingMs: WAITING_MS - 1, parked: 0 }] }))).toEqual([])
+  expect(toJson(found({ inboxes: [inbox] }))).toMatchObject({ inboxes: [inbox] })
 })
 
 /** A worker that answers when it is let. */

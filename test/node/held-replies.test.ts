@@ -31,13 +31,14 @@ function reactorsOf(): SynchronousReactors {
 }
 
 /** A node's end of a worker's link, by which its replies come, and what goes on to who has asked. */
-function open() {
+function open(more: { readonly bytesMax?: number } = {}) {
   const waiting: {
     readonly ms: number
     readonly tell: (unsettled: readonly Unsettled[]) => void
     readonly fail: (error: Error) => void
   }[] = []
   const held = new HeldReplies({
+    ...more,
     clock: new SimulatedClock(),
     reactors: reactorsOf(),
     unsettled: (_wanted, ms) => new Promise((tell, fail) => waiting.push({ ms, tell, fail })),
@@ -150,6 +151,27 @@ test('a reply of which nobody can say what is settled is lost, and no other', as
   expect(told()).toEqual([
     [1, 'failed'],
     [2, undefined],
+  ])
+})
+
+test('more bytes than a node holds go on at once, and what was held before makes room when it goes', async () => {
+  const { end, start } = sliceOf(eventBytes({ amount: 1 }))
+  const { hold, told, waiting } = open({ bytesMax: 2 * (end - start) })
+  hold(1, 2, 3)
+  await turns()
+  expect(told()).toEqual([[3, [{ reactor: 'stock', state: 'pending', reason: 'too many replies wait at its node' }]]])
+  waiting[0]!.tell([])
+  await turns()
+  expect(told()).toEqual([[1, undefined]])
+  hold(4, 5)
+  await turns()
+  expect(told()).toMatchObject([[5, [{ state: 'pending' }]]])
+  waiting[1]!.tell([])
+  waiting[2]!.tell([])
+  await turns()
+  expect(told()).toEqual([
+    [2, undefined],
+    [4, undefined],
   ])
 })
 

@@ -250,6 +250,38 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     await eventually(() => second.inbox.status()).toMatchObject({ lost: 4 })
   })
 
+  test('a stream that was deleted is read on, and what may be missing is told once', async () => {
+    await add('anna', 1)
+    const source = redisStreamSource({ redis: redis.url, stream: 'paid', timeoutMs: 2_000 })
+    const { node, inbox, warnings } = await start(define({ source }))
+    await eventually(() => amounts(node)).toEqual([1])
+    const told = (): readonly string[] => warnings.filter((message) => message.includes('was deleted'))
+    await redis.admin.del('paid')
+    await eventually(told).toHaveLength(1)
+    await add('anna', 2)
+    await add('anna', 3)
+    await eventually(() => amounts(node)).toEqual([1, 2, 3])
+    // What was unread of it is gone.
+    const last = (await inbox.status()).place
+    await redis.admin.multi().xadd('paid', '*', 'account', 'anna', 'amount', 4).del('paid').exec()
+    await eventually(told).toHaveLength(2)
+    expect(told()[1]).toContain(`behind ${last}`)
+    await add('anna', 5)
+    await eventually(() => amounts(node)).toEqual([1, 2, 3, 5])
+    expect(told()).toHaveLength(2)
+    expect(await inbox.status()).toMatchObject({ lost: 0, parked: 0 })
+    const calls = async (command: string): Promise<number> => {
+      const stats = await redis.admin.info('commandstats')
+      return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1])
+    }
+    await redis.admin.del('paid')
+    await eventually(told).toHaveLength(3)
+    // Where there is nothing it has Redis wait for something, and does not ask again and again.
+    const [waits, pages] = [await calls('xread'), await calls('evalsha')]
+    await eventually(async () => (await calls('xread')) - waits).toBeGreaterThanOrEqual(2)
+    expect((await calls('evalsha')) - pages).toBeLessThanOrEqual(2 * ((await calls('xread')) - waits) + 2)
+  })
+
   test('a stream that ends before where it was read up to is not read as if it were the same', async () => {
     const folder = temporaryFolder()
     await redis.admin.xadd('paid', '9999999999999-0', 'account', 'anna', 'amount', 1)

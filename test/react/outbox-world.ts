@@ -3,7 +3,7 @@
  * place that takes messages. Steps are taken by hand, so that a test says what fails when.
  */
 import { deriveId } from '../../src/log/identity.ts'
-import { EventFailed, type Consumer } from '../../src/react/consumer.ts'
+import { EventFailed, OthersWait, type Consumer } from '../../src/react/consumer.ts'
 import type { Effects } from '../../src/react/effects.ts'
 import { openOutbox } from '../../src/react/open-outbox.ts'
 import type { Outbox } from '../../src/react/outbox.ts'
@@ -41,6 +41,8 @@ export class OutboxWorld {
   checkpoint = 0
   readonly parked: FeedEvent[] = []
   readonly #parkedStreams = new Set<string>()
+  /** In this life. */
+  readonly #done = new Set<FeedEvent>()
 
   constructor(outbox: Outbox, events: readonly FeedEvent[]) {
     this.#outbox = outbox
@@ -62,15 +64,23 @@ export class OutboxWorld {
     const { does } = consumer
     if (!('many' in does)) throw new Error('an outbox handles many at once')
     const taken = this.events.slice(this.checkpoint, this.checkpoint + Math.min(batch, does.most))
-    const wanted = taken.filter((event) => consumer.isWanted(event) && !this.#parkedStreams.has(event.stream))
+    const wanted = taken.filter(
+      (event) => consumer.isWanted(event) && !this.#parkedStreams.has(event.stream) && !this.#done.has(event),
+    )
     const behind = taken.filter((event) => consumer.isWanted(event) && this.#parkedStreams.has(event.stream))
     try {
       const signal = new AbortController().signal
       if (wanted.length > 0) await does.many(wanted, { shard: 0, signal, effects: NONE })
     } catch (error) {
+      if (error instanceof OthersWait) for (const event of error.done) this.#done.add(event)
       if (!(error instanceof EventFailed)) return 'waits'
       const at = this.events.indexOf(error.event)
-      this.parked.push(...behind.filter((event) => this.events.indexOf(event) < at), error.event)
+      this.parked.push(...behind.filter((event) => this.events.indexOf(event) < at))
+      if (error.isAway) {
+        this.checkpoint = at
+        return 'waits'
+      }
+      this.parked.push(error.event)
       this.#parkedStreams.add(error.event.stream)
       this.checkpoint = at + 1
       return 'parked'
@@ -84,6 +94,7 @@ export class OutboxWorld {
   /** The process dies, and another goes on from the checkpoint. */
   async crash(): Promise<void> {
     await this.#life.close()
+    this.#done.clear()
     this.#life = openOutbox(this.#outbox)
   }
 }

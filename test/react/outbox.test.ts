@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest'
-import { defineAggregate, defineOutbox, isPenholdError, PublishRefused, type OutboxMessage } from '../../src/index.ts'
+import {
+  defineAggregate,
+  defineOutbox,
+  isPenholdError,
+  PublishRefused,
+  redisStreamPublisher,
+  webhookPublisher,
+  type OutboxMessage,
+  type Publisher,
+  type WebhookOptions,
+} from '../../src/index.ts'
 import { EventFailed } from '../../src/react/consumer.ts'
 import { isOutbox } from '../../src/react/outbox.ts'
 import { eventOf, OutboxWorld } from './outbox-world.ts'
@@ -22,6 +32,11 @@ const given = {
   map: { Deposited: toIntegration },
   publisher: async () => undefined,
 } as const
+
+function webhook(more: Partial<WebhookOptions> = {}): Publisher {
+  const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+  return webhookPublisher({ url: 'https://partner.example/hooks', secret, ...more })
+}
 
 function place(): {
   readonly there: OutboxMessage[]
@@ -123,6 +138,9 @@ const unmappable: readonly [what: string, mapped: unknown, message: string][] = 
   ['has a part that is not known', () => ({ type: 'x', dat: 1 }), "has no 'dat'"],
   ['has bytes in its data', () => ({ type: 'x', data: { a: [new Uint8Array(2)] } }), 'data.a[0] is a Uint8Array'],
   ['has a Map in its data', () => ({ type: 'x', data: new Map() }), 'data is a Map'],
+  ['has nothing in a list', () => ({ type: 'x', data: { a: [1, undefined] } }), 'data.a[1] is undefined'],
+  // oxlint-disable-next-line no-sparse-arrays
+  ['has a gap in a list', () => ({ type: 'x', data: [1, , 2] }), 'data[1] is undefined'],
   ['has no number in its data', () => ({ type: 'x', data: { n: NaN } }), 'data.n is NaN'],
   ['has a bigint in its data', () => ({ type: 'x', data: 1n }), 'data is a bigint'],
   ['has an extension of another name', () => ({ type: 'x', extensions: { Tenant: 'a' } }), "extension 'Tenant'"],
@@ -195,6 +213,15 @@ test('a definition says what is wrong with it', () => {
     [{ onFailure: 'skip' }, "onFailure is 'skip'"],
     [{ retries: -1 }, 'retries is -1'],
     [{ batchMax: 0 }, 'batchMax is 0'],
+    [
+      { handlerTimeoutMs: 29_999, publisher: { open: () => undefined, timeoutMs: 15_000 } },
+      'its publisher waits for an answer for up to 15000 ms; give 30000 or more',
+    ],
+    [{ handlerTimeoutMs: 10_000, publisher: webhook() }, 'waits for an answer for up to 15000 ms'],
+    [
+      { handlerTimeoutMs: 10_000, publisher: redisStreamPublisher({ redis: 'redis://localhost', stream: 'x' }) },
+      'waits for an answer for up to 10000 ms',
+    ],
   ]
   for (const [change, message] of wrong) {
     const define = (): unknown => defineOutbox({ ...given, ...change } as never)
@@ -202,6 +229,7 @@ test('a definition says what is wrong with it', () => {
     expect(define, message).toThrow(expect.toSatisfy((error) => isPenholdError(error, 'BadDefinition')) as Error)
   }
   expect(isOutbox(defineOutbox(given))).toBe(true)
+  defineOutbox({ ...given, handlerTimeoutMs: 10_000, publisher: webhook({ timeoutMs: 5_000 }) })
   expect(isOutbox({ ...given })).toBe(false)
 })
 

@@ -29,7 +29,7 @@ test('what a timer was for, and has taken effect as something else, is done with
   const { does } = timerCommandsConsumer([], (message) => warnings.push(message))
   assert('one' in does)
   const effects = new MemoryEffects()
-  effects.onSent = () => Promise.reject(commandIdReused('account/1', 'x'))
+  effects.onSent = () => Promise.reject(commandIdReused('account/1', 'x', true))
   const fired = { type: 'TimerFired', data: { token: 't', command: { stream: 'account/1', name: 'deposit' } } }
   const event = { ...fired, id: 'e', stream: '$timer/o:a', position: 7, metadata: { correlationId: 'c' } }
   const reaction = { effects, signal: new AbortController().signal } as unknown as Reaction

@@ -111,7 +111,7 @@ test('where commands may take little, many timers at once are kept all the same,
       },
     },
   })
-  const limits = { commandBytesMax: 8_192 }
+  const limits = { commandBytesMax: 16_384 }
   const node = await start(temporaryFolder(), {
     aggregates: [Box],
     reactors: [opens],

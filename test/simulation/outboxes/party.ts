@@ -62,6 +62,8 @@ export class OutboxParty {
   /** By event: how often it fails yet, and how often it has. */
   readonly #left = new Map<string, number>()
   readonly #failures = new Map<string, number>()
+  /** Messages of which it is not said that they are refused: whoever takes them is away for these alone. */
+  readonly #ignored = new Set<string>()
   /** Events that somebody has given up. */
   readonly #skipped = new Set<string>()
   /** News that nobody knows yet to have been appended. */
@@ -79,14 +81,17 @@ export class OutboxParty {
       kernel,
       random: new SeededRandom(cluster.random.next()),
       refuses: ({ stream, event }) => this.#fails(stream, Number(event.version), true),
+      ignores: ({ stream, event }) => this.#isIgnored(nameOf(stream, Number(event.version))),
       onArrived: (arrived) => {
         this.#witness.landed(arrived)
         this.#maybeLosePower()
       },
     })
     this.#broker.server.schedule(plan.brokerFaults)
-    for (const { account: of, version, times } of plan.troubles) {
-      this.#left.set(nameOf(`account/${of}`, version), times === 'until mended' ? Number.POSITIVE_INFINITY : times)
+    for (const { account: of, version, times, isRefused } of plan.troubles) {
+      const name = nameOf(`account/${of}`, version)
+      this.#left.set(name, times === 'until mended' ? Number.POSITIVE_INFINITY : times)
+      if (times === 'until mended' && isRefused && of % 2 === 1) this.#ignored.add(name)
     }
     for (const deed of plan.deeds) kernel.after(deed.atMs, () => void this.#at(deed.node, (ref) => this.#do(deed, ref)))
     for (const [i, news] of plan.news.entries()) kernel.after(news.atMs, () => void this.#tell(news, i))
@@ -201,12 +206,18 @@ export class OutboxParty {
     return process
   }
 
+  #isIgnored(name: string): boolean {
+    if (!this.#ignored.has(name) || (this.#left.get(name) ?? 0) === 0) return false
+    this.#failures.set(name, (this.#failures.get(name) ?? 0) + 1)
+    return true
+  }
+
   /** Whether an event fails now: it cannot be mapped, or its message is refused. */
   #fails(stream: string, version: number, isRefused: boolean): boolean {
     const name = nameOf(stream, version)
     const trouble = this.#plan.troubles.find((each) => nameOf(`account/${each.account}`, each.version) === name)
     const left = this.#left.get(name) ?? 0
-    if (trouble === undefined || trouble.isRefused !== isRefused || left === 0) return false
+    if (trouble === undefined || trouble.isRefused !== isRefused || left === 0 || this.#ignored.has(name)) return false
     this.#left.set(name, left - 1)
     this.#failures.set(name, (this.#failures.get(name) ?? 0) + 1)
     return true

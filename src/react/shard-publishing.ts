@@ -1,0 +1,223 @@
+/**
+ * Publishes the messages of one shard, in their order, and finds out what is in the way where whoever takes them takes none:
+ * that all of it is away, which is waited for; or that one message alone is never taken, while others are, of which nobody else
+ * can tell the two apart. It knows what has arrived of messages that are not done with, so that it is not published again because
+ * others failed.
+ *
+ * After a few attempts in a row that came to nothing it goes on carefully: the first message alone, then twice as many each time.
+ * One that fails alone is suspect, and published alone from then on. Where another was taken meanwhile, of this shard or of any, it is
+ * that message's failure and no other's; and so it is the next time, unless another has failed alone as well.
+ */
+import { reasonOf } from '../aggregate/error.ts'
+import type { FeedEvent } from '../read/event-feed.ts'
+import { OthersWait } from './consumer.ts'
+import { CAREFUL_AFTER } from './handle-many.ts'
+import { messageNotTaken, PublishRefused, type OpenPublisher, type OutboxMessage } from './publisher.ts'
+
+/** A message, and the event that it was made of. */
+export interface Mapped {
+  readonly event: FeedEvent
+  readonly message: OutboxMessage
+}
+
+/** One that does not arrive; all before it have. */
+export interface NotTaken {
+  readonly mapped: Mapped
+  readonly cause: unknown
+  /** It is not refused, and may be taken later. */
+  readonly isAway: boolean
+}
+
+/** What an outbox knows of whoever takes its messages, by all its shards: how often any was taken, and how often one alone was not. */
+export interface Known {
+  taken: number
+  away: number
+}
+
+interface Suspect extends Readonly<Known> {
+  /** It was its own failure the last time. */
+  readonly isAlone: boolean
+}
+
+/** So many messages of a shard are known to have arrived, at most, while others before them have not. */
+const ARRIVED_MAX = 10_000
+/** Of a shard; while all is away each attempt has one or two more. */
+const SUSPECTS_MAX = 100
+
+type Outcome =
+  | { readonly kind: 'arrived' }
+  | { readonly kind: 'refused'; readonly mapped: Mapped; readonly cause: unknown }
+  | { readonly kind: 'away'; readonly error: unknown }
+
+export class ShardPublishing {
+  readonly #publisher: OpenPublisher
+  readonly #known: Known
+  readonly #most: number
+  /** By the message's id, the oldest first. */
+  readonly #arrived = new Set<string>()
+  /** By the message's id, what was known when it failed alone. */
+  readonly #suspects = new Map<string, Suspect>()
+  /** Attempts in a row that have ended with nothing known but that something is away. */
+  #waits = 0
+
+  /** `most` are published together. */
+  constructor(publisher: OpenPublisher, known: Known, most: number) {
+    this.#publisher = publisher
+    this.#known = known
+    this.#most = most
+  }
+
+  /**
+   * Resolves once all have arrived, or up to the first that is not taken though others are.
+   * @throws OthersWait where some have arrived; whatever else keeps them from arriving
+   */
+  async publish(mapped: readonly Mapped[], signal: AbortSignal): Promise<NotTaken | undefined> {
+    try {
+      const notTaken = await this.#all(this.#left(mapped), signal)
+      this.#waits = 0
+      const done = notTaken === undefined ? mapped : mapped.slice(0, mapped.indexOf(notTaken.mapped))
+      this.#forget(done)
+      return notTaken
+    } catch (error) {
+      this.#waits += 1
+      const done = mapped.filter(({ message }) => this.#arrived.has(message.id))
+      // After its time nobody hears of it.
+      if (done.length === 0 || signal.aborted) throw error
+      this.#forget(done)
+      if (done.length === mapped.length) return undefined
+      throw new OthersWait(
+        done.map(({ event }) => event),
+        error,
+      )
+    }
+  }
+
+  async #all(given: readonly Mapped[], signal: AbortSignal): Promise<NotTaken | undefined> {
+    const isCareful = this.#waits >= CAREFUL_AFTER
+    let left = given
+    let size = isCareful ? 1 : this.#most
+    while (left.length > 0) {
+      const some = this.#next(left, size)
+      const outcome = await this.#attempt(some, signal)
+      if (outcome.kind === 'refused') return { ...outcome, isAway: false }
+      if (outcome.kind === 'arrived') {
+        if (some.length === left.length) break
+        this.#note(some)
+        left = left.slice(some.length)
+        size = Math.min(2 * size, this.#most)
+        continue
+      }
+      const { error } = outcome
+      if (signal.aborted) throw error
+      const [first] = some
+      if (some.length === 1 && (await this.#isAlone(first!, left, { isCareful, signal }))) {
+        return { mapped: first!, cause: messageNotTaken(first!.message, reasonOf(error), error), isAway: true }
+      }
+      if (some.length === 1 || !isCareful) throw error
+      // One of these: the first of them alone.
+      left = this.#left(left)
+      size = 1
+    }
+    return undefined
+  }
+
+  /** Up to so many; a suspect by itself. */
+  #next(left: readonly Mapped[], size: number): readonly Mapped[] {
+    const suspect = this.#suspects.size === 0 ? -1 : left.findIndex(({ message }) => this.#suspects.has(message.id))
+    if (suspect === -1) return size >= left.length ? left : left.slice(0, size)
+    return left.slice(0, suspect === 0 ? 1 : Math.min(size, suspect))
+  }
+
+  /** Publishes all; where one is refused, all before it. */
+  async #attempt(some: readonly Mapped[], signal: AbortSignal): Promise<Outcome> {
+    let refused: Outcome | undefined
+    let wasTold = false
+    const published = (message: OutboxMessage): void => {
+      wasTold = true
+      this.#add(message)
+    }
+    let left = some
+    while (left.length > 0) {
+      if (signal.aborted) return { kind: 'away', error: signal.reason }
+      try {
+        const messages = left.map(({ message }) => message)
+        await this.#publisher.publish(messages, { signal, published })
+        this.#known.taken += 1
+        break
+      } catch (error) {
+        if (wasTold) this.#known.taken += 1
+        const at =
+          error instanceof PublishRefused ? left.findIndex(({ message }) => message.id === error.refused.id) : -1
+        if (at === -1) return { kind: 'away', error }
+        const mapped = left[at]!
+        this.#suspects.delete(mapped.message.id)
+        refused = { kind: 'refused', mapped, cause: error }
+        // Those behind it come again, once somebody knows what becomes of it.
+        left = this.#left(left.slice(0, at))
+      }
+    }
+    return refused ?? { kind: 'arrived' }
+  }
+
+  /** Whether others are taken, and this one is not. */
+  async #isAlone(
+    first: Mapped,
+    left: readonly Mapped[],
+    { isCareful, signal }: { readonly isCareful: boolean; readonly signal: AbortSignal },
+  ): Promise<boolean> {
+    const before = this.#suspects.get(first.message.id)
+    const isKnown =
+      before !== undefined && (this.#known.taken > before.taken || (before.isAlone && this.#known.away === before.away))
+    const isAlone = isKnown || ((isCareful || before !== undefined) && (await this.#takesAnother(first, left, signal)))
+    this.#suspect(first, isAlone)
+    return isAlone
+  }
+
+  /** Tries the next of another stream: one that is not suspect, else the one that was tried alone before the others. */
+  async #takesAnother(first: Mapped, left: readonly Mapped[], signal: AbortSignal): Promise<boolean> {
+    const next = new Map<string, Mapped>()
+    for (const each of left) if (!next.has(each.message.stream)) next.set(each.message.stream, each)
+    next.delete(first.message.stream)
+    const others = new Map([...next.values()].map((each) => [each.message.id, each]))
+    const unsuspected = [...others.keys()].find((id) => !this.#suspects.has(id))
+    const id = unsuspected ?? [...this.#suspects.keys()].find((suspect) => others.has(suspect))
+    if (id === undefined) return false
+    const other = others.get(id)!
+    const { kind } = await this.#attempt([other], signal)
+    if (kind === 'away') this.#suspect(other, false)
+    if (kind === 'arrived') this.#note([other])
+    // To be refused is an answer.
+    return kind !== 'away'
+  }
+
+  #suspect({ message: { id } }: Mapped, isAlone: boolean): void {
+    if (!isAlone) this.#known.away += 1
+    this.#suspects.delete(id)
+    this.#suspects.set(id, { ...this.#known, isAlone })
+    if (this.#suspects.size <= SUSPECTS_MAX) return
+    const [oldest] = this.#suspects.keys()
+    this.#suspects.delete(oldest!)
+  }
+
+  #left(mapped: readonly Mapped[]): readonly Mapped[] {
+    return this.#arrived.size === 0 ? mapped : mapped.filter(({ message }) => !this.#arrived.has(message.id))
+  }
+
+  /** These are not given again. */
+  #forget(done: readonly Mapped[]): void {
+    for (const { message } of done) this.#arrived.delete(message.id)
+    if (this.#suspects.size > 0) for (const { message } of done) this.#suspects.delete(message.id)
+  }
+
+  #note(arrived: readonly Mapped[]): void {
+    for (const { message } of arrived) this.#add(message)
+  }
+
+  #add({ id }: OutboxMessage): void {
+    this.#arrived.add(id)
+    if (this.#arrived.size <= ARRIVED_MAX) return
+    // Forgotten, it may be published twice, and never not at all.
+    const [oldest] = this.#arrived
+    this.#arrived.delete(oldest!)
+  }
+}
