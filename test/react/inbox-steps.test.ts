@@ -37,7 +37,7 @@ interface World {
 async function open({ row = [], definition = {}, ask = (command, send) => send(command), read }: World) {
   const node = await startInlineNode()
   const store = node.store as unknown as RunningNodeStore
-  const effects = new NodeEffects({ host: node as unknown as RefHost, store, aggregates: [Account] })
+  const effects = new NodeEffects({ host: node as unknown as RefHost, store, aggregates: [Account] }).from(0, 0)
   const said: string[] = []
   const warnings: string[] = []
   const inbox = defineInbox({

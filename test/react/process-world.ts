@@ -202,7 +202,8 @@ export class ProcessWorld {
     const known = this.#known.get(`${stream} ${commandId}`)
     if (known !== undefined) {
       if (known.payloadHash === payloadHash) return known.outcome
-      throw new PenholdError('CommandIdReused', 'its id is known', { outcome: 'none', retryable: false })
+      const details = { hasTakenEffect: known.outcome.kind === 'accepted' }
+      throw new PenholdError('CommandIdReused', 'its id is known', { outcome: 'none', retryable: false, details })
     }
     const context = new DecisionContext(aggregate, this.#ids)
     const message = {

@@ -119,7 +119,7 @@ test('where commands may take little, many timers at once are kept all the same,
     shards: 1,
     onWarning: (message) => refused.push(message),
   })
-  const large = Array.from({ length: 150 }, (_, i) => ({ id: `large${i}`, characters: 6_600 + i * 8 }))
+  const large = Array.from({ length: 150 }, (_, i) => ({ id: `large${i}`, characters: 14_800 + i * 8 }))
   const small = Array.from({ length: 150 }, (_, i) => ({ id: `small${i}`, characters: 1 }))
   await Promise.all([...large, ...small].map(({ id, characters }) => node.ref(Box, id).ask('fill', { characters })))
   const openedOf = async (boxes: readonly { readonly id: string }[]): Promise<number> => {
