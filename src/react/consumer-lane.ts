@@ -348,7 +348,8 @@ export class ConsumerLane {
     this.#recordLater()
     this.#bell.ring()
     const what = `'${event.type}', version ${event.version} of ${event.stream}`
-    this.#trouble.warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}`)
+    const todo = 'Mend that, and have it retried or skipped (retryParked, skipParked; penhold parked).'
+    this.#trouble.warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}. ${todo}`)
   }
 
   /** Resolves to whether it is. */

@@ -365,7 +365,7 @@ export class Lane<Model> {
     await this.#commit({ to: endOf(work, 1), park: [this.#toParked(event, reasonOf(error))], unpark: [], events: [] })
     this.#parked.add(event.stream)
     this.#trouble.warn(
-      `has parked '${event.type}', version ${event.version} of ${event.stream}, and parks what follows there: ${reasonOf(error)}`,
+      `has parked '${event.type}', version ${event.version} of ${event.stream}, and parks what follows there: ${reasonOf(error)}. Mend that, and have it retried or skipped (retryParked, skipParked; penhold projection parked).`,
     )
     return this.#done(work, 1)
   }
