@@ -79,7 +79,7 @@ export class ClusterSide {
 
   constructor(options: ClusterSideOptions) {
     const { ports, router, clock, onWarning, identity } = options
-    this.#missing = new MissingMembers(onWarning)
+    this.#missing = new MissingMembers(ports.leaseMs, onWarning)
     this.#options = options
     this.#directory = new Directory(identity.shards, (shard, owner, epoch) => router.assign(shard, owner, epoch))
     this.#peers = new Peers({

@@ -11,7 +11,10 @@ const member = (id: string, state: Member['state'] = 'up'): Member => ({
   protocol: 1,
   state,
 })
-const lease = (shard: number, of: string): Lease => ({ shard, member: of, worker: 0, epoch: 1, remainingMs: 1 })
+const TTL_MS = 3_000
+const lease = (shard: number, of: string, remainingMs = TTL_MS): Lease => {
+  return { shard, member: of, worker: 0, epoch: 1, remainingMs }
+}
 const view = (members: readonly Member[], leases: readonly Lease[] = [], isSettling = false): View => ({
   cluster: { clusterId: 'x', shards: 8 },
   members,
@@ -21,14 +24,14 @@ const view = (members: readonly Member[], leases: readonly Lease[] = [], isSettl
 
 function told(...views: readonly View[]): readonly string[] {
   const warnings: string[] = []
-  const missing = new MissingMembers((message) => warnings.push(message))
+  const missing = new MissingMembers(TTL_MS, (message) => warnings.push(message))
   for (const each of views) missing.see(each)
   return warnings
 }
 
-test('who is gone without having drained is told once, with what it had', () => {
+test('whose leases have run out is told once, with what it had', () => {
   const [a, b] = [member('1'), member('2')]
-  const both = view([a, b], [lease(0, '1'), lease(1, '2'), lease(2, '2')])
+  const both = view([a, b], [lease(0, '1'), lease(1, '2', 900), lease(2, '2', 900)])
   const alone = view([a], [lease(0, '1'), lease(1, '1')])
   expect(told(both, alone, alone)).toEqual([
     "the node 'node-2' at 127.0.0.1:7402 has gone without a word, with 2 shards: it has crashed, hangs, or does not reach the lease store. Others serve them from here on.",
@@ -36,14 +39,18 @@ test('who is gone without having drained is told once, with what it had', () => 
   expect(told(both, alone, both, alone)).toHaveLength(2)
 })
 
-test('who drains, comes or stays is no matter of it', () => {
-  const [a, b] = [member('1'), member('2', 'draining')]
-  expect(told(view([a, b], [lease(0, '2')]), view([a]), view([a, member('3', 'joining')]))).toEqual([])
+test('who leaves, comes or stays is no matter of it, nor who had nothing', () => {
+  const [a, b] = [member('1'), member('2')]
+  expect(told(view([a, b], [lease(0, '2', 2_100)]), view([a]), view([a, member('3', 'joining')]), view([a]))).toEqual(
+    [],
+  )
+  expect(told(view([a, b], [lease(0, '2', 900)]), view([a, b], [lease(0, '2')]), view([a]))).toEqual([])
 })
 
 test('of a store that has just forgotten everything nobody is missing, and of one that has settled who did not come back', () => {
   const all = [member('1'), member('2'), member('3')]
+  const leases = all.map(({ id }, shard) => lease(shard, id, 100))
   const settling = view([member('1')], [], true)
-  expect(told(view(all), settling, view(all))).toEqual([])
-  expect(told(view(all), settling, view(all.slice(1)))).toEqual([expect.stringContaining("'node-1'") as string])
+  expect(told(view(all, leases), settling, view(all))).toEqual([])
+  expect(told(view(all, leases), settling, view(all.slice(1)))).toEqual([expect.stringContaining("'node-1'") as string])
 })
