@@ -449,9 +449,11 @@ function isFor(epoch: number, message: Message): boolean {
 }
 
 /**
- * Whether a known command gets another decision: what was rejected left nothing behind, and a consumer that sends it again has
- * not gone by the rejection, also where it says something else by now. What a router sends again, for anybody else, was rejected when it was.
+ * Whether a known command gets another decision. What was rejected, or came to nothing, left nothing behind: a consumer that sends
+ * it again has not gone by the rejection, and may say something else by now. What a router sends again, for anybody else, was
+ * rejected when it was.
  */
-function isDecidedAnew({ sentIn }: CommandMessage, { reply }: Remembered): boolean {
-  return sentIn !== undefined && reply?.kind === 'rejected'
+function isDecidedAnew({ sentIn, payloadHash }: CommandMessage, { reply, ...remembered }: Remembered): boolean {
+  if (sentIn === undefined || reply === undefined) return false
+  return reply.kind === 'rejected' || remembered.payloadHash !== payloadHash
 }

@@ -192,7 +192,10 @@ export class Log {
 
   /** Whether nobody has claimed a shard, anyone's, after this epoch: looked at now. Throws where that cannot be seen. */
   isLastEpoch(shard: number, epoch: number): boolean {
-    return isLastEpoch(this.#storage, shard, epoch)
+    const isLast = isLastEpoch(this.#storage, shard, epoch)
+    // It is owned here: whoever has claimed it may die before it raises a fence, and nobody would give it up.
+    if (!isLast && this.#owned.get(shard)?.epoch === epoch) this.#fence.doubt([shard])
+    return isLast
   }
 
   /** The owners of a shard that is owned here, oldest first, with this one as the last. */
@@ -215,8 +218,7 @@ export class Log {
   }
   /** The shards that are served, and where their openings stand. */
   get openedShards(): readonly OpenedShard[] {
-    const served = [...this.#owned.values()].filter(({ isServed }) => isServed)
-    return served.map(openedShard)
+    return [...this.#owned.values()].filter(({ isServed }) => isServed).map(openedShard)
   }
 
   /** Nothing is there to be cut. */
@@ -244,8 +246,7 @@ export class Log {
     // All shards are claimed before anything is read for any.
     for (let done = 0; done < shards.length; done += CLAIMS_AT_ONCE) {
       const claiming = shards.slice(done, done + CLAIMS_AT_ONCE).map((shard) => this.#claim(heir, shard))
-      const results = await Promise.allSettled(claiming)
-      for (const result of results) {
+      for (const result of await Promise.allSettled(claiming)) {
         if (result.status === 'rejected') throw result.reason
         if (result.value !== undefined) claims.push(result.value)
       }

@@ -62,6 +62,19 @@ test('what consumers send again after a rejection is decided anew, and takes eff
   })
 })
 
+test('what came to nothing may say something else when a consumer sends it again, and is answered as it was otherwise', async () => {
+  const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
+  const caused = { name: 'open', stream: 'account/1', isFresh: false, isAgain: true, sentIn: { shard: 0, epoch: 0 } }
+  const opening = { ...caused, payload: { owner: 'Ada' }, commandId: parseId(deriveId('opening')) }
+  await ask({ ...opening, commandId: parseId(deriveId('before')) })
+  const nothing = { kind: 'accepted', version: 1 }
+  expect(await ask(opening)).toMatchObject(nothing)
+  expect(await ask(opening)).toMatchObject(nothing)
+  const otherwise = { ...opening, payload: { owner: 'Bo' }, payloadHash: 1 }
+  expect(await ask({ ...otherwise, sentIn: undefined })).toMatchObject({ failure: { code: 'CommandIdReused' } })
+  expect(await ask(otherwise)).toMatchObject(nothing)
+})
+
 test('what is sent again finds what it did, however many commands came after it and whatever the window (I5)', async () => {
   const disk = new SimulatedDisk()
   const clock = new SimulatedClock()
