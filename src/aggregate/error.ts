@@ -72,7 +72,9 @@ const REASON_MAX = 1_000
  */
 export function reasonOf(thrown: unknown): string {
   try {
-    return textOf(thrown).slice(0, REASON_MAX).toWellFormed().replace(/\.$/, '')
+    return (
+      textOf(thrown).slice(0, REASON_MAX).toWellFormed().replace(/\.$/, '') || 'something without a message was thrown'
+    )
   } catch {
     return 'something that cannot be shown was thrown'
   }

@@ -31,8 +31,9 @@ export class Attempt implements Effects {
   readonly #options: AttemptOptions
   #controller: AbortController | undefined
   #isOver = false
-  /** What it has asked for and not got yet. */
+  /** What it has asked for and not got yet, and since when there is any of it. */
   #underWay = 0
+  #underWaySince = 0
   /** Of what it has asked for, the last that was not to be had now. */
   #trouble: { readonly error: unknown } | undefined
   #end: (outcome: AttemptOutcome) => void = () => undefined
@@ -106,6 +107,7 @@ export class Attempt implements Effects {
 
   async #asked<Answer>(work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
     if (this.#isOver) throw attemptOver()
+    if (this.#underWay === 0) this.#underWaySince = this.#options.clock.monotonic()
     this.#underWay += 1
     try {
       return await work(this.signal)
@@ -122,8 +124,7 @@ export class Attempt implements Effects {
     return new Promise((resolve) => {
       const late = (): void => {
         const error = attemptTimedOut(timeoutMs)
-        // It waits for the log, which is not the event's fault.
-        end(this.#underWay > 0 ? { kind: 'waits', error } : { kind: 'failed', error })
+        end(this.#hasWaited ? { kind: 'waits', error } : { kind: 'failed', error })
       }
       const cancel: Cancel = clock.after(timeoutMs, late)
       const end = (outcome: AttemptOutcome): void => {
@@ -138,6 +139,13 @@ export class Attempt implements Effects {
         (error: unknown) => end(this.#failed(error)),
       )
     })
+  }
+
+  /** Whether it was the log that took the time, or most of it, which is not the event's fault. */
+  get #hasWaited(): boolean {
+    const { clock, timeoutMs } = this.#options
+    if (this.#trouble !== undefined) return true
+    return this.#underWay > 0 && clock.monotonic() - this.#underWaySince >= timeoutMs / 2
   }
 
   #failed(error: unknown): AttemptOutcome {

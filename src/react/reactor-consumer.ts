@@ -5,6 +5,7 @@ import { isThenable } from '../aggregate/synchronous.ts'
 import { deriveId } from '../log/identity.ts'
 import { isInternal, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import { Asked } from './asked.ts'
 import type { Consumer, Reaction } from './consumer.ts'
 import type { Reactor, ReactorContext, SendOptions, Sent } from './reactor.ts'
 import { ReactorTimers, type When } from './timer.ts'
@@ -58,8 +59,8 @@ class EventContext implements ReactorContext {
   #sent = 0
   /** Rejected where one of them failed. */
   readonly #told: Promise<unknown>[] = []
-  /** What has no outcome yet. */
-  readonly #asked = new Set<Promise<unknown>>()
+  /** What is not known to have gone well, as it was given out, and as it is. */
+  readonly #asked = new Map<Asked<Sent>, Promise<Sent>>()
 
   constructor(reactor: string, event: FeedEvent, { reaction, otherwise }: Handled) {
     const { id: causationId, position: after, time, metadata } = event
@@ -87,9 +88,10 @@ class EventContext implements ReactorContext {
     return this.#told.length > 0 || this.#asked.size > 0
   }
 
-  /** What is still asked when its handler has ended is nobody's: it counts as told. */
+  /** What is still asked when its handler has ended is nobody's, and so is a failure that nobody has looked at: they count as told. */
   async told(): Promise<void> {
-    await Promise.all([...this.#told, ...[...this.#asked].map(unlessRejected)])
+    const left = [...this.#asked].filter(([asked]) => !asked.isDealtWith)
+    await Promise.all([...this.#told, ...left.map(([, sent]) => unlessRejected(sent))])
   }
 
   readonly ask = (
@@ -100,11 +102,13 @@ class EventContext implements ReactorContext {
     options: SendOptions = {},
   ): Promise<Sent> => {
     const sent = this.#send(aggregate, id, name, payload, options)
-    const over = (): boolean => this.#asked.delete(sent)
-    this.#asked.add(sent)
-    // Where nobody waits for it, its failure is the event's, and no stray error.
-    sent.then(over, over)
-    return sent
+    const asked = Asked.of(sent)
+    this.#asked.set(asked, sent)
+    sent.then(
+      () => this.#asked.delete(asked),
+      () => undefined,
+    )
+    return asked
   }
 
   async #send(

@@ -15,3 +15,31 @@ test('an attempt that goes well makes no error, though its signal is aborted wit
   // What it does later still says where.
   await expect(attempts[0]!.ask({ ...command, after: 0 })).rejects.toMatchObject({ code: 'Aborted', outcome: 'none' })
 })
+
+test('an attempt whose time is up has waited where the log took half of it, and has failed where it did something else', async () => {
+  const command = { stream: 'a/1', name: 'go', payload: undefined, commandId: '', correlationId: '', causationId: '' }
+  const come = async (answerMs: number, restMs: number): Promise<string> => {
+    const clock = new SimulatedClock()
+    const effects = new MemoryEffects()
+    const passed = (ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve))
+    effects.onSent = async () => {
+      await passed(answerMs)
+      return { kind: 'accepted', version: 1, position: 1 }
+    }
+    const attempt = new Attempt({ effects, clock, timeoutMs: 1_000 })
+    const outcome = attempt.run(async () => {
+      for (;;) {
+        await attempt.ask({ ...command, after: 0 })
+        await passed(restMs)
+      }
+    })
+    for (let i = 0; i < 1_001; i += 1) {
+      clock.advance(1)
+      for (let turn = 0; turn < 10; turn += 1) await Promise.resolve()
+    }
+    return (await outcome).kind
+  }
+  expect(await come(5_000, 0)).toBe('waits')
+  expect(await come(700, 10)).toBe('failed')
+  expect(await come(9, 1)).toBe('failed')
+})
