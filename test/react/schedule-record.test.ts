@@ -123,17 +123,26 @@ test('what a clock that was ahead has set is set anew when it is defined again',
   given(ScheduleRecord, [defined, timer(later, 'old')])
     .when('define', mine, now('1T01'))
     .then(events(set('1T03', 'new')))
-  // It has run, and passed over a year.
-  const ran = [...running, fired, run(later), timer(later + 86_400_000, 'later')]
-  given(ScheduleRecord, ran)
-    .when('define', mine, now('1T01'))
-    .then(events(set('1T03', 'new')))
-  given(ScheduleRecord, [...ran, set('1T03', 'new')])
-    .when('define', mine, now('1T01'))
-    .thenNothing()
-  given(ScheduleRecord, [...ran, set('1T03', 'new')])
-    .when('fire', { token: 'later' }, { now: new Date(later), newIds: ['other'] })
-    .thenNothing()
+  // It has run before, and then passed over a year: with a run of the last time, or with none until the next.
+  const day = 86_400_000
+  const before = [...running, fired, due('1T03'), set('2T03', 'jumps')]
+  const jumps = { type: 'TimerFired', data: { token: 'jumps' } } as const
+  const follows = { type: 'TimerFired', data: { token: 'follows' } } as const
+  for (const ahead of [
+    [jumps, run(later), timer(later + day, 'later')],
+    [jumps, timer(later, 'follows'), follows, run(later), timer(later + day, 'later')],
+  ] as const) {
+    const ran = [...before, ...ahead]
+    given(ScheduleRecord, ran)
+      .when('define', mine, now('2T01'))
+      .then(events(set('2T03', 'new')))
+    given(ScheduleRecord, [...ran, set('2T03', 'new')])
+      .when('define', mine, now('2T01'))
+      .thenNothing()
+    given(ScheduleRecord, [...ran, set('2T03', 'new')])
+      .when('fire', { token: 'later' }, { now: new Date(later), newIds: ['other'] })
+      .thenNothing()
+  }
 })
 
 test('what a clock that was ahead has run is not repeated', () => {
