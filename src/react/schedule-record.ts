@@ -4,6 +4,9 @@
  *
  * Nodes may have it otherwise, as while a deployment is under way: the one that has started last is right, and the others
  * are told so. So it is defined once for each node that starts, and not to and fro.
+ *
+ * Clocks may be wrong. Who says that it has started in the future has less right than who does not; and what was set by a
+ * clock that was ahead is set anew, but for the runs that were taken.
  */
 import { defineAggregate, type Aggregate, type EmittedEvent } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
@@ -22,45 +25,75 @@ interface Stop {
   readonly stoppedAt: number
 }
 
+/** Between these times, both included, all was run, but for what was passed over within a minute. */
+interface Runs {
+  readonly from: number
+  readonly to: number
+}
+
 interface ScheduleState {
   readonly defined?: ScheduleDefined
   readonly next?: TimerSet
   readonly stop?: Stop
+  /** When the timer was due that has fired last, until the next is set. */
+  readonly fired?: number
+  /** The last runs, one after the other. */
+  readonly ran?: Runs
+  /** Those that were taken by a clock that was ahead. They are not repeated when their time comes. */
+  readonly ahead?: Runs
 }
 
 /** Of a schedule that comes back that soon nothing was missed but what is told as such: it was being deployed. */
 const COMES_BACK_MS = 600_000
 
+/** Clocks may differ by so much. */
+const SKEW_MS = 10_000
+
 export const ScheduleRecord: Aggregate = internal(
   defineAggregate({
     type: 'schedule',
-    stateVersion: 2,
+    stateVersion: 3,
     initialState: (): ScheduleState => ({}),
     events: {
       Defined: (_state, defined: ScheduleDefined): ScheduleState => ({ defined }),
-      TimerSet: ({ defined }, next: TimerSet): ScheduleState => ({ ...(defined && { defined }), next }),
-      TimerFired: ({ defined }, _fired: { readonly token: string }): ScheduleState => (defined ? { defined } : {}),
-      RunDue: (state, _run: { readonly time: number }) => state,
+      TimerSet: ({ defined, ...state }, next: TimerSet): ScheduleState => ({
+        ...(defined && { defined }),
+        ...runsBefore(state, next),
+        next,
+      }),
+      TimerFired: ({ next, ...state }, _fired: { readonly token: string }): ScheduleState => ({
+        ...state,
+        ...(next && { fired: next.at }),
+      }),
+      RunDue: (state, { time }: { readonly time: number }): ScheduleState => {
+        const { defined, ran, fired } = state
+        const passedOverMs = defined?.missed === 'all' ? 0 : time - (fired ?? 0)
+        return { ...state, ran: { from: ran && passedOverMs <= GRACE_MS ? ran.from : time, to: time } }
+      },
       Stopped: ({ defined }, stop: Stop): ScheduleState => ({ ...(defined && { defined }), stop }),
     },
     commands: {
       /** By a node whose config has it, when it starts and now and then: another may have stopped it, or defined it otherwise. */
       define: (state, given: ScheduleDefined, { emit, reject, now, newId }) => {
         const { defined, stop } = state
-        if (defined !== undefined && !isSame(defined, given) && given.since <= defined.since) {
+        if (defined !== undefined && !isSame(defined, given) && !isLater(given, defined, now)) {
           return reject('superseded', { cron: defined.cron, timezone: defined.timezone, missed: defined.missed })
         }
-        if (isSame(defined, given) && stop === undefined) return undefined
+        if (isSame(defined, given) && stop === undefined) {
+          const anew = timeAnew(state, given, now)
+          return anew === undefined ? undefined : emit.TimerSet({ id: 'next', at: anew, token: newId() })
+        }
         const at = timeBehind(given, goesOnFrom(state, given, now) - 1)
         const set = at === undefined ? [] : [emit.TimerSet({ id: 'next', at, token: newId() })]
-        const since = Math.max(given.since, defined?.since ?? 0)
+        const since = defined === undefined || isLater(given, defined, now) ? given.since : defined.since
         return [emit.Defined({ ...given, since }), ...set]
       },
-      fire: ({ defined, next }, { token }: { readonly token: string }, { emit, now, newId }) => {
+      fire: ({ defined, next, ahead }, { token }: { readonly token: string }, { emit, now, newId }) => {
         if (next?.token !== token || defined === undefined) return undefined
         const runs = runsUntil(defined, next.at, now)
         const set = runs.next === undefined ? [] : [emit.TimerSet({ id: 'next', at: runs.next, token: newId() })]
-        const events: EmittedEvent[] = [emit.TimerFired({ token }), ...runs.times.map((time) => emit.RunDue({ time }))]
+        const times = runs.times.filter((time) => !isAmong(ahead, time))
+        const events: EmittedEvent[] = [emit.TimerFired({ token }), ...times.map((time) => emit.RunDue({ time }))]
         return [...events, ...set]
       },
       /** By a node whose config does not have it, and which was to run it. */
@@ -78,6 +111,32 @@ function goesOnFrom({ defined, next, stop }: ScheduleState, given: ScheduleDefin
   }
   // What is late by no more than that is not missed, also where its schedule has become another.
   return next === undefined || next.at > now ? now + 1 : Math.max(next.at, now - GRACE_MS)
+}
+
+/** Whether one has started later than the other, as far as can be told. */
+function isLater(one: ScheduleDefined, other: ScheduleDefined, now: number): boolean {
+  const [isAhead, isOtherAhead] = [one, other].map(({ since }) => since > now + SKEW_MS)
+  return isAhead === isOtherAhead ? one.since > other.since : isOtherAhead === true
+}
+
+/** The time to wait for where the next was set by a clock that was ahead; undefined where it was not. */
+function timeAnew({ next, ran }: ScheduleState, table: Timetable, now: number): number | undefined {
+  if (next === undefined) return undefined
+  const soon = timeBehind(table, now + SKEW_MS)
+  const at = ran !== undefined && isAmong(ran, soon) ? timeBehind(table, ran.to) : soon
+  return at !== undefined && at < next.at ? at : undefined
+}
+
+/** Which runs are to be remembered when the next is set. */
+function runsBefore({ ran, ahead, fired }: ScheduleState, next: TimerSet): Pick<ScheduleState, 'ran' | 'ahead'> {
+  if (ran !== undefined && next.at <= ran.to) return { ahead: ran }
+  // Where nothing was run, what is run next does not follow on it.
+  const isRun = ran !== undefined && fired !== undefined && ran.to >= fired
+  return { ...(isRun && { ran }), ...(ahead && { ahead }) }
+}
+
+function isAmong(runs: Runs | undefined, time: number | undefined): boolean {
+  return runs !== undefined && time !== undefined && time >= runs.from && time <= runs.to
 }
 
 function isSame(a: Timetable | undefined, b: Timetable): boolean {

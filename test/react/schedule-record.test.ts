@@ -92,3 +92,81 @@ test('stopped once more while it makes up for what it has missed, it goes on fro
     .when('stop', { from: at('1T02') }, now('1T05'))
     .then(events({ type: 'Stopped', data: { from: at('1T02'), stoppedAt: at('1T05') } }))
 })
+
+const YEAR_MS = 365 * 86_400_000
+const timer = (ms: number, token: string) => ({ type: 'TimerSet', data: { id: 'next', at: ms, token } }) as const
+const run = (ms: number) => ({ type: 'RunDue', data: { time: ms } }) as const
+
+test('who has started in the future has less right than who has not, whoever says so first, until it is no future any more', () => {
+  const from = (since: number, cron: string) => ({ ...table, since, cron })
+  const [ahead, behind] = [from(at('1T01') + YEAR_MS, '0 4 * * *'), from(at('1T00'), '0 5 * * *')]
+  given(ScheduleRecord, [{ type: 'Defined', data: ahead }])
+    .when('define', behind, now('1T01'))
+    .then(events({ type: 'Defined', data: behind }, set('1T05', 'new')))
+  given(ScheduleRecord, [{ type: 'Defined', data: behind }])
+    .when('define', ahead, now('1T01'))
+    .then(rejected('superseded', { ...table, cron: behind.cron }) as never)
+  // Of two in the future the later one has it, so that it does not go to and fro.
+  const more = { ...behind, since: ahead.since + 1 }
+  given(ScheduleRecord, [{ type: 'Defined', data: more }])
+    .when('define', ahead, now('1T01'))
+    .then(rejected('superseded', { ...table, cron: behind.cron }) as never)
+  // Clocks differ by some seconds.
+  const near = from(at('1T01') + 10_000, '0 4 * * *')
+  given(ScheduleRecord, [{ type: 'Defined', data: near }])
+    .when('define', behind, now('1T01'))
+    .then(rejected('superseded', { ...table, cron: near.cron }) as never)
+})
+
+test('what a clock that was ahead has set is set anew when it is defined again', () => {
+  const later = at('1T03') + YEAR_MS
+  given(ScheduleRecord, [defined, timer(later, 'old')])
+    .when('define', mine, now('1T01'))
+    .then(events(set('1T03', 'new')))
+  // It has run before, and then passed over a year: with a run of the last time, or with none until the next.
+  const day = 86_400_000
+  const before = [...running, fired, due('1T03'), set('2T03', 'jumps')]
+  const jumps = { type: 'TimerFired', data: { token: 'jumps' } } as const
+  const follows = { type: 'TimerFired', data: { token: 'follows' } } as const
+  for (const ahead of [
+    [jumps, run(later), timer(later + day, 'later')],
+    [jumps, timer(later, 'follows'), follows, run(later), timer(later + day, 'later')],
+  ] as const) {
+    const ran = [...before, ...ahead]
+    given(ScheduleRecord, ran)
+      .when('define', mine, now('2T01'))
+      .then(events(set('2T03', 'new')))
+    given(ScheduleRecord, [...ran, set('2T03', 'new')])
+      .when('define', mine, now('2T01'))
+      .thenNothing()
+    given(ScheduleRecord, [...ran, set('2T03', 'new')])
+      .when('fire', { token: 'later' }, { now: new Date(later), newIds: ['other'] })
+      .thenNothing()
+  }
+})
+
+test('what a clock that was ahead has run is not repeated', () => {
+  for (const missed of ['skip', 'once', 'all'] as const) {
+    const data = { ...mine, missed }
+    // By a clock that was two days ahead: each run in its turn.
+    const turns = [1, 2, 3].flatMap((day) => [
+      { type: 'TimerFired', data: { token: String(day) } } as const,
+      due(`${day}T03`),
+      set(`${day + 1}T03`, String(day + 1)),
+    ])
+    given(ScheduleRecord, [{ type: 'Defined', data }, set('1T03', '1'), ...turns])
+      .when('define', data, now('1T02'))
+      .thenNothing()
+    // It passed over some, so that it is set anew: what it has run is left out when its time comes.
+    const jumped = [set('1T03', '1'), { type: 'TimerFired', data: { token: '1' } } as const, due('3T03')]
+    const anew = [...jumped, set('4T03', '4'), set('2T03', '2')]
+    const next = [{ type: 'TimerFired', data: { token: '2' } } as const, due('2T03'), set('3T03', 'new')] as const
+    const { type } = defined
+    given(ScheduleRecord, [{ type, data }, ...anew])
+      .when('fire', { token: '2' }, now('2T03'))
+      .then(events(...next))
+    given(ScheduleRecord, [{ type, data }, ...anew, ...next])
+      .when('fire', { token: 'new' }, { ...now('3T03'), newIds: ['last'] })
+      .then(events({ type: 'TimerFired', data: { token: 'new' } }, set('4T03', 'last')))
+  }
+})
