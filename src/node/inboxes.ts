@@ -10,7 +10,7 @@ import { streamName } from '../log/stream.ts'
 import { afterForNew, type ShardEffects } from '../react/effects.ts'
 import { messageNotParked } from '../react/inbox-error.ts'
 import type { Inbox } from '../react/inbox.ts'
-import { INBOX, type InboxOutline, type ParkedMessage } from '../react/inbox-record.ts'
+import { INBOX, keptFields, type InboxOutline, type KeptMessage, type ParkedMessage } from '../react/inbox-record.ts'
 import type { ShardsHere } from '../react/running-consumer.ts'
 import { RunningInbox } from '../react/running-inbox.ts'
 
@@ -101,7 +101,10 @@ export class Inboxes {
     }
     return {
       status: async () => toStatus(name, await query<InboxOutline>('outline'), this.#running.get(inbox)?.inbox),
-      parked: () => query<readonly ParkedMessage[]>('parked'),
+      parked: async () => {
+        const parked = await query<readonly KeptMessage[]>('parked')
+        return parked.map((message) => ({ ...message, fields: keptFields(message) }))
+      },
       retryParked: (id) => operate('retry', { id }),
       skipParked: (message) => operate('skip', message),
     }

@@ -13,7 +13,7 @@ export function sourceUnavailable(where: string, reason: string): PenholdError {
 export function inboxHalted(inbox: string, message: string, reason: string): PenholdError {
   return new PenholdError(
     'InboxHalted',
-    `inbox ${inbox} goes no further than message ${message}, and tries it again: ${reason}. Mend its mapper or its aggregate.`,
+    `inbox ${inbox} goes no further than message ${message}, and tries it again: ${reason}. Mend its mapper or its aggregate; or give the message up: delete it where it comes from, and it counts as lost.`,
     { outcome: 'none', retryable: true, details: { inbox, message } },
   )
 }

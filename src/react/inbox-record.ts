@@ -15,7 +15,7 @@ export interface InboxState {
   /** Of the event that said so: what was sent of the messages behind the place stands behind that event, and perhaps before later ones. */
   readonly placedAt: number
   /** In the order in which they came. */
-  readonly parked: readonly ParkedMessage[]
+  readonly parked: readonly KeptMessage[]
   /** So many messages were removed before it had read them. */
   readonly lost: number
   /** So many were rejected, and passed. */
@@ -31,6 +31,11 @@ export interface ParkedMessage extends InboxMessage {
   readonly at: number
   /** Somebody wants it tried again. */
   readonly isAsked: boolean
+}
+
+/** As it is in the record: its fields in JSON, which is plain data whatever names and texts others have given them. */
+export interface KeptMessage extends Omit<ParkedMessage, 'fields'> {
+  readonly fields: string
 }
 
 /** What a turn of an inbox needs to know: all but what the parked messages say, which may be a lot. */
@@ -69,7 +74,7 @@ export const InboxRecord: Aggregate = internal(
         return { ...placed(state, to), lost: state.lost + lost, rejected: state.rejected + rejected }
       },
       /** For the first time, or again. */
-      Parked: (state, message: Omit<ParkedMessage, 'isAsked'>) => {
+      Parked: (state, message: Omit<KeptMessage, 'isAsked'>) => {
         const parked = { ...message, isAsked: false }
         const isKnown = state.parked.some(({ id }) => id === message.id)
         const others = state.parked.map((each) => (each.id === message.id ? parked : each))
@@ -90,7 +95,7 @@ export const InboxRecord: Aggregate = internal(
         known === undefined ? emit.Begun({ place }) : undefined,
       advance: (state, { from, ...step }: InboxAdvance, { emit, reject }) =>
         isAt(state, from) ? emit.Advanced(step) : reject(INBOX_MOVED),
-      park: (state, { from, message }: Step & { message: Omit<ParkedMessage, 'isAsked'> }, { emit, reject }) =>
+      park: (state, { from, message }: Step & { message: Omit<KeptMessage, 'isAsked'> }, { emit, reject }) =>
         isAt(state, from) ? emit.Parked(message) : reject(INBOX_MOVED),
       unpark: (state, { from, ...done }: Step & { id: string; rejected: number }, { emit, reject }) => {
         if (!isAt(state, from)) return reject(INBOX_MOVED)
@@ -113,6 +118,12 @@ export const InboxRecord: Aggregate = internal(
     snapshotEvery: 1_000,
   }),
 )
+
+/** A kept message's fields, as its source gave them. */
+export function keptFields({ fields }: KeptMessage): InboxMessage['fields'] {
+  // Without a prototype `__proto__` is a name as any other.
+  return Object.assign(Object.create(null), JSON.parse(fields)) as InboxMessage['fields']
+}
 
 function next(state: InboxState): InboxState {
   return { ...state, version: state.version + 1 }

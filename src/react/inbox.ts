@@ -5,6 +5,7 @@
 import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
 import { definitionError, describe } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
+import { idProblem } from '../log/stream.ts'
 import { checkChoice, checkKeys, checkName, checkNumber, checkSource } from '../read/definition-check.ts'
 import type { InboxMessage, InboxSource } from './inbox-source.ts'
 
@@ -130,7 +131,8 @@ export function checkedCommand({ to }: Inbox, mapped: unknown): InboxCommand {
   if (!to.some(({ type }) => type === aggregate.type)) {
     throw new TypeError(`its mapper gave the aggregate '${aggregate.type}', which is none of 'to'; add it there`)
   }
-  if (typeof id !== 'string') throw new TypeError(`its mapper gave ${describe(id)} for the aggregate's id`)
+  const problem = idProblem(id)
+  if (problem !== undefined) throw new TypeError(`its mapper gave what cannot be an id: ${problem}`)
   const commands = Object.keys(aggregate.commands as object)
   if (typeof command !== 'string' || !commands.includes(command)) {
     throw new TypeError(

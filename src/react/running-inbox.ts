@@ -16,7 +16,7 @@ import { Bell } from '../read/bell.ts'
 import type { Effects, SentOutcome } from './effects.ts'
 import { inboxHalted } from './inbox-error.ts'
 import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
-import { INBOX, type InboxOutline, type ParkedMessage, type ParkedOutline } from './inbox-record.ts'
+import { INBOX, keptFields, type InboxOutline, type KeptMessage, type ParkedOutline } from './inbox-record.ts'
 import { Waiting } from './waiting.ts'
 import type { InboxMessage, InboxPage, InboxPlace, OpenInboxSource } from './inbox-source.ts'
 import { tookEffectOtherwise } from './unless-known.ts'
@@ -31,8 +31,11 @@ export interface RunningInboxOptions {
 
 /** More is no single message's fault. */
 export const PARKED_MESSAGES_MAX = 100
-/** A larger one is not kept in the log: the inbox halts before it. */
+/** One whose fields take more as JSON is not kept in the log: the inbox halts before it. */
 export const PARKED_BYTES_MAX: number = 64 * 1024
+
+/** What is recorded of a message beside its fields takes less. */
+const BESIDE_BYTES = 8 * 1024
 
 const ANSWER_MS = 5_000
 const LAST_MS = 1_000
@@ -67,6 +70,8 @@ export class RunningInbox {
   #from: InboxPlace | undefined
   readonly #done = new Set<string>()
   #rejected = 0
+  #isLossTold = false
+  #isProblemTold = false
   #attempts = 0
   #trouble: string | undefined
   readonly #waiting: Waiting
@@ -143,8 +148,8 @@ export class RunningInbox {
     if (await this.#retry(state, place)) return
     const page = await this.#source.read(place, inbox.batchMax)
     if (this.#isClosed || (page.messages.length === 0 && page.lost === 0 && page.problem === undefined)) return
-    this.#tellLoss(page)
     this.#begin(place)
+    this.#tellLoss(page)
     await this.#handle(page.messages, state, place)
     await this.#step('advance', { from: place, to: page.place, lost: page.lost, rejected: this.#rejected })
   }
@@ -155,6 +160,8 @@ export class RunningInbox {
     this.#from = place
     this.#done.clear()
     this.#rejected = 0
+    this.#isLossTold = false
+    this.#isProblemTold = false
   }
 
   /** Tries again what somebody wants, and what has waited behind it. Resolves to whether there was something. */
@@ -170,10 +177,10 @@ export class RunningInbox {
     for (const outline of row) {
       if (!isDue(outline)) return
       const { id } = outline
-      const message = await this.#query<ParkedMessage | undefined>('message', id)
+      const message = await this.#query<KeptMessage | undefined>('message', id)
       // Somebody has skipped it meanwhile.
       if (message === undefined) continue
-      const letter = this.#letterOf({ id, fields: message.fields })
+      const letter = this.#letterOf({ id, fields: keptFields(message) })
       const sent = await this.#send(letter)
       if (sent.kind === 'failed') return await this.#park(letter, from, sent.reason)
       await this.#step('unpark', { from, id, rejected: sent.rejected })
@@ -263,7 +270,7 @@ export class RunningInbox {
   }
 
   async #park({ message, stream }: Letter, from: InboxPlace, reason: string): Promise<void> {
-    const { inbox, clock } = this.#options
+    const { inbox, clock, effects } = this.#options
     const { parked } = await this.#query<InboxOutline>('outline')
     const isKnown = parked.some(({ id }) => id === message.id)
     if (!isKnown && parked.length >= PARKED_MESSAGES_MAX) {
@@ -273,16 +280,25 @@ export class RunningInbox {
         `${parked.length} messages are parked, and that is the limit; ${reason}`,
       )
     }
-    const bytes = Buffer.byteLength(JSON.stringify(message.fields))
-    if (bytes > PARKED_BYTES_MAX) {
+    const { id } = message
+    const fields = JSON.stringify(message.fields)
+    const bytes = Buffer.byteLength(fields)
+    const most = Math.min(PARKED_BYTES_MAX, effects.commandBytesMax - BESIDE_BYTES)
+    const why = reason === '' ? 'it waits behind one that is parked' : reason
+    if (bytes > most) {
+      const remedy = most < PARKED_BYTES_MAX ? ' (raise limits.commandBytesMax)' : ''
       throw inboxHalted(
         inbox.name,
-        message.id,
-        `${reason}; it has ${bytes} bytes, more than are kept of one that is parked`,
+        id,
+        `it has ${bytes} bytes, and a message of up to ${most} can be parked${remedy}; ${why}`,
       )
     }
-    const { id, fields } = message
-    await this.#step('park', { from, message: { id, fields, stream, reason, at: clock.now() } })
+    try {
+      await this.#step('park', { from, message: { id, fields, stream, reason, at: clock.now() } })
+    } catch (error) {
+      if (!(error instanceof PenholdError) || error.retryable) throw error
+      throw inboxHalted(inbox.name, id, `it cannot be parked: ${reasonOf(error)}; ${why}`)
+    }
     if (reason !== '') this.#warn(`has parked message ${id}: ${reason}`)
   }
 
@@ -317,10 +333,15 @@ export class RunningInbox {
     if (name === 'advance' || name === 'begin') this.#after = outcome.position || undefined
   }
 
+  /** Of one page once, however often it is tried: meanwhile more of it may go, which the status counts. */
   #tellLoss({ lost, problem }: InboxPage): void {
     const { source } = this.#options.inbox
-    if (problem !== undefined) this.#warn(problem)
-    if (lost === 0) return
+    if (problem !== undefined && !this.#isProblemTold) {
+      this.#isProblemTold = true
+      this.#warn(problem)
+    }
+    if (lost === 0 || this.#isLossTold) return
+    this.#isLossTold = true
     this.#warn(
       `${lost} messages of ${source.name} were removed before they were read; keep more of them, or for longer`,
     )

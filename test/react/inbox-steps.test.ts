@@ -106,11 +106,12 @@ test('what waits behind a parked message is free as soon as that is, all at once
   await account.ask('deposit', { amount: 100 })
   said.length = 0
   await operate('retry', '1')
-  await expect.poll(async () => (await outline()).parked.length).toBe(2)
-  expect((await outline()).parked.map(({ id, reason }) => [id, reason])).toEqual([
-    ['22', 'rejected: insufficient-funds'],
-    ['23', ''],
-  ])
+  await expect
+    .poll(async () => (await outline()).parked.map(({ id, reason }) => [id, reason]))
+    .toEqual([
+      ['22', 'rejected: insufficient-funds'],
+      ['23', ''],
+    ])
   expect(await account.query('balance')).toBe(20)
   const [first, last] = [said.indexOf('unpark'), said.lastIndexOf('unpark')]
   expect(said.filter((name) => name === 'unpark')).toHaveLength(21)
@@ -249,6 +250,32 @@ test('what may be missing, and is not known, is told once, and where it goes on 
   row.push(...messages(0, 0, 5).slice(2))
   await expect.poll(async () => (await outline()).place?.count).toBe(3)
   expect(await account.query('balance')).toBe(8)
+})
+
+test('what is missing, and what may be, is told once, however often the page is tried', async () => {
+  const page = { messages: messages(1), lost: 3, problem: 'the row was deleted', place: { id: '1', count: 1 } }
+  let away = 3
+  const { account, outline, warnings } = await open({
+    read: (after) => (after.count === 0 ? page : undefined),
+    ask: async (command, send) => {
+      if (command.stream !== 'account/anna' || (away -= 1) < 0) return await send(command)
+      throw new PenholdError('ShardUnavailable', 'it is away', { outcome: 'none', retryable: true })
+    },
+  })
+  await expect.poll(async () => (await outline()).place?.count, { timeout: 30_000 }).toBe(1)
+  expect(away).toBeLessThan(0)
+  expect(await account.query('balance')).toBe(1)
+  expect(warnings).toEqual([
+    'inbox payments: the row was deleted',
+    expect.stringContaining('3 messages of row were removed'),
+  ])
+})
+
+test('a message that the record refuses is named', async () => {
+  const { running, outline } = await open({ row: [{ id: '7\ud800', fields: { amount: '-1' } }] })
+  await expect.poll(() => running.trouble).toContain('goes no further than message 7')
+  expect(running.trouble).toContain('it cannot be parked')
+  expect((await outline()).parked).toEqual([])
 })
 
 test('a source that cannot be let go of is told of, and ends nothing', async () => {

@@ -10,6 +10,7 @@ import {
   type InboxDefinition,
   type InboxMessage,
   type Node,
+  type Overrides,
 } from '../../src/index.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
@@ -69,7 +70,7 @@ describe.skipIf(!hasRedis)('an inbox', () => {
       ...more,
     })
 
-  async function start(inbox: Inbox, folder: string = temporaryFolder()) {
+  async function start(inbox: Inbox, folder: string = temporaryFolder(), overrides: Overrides = {}) {
     const warnings: string[] = []
     const config = defineCluster({
       name: 'taking',
@@ -80,7 +81,7 @@ describe.skipIf(!hasRedis)('an inbox', () => {
       workers: 'inline',
       onWarning: (message) => warnings.push(message),
     })
-    const node = await startNode(config)
+    const node = await startNode(config, overrides)
     onTestFinished(() => node.close())
     return { node, warnings, inbox: node.inbox(inbox) }
   }
@@ -162,6 +163,60 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     await eventually(async () => (await inbox.parked()).map(({ id }) => id)).toEqual([noMapping])
     await expect(inbox.retryParked(rejected)).rejects.toMatchObject({ code: 'MessageNotParked' })
   })
+
+  test('whatever a message is like, it is parked, and the others go on', async () => {
+    const proto = (await redis.admin.xadd('paid', '*', '__proto__', 'x', 'toString', 'y', 'text', 'ä'))!
+    const half = (await redis.admin.xadd('paid', '*', 'json', String.raw`{"account":"\ud800"}`))!
+    await add('anna', 1)
+    let isMended = false
+    const seen: unknown[] = []
+    const map: InboxDefinition<[typeof Account]>['map'] = ({ id, fields }) => {
+      if (id === proto) seen.push(Object.entries(fields))
+      if (id === proto && !isMended) throw new Error('it is for nobody')
+      const account = fields['json'] === undefined ? (fields['account'] ?? 'ben') : JSON.parse(fields['json']).account
+      return { aggregate: Account, id: account, command: 'deposit', payload: { amount: 1 } }
+    }
+    const { node, inbox } = await start(define({ map }))
+    await eventually(() => amounts(node)).toEqual([1])
+    const parked = await inbox.parked()
+    expect(parked.map(({ id, stream }) => [id, stream])).toEqual([
+      [proto, undefined],
+      [half, undefined],
+    ])
+    const fields = [
+      ['__proto__', 'x'],
+      ['toString', 'y'],
+      ['text', 'ä'],
+    ]
+    expect(Object.entries(parked[0]!.fields)).toEqual(fields)
+    expect(parked[1]!.reason).toContain('lone surrogate')
+    await inbox.skipParked({ id: half, reason: 'it is for nobody' })
+    isMended = true
+    await inbox.retryParked(proto)
+    await eventually(() => amounts(node, 'ben')).toEqual([1])
+    await eventually(() => inbox.parked()).toEqual([])
+    // As it was the first time.
+    expect(seen.at(-1)).toEqual(fields)
+  })
+
+  test.for([
+    ['all that a command may take', 20_000, 16 * 1024, 'raise limits.commandBytesMax'],
+    ['all that is ever parked', 70_000, 1024 * 1024, 'a message of up to 65536 can be parked'],
+  ] as const)(
+    'before a message that fails, and has more than %s, it halts and names it; deleted it is passed',
+    async ([, bytes, commandBytesMax, remedy]) => {
+      const large = (await redis.admin.xadd('paid', '*', 'more', 'x'.repeat(bytes)))!
+      const { node, inbox } = await start(define(), undefined, { limits: { commandBytesMax } })
+      await eventually(async () => (await inbox.status()).trouble).toContain(`no further than message ${large}`)
+      const { trouble } = await inbox.status()
+      expect(trouble).toContain('it has no account')
+      expect(trouble).toContain(remedy)
+      await redis.admin.xdel('paid', large)
+      await add('anna', 1)
+      await eventually(() => amounts(node)).toEqual([1])
+      await eventually(() => inbox.status()).toMatchObject({ state: 'running', lost: 1, parked: 0 })
+    },
+  )
 
   test('a rejection can be passed, and is counted', async () => {
     await add('anna', 2_000)

@@ -40,7 +40,8 @@ const wrong: readonly [what: string, map: () => unknown, message: string][] = [
     () => ({ ...command, aggregate: Stranger }),
     "gave the aggregate 'stranger', which is none of 'to'",
   ],
-  ['a number for the id', () => ({ ...command, id: 1 }), "gave 1 for the aggregate's id"],
+  ['a number for the id', () => ({ ...command, id: 1 }), "an aggregate's id is a string, not number"],
+  ['half a character for the id', () => ({ ...command, id: '\ud800' }), "an aggregate's id has a lone surrogate"],
   ['a misspelt command', () => ({ ...command, command: 'depost' }), "gave 'depost' for the command, and account has"],
   ['what every object has', () => ({ ...command, command: 'toString' }), "gave 'toString' for the command"],
 ]
