@@ -27,6 +27,9 @@ export interface AttemptOptions {
 /** One for all: whatever goes well is over as well, and its signal aborted, and an error is dear for its stack. */
 const OVER = attemptOver()
 
+/** An answer that takes so much of the attempt's time is late: a handler that asks on and on is not waiting for the log. */
+const LONG_SHARE = 0.1
+
 export class Attempt implements Effects {
   readonly #options: AttemptOptions
   #controller: AbortController | undefined
@@ -34,6 +37,8 @@ export class Attempt implements Effects {
   /** What it has asked for and not got yet, and since when there is any of it. */
   #underWay = 0
   #underWaySince = 0
+  /** So long it has waited for answers that took long. */
+  #waitedMs = 0
   /** Of what it has asked for, the last that was not to be had now. */
   #trouble: { readonly error: unknown } | undefined
   #end: (outcome: AttemptOutcome) => void = () => undefined
@@ -116,6 +121,7 @@ export class Attempt implements Effects {
       throw error
     } finally {
       this.#underWay -= 1
+      if (this.#underWay === 0) this.#waitedMs += this.#longWaitMs
     }
   }
 
@@ -143,9 +149,16 @@ export class Attempt implements Effects {
 
   /** Whether it was the log that took the time, or most of it, which is not the event's fault. */
   get #hasWaited(): boolean {
-    const { clock, timeoutMs } = this.#options
     if (this.#trouble !== undefined) return true
-    return this.#underWay > 0 && clock.monotonic() - this.#underWaySince >= timeoutMs / 2
+    const waitedMs = this.#waitedMs + (this.#underWay === 0 ? 0 : this.#longWaitMs)
+    return waitedMs >= this.#options.timeoutMs / 2
+  }
+
+  /** Since something is under way; 0 where that is no longer than it always takes. */
+  get #longWaitMs(): number {
+    const { clock, timeoutMs } = this.#options
+    const ms = clock.monotonic() - this.#underWaySince
+    return ms < timeoutMs * LONG_SHARE ? 0 : ms
   }
 
   #failed(error: unknown): AttemptOutcome {

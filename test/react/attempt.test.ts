@@ -40,6 +40,7 @@ test('an attempt whose time is up has waited where the log took half of it, and 
     return (await outcome).kind
   }
   expect(await come(5_000, 0)).toBe('waits')
-  expect(await come(700, 10)).toBe('failed')
+  expect(await come(300, 10)).toBe('waits')
+  expect(await come(150, 300)).toBe('failed')
   expect(await come(9, 1)).toBe('failed')
 })
