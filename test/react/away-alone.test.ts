@@ -220,6 +220,36 @@ test('a webhook that always answers 500 to one message takes all others', async 
   expect(parked()).toEqual({})
 })
 
+test.each([429, 503])(
+  'a webhook that always answers %i to one message, and to be left alone, takes all others, and that one is parked',
+  async (status) => {
+    const server = await startWebhookServer()
+    onTestFinished(() => server.stop())
+    server.answer = ({ body }) =>
+      body.includes('"stream":"a/0","version":"1"') ? { status, headers: { 'retry-after': '3600' } } : { status: 204 }
+    const { bench, start, parked } = open(
+      webhookPublisher({ url: server.url, secret: SECRET, concurrency: 2, retryAfterMsMax: 20 }),
+    )
+    for (let i = 0; i < 4; i += 1) bench.add(...streams)
+    start()
+    const arrived = (): number => new Set(server.taken).size
+    const pass = async (until: () => boolean): Promise<void> => {
+      for (let i = 0; i < 5_000 && !until(); i += 1) {
+        await bench.pass(50)
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    }
+    await pass(() => arrived() === 16)
+    expect(arrived()).toBe(16)
+    bench.add('a/3', 'a/6')
+    await pass(() => arrived() === 18)
+    expect(arrived()).toBe(18)
+    await pass(() => parked()['a/0'] !== undefined)
+    expect(parked()['a/0']!.reason).toContain(`answered ${status}`)
+    expect(server.taken.join()).not.toContain('"stream":"a/0"')
+  },
+)
+
 test.skipIf(!hasRedis)('a key of Redis’ that is no stream holds back what goes there alone', async () => {
   const redis = await startRedis()
   onTestFinished(() => redis.stop())
