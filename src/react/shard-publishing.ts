@@ -130,7 +130,7 @@ export class ShardPublishing {
 
   /**
    * Publishes what is of no suspect's stream, and returns what is left then. One that is refused is given again in its turn, and
-   * so is all behind it.
+   * so is all behind it in its stream.
    */
   async #othersFirst(given: readonly Mapped[], signal: AbortSignal): Promise<readonly Mapped[]> {
     this.#wasLeftAlone = false
@@ -140,7 +140,12 @@ export class ShardPublishing {
     while (others.length > 0) {
       const some = others.slice(0, size)
       const outcome = await this.#attempt(some, signal)
-      if (outcome.kind === 'refused') break
+      if (outcome.kind === 'refused') {
+        const refused = outcome.mapped
+        this.#note(some.slice(0, some.indexOf(refused)))
+        others = this.#left(others).filter((each) => streamOf(each) !== streamOf(refused))
+        continue
+      }
       if (outcome.kind === 'arrived') {
         this.#note(some)
         others = others.slice(some.length)

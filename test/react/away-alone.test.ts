@@ -250,6 +250,28 @@ test.each([429, 503])(
   },
 )
 
+test('one that is refused holds back no other stream either, where another asks for the place to be left alone', async () => {
+  const server = await startWebhookServer()
+  onTestFinished(() => server.stop())
+  server.answer = ({ body }) => {
+    if (body.includes('"stream":"a/0","version":"1"')) return { status: 503, headers: { 'retry-after': '3600' } }
+    return { status: body.includes('"stream":"a/3","version":"2"') ? 422 : 204 }
+  }
+  const { bench, start, parked } = open(
+    webhookPublisher({ url: server.url, secret: SECRET, concurrency: 1, retryAfterMsMax: 300 }),
+    { onFailure: 'halt' },
+  )
+  for (let i = 0; i < 4; i += 1) bench.add(...streams)
+  start()
+  const arrived = (): number => new Set(server.taken).size
+  for (let i = 0; i < 5_000 && arrived() < 13; i += 1) {
+    await bench.pass(50)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  expect(arrived()).toBe(13)
+  expect(parked()).toEqual({})
+})
+
 test.skipIf(!hasRedis)('a key of Redis’ that is no stream holds back what goes there alone', async () => {
   const redis = await startRedis()
   onTestFinished(() => redis.stop())
