@@ -136,6 +136,11 @@ export class ShardPublishing {
     this.#wasLeftAlone = false
     const streams = new Set(given.filter(({ message }) => this.#suspects.has(message.id)).map(streamOf))
     let others: readonly Mapped[] = streams.size === 0 ? [] : given.filter((each) => !streams.has(streamOf(each)))
+    // All may be suspect, of which one is in the way of the others.
+    if (streams.size > 1 && others.length === 0) {
+      await this.#takesAnother(given[0]!, given, signal)
+      if (signal.aborted) throw signal.reason as Error
+    }
     let size = 1
     while (others.length > 0) {
       const some = others.slice(0, size)

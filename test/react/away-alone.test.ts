@@ -250,6 +250,28 @@ test.each([429, 503])(
   },
 )
 
+test('one that asks for the place to be left alone is told apart after the place was away for all', async () => {
+  const server = await startWebhookServer()
+  onTestFinished(() => server.stop())
+  server.answer = () => ({ status: 500 })
+  const { bench, start } = open(
+    webhookPublisher({ url: server.url, secret: SECRET, concurrency: 1, retryAfterMsMax: 20 }),
+  )
+  bench.add('a/0', 'a/3')
+  start()
+  const pass = async (until: () => boolean): Promise<void> => {
+    for (let i = 0; i < 3_000 && !until(); i += 1) {
+      await bench.pass(50)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  }
+  await pass(() => server.requests.length >= 12)
+  server.answer = ({ body }) =>
+    body.includes('"stream":"a/0"') ? { status: 503, headers: { 'retry-after': '3600' } } : { status: 204 }
+  await pass(() => server.taken.length > 0)
+  expect(server.taken).toHaveLength(1)
+})
+
 test('one that is refused holds back no other stream either, where another asks for the place to be left alone', async () => {
   const server = await startWebhookServer()
   onTestFinished(() => server.stop())
