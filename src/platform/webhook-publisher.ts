@@ -5,6 +5,7 @@
 import { definitionError, describe } from '../aggregate/error.ts'
 import { checkKeys } from '../read/definition-check.ts'
 import {
+  LeftAlone,
   publisherClosed,
   PublishRefused,
   publisherUnavailable,
@@ -57,7 +58,7 @@ const REMEDY: Readonly<Record<number, string>> = {
 
 /**
  * A publisher to one URL. 2xx: it has arrived. 400, 409, 413, 415, 422: this message is refused. Whatever else, or no answer:
- * it is away, or not set up for these messages, and is tried again, later, and no sooner than `Retry-After` says.
+ * it is away, or not set up for these messages, and is tried again, later; after 429 and 503 no sooner than `Retry-After` says.
  */
 export function webhookPublisher(options: WebhookOptions): Publisher {
   checkKeys('webhookPublisher', options, { required: ['url', 'secret'], optional: OPTIONAL })
@@ -96,6 +97,8 @@ type Answer =
   | { readonly kind: 'arrived' }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'away'; readonly reason: string; readonly cause?: unknown }
+  /** It was not asked. */
+  | { readonly kind: 'left alone'; readonly ms: number }
 
 class WebhookPublisher implements OpenPublisher {
   readonly #outbox: string
@@ -125,6 +128,7 @@ class WebhookPublisher implements OpenPublisher {
             continue
           }
           if (answer.kind === 'refused') refusals.push(new PublishRefused(message, answer.reason))
+          else if (answer.kind === 'left alone') away ??= new LeftAlone(this.#where, answer.ms)
           else away ??= publisherUnavailable(this.#where, answer.reason, answer.cause)
           break
         }
@@ -156,7 +160,7 @@ class WebhookPublisher implements OpenPublisher {
     try {
       const quietMs = this.#quietUntil - performance.now()
       if (isInVain() || signal.aborted) return { kind: 'away', reason: 'it was given up' }
-      if (quietMs > 0) return { kind: 'away', reason: `it wants to be left alone for ${Math.ceil(quietMs / 1000)} s` }
+      if (quietMs > 0) return { kind: 'left alone', ms: quietMs }
       return await this.#request(message, signal)
     } catch (cause) {
       return { kind: 'away', reason: reasonOf(cause, this.#settings.timeoutMs), cause }

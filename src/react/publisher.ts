@@ -85,6 +85,18 @@ export function publisherUnavailable(where: string, reason: string, cause?: unkn
   })
 }
 
+/** Who takes messages wants to be left alone for a while, and was not asked: which says nothing of any message. */
+export class LeftAlone extends PenholdError {
+  constructor(where: string, ms: number) {
+    const reason = `it wants to be left alone for ${Math.ceil(ms / 1000)} s`
+    super('PublisherUnavailable', `${where} takes no messages: ${reason}`, {
+      outcome: 'unknown',
+      retryable: true,
+      details: { where },
+    })
+  }
+}
+
 /** Others are taken, so that it is not who takes them that is away. */
 export function messageNotTaken({ stream, event }: OutboxMessage, reason: string, cause: unknown): PenholdError {
   return new PenholdError(

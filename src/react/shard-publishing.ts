@@ -7,12 +7,15 @@
  * After a few attempts in a row that came to nothing it goes on carefully: the first message alone, then twice as many each time.
  * One that fails alone is suspect, and published alone from then on. Where another was taken meanwhile, of this shard or of any, it is
  * that message's failure and no other's; and so it is the next time, unless another has failed alone as well.
+ *
+ * Who takes them may want to be left alone for a while: then nothing was asked, and nothing is known. It may be a suspect that has it
+ * say so each time; so after that the others come first.
  */
 import { reasonOf } from '../aggregate/error.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import { OthersWait } from './consumer.ts'
 import { CAREFUL_AFTER } from './handle-many.ts'
-import { messageNotTaken, PublishRefused, type OpenPublisher, type OutboxMessage } from './publisher.ts'
+import { LeftAlone, messageNotTaken, PublishRefused, type OpenPublisher, type OutboxMessage } from './publisher.ts'
 
 /** A message, and the event that it was made of. */
 export interface Mapped {
@@ -48,6 +51,8 @@ type Outcome =
   | { readonly kind: 'arrived' }
   | { readonly kind: 'refused'; readonly mapped: Mapped; readonly cause: unknown }
   | { readonly kind: 'away'; readonly error: unknown }
+  /** Some of them were not asked for at all. */
+  | { readonly kind: 'left alone'; readonly error: unknown }
 
 export class ShardPublishing {
   readonly #publisher: OpenPublisher
@@ -59,6 +64,8 @@ export class ShardPublishing {
   readonly #suspects = new Map<string, Suspect>()
   /** Attempts in a row that have ended with nothing known but that something is away. */
   #waits = 0
+  /** Whoever takes them wanted to be left alone the last time. */
+  #wasLeftAlone = false
 
   /** `most` are published together. */
   constructor(publisher: OpenPublisher, known: Known, most: number) {
@@ -94,7 +101,7 @@ export class ShardPublishing {
 
   async #all(given: readonly Mapped[], signal: AbortSignal): Promise<NotTaken | undefined> {
     const isCareful = this.#waits >= CAREFUL_AFTER
-    let left = given
+    let left = this.#wasLeftAlone ? await this.#othersFirst(given, signal) : given
     let size = isCareful ? 1 : this.#most
     while (left.length > 0) {
       const some = this.#next(left, size)
@@ -108,7 +115,7 @@ export class ShardPublishing {
         continue
       }
       const { error } = outcome
-      if (signal.aborted) throw error
+      if (signal.aborted || outcome.kind === 'left alone') throw error
       const [first] = some
       if (some.length === 1 && (await this.#isAlone(first!, left, { isCareful, signal }))) {
         return { mapped: first!, cause: messageNotTaken(first!.message, reasonOf(error), error), isAway: true }
@@ -119,6 +126,46 @@ export class ShardPublishing {
       size = 1
     }
     return undefined
+  }
+
+  /**
+   * Publishes what is of no suspect's stream, and returns what is left then. One that is refused is given again in its turn, and
+   * so is all behind it in its stream.
+   */
+  async #othersFirst(given: readonly Mapped[], signal: AbortSignal): Promise<readonly Mapped[]> {
+    this.#wasLeftAlone = false
+    const streams = new Set(given.filter(({ message }) => this.#suspects.has(message.id)).map(streamOf))
+    let others: readonly Mapped[] = streams.size === 0 ? [] : given.filter((each) => !streams.has(streamOf(each)))
+    // All may be suspect, of which one is in the way of the others.
+    if (streams.size > 1 && others.length === 0) {
+      await this.#takesAnother(given[0]!, given, signal)
+      if (signal.aborted) throw signal.reason as Error
+    }
+    let size = 1
+    while (others.length > 0) {
+      const some = others.slice(0, size)
+      const outcome = await this.#attempt(some, signal)
+      if (outcome.kind === 'refused') {
+        const refused = outcome.mapped
+        this.#note(some.slice(0, some.indexOf(refused)))
+        others = this.#left(others).filter((each) => streamOf(each) !== streamOf(refused))
+        continue
+      }
+      if (outcome.kind === 'arrived') {
+        this.#note(some)
+        others = others.slice(some.length)
+        size = Math.min(2 * size, this.#most)
+        continue
+      }
+      if (signal.aborted || outcome.kind === 'left alone') throw outcome.error
+      if (some.length === 1) {
+        this.#suspect(some[0]!, false)
+        throw outcome.error
+      }
+      others = this.#left(others)
+      size = 1
+    }
+    return this.#left(given)
   }
 
   /** Up to so many; a suspect by itself. */
@@ -148,6 +195,10 @@ export class ShardPublishing {
         if (wasTold) this.#known.taken += 1
         const at =
           error instanceof PublishRefused ? left.findIndex(({ message }) => message.id === error.refused.id) : -1
+        if (error instanceof LeftAlone) {
+          this.#wasLeftAlone = true
+          return { kind: 'left alone', error }
+        }
         if (at === -1) return { kind: 'away', error }
         const mapped = left[at]!
         this.#suspects.delete(mapped.message.id)
@@ -187,7 +238,7 @@ export class ShardPublishing {
     if (kind === 'away') this.#suspect(other, false)
     if (kind === 'arrived') this.#note([other])
     // To be refused is an answer.
-    return kind !== 'away'
+    return kind === 'arrived' || kind === 'refused'
   }
 
   #suspect({ message: { id } }: Mapped, isAlone: boolean): void {
@@ -220,4 +271,8 @@ export class ShardPublishing {
     const [oldest] = this.#arrived
     this.#arrived.delete(oldest!)
   }
+}
+
+function streamOf({ message }: Mapped): string {
+  return message.stream
 }

@@ -220,6 +220,80 @@ test('a webhook that always answers 500 to one message takes all others', async 
   expect(parked()).toEqual({})
 })
 
+test.each([429, 503])(
+  'a webhook that always answers %i to one message, and to be left alone, takes all others, and that one is parked',
+  async (status) => {
+    const server = await startWebhookServer()
+    onTestFinished(() => server.stop())
+    server.answer = ({ body }) =>
+      body.includes('"stream":"a/0","version":"1"') ? { status, headers: { 'retry-after': '3600' } } : { status: 204 }
+    const { bench, start, parked } = open(
+      webhookPublisher({ url: server.url, secret: SECRET, concurrency: 2, retryAfterMsMax: 20 }),
+    )
+    for (let i = 0; i < 4; i += 1) bench.add(...streams)
+    start()
+    const arrived = (): number => new Set(server.taken).size
+    const pass = async (until: () => boolean): Promise<void> => {
+      for (let i = 0; i < 5_000 && !until(); i += 1) {
+        await bench.pass(50)
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    }
+    await pass(() => arrived() === 16)
+    expect(arrived()).toBe(16)
+    bench.add('a/3', 'a/6')
+    await pass(() => arrived() === 18)
+    expect(arrived()).toBe(18)
+    await pass(() => parked()['a/0'] !== undefined)
+    expect(parked()['a/0']!.reason).toContain(`answered ${status}`)
+    expect(server.taken.join()).not.toContain('"stream":"a/0"')
+  },
+)
+
+test('one that asks for the place to be left alone is told apart after the place was away for all', async () => {
+  const server = await startWebhookServer()
+  onTestFinished(() => server.stop())
+  server.answer = () => ({ status: 500 })
+  const { bench, start } = open(
+    webhookPublisher({ url: server.url, secret: SECRET, concurrency: 1, retryAfterMsMax: 20 }),
+  )
+  bench.add('a/0', 'a/3')
+  start()
+  const pass = async (until: () => boolean): Promise<void> => {
+    for (let i = 0; i < 3_000 && !until(); i += 1) {
+      await bench.pass(50)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  }
+  await pass(() => server.requests.length >= 12)
+  server.answer = ({ body }) =>
+    body.includes('"stream":"a/0"') ? { status: 503, headers: { 'retry-after': '3600' } } : { status: 204 }
+  await pass(() => server.taken.length > 0)
+  expect(server.taken).toHaveLength(1)
+})
+
+test('one that is refused holds back no other stream either, where another asks for the place to be left alone', async () => {
+  const server = await startWebhookServer()
+  onTestFinished(() => server.stop())
+  server.answer = ({ body }) => {
+    if (body.includes('"stream":"a/0","version":"1"')) return { status: 503, headers: { 'retry-after': '3600' } }
+    return { status: body.includes('"stream":"a/3","version":"2"') ? 422 : 204 }
+  }
+  const { bench, start, parked } = open(
+    webhookPublisher({ url: server.url, secret: SECRET, concurrency: 1, retryAfterMsMax: 300 }),
+    { onFailure: 'halt' },
+  )
+  for (let i = 0; i < 4; i += 1) bench.add(...streams)
+  start()
+  const arrived = (): number => new Set(server.taken).size
+  for (let i = 0; i < 5_000 && arrived() < 13; i += 1) {
+    await bench.pass(50)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  expect(arrived()).toBe(13)
+  expect(parked()).toEqual({})
+})
+
 test.skipIf(!hasRedis)('a key of Redis’ that is no stream holds back what goes there alone', async () => {
   const redis = await startRedis()
   onTestFinished(() => redis.stop())
