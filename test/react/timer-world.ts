@@ -73,6 +73,8 @@ export class TimerWorld {
   readonly heldMax: number
   commandBytesMax = 1_000_000
   laneBeginsAfterMs = 0
+  /** So many lives there were: each is in an epoch of its own. */
+  epoch = 0
   life: Life
 
   constructor({ heldMax = 64 }: { readonly heldMax?: number } = {}) {
@@ -98,7 +100,7 @@ export class TimerWorld {
     this.life = new Life(this)
   }
 
-  /** The next one begins, and this one goes on for a while. */
+  /** The next one begins, in the next epoch, and this one goes on for a while: what it sends is refused from there on. */
   haunt(ms: number): void {
     const former = this.life
     this.kernel.after(ms, () => former.close())
@@ -273,12 +275,14 @@ class Life implements Effects {
   readonly #world: TimerWorld
   readonly #wheel: TimerWheel
   readonly #ending = new AbortController()
+  readonly #epoch: number
   /** So many commands it has sent. */
   asked = 0
   #isDead = false
 
   constructor(world: TimerWorld) {
     this.#world = world
+    this.#epoch = world.epoch += 1
     const clock = clockOf(world, () => this.#isDead)
     this.#wheel = new TimerWheel({
       shard: 0,
@@ -319,7 +323,7 @@ class Life implements Effects {
       try {
         if (wanted.length > 0) await does.many(wanted, { shard: 0, signal: this.#ending.signal, effects: this })
         const to = wanted.length < 10 ? place + facts.length : wanted.at(-1)!.position
-        await this.#step(() => this.#world.advance(place, to))
+        await this.#step(() => this.#inEpoch().advance(place, to))
         place = to
       } catch {
         place = this.#world.place
@@ -354,6 +358,12 @@ class Life implements Effects {
     return result
   }
 
+  /** As who decides what consumers send has it (actor/senders.ts). @throws where there is a newer one */
+  #inEpoch(): TimerWorld {
+    if (this.#epoch < this.#world.epoch) throw new Error('there is a newer epoch')
+    return this.#world
+  }
+
   async ask(command: SentCommand): Promise<SentOutcome> {
     this.asked += 1
     if (command.name === 'fire') {
@@ -361,7 +371,7 @@ class Life implements Effects {
       const at = this.#world.pending.get(token)
       if (at !== undefined && at > this.#world.now) this.#world.early.push(token)
     }
-    return await this.#step(() => this.#world.apply(structuredClone(command)))
+    return await this.#step(() => this.#inEpoch().apply(structuredClone(command)))
   }
 
   async query({ stream }: SentQuestion): Promise<unknown> {
