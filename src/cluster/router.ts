@@ -13,6 +13,7 @@ import { formatId } from '../log/identity.ts'
 import { POSITION_MAX } from '../log/position.ts'
 import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
 import type { Link } from './link.ts'
+import { Requests } from './requests.ts'
 import { Routes, type Lane, type Parcel } from './routes.ts'
 import { NO_EPOCH, readReplies, type NumberedReply, type OutgoingMessage, type Unsent } from './wire.ts'
 
@@ -62,7 +63,6 @@ interface Pending extends Parcel {
   stopWatching: Cancel
 }
 
-const REQUEST_MAX = 2 ** 32 - 1
 const SWEEP_MS = 100
 /** What was held for so long, or for half of the time that was left to it, is sent to whoever holds its shard's lease. */
 const PATIENCE_MS = 2_000
@@ -72,9 +72,7 @@ const THREADS_ENDED_MAX = 2
 export class Router {
   readonly #options: RouterOptions
   readonly #routes: Routes
-  /** By number. */
-  readonly #pending = new Map<number, Pending>()
-  #lastRequest = 0
+  readonly #pending = new Requests<Pending>()
   #sent = 0
   /** The greatest position in any reply, or of any event that was read: what is asked from here on may be its effect. */
   #positionSeen = 0
@@ -105,10 +103,8 @@ export class Router {
     if (options.signal?.aborted === true) {
       return outcome.reject(aborted(addressOf(message), 'none', options.signal.reason))
     }
-    const request = this.#nextRequest()
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
     const deadline = clock.monotonic() + timeoutMs
-    message.request = request
     if (message.kind === 'command') {
       message.deadline = deadline
       // Its sender may have seen more than the cause, such as what came of another command.
@@ -139,7 +135,7 @@ export class Router {
       threadsEnded: 0,
       stopWatching: NEVER,
     }
-    this.#pending.set(request, pending)
+    message.request = this.#pending.add(pending)
     if (isTimed || options.signal !== undefined) this.#watch(pending, options)
     this.#sweepLater()
     this.#routes.add(pending)
@@ -172,7 +168,7 @@ export class Router {
 
   /** The worker is away. What is under way to it is kept. */
   detach(owner: string): void {
-    this.#routes.detach(owner, this.#pending.values())
+    this.#routes.detach(owner, this.#pending)
   }
 
   /** Answers a request with an error, whatever its worker may still say, and whatever an earlier one may have done. */
@@ -188,13 +184,13 @@ export class Router {
    * effect; a question that saw several threads end may be what ends them, and is given up.
    */
   threadEnded(owner: string): void {
-    for (const [request, pending] of this.#pending) {
+    for (const pending of this.#pending) {
       const { lane, message } = pending
       if (lane?.owner !== owner || message.kind === 'command') continue
       pending.threadsEnded += 1
       if (pending.threadsEnded < THREADS_ENDED_MAX) continue
       const name = message.kind === 'state' ? 'state' : message.name
-      this.fail(request, handlerSuspected(message.stream, name, pending.threadsEnded))
+      this.fail(message.request, handlerSuspected(message.stream, name, pending.threadsEnded))
     }
   }
 
@@ -205,7 +201,7 @@ export class Router {
 
   /** Answers everything that is under way to an aggregate with an error. */
   failStream(stream: string, error: PenholdError): void {
-    for (const [request, { message }] of this.#pending) if (message.stream === stream) this.fail(request, error)
+    for (const { message } of this.#pending) if (message.stream === stream) this.fail(message.request, error)
   }
 
   /** Takes no more requests; resolves when those under way are answered, or after `ms`. */
@@ -223,7 +219,7 @@ export class Router {
   /** Fails everything that is under way. */
   close(): void {
     this.#isClosed = true
-    for (const [request, pending] of this.#pending) this.fail(request, nodeClosed(outcomeOf(pending)))
+    for (const pending of this.#pending) this.fail(pending.message.request, nodeClosed(outcomeOf(pending)))
     for (const owner of this.#routes.attached) this.detach(owner)
   }
 
@@ -236,19 +232,9 @@ export class Router {
     return false
   }
 
-  /** Numbers are 32 bits on the wire; one that is still waited for is passed over when they begin anew. */
-  #nextRequest(): number {
-    do this.#lastRequest = this.#lastRequest === REQUEST_MAX ? 1 : this.#lastRequest + 1
-    while (this.#pending.has(this.#lastRequest))
-    return this.#lastRequest
-  }
-
   /** Each copy that is sent has a number of its own: whatever is still said of an older one is nobody's answer. */
   #renumber(message: Unsent): void {
-    const pending = this.#pending.get(message.request)!
-    this.#pending.delete(message.request)
-    message.request = this.#nextRequest()
-    this.#pending.set(message.request, pending)
+    message.request = this.#pending.add(this.#pending.take(message.request)!)
   }
 
   #receive(lane: Lane, frame: Uint8Array): void {
@@ -275,9 +261,8 @@ export class Router {
   }
 
   #take(request: number): Pending | undefined {
-    const pending = this.#pending.get(request)
+    const pending = this.#pending.take(request)
     if (pending === undefined) return undefined
-    this.#pending.delete(request)
     this.#routes.remove(pending)
     pending.stopWatching()
     if (this.#pending.size === 0) this.#onDrained()
@@ -317,7 +302,7 @@ export class Router {
     this.#options.clock.afterAlive(SWEEP_MS, () => {
       this.#isSweeping = false
       const now = this.#options.clock.monotonic()
-      for (const pending of this.#pending.values()) {
+      for (const pending of this.#pending) {
         if (!pending.isTimed && pending.deadline <= now) this.#expire(pending)
       }
       if (this.#pending.size > 0) this.#sweepLater()
