@@ -49,7 +49,7 @@ export const TimerRecord: Aggregate = internal(
     }),
     events: {
       TimerSet: (_state, { token, command }: Pending) => ({ token, command }),
-      TimerCancelled: (_state, _cancelled: { readonly token: string }) => ({ token: undefined, command: undefined }),
+      TimerCancelled: (_state, _cancelled: { readonly token?: string }) => ({ token: undefined, command: undefined }),
       TimerFired: (_state, _fired: { readonly token: string; readonly command: TimedCommand }) => ({
         token: undefined,
         command: undefined,
@@ -58,8 +58,8 @@ export const TimerRecord: Aggregate = internal(
     commands: {
       set: (_state, given: Omit<Pending, 'token'>, { emit, commandId }) =>
         emit.TimerSet({ ...given, token: commandId }),
-      cancel: ({ token }, _none: undefined, { emit }) =>
-        token === undefined ? undefined : emit.TimerCancelled({ token }),
+      // A fact also where there is none: the event that cancels, handled again, must not reach one that was set since.
+      cancel: ({ token }, _none: undefined, { emit }) => emit.TimerCancelled(token === undefined ? {} : { token }),
       fire: ({ token, command }, fired: { readonly token: string }, { emit }) =>
         token !== fired.token || command === undefined ? undefined : emit.TimerFired({ token, command }),
     },
@@ -106,7 +106,7 @@ export class ReactorTimers {
     await this.#ask(id, 'set', payload)
   }
 
-  /** Resolves once it is durable that the timer, if there is one, does not fire. What it has fired already is not undone. */
+  /** Resolves once it is durable that the timer, if there is one, does not fire. What it has sent already is not undone. */
   async cancel(id: string): Promise<void> {
     await this.#ask(id, 'cancel', undefined)
   }

@@ -32,20 +32,24 @@ export function checkTimers(
   for (const fact of of(timerOf(id))) walk.step(fact)
   const notes = of(`tally/reminders-${id}`)
   const what = `timers of account ${id}`
-  const wanted = events.filter(({ kinds }) => kinds.timer === 'set').map(({ version }) => version)
-  const isMissing = wanted.find(
-    (version, i) => (walk.set[i] ?? Number.POSITIVE_INFINITY) !== version && version <= settled,
-  )
+  const missing = (timer: 'set' | 'cancelled', done: readonly number[]): number | undefined =>
+    events
+      .filter(({ kinds }) => kinds.timer === timer)
+      .map(({ version }) => version)
+      .find((version, i) => (done[i] ?? Number.POSITIVE_INFINITY) !== version && version <= settled)
+  const notSet = missing('set', walk.set)
+  const notCancelled = missing('cancelled', walk.cancelling)
   const { pending, fired } = walk
   counts.timersSet += walk.set.length
   counts.timersFired += fired.length
   counts.timersCancelled += walk.cancelled
   counts.timersReplaced += walk.replaced
-  counts.reactions += walk.set.length + walk.cancelled
+  counts.reactions += walk.set.length + walk.cancelling.length
   counts.commands += notes.length
   return [
     ...walk.problems.map((problem) => `${what}: ${problem}`),
-    ...(isMissing === undefined ? [] : [`${what}: the one of version ${isMissing} was not set`]),
+    ...(notSet === undefined ? [] : [`${what}: the one of version ${notSet} was not set`]),
+    ...(notCancelled === undefined ? [] : [`${what}: version ${notCancelled} has cancelled nothing`]),
     ...(pending === undefined || pending.cause.version > settled
       ? []
       : [`${what}: the one of version ${pending.cause.version} has not fired`]),
@@ -59,6 +63,8 @@ class Walk {
   /** The versions of those that were set, in order. */
   readonly set: number[] = []
   readonly fired: Fired[] = []
+  /** The versions that cancel whatever is pending, in order; so many have found something. */
+  readonly cancelling: number[] = []
   pending: Pending | undefined
   cancelled = 0
   replaced = 0
@@ -71,12 +77,14 @@ class Walk {
   }
 
   step(fact: Fact): void {
-    const { token, at } = fact.data as { readonly token: string; readonly at: number }
-    if (fact.type === 'TimerSet') return this.#set(fact, { token, at })
+    const { token, at } = fact.data as { readonly token?: string; readonly at: number }
+    if (fact.type === 'TimerSet') return this.#set(fact, { token: token!, at })
     const { pending } = this
     this.pending = undefined
-    if (pending?.token !== token) return this.#wrong(fact, `ends ${token}, which is not pending`)
+    if (pending?.token !== token)
+      return this.#wrong(fact, `ends ${token ?? 'none'}, and ${pending?.token ?? 'none'} is pending`)
     if (fact.type === 'TimerCancelled') return this.#cancel(fact, pending)
+    if (pending === undefined) return this.#wrong(fact, 'is of none')
     const { apartMs } = this.#account
     if (fact.time < pending.at - apartMs) this.#wrong(fact, `is ${pending.at - fact.time} ms before its time`)
     this.fired.push({ fact, of: pending.cause.version })
@@ -98,9 +106,11 @@ class Walk {
     this.pending = { token, at, cause }
   }
 
-  #cancel(fact: Fact, pending: Pending): void {
-    this.cancelled += 1
+  #cancel(fact: Fact, pending: Pending | undefined): void {
     const cause = this.#causeOf(fact, 'cancelled')
+    if (cause !== undefined) this.cancelling.push(cause.version)
+    if (pending === undefined) return
+    this.cancelled += 1
     const first = this.#firstCancel(pending, Number.POSITIVE_INFINITY)
     if (cause !== undefined && first !== cause)
       this.#wrong(fact, `is of version ${cause.version}, and the first is ${first?.version}`)

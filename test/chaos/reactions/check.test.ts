@@ -95,6 +95,7 @@ function whole(): Found {
   timer(log, 'replaced')
   timer(log, 'cancelled')
   add(log, timerOf('a'), 'TimerCancelled', { token: 'cancelled' }, move(log, CANCELLED))
+  add(log, timerOf('a'), 'TimerCancelled', {}, move(log, CANCELLED))
   const news = [move(log, PUBLISHED), move(log, PUBLISHED)].map((event) => ({
     id: `message-${event.version}`,
     stream: 'account/a',
@@ -122,7 +123,7 @@ test('what is whole has nothing wrong with it, and is counted', () => {
   const { problems, counts } = checkReactions(whole())
   expect(problems).toEqual([])
   expect(counts).toMatchObject({ transfers: 3, published: 2, duplicates: 1, orders: 2, timersReplaced: 1, ticks: 3 })
-  expect(counts).toMatchObject({ timersSet: 6, timersFired: 2, timersCancelled: 3, reactions: 13, commands: 14 })
+  expect(counts).toMatchObject({ timersSet: 6, timersFired: 2, timersCancelled: 3, reactions: 14, commands: 14 })
 })
 
 const remove = (stream: string, at: number) => (found: Found) => void found.log.get(stream)!.splice(at, 1)
@@ -146,8 +147,11 @@ test.each<[string, (found: Found) => void, string]>([
   ['a timer was not set', remove(timerOf('a'), 3), 'the one of version 10 was not set'],
   ['a timer was set twice', again(timerOf('a'), 0), 'was set for version 8 already'],
   ['a timer is early', change(timerOf('a'), 1, { time: 0 }), 'ms before its time'],
-  ['a timer is lost', remove(timerOf('a'), 4), 'the one of version 10 has not fired'],
-  ['a timer fires twice', again(timerOf('a'), 1), 'ends fired, which is not pending'],
+  ['a timer is lost', (found) => void found.log.get(timerOf('a'))!.splice(4), 'the one of version 10 has not fired'],
+  ['a timer fires twice', again(timerOf('a'), 1), 'ends fired, and none is pending'],
+  ['what cancels a timer was left out', remove(timerOf('a'), 4), 'has cancelled nothing'],
+  ['what finds no timer to cancel was left out', remove(timerOf('a'), -1), 'version 12 has cancelled nothing'],
+  ['what is not set fires', change(timerOf('a'), -1, { type: 'TimerFired' }), 'is of none'],
   ['a timer is due at another time', change(timerOf('a'), 0, { data: { token: 'fired', at: 0 } }), 'and was set for'],
   ['what a timer was for is not done', remove('tally/reminders-a', 0), 'timers of account a: 1 are not noted'],
   ['what a timer was for is done twice', again('tally/reminders-a', 0), 'is noted as number 2, which is none'],

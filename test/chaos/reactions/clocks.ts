@@ -4,6 +4,8 @@ import type { NodeProcess } from '../node.ts'
 export class Clocks {
   #ahead = 0
   #behind = 0
+  /** So far ahead what was set in earlier rounds may be due, by a clock that nobody has any more. */
+  #owed = 0
   /** Until then all said the same, in milliseconds since 1970. */
   agreedUntil: number = Number.POSITIVE_INFINITY
 
@@ -22,12 +24,14 @@ export class Clocks {
 
   /** Sets all to the one that was furthest ahead: what is due by any is due then. */
   level(nodes: readonly NodeProcess[]): void {
-    if (this.apartMs === 0) return
-    for (const node of nodes) this.move(node, this.#ahead)
+    const ms = Math.max(this.#ahead, this.#owed)
+    if (this.apartMs === 0 && ms === 0) return
+    for (const node of nodes) this.move(node, ms)
   }
 
   /** All nodes have ended, and whoever starts has the machine's. */
   reset(): void {
+    this.#owed = Math.max(this.#owed, this.#ahead)
     this.#ahead = 0
     this.#behind = 0
     this.agreedUntil = Number.POSITIVE_INFINITY
