@@ -49,7 +49,8 @@ export const TimerRecord: Aggregate = internal(
     }),
     events: {
       TimerSet: (_state, { token, command }: Pending) => ({ token, command }),
-      TimerCancelled: (_state, _cancelled: { readonly token: string }) => ({ token: undefined, command: undefined }),
+      /** With a token where there was one to cancel. */
+      TimerCancelled: (_state, _cancelled: { readonly token?: string }) => ({ token: undefined, command: undefined }),
       TimerFired: (_state, _fired: { readonly token: string; readonly command: TimedCommand }) => ({
         token: undefined,
         command: undefined,
@@ -58,8 +59,8 @@ export const TimerRecord: Aggregate = internal(
     commands: {
       set: (_state, given: Omit<Pending, 'token'>, { emit, commandId }) =>
         emit.TimerSet({ ...given, token: commandId }),
-      cancel: ({ token }, _none: undefined, { emit }) =>
-        token === undefined ? undefined : emit.TimerCancelled({ token }),
+      // Recorded also where there is none: handled again, it would cancel what was set since.
+      cancel: ({ token }, _none: undefined, { emit }) => emit.TimerCancelled(token === undefined ? {} : { token }),
       fire: ({ token, command }, fired: { readonly token: string }, { emit }) =>
         token !== fired.token || command === undefined ? undefined : emit.TimerFired({ token, command }),
     },
