@@ -184,13 +184,12 @@ export class ParkedRetry {
     await this.#options.unpark(stream, until)
   }
 
-  /** Handles what the log has of the stream, up to where the lane has read. */
+  /** Handles what the log has of the stream, also where the lane has not read of it yet: it comes to it as something that is done. */
   async #retry(stream: string, parked: Parked): Promise<End> {
-    const { consumer, reached } = this.#options
+    const { consumer } = this.#options
     let last: AllPlace | undefined
     for await (const event of this.#events(stream, parked.next)) {
       if (event.version >= parked.next) {
-        if (comparePlaces(event, reached()) > 0) break
         const end = consumer.isWanted(event) ? await this.#handle(event, parked) : undefined
         if (end !== undefined) return { kind: end }
         // It may have been skipped with others behind it.
