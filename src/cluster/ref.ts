@@ -16,6 +16,7 @@ import type {
 import { PenholdError, Rejected } from '../aggregate/error.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
+import { metadataProblem } from '../actor/append.ts'
 import { badAddress, fromFailure, tooLarge, unknownCommand } from '../actor/error.ts'
 import type { Reply, StateAt, Unsettled } from '../actor/message.ts'
 import { isId, parseId, type IdSource } from '../log/identity.ts'
@@ -231,7 +232,11 @@ class AggregateRef {
     if (commandId !== undefined && !isId(commandId)) {
       throw badPayload(what, `the command id '${commandId}' is not a UUID; derive one from your key with deriveId`)
     }
-    if (metadata !== undefined) this.#hash(`the metadata of ${what}`, metadata)
+    if (metadata !== undefined) {
+      const problem = metadataProblem(metadata)
+      if (problem !== undefined) throw badPayload(what, `its metadata ${problem}`)
+      this.#hash(`the metadata of ${what}`, metadata)
+    }
     const seed = hashPlain(name, 0)
     const hash = this.#hash(what, payload, seed)
     const encoded = { payload: outgoing(payload), metadata: outgoing(metadata) }

@@ -103,7 +103,7 @@ export class Inboxes {
       status: async () => toStatus(name, await query<InboxOutline>('outline'), this.#running.get(inbox)?.inbox),
       parked: async () => {
         const parked = await query<readonly KeptMessage[]>('parked')
-        return parked.map((message) => ({ ...message, fields: keptFields(message) }))
+        return parked.map(({ after: _own, ...message }) => ({ ...message, fields: keptFields(message) }))
       },
       retryParked: (id) => operate('retry', { id }),
       skipParked: (message) => operate('skip', message),

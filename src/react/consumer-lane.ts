@@ -31,7 +31,7 @@ import { consumerHalted, tooMuchParked } from './error.ts'
 import { HandleEach } from './handle-each.ts'
 import { HandleMany } from './handle-many.ts'
 import type { Handling } from './handling.ts'
-import { ParkedRetry } from './parked-retry.ts'
+import { ParkedRetry, type Known } from './parked-retry.ts'
 import { Window, type Entry } from './window.ts'
 
 export interface ConsumerLaneOptions {
@@ -114,7 +114,7 @@ export class ConsumerLane {
     this.#recordedAt = clock.monotonic()
     this.#window = new Window(BEGINNING, options.windows)
     this.#handling = this.#newHandling()
-    this.#parked = this.#newParked({ parked: {} })
+    this.#parked = this.#newParked({ place: undefined, parked: {} })
     this.#ended = this.#run()
   }
 
@@ -307,7 +307,7 @@ export class ConsumerLane {
     return 'many' in does ? new HandleMany(options, does) : new HandleEach(options)
   }
 
-  #newParked(state: Pick<ConsumerState, 'parked' | 'done'>): ParkedRetry {
+  #newParked(state: Known): ParkedRetry {
     const window = this.#window
     return new ParkedRetry(state, {
       ...this.#options,

@@ -16,6 +16,8 @@ export interface InboxState {
   readonly placedAt: number
   /** In the order in which they came. */
   readonly parked: readonly KeptMessage[]
+  /** Ids of those that were given up since the place was recorded: who reads them again passes them. */
+  readonly skipped: readonly string[]
   /** So many messages were removed before it had read them. */
   readonly lost: number
   /** So many were rejected, and passed. */
@@ -36,6 +38,8 @@ export interface ParkedMessage extends InboxMessage {
 /** As it is in the record: its fields in JSON, which is plain data whatever names and texts others have given them. */
 export interface KeptMessage extends Omit<ParkedMessage, 'fields'> {
   readonly fields: string
+  /** Behind this position stands what was sent of it, should that have taken effect before it was parked. */
+  readonly after: number
 }
 
 /** What a turn of an inbox needs to know: all but what the parked messages say, which may be a lot. */
@@ -43,7 +47,7 @@ export interface InboxOutline extends Omit<InboxState, 'parked'> {
   readonly parked: readonly ParkedOutline[]
 }
 
-export type ParkedOutline = Omit<ParkedMessage, 'fields'>
+export type ParkedOutline = Omit<KeptMessage, 'fields'>
 
 interface Step {
   /** Where the sender takes it to stand. */
@@ -61,12 +65,25 @@ export const INBOX = '$inbox'
 /** It stands elsewhere: somebody else runs the inbox. */
 export const INBOX_MOVED = 'Moved'
 export const MESSAGE_NOT_PARKED = 'NotParked'
+/** As many are parked as may be. */
+export const INBOX_FULL = 'Full'
+/** More is no single message's fault. */
+export const PARKED_MESSAGES_MAX = 100
 
-const INITIAL: InboxState = { version: 0, place: undefined, placedAt: 0, parked: [], lost: 0, rejected: 0 }
+const INITIAL: InboxState = {
+  version: 0,
+  place: undefined,
+  placedAt: 0,
+  parked: [],
+  skipped: [],
+  lost: 0,
+  rejected: 0,
+}
 
 export const InboxRecord: Aggregate = internal(
   defineAggregate({
     type: 'inbox',
+    stateVersion: 2,
     initialState: (): InboxState => INITIAL,
     events: {
       Begun: (state, { place }: { place: InboxPlace }) => placed(state, place),
@@ -75,15 +92,17 @@ export const InboxRecord: Aggregate = internal(
       },
       /** For the first time, or again. */
       Parked: (state, message: Omit<KeptMessage, 'isAsked'>) => {
-        const parked = { ...message, isAsked: false }
-        const isKnown = state.parked.some(({ id }) => id === message.id)
-        const others = state.parked.map((each) => (each.id === message.id ? parked : each))
-        return { ...next(state), parked: isKnown ? others : [...others, parked] }
+        const known = state.parked.find(({ id }) => id === message.id)
+        const parked = { ...message, after: known?.after ?? message.after, isAsked: false }
+        const others = state.parked.map((each) => (each === known ? parked : each))
+        return { ...next(state), parked: known === undefined ? [...others, parked] : others }
       },
       Unparked: (state, { id, rejected = 0 }: { id: string; rejected?: number }) => {
         return { ...without(state, id), rejected: state.rejected + rejected }
       },
-      Skipped: (state, { id }: { id: string; reason: string }) => without(state, id),
+      Skipped: (state, { id }: { id: string; reason: string }) => {
+        return { ...without(state, id), skipped: [...state.skipped, id] }
+      },
       RetryAsked: (state, { id }: { id: string }) => {
         const parked = state.parked.map((each) => (each.id === id ? { ...each, isAsked: true } : each))
         return { ...next(state), parked }
@@ -95,8 +114,11 @@ export const InboxRecord: Aggregate = internal(
         known === undefined ? emit.Begun({ place }) : undefined,
       advance: (state, { from, ...step }: InboxAdvance, { emit, reject }) =>
         isAt(state, from) ? emit.Advanced(step) : reject(INBOX_MOVED),
-      park: (state, { from, message }: Step & { message: Omit<KeptMessage, 'isAsked'> }, { emit, reject }) =>
-        isAt(state, from) ? emit.Parked(message) : reject(INBOX_MOVED),
+      park: (state, { from, message }: Step & { message: Omit<KeptMessage, 'isAsked'> }, { emit, reject }) => {
+        if (!isAt(state, from)) return reject(INBOX_MOVED)
+        const isFull = state.parked.length >= PARKED_MESSAGES_MAX && !isParked(state, message.id)
+        return isFull ? reject(INBOX_FULL) : emit.Parked(message)
+      },
       unpark: (state, { from, ...done }: Step & { id: string; rejected: number }, { emit, reject }) => {
         if (!isAt(state, from)) return reject(INBOX_MOVED)
         return isParked(state, done.id) ? emit.Unparked(done) : undefined
@@ -120,7 +142,7 @@ export const InboxRecord: Aggregate = internal(
 )
 
 /** A kept message's fields, as its source gave them. */
-export function keptFields({ fields }: KeptMessage): InboxMessage['fields'] {
+export function keptFields({ fields }: Pick<KeptMessage, 'fields'>): InboxMessage['fields'] {
   // Without a prototype `__proto__` is a name as any other.
   return Object.assign(Object.create(null), JSON.parse(fields)) as InboxMessage['fields']
 }
@@ -130,7 +152,7 @@ function next(state: InboxState): InboxState {
 }
 
 function placed(state: InboxState, place: InboxPlace): InboxState {
-  return { ...next(state), place, placedAt: state.version + 1 }
+  return { ...next(state), place, placedAt: state.version + 1, skipped: [] }
 }
 
 function isAt({ place }: InboxState, from: InboxPlace): boolean {

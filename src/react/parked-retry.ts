@@ -50,11 +50,16 @@ interface Parked {
   failed: number | undefined
 }
 
+/** What of the record it begins with. */
+export type Known = Pick<ConsumerState, 'place' | 'parked' | 'done'>
+
 export class ParkedRetry {
   readonly #options: ParkedRetryOptions
   readonly #streams = new Map<string, Parked>()
   /** Of streams that were parked: up to there all is done, though the record's place is not there yet. */
   readonly #done: Map<string, AllPlace>
+  /** Where the record's place is; undefined where that is not known. */
+  #place: AllPlace | undefined
   readonly #bell = new Bell()
   /** Those that are tried again, or looked into: one at a time. */
   readonly #queue: RetryQueue
@@ -65,8 +70,9 @@ export class ParkedRetry {
   #isHeld = false
   #isOver = false
 
-  constructor({ parked, done = {} }: Pick<ConsumerState, 'parked' | 'done'>, options: ParkedRetryOptions) {
+  constructor({ place, parked, done = {} }: Known, options: ParkedRetryOptions) {
     this.#options = options
+    this.#place = place
     this.#queue = new RetryQueue(options.clock)
     this.#done = new Map(Object.entries(done))
     for (const [stream, { version, failures, reason }] of Object.entries(parked)) {
@@ -97,6 +103,7 @@ export class ParkedRetry {
 
   /** The record's place is here. */
   advanced(place: AllPlace): void {
+    this.#place = place
     for (const [stream, until] of this.#done) if (comparePlaces(until, place) <= 0) this.#done.delete(stream)
   }
 
@@ -180,17 +187,16 @@ export class ParkedRetry {
     const until = { position, shard }
     this.#streams.delete(stream)
     this.#lookedInto.delete(stream)
-    this.#done.set(stream, until)
+    if (this.#place === undefined || comparePlaces(until, this.#place) > 0) this.#done.set(stream, until)
     await this.#options.unpark(stream, until)
   }
 
-  /** Handles what the log has of the stream, up to where the lane has read. */
+  /** Handles what the log has of the stream, also where the lane has not read of it yet: it comes to it as something that is done. */
   async #retry(stream: string, parked: Parked): Promise<End> {
-    const { consumer, reached } = this.#options
+    const { consumer } = this.#options
     let last: AllPlace | undefined
     for await (const event of this.#events(stream, parked.next)) {
       if (event.version >= parked.next) {
-        if (comparePlaces(event, reached()) > 0) break
         const end = consumer.isWanted(event) ? await this.#handle(event, parked) : undefined
         if (end !== undefined) return { kind: end }
         // It may have been skipped with others behind it.

@@ -16,7 +16,15 @@ import { Bell } from '../read/bell.ts'
 import type { Effects, SentOutcome } from './effects.ts'
 import { inboxHalted } from './inbox-error.ts'
 import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
-import { INBOX, keptFields, type InboxOutline, type KeptMessage, type ParkedOutline } from './inbox-record.ts'
+import {
+  INBOX,
+  INBOX_FULL,
+  keptFields,
+  PARKED_MESSAGES_MAX,
+  type InboxOutline,
+  type KeptMessage,
+  type ParkedOutline,
+} from './inbox-record.ts'
 import { Waiting } from './waiting.ts'
 import type { InboxMessage, InboxPage, InboxPlace, OpenInboxSource } from './inbox-source.ts'
 import { tookEffectOtherwise } from './unless-known.ts'
@@ -29,8 +37,6 @@ export interface RunningInboxOptions {
   readonly onWarning: (message: string) => void
 }
 
-/** More is no single message's fault. */
-export const PARKED_MESSAGES_MAX = 100
 /** One whose fields take more as JSON is not kept in the log: the inbox halts before it. */
 export const PARKED_BYTES_MAX: number = 64 * 1024
 
@@ -42,6 +48,8 @@ const LAST_MS = 1_000
 
 /** Somebody else runs the inbox: the record stands elsewhere. */
 const STALE: unique symbol = Symbol('stale')
+/** Its record keeps no more. */
+const FULL: unique symbol = Symbol('full')
 
 /** A message, and what is to become of it. */
 interface Letter {
@@ -181,7 +189,7 @@ export class RunningInbox {
       // Somebody has skipped it meanwhile.
       if (message === undefined) continue
       const letter = this.#letterOf({ id, fields: keptFields(message) })
-      const sent = await this.#send(letter)
+      const sent = await this.#send(letter, message.after)
       if (sent.kind === 'failed') return await this.#park(letter, from, sent.reason)
       await this.#step('unpark', { from, id, rejected: sent.rejected })
     }
@@ -206,9 +214,9 @@ export class RunningInbox {
     const letters = messages.map((message) => this.#letterOf(message))
     const rows = [...Map.groupBy(letters, ({ stream, message }) => stream ?? message.id).values()]
     const held = new Set(state.parked.map(({ stream }) => stream))
-    const parked = new Set(state.parked.map(({ id }) => id))
+    const dealtWith = new Set([...state.parked.map(({ id }) => id), ...state.skipped])
     await this.#beside(rows, async (row) => {
-      const left = row.filter(({ message: { id } }) => !this.#done.has(id) && !parked.has(id))
+      const left = row.filter(({ message: { id } }) => !this.#done.has(id) && !dealtWith.has(id))
       await this.#handleRow(left, held, from)
     })
   }
@@ -242,13 +250,13 @@ export class RunningInbox {
     }
   }
 
-  /** @throws what may go by itself */
-  async #send({ message, stream, command, error }: Letter): Promise<Sent> {
+  /** It may have taken effect before, behind this position. @throws what may go by itself */
+  async #send({ message, stream, command, error }: Letter, after = this.#after ?? 0): Promise<Sent> {
     if (error !== undefined) return { kind: 'failed', reason: reasonOf(error) }
     if (command === undefined) return DONE
     let outcome: SentOutcome
     try {
-      outcome = await this.#ask(message, stream!, command)
+      outcome = await this.#ask(message, stream!, { command, after })
     } catch (thrown) {
       if (this.#isClosed) throw STALE
       if (!(thrown instanceof PenholdError) || thrown.retryable) throw thrown
@@ -261,25 +269,20 @@ export class RunningInbox {
     return { kind: 'done', rejected: 1 }
   }
 
-  #ask({ id }: InboxMessage, stream: string, mapped: InboxCommand): Promise<SentOutcome> {
+  #ask(
+    { id }: InboxMessage,
+    stream: string,
+    { command, after }: { readonly command: InboxCommand; readonly after: number },
+  ): Promise<SentOutcome> {
     const { effects, inbox } = this.#options
-    const { command: name, commandId = deriveId('inbox', inbox.name, inbox.source.name, id) } = mapped
-    const { correlationId = commandId, payload } = mapped
-    const cause = { correlationId, causationId: commandId, after: this.#after ?? 0 }
+    const { command: name, commandId = deriveId('inbox', inbox.name, inbox.source.name, id) } = command
+    const { correlationId = commandId, payload } = command
+    const cause = { correlationId, causationId: commandId, after }
     return effects.ask({ stream, name, payload, commandId, ...cause, signal: this.#closing.signal })
   }
 
   async #park({ message, stream }: Letter, from: InboxPlace, reason: string): Promise<void> {
     const { inbox, clock, effects } = this.#options
-    const { parked } = await this.#query<InboxOutline>('outline')
-    const isKnown = parked.some(({ id }) => id === message.id)
-    if (!isKnown && parked.length >= PARKED_MESSAGES_MAX) {
-      throw inboxHalted(
-        inbox.name,
-        message.id,
-        `${parked.length} messages are parked, and that is the limit; ${reason}`,
-      )
-    }
     const { id } = message
     const fields = JSON.stringify(message.fields)
     const bytes = Buffer.byteLength(fields)
@@ -293,9 +296,13 @@ export class RunningInbox {
         `it has ${bytes} bytes, and a message of up to ${most} can be parked${remedy}; ${why}`,
       )
     }
+    const kept = { id, fields, stream, reason, at: clock.now(), after: this.#after ?? 0 }
     try {
-      await this.#step('park', { from, message: { id, fields, stream, reason, at: clock.now() } })
+      await this.#step('park', { from, message: kept })
     } catch (error) {
+      if (error === FULL) {
+        throw inboxHalted(inbox.name, id, `${PARKED_MESSAGES_MAX} messages are parked, and that is the limit; ${why}`)
+      }
       if (!(error instanceof PenholdError) || error.retryable) throw error
       throw inboxHalted(inbox.name, id, `it cannot be parked: ${reasonOf(error)}; ${why}`)
     }
@@ -316,7 +323,7 @@ export class RunningInbox {
     return 0
   }
 
-  /** Where its answer is lost, the next turn finds what has come of it. @throws STALE where the record stands elsewhere */
+  /** Where its answer is lost, the next turn finds what has come of it. @throws STALE where the record stands elsewhere, FULL where it keeps no more */
   async #step(name: string, payload: unknown): Promise<void> {
     const { effects, ids } = this.#options
     const commandId = ids.next()
@@ -329,7 +336,7 @@ export class RunningInbox {
       ...cause,
       timeoutMs: ANSWER_MS,
     })
-    if (outcome.kind === 'rejected') throw STALE
+    if (outcome.kind === 'rejected') throw outcome.code === INBOX_FULL ? FULL : STALE
     if (name === 'advance' || name === 'begin') this.#after = outcome.position || undefined
   }
 

@@ -49,6 +49,7 @@ export const TimerRecord: Aggregate = internal(
     }),
     events: {
       TimerSet: (_state, { token, command }: Pending) => ({ token, command }),
+      /** With a token where there was one to cancel. */
       TimerCancelled: (_state, _cancelled: { readonly token?: string }) => ({ token: undefined, command: undefined }),
       TimerFired: (_state, _fired: { readonly token: string; readonly command: TimedCommand }) => ({
         token: undefined,

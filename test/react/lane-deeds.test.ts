@@ -156,7 +156,7 @@ test.for([
     await bench.operate('retry', { stream: 'a/0' })
     await bench.pass(20_000)
     if (!isSoon) {
-      expect(bench.effects.steps).toContain('Unparked')
+      expect(bench.effects.record(SHARD).parked['a/0']).toMatchObject({ isAsked: false, failures: 2 })
       expect([lane.condition, bench.done]).toEqual(['halted', []])
       await bench.operate('resume')
     } else await resumed

@@ -125,6 +125,8 @@ test('what store.publish appends is published, and what is only appended is not'
   // It is Penhold's own to say.
   const forged = node.store.append('catalogue/books', priced(5), { metadata: { $published: true } })
   await expect(forged).rejects.toMatchObject({ code: 'BadPayload' })
+  const commanded = node.ref(Account, 'a').ask('deposit', { amount: 1 }, { metadata: { $published: true } })
+  await expect(commanded).rejects.toMatchObject({ code: 'BadPayload' })
 })
 
 test('while whoever takes messages is away, all wait; what it refuses is parked with the rest of its stream', async () => {
