@@ -57,7 +57,7 @@ export async function openInbox(options: InboxBenchOptions): Promise<InboxBench>
       query: async (question) => {
         said.push(question.name)
         const answer = await effects.query(question)
-        answers.push({ name: question.name, bytes: String(JSON.stringify(answer)).length })
+        answers.push({ name: question.name, bytes: JSON.stringify(answer ?? null).length })
         return answer
       },
       append: (...args) => effects.append(...args),
