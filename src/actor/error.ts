@@ -115,10 +115,11 @@ export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', 
   })
 }
 
+/** Of who is to serve it, or to send it something. */
 export function unknownAggregate(type: string): PenholdError {
   return new PenholdError(
     'UnknownCommand',
-    `the node that serves it has no aggregate '${type}'; give all nodes the same in cluster.config.ts, and start them anew`,
+    `the config of this node has no aggregate '${type}'; give all nodes the same in cluster.config.ts, and start them anew`,
     { outcome: 'none', retryable: false, details: { type } },
   )
 }

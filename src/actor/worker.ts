@@ -359,9 +359,6 @@ export class Worker {
 
   #activate(message: Message): Actor | Reply {
     const { stream: name } = message
-    const type = streamType(name)
-    const kind = this.#kinds.get(type) ?? (isStoreMessage(message) ? STREAM_KIND : undefined)
-    if (kind === undefined) return errors.failed(errors.unknownAggregate(type))
     // Whoever addresses it has looked at the name; who else sends messages may not have.
     const problem = streamProblem(isInternal(name) ? name.slice(1) : name)
     if (problem !== undefined) return errors.failed(errors.badAddress(problem))
@@ -371,6 +368,12 @@ export class Worker {
     if (refusal !== undefined) return errors.failed(refusal)
     const epoch = this.#log.epochOf(shard)
     if (epoch === 0 || this.moves.isLeaving(shard)) return { kind: 'elsewhere', shard }
+    const type = streamType(name)
+    const kind = this.#kinds.get(type) ?? (isStoreMessage(message) ? STREAM_KIND : undefined)
+    if (kind === undefined) {
+      // Whoever serves it in another epoch may know it.
+      return isFor(epoch, message) ? errors.failed(errors.unknownAggregate(type)) : { kind: 'elsewhere', shard }
+    }
     const aloneMs = this.#quarantine.remainingMs(name)
     if (aloneMs > 0) return errors.failed(errors.quarantined(name, aloneMs))
     if (!this.#actors.makeRoomFor(stream)) {

@@ -66,6 +66,22 @@ export function handlerSuspected(stream: string, name: string, threads: number):
   )
 }
 
+/**
+ * Whoever sends something knows it, by its config or by its version of Penhold; who serves it does not. `node` is who that is, in
+ * words, `what` is what was sent, and `problem` what was said to it.
+ */
+export function runsOtherCode(
+  { node, stream }: { readonly node: string; readonly stream: string },
+  what: string,
+  problem: string,
+): PenholdError {
+  return new PenholdError(
+    'NotSupported',
+    `${node} serves ${stream} and does not know ${what}: it runs other code than who asks, most likely older (it says: ${problem.replace(/\.$/, '')}). While a deployment is under way ask again later; else give all nodes the same definitions, and start that one anew.`,
+    { outcome: 'none', retryable: true, details: { node, stream } },
+  )
+}
+
 /** What is asked of a stream's owner came with a version of Penhold that it has not. */
 export function notSupported(stream: string): PenholdError {
   return new PenholdError(

@@ -93,6 +93,11 @@ export class Peers {
     return [...this.#peers.values()].flatMap(({ reached }) => reached ?? [])
   }
 
+  /** A peer in words. */
+  describe(member: string): string {
+    return this.#peers.get(member)?.description ?? `the node with the id ${member}`
+  }
+
   /** A worker of a peer has sent what none sends: the connections to the peer are made anew. */
   distrust(owner: string, error: unknown): void {
     for (const [id, peer] of this.#peers) if (owner.startsWith(`${id}/`)) peer.distrust(error)
@@ -117,6 +122,8 @@ export class Peers {
 /** One peer, called again and again until it is closed. */
 class Peer {
   readonly address: string
+  /** For humans. */
+  readonly description: string
   readonly #met = Promise.withResolvers<void>()
   readonly #id: string
   readonly #options: PeersOptions
@@ -134,9 +141,10 @@ class Peer {
   #isWarned = false
   #isBoundWarned = false
 
-  constructor({ id, address, workers }: Member, options: PeersOptions) {
+  constructor({ id, name, address, workers }: Member, options: PeersOptions) {
     this.#id = id
     this.address = address
+    this.description = `the node '${name}' (${address})`
     this.#options = options
     this.#tails = new TailAsker({
       clock: options.clock,

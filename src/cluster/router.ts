@@ -5,13 +5,13 @@
  * and sent to its successor with their ids, so that the caller sees a pause and no error; the owner knows from the log
  * what took effect (I5). It bounds what is under way to each worker, and what is kept.
  */
-import type { Reply, SentIn } from '../actor/message.ts'
-import { shardUnavailable, toFailure } from '../actor/error.ts'
+import type { Failure, Reply, SentIn } from '../actor/message.ts'
+import { failed, shardUnavailable, toFailure } from '../actor/error.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { formatId } from '../log/identity.ts'
 import { POSITION_MAX } from '../log/position.ts'
-import { aborted, handlerSuspected, nodeClosed, timeout, windowFull } from './error.ts'
+import { aborted, handlerSuspected, nodeClosed, runsOtherCode, timeout, windowFull } from './error.ts'
 import type { Link } from './link.ts'
 import { Requests } from './requests.ts'
 import { Routes, type Lane, type Parcel } from './routes.ts'
@@ -26,6 +26,8 @@ export interface RouterOptions {
   readonly timeoutMs: number
   /** A worker said what no worker of this version says. */
   readonly onBadFrame: (owner: string, error: unknown) => void
+  /** Whose worker an owner is, in words. Where it is left out there is one node alone. */
+  readonly nodeOf?: (owner: string) => string
   /**
    * A worker does not own the shard that it was thought to. Where it is left out nobody else can: the caller is told.
    * Otherwise the shard's messages are kept until `assign` names its owner.
@@ -256,8 +258,16 @@ export class Router {
         continue
       }
       this.#take(request)
-      pending.outcome.resolve(toldAs(reply, pending.isSentAgain && pending.message.kind === 'command'))
+      const told = isUnknown(reply) ? this.#otherCode(lane, pending.message, reply.failure) : reply
+      pending.outcome.resolve(toldAs(told, pending.isSentAgain && pending.message.kind === 'command'))
     }
+  }
+
+  /** Nobody sends what is not known where it is sent: whoever does not know it runs other code. */
+  #otherCode({ owner }: Lane, message: OutgoingMessage, { message: problem }: Failure): Reply {
+    const node = this.#options.nodeOf?.(owner) ?? 'this node'
+    const what = message.kind === 'state' ? 'its aggregate' : `the ${message.kind} '${message.name}'`
+    return failed(runsOtherCode({ node, stream: message.stream }, what, problem))
   }
 
   #take(request: number): Pending | undefined {
@@ -326,6 +336,10 @@ function outcomeOf({ lane, isWritten, isSentAgain }: Pending): PenholdError['out
 /** The worker has no business with the shard (any more), and the next owner knows what took effect. */
 function isMoved(reply: Reply): boolean {
   return reply.kind === 'elsewhere' || (reply.kind === 'failed' && reply.failure.code === 'OwnershipLost')
+}
+
+function isUnknown(reply: Reply): reply is Reply & { readonly kind: 'failed' } {
+  return reply.kind === 'failed' && reply.failure.code === 'UnknownCommand'
 }
 
 /** What the successor of a worker refuses, the worker itself may have done before it ended. */

@@ -16,6 +16,8 @@ export interface FlippedBit {
   /** Where in the segment the byte stands, and the bit of it that is wrong. */
   readonly offset: number
   readonly mask: number
+  /** It is zero and was one: what was not written yet is all zeroes. */
+  readonly isMissing: boolean
   /** The batch, with those of its records that are whole as they stand. */
   readonly batch: Batch
   /** The batch as it was written. */
@@ -49,7 +51,15 @@ export function findFlippedBit(
       .filter(isWhole)
       .map(({ at: within, address }) => recordOf(block, at + within, address))
     const harmed = written.records.find((record) => !isWhole(record))
-    return { offset: identity.offset + bit.at, mask: bit.mask, batch: { ...written, records }, written, harmed }
+    const isMissing = (block.bytes[at + bit.at]! & bit.mask) === 0
+    return {
+      offset: identity.offset + bit.at,
+      mask: bit.mask,
+      isMissing,
+      batch: { ...written, records },
+      written,
+      harmed,
+    }
   }
   return undefined
 }

@@ -8,7 +8,7 @@ import type { NodeMeasure, TailQuestion } from '../cluster/control.ts'
 import type { ProjectionCall } from '../cluster/projection-call.ts'
 import type { OwnershipCondition } from '../cluster/ownership-ports.ts'
 import { Ownership } from '../cluster/ownership.ts'
-import { ownerName } from '../cluster/owner-name.ts'
+import { ownerName, parseOwner } from '../cluster/owner-name.ts'
 import { Peers } from '../cluster/peers.ts'
 import type { Leases, Member, View } from '../cluster/leases.ts'
 import { MissingMembers } from '../cluster/missing-members.ts'
@@ -132,6 +132,12 @@ export class ClusterSide {
   /** What a worker of this node is called among the routes. */
   ownerOf(worker: number): string {
     return ownerName(this.#options.ports.id, worker)
+  }
+
+  /** Whose worker an owner is, in words. */
+  nodeOf(owner: string): string {
+    const { member } = parseOwner(owner)
+    return member === this.#options.ports.id ? 'this node' : this.#peers.describe(member)
   }
 
   /** Can be called by others from here on. @throws ConnectionError, or PenholdError `BadDefinition` */

@@ -4,7 +4,6 @@
  * (actor/page.ts), one at a time, so that a reader that stops reading costs nothing.
  */
 import type { Aggregate, EmittedEvent } from '../aggregate/aggregate.ts'
-import type { PenholdError } from '../aggregate/error.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import {
   APPEND,
@@ -346,18 +345,13 @@ export class EventStore {
     const { stream } = message
     return new Promise((resolve, reject) => {
       const settle = (reply: Reply): void => {
-        if (reply.kind === 'failed') reject(told(stream, fromFailure(reply.failure)))
+        if (reply.kind === 'failed') reject(fromFailure(reply.failure))
         else resolve(reply)
       }
       const address = { stream, shard: this.#host.shardOf(stream) }
       this.#host.send(address, message, { resolve: settle, reject }, { timeoutMs, signal, cause })
     })
   }
-}
-
-/** A node of the version before takes what it does not know for a command that is missing. */
-function told(stream: string, error: PenholdError): PenholdError {
-  return error.code === 'UnknownCommand' ? notSupported(stream) : error
 }
 
 export function checkName(name: string): void {

@@ -10,7 +10,7 @@ import { Directory } from '../cluster/directory.ts'
 import { nodeClosed } from '../cluster/error.ts'
 import type { ClusterMark, Leases, View } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
-import { ownerName } from '../cluster/owner-name.ts'
+import { ownerName, parseOwner } from '../cluster/owner-name.ts'
 import { Peers } from '../cluster/peers.ts'
 import { ReadingLines } from '../cluster/reading-lines.ts'
 import { createRef, type Address, type Ref, type RefHost } from '../cluster/ref.ts'
@@ -97,6 +97,7 @@ export class RunningClient implements Client, RefHost {
       timeoutMs: timeouts.askMs,
       onBadFrame: (owner, error) => this.#peers.distrust(owner, error),
       onElsewhere: () => this.#lookSoon(),
+      nodeOf: (owner) => this.#peers.describe(parseOwner(owner).member),
     })
     this.#directory = new Directory(shards, (shard, owner, epoch) => this.#router.assign(shard, owner, epoch))
     const greeting = {

@@ -180,6 +180,7 @@ export class RunningNode implements Node, RefHost {
         this.#supervisor.distrust(owner, error)
         this.#cluster?.distrust(owner, error)
       },
+      nodeOf: (owner) => this.#cluster?.nodeOf(owner) ?? 'this node',
       ...(side === undefined ? {} : { onElsewhere: () => undefined }),
     })
     this.#pulse = new Pulse(clock)

@@ -107,8 +107,11 @@ async function dispatch(process: AnyProcess, event: FeedEvent, reaction: Reactio
   )
 }
 
-/** Errors of the command itself, which it will meet again: its aggregate has not taken it, and nothing has happened. */
-const LASTING = ['BadAddress', 'BadPayload', 'HandlerFailed', 'TooLarge', 'UnknownCommand']
+/**
+ * Errors of the command itself, which it will meet again: its aggregate has not taken it, and nothing has happened. That a config
+ * does not have the command is none: it was sent by code that has it, which another node may run.
+ */
+const LASTING = ['BadAddress', 'BadPayload', 'HandlerFailed', 'TooLarge']
 
 interface Failed {
   readonly kind: 'failed'

@@ -3,21 +3,15 @@
  * that fires says which runs are due, and sets the next. What is sent in a run the nodes know by their config.
  *
  * Nodes may have it otherwise, as while a deployment is under way: the one that has started last is right, and the others
- * are told so. So it is defined once for each node that starts, and not to and fro.
+ * are told so. Which one that is says the order of the starts in the log, and no clock: each node says once that it has
+ * started, and only that defines a schedule. So it is defined once for each node that starts, and not to and fro.
  *
- * Clocks may be wrong. Who says that it has started in the future has less right than who does not; and what was set by a
- * clock that was ahead is set anew, but for the runs that were taken.
+ * Clocks may be wrong: what was set by a clock that was ahead is set anew, but for the runs that were taken.
  */
 import { defineAggregate, type Aggregate, type EmittedEvent } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { TimerSet } from './timer.ts'
 import { GRACE_MS, runsUntil, timeBehind, type Timetable } from './timetable.ts'
-
-/** As a node's config has it. */
-export interface ScheduleDefined extends Timetable {
-  /** When the node has started, in milliseconds since 1970. */
-  readonly since: number
-}
 
 interface Stop {
   /** The first time that was not run. */
@@ -32,7 +26,7 @@ interface Runs {
 }
 
 interface ScheduleState {
-  readonly defined?: ScheduleDefined
+  readonly defined?: Timetable
   readonly next?: TimerSet
   readonly stop?: Stop
   /** When the timer was due that has fired last, until the next is set. */
@@ -52,10 +46,14 @@ const SKEW_MS = 10_000
 export const ScheduleRecord: Aggregate = internal(
   defineAggregate({
     type: 'schedule',
-    stateVersion: 3,
+    stateVersion: 4,
     initialState: (): ScheduleState => ({}),
     events: {
-      Defined: (_state, defined: ScheduleDefined): ScheduleState => ({ defined }),
+      Defined: (_state, { cron, timezone, missed }: Timetable): ScheduleState => ({
+        defined: { cron, timezone, missed },
+      }),
+      /** A node has started that has it the same. */
+      Confirmed: (state): ScheduleState => state,
       TimerSet: ({ defined, ...state }, next: TimerSet): ScheduleState => ({
         ...(defined && { defined }),
         ...runsBefore(state, next),
@@ -73,20 +71,23 @@ export const ScheduleRecord: Aggregate = internal(
       Stopped: ({ defined }, stop: Stop): ScheduleState => ({ ...(defined && { defined }), stop }),
     },
     commands: {
-      /** By a node whose config has it, when it starts and now and then: another may have stopped it, or defined it otherwise. */
-      define: (state, given: ScheduleDefined, { emit, reject, now, newId }) => {
-        const { defined, stop } = state
-        if (defined !== undefined && !isSame(defined, given) && !isLater(given, defined, now)) {
-          return reject('superseded', { cron: defined.cron, timezone: defined.timezone, missed: defined.missed })
-        }
-        if (isSame(defined, given) && stop === undefined) {
-          const anew = timeAnew(state, given, now)
-          return anew === undefined ? undefined : emit.TimerSet({ id: 'next', at: anew, token: newId() })
-        }
-        const at = timeBehind(given, goesOnFrom(state, given, now) - 1)
+      /**
+       * By a node whose config has it, once in its life, under one id. It leaves an event in any case, by which it is known
+       * when it is sent again: decided anew it would stand behind a node that has started since.
+       */
+      start: (state, given: Timetable, { emit, now, newId }) => {
+        const at = timeToSet(state, given, now)
         const set = at === undefined ? [] : [emit.TimerSet({ id: 'next', at, token: newId() })]
-        const since = defined === undefined || isLater(given, defined, now) ? given.since : defined.since
-        return [emit.Defined({ ...given, since }), ...set]
+        return [isRunning(state, given) ? emit.Confirmed() : emit.Defined(given), ...set]
+      },
+      /** By the same now and then: somebody may have stopped it. Whatever its config has, what is defined goes on. */
+      keep: (state, given: Timetable, { emit, reject, now, newId }) => {
+        const { defined = given } = state
+        const at = timeToSet(state, defined, now)
+        const set = at === undefined ? [] : [emit.TimerSet({ id: 'next', at, token: newId() })]
+        if (!isRunning(state, defined)) return [emit.Defined(defined), ...set]
+        if (set.length > 0) return set
+        return isSame(defined, given) ? undefined : reject('superseded', { ...defined })
       },
       fire: ({ defined, next, ahead }, { token }: { readonly token: string }, { emit, now, newId }) => {
         if (next?.token !== token || defined === undefined) return undefined
@@ -104,19 +105,22 @@ export const ScheduleRecord: Aggregate = internal(
   }),
 )
 
+function isRunning({ defined, stop }: ScheduleState, table: Timetable): boolean {
+  return isSame(defined, table) && stop === undefined
+}
+
+/** The time to wait for from here on; undefined where that is set, or there is none. */
+function timeToSet(state: ScheduleState, table: Timetable, now: number): number | undefined {
+  return isRunning(state, table) ? timeAnew(state, table, now) : timeBehind(table, goesOnFrom(state, table, now) - 1)
+}
+
 /** The first time from which on runs are to be. */
-function goesOnFrom({ defined, next, stop }: ScheduleState, given: ScheduleDefined, now: number): number {
+function goesOnFrom({ defined, next, stop }: ScheduleState, given: Timetable, now: number): number {
   if (stop !== undefined) {
     return isSame(defined, given) && now - stop.stoppedAt < COMES_BACK_MS ? stop.from : now + 1
   }
   // What is late by no more than that is not missed, also where its schedule has become another.
   return next === undefined || next.at > now ? now + 1 : Math.max(next.at, now - GRACE_MS)
-}
-
-/** Whether one has started later than the other, as far as can be told. */
-function isLater(one: ScheduleDefined, other: ScheduleDefined, now: number): boolean {
-  const [isAhead, isOtherAhead] = [one, other].map(({ since }) => since > now + SKEW_MS)
-  return isAhead === isOtherAhead ? one.since > other.since : isOtherAhead === true
 }
 
 /** The time to wait for where the next was set by a clock that was ahead; undefined where it was not. */

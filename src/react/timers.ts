@@ -1,13 +1,14 @@
 /** The timers of a node: a wheel for each shard that it serves. */
 import { reasonOf } from '../aggregate/error.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
+import { deriveId } from '../log/identity.ts'
 import { streamName } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Consumer } from './consumer.ts'
 import { afterForNew, type ShardEffects } from './effects.ts'
 import type { ShardsHere } from './running-consumer.ts'
 import type { Schedule } from './schedule.ts'
-import { ScheduleRecord, type ScheduleDefined } from './schedule-record.ts'
+import { ScheduleRecord } from './schedule-record.ts'
 import { Slots } from './slots.ts'
 import { timerCommandsConsumer, timersConsumer } from './timer-consumers.ts'
 import type { DueTimer } from './timer-records.ts'
@@ -65,10 +66,12 @@ export class Timers {
   readonly #wheels = new Map<number, { readonly wheel: TimerWheel; readonly epoch: number }>()
   /** Of which it was told that they own timers and are not in the config. */
   readonly #told = new Set<string>()
-  /** When it has started. */
-  #since = 0
-  /** Names of schedules of which it was told that they are run otherwise than the config of this node has it. */
-  readonly #superseded = new Set<string>()
+  /** That it has started it says by this, and with this `after`, as often as it takes. */
+  #start = { id: '', after: 0 }
+  /** Names of schedules of which it has said so. */
+  readonly #started = new Set<string>()
+  /** By name, how schedules are run that are run otherwise than the config of this node has it: as it was told. */
+  readonly #superseded = new Map<string, string>()
   readonly #waiting: Waiting
   #stopSeeing: Cancel = () => undefined
   #isClosed = false
@@ -84,8 +87,9 @@ export class Timers {
 
   /** Tells the log which schedules there are, and now and then that they still are. */
   start(): void {
-    if (this.#options.schedules.length === 0) return
-    this.#since = this.#options.clock.now()
+    const { schedules, newId, clock } = this.#options
+    if (schedules.length === 0) return
+    this.#start = { id: newId(), after: afterForNew(clock) }
     void this.#define(0)
     this.#seeLater()
   }
@@ -168,19 +172,23 @@ export class Timers {
     if (failed?.status === 'rejected') throw failed.reason
   }
 
+  /** That it has started, first; from then on that it still has it. */
   async #tellOne({ name, cron, timezone, missed }: Schedule): Promise<void> {
     const { effects, newId, clock, onWarning } = this.#options
-    const id = newId()
-    const stream = streamName(ScheduleRecord.type, name)
-    const payload: ScheduleDefined = { cron, timezone, missed, since: this.#since }
-    const cause = { correlationId: id, causationId: id, after: afterForNew(clock) }
-    const outcome = await effects.ask({ stream, name: 'define', payload, commandId: id, ...cause })
+    const isFirst = !this.#started.has(name)
+    const id = isFirst ? deriveId('start', this.#start.id, name) : newId()
+    const after = isFirst ? this.#start.after : afterForNew(clock)
+    const payload: Timetable = { cron, timezone, missed }
+    const command = { stream: streamName(ScheduleRecord.type, name), name: isFirst ? 'start' : 'keep', payload }
+    const outcome = await effects.ask({ ...command, commandId: id, correlationId: id, causationId: id, after })
+    this.#started.add(name)
     if (outcome.kind === 'accepted') return void this.#superseded.delete(name)
-    if (this.#superseded.has(name)) return
-    this.#superseded.add(name)
     const other = outcome.details as Timetable
+    const how = `cron '${other.cron}', timezone '${other.timezone}', missed '${other.missed}'`
+    if (this.#superseded.get(name) === how) return
+    this.#superseded.set(name, how)
     onWarning(
-      `the schedule '${name}' runs as a node has it that has started later: cron '${other.cron}', timezone '${other.timezone}', missed '${other.missed}', and not as the config of this node has it; give all nodes the same`,
+      `the schedule '${name}' runs as a node has it that has started later: ${how}, and not as the config of this node has it; give all nodes the same`,
     )
   }
 

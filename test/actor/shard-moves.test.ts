@@ -314,6 +314,19 @@ test('what was sent to an owner in one epoch is not taken up in another, be it a
   expect(await first.ask(deposit('account/1', 1))).toMatchObject({ ...accepted, version: 3 })
 })
 
+test('a worker that does not know an aggregate says so of shards that it serves, and of others that they are elsewhere', async () => {
+  const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
+  const first = await open(disk, clock, { ...LIMITS, own: [0, 1] })
+  const { shard } = first.log.placement.stream('parcel/1')
+  const elsewhere = { kind: 'elsewhere', shard }
+  const unknown = { kind: 'failed', failure: { code: 'UnknownCommand', outcome: 'none' } }
+  expect(await first.ask({ ...deposit('parcel/1', 1), epoch: 1 })).toMatchObject(unknown)
+  expect(await first.ask({ ...deposit('parcel/1', 1), epoch: 2 })).toEqual(elsewhere)
+  await first.worker.moves.release([shard], 1_000)
+  expect(await first.ask({ ...deposit('parcel/1', 1), epoch: 1 })).toEqual(elsewhere)
+  expect(await first.ask(deposit('parcel/1', 1))).toEqual(elsewhere)
+})
+
 test('a worker that nobody asks learns all the same that its shards have another owner', async () => {
   const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]
   const before = await open(disk, clock)

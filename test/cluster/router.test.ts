@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { toFailure } from '../../src/actor/error.ts'
+import { failed, toFailure, unknownAggregate } from '../../src/actor/error.ts'
 import type { Reply } from '../../src/actor/message.ts'
 import type { PenholdError } from '../../src/aggregate/error.ts'
 import { FrameWriter } from '../../src/cluster/frame.ts'
@@ -371,6 +371,40 @@ test('who says that it does not serve a shard is not asked again before there is
   router.assign(0, 'a/0', 2)
   for (let i = 0; i < 10; i += 1) await settled()
   expect(epochs).toEqual([1, 2, 2])
+})
+
+test.each([
+  [false, 'none'],
+  [true, 'unknown'],
+])('NotSupported: who does not know what is sent runs other code (sent again: %s)', async (isSentAgain, outcome) => {
+  const clock = new SimulatedClock()
+  const options = { shards: 1, clock, underWayMax: 10, timeoutMs: 1000, onBadFrame: () => undefined }
+  const router = new Router({ ...options, nodeOf: (owner) => `the node of ${owner}` })
+  router.assign(0, 'a/0', 1)
+  const told = new Promise((resolve) => router.send(0, command(), { resolve, reject: resolve }))
+  if (isSentAgain) {
+    // It may have done it.
+    router.attach('a/0', createLinkPair(clock)[0])
+    await settled()
+    router.detach('a/0')
+  }
+  const [near, far] = createLinkPair(clock)
+  far.onFrame((frame) => {
+    const answers = new FrameWriter()
+    for (const { request } of readMessages(frame, { now: 0, protocol: PROTOCOL_VERSION })) {
+      writeReply(answers, request, failed(unknownAggregate('account')))
+    }
+    far.send(answers.take())
+  })
+  router.attach('b/0', near)
+  router.assign(0, 'b/0', 2)
+  const failure = {
+    code: 'NotSupported',
+    outcome,
+    retryable: true,
+    details: { node: 'the node of b/0', stream: 'account/1' },
+  }
+  expect(await told).toMatchObject({ kind: 'failed', failure })
 })
 
 test('ShardUnavailable: what nobody serves was done by nobody', async () => {

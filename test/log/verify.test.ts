@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { encodeChecked } from '../../src/log/checked-json.ts'
 import { encodeIdentity } from '../../src/log/cluster-identity.ts'
 import { encode } from '../../src/log/codec.ts'
@@ -12,7 +12,7 @@ import type { Finding } from '../../src/log/verify/finding.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage, type Fault } from '../../src/testing/simulated-storage.ts'
-import { deposit, type Harness } from '../actor/harness.ts'
+import { deposit, open, type Harness } from '../actor/harness.ts'
 import { A, pieces, written, X } from './damaged-log.ts'
 import { copyOfDisk, emptyDisk, openPurses, putFile, writeSmallLog } from './small-log.ts'
 
@@ -79,6 +79,81 @@ test.each<[string, (first: Address, position: number) => Partial<RecordParts>, R
     severity: 'damage',
     file: segmentPath(1, 1),
     problem: expect.stringMatching(problem) as string,
+  })
+})
+
+/** Flips the first bit of its kind among the data of a batch's first record, or the last one's. */
+async function flip(
+  disk: SimulatedDisk,
+  { batch, isMissing }: { readonly batch: number; readonly isMissing: boolean },
+) {
+  const path = segmentPath(1, 1)
+  const file = disk.files.get(path)!
+  const all = (await pieces(disk, 1, 1)).flatMap((piece) => (piece.kind === 'batch' ? [piece.batch] : []))
+  const { offset, length } = all.at(batch)!
+  // In what its header covers: the record is told apart by its own check.
+  for (let at = offset + length - 16; ; at -= 1) {
+    const bit = [0, 1, 2, 3, 4, 5, 6, 7].find((each) => ((file.live[at]! >> each) & 1) === (isMissing ? 1 : 0))
+    if (bit === undefined) continue
+    file.flip(at, bit)
+    return await findings(disk)
+  }
+}
+
+const MAY_BE_CRASH = /a crash in the middle of the write may have left it so/
+const IS_DAMAGE = /it was written otherwise; whether it was acknowledged the log does not tell/
+
+describe('a flipped bit in the last batch of a journal', () => {
+  test.each([
+    [true, 'notice', MAY_BE_CRASH],
+    [false, 'damage', IS_DAMAGE],
+  ] as const)('may be of a crash where it is zero (%s), and is carried over', async (isMissing, severity, cause) => {
+    const disk = await written([A], [X])
+    const [found, ...others] = await flip(disk, { batch: -1, isMissing })
+    expect(others).toEqual([])
+    expect(found).toMatchObject({ severity, meaning: expect.stringMatching(cause) as string })
+    expect(found!.meaning).toMatch(/who takes its shards over carries it, with the bit set right$/)
+    // So it is.
+    const heir = await openPurses(disk)
+    expect(await heir.query(X, 'balance')).toEqual({ kind: 'answered', value: 1 })
+    await heir.worker.close()
+    const after = await findings(disk)
+    expect(after).toMatchObject([{ severity, meaning: expect.stringMatching(cause) as string }])
+    expect(after[0]!.meaning).toMatch(
+      /its shards were taken over since, and what they had of it stands in the journals/,
+    )
+  })
+
+  test('is damage where more stands behind it, be it the beginning of a write', async () => {
+    for (const isMissing of [true, false]) {
+      const before = await flip(await written([A], [X]), { batch: -2, isMissing })
+      expect(before).toMatchObject([{ severity: 'damage', meaning: expect.not.stringMatching(/last batch/) as string }])
+      const disk = await written([A], [X])
+      const last = (await pieces(disk, 1, 1)).at(-1)
+      const end = last?.kind === 'end' ? last.from : 0
+      disk.files.get(segmentPath(1, 1))!.live.fill(0xaa, end, end + 40)
+      const torn = await flip(disk, { batch: -1, isMissing })
+      expect(torn).toMatchObject([
+        { severity: 'damage', meaning: expect.not.stringMatching(/last batch/) as string },
+        { severity: 'notice', problem: 'bytes that are no batch follow the last one' },
+      ])
+    }
+  })
+
+  test('takes nothing along where it is that of an opening, or of the record that ends the journal', async () => {
+    const begun = emptyDisk()
+    await open(begun, new SimulatedClock(), { own: [0] })
+    const opened = await flip(begun, { batch: -1, isMissing: true })
+    expect(opened[0]!.meaning).toMatch(/^it is the opening of shard .* who takes its shards over carries it/)
+    const disk = emptyDisk()
+    const harness = await openPurses(disk)
+    await harness.ask(deposit(A, 1))
+    await harness.worker.close()
+    const [closed] = await flip(disk, { batch: -1, isMissing: true })
+    expect(closed).toMatchObject({
+      severity: 'notice',
+      meaning: expect.stringMatching(/^it is the record that ends the journal.*it has no events$/) as string,
+    })
   })
 })
 

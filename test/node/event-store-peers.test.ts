@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { failed, unknownAggregate } from '../../src/actor/error.ts'
 import type { Reply } from '../../src/actor/message.ts'
 import type { RefHost } from '../../src/cluster/ref.ts'
 import { IdSource } from '../../src/log/identity.ts'
@@ -23,7 +22,6 @@ function storeAnswered(reply: Reply): EventStore {
 const page = { records: new Uint8Array(), marks: [], next: 1 }
 
 test.each<[string, Reply]>([
-  ['has no such command', failed(unknownAggregate('audit'))],
   ['answers with no page', { kind: 'answered', value: { events: [] } }],
   ['answers with records that are none', { kind: 'answered', value: { ...page, records: new Uint8Array(8) } }],
   ['answers with marks that are none', { kind: 'answered', value: { ...page, marks: [1, 2, 3] } }],

@@ -1,99 +1,27 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { PenholdError } from '../../src/aggregate/error.ts'
-import type { RefHost } from '../../src/cluster/ref.ts'
-import {
-  defineCluster,
-  defineInbox,
-  deriveId,
-  startNode,
-  type InboxDefinition,
-  type InboxMessage,
-} from '../../src/index.ts'
-import { IdSource } from '../../src/log/identity.ts'
-import { NodeEffects } from '../../src/node/effects.ts'
-import type { RunningNodeStore } from '../../src/node/node-store.ts'
-import { systemClock, systemRandom } from '../../src/platform/system.ts'
-import type { Effects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
-import type { InboxOutline } from '../../src/react/inbox-record.ts'
-import type { InboxPage, InboxPlace } from '../../src/react/inbox-source.ts'
-import { RunningInbox } from '../../src/react/running-inbox.ts'
+import { defineCluster, defineInbox, deriveId, startNode, type InboxMessage } from '../../src/index.ts'
+import type { InboxPage } from '../../src/react/inbox-source.ts'
 import { Account } from '../account.ts'
-import { startInlineNode } from '../node/inline-node.ts'
 import { temporaryFolder } from '../temporary.ts'
+import { openInbox, type InboxBenchOptions } from './inbox-bench.ts'
 
-type Definition = InboxDefinition<[typeof Account]>
-type Ask = (command: SentCommand, send: (command: SentCommand) => Promise<SentOutcome>) => Promise<SentOutcome>
-
-interface World {
-  /** Which others append to. */
-  readonly row?: InboxMessage[]
-  readonly definition?: Partial<Definition>
-  /** Sends what the inbox sends. */
-  readonly ask?: Ask
-  readonly read?: (after: InboxPlace) => InboxPage | undefined
+async function open(options: InboxBenchOptions) {
+  const bench = await openInbox(options)
+  return { ...bench, account: bench.node.ref(Account, 'anna') }
 }
 
-/** An inbox of a row in memory, at a real node, with all that it sends and asks. */
-async function open({ row = [], definition = {}, ask = (command, send) => send(command), read }: World) {
-  const node = await startInlineNode()
-  const store = node.store as unknown as RunningNodeStore
-  const effects = new NodeEffects({ host: node as unknown as RefHost, store, aggregates: [Account] }).from(0, 0)
-  const said: string[] = []
-  const warnings: string[] = []
-  const inbox = defineInbox({
-    name: 'payments',
-    startAt: 'beginning',
-    source: {
-      name: 'row',
-      open: () => ({
-        place: async () => ({ id: '0', count: 0 }),
-        read: async (after) => {
-          const page = read?.(after)
-          if (page !== undefined) return page
-          const messages = row.slice(after.count, after.count + 50)
-          if (messages.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-          const count = after.count + messages.length
-          return { messages, place: { id: String(count), count }, lost: 0 }
-        },
-        close: async () => undefined,
-      }),
+/** One that begins only when it is told to. */
+async function openLater(options: Omit<InboxBenchOptions, 'ask'>) {
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+  const bench = await open({
+    ...options,
+    ask: async (command, send) => {
+      if (command.name === 'begin') await begun
+      return await send(command)
     },
-    to: [Account],
-    map: ({ fields: { amount } }) => {
-      const [command, payload] = [Number(amount) < 0 ? 'withdraw' : 'deposit', { amount: Math.abs(Number(amount)) }]
-      return { aggregate: Account, id: 'anna', command, payload } as const
-    },
-    ...definition,
-  } as Definition)
-  const running = new RunningInbox({
-    inbox,
-    effects: {
-      ask: async (command) => {
-        said.push(command.name)
-        return await ask(command, (sent) => effects.ask(sent))
-      },
-      query: async (question) => {
-        said.push(question.name)
-        return await effects.query(question)
-      },
-      append: (...args) => effects.append(...args),
-      load: (...args) => effects.load(...args),
-      inShard: (...args) => effects.inShard(...args),
-      knows: (type) => effects.knows(type),
-      commandBytesMax: effects.commandBytesMax,
-    } satisfies Effects,
-    ids: new IdSource(systemClock, systemRandom),
-    clock: systemClock,
-    onWarning: (message) => void warnings.push(message),
   })
-  onTestFinished(() => running.close())
-  const outline = async (): Promise<InboxOutline> =>
-    (await effects.query({ stream: '$inbox/payments', name: 'outline' })) as InboxOutline
-  const operate = async (name: string, id: string): Promise<void> => {
-    const ids = { commandId: deriveId(name, id), correlationId: '', causationId: '', after: 0 }
-    await effects.ask({ stream: '$inbox/payments', name, payload: { id, reason: '' }, ...ids })
-  }
-  return { account: node.ref(Account, 'anna'), running, said, warnings, outline, operate }
+  return { ...bench, begin }
 }
 
 const messages = (...amounts: readonly number[]): InboxMessage[] =>
@@ -159,16 +87,7 @@ test('a rejection that is passed is counted once, whatever becomes of the answer
 })
 
 test('a message that was sent before as something else took effect: it is done, and that is told once', async () => {
-  const row = messages(1, 2, 3)
-  let begin = (): void => undefined
-  const begun = new Promise<void>((resolve) => (begin = resolve))
-  const { account, outline, warnings } = await open({
-    row,
-    ask: async (command, send) => {
-      if (command.name === 'begin') await begun
-      return await send(command)
-    },
-  })
+  const { account, outline, warnings, begin } = await openLater({ row: messages(1, 2, 3) })
   // As its mapper said it before, and the place was not recorded.
   for (const id of ['1', '2']) {
     await account.ask('deposit', { amount: 100 }, { commandId: deriveId('inbox', 'payments', 'row', id) })
@@ -181,11 +100,8 @@ test('a message that was sent before as something else took effect: it is done, 
 })
 
 test('a message whose command has the id of another one is parked, with what comes behind it', async () => {
-  const row = messages(1, 2, 3)
-  let begin = (): void => undefined
-  const begun = new Promise<void>((resolve) => (begin = resolve))
   const { account, outline } = await open({
-    row,
+    row: messages(1, 2, 3),
     definition: {
       map: ({ id, fields: { amount } }) => ({
         aggregate: Account,
@@ -196,12 +112,7 @@ test('a message whose command has the id of another one is parked, with what com
         ...(id !== '3' && { commandId: deriveId('payment', 'one') }),
       }),
     },
-    ask: async (command, send) => {
-      if (command.name === 'begin') await begun
-      return await send(command)
-    },
   })
-  begin()
   await expect.poll(async () => (await outline()).place?.count).toBe(3)
   expect(await account.query('balance')).toBe(1)
   const { parked } = await outline()
@@ -210,16 +121,7 @@ test('a message whose command has the id of another one is parked, with what com
 })
 
 test('what was rejected as something else, under the id of its message, has not taken effect', async () => {
-  const row = messages(1)
-  let begin = (): void => undefined
-  const begun = new Promise<void>((resolve) => (begin = resolve))
-  const { account, outline, warnings } = await open({
-    row,
-    ask: async (command, send) => {
-      if (command.name === 'begin') await begun
-      return await send(command)
-    },
-  })
+  const { account, outline, warnings, begin } = await openLater({ row: messages(1) })
   // Its actor has to live for it.
   await account.ask('deposit', { amount: 1 })
   const commandId = deriveId('inbox', 'payments', 'row', '1')

@@ -77,6 +77,11 @@ export class ProcessWorld {
     })
   }
 
+  /** A command of somebody who may send it again. @throws PenholdError */
+  send(command: SentCommand): SentOutcome {
+    return this.#command(command)
+  }
+
   /** The fold of a stream's events, as far as they were folded before. */
   state(stream: string): unknown {
     const aggregate = this.#aggregateOf(stream)

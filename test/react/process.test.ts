@@ -200,7 +200,7 @@ test('a command that fails and that no handler waits for fails its event, to be 
   expect(facts()).toEqual(['$told', '$sent'])
 })
 
-test('a command to an aggregate that is away is no failure of it', async () => {
+test('a command to an aggregate that is away, or that this code does not have, is no failure of it', async () => {
   const { world, told, sent, say, facts } = worldOf(
     create(nothing, {
       on: {
@@ -212,6 +212,7 @@ test('a command to an aggregate that is away is no failure of it', async () => {
   say('x')
   await world.run([told])
   world.deploy([Source, aggregateOf(create(nothing))])
+  await expect(world.run([sent])).rejects.toMatchObject({ code: 'UnknownCommand' })
   world.wrap = (effects) => ({
     ...effects,
     ask: (command) =>

@@ -4,7 +4,7 @@ import type { EmittedEvent } from '../../src/aggregate/aggregate.ts'
 import { given, rejected } from '../../src/testing/index.ts'
 
 const table = { cron: '0 3 * * *', timezone: 'UTC', missed: 'once' } as const
-const mine = { ...table, since: 1 }
+const mine = table
 const at = (time: string): number => Date.parse(`2026-05-0${time}:00:00Z`)
 const now = (time: string): { now: Date; newIds: string[] } => ({ now: new Date(at(time)), newIds: ['new'] })
 const defined = { type: 'Defined', data: mine } as const
@@ -15,14 +15,19 @@ const fired = { type: 'TimerFired', data: { token: 'old' } } as const
 const events = (...emitted: readonly EmittedEvent[]): never => emitted as never
 const running = [defined, set('1T03', 'old')]
 
-test('a schedule sets a timer for its next time, and goes on where it was when it is defined again', () => {
-  given(ScheduleRecord)
-    .when('define', mine, now('1T00'))
-    .then(events(defined, set('1T03', 'new')))
-  given(ScheduleRecord, running).when('define', mine, now('1T01')).thenNothing()
-  const daily = { ...mine, since: 2, cron: '0 5 * * *' }
+test('a schedule sets a timer for its next time, and goes on where it was when another node starts that has it the same', () => {
+  for (const command of ['start', 'keep']) {
+    given(ScheduleRecord)
+      .when(command, mine, now('1T00'))
+      .then(events(defined, set('1T03', 'new')))
+  }
   given(ScheduleRecord, running)
-    .when('define', daily, now('1T01'))
+    .when('start', mine, now('1T01'))
+    .then(events({ type: 'Confirmed', data: undefined }))
+  given(ScheduleRecord, running).when('keep', mine, now('1T01')).thenNothing()
+  const daily = { ...mine, cron: '0 5 * * *' }
+  given(ScheduleRecord, running)
+    .when('start', daily, now('1T01'))
     .then(events({ type: 'Defined', data: daily }, set('1T05', 'new')))
 })
 
@@ -41,45 +46,43 @@ test('one that was stopped and comes back soon has missed what came in between, 
   const stopped = [...running, { type: 'Stopped', data: { from, stoppedAt: at('1T03') } }] as const
   const soon = { now: new Date(at('1T03') + 60_000), newIds: ['new'] }
   given(ScheduleRecord, stopped)
-    .when('define', mine, soon)
+    .when('keep', mine, soon)
     .then(events(defined, set('1T03', 'new')))
   given(ScheduleRecord, stopped)
-    .when('define', mine, now('1T04'))
+    .when('keep', mine, now('1T04'))
     .then(events(defined, set('2T03', 'new')))
   given(ScheduleRecord, stopped).when('fire', { token: 'old' }, now('1T04')).thenNothing()
   given(ScheduleRecord, stopped).when('stop', { from }, now('1T04')).thenNothing()
 })
 
-test('it runs as the node that has started last has it, and the others are told', () => {
-  const since = (ms: number, cron: string = table.cron) => ({ ...table, cron, since: ms })
-  const others = '0 5 * * *'
-  const superseded = rejected('superseded', { ...table }) as never
-  for (const ms of [4, 5]) {
-    given(ScheduleRecord, [{ type: 'Defined', data: since(5) }])
-      .when('define', since(ms, others), now('1T01'))
-      .then(superseded)
-  }
-  given(ScheduleRecord, [{ type: 'Defined', data: since(5) }])
-    .when('define', since(6, others), now('1T01'))
-    .then(events({ type: 'Defined', data: since(6, others) }, set('1T05', 'new')))
-  // Who comes late with what was right before does not stop it, nor does who begins it again make it older.
+test('it runs as the node that has started last has it; who keeps it changes nothing, and is told how it runs', () => {
+  const other = { ...table, cron: '0 5 * * *' }
+  given(ScheduleRecord, running)
+    .when('start', other, now('1T01'))
+    .then(events({ type: 'Defined', data: other }, set('1T05', 'new')))
+  given(ScheduleRecord, running)
+    .when('keep', other, now('1T01'))
+    .then(rejected('superseded', { ...table }) as never)
+  // Who has it otherwise begins it again as it is.
   const stopped = { type: 'Stopped', data: { from: at('1T03'), stoppedAt: at('1T03') } } as const
-  given(ScheduleRecord, [{ type: 'Defined', data: since(5) }, stopped])
-    .when('define', since(4, others), now('1T04'))
-    .then(superseded)
-  given(ScheduleRecord, [{ type: 'Defined', data: since(5) }, stopped])
-    .when('define', since(4), now('1T04'))
-    .then(events({ type: 'Defined', data: since(5) }, set('2T03', 'new')))
+  for (const kept of [other, table]) {
+    given(ScheduleRecord, [...running, stopped])
+      .when('keep', kept, now('1T04'))
+      .then(events(defined, set('2T03', 'new')))
+  }
+  given(ScheduleRecord, [...running, stopped])
+    .when('start', other, now('1T04'))
+    .then(events({ type: 'Defined', data: other }, set('1T05', 'new')))
 })
 
 test('what is late by no more than a minute is run also where its schedule has just become another', () => {
-  const daily = { ...defined.data, missed: 'all', since: 2 } as const
+  const daily = { ...defined.data, missed: 'all' } as const
   for (const [lateMs, next] of [
     [60_000, '1T03'],
     [60_001, '2T03'],
   ] as const) {
     given(ScheduleRecord, running)
-      .when('define', daily, { now: new Date(at('1T03') + lateMs), newIds: ['new'] })
+      .when('start', daily, { now: new Date(at('1T03') + lateMs), newIds: ['new'] })
       .then(events({ type: 'Defined', data: daily }, set(next, 'new')))
   }
 })
@@ -97,31 +100,10 @@ const YEAR_MS = 365 * 86_400_000
 const timer = (ms: number, token: string) => ({ type: 'TimerSet', data: { id: 'next', at: ms, token } }) as const
 const run = (ms: number) => ({ type: 'RunDue', data: { time: ms } }) as const
 
-test('who has started in the future has less right than who has not, whoever says so first, until it is no future any more', () => {
-  const from = (since: number, cron: string) => ({ ...table, since, cron })
-  const [ahead, behind] = [from(at('1T01') + YEAR_MS, '0 4 * * *'), from(at('1T00'), '0 5 * * *')]
-  given(ScheduleRecord, [{ type: 'Defined', data: ahead }])
-    .when('define', behind, now('1T01'))
-    .then(events({ type: 'Defined', data: behind }, set('1T05', 'new')))
-  given(ScheduleRecord, [{ type: 'Defined', data: behind }])
-    .when('define', ahead, now('1T01'))
-    .then(rejected('superseded', { ...table, cron: behind.cron }) as never)
-  // Of two in the future the later one has it, so that it does not go to and fro.
-  const more = { ...behind, since: ahead.since + 1 }
-  given(ScheduleRecord, [{ type: 'Defined', data: more }])
-    .when('define', ahead, now('1T01'))
-    .then(rejected('superseded', { ...table, cron: behind.cron }) as never)
-  // Clocks differ by some seconds.
-  const near = from(at('1T01') + 10_000, '0 4 * * *')
-  given(ScheduleRecord, [{ type: 'Defined', data: near }])
-    .when('define', behind, now('1T01'))
-    .then(rejected('superseded', { ...table, cron: near.cron }) as never)
-})
-
-test('what a clock that was ahead has set is set anew when it is defined again', () => {
+test('what a clock that was ahead has set is set anew by whoever keeps it', () => {
   const later = at('1T03') + YEAR_MS
   given(ScheduleRecord, [defined, timer(later, 'old')])
-    .when('define', mine, now('1T01'))
+    .when('keep', mine, now('1T01'))
     .then(events(set('1T03', 'new')))
   // It has run before, and then passed over a year: with a run of the last time, or with none until the next.
   const day = 86_400_000
@@ -134,10 +116,10 @@ test('what a clock that was ahead has set is set anew when it is defined again',
   ] as const) {
     const ran = [...before, ...ahead]
     given(ScheduleRecord, ran)
-      .when('define', mine, now('2T01'))
+      .when('keep', mine, now('2T01'))
       .then(events(set('2T03', 'new')))
     given(ScheduleRecord, [...ran, set('2T03', 'new')])
-      .when('define', mine, now('2T01'))
+      .when('keep', mine, now('2T01'))
       .thenNothing()
     given(ScheduleRecord, [...ran, set('2T03', 'new')])
       .when('fire', { token: 'later' }, { now: new Date(later), newIds: ['other'] })
@@ -155,7 +137,7 @@ test('what a clock that was ahead has run is not repeated', () => {
       set(`${day + 1}T03`, String(day + 1)),
     ])
     given(ScheduleRecord, [{ type: 'Defined', data }, set('1T03', '1'), ...turns])
-      .when('define', data, now('1T02'))
+      .when('keep', data, now('1T02'))
       .thenNothing()
     // It passed over some, so that it is set anew: what it has run is left out when its time comes.
     const jumped = [set('1T03', '1'), { type: 'TimerFired', data: { token: '1' } } as const, due('3T03')]

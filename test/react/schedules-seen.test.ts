@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { defineSchedule } from '../../src/index.ts'
+import { defineSchedule, deriveId } from '../../src/index.ts'
 import type { ShardEffects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
 import { Timers } from '../../src/react/timers.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -42,12 +42,12 @@ test('a node tells its schedules when it starts, and each minute that it still h
   }
   timers.start()
   await minute()
-  expect(told.splice(0)).toEqual(['define $schedule/nightly', 'define $schedule/nightly'])
+  expect(told.splice(0)).toEqual(['start $schedule/nightly', 'keep $schedule/nightly'])
   isAway = true
   await minute()
   isAway = false
   await minute()
-  expect(told.splice(0)).toEqual(['define $schedule/nightly'])
+  expect(told.splice(0)).toEqual(['keep $schedule/nightly'])
   timers.close()
   await minute()
   expect(told).toEqual([])
@@ -55,7 +55,6 @@ test('a node tells its schedules when it starts, and each minute that it still h
 
 test('a schedule that cannot be told keeps none of the others from it; and a node whose schedule runs otherwise says so once', async () => {
   const clock = new SimulatedClock()
-  const since = clock.now()
   const told: string[] = []
   const warnings: string[] = []
   const other = { ...nightly, name: 'other' }
@@ -64,7 +63,7 @@ test('a schedule that cannot be told keeps none of the others from it; and a nod
   const ask = async ({ stream, payload }: SentCommand): Promise<SentOutcome> => {
     if (stream.endsWith('nightly')) throw away()
     told.push(stream)
-    expect(payload).toMatchObject({ since, cron: '0 3 * * *' })
+    expect(payload).toEqual({ cron: '0 3 * * *', timezone: 'UTC', missed: 'once' })
     return outcome
   }
   const timers = new Timers({
@@ -96,4 +95,35 @@ test('a schedule that cannot be told keeps none of the others from it; and a nod
   await minutes(3)
   expect(warnings).toHaveLength(3)
   timers.close()
+})
+
+test('that a node has started is said again until it is heard, as the same command, looked for as far back, whatever its clock is set to', async () => {
+  const clock = new SimulatedClock()
+  const sent: Pick<SentCommand, 'name' | 'commandId' | 'after'>[] = []
+  let ids = 0
+  const timers = new Timers({
+    clock,
+    effects: {
+      ask: async ({ name, commandId, after }: SentCommand): Promise<SentOutcome> => {
+        sent.push({ name, commandId, after })
+        if (sent.length <= 3) throw away()
+        return { kind: 'accepted', version: 1, position: 1 }
+      },
+    } as unknown as ShardEffects,
+    shards: 4,
+    schedules: [nightly],
+    newId: () => deriveId('test', (ids += 1)),
+    onWarning: () => undefined,
+  })
+  timers.start()
+  for (let s = 0; s < 61; s += 1) {
+    await setImmediate()
+    clock.jump(-86_400_000)
+    clock.advance(1_000)
+    await setImmediate()
+  }
+  timers.close()
+  expect(sent.slice(1, 4)).toEqual([sent[0], sent[0], sent[0]])
+  expect(sent[4]).toMatchObject({ name: 'keep' })
+  expect(sent).toHaveLength(5)
 })

@@ -28,7 +28,7 @@ export interface Errands {
 }
 
 /** From a node of an older release, which will not have it the next time either. */
-const IN_VAIN = 'UnknownCommand'
+const IN_VAIN = 'NotSupported'
 const PATIENCE_MS = 4_000
 const BACK_OFF_MS = 80
 const MOMENT_MS = 0.001

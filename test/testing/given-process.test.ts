@@ -50,7 +50,7 @@ test('an order that cannot be delivered, or is not paid in time', () => {
     .then(back)
     .thenState({ phase: 'cancelled', address: 'Delft' })
   givenProcess(Fulfilment, [placed, paid])
-    .when(refused(Shipment, '1', 'book', 'UnknownCommand'))
+    .when(refused(Shipment, '1', 'book', 'HandlerFailed'))
     .then(back)
   givenProcess(Fulfilment, [placed])
     .when(fired('payment-due'))

@@ -15,6 +15,11 @@ const ROOT = join(import.meta.dirname, '../..')
 /** Enough that each shard has some, and that all writers share all of them. */
 const JOURNALS = Array.from({ length: 12 }, (_, i) => `j${i}`)
 const WAIT = { timeout: 30_000, interval: 20 }
+/** As a caller has it that runs the next code. */
+const NewJournal = {
+  ...Journal,
+  commands: { ...Journal.commands, forget: (_state: unknown, _none: undefined): undefined => undefined },
+}
 /** Nodes of the version before know no event store, and let nobody read from them. */
 const UNKNOWN_TO_OLD = { code: 'NotSupported', outcome: 'none' }
 type Version = 'old' | 'new'
@@ -112,12 +117,17 @@ test.skipIf(!hasRedis)(
 
     const [first, second] = await Promise.all([start('node', 'old', 'first'), start('node', 'old', 'second')])
     const clients = await Promise.all([start('client', 'old', 'old-client'), start('client', 'new', 'new-client')])
-    await using early = await connect(defineCluster({ ...config, ...shared }))
+    await using early = await connect(defineCluster({ ...config, ...shared, aggregates: [NewJournal] }))
     await expect(early.store.append('audit/1', [{ type: 'Noted' }])).rejects.toMatchObject(UNKNOWN_TO_OLD)
     await expect(early.store.load('journal/j0').next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
     await expect(early.store.readAll().next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
     await expect(early.store.subscribe().next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
     await expect(early.store.subscribe({ stream: 'audit/1' }).next()).rejects.toMatchObject(UNKNOWN_TO_OLD)
+    // It has a command more than they.
+    await expect(early.ref(NewJournal, 'j0').ask('forget')).rejects.toMatchObject({
+      ...UNKNOWN_TO_OLD,
+      retryable: true,
+    })
     const third = await start('node', 'new', 'third')
     await end(first)
     // Somebody has second thoughts.

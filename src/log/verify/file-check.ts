@@ -13,9 +13,11 @@ import { decodeOpening } from '../reign.ts'
 import type { SegmentPiece } from '../scan.ts'
 import { OpenIndex } from '../segment-index.ts'
 import { readWhole, type Storage } from '../storage.ts'
-import { acceptCommand, mendCommand, REPAIR, type Finding, type Findings } from './finding.ts'
+import { acceptCommand, REPAIR, type Finding, type Findings } from './finding.ts'
+import { findingOf } from './flipped-batch.ts'
+import { describe } from './record-text.ts'
 import { ANOTHER_CLUSTER, findMisplaced, type SegmentPlace } from '../misplaced.ts'
-import type { Survey } from './survey.ts'
+import type { FlippedBatch, Survey } from './survey.ts'
 
 export interface FileCheckOptions {
   readonly storage: Storage
@@ -44,6 +46,8 @@ interface StoredIndex {
 export class FileCheck {
   readonly #options: FileCheckOptions
   #records = 0
+  /** The last batch of the journal that was read, where one bit of it is flipped. */
+  #flipped: FlippedBatch | undefined
 
   constructor(options: FileCheckOptions) {
     this.#options = options
@@ -73,6 +77,8 @@ export class FileCheck {
       const isNextMissing = segment === last && index.isLast && !storage.exists(segmentPath(journal, segment + 1))
       if (isNextMissing) views.push(viewOf(await this.#segment(journal, segment + 1)))
     }
+    if (this.#flipped !== undefined) survey.flippedLast.push(this.#flipped)
+    this.#flipped = undefined
     if (views.some(({ gaps, harmed }) => gaps.length > 0 || harmed.size > 0)) survey.harmedJournals.set(journal, views)
     for (const name of names) {
       if (/^\d+\.(?:log|idx|fence|lost)$/.test(name) || name.endsWith('.tmp')) continue
@@ -108,32 +114,36 @@ export class FileCheck {
 
   async #piece(place: { journal: number; segment: number }, piece: SegmentPiece): Promise<void> {
     const file = segmentPath(place.journal, place.segment)
+    if (piece.kind !== 'end') this.#tellFlipped()
     switch (piece.kind) {
       case 'batch':
         for (const record of piece.batch.records) this.#record(file, record)
         break
       case 'flipped': {
-        const { offset, mask, batch, harmed } = piece.flipped
+        const { offset, batch, harmed } = piece.flipped
         for (const record of batch.records) this.#record(file, record)
         const to = harmed === undefined ? offset : harmed.address.offset + harmed.length
         this.#options.survey.addBad(place, { from: harmed?.address.offset ?? offset, to, isAccepted: false })
-        this.#options.findings.add({
-          severity: 'damage',
-          file,
-          offset,
-          problem: `one bit is flipped (mask ${hex(mask)}) in batch ${batch.number} at byte ${batch.offset}`,
-          meaning: harmed === undefined ? "it is in the batch's header; its records are whole" : describe(harmed),
-          remedy: mendCommand(file),
-        })
+        this.#flipped = { ...place, flipped: piece.flipped }
         break
       }
       case 'end':
-        if (piece.isTorn) await this.#torn({ ...place, offset: piece.from })
+        // Nothing is written behind a batch that is not durable.
+        if (piece.isTorn) {
+          this.#tellFlipped()
+          await this.#torn({ ...place, offset: piece.from })
+        }
         break
       case 'damage':
         // Told once it is known which shards it means.
         break
     }
+  }
+
+  /** More stands behind it. */
+  #tellFlipped(): void {
+    if (this.#flipped !== undefined) this.#options.findings.add(findingOf(this.#flipped))
+    this.#flipped = undefined
   }
 
   async #torn(place: SegmentPlace): Promise<void> {
@@ -303,25 +313,4 @@ export class FileCheck {
 function viewOf(index: OpenIndex): View {
   const { segment, extents, gaps, harmed, end, firstBatchNumber, lastBatchNumber } = index
   return { segment, extents, gaps: [...gaps], harmed, end, firstBatchNumber, lastBatchNumber }
-}
-
-function hex(mask: number): string {
-  return `0x${mask.toString(16).padStart(2, '0')}`
-}
-
-/** Whose record it is. */
-export function describe(record: LogRecord): string {
-  const { kind, shard, seq, epoch } = record
-  switch (kind) {
-    case RecordKind.event:
-      return `it is event ${record.version} of ${record.stream} (${record.type}, seq ${seq} of shard ${shard})`
-    case RecordKind.snapshot:
-      return `it is the snapshot of ${record.stream} at version ${record.version}, in shard ${shard}`
-    case RecordKind.opened:
-      return `it is the opening of shard ${shard} in epoch ${epoch}`
-    case RecordKind.closed:
-      return 'it is the record that ends the journal'
-    case RecordKind.marked:
-      return `it is the mark of position ${record.position}`
-  }
 }

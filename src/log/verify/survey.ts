@@ -3,8 +3,9 @@
  * be read, and how long everything is. It grows with the segments, not with the events.
  */
 import type { SegmentView } from '../damage.ts'
+import type { FlippedBit } from '../flipped-bit.ts'
 import type { Address, LogRecord } from '../record.ts'
-import { decodeOpening, isBefore, type Reign } from '../reign.ts'
+import { decodeOpening, isBefore, isWithin, type Reign } from '../reign.ts'
 
 /** A stretch of a segment of which nothing, or not all, can be read. */
 export interface BadStretch {
@@ -16,6 +17,13 @@ export interface BadStretch {
 /** A stretch with where it begins. */
 export interface PlacedStretch extends BadStretch {
   readonly place: Address
+}
+
+/** A batch of which one bit is flipped. */
+export interface FlippedBatch {
+  readonly journal: number
+  readonly segment: number
+  readonly flipped: FlippedBit
 }
 
 interface Opened {
@@ -31,6 +39,8 @@ export class Survey {
   readonly harmedJournals: Map<number, readonly SegmentView[]> = new Map()
   /** Indexes that are missing, or are not what their segments give. */
   readonly indexesToMake: { readonly journal: number; readonly segment: number; readonly file: string }[] = []
+  /** Batches with a flipped bit behind which nothing stands in their journals. */
+  readonly flippedLast: FlippedBatch[] = []
   /** By `journal/segment`. */
   readonly bad: Map<string, BadStretch[]> = new Map()
   readonly #newest = new Map<number, Opened>()
@@ -71,6 +81,11 @@ export class Survey {
     if (newest === undefined) return []
     const { epoch, address, reigns } = newest
     return [...reigns, { epoch, journal: address.journal, from: address, until: undefined }]
+  }
+
+  /** Whether the shard was opened anew since, with a seal before this record. */
+  isSuperseded({ shard, epoch, address }: LogRecord): boolean {
+    return this.newestEpoch(shard) > epoch && !this.reigns(shard).some((reign) => isWithin(reign, epoch, address))
   }
 
   addBad({ journal, segment }: { journal: number; segment: number }, stretch: BadStretch): void {

@@ -14,9 +14,11 @@ import type { SegmentPiece } from '../scan.ts'
 import { readWhole, type Storage } from '../storage.ts'
 import { hash64 } from '../stream.ts'
 import { checkClaims } from './claim-check.ts'
-import { describe, FileCheck } from './file-check.ts'
+import { FileCheck } from './file-check.ts'
 import { acceptCommand, Findings, mendCommand } from './finding.ts'
+import { tellFlippedLast } from './flipped-batch.ts'
 import { HistoryCheck } from './history-check.ts'
+import { describe } from './record-text.ts'
 import { Survey } from './survey.ts'
 
 export interface VerifyOptions {
@@ -56,6 +58,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     const onPiece = meter(options, bytes * 2)
     const files = new FileCheck({ storage, catalog, shards, findings, survey, onPiece })
     for (const journal of journals) await files.journal(journal)
+    tellFlippedLast(survey, findings)
     const claims = await checkClaims({ storage, shards, findings, survey })
     // A node that runs beside may have begun some since they were listed.
     const begun = numbersOf(await storage.list(JOURNALS_PATH), '')
