@@ -1,6 +1,7 @@
 /** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
+import { saidInWords } from '../aggregate/own-names.ts'
 import type { Failure, Reply, SentIn } from './message.ts'
 
 export function handlerFailed(what: string, cause: unknown): PenholdError {
@@ -91,7 +92,8 @@ export function commandIdReused(stream: string, commandId: string, hasTakenEffec
 }
 
 export function timedOutBefore(stream: string, name: string): PenholdError {
-  return new PenholdError('Timeout', `the time for '${name}' on ${stream} was over before it was taken up`, {
+  const what = saidInWords({ stream, name })
+  return new PenholdError('Timeout', `the time for ${what} was over before it was taken up`, {
     outcome: 'none',
     retryable: true,
     details: { stream, name },
@@ -106,7 +108,9 @@ const NAMES_SHOWN = 20
 
 export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', name: string): PenholdError {
   const { type } = aggregate
-  const known = Object.keys((what === 'command' ? aggregate.commands : aggregate.queries) as object)
+  const own = Object.keys((what === 'command' ? aggregate.commands : aggregate.queries) as object)
+  // What Penhold says to it is nobody else's to say.
+  const known = own.filter((each) => !each.startsWith('$'))
   const shown = known.slice(0, NAMES_SHOWN).join(', ') + (known.length > NAMES_SHOWN ? ' …' : '')
   return new PenholdError('UnknownCommand', `${type} has no ${what} '${name}'; it has ${shown || 'none'}`, {
     outcome: 'none',

@@ -1,5 +1,6 @@
 /** The callers' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import { PenholdError, type Outcome } from '../aggregate/error.ts'
+import { saidInWords } from '../aggregate/own-names.ts'
 
 export function badPayload(what: string, problem: string): PenholdError {
   return new PenholdError('BadPayload', `${what}: ${problem.replace(/\.$/, '')}. Nothing happened.`, {
@@ -52,7 +53,7 @@ export function handlerStuck(stream: string, name: string, offence: Offence, out
     offence.kind === 'held' ? `held its worker's thread for more than ${offence.ms} ms` : `ended its worker's thread`
   return new PenholdError(
     'HandlerStuck',
-    `'${name}' on ${stream} ${what}. The worker was replaced, and what was under way to the aggregate dropped; mend the handler.`,
+    `${saidInWords({ stream, name })} ${what}. The worker was replaced, and what was under way to the aggregate dropped; mend the handler.`,
     { outcome, retryable: false, details: { stream, name } },
   )
 }
@@ -61,7 +62,7 @@ export function handlerStuck(stream: string, name: string, offence: Offence, out
 export function handlerSuspected(stream: string, name: string, threads: number): PenholdError {
   return new PenholdError(
     'HandlerStuck',
-    `'${name}' on ${stream} was under way each time when ${threads} workers' threads ended, one after the other. It, or what was asked at the same time, may have ended them: look at what the handlers leave behind when they return.`,
+    `${saidInWords({ stream, name })} was under way each time when ${threads} workers' threads ended, one after the other. It, or what was asked at the same time, may have ended them: look at what the handlers leave behind when they return.`,
     { outcome: 'none', retryable: false, details: { stream, name } },
   )
 }
