@@ -1,7 +1,7 @@
 /** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
-import { saidInWords } from '../aggregate/own-names.ts'
+import { saidInWords, streamInWords } from '../aggregate/own-names.ts'
 import type { Failure, Reply, SentIn } from './message.ts'
 
 export function handlerFailed(what: string, cause: unknown): PenholdError {
@@ -21,7 +21,7 @@ export function handlerFailed(what: string, cause: unknown): PenholdError {
 export function quarantined(stream: string, forMs: number): PenholdError {
   return new PenholdError(
     'HandlerStuck',
-    `${stream} is left alone for another ${Math.ceil(forMs)} ms, because a handler of it held its worker's thread`,
+    `${streamInWords(stream)} is left alone for another ${Math.ceil(forMs)} ms, because a handler of it held its worker's thread`,
     { outcome: 'none', retryable: true, details: { stream } },
   )
 }
@@ -29,7 +29,7 @@ export function quarantined(stream: string, forMs: number): PenholdError {
 export function mailboxFull(stream: string, mailboxMax: number): PenholdError {
   return new PenholdError(
     'MailboxFull',
-    `${stream} has ${mailboxMax} commands under way, which is its limit. Send the command again later, or raise limits.mailboxMax.`,
+    `${streamInWords(stream)} has ${mailboxMax} commands under way, which is its limit. Send the command again later, or raise limits.mailboxMax.`,
     { outcome: 'none', retryable: true, details: { stream, mailboxMax } },
   )
 }
@@ -86,7 +86,7 @@ export function partitionConcurrency(
 export function commandIdReused(stream: string, commandId: string, hasTakenEffect: boolean): PenholdError {
   return new PenholdError(
     'CommandIdReused',
-    `the command id ${commandId} was used on ${stream} with another command or payload. An id belongs to one command for ever; make a new one.`,
+    `the command id ${commandId} was used on ${streamInWords(stream)} with another command or payload. An id belongs to one command for ever; make a new one.`,
     { outcome: 'none', retryable: false, details: { stream, commandId, hasTakenEffect } },
   )
 }

@@ -22,17 +22,17 @@ interface Said {
 
 /** A command for a message to people, as that which failed, or takes too much. */
 export function commandInWords(said: Said): string {
-  return isOwn(said.name) ? ownInWords(said) : `the command '${said.name}' of ${said.stream}`
+  return isOwn(said.name) ? ownInWords(said) : `the command '${said.name}' of ${streamInWords(said.stream)}`
 }
 
 /** A query for a message to people. */
 export function queryInWords(said: Said): string {
-  return isOwn(said.name) ? ownInWords(said) : `the query '${said.name}' of ${said.stream}`
+  return isOwn(said.name) ? ownInWords(said) : `the query '${said.name}' of ${streamInWords(said.stream)}`
 }
 
 /** A command or a query, where nobody knows which. */
 export function saidInWords(said: Said): string {
-  return isOwn(said.name) ? ownInWords(said) : `'${said.name}' on ${said.stream}`
+  return isOwn(said.name) ? ownInWords(said) : `'${said.name}' on ${streamInWords(said.stream)}`
 }
 
 /** What an aggregate was to answer. */
@@ -83,12 +83,39 @@ export function evolveInWords(event: { readonly type: string; readonly data: unk
   }
 }
 
-/** A timer, by the stream of whoever has set it. */
+/** A timer, by the stream of whoever has set it: a process, or one of Penhold's own, which has no other. */
 export function timerInWords(stream: string, id: string): string {
-  const [, owner = '', name = ''] = /^\$timer\/([^:]*):(.*)$/s.exec(stream) ?? []
-  if (owner !== '') return `the timer '${name}' of the reactor '${owner}'`
-  if (stream.startsWith('$schedule/')) return `the schedule '${stream.slice('$schedule/'.length)}'`
-  return `the timer '${id}' of ${stream}`
+  return isOwn(stream) ? streamInWords(stream) : `the timer '${id}' of ${stream}`
+}
+
+/** A stream as whoever has to do with it knows it. */
+export function streamInWords(stream: string): string {
+  if (!isOwn(stream)) return stream
+  const slash = stream.indexOf('/')
+  const category = stream.slice(0, slash)
+  const name = stream.slice(slash + 1)
+  switch (category) {
+    case '$consumer':
+      return `the record of ${withoutSalt(name)}`
+    case '$timer': {
+      const colon = name.indexOf(':')
+      return `the timer '${name.slice(colon + 1)}' of the reactor '${name.slice(0, colon)}'`
+    }
+    case '$timers':
+    case '$due':
+      return 'the record of timers'
+    case '$schedule':
+      return `the schedule '${name}'`
+    case '$inbox':
+      return `the record of the inbox '${name}'`
+    default:
+      return stream
+  }
+}
+
+/** Of names that are made to fall on a shard. */
+function withoutSalt(name: string): string {
+  return name.replace(/~\d+$/, '')
 }
 
 function isOwn(name: string): boolean {

@@ -1,6 +1,6 @@
 /** The callers' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import { PenholdError, type Outcome } from '../aggregate/error.ts'
-import { saidInWords } from '../aggregate/own-names.ts'
+import { saidInWords, streamInWords } from '../aggregate/own-names.ts'
 
 export function badPayload(what: string, problem: string): PenholdError {
   return new PenholdError('BadPayload', `${what}: ${problem.replace(/\.$/, '')}. Nothing happened.`, {
@@ -19,13 +19,13 @@ export interface Asked {
 export function timeout(asked: Asked, what: string, timeoutMs: number): PenholdError {
   return new PenholdError(
     'Timeout',
-    `no reply from ${asked.stream} to ${what} within ${timeoutMs} ms. Ask again with the same command id ("details.commandId") to learn the outcome.`,
+    `no reply from ${streamInWords(asked.stream)} to ${what} within ${timeoutMs} ms. Ask again with the same command id ("details.commandId") to learn the outcome.`,
     { outcome: 'unknown', retryable: true, details: { ...asked, timeoutMs } },
   )
 }
 
 export function aborted(asked: Asked, outcome: Outcome, cause: unknown): PenholdError {
-  return new PenholdError('Aborted', `the caller gave up waiting for ${asked.stream}`, {
+  return new PenholdError('Aborted', `the caller gave up waiting for ${streamInWords(asked.stream)}`, {
     outcome,
     retryable: true,
     details: asked,
