@@ -70,9 +70,9 @@ export function findCommand(
   })
 }
 
-/** Of an id that is known with another payload and has left nothing behind, nothing is known either. */
+/** An id that is known with another payload may have left nothing behind. An owner of the version before does not say. */
 function isAbsent({ code, details }: { readonly code: string; readonly details: unknown }): boolean {
-  return code === 'ExpectedVersion' || (code === 'CommandIdReused' && Object(details).hasTakenEffect !== true)
+  return code === 'ExpectedVersion' || (code === 'CommandIdReused' && Object(details).hasTakenEffect === false)
 }
 
 /** What is not plain was never sent: whatever is known by its id is something else. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Aggregate } from '../../src/aggregate/aggregate.ts'
+import type { Reply } from '../../src/actor/message.ts'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import type { RefHost } from '../../src/cluster/ref.ts'
 import { deriveId } from '../../src/index.ts'
@@ -109,6 +110,34 @@ test('what was rejected before has had no effect, and what nobody can look for m
       retryable,
       message: expect.stringContaining('cannot be told now: nobody serves it') as string,
     })
+  }
+})
+
+test('only who has looked, and says so, has said that there is nothing', async () => {
+  const { host, store } = await open()
+  const asking = (reply: Reply): NodeEffects => {
+    const send: RefHost['send'] = (_to, _message, outcome) => outcome.resolve(reply)
+    return new NodeEffects({ host: { ...smaller(host), send }, store, aggregates: [] })
+  }
+  const failed = (code: string, details?: object): Reply => {
+    return { kind: 'failed', failure: { code, message: '', outcome: 'none', retryable: false, details } }
+  }
+  const absent = [
+    failed('ExpectedVersion'),
+    failed('CommandIdReused', { hasTakenEffect: false }),
+    { kind: 'rejected', code: 'no', details: undefined } as const,
+  ]
+  for (const reply of absent) {
+    const refused = { code: 'UnknownCommand', outcome: 'none' }
+    await expect(asking(reply).ask({ ...deposit, ...cause })).rejects.toMatchObject(refused)
+  }
+  // As the version before has it.
+  await expect(asking(failed('CommandIdReused')).ask({ ...deposit, ...cause })).rejects.toMatchObject({
+    code: 'CommandIdReused',
+  })
+  for (const code of ['UnknownCommand', 'HandlerFailed', 'LogCorrupt']) {
+    const doubtful = { code: 'UnknownCommand', outcome: 'unknown' }
+    await expect(asking(failed(code)).ask({ ...deposit, ...cause })).rejects.toMatchObject(doubtful)
   }
 })
 
