@@ -11,6 +11,7 @@ import {
   type StoredEventShape,
 } from '../aggregate/aggregate.ts'
 import { frozen } from '../aggregate/frozen.ts'
+import { commandInWords, evolveInWords, queryInWords } from '../aggregate/own-names.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { synchronous } from '../aggregate/synchronous.ts'
@@ -116,15 +117,15 @@ export function decide(
   try {
     returned = synchronous(handlers[message.name]!(state, message.payload, context))
   } catch (error) {
-    throw handlerFailed(describeCommand(message), error)
+    throw handlerFailed(commandInWords(message), error)
   }
   if (isRejection(returned)) return { kind: 'rejected', rejection: checkedRejection(message, returned) }
   const events = returned === undefined ? [] : Array.isArray(returned) ? returned : [returned]
   const forgotten = context.forgotten(events)
-  if (forgotten !== undefined) throw handlerFailed(describeCommand(message), new Error(`it ${forgotten}`))
+  if (forgotten !== undefined) throw handlerFailed(commandInWords(message), new Error(`it ${forgotten}`))
   // What Penhold's own come to is bounded by themselves.
   if (events.length > limits.eventsPerCommandMax && !isInternal(message.stream)) {
-    throw tooManyEvents(describeCommand(message), events.length, limits.eventsPerCommandMax)
+    throw tooManyEvents(commandInWords(message), events.length, limits.eventsPerCommandMax)
   }
   let next = state
   const checked = (events as readonly unknown[]).map((event) => {
@@ -141,7 +142,7 @@ export function evolve(aggregate: Aggregate, state: unknown, event: EmittedEvent
   try {
     return frozen(synchronous(evolves[event.type]!(state, event.data)))
   } catch (error) {
-    throw handlerFailed(`the evolve function '${event.type}' of ${aggregate.type}`, error)
+    throw handlerFailed(`the evolve function ${evolveInWords(event)} of ${aggregate.type}`, error)
   }
 }
 
@@ -184,7 +185,7 @@ export function answer(aggregate: Aggregate, state: unknown, message: QueryMessa
     checkPlain('it returned what cannot be sent: value', value)
     return value
   } catch (error) {
-    throw handlerFailed(`the query '${message.name}' of ${message.stream}`, error)
+    throw handlerFailed(queryInWords(message), error)
   }
 }
 
@@ -201,7 +202,7 @@ function checkedRejection(message: CommandMessage, rejection: Rejection): Reject
     checkPlain('its details cannot be sent: details', rejection.details)
     return rejection
   } catch (error) {
-    throw handlerFailed(`${describeCommand(message)}, in its rejection,`, error)
+    throw handlerFailed(`${commandInWords(message)}, in its rejection,`, error)
   }
 }
 
@@ -209,7 +210,7 @@ function checkedEvent(aggregate: Aggregate, message: CommandMessage, event: unkn
   const { type, data } = (event ?? {}) as Partial<EmittedEvent>
   if (type === undefined || !Object.hasOwn(aggregate.events as object, type)) {
     throw handlerFailed(
-      describeCommand(message),
+      commandInWords(message),
       new Error(`it returned ${describe(event)}; return events made by emit, or reject(…)`),
     )
   }
@@ -217,7 +218,7 @@ function checkedEvent(aggregate: Aggregate, message: CommandMessage, event: unkn
   if (schema === undefined) return plainEvent(message, type, data)
   const validated = validate(schema, data)
   if (validated.kind === 'invalid')
-    throw handlerFailed(describeCommand(message), new Error(`the event '${type}': ${validated.problem}`))
+    throw handlerFailed(commandInWords(message), new Error(`the event '${type}': ${validated.problem}`))
   return plainEvent(message, type, validated.value)
 }
 
@@ -225,7 +226,7 @@ function plainEvent(message: CommandMessage, type: string, data: unknown): Emitt
   try {
     checkPlain(`the event '${type}' has data that cannot be stored: data`, data)
   } catch (error) {
-    throw handlerFailed(describeCommand(message), error)
+    throw handlerFailed(commandInWords(message), error)
   }
   return { type, data: frozen(data) }
 }
@@ -237,10 +238,6 @@ export function checkPlain(what: string, value: unknown): void {
   } catch (error) {
     throw error instanceof NotPlain ? new Error(`${what}${error.message}`) : error
   }
-}
-
-function describeCommand({ name, stream }: CommandMessage): string {
-  return `the command '${name}' of ${stream}`
 }
 
 function describe(value: unknown): string {

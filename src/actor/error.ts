@@ -1,6 +1,7 @@
 /** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
+import { saidInWords, streamInWords } from '../aggregate/own-names.ts'
 import type { Failure, Reply, SentIn } from './message.ts'
 
 export function handlerFailed(what: string, cause: unknown): PenholdError {
@@ -20,7 +21,7 @@ export function handlerFailed(what: string, cause: unknown): PenholdError {
 export function quarantined(stream: string, forMs: number): PenholdError {
   return new PenholdError(
     'HandlerStuck',
-    `${stream} is left alone for another ${Math.ceil(forMs)} ms, because a handler of it held its worker's thread`,
+    `${streamInWords(stream)} is left alone for another ${Math.ceil(forMs)} ms, because a handler of it held its worker's thread`,
     { outcome: 'none', retryable: true, details: { stream } },
   )
 }
@@ -28,7 +29,7 @@ export function quarantined(stream: string, forMs: number): PenholdError {
 export function mailboxFull(stream: string, mailboxMax: number): PenholdError {
   return new PenholdError(
     'MailboxFull',
-    `${stream} has ${mailboxMax} commands under way, which is its limit. Send the command again later, or raise limits.mailboxMax.`,
+    `${streamInWords(stream)} has ${mailboxMax} commands under way, which is its limit. Send the command again later, or raise limits.mailboxMax.`,
     { outcome: 'none', retryable: true, details: { stream, mailboxMax } },
   )
 }
@@ -85,13 +86,14 @@ export function partitionConcurrency(
 export function commandIdReused(stream: string, commandId: string, hasTakenEffect: boolean): PenholdError {
   return new PenholdError(
     'CommandIdReused',
-    `the command id ${commandId} was used on ${stream} with another command or payload. An id belongs to one command for ever; make a new one.`,
+    `the command id ${commandId} was used on ${streamInWords(stream)} with another command or payload. An id belongs to one command for ever; make a new one.`,
     { outcome: 'none', retryable: false, details: { stream, commandId, hasTakenEffect } },
   )
 }
 
 export function timedOutBefore(stream: string, name: string): PenholdError {
-  return new PenholdError('Timeout', `the time for '${name}' on ${stream} was over before it was taken up`, {
+  const what = saidInWords({ stream, name })
+  return new PenholdError('Timeout', `the time for ${what} was over before it was taken up`, {
     outcome: 'none',
     retryable: true,
     details: { stream, name },
@@ -106,7 +108,9 @@ const NAMES_SHOWN = 20
 
 export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', name: string): PenholdError {
   const { type } = aggregate
-  const known = Object.keys((what === 'command' ? aggregate.commands : aggregate.queries) as object)
+  const own = Object.keys((what === 'command' ? aggregate.commands : aggregate.queries) as object)
+  // What Penhold says to it is nobody else's to say.
+  const known = own.filter((each) => !each.startsWith('$'))
   const shown = known.slice(0, NAMES_SHOWN).join(', ') + (known.length > NAMES_SHOWN ? ' …' : '')
   return new PenholdError('UnknownCommand', `${type} has no ${what} '${name}'; it has ${shown || 'none'}`, {
     outcome: 'none',

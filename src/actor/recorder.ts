@@ -2,6 +2,7 @@
  * The recorder: puts a command's events, and now and then a snapshot, into the batch under construction, and moves the
  * actor to the state after them. A command's events are written all or none.
  */
+import { commandInWords } from '../aggregate/own-names.ts'
 import { hashPlain, plainBytes } from '../aggregate/plain.ts'
 import { encode, encodeScratch } from '../log/codec.ts'
 import { parseId, type IdSource } from '../log/identity.ts'
@@ -116,7 +117,7 @@ export class Recorder {
       if (event.metadata !== undefined) bytes += plainBytes(event.metadata)
     }
     if (bytes > commandBytesMax) {
-      throw tooLarge(`what '${message.name}' on ${actor.stream.name} emits, in bytes,`, bytes, commandBytesMax)
+      throw tooLarge(`what comes of ${commandInWords(message)}, in bytes,`, bytes, commandBytesMax)
     }
   }
 

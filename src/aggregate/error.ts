@@ -1,3 +1,5 @@
+import { streamInWords } from './own-names.ts'
+
 /**
  * Whether a failed command may have taken effect: `none` means that nothing happened and nothing will; `unknown`
  * means that it cannot be known here. Asking again with the same command id is safe either way (I7).
@@ -42,7 +44,7 @@ export class Rejected<Code extends string = string, Details = unknown> extends P
   declare readonly details: Details
 
   constructor(code: Code, details: Details, command?: { readonly stream: string; readonly name: string }) {
-    const where = command === undefined ? '' : ` by ${command.stream} for the command '${command.name}'`
+    const where = command === undefined ? '' : ` by ${streamInWords(command.stream)} for the command '${command.name}'`
     super(code, `rejected${where}: ${code}`, { outcome: 'none', retryable: false, details })
   }
 }

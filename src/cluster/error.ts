@@ -1,5 +1,6 @@
 /** The callers' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import { PenholdError, type Outcome } from '../aggregate/error.ts'
+import { saidInWords, streamInWords } from '../aggregate/own-names.ts'
 
 export function badPayload(what: string, problem: string): PenholdError {
   return new PenholdError('BadPayload', `${what}: ${problem.replace(/\.$/, '')}. Nothing happened.`, {
@@ -18,13 +19,13 @@ export interface Asked {
 export function timeout(asked: Asked, what: string, timeoutMs: number): PenholdError {
   return new PenholdError(
     'Timeout',
-    `no reply from ${asked.stream} to ${what} within ${timeoutMs} ms. Ask again with the same command id ("details.commandId") to learn the outcome.`,
+    `no reply from ${streamInWords(asked.stream)} to ${what} within ${timeoutMs} ms. Ask again with the same command id ("details.commandId") to learn the outcome.`,
     { outcome: 'unknown', retryable: true, details: { ...asked, timeoutMs } },
   )
 }
 
 export function aborted(asked: Asked, outcome: Outcome, cause: unknown): PenholdError {
-  return new PenholdError('Aborted', `the caller gave up waiting for ${asked.stream}`, {
+  return new PenholdError('Aborted', `the caller gave up waiting for ${streamInWords(asked.stream)}`, {
     outcome,
     retryable: true,
     details: asked,
@@ -52,7 +53,7 @@ export function handlerStuck(stream: string, name: string, offence: Offence, out
     offence.kind === 'held' ? `held its worker's thread for more than ${offence.ms} ms` : `ended its worker's thread`
   return new PenholdError(
     'HandlerStuck',
-    `'${name}' on ${stream} ${what}. The worker was replaced, and what was under way to the aggregate dropped; mend the handler.`,
+    `${saidInWords({ stream, name })} ${what}. The worker was replaced, and what was under way to the aggregate dropped; mend the handler.`,
     { outcome, retryable: false, details: { stream, name } },
   )
 }
@@ -61,7 +62,7 @@ export function handlerStuck(stream: string, name: string, offence: Offence, out
 export function handlerSuspected(stream: string, name: string, threads: number): PenholdError {
   return new PenholdError(
     'HandlerStuck',
-    `'${name}' on ${stream} was under way each time when ${threads} workers' threads ended, one after the other. It, or what was asked at the same time, may have ended them: look at what the handlers leave behind when they return.`,
+    `${saidInWords({ stream, name })} was under way each time when ${threads} workers' threads ended, one after the other. It, or what was asked at the same time, may have ended them: look at what the handlers leave behind when they return.`,
     { outcome: 'none', retryable: false, details: { stream, name } },
   )
 }

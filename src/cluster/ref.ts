@@ -14,6 +14,7 @@ import type {
   StateOf,
 } from '../aggregate/aggregate.ts'
 import { PenholdError, Rejected } from '../aggregate/error.ts'
+import { commandInWords, queryInWords } from '../aggregate/own-names.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { metadataProblem } from '../actor/append.ts'
@@ -188,7 +189,7 @@ class AggregateRef {
   query(name: string, argument?: unknown, options: QueryOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!Object.hasOwn(this.#aggregate.queries as object, name)) throw unknownCommand(this.#aggregate, 'query', name)
-      const what = `the query '${name}' of ${this.stream}`
+      const what = queryInWords({ name, stream: this.stream })
       checkOptions(what, options, QUERY_OPTIONS)
       this.#hash(what, argument)
       const message = {
@@ -225,7 +226,7 @@ class AggregateRef {
   #command(name: string, given: unknown, options: AskOptions): Unsent & { readonly kind: 'command' } {
     const { schemas, commands } = this.#aggregate
     if (!Object.hasOwn(commands as object, name)) throw unknownCommand(this.#aggregate, 'command', name)
-    const what = `the command '${name}' of ${this.stream}`
+    const what = commandInWords({ name, stream: this.stream, payload: given })
     checkOptions(what, options, ASK_OPTIONS)
     const payload = checkedPayload(what, schemas[name], given)
     const { commandId, expectedVersion, metadata } = options

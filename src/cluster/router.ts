@@ -8,6 +8,7 @@
 import type { Failure, Reply, SentIn } from '../actor/message.ts'
 import { failed, shardUnavailable, toFailure } from '../actor/error.ts'
 import { PenholdError } from '../aggregate/error.ts'
+import { askedInWords } from '../aggregate/own-names.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { formatId } from '../log/identity.ts'
 import { POSITION_MAX } from '../log/position.ts'
@@ -300,7 +301,7 @@ export class Router {
       this.fail(request, shardUnavailable(route.shard, `nobody has served it for ${timeoutMs} ms`))
       return
     }
-    const what = message.kind === 'state' ? 'a look at its state' : `'${message.name}'`
+    const what = message.kind === 'state' ? 'a look at its state' : askedInWords(message.name)
     this.fail(request, timeout(addressOf(message), what, timeoutMs))
   }
 

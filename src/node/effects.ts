@@ -1,19 +1,21 @@
 /** What consumers do to the rest of Penhold, over a node's router and its store. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
-import { Rejected } from '../aggregate/error.ts'
+import { isPenholdError, PenholdError, reasonOf, Rejected } from '../aggregate/error.ts'
 import { unknownAggregate } from '../actor/error.ts'
 import type { SentIn } from '../actor/message.ts'
+import { findCommand, type Effect } from '../cluster/known-command.ts'
 import { createRef, type RefHost } from '../cluster/ref.ts'
 import { streamType } from '../log/stream.ts'
 import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
-import type {
-  Effects,
-  LoadedEvent,
-  LoadRange,
-  SentCommand,
-  SentOutcome,
-  SentQuestion,
-  ShardEffects,
+import {
+  isRefusal,
+  type Effects,
+  type LoadedEvent,
+  type LoadRange,
+  type SentCommand,
+  type SentOutcome,
+  type SentQuestion,
+  type ShardEffects,
 } from '../react/effects.ts'
 import type { RunningNodeStore } from './node-store.ts'
 import { ShardNames } from './shard-names.ts'
@@ -51,6 +53,18 @@ export class NodeEffects implements ShardEffects {
   }
 
   async ask(command: SentCommand): Promise<SentOutcome> {
+    try {
+      return await this.#send(command)
+    } catch (error) {
+      if (!isPenholdError(error) || !isRefusal(error)) throw error
+      // It may have been sent before, by code that had nothing against it, and nobody has looked for it yet.
+      const effect = await this.#find(command, error)
+      if (effect === undefined) throw withoutEffect(error)
+      return { kind: 'accepted', ...effect }
+    }
+  }
+
+  async #send(command: SentCommand): Promise<SentOutcome> {
     const { stream, name, payload, commandId, correlationId, causationId, after, timeoutMs, signal } = command
     const metadata = { correlationId, causationId }
     const ref = this.#ref(stream, after)
@@ -60,6 +74,17 @@ export class NodeEffects implements ShardEffects {
     } catch (error) {
       if (!(error instanceof Rejected)) throw error
       return { kind: 'rejected', code: error.code, details: error.details }
+    }
+  }
+
+  /** @throws PenholdError of outcome `unknown` where nobody can tell now */
+  async #find(command: SentCommand, refusal: PenholdError): Promise<Effect | undefined> {
+    const { after: cause, timeoutMs, signal } = command
+    try {
+      return await findCommand(this.#options.host, command, { cause, timeoutMs, signal, sentIn: this.#sentIn })
+    } catch (error) {
+      if (isPenholdError(error, 'CommandIdReused')) throw error
+      throw inDoubt(refusal, error)
     }
   }
 
@@ -104,4 +129,17 @@ export class NodeEffects implements ShardEffects {
     }
     return createRef(caused, aggregate, stream.slice(type.length + 1)) as AnyRef
   }
+}
+
+/** It was looked for, and is not there: also where it was sent more than once. */
+function withoutEffect(refusal: PenholdError): PenholdError {
+  const { code, message, retryable, details, cause, outcome } = refusal
+  return outcome === 'none' ? refusal : new PenholdError(code, message, { outcome: 'none', retryable, details, cause })
+}
+
+/** It is tried again as whatever keeps it from being looked for is. */
+function inDoubt({ code, message, details }: PenholdError, cause: unknown): PenholdError {
+  const retryable = cause instanceof PenholdError && cause.retryable
+  const text = `${message} Whether it took effect when it was sent before cannot be told now: ${reasonOf(cause)}`
+  return new PenholdError(code, text, { outcome: 'unknown', retryable, details, cause })
 }

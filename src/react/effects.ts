@@ -1,12 +1,15 @@
 /** The port by which consumers change something: the rest of Penhold, as the node that runs them reaches it. */
+import type { PenholdError } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { lastPositionAt } from '../log/position.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 
 export interface Effects {
   /**
-   * Sends a command, to an aggregate of the config or to an internal one, and resolves to its outcome.
-   * @throws PenholdError for one that has none: `outcome` says whether it can have taken effect; sent again with its id it is safe
+   * Sends a command, to an aggregate of the config or to an internal one, and resolves to its outcome. One that was accepted
+   * before is accepted, whatever is said against it now: by its schema, a limit, or a config that does not have its aggregate any more.
+   * @throws PenholdError for one that has none: `outcome` says whether it can have taken effect, now or when it was sent
+   *   before; sent again with its id it is safe
    */
   ask(command: SentCommand): Promise<SentOutcome>
   /**
@@ -81,6 +84,16 @@ export interface LoadRange {
 
 export interface LoadedEvent extends Pick<FeedEvent, 'version' | 'position' | 'type'> {
   readonly data: unknown
+}
+
+/**
+ * What is said against a command as it is: it will meet that again. It may be said by somebody who has not looked whether it was
+ * accepted before: by its sender, or by an owner that does not know its aggregate, or cannot read it.
+ */
+const REFUSALS = ['BadAddress', 'BadPayload', 'HandlerFailed', 'TooLarge', 'UnknownCommand']
+
+export function isRefusal({ code }: PenholdError): boolean {
+  return REFUSALS.includes(code)
 }
 
 /** Clocks are hardly further apart. */

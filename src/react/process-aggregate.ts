@@ -10,16 +10,10 @@
  */
 import { defineAggregate, type Aggregate, type CommandContext, type Decision } from '../aggregate/aggregate.ts'
 import { frozen } from '../aggregate/frozen.ts'
+import { DUE, FIRE, OUTCOME, TELL } from '../aggregate/own-names.ts'
 import type { AnyProcess, CommandOutcome, ProcessState } from './process.ts'
 import { decideOn } from './process-decision.ts'
 import { commandKey, foldsOf, toldEvent, type Fact, type Folds, type TimerFired, type Told } from './process-facts.ts'
-
-/** What is said to a process, by names that no user can give. */
-export const TELL = '$tell'
-export const OUTCOME = '$outcome'
-export const FIRE = '$fire'
-/** The query whether the outcome of its command of this number is not known yet. */
-export const DUE = '$due'
 
 const compiled = new WeakMap<AnyProcess, Aggregate>()
 

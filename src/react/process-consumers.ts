@@ -14,14 +14,15 @@
  */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { isPenholdError } from '../aggregate/error.ts'
+import { DUE, TELL } from '../aggregate/own-names.ts'
 import { synchronous } from '../aggregate/synchronous.ts'
 import { eventVersion } from '../aggregate/upcaster.ts'
 import { deriveId } from '../log/identity.ts'
 import { idProblem, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { Consumer, Reaction } from './consumer.ts'
-import type { Cause } from './effects.ts'
-import { DUE, OUTCOME, TELL } from './process-aggregate.ts'
+import { isRefusal, type Cause } from './effects.ts'
+import { tellOutcome, type Failed } from './process-outcome.ts'
 import { commandKey, type Sent, type Told } from './process-facts.ts'
 import type { AnyProcess } from './process.ts'
 import { unlessKnown } from './unless-known.ts'
@@ -87,7 +88,8 @@ async function tell(
 
 async function dispatch(process: AnyProcess, event: FeedEvent, reaction: Reaction): Promise<void> {
   const { effects } = reaction
-  const { n, stream, name, payload } = event.data as Sent
+  const { payload, ...sent } = event.data as Sent
+  const { n, stream, name } = sent
   const cause = causeOf(event)
   if ((await effects.query({ stream: event.stream, name: DUE, argument: n })) !== true) return
   const command = { ...cause, stream, name, payload, commandId: deriveId('sent', event.id) }
@@ -95,39 +97,20 @@ async function dispatch(process: AnyProcess, event: FeedEvent, reaction: Reactio
   // What the process does next comes after what its command did.
   const after = outcome.kind === 'accepted' ? Math.max(cause.after, outcome.position) : cause.after
   const commandId = deriveId('outcome', event.id)
-  await unlessKnown(
-    effects.ask({
-      ...cause,
-      after,
-      stream: event.stream,
-      name: OUTCOME,
-      payload: { n, stream, name, ...outcome },
-      commandId,
-    }),
-  )
-}
-
-/**
- * Errors of the command itself, which it will meet again: its aggregate has not taken it, and nothing has happened. That a config
- * does not have the command is none: it was sent by code that has it, which another node may run.
- */
-const LASTING = ['BadAddress', 'BadPayload', 'HandlerFailed', 'TooLarge']
-
-interface Failed {
-  readonly kind: 'failed'
-  readonly code: string
-  readonly message: string
+  await tellOutcome({ ...cause, after, effects, stream: event.stream, commandId, sent }, outcome)
 }
 
 /**
  * That a command has failed for good, which a process hears of that has a handler for it. It may be that the aggregate's node
- * runs code of another day, so it is tried a few times first. @throws the error else; then it is tried again, or parked
+ * runs code of another day, so it is tried a few times first. That a config does not have the command is no such failure: it was
+ * sent by code that has it, which another node may run. @throws the error else; then it is tried again, or parked
  */
 function failureOf(
   { on }: AnyProcess,
   { error, event, reaction }: { readonly error: unknown; readonly event: FeedEvent; readonly reaction: Reaction },
 ): Failed {
-  if (!isPenholdError(error) || error.outcome !== 'none' || !LASTING.includes(error.code)) throw error
+  if (!isPenholdError(error) || error.outcome !== 'none') throw error
+  if (!isRefusal(error) || error.code === 'UnknownCommand') throw error
   if (!reaction.isOutOfRetries || on[commandKey(event.data as Sent)] === undefined) throw error
   return { kind: 'failed', code: error.code, message: error.message }
 }

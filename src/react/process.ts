@@ -61,16 +61,21 @@ export interface SentByProcess {
 
 /**
  * What became of a command. `rejected`: it had no effect, and never will; no copy of it counts any more. `failed`: the same, for a
- * reason that is no decision of its aggregate's.
+ * reason that is no decision of its aggregate's. Details that are too large to be recorded are left out: `detailsLeftOut` says why then.
  */
 export type CommandOutcome<R = Rejection> = SentByProcess &
   (
     | { readonly kind: 'accepted'; readonly version: number; readonly position: number }
     | (R extends Rejection<infer Code, infer Details>
-        ? { readonly kind: 'rejected'; readonly code: Code; readonly details: Details }
+        ? { readonly kind: 'rejected'; readonly code: Code } & RejectionDetails<Details>
         : never)
     | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   )
+
+/** What a rejection says beside its code. */
+type RejectionDetails<Details> =
+  | { readonly details: Details; readonly detailsLeftOut?: undefined }
+  | { readonly details?: undefined; readonly detailsLeftOut: string }
 
 /** When a timer fires: so many milliseconds after the decision, or at a time (a date, or milliseconds since 1970). */
 export type TimerTime = { readonly inMs: number } | { readonly at: Date | number }

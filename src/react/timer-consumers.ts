@@ -2,6 +2,7 @@
  * What reads the facts of timers: those that were set go into the wheel of their shard, and what a reactor's timer or a
  * schedule was set for is sent once it has fired.
  */
+import { timerInWords } from '../aggregate/own-names.ts'
 import { deriveId } from '../log/identity.ts'
 import { streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
@@ -79,7 +80,8 @@ async function sendTimed(event: FeedEvent, { effects, signal }: Reaction, { othe
   const { token, command } = event.data as { readonly token: string; readonly command: TimedCommand }
   // Rejected it is done with as well: a timer has nobody to tell.
   const asked = effects.ask({ ...command, commandId: deriveId('timer', token), ...causeOf(event), signal })
-  if ((await unlessKnown(asked)) === undefined) otherwise.tell(event.stream, `'${command.name}' to ${command.stream}`)
+  if ((await unlessKnown(asked)) === undefined)
+    otherwise.tell(timerInWords(event.stream, ''), `'${command.name}' to ${command.stream}`)
 }
 
 async function run(

@@ -3,6 +3,7 @@
  * is to be held, and where each stands in the log, is the wheel's business (timer-wheel.ts).
  */
 import { reasonOf } from '../aggregate/error.ts'
+import { timerInWords } from '../aggregate/own-names.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { deriveId } from '../log/identity.ts'
 import { backOffMs } from '../read/back-off.ts'
@@ -142,7 +143,7 @@ export class TimerFires {
     // There may be many, and again each minute.
     if (clock.monotonic() - this.#warnedAt < WARNING_MS) return
     this.#warnedAt = clock.monotonic()
-    onWarning(`the timer '${id}' of ${stream} could not be fired, and is put off by a minute: ${reasonOf(error)}`)
+    onWarning(`${timerInWords(stream, id)} could not be fired, and is put off by a minute: ${reasonOf(error)}`)
   }
 
   /** Whoever set it knows by the token whether it is still to be. */

@@ -7,6 +7,7 @@ import { assert } from '../aggregate/assert.ts'
 import { describe, PenholdError } from '../aggregate/error.ts'
 import { internal } from '../aggregate/internal.ts'
 import { nearest } from '../aggregate/nearest.ts'
+import { FIRE } from '../aggregate/own-names.ts'
 import { hashPlain, NotPlain, plainBytes } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { deriveId } from '../log/identity.ts'
@@ -143,7 +144,7 @@ export function isTimerSet({ type, stream }: { readonly type: string; readonly s
 
 /** What whoever set a timer is told when it is due. */
 export function fireCommand(stream: string): string {
-  return isInternal(stream) ? 'fire' : '$fire'
+  return isInternal(stream) ? 'fire' : FIRE
 }
 
 /** @throws PenholdError `BadTimer` */

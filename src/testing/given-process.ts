@@ -3,10 +3,11 @@
  * process' own aggregate, so that the checks are the runtime's own (decision.ts).
  */
 import type { Aggregate, CommandName, EmittedEvent, PayloadOf } from '../aggregate/aggregate.ts'
+import { FIRE, OUTCOME, TELL } from '../aggregate/own-names.ts'
 import { synchronous } from '../aggregate/synchronous.ts'
 import { eventVersion } from '../aggregate/upcaster.ts'
 import { idProblem, streamName, streamType } from '../log/stream.ts'
-import { aggregateOf, FIRE, OUTCOME, TELL } from '../react/process-aggregate.ts'
+import { aggregateOf } from '../react/process-aggregate.ts'
 import type { Fact, Told } from '../react/process-facts.ts'
 import type { AnyProcess, Process, ProcessState, SentByProcess, TimerTime } from '../react/process.ts'
 import {

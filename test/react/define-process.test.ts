@@ -71,7 +71,10 @@ test('what handlers are given is inferred from the aggregates, the timers and th
       },
       'tap/close': (_state, outcome, { complete }) => {
         expectTypeOf(outcome).toEqualTypeOf<CommandOutcome<Rejection<'closed', { turns: number }>>>()
-        if (outcome.kind === 'rejected') expectTypeOf(outcome.details.turns).toEqualTypeOf<number>()
+        if (outcome.kind === 'rejected') {
+          if (outcome.detailsLeftOut === undefined) expectTypeOf(outcome.details.turns).toEqualTypeOf<number>()
+          else expectTypeOf(outcome).toExtend<{ readonly code: 'closed'; readonly detailsLeftOut: string }>()
+        }
         return complete()
       },
     },

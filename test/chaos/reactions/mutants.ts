@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { NodeEffects } from '../../../src/node/effects.ts'
 import { RedisCalls } from '../../../src/platform/redis-calls.ts'
-import { TELL } from '../../../src/react/process-aggregate.ts'
+import { TELL } from '../../../src/aggregate/own-names.ts'
 import { ScheduleRecord } from '../../../src/react/schedule-record.ts'
 import { ReactorTimers } from '../../../src/react/timer.ts'
 import { TimerWheel } from '../../../src/react/timer-wheel.ts'

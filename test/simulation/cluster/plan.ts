@@ -45,6 +45,8 @@ export interface ClusterPlan {
   readonly isAudited?: boolean
   /** How often the gates turn at which another process of theirs asks; it is not there where this is left out. */
   readonly gatesTurnMs?: number
+  /** At each so-manieth command to a gate its sender has grown too strict to send it; at none where this is left out. */
+  readonly gateRefusesEvery?: number
   /** Nodes run a synchronous reactor as well. */
   readonly isStamped?: boolean
   /** A place whose nodes lack an event type, and the command that emits it, until then. */

@@ -1,6 +1,6 @@
 /** Runs a cluster's plan: clients and faults for a while, then peace, a look at who owns what, an orderly end, the log. */
 import { reasonOf } from '../../../src/aggregate/error.ts'
-import { defineCluster, type ClusterConfig } from '../../../src/index.ts'
+import { defineCluster, type Aggregate, type ClusterConfig } from '../../../src/index.ts'
 import { SimulatedCluster } from '../../../src/testing/simulated-cluster.ts'
 import type { NodeParts } from '../../../src/testing/simulated-node.ts'
 import type { SimulatedThread } from '../../../src/testing/simulated-thread.ts'
@@ -10,7 +10,7 @@ import { brokenCauses } from '../causes.ts'
 import { Clients } from '../clients.ts'
 import { createTill, type Till } from '../inboxes/till.ts'
 import { areClocksSet, Tally } from '../reactors/party.ts'
-import { Gate, guestOf } from '../reactors/admitted.ts'
+import { Gate, guestOf, strictGate } from '../reactors/admitted.ts'
 import { auditOf, Ledger } from '../reactors/audited.ts'
 import { Stamp } from '../reactors/stamped.ts'
 import { Timed } from '../reactors/timed.ts'
@@ -178,12 +178,12 @@ function configOf(plan: ClusterPlan, account: Account, till: Till): ClusterConfi
       account,
       ...(plan.reacting === undefined ? [] : [Tally, Timed, Ledger]),
       ...(plan.isStamped === true ? [Stamp] : []),
-      ...(plan.gatesTurnMs === undefined ? [] : [Gate]),
+      ...(plan.gatesTurnMs === undefined ? [] : [gateOf(plan)]),
       ...(plan.taking === undefined ? [] : [till]),
     ],
     processes: [
       ...(plan.isAudited === true ? [auditOf(account, areClocksSet(plan))] : []),
-      ...(plan.gatesTurnMs === undefined ? [] : [guestOf(account)]),
+      ...(plan.gatesTurnMs === undefined ? [] : [guestOf(account, plan.gateRefusesEvery !== undefined)]),
     ],
     dataDir: 'none',
     workers: plan.workers,
@@ -194,4 +194,8 @@ function configOf(plan: ClusterPlan, account: Account, till: Till): ClusterConfi
   })
   // Far smaller than a user may choose, so that a short life has many.
   return { ...config, segmentBytes: plan.segmentBytes }
+}
+
+function gateOf({ gateRefusesEvery: every }: ClusterPlan): Aggregate {
+  return every === undefined ? Gate : strictGate(every)
 }

@@ -1,6 +1,7 @@
 /**
  * A process in a simulated cluster that asks at gates which open and shut. What it has recorded of each command is what became of
- * it: who was refused never gets in, however late copies of the command come.
+ * it: who was refused never gets in, however late copies of the command come; and who has got in is never told that the command has
+ * failed, though nobody would send it any more.
  */
 import { defineAggregate, defineProcess, type Aggregate } from '../../../src/index.ts'
 import type { StreamPlacement } from '../../../src/log/stream.ts'
@@ -29,13 +30,24 @@ export const Gate = defineAggregate({
   },
 })
 
+/** The same, as a node's config has it whose code has grown strict: each so-manieth command that is sent its schema refuses. */
+export function strictGate(every: number): Aggregate {
+  let sent = 0
+  const validate = (value: unknown): object => {
+    sent += 1
+    return sent % every === 0 ? { issues: [{ message: 'not like this' }] } : { value }
+  }
+  return { ...Gate, schemas: { enter: { '~standard': { version: 1, vendor: 'simulated', validate } } } } as Aggregate
+}
+
 const TYPE = 'guest'
 const GATES = 3
 /** Of each account, so that many have something under way. */
 const GUESTS = 4
 const TURNED_FROM_MS = 500
 
-export function guestOf(account: Account): AnyProcess {
+/** `isToldAtOnce`: it hears of a failure before its command is tried again. */
+export function guestOf(account: Account, isToldAtOnce: boolean): AnyProcess {
   const each = <Run>(run: Run) => ({ Deposited: run, Withdrawn: run, Noted: run })
   const come: AnyProcess['on'][string] = (_nothing, { stream, version }, { send }) =>
     send(Gate, String(version % GATES), 'enter', { who: `${stream}/${version}` })
@@ -44,11 +56,11 @@ export function guestOf(account: Account): AnyProcess {
     from: [account as Aggregate],
     to: [Gate],
     startAt: 'beginning',
-    retries: 1_000,
+    retries: isToldAtOnce ? 0 : 1_000,
     correlate: each(({ stream, version }: { stream: string; version: number }) => guestAt(stream, version)),
     initialState: () => 0,
     evolve: {},
-    on: each(come as () => undefined),
+    on: { ...each(come as () => undefined), 'gate/enter': ignore as () => undefined },
   })
 }
 

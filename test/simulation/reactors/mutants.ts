@@ -7,7 +7,7 @@ import { Consumers } from '../../../src/node/consumers.ts'
 import { ConsumerLane } from '../../../src/react/consumer-lane.ts'
 import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
 import { ParkedRetry } from '../../../src/react/parked-retry.ts'
-import { TELL } from '../../../src/react/process-aggregate.ts'
+import { KNOWN, TELL } from '../../../src/aggregate/own-names.ts'
 import { StreamQueues } from '../../../src/react/stream-queues.ts'
 import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { Window } from '../../../src/react/window.ts'
@@ -167,9 +167,35 @@ export const LATE_SENDERS: Mutant = {
   install: () => replace(Senders.prototype, 'check', () => () => undefined),
 }
 
+/** What is noticed in others. */
+export const UNLOOKED: Mutant = {
+  name: 'refusals-count-unlooked',
+  breaks: 'what its sender refuses has failed, also where it was accepted before (I5)',
+  install() {
+    const failure = {
+      code: 'ExpectedVersion',
+      message: '',
+      outcome: 'none',
+      retryable: false,
+      details: undefined,
+    } as const
+    return replace(
+      Router.prototype,
+      'send',
+      (original) =>
+        function (this: Router, ...[shard, message, outcome, options]) {
+          const isLook = message.kind === 'command' && message.name === KNOWN
+          if (isLook) outcome.resolve({ kind: 'failed', failure })
+          else original.call(this, shard, message, outcome, options)
+        },
+    )
+  },
+}
+
 /** Rules of processes, and those without which they cannot keep theirs. */
 export const PROCESS_MUTANTS: readonly Mutant[] = [
   LATE_SENDERS,
+  UNLOOKED,
   ...REACTOR_MUTANTS.filter(({ name }) => ['checkpoint-before-effect', 'ids-not-derived'].includes(name)),
   {
     name: 'told-twice-counts-twice',

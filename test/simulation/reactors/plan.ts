@@ -101,3 +101,27 @@ export const refusedPlans: fc.Arbitrary<ReactorPlan> = fc
       return { ...each, when, burst: 4, gapMs: 2 }
     }),
   }))
+
+/**
+ * Plans in which power is lost in the middle of much that processes send: what was accepted by then, and is not recorded, cannot be
+ * sent again by the code that comes next.
+ */
+export const strictPlans: fc.Arbitrary<ReactorPlan> = fc
+  .record({
+    plan: processPlans,
+    gatesTurnMs: fc.constantFrom(20, 150),
+    gateRefusesEvery: fc.integer({ min: 2, max: 3 }),
+    lossesAtMs: fc.array(fc.integer({ min: 1_000, max: STRIKES_MS }), { minLength: 1, maxLength: 3 }),
+    sentAtMs: fc.array(fc.integer({ min: -60, max: 0 }), { minLength: 20, maxLength: 20 }),
+  })
+  .map(({ plan: { older: _older, ...plan }, gatesTurnMs, gateRefusesEvery, lossesAtMs, sentAtMs }) => ({
+    ...plan,
+    isAudited: false,
+    gatesTurnMs,
+    gateRefusesEvery,
+    faults: lossesAtMs.map((atMs) => ({ kind: 'power-loss', atMs }) as const),
+    operations: plan.operations.slice(0, sentAtMs.length).map((each, i) => {
+      const when = { kind: 'near', fault: i, edge: 'begin', ms: sentAtMs[i]! } as const
+      return { ...each, when, burst: 4, gapMs: 2 }
+    }),
+  }))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { processPlans, refusedPlans } from './plan.ts'
+import { processPlans, refusedPlans, strictPlans } from './plan.ts'
 import { PROCESS_TRIALS } from './try-seed.ts'
 
 const parameters = {
@@ -27,11 +27,21 @@ test('who was refused never gets in, however late copies of what was sent come',
   )
 })
 
+test('who got in is told so, though by then nobody would send that again', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(strictPlans, async (plan) => {
+      expect((await PROCESS_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    parameters,
+  )
+})
+
 /** Each breaks a rule, which this seed notices; with the rule it passes. */
 const CASES: readonly { readonly mutant: string; readonly seed: number }[] = [
   { mutant: 'ids-not-derived', seed: 1 },
   { mutant: 'late-senders-count', seed: 21 },
   { mutant: 'told-twice-counts-twice', seed: 1 },
+  { mutant: 'refusals-count-unlooked', seed: 8 },
   { mutant: 'checkpoint-before-effect', seed: 26 },
 ]
 

@@ -1,8 +1,8 @@
 /** Plans of a cluster whose nodes run a reactor, tried. */
 import { runCluster } from '../cluster/run.ts'
 import { Trials } from '../try-seed.ts'
-import { LATE_SENDERS, PROCESS_MUTANTS, REACTOR_MUTANTS, SYNCHRONOUS_MUTANTS } from './mutants.ts'
-import { processPlans, reactorPlans, refusedPlans, synchronousPlans, type ReactorPlan } from './plan.ts'
+import { LATE_SENDERS, PROCESS_MUTANTS, REACTOR_MUTANTS, SYNCHRONOUS_MUTANTS, UNLOOKED } from './mutants.ts'
+import { processPlans, reactorPlans, refusedPlans, strictPlans, synchronousPlans, type ReactorPlan } from './plan.ts'
 
 export const REACTOR_TRIALS: Trials<ReactorPlan> = new Trials({
   plans: reactorPlans,
@@ -22,7 +22,10 @@ export const SYNCHRONOUS_TRIALS: Trials<ReactorPlan> = new Trials({
 /** The same, whose nodes run a process as well. */
 export const PROCESS_TRIALS: Trials<ReactorPlan> = new Trials({
   plans: processPlans,
-  plansFor: (mutant) => (mutant === LATE_SENDERS ? refusedPlans : undefined),
+  plansFor: (mutant) => {
+    if (mutant === UNLOOKED) return strictPlans
+    return mutant === LATE_SENDERS ? refusedPlans : undefined
+  },
   run: runCluster,
   mutants: PROCESS_MUTANTS,
   test: 'test/simulation/reactors/processes.test.ts',
