@@ -23,11 +23,12 @@ function open(publisher: Publish | Publisher, settings: OutboxSettings = {}) {
     publisher,
     ...settings,
   })
-  const opened = openOutbox(outbox)
+  const bench = new LaneBench()
+  const opened = openOutbox(outbox, bench.clock)
   onTestFinished(() => opened.close())
-  const { consumer } = opened
-  const bench = new LaneBench({ retries: consumer.retries, onFailure: consumer.onFailure })
-  return { bench, start: () => bench.open(consumer.does), parked: () => bench.effects.record(SHARD).parked }
+  const { does, retries, onFailure, handlerTimeoutMs } = opened.consumer
+  const start = () => bench.open(does, { retries, onFailure, handlerTimeoutMs })
+  return { bench, start, parked: () => bench.effects.record(SHARD).parked }
 }
 
 /** A place that never takes some, and nothing while it is away. */
