@@ -7,7 +7,7 @@ import { isThenable } from '../aggregate/synchronous.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Trouble } from '../read/lane-status.ts'
 import { Attempt, type AttemptOutcome } from './attempt.ts'
-import { EventFailed, OthersWait, type BatchReaction, type Consumer, type Handling as Does } from './consumer.ts'
+import { EventFailed, OthersWait, type BatchReaction, type Handling as Does } from './consumer.ts'
 import { troubleOf, type Handling, type HandlingOptions } from './handling.ts'
 import { NonRetryableError } from './non-retryable-error.ts'
 import type { Entry } from './window.ts'
@@ -21,8 +21,8 @@ export const CAREFUL_AFTER = 3
 const CAREFUL_MOST = 100
 /** So many that have failed are tried again at once, each alone. */
 const ALONE_MOST = 16
-/** An event that alone is away is tried again so often at least before it is parked: for about two and a half minutes. */
-export const AWAY_RETRIES = 20
+/** An event that alone is away is tried again for so long at least before it is parked. */
+export const AWAY_MS = 150_000
 
 export class HandleMany implements Handling {
   readonly #options: HandlingOptions
@@ -33,6 +33,8 @@ export class HandleMany implements Handling {
   readonly #due = new Set<Entry>()
   readonly #alone = new Map<Entry, Attempt>()
   readonly #givenUp = new Set<Entry>()
+  /** Since when one has failed, on the monotonic clock. */
+  readonly #since = new Map<Entry, number>()
   /** How often in a row one that is tried alone has waited for what is nobody's fault. */
   readonly #waitsAlone = new Map<Entry, number>()
   readonly #troubles = new Map<Entry, Trouble>()
@@ -70,6 +72,7 @@ export class HandleMany implements Handling {
   retry(): void {
     for (const entry of this.#givenUp) {
       entry.failures = 0
+      this.#since.delete(entry)
       this.#due.add(entry)
     }
     this.#givenUp.clear()
@@ -82,6 +85,7 @@ export class HandleMany implements Handling {
     if (first === undefined) return entries
     this.#failing.delete(stream)
     this.#givenUp.delete(first)
+    this.#since.delete(first)
     this.#troubles.delete(first)
     return [first, ...entries]
   }
@@ -198,6 +202,7 @@ export class HandleMany implements Handling {
   }
 
   #finish(entry: Entry): void {
+    this.#since.delete(entry)
     this.#troubles.delete(entry)
     this.#options.onDone(entry)
   }
@@ -217,17 +222,27 @@ export class HandleMany implements Handling {
   }
 
   #failed(entry: Entry, { cause, isAway }: EventFailed): void {
-    const { consumer, onFailed, onGivenUp } = this.#options
+    const { onFailed, onGivenUp } = this.#options
     entry.failures += 1
     entry.reason = reasonOf(cause)
     this.#failing.set(entry.event.stream, entry)
     this.#troubles.set(entry, troubleOf(entry, cause))
     onFailed(entry)
-    if (entry.failures > triesOf(consumer, isAway) || cause instanceof NonRetryableError) {
+    if (this.#hasHadItsTries(entry, isAway) || cause instanceof NonRetryableError) {
       this.#givenUp.add(entry)
       return onGivenUp(entry, cause)
     }
     this.#later(entry, backOffMs(entry.failures))
+  }
+
+  /** What is away alone comes back by itself more often than not, and may halt nobody. */
+  #hasHadItsTries(entry: Entry, isAway: boolean): boolean {
+    const { consumer, clock } = this.#options
+    const now = clock.monotonic()
+    const since = this.#since.get(entry) ?? now
+    this.#since.set(entry, since)
+    if (entry.failures <= consumer.retries) return false
+    return !isAway || (consumer.onFailure === 'park' && now - since >= AWAY_MS)
   }
 
   #later(entry: Entry, ms: number): void {
@@ -246,10 +261,4 @@ export class HandleMany implements Handling {
       this.go()
     })
   }
-}
-
-/** How often it is tried again. What is away alone comes back by itself more often than not, and may halt nobody. */
-function triesOf({ retries, onFailure }: Consumer, isAway: boolean): number {
-  if (!isAway) return retries
-  return onFailure === 'halt' ? Number.POSITIVE_INFINITY : Math.max(retries, AWAY_RETRIES)
 }

@@ -26,7 +26,8 @@ export interface Publishing {
 /**
  * Publishes messages: those of one stream in the order in which they are given, none before the one before has arrived.
  * Resolves once all have arrived. Throws `PublishRefused` for one that never can; then none behind it in its stream was
- * published. Whatever else it throws says that who takes them is away: they are given again, later and later, for ever.
+ * published. Throws `LeftAlone` where it has asked for nothing of what has not arrived. Whatever else it throws says that who takes them
+ * is away: they are given again, later and later, for ever.
  */
 export type Publish = (messages: readonly OutboxMessage[], publishing: Publishing) => Promise<void>
 

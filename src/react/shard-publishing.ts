@@ -143,7 +143,7 @@ export class ShardPublishing {
       const [first] = some
       if (some.length === 1 && (await this.#isAlone(first!, left, { isCareful, signal }))) {
         const cause = messageNotTaken(first!.message, reasonOf(error), error)
-        return { mapped: first!, cause, isAway: outcome.kind === 'away' }
+        return { mapped: first!, cause, isAway: true }
       }
       if (some.length === 1 || !isCareful || outcome.kind === 'late') throw error
       // One of these: the first of them alone.
