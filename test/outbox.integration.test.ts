@@ -70,8 +70,8 @@ test.skipIf(!hasRedis)(
       { type: 'com.example.deposited', stream: 'account/ben', data: { cents: 700 } },
     ])
     // Its command, of which there is nothing left to publish.
-    const once = [cli, 'outbox', 'deposits', '--once', '--config', join(folder, 'cluster.config.ts')]
-    expect(execFileSync(process.execPath, once, options)).toBe(
+    const command = [cli, 'outbox', 'deposits', '--once', '--config', join(folder, 'cluster.config.ts')]
+    expect(execFileSync(process.execPath, command, options)).toBe(
       'outbox deposits has published what was there, of 0 events\n',
     )
     expect(fs.existsSync(join(folder, 'data'))).toBe(true)

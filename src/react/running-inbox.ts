@@ -14,7 +14,7 @@ import { streamName } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import type { Effects, SentOutcome } from './effects.ts'
-import { inboxHalted } from './inbox-error.ts'
+import { inboxHalted, messageTooLarge } from './inbox-error.ts'
 import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
 import { INBOX, keptFields, type InboxOutline, type KeptMessage, type ParkedOutline } from './inbox-record.ts'
 import { Waiting } from './waiting.ts'
@@ -147,7 +147,11 @@ export class RunningInbox {
     this.#after ??= await this.#positionOf(state.placedAt)
     if (await this.#retry(state, place)) return
     const page = await this.#source.read(place, inbox.batchMax)
-    if (this.#isClosed || (page.messages.length === 0 && page.lost === 0 && page.problem === undefined)) return
+    if (this.#isClosed) return
+    if (page.messages.length === 0 && page.lost === 0 && page.problem === undefined) {
+      if (page.tooLarge !== undefined) throw messageTooLarge(inbox.name, page.tooLarge)
+      return
+    }
     this.#begin(place)
     this.#tellLoss(page)
     await this.#handle(page.messages, state, place)
