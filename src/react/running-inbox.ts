@@ -15,7 +15,7 @@ import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import type { Effects, SentOutcome } from './effects.ts'
 import { inboxHalted, messageTooLarge } from './inbox-error.ts'
-import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
+import { addressOf, checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
 import { INBOX, keptFields, type InboxOutline, type KeptMessage, type ParkedOutline } from './inbox-record.ts'
 import { Waiting } from './waiting.ts'
 import type { InboxMessage, InboxPage, InboxPlace, OpenInboxSource } from './inbox-source.ts'
@@ -236,13 +236,15 @@ export class RunningInbox {
 
   #letterOf(message: InboxMessage): Letter {
     const { inbox } = this.#options
+    let stream: string | undefined
     try {
       const mapped = inbox.map(message)
-      if (mapped === undefined) return { message, stream: undefined, command: undefined, error: undefined }
-      const command = checkedCommand(inbox, mapped)
-      return { message, stream: streamName(command.aggregate.type, command.id), command, error: undefined }
+      if (mapped === undefined) return { message, stream, command: undefined, error: undefined }
+      stream = addressOf(inbox, mapped)
+      return { message, stream, command: checkedCommand(mapped as object), error: undefined }
     } catch (error) {
-      return { message, stream: undefined, command: undefined, error }
+      // Where it says whom it is for, later ones to that one wait behind it.
+      return { message, stream, command: undefined, error }
     }
   }
 

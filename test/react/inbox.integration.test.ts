@@ -164,6 +164,28 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     await expect(inbox.retryParked(rejected)).rejects.toMatchObject({ code: 'MessageNotParked' })
   })
 
+  test('a message whose correlation is none is parked with that as the reason, and holds back its aggregate', async () => {
+    const bad = (await redis.admin.xadd('paid', '*', 'account', 'anna', 'correlation', ''))!
+    const waits = (await redis.admin.xadd('paid', '*', 'account', 'anna', 'correlation', 'sale-6'))!
+    await redis.admin.xadd('paid', '*', 'account', 'ben', 'correlation', 'sale-7')
+    const map: InboxDefinition<[typeof Account]>['map'] = ({ fields: { account, correlation } }) => {
+      return {
+        aggregate: Account,
+        id: account!,
+        command: 'deposit',
+        payload: { amount: 1 },
+        correlationId: correlation!,
+      }
+    }
+    const { node, inbox } = await start(define({ map }))
+    await eventually(() => amounts(node, 'ben')).toEqual([1])
+    await eventually(async () => (await inbox.parked()).map(({ id }) => id)).toEqual([bad, waits])
+    expect((await inbox.parked())[0]!.reason).toContain("its mapper gave '' for the correlationId; give a text")
+    expect(await amounts(node)).toEqual([])
+    const [event] = await Array.fromAsync(node.store.load('account/ben'))
+    expect(event?.metadata.correlationId).toBe('sale-7')
+  })
+
   test('whatever a message is like, it is parked, and the others go on', async () => {
     const proto = (await redis.admin.xadd('paid', '*', '__proto__', 'x', 'toString', 'y', 'text', 'ä'))!
     const half = (await redis.admin.xadd('paid', '*', 'json', String.raw`{"account":"\ud800"}`))!
