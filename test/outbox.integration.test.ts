@@ -1,8 +1,18 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
-import { defineInbox, defineOutbox, redisStreamSource, webhookPublisher } from '../src/index.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import {
+  defineInbox,
+  defineOutbox,
+  redisStreamSource,
+  webhookPublisher,
+  type OutboxMessage,
+  type Publish,
+} from '../src/index.ts'
 import { Account } from './account.ts'
 import { cli } from './cli-node.ts'
 import { ACCOUNT, filesOf, readPage, writeRunnable } from './documented.ts'
@@ -60,8 +70,8 @@ test.skipIf(!hasRedis)(
       { type: 'com.example.deposited', stream: 'account/ben', data: { cents: 700 } },
     ])
     // Its command, of which there is nothing left to publish.
-    const once = [cli, 'outbox', 'deposits', '--once', '--config', join(folder, 'cluster.config.ts')]
-    expect(execFileSync(process.execPath, once, options)).toBe(
+    const command = [cli, 'outbox', 'deposits', '--once', '--config', join(folder, 'cluster.config.ts')]
+    expect(execFileSync(process.execPath, command, options)).toBe(
       'outbox deposits has published what was there, of 0 events\n',
     )
     expect(fs.existsSync(join(folder, 'data'))).toBe(true)
@@ -70,6 +80,27 @@ test.skipIf(!hasRedis)(
 
 test('docs/outbox.md: its own publisher keeps the promise of publishers', () => {
   execFileSync(process.execPath, ['publisher.test.ts'], { cwd: project(), stdio: 'pipe' })
+})
+
+test('docs/outbox.md: its publisher that is asked to slow down leaves the broker alone', async () => {
+  let [tries, published] = [0, 0]
+  const broker = http.createServer((_incoming, outgoing) => {
+    outgoing.writeHead((tries += 1) === 2 ? 429 : 200, { 'retry-after': '60' }).end()
+  })
+  onTestFinished(() => void broker.close())
+  await once(broker.listen(0, '127.0.0.1'), 'listening')
+  const folder = project()
+  vi.stubEnv('BROKER_URL', `http://127.0.0.1:${(broker.address() as AddressInfo).port}`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const { toBroker } = (await import(join(folder, 'slow-publisher.ts'))) as { toBroker: Publish }
+  const messages = ['{"a":1}', '{"a":2}', '{"a":3}'].map((json) => ({ json }) as OutboxMessage)
+  const publishing = { signal: new AbortController().signal, published: () => void (published += 1) }
+  await expect(toBroker(messages, publishing)).rejects.toThrow('the broker answered 429')
+  expect(published).toBe(1)
+  await expect(toBroker(messages.slice(1), publishing)).rejects.toThrow(
+    'the broker takes no messages: it wants to be left alone for 60 s',
+  )
+  expect(tries).toBe(2)
 })
 
 test('docs/outbox.md: the publisher to a webhook is one', async () => {

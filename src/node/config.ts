@@ -22,6 +22,7 @@ import { isSchedule, type Schedule } from '../react/schedule.ts'
 import { isProjection, type Projection } from '../read/projection.ts'
 import type { RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
+import { strangerIn } from './definition-kinds.ts'
 
 export const DEFAULT_SEGMENT_BYTES: number = 64 * 1024 * 1024
 
@@ -278,7 +279,7 @@ function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
   const stranger = aggregates.findIndex((aggregate) => !isAggregate(aggregate))
   if (stranger >= 0) {
     throw definitionError(
-      `cluster '${name}': aggregates[${stranger}] is ${inspect(aggregates[stranger], { depth: 0 })}; give what defineAggregate returned. Where it is undefined, look at its import: two files that import each other see it too early.`,
+      `cluster '${name}': aggregates[${stranger}] is ${strangerIn(aggregates[stranger], 'defineAggregate')}. Where it is undefined, look at its import: two files that import each other see it too early.`,
     )
   }
   const types = aggregates.map(({ type }: Aggregate) => type)
@@ -298,9 +299,7 @@ function checkList(
   const stranger = given.findIndex((each) => !isOne(each))
   if (stranger >= 0) {
     const maker = `define${what[0]!.toUpperCase()}${what.slice(1)}`
-    throw definitionError(
-      `cluster '${name}': ${plural}[${stranger}] is ${inspect(given[stranger], { depth: 0 })}; give what ${maker} returned`,
-    )
+    throw definitionError(`cluster '${name}': ${plural}[${stranger}] is ${strangerIn(given[stranger], maker)}`)
   }
   const names = given.map((each: { readonly name?: string; readonly type?: string }) => each.name ?? each.type)
   const twice = names.find((each, i) => names.indexOf(each) !== i)

@@ -200,7 +200,7 @@ export class RunningNode implements Node, RefHost {
     const storeOptions = { storage, clock, identity, aggregates, onWarning, ...readers }
     this.#store = new RunningNodeStore(this, storeOptions)
     this.#projections = this.#newProjections()
-    this.#outboxes = config.outboxes.map(openOutbox)
+    this.#outboxes = config.outboxes.map((outbox) => openOutbox(outbox, clock))
     const effects = new NodeEffects({ host: this, store: this.#store, aggregates: addressedBy(config) })
     this.#consumers = this.#newConsumers(effects)
     this.#inboxes = this.#newInboxes(effects)

@@ -56,7 +56,7 @@ export class RunningOutbox {
     const client = this.#client
     const readers = { workers: () => client.tails, ownWorkers: () => client.tails }
     this.#store = new RunningNodeStore(client, { storage, clock, identity, aggregates, onWarning, ...readers })
-    this.#opened = openOutbox(outbox)
+    this.#opened = openOutbox(outbox, clock)
     // Its records say who runs what, and no owner of a shard does.
     const all = new Map(Array.from({ length: shards }, (_, shard) => [shard, 0]))
     this.#consumers = new Consumers({

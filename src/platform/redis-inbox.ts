@@ -1,12 +1,26 @@
 /**
  * Messages for an inbox from a stream of Redis' (7.0 or newer, or Valkey). One script reads what stands behind a place
  * together with how many entries there ever were: so it is known how many were trimmed before they were read.
+ *
+ * Others add entries, of any size. So the script takes one after the other, up to a number of bytes, and gives nothing of one that is
+ * too large but its size. For the same reason nothing waits in Redis for the next entry (XREAD), which would be given whole: where there
+ * is none it is asked for again, a few times a second.
  */
+import { setTimeout } from 'node:timers/promises'
 import { assert } from '../aggregate/assert.ts'
 import { definitionError, describe, PenholdError } from '../aggregate/error.ts'
 import { checkKeys } from '../read/definition-check.ts'
 import { sourceUnavailable } from '../react/inbox-error.ts'
-import type { InboxMessage, InboxPage, InboxPlace, InboxSource, OpenInboxSource } from '../react/inbox-source.ts'
+import {
+  MESSAGE_BYTES_MAX,
+  PAGE_BYTES_MAX,
+  WORD_BYTES,
+  type InboxMessage,
+  type InboxPage,
+  type InboxPlace,
+  type InboxSource,
+  type OpenInboxSource,
+} from '../react/inbox-source.ts'
 import { RedisCalls } from './redis-calls.ts'
 import { checkedRedis, type RedisSettings } from './redis-settings.ts'
 
@@ -24,37 +38,61 @@ export function redisStreamSource(options: RedisSourceOptions): InboxSource {
   const { redis, stream, timeoutMs = 10_000 } = options
   const wrong = (problem: string): Error => definitionError(`redisStreamSource: ${problem}`)
   if (typeof stream !== 'string' || stream === '') throw wrong(`stream is ${describe(stream)}; give a key`)
-  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < TIMEOUT_MS_MIN) {
-    throw wrong(`timeoutMs is ${describe(timeoutMs)}; give a number of milliseconds from ${TIMEOUT_MS_MIN}`)
+  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1) {
+    throw wrong(`timeoutMs is ${describe(timeoutMs)}; give a number of milliseconds`)
   }
   checkedRedis(redis)
   return { name: stream, open: () => new RedisSource(stream, redis, timeoutMs) }
 }
 
-const TIMEOUT_MS_MIN = 2_000
-/** So long Redis waits for a new entry before it answers that there is none. */
-const BLOCK_MS = 1_000
+/** So long it waits for a new entry before it says that there is none; and looks so often, first and at last. */
+const WAIT_MS = 1_000
+const LOOK_MS_MIN = 5
+const LOOK_MS_MAX = 50
 const BEGINNING = '0-0'
 
 /**
  * KEYS[1] the stream. ARGV[1] behind which id; ARGV[2] how many at most. Returns how many entries were ever added, how many are
- * left, the id that was given last, and the entries; where there is no stream, as of an empty one.
+ * left, the id that was given last, the entries, and why there are no more: `end`, `full`, or the id and the bytes of the next one,
+ * which is too large. Where there is no stream, as of an empty one.
  */
 const PAGE_SCRIPT = `
-if redis.call('EXISTS', KEYS[1]) == 0 then return { 0, 0, '0-0', {} } end
+if redis.call('EXISTS', KEYS[1]) == 0 then return { 0, 0, '0-0', {}, 'end' } end
 local about = redis.call('XINFO', 'STREAM', KEYS[1])
 local info = {}
 for i = 1, #about, 2 do info[about[i]] = about[i + 1] end
-local entries = {}
-if ARGV[2] ~= '0' then entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2]) end
-return { info['entries-added'], info['length'], info['last-generated-id'], entries }
+local entries, bytes, after, why = {}, 0, ARGV[1], { 'full' }
+while #entries < tonumber(ARGV[2]) do
+  local entry = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', 1)[1]
+  if not entry then
+    why = { 'end' }
+    break
+  end
+  local id, words = entry[1], entry[2]
+  local size = #words * ${WORD_BYTES}
+  for i = 1, #words do size = size + #words[i] end
+  if size > ${MESSAGE_BYTES_MAX} then
+    why = { 'too large', id, size }
+    break
+  end
+  bytes = bytes + size
+  if #entries > 0 and bytes > ${PAGE_BYTES_MAX} then break end
+  entries[#entries + 1] = entry
+  after = id
+end
+return { info['entries-added'], info['length'], info['last-generated-id'], entries, unpack(why) }
 `
 
+/** KEYS[1] the stream. ARGV[1] behind which id. Returns 1 where there is an entry, else 0. */
+const LOOK_SCRIPT = `return #redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1)`
+
 type Entry = readonly [id: string, fields: readonly string[]]
-type Read = readonly [added: number, length: number, last: string, entries: readonly Entry[]]
+type Why = readonly ['end' | 'full'] | readonly ['too large', id: string, bytes: number]
+type Read = readonly [added: number, length: number, last: string, entries: readonly Entry[], ...why: Why]
 
 interface Scripts {
   penholdPage(key: string, after: string, limit: number): Promise<Read>
+  penholdLook(key: string, after: string): Promise<number>
 }
 
 class RedisSource implements OpenInboxSource {
@@ -65,6 +103,7 @@ class RedisSource implements OpenInboxSource {
     this.#stream = stream
     this.#calls = new RedisCalls(redis, timeoutMs)
     this.#calls.define('penholdPage', { lua: PAGE_SCRIPT, numberOfKeys: 1 })
+    this.#calls.define('penholdLook', { lua: LOOK_SCRIPT, numberOfKeys: 1 })
   }
 
   async place(where: 'now' | 'beginning'): Promise<InboxPlace> {
@@ -73,17 +112,28 @@ class RedisSource implements OpenInboxSource {
   }
 
   async read(after: InboxPlace, limit: number): Promise<InboxPage> {
-    const page = this.#taken(after, await this.#page(after.id, limit), limit)
-    if (page.messages.length > 0 || page.lost > 0 || page.problem !== undefined) return page
-    await this.#run((client) => client.xread('COUNT', 1, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, after.id))
-    return this.#taken(after, await this.#page(after.id, limit), limit)
+    const page = this.#taken(after, await this.#page(after.id, limit))
+    if (page.messages.length > 0 || page.lost > 0 || page.problem !== undefined || page.tooLarge !== undefined)
+      return page
+    await this.#next(after.id)
+    return this.#taken(after, await this.#page(after.id, limit))
   }
 
   async close(): Promise<void> {
     this.#calls.close()
   }
 
-  #taken(after: InboxPlace, [added, length, last, entries]: Read, limit: number): InboxPage {
+  /** Waits until there is an entry behind an id, and no longer than a while. */
+  async #next(after: string): Promise<void> {
+    const endMs = performance.now() + WAIT_MS
+    for (let ms = LOOK_MS_MIN; performance.now() + ms < endMs; ms = Math.min(2 * ms, LOOK_MS_MAX)) {
+      await setTimeout(ms)
+      const count = await this.#run<number>((client) => (client as unknown as Scripts).penholdLook(this.#stream, after))
+      if (count > 0) return
+    }
+  }
+
+  #taken(after: InboxPlace, [added, length, last, entries, why, ...next]: Read): InboxPage {
     if (added > 0 && isBefore(last, after.id)) {
       // What is added next could stand before the place, and would never be read.
       throw this.#unavailable(
@@ -97,11 +147,15 @@ class RedisSource implements OpenInboxSource {
         : `stream '${this.#stream}' has had ${added} entries, and ${after.count} were read or told as lost: it was deleted, or has lost its end. It is read on behind ${after.id}; what it had there, and was not read, is gone, and nobody knows how many`
     const count = Math.min(after.count, added - entries.length)
     // At the end of the stream all that was added is read, or is not there any more. Before, what is not there may have been read.
-    const isEnd = entries.length < limit
-    const lost = isEnd ? added - count - entries.length : Math.max(0, added - length - count)
+    const lost = why === 'end' ? added - count - entries.length : Math.max(0, added - length - count)
     const messages = entries.map(toMessage)
     const id = messages.at(-1)?.id ?? after.id
-    return { messages, lost, problem, place: { id, count: count + lost + messages.length } }
+    const [nextId, bytes] = next
+    const tooLarge =
+      why === 'too large' && messages.length === 0
+        ? { id: nextId!, bytes: bytes!, bytesMax: MESSAGE_BYTES_MAX }
+        : undefined
+    return { messages, lost, problem, tooLarge, place: { id, count: count + lost + messages.length } }
   }
 
   #page(after: string, limit: number): Promise<Read> {

@@ -1,14 +1,15 @@
 /**
- * Has events handled many at once, in their order. One that cannot be handled holds back its stream and no other; whatever
- * else fails is waited for, and all is given again.
+ * Has events handled many at once, in their order. One that cannot be handled holds back its stream and no other: it is tried
+ * again alone, beside the others, as it may take all of its time. Whatever else fails is waited for, and all is given again.
  */
 import { reasonOf } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Trouble } from '../read/lane-status.ts'
 import { Attempt, type AttemptOutcome } from './attempt.ts'
-import { EventFailed, OthersWait, type BatchReaction, type Consumer, type Handling as Does } from './consumer.ts'
+import { EventFailed, OthersWait, type BatchReaction, type Handling as Does } from './consumer.ts'
 import { troubleOf, type Handling, type HandlingOptions } from './handling.ts'
+import { NonRetryableError } from './non-retryable-error.ts'
 import type { Entry } from './window.ts'
 
 /**
@@ -18,16 +19,24 @@ import type { Entry } from './window.ts'
 export const CAREFUL_AFTER = 3
 /** So many may be in the way of one that is not, however few are handled at once else. */
 const CAREFUL_MOST = 100
-/** An event that alone is away is tried again so often at least before it is parked: for about two and a half minutes. */
-export const AWAY_RETRIES = 20
+/** So many that have failed are tried again at once, each alone. */
+const ALONE_MOST = 16
+/** An event that alone is away is tried again for so long at least before it is parked. */
+export const AWAY_MS = 150_000
 
 export class HandleMany implements Handling {
   readonly #options: HandlingOptions
   readonly #does: Extract<Does, { readonly many: unknown }>
   #attempt: Attempt | undefined
-  /** By stream, what holds it back; and those of them that were given up. */
+  /** By stream, what holds it back; those of them that are to be tried again, those that are, and those that were given up. */
   readonly #failing = new Map<string, Entry>()
+  readonly #due = new Set<Entry>()
+  readonly #alone = new Map<Entry, Attempt>()
   readonly #givenUp = new Set<Entry>()
+  /** Since when one has failed, on the monotonic clock. */
+  readonly #since = new Map<Entry, number>()
+  /** How often in a row one that is tried alone has waited for what is nobody's fault. */
+  readonly #waitsAlone = new Map<Entry, number>()
   readonly #troubles = new Map<Entry, Trouble>()
   /** What keeps all of it from going on, and how often in a row. */
   #waits = 0
@@ -48,6 +57,7 @@ export class HandleMany implements Handling {
     if (this.#isHeld || this.#isOver || this.#isWaiting || this.#attempt !== undefined) return
     const entries = this.#next()
     if (entries.length > 0) this.#handle(entries)
+    else this.#tryAlone()
   }
 
   hold(): void {
@@ -62,7 +72,8 @@ export class HandleMany implements Handling {
   retry(): void {
     for (const entry of this.#givenUp) {
       entry.failures = 0
-      this.#again(entry)
+      this.#since.delete(entry)
+      this.#due.add(entry)
     }
     this.#givenUp.clear()
     this.go()
@@ -74,6 +85,7 @@ export class HandleMany implements Handling {
     if (first === undefined) return entries
     this.#failing.delete(stream)
     this.#givenUp.delete(first)
+    this.#since.delete(first)
     this.#troubles.delete(first)
     return [first, ...entries]
   }
@@ -84,7 +96,7 @@ export class HandleMany implements Handling {
 
   idle(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#attempt === undefined) resolve()
+      if (this.#isIdle) resolve()
       else this.#onIdle.push(resolve)
     })
   }
@@ -92,6 +104,11 @@ export class HandleMany implements Handling {
   giveUp(): void {
     this.#isOver = true
     this.#attempt?.giveUp()
+    for (const attempt of this.#alone.values()) attempt.giveUp()
+  }
+
+  get #isIdle(): boolean {
+    return this.#attempt === undefined && this.#alone.size === 0
   }
 
   #next(): Entry[] {
@@ -109,6 +126,37 @@ export class HandleMany implements Handling {
   }
 
   #handle(entries: readonly Entry[]): void {
+    const { attempt, outcome } = this.#attemptAt(entries)
+    this.#attempt = attempt
+    void outcome.then((told) => {
+      this.#attempt = undefined
+      this.#settle(entries, told)
+      this.#tryAlone()
+      this.#goOn()
+    })
+  }
+
+  /** Those that have failed, once the others were tried: one of them may have whoever takes them ask to be left alone. */
+  #tryAlone(): void {
+    for (const entry of this.#due) {
+      if (this.#isHeld || this.#isOver || this.#alone.size >= ALONE_MOST) return
+      this.#due.delete(entry)
+      const { attempt, outcome } = this.#attemptAt([entry])
+      this.#alone.set(entry, attempt)
+      void outcome.then((told) => {
+        this.#alone.delete(entry)
+        this.#settleAlone(entry, told)
+        this.#goOn()
+      })
+    }
+  }
+
+  #goOn(): void {
+    this.go()
+    if (this.#isIdle) for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  #attemptAt(entries: readonly Entry[]): { readonly attempt: Attempt; readonly outcome: Promise<AttemptOutcome> } {
     const { effects, clock, consumer, shard } = this.#options
     const attempt = new Attempt({ effects, clock, timeoutMs: consumer.handlerTimeoutMs })
     const reaction: BatchReaction = {
@@ -119,16 +167,9 @@ export class HandleMany implements Handling {
       },
     }
     for (const entry of entries) entry.state = 'under way'
-    this.#attempt = attempt
     const events = entries.map(({ event }) => event)
     const outcome = attempt.run(() => this.#does.many(events, reaction))
-    const settled = isThenable(outcome) ? outcome : Promise.resolve(outcome)
-    void settled.then((told) => {
-      this.#attempt = undefined
-      this.#settle(entries, told)
-      this.go()
-      if (this.#attempt === undefined) for (const resolve of this.#onIdle.splice(0)) resolve()
-    })
+    return { attempt, outcome: isThenable(outcome) ? outcome : Promise.resolve(outcome) }
   }
 
   #settle(entries: readonly Entry[], outcome: AttemptOutcome): void {
@@ -161,31 +202,54 @@ export class HandleMany implements Handling {
   }
 
   #finish(entry: Entry): void {
+    this.#since.delete(entry)
     this.#troubles.delete(entry)
     this.#options.onDone(entry)
   }
 
+  #settleAlone(entry: Entry, outcome: AttemptOutcome): void {
+    if (this.#isOver || outcome.kind === 'given up') return
+    const waits = (this.#waitsAlone.get(entry) ?? 0) + 1
+    this.#waitsAlone.delete(entry)
+    if (outcome.kind === 'done') {
+      this.#failing.delete(entry.event.stream)
+      return this.#finish(entry)
+    }
+    if (outcome.error instanceof EventFailed) return this.#failed(entry, outcome.error)
+    this.#waitsAlone.set(entry, waits)
+    this.#troubles.set(entry, { ...troubleOf(entry, outcome.error), attempts: waits })
+    this.#later(entry, backOffMs(waits))
+  }
+
   #failed(entry: Entry, { cause, isAway }: EventFailed): void {
-    const { consumer, clock, onFailed, onGivenUp } = this.#options
+    const { onFailed, onGivenUp } = this.#options
     entry.failures += 1
     entry.reason = reasonOf(cause)
     this.#failing.set(entry.event.stream, entry)
     this.#troubles.set(entry, troubleOf(entry, cause))
     onFailed(entry)
-    if (entry.failures > triesOf(consumer, isAway)) {
+    if (this.#hasHadItsTries(entry, isAway) || cause instanceof NonRetryableError) {
       this.#givenUp.add(entry)
       return onGivenUp(entry, cause)
     }
-    clock.after(backOffMs(entry.failures), () => {
-      if (this.#isOver) return
-      this.#again(entry)
-      this.go()
-    })
+    this.#later(entry, backOffMs(entry.failures))
   }
 
-  #again(entry: Entry): void {
-    entry.state = 'waiting'
-    this.#failing.delete(entry.event.stream)
+  /** What is away alone comes back by itself more often than not, and may halt nobody. */
+  #hasHadItsTries(entry: Entry, isAway: boolean): boolean {
+    const { consumer, clock } = this.#options
+    const now = clock.monotonic()
+    const since = this.#since.get(entry) ?? now
+    this.#since.set(entry, since)
+    if (entry.failures <= consumer.retries) return false
+    return !isAway || (consumer.onFailure === 'park' && now - since >= AWAY_MS)
+  }
+
+  #later(entry: Entry, ms: number): void {
+    this.#options.clock.after(ms, () => {
+      this.#due.add(entry)
+      this.go()
+    })
   }
 
   #wait(first: Entry, error: unknown): void {
@@ -197,10 +261,4 @@ export class HandleMany implements Handling {
       this.go()
     })
   }
-}
-
-/** How often it is tried again. What is away alone comes back by itself more often than not, and may halt nobody. */
-function triesOf({ retries, onFailure }: Consumer, isAway: boolean): number {
-  if (!isAway) return retries
-  return onFailure === 'halt' ? Number.POSITIVE_INFINITY : Math.max(retries, AWAY_RETRIES)
 }

@@ -1,5 +1,6 @@
 /** Errors of inboxes. Codes, outcomes and remedies are listed in docs/errors.md. */
 import { PenholdError } from '../aggregate/error.ts'
+import type { InboxPage } from './inbox-source.ts'
 
 /** Where messages come from does not answer. */
 export function sourceUnavailable(where: string, reason: string): PenholdError {
@@ -15,6 +16,17 @@ export function inboxHalted(inbox: string, message: string, reason: string): Pen
     'InboxHalted',
     `inbox ${inbox} goes no further than message ${message}, and tries it again: ${reason}. Mend its mapper or its aggregate; or give the message up: delete it where it comes from, and it counts as lost.`,
     { outcome: 'none', retryable: true, details: { inbox, message } },
+  )
+}
+
+export function messageTooLarge(
+  inbox: string,
+  { id, bytes, bytesMax }: NonNullable<InboxPage['tooLarge']>,
+): PenholdError {
+  return new PenholdError(
+    'InboxHalted',
+    `inbox ${inbox} goes no further than message ${id}, and looks for it again: it has ${bytes} bytes, and a message of up to ${bytesMax} is read. Delete it where it comes from: then it counts as lost.`,
+    { outcome: 'none', retryable: true, details: { inbox, message: id } },
   )
 }
 

@@ -5,7 +5,8 @@
 import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
 import { definitionError, describe } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
-import { idProblem } from '../log/stream.ts'
+import { isId } from '../log/identity.ts'
+import { idProblem, streamName } from '../log/stream.ts'
 import { checkChoice, checkKeys, checkName, checkNumber, checkSource } from '../read/definition-check.ts'
 import type { InboxMessage, InboxSource } from './inbox-source.ts'
 
@@ -23,7 +24,7 @@ type InboxCommandOf<A extends Aggregate, K extends CommandName<A>> = {
    * the inbox and the message.
    */
   readonly commandId?: string
-  /** What its events name as their correlation. Default: the command's id. */
+  /** What its events name as their correlation: 1 to 512 characters. Default: the command's id. */
   readonly correlationId?: string
 } & (undefined extends PayloadOf<A, K> ? { readonly payload?: PayloadOf<A, K> } : { readonly payload: PayloadOf<A, K> })
 
@@ -106,10 +107,12 @@ export function isInbox(value: unknown): value is Inbox {
   return typeof value === 'object' && value !== null && inboxes.has(value)
 }
 
+/** It is kept with each event that the command has, and with all that these set in motion. */
+const CORRELATION_LENGTH_MAX = 512
 const COMMAND_KEYS: readonly string[] = ['aggregate', 'id', 'command', 'payload', 'commandId', 'correlationId']
 
-/** What a mapper has returned, checked. @throws TypeError that says what is wrong with it */
-export function checkedCommand({ to }: Inbox, mapped: unknown): InboxCommand {
+/** Whom what a mapper has returned is for, whatever else is wrong with it. @throws TypeError where it does not say so */
+export function addressOf({ to }: Inbox, mapped: unknown): string {
   if (isThenable(mapped)) {
     Promise.resolve(mapped).catch(() => undefined)
     throw new TypeError('its mapper returned a promise; what needs waiting for belongs into a reactor, or the message')
@@ -117,14 +120,7 @@ export function checkedCommand({ to }: Inbox, mapped: unknown): InboxCommand {
   if (typeof mapped !== 'object' || mapped === null) {
     throw new TypeError('its mapper returned neither a command nor undefined')
   }
-  // One that is misspelt would be left out, and nobody would know: an id that protects from nothing.
-  const unknown = Object.keys(mapped).find((key) => !COMMAND_KEYS.includes(key))
-  if (unknown !== undefined) {
-    throw new TypeError(
-      `its mapper gave '${unknown}', which a command does not have; it has ${COMMAND_KEYS.join(', ')}`,
-    )
-  }
-  const { aggregate, id, command } = mapped as Readonly<Record<string, unknown>>
+  const { aggregate, id } = mapped as Readonly<Record<string, unknown>>
   if (!isAggregate(aggregate)) {
     throw new TypeError(`its mapper gave ${describe(aggregate)} for the aggregate; give what defineAggregate returned`)
   }
@@ -133,11 +129,51 @@ export function checkedCommand({ to }: Inbox, mapped: unknown): InboxCommand {
   }
   const problem = idProblem(id)
   if (problem !== undefined) throw new TypeError(`its mapper gave what cannot be an id: ${problem}`)
+  return streamName(aggregate.type, id as string)
+}
+
+/** What a mapper has returned that has an address, checked. @throws TypeError that says what is wrong with it */
+export function checkedCommand(mapped: object): InboxCommand {
+  // One that is misspelt would be left out, and nobody would know: an id that protects from nothing.
+  const unknown = Object.keys(mapped).find((key) => !COMMAND_KEYS.includes(key))
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `its mapper gave '${unknown}', which a command does not have; it has ${COMMAND_KEYS.join(', ')}`,
+    )
+  }
+  const { aggregate, command } = mapped as { readonly aggregate: Aggregate; readonly command?: unknown }
   const commands = Object.keys(aggregate.commands as object)
   if (typeof command !== 'string' || !commands.includes(command)) {
     throw new TypeError(
       `its mapper gave ${describe(command)} for the command, and ${aggregate.type} has ${commands.join(', ')}`,
     )
   }
+  checkIds(mapped)
   return mapped as InboxCommand
+}
+
+/** They come from messages more often than not, and would fail where nobody knows of a mapper any more. */
+function checkIds({
+  commandId,
+  correlationId,
+}: {
+  readonly commandId?: unknown
+  readonly correlationId?: unknown
+}): void {
+  if (commandId !== undefined && !(typeof commandId === 'string' && isId(commandId))) {
+    throw new TypeError(
+      `its mapper gave ${describe(commandId)} for the commandId, which is no UUID; derive one from what the message says, with deriveId`,
+    )
+  }
+  if (correlationId === undefined) return
+  if (typeof correlationId !== 'string' || correlationId === '' || !correlationId.isWellFormed()) {
+    throw new TypeError(
+      `its mapper gave ${describe(correlationId)} for the correlationId; give a text that is not empty, of whole characters, or leave it out`,
+    )
+  }
+  if (correlationId.length > CORRELATION_LENGTH_MAX) {
+    throw new TypeError(
+      `its mapper gave a correlationId of ${correlationId.length} characters, and ${CORRELATION_LENGTH_MAX} are the limit; derive an id from it, with deriveId`,
+    )
+  }
 }

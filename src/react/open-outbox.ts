@@ -3,13 +3,14 @@
  * stand is kept by what runs consumers; what has arrived of events that are not done with, by shard-publishing.ts.
  */
 import { isThenable } from '../aggregate/synchronous.ts'
+import type { Clock } from '../log/clock.ts'
 import { isInternal, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import { toCloudEvent } from './cloud-event.ts'
 import { EventFailed, type BatchReaction, type Consumer } from './consumer.ts'
 import { PUBLISHED_KEY, type Outbox } from './outbox.ts'
 import type { OutboxMessage } from './publisher.ts'
-import { ShardPublishing, type Known, type Mapped } from './shard-publishing.ts'
+import { ShardPublishing, type Known, type Mapped, type ShardPublishingOptions } from './shard-publishing.ts'
 
 export interface OpenOutbox {
   readonly consumer: Consumer
@@ -17,14 +18,18 @@ export interface OpenOutbox {
   close(): Promise<void>
 }
 
-export function openOutbox(outbox: Outbox): OpenOutbox {
+/** Each call of the publisher has its time. An attempt is a few of them, of which up to two may take all of theirs. */
+const ATTEMPT_CALLS = 4
+
+export function openOutbox(outbox: Outbox, clock: Clock): OpenOutbox {
   const { name, startAt, onFailure, retries, handlerTimeoutMs, batchMax } = outbox
   const publisher = outbox.publisher.open(name)
   const shards = new Map<number, ShardPublishing>()
   const known: Known = { taken: 0, away: 0 }
+  const options: ShardPublishingOptions = { publisher, known, most: batchMax, callMs: handlerTimeoutMs, clock }
   const many = async (events: readonly FeedEvent[], reaction: BatchReaction): Promise<void> => {
     const { shard } = reaction
-    const publishing = shards.get(shard) ?? new ShardPublishing(publisher, known, batchMax)
+    const publishing = shards.get(shard) ?? new ShardPublishing(options)
     shards.set(shard, publishing)
     await handle(events, reaction, { outbox, publishing })
   }
@@ -36,7 +41,7 @@ export function openOutbox(outbox: Outbox): OpenOutbox {
       startAt,
       onFailure,
       retries,
-      handlerTimeoutMs,
+      handlerTimeoutMs: ATTEMPT_CALLS * handlerTimeoutMs,
       concurrency: 1,
       does: { many, most: batchMax },
     },

@@ -46,7 +46,10 @@ export interface OutboxSettings {
   readonly retries?: number
   /** So many events of a shard are published together, at most. Default 1,000. */
   readonly batchMax?: number
-  /** How long that may take, in milliseconds; then what has not arrived is published again. Default 60,000. */
+  /**
+   * How long that may take, each call of the publisher, in milliseconds; then it is given up, and what has not arrived is published again.
+   * Default 60,000.
+   */
   readonly handlerTimeoutMs?: number
   /** A message with more bytes of JSON fails. Default 1,048,576. */
   readonly messageBytesMax?: number

@@ -14,16 +14,20 @@ export interface OutboxMessage {
 }
 
 export interface Publishing {
-  /** Aborted when nobody waits for it any more: nothing more is to be begun. */
+  /**
+   * Aborted when nobody waits for it any more, as after the outbox' `handlerTimeoutMs`: nothing more is to be begun, and the call is to
+   * fail. The messages may be published again meanwhile.
+   */
   readonly signal: AbortSignal
-  /** May be called once a message has arrived where it goes: it is not given again, though others of the call fail. */
+  /** May be called once a message has arrived where it goes, also when nobody waits any more: it is not given again, though others of the call fail. */
   readonly published: (message: OutboxMessage) => void
 }
 
 /**
  * Publishes messages: those of one stream in the order in which they are given, none before the one before has arrived.
  * Resolves once all have arrived. Throws `PublishRefused` for one that never can; then none behind it in its stream was
- * published. Whatever else it throws says that who takes them is away: they are given again, later and later, for ever.
+ * published. Throws `LeftAlone` where it has asked for nothing of what has not arrived. Whatever else it throws says that who takes them
+ * is away: they are given again, later and later, for ever.
  */
 export type Publish = (messages: readonly OutboxMessage[], publishing: Publishing) => Promise<void>
 
@@ -36,7 +40,7 @@ export interface Publisher {
 }
 
 export interface OpenPublisher {
-  /** Called for many shards at once. */
+  /** Called for many shards at once; of a shard also for messages that were not taken, each alone, beside the others. */
   readonly publish: Publish
   /** Lets go of everything; what is under way fails. */
   close(): Promise<void>
@@ -85,14 +89,29 @@ export function publisherUnavailable(where: string, reason: string, cause?: unkn
   })
 }
 
-/** Who takes messages wants to be left alone for a while, and was not asked: which says nothing of any message. */
+/**
+ * Thrown by a publisher that has asked for nothing of what has not arrived, as who takes messages wants to be left alone for so many
+ * milliseconds: which says nothing of any message. All are given again, later and later, up to ten seconds, and those that nothing
+ * is known against come first. The publisher itself knows when the time is over.
+ */
 export class LeftAlone extends PenholdError {
+  /** `where` is for people. */
   constructor(where: string, ms: number) {
     const reason = `it wants to be left alone for ${Math.ceil(ms / 1000)} s`
     super('PublisherUnavailable', `${where} takes no messages: ${reason}`, {
       outcome: 'unknown',
       retryable: true,
       details: { where },
+    })
+  }
+}
+
+/** A publisher has not come to an end in its time. */
+export class PublisherLate extends PenholdError {
+  constructor(ms: number) {
+    super('PublisherUnavailable', `its publisher has not come to an end in ${ms} ms (handlerTimeoutMs)`, {
+      outcome: 'unknown',
+      retryable: true,
     })
   }
 }

@@ -14,8 +14,8 @@ import { streamName } from '../log/stream.ts'
 import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import type { Effects, SentOutcome } from './effects.ts'
-import { inboxHalted } from './inbox-error.ts'
-import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
+import { inboxHalted, messageTooLarge } from './inbox-error.ts'
+import { addressOf, checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
 import {
   INBOX,
   INBOX_FULL,
@@ -155,7 +155,11 @@ export class RunningInbox {
     this.#after ??= await this.#positionOf(state.placedAt)
     if (await this.#retry(state, place)) return
     const page = await this.#source.read(place, inbox.batchMax)
-    if (this.#isClosed || (page.messages.length === 0 && page.lost === 0 && page.problem === undefined)) return
+    if (this.#isClosed) return
+    if (page.messages.length === 0 && page.lost === 0 && page.problem === undefined) {
+      if (page.tooLarge !== undefined) throw messageTooLarge(inbox.name, page.tooLarge)
+      return
+    }
     this.#begin(place)
     this.#tellLoss(page)
     await this.#handle(page.messages, state, place)
@@ -240,13 +244,15 @@ export class RunningInbox {
 
   #letterOf(message: InboxMessage): Letter {
     const { inbox } = this.#options
+    let stream: string | undefined
     try {
       const mapped = inbox.map(message)
-      if (mapped === undefined) return { message, stream: undefined, command: undefined, error: undefined }
-      const command = checkedCommand(inbox, mapped)
-      return { message, stream: streamName(command.aggregate.type, command.id), command, error: undefined }
+      if (mapped === undefined) return { message, stream, command: undefined, error: undefined }
+      stream = addressOf(inbox, mapped)
+      return { message, stream, command: checkedCommand(mapped as object), error: undefined }
     } catch (error) {
-      return { message, stream: undefined, command: undefined, error }
+      // Where it says whom it is for, later ones to that one wait behind it.
+      return { message, stream, command: undefined, error }
     }
   }
 

@@ -10,12 +10,25 @@
  *
  * Who takes them may want to be left alone for a while: then nothing was asked, and nothing is known. It may be a suspect that has it
  * say so each time; so after that the others come first.
+ *
+ * A call of the publisher has its time. Then it is given up as one that has failed, though it may go on by itself: what it does
+ * after that is done twice, as others do it as well, each in the order of each stream from where all before has arrived. So the
+ * first copies stand in order however late one of them comes. That it resolves late says nothing: it may have left off because it was given up.
  */
 import { reasonOf } from '../aggregate/error.ts'
+import type { Clock } from '../log/clock.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import { OthersWait } from './consumer.ts'
 import { CAREFUL_AFTER } from './handle-many.ts'
-import { LeftAlone, messageNotTaken, PublishRefused, type OpenPublisher, type OutboxMessage } from './publisher.ts'
+import {
+  LeftAlone,
+  messageNotTaken,
+  PublisherLate,
+  PublishRefused,
+  type OpenPublisher,
+  type OutboxMessage,
+  type Publishing,
+} from './publisher.ts'
 
 /** A message, and the event that it was made of. */
 export interface Mapped {
@@ -37,6 +50,16 @@ export interface Known {
   away: number
 }
 
+export interface ShardPublishingOptions {
+  readonly publisher: OpenPublisher
+  readonly known: Known
+  /** So many are published together. */
+  readonly most: number
+  /** So long that may take. */
+  readonly callMs: number
+  readonly clock: Clock
+}
+
 interface Suspect extends Readonly<Known> {
   /** It was its own failure the last time. */
   readonly isAlone: boolean
@@ -51,11 +74,13 @@ type Outcome =
   | { readonly kind: 'arrived' }
   | { readonly kind: 'refused'; readonly mapped: Mapped; readonly cause: unknown }
   | { readonly kind: 'away'; readonly error: unknown }
+  /** The call had no end in its time. */
+  | { readonly kind: 'late'; readonly error: unknown }
   /** Some of them were not asked for at all. */
   | { readonly kind: 'left alone'; readonly error: unknown }
 
 export class ShardPublishing {
-  readonly #publisher: OpenPublisher
+  readonly #options: ShardPublishingOptions
   readonly #known: Known
   readonly #most: number
   /** By the message's id, the oldest first. */
@@ -67,11 +92,10 @@ export class ShardPublishing {
   /** Whoever takes them wanted to be left alone the last time. */
   #wasLeftAlone = false
 
-  /** `most` are published together. */
-  constructor(publisher: OpenPublisher, known: Known, most: number) {
-    this.#publisher = publisher
-    this.#known = known
-    this.#most = most
+  constructor(options: ShardPublishingOptions) {
+    this.#options = options
+    this.#known = options.known
+    this.#most = options.most
   }
 
   /**
@@ -118,9 +142,10 @@ export class ShardPublishing {
       if (signal.aborted || outcome.kind === 'left alone') throw error
       const [first] = some
       if (some.length === 1 && (await this.#isAlone(first!, left, { isCareful, signal }))) {
-        return { mapped: first!, cause: messageNotTaken(first!.message, reasonOf(error), error), isAway: true }
+        const cause = messageNotTaken(first!.message, reasonOf(error), error)
+        return { mapped: first!, cause, isAway: true }
       }
-      if (some.length === 1 || !isCareful) throw error
+      if (some.length === 1 || !isCareful || outcome.kind === 'late') throw error
       // One of these: the first of them alone.
       left = this.#left(left)
       size = 1
@@ -158,10 +183,8 @@ export class ShardPublishing {
         continue
       }
       if (signal.aborted || outcome.kind === 'left alone') throw outcome.error
-      if (some.length === 1) {
-        this.#suspect(some[0]!, false)
-        throw outcome.error
-      }
+      if (some.length === 1) this.#suspect(some[0]!, false)
+      if (some.length === 1 || outcome.kind === 'late') throw outcome.error
       others = this.#left(others)
       size = 1
     }
@@ -188,7 +211,7 @@ export class ShardPublishing {
       if (signal.aborted) return { kind: 'away', error: signal.reason }
       try {
         const messages = left.map(({ message }) => message)
-        await this.#publisher.publish(messages, { signal, published })
+        await this.#call(messages, { signal, published })
         this.#known.taken += 1
         break
       } catch (error) {
@@ -199,6 +222,11 @@ export class ShardPublishing {
           this.#wasLeftAlone = true
           return { kind: 'left alone', error }
         }
+        if (error instanceof PublisherLate) {
+          // One more such attempt at all of them would take as long.
+          this.#waits = Math.max(this.#waits, CAREFUL_AFTER)
+          return { kind: 'late', error }
+        }
         if (at === -1) return { kind: 'away', error }
         const mapped = left[at]!
         this.#suspects.delete(mapped.message.id)
@@ -208,6 +236,26 @@ export class ShardPublishing {
       }
     }
     return refused ?? { kind: 'arrived' }
+  }
+
+  /** Has the publisher take messages within its time. What it does after that is only known where it says so by `published`. */
+  async #call(messages: readonly OutboxMessage[], { signal, published }: Publishing): Promise<void> {
+    const { publisher, clock, callMs } = this.#options
+    const call = new AbortController()
+    const { promise: over, reject } = Promise.withResolvers<never>()
+    const giveUp = (error: unknown): void => {
+      reject(error)
+      call.abort(error)
+    }
+    const onAbort = (): void => giveUp(signal.reason)
+    const cancel = clock.after(callMs, () => giveUp(new PublisherLate(callMs)))
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      await Promise.race([publisher.publish(messages, { signal: call.signal, published }), over])
+    } finally {
+      cancel()
+      signal.removeEventListener('abort', onAbort)
+    }
   }
 
   /** Whether others are taken, and this one is not. */
@@ -235,7 +283,7 @@ export class ShardPublishing {
     if (id === undefined) return false
     const other = others.get(id)!
     const { kind } = await this.#attempt([other], signal)
-    if (kind === 'away') this.#suspect(other, false)
+    if (kind === 'away' || kind === 'late') this.#suspect(other, false)
     if (kind === 'arrived') this.#note([other])
     // To be refused is an answer.
     return kind === 'arrived' || kind === 'refused'

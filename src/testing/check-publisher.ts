@@ -4,6 +4,7 @@ import { deriveId } from '../log/identity.ts'
 import type { CloudEvent } from '../react/cloud-event.ts'
 import {
   functionPublisher,
+  LeftAlone,
   PublishRefused,
   type OpenPublisher,
   type OutboxMessage,
@@ -21,6 +22,11 @@ export interface PublisherUnderTest {
   comeBack(): Promise<void>
   /** Has it refuse the message of this id for good; left out where there is nothing that it would refuse. */
   refuse?(id: string): Promise<void>
+  /**
+   * Has it answer whatever comes by asking to be left alone for a minute. What is returned says how often it was asked for anything since.
+   * Left out where it never does so.
+   */
+  askForQuiet?(): Promise<() => number>
   /** Called at the end. */
   cleanUp(): Promise<void>
 }
@@ -115,6 +121,19 @@ const PROMISES: Readonly<Record<string, (checked: Checked) => Promise<void>>> = 
     const others = messages.filter(({ stream }) => stream !== refused.stream)
     succeeds(await attempt(open, others), 'the others')
     inOrder(await arrivedAt(place), others)
+  },
+  'who wants to be left alone is left alone, and no message is blamed for that': async ({ open, place }) => {
+    if (place.askForQuiet === undefined) return
+    const asked = await place.askForQuiet()
+    const messages = messagesOf(20)
+    const first = await attempt(open, messages)
+    if (first.error === undefined) fail('the place wanted to be left alone, and it said that all had arrived')
+    if (first.error instanceof PublishRefused)
+      fail('it refused a message for good, as the place wanted to be left alone')
+    const before = asked()
+    const { error } = await attempt(open, messages)
+    if (asked() !== before) fail('it asked the place again')
+    if (!(error instanceof LeftAlone)) fail('it did not throw LeftAlone', error)
   },
   'nothing is begun that nobody waits for': async ({ open, place }) => {
     const { error } = await attempt(open, messagesOf(3), AbortSignal.abort(new Error('given up')))

@@ -8,8 +8,17 @@
  * - An answer that is lost says nothing: what it was about may have been added, or be added later. It is added again then.
  * - A row is read in its order, behind a place that its reader keeps. What is removed from it is gone, and is counted among
  *   what is lost as soon as that can be known: at the latest where a reader comes to the end.
+ * - A page has as many bytes as one of a stream of Redis' may have, and so has a message.
  */
-import type { InboxMessage, InboxPage, InboxPlace, InboxSource } from '../react/inbox-source.ts'
+import {
+  MESSAGE_BYTES_MAX,
+  PAGE_BYTES_MAX,
+  WORD_BYTES,
+  type InboxMessage,
+  type InboxPage,
+  type InboxPlace,
+  type InboxSource,
+} from '../react/inbox-source.ts'
 import { sourceUnavailable } from '../react/inbox-error.ts'
 import {
   publisherClosed,
@@ -120,7 +129,7 @@ export class SimulatedBroker {
           place: (where) => send(`place ${key}`, async () => placeIn(this.#row(key), where)),
           read: async (after, limit) => {
             const first = await page(after, limit)
-            if (first.messages.length > 0 || first.lost > 0) return first
+            if (first.messages.length > 0 || first.lost > 0 || first.tooLarge !== undefined) return first
             await new Promise<void>((resolve) => void thread.after(WAIT_MS, resolve))
             return await page(after, limit)
           },
@@ -192,12 +201,33 @@ function placeIn({ added, messages }: Row, where: 'now' | 'beginning'): InboxPla
 }
 
 function pageOf({ added, messages: all }: Row, after: InboxPlace, limit: number): InboxPage {
-  const messages = all.filter(({ id }) => numberOf(id) > numberOf(after.id)).slice(0, limit)
+  const behind = all.filter(({ id }) => numberOf(id) > numberOf(after.id))
+  const messages = fitting(behind.slice(0, limit))
+  const next = behind[messages.length]
   // In the middle of a row it is not known what was removed before a reader and what behind it.
-  const left = messages.length < limit ? messages.length : all.length
+  const left = next === undefined && messages.length < limit ? messages.length : all.length
   const lost = Math.max(0, added - left - after.count)
   const id = messages.at(-1)?.id ?? after.id
-  return { messages, lost, place: { id, count: after.count + lost + messages.length } }
+  const place = { id, count: after.count + lost + messages.length }
+  if (next === undefined || messages.length > 0) return { messages, lost, place }
+  return { messages, lost, place, tooLarge: { id: next.id, bytes: bytesOf(next), bytesMax: MESSAGE_BYTES_MAX } }
+}
+
+/** Of these the first, as many as one page has room for. */
+function fitting(messages: readonly InboxMessage[]): readonly InboxMessage[] {
+  let bytes = 0
+  const over = messages.findIndex((message, i) => {
+    const size = bytesOf(message)
+    bytes += size
+    return size > MESSAGE_BYTES_MAX || (i > 0 && bytes > PAGE_BYTES_MAX)
+  })
+  return over < 0 ? messages : messages.slice(0, over)
+}
+
+function bytesOf({ fields }: InboxMessage): number {
+  return Object.entries(fields)
+    .flat()
+    .reduce((sum, word) => sum + WORD_BYTES + Buffer.byteLength(word), 0)
 }
 
 function numberOf(id: string): number {

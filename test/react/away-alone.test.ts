@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { defineOutbox, PublishRefused, redisStreamPublisher, webhookPublisher, type Publish } from '../../src/index.ts'
 import type { Publisher } from '../../src/react/publisher.ts'
-import { AWAY_RETRIES } from '../../src/react/handle-many.ts'
+import { AWAY_MS } from '../../src/react/handle-many.ts'
 import { openOutbox } from '../../src/react/open-outbox.ts'
 import type { OutboxSettings } from '../../src/react/outbox.ts'
 import { SECRET, startWebhookServer } from '../platform/webhook-server.ts'
@@ -23,11 +23,12 @@ function open(publisher: Publish | Publisher, settings: OutboxSettings = {}) {
     publisher,
     ...settings,
   })
-  const opened = openOutbox(outbox)
+  const bench = new LaneBench()
+  const opened = openOutbox(outbox, bench.clock)
   onTestFinished(() => opened.close())
-  const { consumer } = opened
-  const bench = new LaneBench({ retries: consumer.retries, onFailure: consumer.onFailure })
-  return { bench, start: () => bench.open(consumer.does), parked: () => bench.effects.record(SHARD).parked }
+  const { does, retries, onFailure, handlerTimeoutMs } = opened.consumer
+  const start = () => bench.open(does, { retries, onFailure, handlerTimeoutMs })
+  return { bench, start, parked: () => bench.effects.record(SHARD).parked }
 }
 
 /** A place that never takes some, and nothing while it is away. */
@@ -150,7 +151,7 @@ test('what is parked and tried again by hand, and still not taken while others a
   await bench.operate('retry', { stream: 'a/0' })
   bench.add('a/3')
   await bench.until(() => parked()['a/0']!.failures === 2)
-  expect(AWAY_RETRIES).toBe(20)
+  expect(AWAY_MS).toBe(150_000)
 })
 
 const plans = fc.record({

@@ -42,7 +42,7 @@ export class LaneBench {
     for (const stream of streams) this.row.add('Done', stream)
   }
 
-  open(does?: Handling): ConsumerLane {
+  open(does?: Handling, more: Partial<Consumer> = {}): ConsumerLane {
     const consumer: Consumer = {
       kind: 'reactor',
       name: 'mails',
@@ -54,6 +54,7 @@ export class LaneBench {
       concurrency: 4,
       does: does ?? { one: (event, reaction) => this.#handle(event, reaction) },
       ...this.#settings,
+      ...more,
     }
     const lane = new ConsumerLane({
       consumer,

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { NonRetryableError, PenholdError } from '../../src/index.ts'
+import { defineOutbox, NonRetryableError, PenholdError } from '../../src/index.ts'
+import { openOutbox } from '../../src/react/open-outbox.ts'
 import { away } from './memory-effects.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
 
@@ -60,4 +61,34 @@ test('what of the log did not answer is waited for first', async () => {
   bench.open()
   await bench.until(() => bench.done.length === 1)
   expect(bench.begun).toHaveLength(3)
+})
+
+test('what an outbox’ mapper gives up is parked at once, and what it throws else is tried again', async () => {
+  const bench = new LaneBench()
+  const asked: string[] = []
+  const there: string[] = []
+  const outbox = defineOutbox({
+    name: 'deposits',
+    startAt: 'beginning',
+    from: 'all',
+    map: {
+      Done: ({ id, stream }) => {
+        asked.push(id)
+        if (stream === 'a/0') throw new NonRetryableError('it has no price')
+        if (stream === 'a/3') throw new Error('it may have one later')
+        return { type: 'done' }
+      },
+    },
+    publisher: async (messages) => void there.push(...messages.map(({ stream }) => stream)),
+    retries: 3,
+  })
+  const { consumer } = openOutbox(outbox, bench.clock)
+  bench.add('a/0', 'a/0', 'a/3', 'a/6')
+  bench.open(consumer.does, { retries: consumer.retries })
+  const parked = () => bench.effects.record(SHARD).parked
+  await bench.until(() => parked()['a/3'] !== undefined)
+  expect(parked()['a/0']).toMatchObject({ version: 1, reason: 'NonRetryableError: it has no price', failures: 1 })
+  expect(asked.filter((id) => id.startsWith('a/0/'))).toEqual(['a/0/1'])
+  expect(asked.filter((id) => id === 'a/3/1')).toHaveLength(4)
+  expect(there).toEqual(['a/6'])
 })

@@ -8,6 +8,7 @@ import type { Effects } from '../../src/react/effects.ts'
 import { openOutbox } from '../../src/react/open-outbox.ts'
 import type { Outbox } from '../../src/react/outbox.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 
 export function eventOf(stream: string, version: number, more: Partial<FeedEvent> = {}): FeedEvent {
   const id = deriveId('event', stream, version)
@@ -47,7 +48,7 @@ export class OutboxWorld {
   constructor(outbox: Outbox, events: readonly FeedEvent[]) {
     this.#outbox = outbox
     this.events = events.map((event, i) => ({ ...event, seq: i + 1, position: (i + 1) * 100 }))
-    this.#life = openOutbox(outbox)
+    this.#life = openOutbox(outbox, new SimulatedClock())
   }
 
   get consumer(): Consumer {
@@ -95,6 +96,6 @@ export class OutboxWorld {
   async crash(): Promise<void> {
     await this.#life.close()
     this.#done.clear()
-    this.#life = openOutbox(this.#outbox)
+    this.#life = openOutbox(this.#outbox, new SimulatedClock())
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { redisStreamPublisher } from '../../src/platform/redis-publisher.ts'
 import { webhookPublisher } from '../../src/platform/webhook-publisher.ts'
-import { PublishRefused, type OutboxMessage } from '../../src/react/publisher.ts'
+import { LeftAlone, PublishRefused, type OutboxMessage } from '../../src/react/publisher.ts'
 import { checkPublisher } from '../../src/testing/check-publisher.ts'
 import { SECRET, startWebhookServer } from '../platform/webhook-server.ts'
 import { hasRedis, startRedis, type RedisProcess } from '../redis-server.ts'
@@ -11,10 +11,14 @@ test('any function can keep the promise of publishers', async () => {
     const there: string[] = []
     let isAway = false
     let refused = ''
+    let [wantsQuiet, isQuiet, asked] = [false, false, 0]
     return {
       publisher: async (messages, { published }) => {
         for (const message of messages) {
-          if (isAway) throw new Error('away')
+          if (isQuiet) throw new LeftAlone('the place', 60_000)
+          asked += 1
+          isQuiet = wantsQuiet
+          if (isAway || isQuiet) throw new Error('away')
           if (message.id === refused) throw new PublishRefused(message, 'not wanted')
           there.push(message.json)
           published(message)
@@ -24,6 +28,10 @@ test('any function can keep the promise of publishers', async () => {
       goAway: async () => void (isAway = true),
       comeBack: async () => void (isAway = false),
       refuse: async (id) => void (refused = id),
+      askForQuiet: async () => {
+        wantsQuiet = true
+        return () => asked
+      },
       cleanUp: async () => undefined,
     }
   })
@@ -40,6 +48,10 @@ test('a publisher over HTTP keeps the promise of publishers', async () => {
       comeBack: async () => void (server.answer = takes),
       refuse: async (id) =>
         void (server.answer = (request) => ({ status: request.headers['webhook-id'] === id ? 422 : 202 })),
+      askForQuiet: async () => {
+        server.answer = () => ({ status: 429, headers: { 'retry-after': '60' } })
+        return () => server.requests.length
+      },
       cleanUp: () => server.stop(),
     }
   })
@@ -92,4 +104,37 @@ test('what does not keep the promise is told by its sentence', async () => {
   await expect(checkPublisher(loses)).rejects.toThrow('has not arrived')
   const lies = place((there, messages) => there.push(...messages.map(({ json }) => json)))
   await expect(checkPublisher(lies)).rejects.toThrow('while the place is away nothing is lost')
+})
+
+test.each([
+  ['asks on', () => new Error('busy'), 1, 'it asked the place again'],
+  [
+    'blames a message',
+    (message: OutboxMessage) => new PublishRefused(message, 'busy'),
+    0,
+    'it refused a message for good',
+  ],
+  ['does not say so', () => new Error('busy'), 0, 'it did not throw LeftAlone'],
+] as const)('one that %s where the place wants to be left alone is told', async (_what, errorOf, step, sentence) => {
+  const broken = async () => {
+    const there: string[] = []
+    let [mode, asked]: ['open' | 'away' | 'quiet', number] = ['open', 0]
+    return {
+      publisher: async (messages: readonly OutboxMessage[]) => {
+        if (mode === 'away') throw new Error('away')
+        asked += step
+        if (mode === 'quiet' && messages.length > 0) throw errorOf(messages[0]!)
+        there.push(...messages.map(({ json }) => json))
+      },
+      arrived: async () => there,
+      goAway: async () => void (mode = 'away'),
+      comeBack: async () => void (mode = 'open'),
+      askForQuiet: async () => {
+        mode = 'quiet'
+        return () => asked
+      },
+      cleanUp: async () => undefined,
+    }
+  }
+  await expect(checkPublisher(broken)).rejects.toThrow(sentence)
 })

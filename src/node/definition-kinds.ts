@@ -1,0 +1,27 @@
+/** What a config has lists of: so that one in another's list is told where it belongs. */
+import { inspect } from 'node:util'
+import { isAggregate } from '../aggregate/aggregate.ts'
+import { isInbox } from '../react/inbox.ts'
+import { isOutbox } from '../react/outbox.ts'
+import { isProcess } from '../react/process.ts'
+import { isReactor } from '../react/reactor.ts'
+import { isSchedule } from '../react/schedule.ts'
+import { isProjection } from '../read/projection.ts'
+
+const KINDS = [
+  { kind: 'aggregate', list: 'aggregates', isOne: isAggregate },
+  { kind: 'projection', list: 'projections', isOne: isProjection },
+  { kind: 'reactor', list: 'reactors', isOne: isReactor },
+  { kind: 'process', list: 'processes', isOne: isProcess },
+  { kind: 'outbox', list: 'outboxes', isOne: isOutbox },
+  { kind: 'inbox', list: 'inboxes', isOne: isInbox },
+  { kind: 'schedule', list: 'schedules', isOne: isSchedule },
+] as const
+
+/** What stands in a list where what `maker` returns is wanted, and what to do about it. */
+export function strangerIn(given: unknown, maker: string): string {
+  const known = KINDS.find(({ isOne }) => isOne(given))
+  if (known === undefined) return `${inspect(given, { depth: 0 })}; give what ${maker} returned`
+  const { name, type } = given as { readonly name?: string; readonly type?: string }
+  return `the ${known.kind} '${name ?? type}', which belongs under ${known.list}`
+}
