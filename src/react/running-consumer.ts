@@ -6,7 +6,7 @@ import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
 import type { ShardEffects } from './effects.ts'
 import { Waiting } from './waiting.ts'
-import { worstState } from '../read/lane-status.ts'
+import { worstState, type Trouble } from '../read/lane-status.ts'
 
 export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard' | 'effects'> & {
   readonly effects: ShardEffects
@@ -55,7 +55,8 @@ export class RunningConsumer {
       const effects = this.#options.effects.from(shard, epoch)
       this.#lanes.set(shard, { lane: new ConsumerLane({ ...this.#options, effects, shard, onTried }), epoch })
     }
-    this.#waiting.look(this.#troubles)
+    const troubles = this.#troubles
+    this.#waiting.look(messagesOf(troubles), eventsOf(troubles))
   }
 
   /** What has become of the first attempt at an event that is wanted: as soon as that is known, or after `ms`. */
@@ -107,9 +108,9 @@ export class RunningConsumer {
   }
 
   /** By shard, of lanes that wait and go on by themselves. */
-  get #troubles(): ReadonlyMap<number, string> {
+  get #troubles(): readonly ShardTrouble[] {
     const waiting = [...this.#lanes].filter(([, { lane }]) => lane.condition === 'waiting')
-    return new Map(waiting.map(([shard, { lane }]) => [shard, lane.trouble!.message]))
+    return waiting.map(([shard, { lane }]) => [shard, lane.trouble!])
   }
 
   async status(): Promise<ConsumerStatus> {
@@ -140,6 +141,20 @@ export class RunningConsumer {
       .finally(() => this.#ending.delete(shard))
     this.#ending.set(shard, ended)
   }
+}
+
+type ShardTrouble = readonly [shard: number, trouble: Trouble]
+
+function messagesOf(troubles: readonly ShardTrouble[]): ReadonlyMap<number, string> {
+  return new Map(troubles.map(([shard, { message }]) => [shard, message]))
+}
+
+function eventsOf(troubles: readonly ShardTrouble[]): ReadonlyMap<number, string> {
+  return new Map(
+    troubles.flatMap(([shard, { event }]) =>
+      event === undefined ? [] : [[shard, `${event.stream}/${event.version}`]],
+    ),
+  )
 }
 
 function sum(numbers: readonly number[]): number {
