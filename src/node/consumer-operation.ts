@@ -5,6 +5,7 @@ import type { ProjectionCall } from '../cluster/projection-call.ts'
 import { isCount } from '../log/count.ts'
 import { LISTED_MAX, type ParkedEvent, type WaitingEvent } from '../react/consumer-operations.ts'
 import { reactorFailed, reactorState } from '../react/error.ts'
+import type { TimersCondition } from '../react/timers.ts'
 import type { Consumers, ReactorRef } from './consumers.ts'
 
 /** As messages have them. */
@@ -13,6 +14,11 @@ export type ToldParked = Omit<ParkedEvent, 'reason' | 'parkedAt'> & {
   readonly parkedAt: number
 }
 export type ToldWaiting = Omit<WaitingEvent, 'time'> & { readonly time: number }
+
+/** How the timers are of the shards that a node serves. */
+export type ToldWheels = Pick<TimersCondition, 'held' | 'waiting'> & {
+  readonly ownerless: Readonly<Record<string, number>>
+}
 
 const PREFIX = 'reactor.'
 
@@ -26,6 +32,7 @@ export async function operateConsumers(consumers: Consumers, call: ProjectionCal
   const name = call.call.slice(PREFIX.length)
   try {
     if (name === 'list') return await consumers.status()
+    if (name === 'wheels') return toldWheels(consumers.wheels)
     return await done(consumers.named(call.projection), name, call)
   } catch (error) {
     throw error instanceof PenholdError ? error : reactorFailed(call.projection, name, error)
@@ -64,6 +71,10 @@ function plainParked({ reason = '', parkedAt, ...event }: ParkedEvent): ToldPark
 
 function plainWaiting({ time, ...event }: WaitingEvent): ToldWaiting {
   return { ...event, time: time.getTime() }
+}
+
+function toldWheels({ held, waiting, ownerless }: TimersCondition): ToldWheels {
+  return { held, waiting, ownerless: Object.fromEntries(ownerless) }
 }
 
 function limitOf({ limit }: Options): number {

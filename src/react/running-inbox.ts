@@ -16,7 +16,7 @@ import { Bell } from '../read/bell.ts'
 import type { Effects, SentOutcome } from './effects.ts'
 import { inboxHalted } from './inbox-error.ts'
 import { checkedCommand, type Inbox, type InboxCommand } from './inbox.ts'
-import { INBOX, keptFields, type InboxOutline, type KeptMessage, type ParkedOutline } from './inbox-record.ts'
+import { INBOX, isDue, keptFields, type InboxOutline, type KeptMessage, type ParkedOutline } from './inbox-record.ts'
 import { Waiting } from './waiting.ts'
 import type { InboxMessage, InboxPage, InboxPlace, OpenInboxSource } from './inbox-source.ts'
 import { tookEffectOtherwise } from './unless-known.ts'
@@ -75,7 +75,7 @@ export class RunningInbox {
   #attempts = 0
   #trouble: string | undefined
   readonly #waiting: Waiting
-  #parked = 0
+  #outline: InboxOutline | undefined
   #isReuseTold = false
   readonly #ended: Promise<void>
 
@@ -97,9 +97,9 @@ export class RunningInbox {
     return this.#waiting.now?.ms ?? 0
   }
 
-  /** So many messages are parked, as it was last known. */
-  get parked(): number {
-    return this.#parked
+  /** What its record has, as it was last known. */
+  get outline(): InboxOutline | undefined {
+    return this.#outline
   }
 
   /** Called now and then, it tells that it waits. */
@@ -142,7 +142,7 @@ export class RunningInbox {
     const { inbox } = this.#options
     const state = await this.#query<InboxOutline>('outline')
     const { place } = state
-    this.#parked = state.parked.length
+    this.#outline = state
     if (place === undefined) return this.#step('begin', { place: await this.#source.place(inbox.startAt) })
     this.#after ??= await this.#positionOf(state.placedAt)
     if (await this.#retry(state, place)) return
@@ -363,11 +363,6 @@ export class RunningInbox {
       // It is in the status as well.
     }
   }
-}
-
-/** Somebody wants it, or what it has waited behind is done. */
-function isDue({ isAsked, reason }: ParkedOutline): boolean {
-  return isAsked || reason === ''
 }
 
 /**

@@ -1,0 +1,39 @@
+/** What `penhold parked` does, whatever has put something aside: events of streams (parked-events.ts), or messages (parked-messages.ts). */
+
+/** Of what is parked; all of it where nothing is named. */
+export interface Which {
+  readonly stream?: string | undefined
+  /** Of an inbox, by its id. */
+  readonly message?: string | undefined
+}
+
+/** For programs, and for people. */
+export interface Told {
+  readonly json: object
+  readonly text: string
+}
+
+/** One of those that are parked, with what waits behind it: what is tried again by itself. */
+export interface ParkedRows {
+  readonly rows: readonly string[]
+  /** False where there may be more than was asked for. */
+  readonly isWhole: boolean
+}
+
+export interface Parking {
+  /** What has parked it, as the result for programs names it. */
+  readonly by: object
+  list(): Promise<Told>
+  /** @throws PenholdError where nothing of that is parked */
+  show(which: Which): Promise<Told>
+  /** Each by what it is known by. */
+  rows(which: Which): Promise<ParkedRows>
+  /** Resolves to what has failed again; undefined where all of it took effect. */
+  retry(row: string): Promise<Told | undefined>
+  skip(which: Which, version: number, reason: string): Promise<Told>
+}
+
+/** As one line. */
+export function oneLine(reason: string): string {
+  return reason.replaceAll(/\s+/g, ' ')
+}
