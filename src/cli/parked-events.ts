@@ -1,9 +1,9 @@
 /** What reactors, processes and outboxes have put aside: events, and with each its stream. */
 import type { ToldParked, ToldWaiting } from '../node/consumer-operation.ts'
 import { LISTED_MAX, type RetriedStream } from '../react/consumer-operations.ts'
-import { oneLine, type ParkedRows, type Parking, type Told, type Which } from './parking.ts'
+import type { ParkedRows, Parking, Told, Which } from './parking.ts'
 import type { ProjectionCluster } from './projection-cluster.ts'
-import { counted } from './report.ts'
+import { counted, oneLine } from './report.ts'
 import { table } from './table.ts'
 
 export class ParkedEvents implements Parking {

@@ -2,8 +2,9 @@
 import type { ToldMessage, ToldOutline } from '../node/inbox-operation.ts'
 import type { RetriedMessages } from '../react/inbox-operations.ts'
 import { Failure } from './command.ts'
-import { oneLine, type ParkedRows, type Parking, type Told, type Which } from './parking.ts'
+import type { ParkedRows, Parking, Told, Which } from './parking.ts'
 import type { ProjectionCluster } from './projection-cluster.ts'
+import { oneLine } from './report.ts'
 import { table } from './table.ts'
 
 export class ParkedMessages implements Parking {

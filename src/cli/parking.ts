@@ -32,8 +32,3 @@ export interface Parking {
   retry(row: string): Promise<Told | undefined>
   skip(which: Which, version: number, reason: string): Promise<Told>
 }
-
-/** As one line. */
-export function oneLine(reason: string): string {
-  return reason.replaceAll(/\s+/g, ' ')
-}

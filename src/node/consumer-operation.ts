@@ -27,13 +27,17 @@ export function isOfConsumers({ call }: ProjectionCall): boolean {
   return call.startsWith(PREFIX)
 }
 
-/** @throws PenholdError, whatever it is that fails */
-export async function operateConsumers(consumers: Consumers, call: ProjectionCall): Promise<unknown> {
+/** Who misspells one of `others` is told so. @throws PenholdError, whatever it is that fails */
+export async function operateConsumers(
+  consumers: Consumers,
+  call: ProjectionCall,
+  others: readonly string[],
+): Promise<unknown> {
   const name = call.call.slice(PREFIX.length)
   try {
     if (name === 'list') return await consumers.status()
     if (name === 'wheels') return toldWheels(consumers.wheels)
-    return await done(consumers.named(call.projection), name, call)
+    return await done(consumers.named(call.projection, others), name, call)
   } catch (error) {
     throw error instanceof PenholdError ? error : reactorFailed(call.projection, name, error)
   }

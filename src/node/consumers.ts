@@ -136,13 +136,16 @@ export class Consumers {
     throw definitionError(`the config has no ${kind} '${name}', ${others}; add it to its ${list}`)
   }
 
-  /** Whatever kind it is of: by its name, or as `kind:name` where several have that. @throws PenholdError `BadDefinition` */
-  named(name: string): ReactorRef {
+  /**
+   * Whatever kind it is of: by its name, or as `kind:name` where several have that. `others` may be meant as well.
+   * @throws PenholdError `BadDefinition`
+   */
+  named(name: string, others: readonly string[] = []): ReactorRef {
     const found = this.#known.filter((consumer) => consumer.name === name || keyOf(consumer) === name)
     const [first, second] = found
     if (first === undefined) {
       const names = this.#known.map((consumer) => consumer.name)
-      const known = suggestion(name, names)
+      const known = suggestion(name, [...names, ...others])
       throw definitionError(`the config has nothing of the name '${name}' that reacts to events, ${known}`)
     }
     if (second !== undefined) throw definitionError(`give ${found.map(keyOf).join(' or ')}: both are called ${name}`)

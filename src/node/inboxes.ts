@@ -109,12 +109,14 @@ export class Inboxes {
   }
 
   #named(name: string): Inbox {
-    const { inboxes } = this.#options
-    const inbox = inboxes.find((each) => each.name === name)
+    const inbox = this.#options.inboxes.find((each) => each.name === name)
     if (inbox !== undefined) return inbox
-    const names = inboxes.map((each) => each.name)
-    const known = suggestion(name, names)
-    throw definitionError(`the config has no inbox '${name}', ${known}; add it to its inboxes`)
+    throw definitionError(`the config has no inbox '${name}', ${suggestion(name, this.names)}; add it to its inboxes`)
+  }
+
+  /** Of the config's. */
+  get names(): readonly string[] {
+    return this.#options.inboxes.map(({ name }) => name)
   }
 
   get conditions(): readonly LocalInbox[] {

@@ -15,6 +15,6 @@ export interface Operated {
 
 /** @throws PenholdError, whatever it is that fails */
 export function operateNode({ projections, consumers, inboxes }: Operated, call: ProjectionCall): Promise<unknown> {
-  if (isOfConsumers(call)) return operateConsumers(consumers, call)
+  if (isOfConsumers(call)) return operateConsumers(consumers, call, inboxes.names)
   return isOfInboxes(call) ? operateInboxes(inboxes, call) : operate(projections, call)
 }
