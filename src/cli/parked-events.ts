@@ -6,6 +6,10 @@ import type { ProjectionCluster } from './projection-cluster.ts'
 import { counted, oneLine } from './report.ts'
 import { table } from './table.ts'
 
+/** From so many on it is told how many there are of each reason; of so many reasons. */
+const MANY = 20
+const REASONS_MAX = 10
+
 export class ParkedEvents implements Parking {
   readonly by: object
   readonly #cluster: ProjectionCluster
@@ -21,10 +25,9 @@ export class ParkedEvents implements Parking {
     const parked = await this.#parked()
     const isWhole = parked.length < LISTED_MAX
     const rest = isWhole ? [] : [`the oldest ${counted(LISTED_MAX, 'stream')}; there may be more`]
-    return {
-      json: { ...this.by, parked, isWhole },
-      text: parked.length === 0 ? 'nothing is parked' : [tableOf(parked), ...rest].join('\n\n'),
-    }
+    const blocks = [tableOf(parked), ...(parked.length < MANY ? [] : [reasonsOf(parked)]), ...rest]
+    const text = parked.length === 0 ? 'nothing is parked' : blocks.join('\n\n')
+    return { json: { ...this.by, parked, isWhole }, text }
   }
 
   async show({ stream }: Which): Promise<Told> {
@@ -41,10 +44,12 @@ export class ParkedEvents implements Parking {
     return { json: { ...this.by, stream, reason, events, isWhole }, text: blocks.join('\n\n') }
   }
 
-  async rows({ stream }: Which): Promise<ParkedRows> {
-    if (stream !== undefined) return { rows: [stream], isWhole: true }
-    const rows = (await this.#parked()).map((parked) => parked.stream)
-    return { rows, isWhole: rows.length < LISTED_MAX }
+  async rows({ stream }: Which, from: number): Promise<ParkedRows> {
+    if (stream !== undefined) return { rows: [stream], next: undefined }
+    const parked = await this.#parked(from)
+    // One that waits behind what was skipped stands in the order where that stood.
+    const last = parked.findLast(({ reason }) => reason !== '')
+    return { rows: parked.map((event) => event.stream), next: parked.length < LISTED_MAX ? undefined : last?.position }
   }
 
   async retry(stream: string): Promise<Told | undefined> {
@@ -60,8 +65,8 @@ export class ParkedEvents implements Parking {
     return { json: { ...this.by, stream, version }, text: `version ${version} of ${stream} is skipped` }
   }
 
-  async #parked(): Promise<readonly ToldParked[]> {
-    return (await this.#call('parked', { limit: LISTED_MAX })) as readonly ToldParked[]
+  async #parked(from = 0): Promise<readonly ToldParked[]> {
+    return (await this.#call('parked', { limit: LISTED_MAX, from })) as readonly ToldParked[]
   }
 
   #call(call: string, options: Readonly<Record<string, unknown>>): Promise<unknown> {
@@ -69,10 +74,25 @@ export class ParkedEvents implements Parking {
   }
 }
 
+/** How many have failed for which reason, the most first. */
+function reasonsOf(events: readonly ToldParked[]): string {
+  const counts = Map.groupBy(events, whyOf)
+  const rows = [...counts].map(([reason, { length }]) => [length, reason] as const).toSorted(([a], [b]) => b - a)
+  const more = rows.length - REASONS_MAX
+  return [
+    table([['STREAMS', 'REASON'], ...rows.slice(0, REASONS_MAX)]),
+    ...(more > 0 ? [`and ${counted(more, 'more reason')}`] : []),
+  ].join('\n')
+}
+
+function whyOf({ reason }: ToldParked): string {
+  return reason === '' ? '(waits behind one that was skipped)' : oneLine(reason)
+}
+
 function tableOf(events: readonly ToldParked[]): string {
-  const rows = events.map(({ stream, version, type, parkedAt, failures, reason }) => {
-    const why = reason === '' ? '(waits behind one that was skipped)' : oneLine(reason)
-    return [stream, version, type, new Date(parkedAt).toISOString(), failures, why]
+  const rows = events.map((event) => {
+    const { stream, version, type, parkedAt, failures } = event
+    return [stream, version, type, new Date(parkedAt).toISOString(), failures, whyOf(event)]
   })
   return table([['STREAM', 'VERSION', 'TYPE', 'LAST PARKED', 'TIMES', 'REASON'], ...rows])
 }

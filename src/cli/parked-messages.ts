@@ -35,10 +35,10 @@ export class ParkedMessages implements Parking {
   }
 
   async rows({ stream, message }: Which): Promise<ParkedRows> {
-    if (message !== undefined) return { rows: [message], isWhole: true }
+    if (message !== undefined) return { rows: [message], next: undefined }
     const parked = stream === undefined ? await this.#parked() : await this.#ofStream(stream)
     const rows = [...Map.groupBy(parked, (each) => each.stream || each.id).values()]
-    return { rows: rows.map(([first]) => first!.id), isWhole: true }
+    return { rows: rows.map(([first]) => first!.id), next: undefined }
   }
 
   async retry(id: string): Promise<Told | undefined> {

@@ -1,5 +1,5 @@
 /** Tries again what is parked: many at once, and all there is, however much. */
-import type { Parking, Told, Which } from './parking.ts'
+import type { ParkedRows, Parking, Told, Which } from './parking.ts'
 
 /** What has come of it. */
 export interface RetriedAll {
@@ -7,17 +7,15 @@ export interface RetriedAll {
   /** The first of those that failed again, and how many did. */
   readonly failed: readonly Told[]
   readonly failures: number
-  /** What was not tried, as those that can be listed all fail. */
-  readonly isWhole: boolean
-  /** What has ended it before all were tried. */
+  /** What has ended it before all were tried; undefined where all were. */
   readonly error: unknown
 }
 
 /** At nodes, which try those of one shard one after the other. */
 const TOGETHER = 16
-export const FAILED_MAX = 1_000
+const FAILED_MAX = 1_000
 
-/** Each is tried once. `signal` ends it before the next one. */
+/** Each is tried once, from the oldest on. `signal` ends it before the next ones. */
 export async function retryAll(
   parking: Parking,
   which: Which,
@@ -25,7 +23,7 @@ export async function retryAll(
 ): Promise<RetriedAll> {
   const tried = new Set<string>()
   const failed: Told[] = []
-  let [done, failures, isWhole] = [0, 0, true]
+  let [done, failures] = [0, 0]
   let error: unknown
   const retry = async (row: string): Promise<void> => {
     const again = await parking.retry(row)
@@ -40,13 +38,15 @@ export async function retryAll(
       if (signal.aborted) error ??= signal.reason
     }
   }
-  for (;;) {
-    const known = await parking.rows(which)
-    const untried = known.rows.filter((row) => !tried.has(row))
-    isWhole = known.isWhole
-    if (untried.length === 0 || error !== undefined) return { done, failed, failures, isWhole, error }
+  for (let from: number | undefined = 0; from !== undefined && error === undefined;) {
+    const { rows, next }: ParkedRows = await parking.rows(which, from).catch((thrown: unknown) => {
+      error ??= thrown
+      return { rows: [], next: undefined }
+    })
+    const untried = rows.filter((row) => !tried.has(row))
     for (const row of untried) tried.add(row)
-    await Promise.all(Array.from({ length: Math.min(TOGETHER, untried.length) }, () => worker(untried)))
-    if (which.stream !== undefined || which.message !== undefined) return { done, failed, failures, isWhole, error }
+    await Promise.all(Array.from({ length: TOGETHER }, () => worker(untried)))
+    from = next === from ? undefined : next
   }
+  return { done, failed, failures, error }
 }

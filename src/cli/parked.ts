@@ -170,21 +170,21 @@ async function retryThem(
 ): Promise<Exit> {
   const isJson = values['json'] === true
   const { show: onTried, end } = createProgress(terminal, 'retrying', (known) => ` of ${counted(known, 'stream')}`)
-  const { done, failed, failures, isWhole, error } = await retryAll(parking, whichOf(values), { signal, onTried })
+  const { done, failed, failures, error } = await retryAll(parking, whichOf(values), { signal, onTried })
   end()
-  const json = { ...parking.by, streams: done, failures, failed: failed.map((each) => each.json), isWhole }
+  if (done + failures === 0 && error !== undefined && error !== signal.reason) throw error
+  const json = { ...parking.by, streams: done, failures, failed: failed.map((each) => each.json) }
   terminal.out(isJson ? JSON.stringify(json) : `${counted(done, 'stream')} flow${done === 1 ? 's' : ''} again`)
   const left = [
     ...failed.slice(0, TOLD_MAX).map(({ text }) => text),
     ...(failures > TOLD_MAX
       ? [`${counted(failures - TOLD_MAX, 'more stream')} failed again; see penhold parked list`]
       : []),
-    ...(isWhole || error !== undefined ? [] : ['more may be parked, behind those that have failed; mend these first']),
   ]
   for (const message of isJson ? [] : left) complain(terminal, { message }, isJson)
   if (error !== undefined && error !== signal.reason) throw error
   if (error !== undefined) complain(terminal, { message: 'interrupted: what was not tried stays parked' }, isJson)
-  return error !== undefined ? Exit.interrupted : failures === 0 && isWhole ? Exit.ok : Exit.failed
+  return error !== undefined ? Exit.interrupted : failures === 0 ? Exit.ok : Exit.failed
 }
 
 function tell({ json, text }: Told, values: Values, terminal: Terminal): Exit {

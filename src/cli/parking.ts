@@ -16,8 +16,8 @@ export interface Told {
 /** One of those that are parked, with what waits behind it: what is tried again by itself. */
 export interface ParkedRows {
   readonly rows: readonly string[]
-  /** False where there may be more than was asked for. */
-  readonly isWhole: boolean
+  /** From where on there may be more; undefined where there is not. */
+  readonly next: number | undefined
 }
 
 export interface Parking {
@@ -26,8 +26,8 @@ export interface Parking {
   list(): Promise<Told>
   /** @throws PenholdError where nothing of that is parked */
   show(which: Which): Promise<Told>
-  /** Each by what it is known by. */
-  rows(which: Which): Promise<ParkedRows>
+  /** Each by what it is known by; some of them, from a place on. */
+  rows(which: Which, from: number): Promise<ParkedRows>
   /** Resolves to what has failed again; undefined where all of it took effect. */
   retry(row: string): Promise<Told | undefined>
   skip(which: Which, version: number, reason: string): Promise<Told>

@@ -50,7 +50,7 @@ async function done(ref: ReactorRef, name: string, { projection, options }: Proj
     case 'resume':
       return await ref.resume()
     case 'parked':
-      return (await ref.parked({ limit: limitOf(options) })).map((event) => plainParked(event))
+      return (await ref.parked({ limit: limitOf(options), from: fromOf(options) })).map((event) => plainParked(event))
     case 'waiting':
       return (await ref.waiting(text(options, 'stream'), { limit: limitOf(options) })).map((event) =>
         plainWaiting(event),
@@ -84,6 +84,11 @@ function toldWheels({ held, waiting, ownerless }: TimersCondition): ToldWheels {
 function limitOf({ limit }: Options): number {
   if (!isCount(limit) || limit < 1 || limit > LISTED_MAX) throw bad(`limit is no number from 1 to ${LISTED_MAX}`)
   return limit
+}
+
+function fromOf({ from = 0 }: Options): number {
+  if (!isCount(from)) throw bad('from is no position')
+  return from
 }
 
 function text(options: Options, key: string): string {

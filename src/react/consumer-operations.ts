@@ -87,14 +87,15 @@ export class ConsumerOperations {
     await this.#each((record) => this.#tell(record, 'resume'))
   }
 
-  /** What is parked, the oldest first. */
-  async parked(limit: number): Promise<readonly ParkedEvent[]> {
+  /** What is parked, the oldest first, from a position on. */
+  async parked(limit: number, from = 0): Promise<readonly ParkedEvent[]> {
     const found: ParkedEvent[] = []
     await this.#each(async (record) => {
       const { parked } = await this.#state(record)
       for (const [stream, event] of Object.entries(parked)) found.push(toParked(stream, event))
     })
-    const oldest = found.toSorted((a, b) => a.position - b.position).slice(0, limit)
+    const known = found.filter(({ position }) => position >= from)
+    const oldest = known.toSorted((a, b) => a.position - b.position).slice(0, limit)
     const waiting = await together(oldest, async (event) => (event.reason === undefined ? this.#found(event) : event))
     return waiting.filter((event) => event !== undefined)
   }

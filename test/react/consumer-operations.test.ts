@@ -122,6 +122,25 @@ test('while it is paused it is said at once that nothing is tried again, and not
   await expect.poll(() => memory.record(0).parked['a/0']).toMatchObject({ isAsked: true })
 })
 
+test('what is parked is told from a position on', async () => {
+  const { operations, row, tell } = await withParked()
+  const other = { stream: 'b/0', version: 1, type: 'Done', position: 7, reason: 'it fails', at: 0 }
+  await tell('park', { from: { position: 1, shard: 0 }, turn: 1, event: other })
+  const streams = async (limit: number, from?: number) =>
+    (await operations.parked(limit, from)).map(({ stream, position }) => [stream, position])
+  expect(await streams(10)).toEqual([
+    ['a/0', 2],
+    ['b/0', 7],
+  ])
+  expect(await streams(1)).toEqual([['a/0', 2]])
+  expect(await streams(10, 3)).toEqual([['b/0', 7]])
+  // One that waits behind what was skipped stands where that stood.
+  for (let n = 0; n < 3; n += 1) row.add('Done', 'a/0')
+  await operations.skip({ stream: 'a/0', version: 1, reason: 'by hand' })
+  expect((await streams(10)).map(([stream]) => stream)).toEqual(['a/0', 'b/0'])
+  expect(await streams(10, 3)).toEqual([['b/0', 7]])
+})
+
 test('whoever waits for a stream asks for no more than that, and seldom where it takes long', async () => {
   const { operations, questions, clock, fails } = await withParked()
   const retrying = operations.retry('a/0')

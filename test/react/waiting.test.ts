@@ -4,6 +4,8 @@ import { degradedOf, toJson, WAITING_MS, type Examination } from '../../src/node
 import { IdSource } from '../../src/log/identity.ts'
 import type { Handling } from '../../src/react/consumer.ts'
 import type { ShardEffects } from '../../src/react/effects.ts'
+import { NonRetryableError } from '../../src/react/non-retryable-error.ts'
+import { TOLD_MAX, TOLD_WITHIN_MS } from '../../src/react/parked-warnings.ts'
 import { RunningConsumer } from '../../src/react/running-consumer.ts'
 import { NO_TIMERS, Timers } from '../../src/react/timers.ts'
 import { listed, TOLD_AFTER_MS, TOLD_AGAIN_MS, Waiting } from '../../src/react/waiting.ts'
@@ -240,6 +242,23 @@ test('a busy reactor whose events each fail once, and then succeed, waits with n
   expect(waits).toBeGreaterThan(looks * 0.9)
   expect(longest).toBeLessThan(TOLD_AFTER_MS)
   expect(bench.warnings).toEqual([])
+})
+
+test('what a consumer has parked is told of all its shards together, once it is much', async () => {
+  const bench = new LaneBench()
+  const { running, look } = run(bench, {
+    one: () => {
+      throw new NonRetryableError('it is wrong')
+    },
+  })
+  bench.add(...Array.from({ length: 100 }, (_, n) => `a/${n}`))
+  await look(5_000)
+  expect(running.condition.parkedStreams).toBe(100)
+  expect(bench.warnings).toHaveLength(TOLD_MAX)
+  await look(TOLD_WITHIN_MS)
+  expect(bench.warnings.slice(TOLD_MAX)).toEqual([
+    expect.stringMatching(/^outbox deposits has parked events of 90 more streams, .*it is wrong/),
+  ])
 })
 
 test('a wait begins anew with another event, and goes on with the same one, whatever else is said meanwhile', () => {
