@@ -60,8 +60,9 @@ test.skipIf(!hasRedis)(
     await until(async () => (await inbox.status()).place !== '0-0' && (await node.outbox(Deposits).status()).events === 2)`)
     const options = { cwd: folder, encoding: 'utf8', env: { ...process.env, REDIS_URL: redis.url } } as const
     const said = execFileSync(process.execPath, ['main.ts'], options).trim().split('\n')
-    expect(said[0]).toMatch(/^(running|caught up|waiting)$/)
-    expect(said.slice(1)).toEqual(['978-0: {"isbn":"978-0","cents":1250}'])
+    expect(said[0]).toBe('payments running 0 undefined')
+    expect(said[1]).toMatch(/^(running|caught up|waiting)$/)
+    expect(said.slice(2)).toEqual(['978-0: {"isbn":"978-0","cents":1250}'])
     const entries = await redis.admin.xrange('deposits', '-', '+')
     const events = entries.map(([, fields]) => JSON.parse(fields[5]!) as Record<string, unknown>)
     const sent = events.map(({ type, stream, data }) => ({ type, stream, data }))

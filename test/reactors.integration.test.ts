@@ -43,13 +43,15 @@ test('penhold reactors prints which hang on which event', async () => {
   const { code, out, err } = await runCli('reactors', '--config', config)
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(out.split('\n').map((line) => line.trim().split(/\s{2,}/))).toEqual([
-    ['EVENT', 'REACTOR', 'MODE', 'ON FAILURE'],
-    ['account/Deposited', 'greetings', 'synchronous', 'park'],
-    ['account/Deposited', 'mails', 'asynchronous', 'park'],
-    ['account/Deposited', 'savings', 'asynchronous', 'park'],
+    ['EVENT', 'GIVEN TO', 'KIND', 'MODE', 'ON FAILURE'],
+    ['account/Deposited', 'greetings', 'reactor', 'synchronous', 'park'],
+    ['account/Deposited', 'mails', 'reactor', 'asynchronous', 'park'],
+    ['account/Deposited', 'savings', 'reactor', 'asynchronous', 'park'],
     [''],
   ])
   const json = await runCli('reactors', '--config', config, '--json')
-  expect(JSON.parse(json.out)).toMatchObject({ events: [{ event: 'account/Deposited', reactor: 'greetings' }, {}, {}] })
+  expect(JSON.parse(json.out)).toMatchObject({
+    events: [{ event: 'account/Deposited', kind: 'reactor', name: 'greetings' }, {}, {}],
+  })
   expect(await runCli('parked', 'list', 'mails', '--config', config)).toMatchObject({ code: 1 })
 })

@@ -2,10 +2,14 @@
 import type { NodeMeasure, ShardMeasure } from '../cluster/control.ts'
 import type { Lease, Member, View } from '../cluster/leases.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
+import type { ToldWheels } from '../node/consumer-operation.ts'
+import type { LocalInbox } from '../node/inboxes.ts'
+import { inboxNotes, inboxProblems, shownInboxes as shownInboxesOf, type ShownInbox } from './inbox-picture.ts'
 import { projectionTable, shownOf, toJson as projectionsToJson, type Shown } from './projection-picture.ts'
 import type { Sighting } from './projection-sightings.ts'
-import { shownOf as shownReactorsOf, type Shown as ShownReactor } from './reactor-picture.ts'
+import { notesOf, problemsOf, shownOf as shownReactorsOf, type Shown as ShownReactor } from './reactor-picture.ts'
 import { table } from './table.ts'
+import { shownWheels, wheelNotes, wheelProblems, type ShownWheels } from './wheel-picture.ts'
 
 /** Why a node said nothing when it was asked; refused where it will not change its mind until somebody changes something. */
 export interface Silence {
@@ -18,6 +22,9 @@ export type Answer =
       readonly projections: readonly Sighting[]
       /** And what else takes events. */
       readonly reactors: readonly ConsumerStatus[]
+      /** Those that it runs; a node of an older version does not say, nor how its timers are. */
+      readonly inboxes: readonly LocalInbox[] | undefined
+      readonly wheels: ToldWheels | undefined
     })
   | Silence
 
@@ -26,6 +33,8 @@ export interface Picture {
   readonly leaseMs: number
   /** Outboxes that run in processes of their own. */
   readonly apart: ReadonlySet<string>
+  /** The names of the config's. */
+  readonly inboxes: readonly string[]
   readonly view: View
   /** By id of the member. */
   readonly answers: ReadonlyMap<string, Answer>
@@ -86,6 +95,34 @@ export function shownReactors({ answers, apart }: Picture): readonly ShownReacto
   )
 }
 
+/** Inboxes, as the nodes that run them say. */
+export function shownInboxes({ view, answers, inboxes }: Picture): readonly ShownInbox[] {
+  const told = view.members.flatMap(({ id, name }) => {
+    const answer = answers.get(id)
+    const own = answer === undefined || 'silence' in answer ? undefined : answer.inboxes
+    return own === undefined ? [] : [{ node: name, inboxes: own }]
+  })
+  return shownInboxesOf(inboxes, { told, isWhole: told.length === view.members.length })
+}
+
+export function shownTimers({ answers }: Picture): ShownWheels {
+  return shownWheels([...answers.values()].flatMap((answer) => ('silence' in answer ? [] : (answer.wheels ?? []))))
+}
+
+/** What somebody should know of what takes events and messages, one reason a line. */
+export function reactionProblems(picture: Picture): readonly string[] {
+  return [
+    ...problemsOf(shownReactors(picture)),
+    ...inboxProblems(shownInboxes(picture)),
+    ...wheelProblems(shownTimers(picture)),
+  ]
+}
+
+/** What of it waits, or has parked something. */
+function reactionNotes(picture: Picture): readonly string[] {
+  return [...notesOf(shownReactors(picture)), ...inboxNotes(shownInboxes(picture)), ...wheelNotes(shownTimers(picture))]
+}
+
 export function toJson(picture: Picture): object {
   const { name, leaseMs, view, answers } = picture
   return {
@@ -104,6 +141,8 @@ export function toJson(picture: Picture): object {
     }),
     projections: projectionsToJson(shownProjections(picture)),
     reactors: shownReactors(picture),
+    inboxes: shownInboxes(picture),
+    timers: shownTimers(picture),
     moving: arriving(picture),
     leaving: leaving(picture),
     unowned: unowned(view),
@@ -115,10 +154,12 @@ export function toText(picture: Picture, isByShard: boolean): string {
   const { cluster, members, isSettling } = view
   const [comes, goes] = [arriving(picture), leaving(picture)]
   const projections = shownProjections(picture)
+  const notes = reactionNotes(picture)
   return [
     `cluster '${name}' (${cluster.clusterId}): ${cluster.shards} shards, nodes: ${members.length}`,
     ...(members.length === 0 ? [] : ['', nodeTable(view), '', workerTable(picture)]),
     ...(projections.length === 0 ? [] : ['', projectionTable(projections)]),
+    ...(notes.length === 0 ? [] : ['', ...notes]),
     ...(isByShard ? ['', shardTable(picture)] : []),
     '',
     ...ownerless(picture),

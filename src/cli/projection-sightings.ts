@@ -3,6 +3,8 @@ import type { AllPlace } from '../read/all.ts'
 import type { Member, View } from '../cluster/leases.ts'
 import type { Network } from '../cluster/network.ts'
 import { callProjection } from '../node/ask-member.ts'
+import type { ToldWheels } from '../node/consumer-operation.ts'
+import type { LocalInbox } from '../node/inboxes.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
 
@@ -36,6 +38,16 @@ export async function listProjections(network: Network, view: View, member: Memb
 /** The same of reactors, processes, outboxes and timers. @throws ConnectionError, PenholdError */
 export async function listReactors(network: Network, view: View, member: Member): Promise<readonly ConsumerStatus[]> {
   return (await list('reactor.list', network, { view, member })) as readonly ConsumerStatus[]
+}
+
+/** The inboxes that it runs. @throws ConnectionError, PenholdError */
+export async function listInboxes(network: Network, view: View, member: Member): Promise<readonly LocalInbox[]> {
+  return (await list('inbox.list', network, { view, member })) as readonly LocalInbox[]
+}
+
+/** How the timers of its shards are. @throws ConnectionError, PenholdError */
+export async function listWheels(network: Network, view: View, member: Member): Promise<ToldWheels> {
+  return (await list('reactor.wheels', network, { view, member })) as ToldWheels
 }
 
 async function list(

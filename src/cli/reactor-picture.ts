@@ -3,7 +3,7 @@ import type { ClusterConfig } from '../node/config.ts'
 import { WAITING_MS } from '../node/health.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import { worstState } from '../read/lane-status.ts'
-import { counted } from './report.ts'
+import { counted, oneLine } from './report.ts'
 
 /** What is known of one that runs. */
 export interface Shown {
@@ -15,8 +15,15 @@ export interface Shown {
   readonly halted: number
   readonly parkedStreams: number
   readonly trouble: string | undefined
-  /** Shards that wait, for how long the first has, and with what; a node of an older version does not say. */
-  readonly waiting: { readonly shards: number; readonly ms: number; readonly reason: string } | undefined
+  /** A node of an older version does not say. */
+  readonly waiting: ShownWait | undefined
+}
+
+/** So many shards wait, the first for so long, and with what. */
+export interface ShownWait {
+  readonly shards: number
+  readonly ms: number
+  readonly reason: string
 }
 
 /** What no node runs that is to run: an outbox with a process of its own is run by that. */
@@ -47,7 +54,8 @@ export function shownOf(statuses: readonly ConsumerStatus[], apart: ReadonlySet<
   })
 }
 
-function waitOf(told: readonly ConsumerStatus[]): Shown['waiting'] {
+/** Of what several nodes say. */
+export function waitOf(told: readonly Pick<ConsumerStatus, 'waiting'>[]): ShownWait | undefined {
   const waits = told.flatMap(({ waiting }) => waiting ?? []).toSorted((a, b) => b.ms - a.ms)
   const [longest] = waits
   if (longest === undefined) return undefined
@@ -62,11 +70,35 @@ export function problemsOf(shown: readonly Shown[]): readonly string[] {
     if (state === 'nowhere') return [`no node runs ${kind} ${name} at the moment; see that every shard has an owner`]
     return [
       ...(halted === 0 ? [] : [`${kind} ${name} stands still in ${counted(halted, 'shard')}: ${trouble}`]),
-      ...(waiting === undefined || waiting.ms < WAITING_MS ? [] : [waitLine(`${kind} ${name}`, waiting)]),
+      ...waitProblems(`${kind} ${name}`, waiting),
     ]
   })
 }
 
-function waitLine(who: string, { shards, ms, reason }: NonNullable<Shown['waiting']>): string {
-  return `${who} waits in ${counted(shards, 'shard')} since ${Math.round(ms / 1000)} s, and tries again: ${reason}`
+/** What waits and goes on by itself, and what is parked: a reason a line, with what to do. */
+export function notesOf(shown: readonly Shown[]): readonly string[] {
+  return shown.flatMap(({ kind, name, state, waiting, trouble, parkedStreams }) => [
+    ...waitNotes(`${kind} ${name}`, waiting),
+    ...(waiting === undefined && state === 'waiting' && trouble !== undefined
+      ? [`${kind} ${name} waits, and tries again: ${oneLine(trouble)}`]
+      : []),
+    ...(parkedStreams === 0
+      ? []
+      : [`${kind} ${name} has parked events of ${counted(parkedStreams, 'stream')}: penhold parked list ${name}`]),
+  ])
+}
+
+/** One that waits for a moment is nobody's problem. */
+export function waitNotes(who: string, wait: ShownWait | undefined): readonly string[] {
+  return wait === undefined || wait.ms >= WAITING_MS ? [] : [waitLine(who, wait)]
+}
+
+/** One that waits for long. */
+export function waitProblems(who: string, wait: ShownWait | undefined): readonly string[] {
+  return wait === undefined || wait.ms < WAITING_MS ? [] : [waitLine(who, wait)]
+}
+
+function waitLine(who: string, { shards, ms, reason }: ShownWait): string {
+  const since = `${Math.round(ms / 1000)} s`
+  return `${who} waits in ${counted(shards, 'shard')} since ${since}, and tries again: ${oneLine(reason)}`
 }

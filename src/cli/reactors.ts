@@ -1,13 +1,17 @@
-/** `penhold reactors`: which reactors hang on which event, and how they are. */
+/** `penhold reactors`: what hangs on which event, and how all that takes events or messages is. */
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { ClusterConfig } from '../node/config.ts'
-import type { Reactor } from '../react/reactor.ts'
+import type { ToldWheels } from '../node/consumer-operation.ts'
+import type { LocalInbox } from '../node/inboxes.ts'
 import { complain } from './complaint.ts'
 import { Exit, type Command, type CommandGroup } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
-import { withProjections } from './projection-cluster.ts'
-import { outboxesApart, problemsOf, shownOf, type Shown } from './reactor-picture.ts'
+import { hangingOf, hangingTable, type Hanging } from './hanging.ts'
+import { inboxNotes, inboxProblems, inboxTable, shownInboxes, type ShownInbox } from './inbox-picture.ts'
+import { withProjections, type ProjectionCluster } from './projection-cluster.ts'
+import { notesOf, outboxesApart, problemsOf, shownOf, type Shown } from './reactor-picture.ts'
 import { table } from './table.ts'
+import { shownWheels, wheelNotes, wheelProblems, type ShownWheels } from './wheel-picture.ts'
 
 const OPTIONS_HELP = `  --config FILE     the cluster ${CONFIG_HELP}
   --json            print one JSON object and nothing else
@@ -15,18 +19,10 @@ const OPTIONS_HELP = `  --config FILE     the cluster ${CONFIG_HELP}
 
 const OPTIONS = { config: { type: 'string' } } as const
 
-/** One handler. */
-interface Hanging {
-  /** `type/Event`; `*` for events of whatever stream. */
-  readonly event: string
-  readonly reactor: string
-  readonly mode: Reactor['mode']
-  readonly onFailure: Reactor['onFailure']
-}
-
 export const reactors: Command = {
-  summary: 'says which reactors hang on which event, and how they are',
-  help: `Prints the table by which events are given to reactors, and, where nodes run, how each reactor is.
+  summary: 'says what reacts to which event, and how reactors, processes, outboxes, inboxes and timers are',
+  help: `Prints the table by which events are given to reactors, processes and outboxes; and, where nodes run, how each of these is,
+how each inbox is, what waits with what, and what has parked something.
 
   penhold reactors [--config FILE] [--json]
 
@@ -34,8 +30,9 @@ ${OPTIONS_HELP}
 
 States: running, caught up, waiting (something fails and is tried again), paused (by hand), halted (until somebody mends
 what its trouble says, and resumes it), nowhere (no node runs it at the moment), apart (an outbox with a process of its
-own: no node knows how it is). What waits is told with what it waits for. A node alone, whose config has no redis, is reached by no
-command: of it there is the table alone.
+own: no node knows how it is), unknown (a node does not say). What waits is told with what it waits for. Of a process of type TYPE,
+TYPE.told tells it events, and TYPE.sent sends its commands; timers has what reads which are set, and sends what they were set for. A
+node alone, whose config has no redis, is reached by no command: of it there is the table alone.
 
 Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minute, or a node does not answer, 2 usage.`,
   options: OPTIONS,
@@ -43,9 +40,10 @@ Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minu
     const { config } = await findCluster(values['config'], process.env)
     const isJson = values['json'] === true
     const hanging = hangingOf(config)
-    const say = (shown: readonly Shown[] | undefined): void => {
-      if (isJson) terminal.out(JSON.stringify({ events: hanging, ...(shown && { reactors: shown }) }))
-      else terminal.out(pictureOf(config.name, hanging, shown))
+    const say = (said: Said | undefined): void => {
+      const { shown, inboxes, timers } = said ?? {}
+      const json = { events: hanging, ...(said && { reactors: shown, inboxes, timers }) }
+      terminal.out(isJson ? JSON.stringify(json) : pictureOf(config.name, hanging, said))
     }
     // A node alone is reached by no command; its table is in its config.
     if (config.redis === undefined) {
@@ -53,14 +51,10 @@ Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minu
       return Exit.ok
     }
     return await withProjections(values, signal, async (cluster) => {
-      const { answers, silent } = await cluster.callAll({ call: 'reactor.list', projection: '' })
-      const statuses = answers.flatMap(({ value }) => value as readonly ConsumerStatus[])
-      const shown = shownOf(statuses, outboxesApart(config))
-      say(shown)
-      const told = [
-        ...problemsOf(shown),
-        ...silent.map(({ member, reason }) => `${member.name} does not say how its reactors are: ${reason}`),
-      ]
+      const { silent, ...said } = await askNodes(cluster, config)
+      const { shown, inboxes, timers } = said
+      say(said)
+      const told = [...problemsOf(shown), ...inboxProblems(inboxes), ...wheelProblems(timers), ...silent]
       if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
       return told.length === 0 ? Exit.ok : Exit.failed
     })
@@ -111,42 +105,47 @@ the config's). A node alone, whose config has no redis, they cannot reach: there
   commands: { pause, resume },
 }
 
-/** By event, then by reactor. */
-export function hangingOf({ reactors: all }: Pick<ClusterConfig, 'reactors'>): readonly Hanging[] {
-  const hanging = all.flatMap(({ name, from, on, mode, onFailure }) =>
-    Object.keys(on).flatMap((type) => {
-      const own =
-        from === 'all' ? ['*'] : from.filter(({ events }) => type in events).map((aggregate) => aggregate.type)
-      return own.map((category) => ({ event: `${category}/${type}`, reactor: name, mode, onFailure }))
-    }),
-  )
-  return hanging.toSorted((a, b) => compare(a.event, b.event) || compare(a.reactor, b.reactor))
+interface Said {
+  readonly shown: readonly Shown[]
+  readonly inboxes: readonly ShownInbox[]
+  readonly timers: ShownWheels
 }
 
-function pictureOf(cluster: string, hanging: readonly Hanging[], shown: readonly Shown[] | undefined): string {
-  if (hanging.length === 0 && (shown ?? []).length === 0) return `'${cluster}' has no reactors`
-  const events = hanging.map((each) => [each.event, each.reactor, each.mode, each.onFailure])
-  const states = (shown ?? []).map((each) => [
-    each.name,
-    each.kind,
-    each.state,
-    each.shards,
-    each.halted,
-    each.parkedStreams,
-  ])
-  const waits = (shown ?? []).flatMap(({ kind, name, state, trouble }) =>
-    state === 'waiting' && trouble !== undefined ? [`${kind} ${name} waits, and tries again: ${trouble}`] : [],
-  )
+/** What all nodes say together; and the nodes that do not, with the reason. */
+async function askNodes(
+  cluster: ProjectionCluster,
+  config: ClusterConfig,
+): Promise<Said & { readonly silent: readonly string[] }> {
+  const ask = (call: string): ReturnType<ProjectionCluster['callAll']> => cluster.callAll({ call, projection: '' })
+  const [lists, inboxes, wheels] = await Promise.all(['reactor.list', 'inbox.list', 'reactor.wheels'].map(ask))
+  const statuses = lists!.answers.flatMap(({ value }) => value as readonly ConsumerStatus[])
+  const told = inboxes!.answers.map(({ member, value }) => ({
+    node: member.name,
+    inboxes: value as readonly LocalInbox[],
+  }))
+  return {
+    shown: shownOf(statuses, outboxesApart(config)),
+    // One of an older version does not know the question.
+    inboxes: shownInboxes(
+      config.inboxes.map(({ name }) => name),
+      { told, isWhole: inboxes!.silent.length === 0 },
+    ),
+    timers: shownWheels(wheels!.answers.map(({ value }) => value as ToldWheels)),
+    silent: lists!.silent.map(({ member, reason }) => `${member.name} does not say how its reactors are: ${reason}`),
+  }
+}
+
+function pictureOf(cluster: string, hanging: readonly Hanging[], said: Said | undefined): string {
+  const { shown = [], inboxes = [], timers } = said ?? {}
+  const notes = [...notesOf(shown), ...inboxNotes(inboxes), ...(timers === undefined ? [] : wheelNotes(timers))]
+  const states = shown.map((each) => [each.name, each.kind, each.state, each.shards, each.halted, each.parkedStreams])
   const blocks = [
-    ...(events.length === 0 ? [] : [table([['EVENT', 'REACTOR', 'MODE', 'ON FAILURE'], ...events])]),
+    ...(hanging.length === 0 ? [] : [hangingTable(hanging)]),
     ...(states.length === 0
       ? []
       : [table([['NAME', 'KIND', 'STATE', 'SHARDS', 'HALTED', 'PARKED STREAMS'], ...states])]),
-    ...(waits.length === 0 ? [] : [waits.join('\n')]),
+    ...(inboxes.length === 0 ? [] : [inboxTable(inboxes)]),
+    ...(notes.length === 0 ? [] : [notes.join('\n')]),
   ]
-  return blocks.join('\n\n')
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b)
+  return blocks.length === 0 ? `'${cluster}' has nothing that takes events or messages` : blocks.join('\n\n')
 }

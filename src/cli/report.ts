@@ -22,6 +22,11 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }
 
+/** As one line. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ')
+}
+
 /** `12 B`, `3.4 kB`, `1,200 MB`. */
 export function sizeOf(bytes: number): string {
   if (bytes < 1e3) return `${bytes} B`

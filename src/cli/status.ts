@@ -8,8 +8,8 @@ import { measure } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import { openLeases, openNetwork } from '../node/surroundings.ts'
 import {
+  reactionProblems,
   shownProjections,
-  shownReactors,
   silentMembers,
   toJson,
   toText,
@@ -21,8 +21,8 @@ import { complain } from './complaint.ts'
 import { Exit, type Command, type Terminal } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
 import { problems } from './projection-picture.ts'
-import { listProjections, listReactors } from './projection-sightings.ts'
-import { outboxesApart, problemsOf } from './reactor-picture.ts'
+import { listInboxes, listProjections, listReactors, listWheels } from './projection-sightings.ts'
+import { outboxesApart } from './reactor-picture.ts'
 
 const WATCH_MS = 1_000
 const CLEAR = '\u001b[2J\u001b[H'
@@ -31,8 +31,8 @@ export const status: Command = {
   summary: 'says who is in the cluster and who serves what',
   help: `Says what Redis knows of a cluster, its nodes and the shards that each of their workers has a lease for; and what each
 node says when it is asked: for each worker, whether it writes, its journal, and what it has decided and not yet made
-durable (records, bytes, and how long the oldest has waited), and how its projections are, and its reactors and their like
-where they do not go on (penhold reactors has all of them). Who serves what is decided by the log; a lease says who
+durable (records, bytes, and how long the oldest has waited), and how its projections are, and its reactors and their like,
+inboxes and timers where they wait, or have parked something (penhold reactors has all of them). Who serves what is decided by the log; a lease says who
 may try, and follows it within a heartbeat. A node that does not answer within two seconds is shown as silent, one that turns this command away as refusing.
 
   penhold status [--config FILE] [--shards] [--watch] [--json]
@@ -47,7 +47,8 @@ may try, and follows it within a heartbeat. A node that does not answer within t
 PENHOLD_REDIS and PENHOLD_SECRETS count instead of the config's.
 
 Exit code: 0 every shard has an owner, every node answers and every projection runs, 1 some shards have none, a node does
-not answer or refuses, a projection or a reactor is halted or runs nowhere, a reactor has waited for a minute, or Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
+not answer or refuses, a projection, a reactor or an inbox is halted or runs nowhere, a reactor, an inbox or timers have waited
+for a minute, or Redis cannot tell, 2 usage; with --watch, of what was printed last.`,
   options: { config: { type: 'string' }, shards: { type: 'boolean' }, watch: { type: 'boolean' } },
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)
@@ -58,13 +59,14 @@ not answer or refuses, a projection or a reactor is halted or runs nowhere, a re
       const view = await lookAt(config.name, leases)
       const answers = await askAll(network, view)
       const { name, timeouts } = config
-      const picture = { name, leaseMs: timeouts.leaseMs, view, answers, apart: outboxesApart(config) }
+      const inboxes = config.inboxes.map((inbox) => inbox.name)
+      const picture = { name, leaseMs: timeouts.leaseMs, view, answers, apart: outboxesApart(config), inboxes }
       const isJson = values['json'] === true
       const text = isJson ? JSON.stringify(toJson(picture)) : toText(picture, values['shards'] === true)
       const isRenewed = values['watch'] === true && terminal.isScreen && !isJson
       terminal.out(isRenewed ? `${CLEAR}${text}` : text)
       const projections = problems(shownProjections(picture))
-      const told = [...silences(picture), ...projections, ...problemsOf(shownReactors(picture))]
+      const told = [...silences(picture), ...projections, ...reactionProblems(picture)]
       if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
       return unowned(view).length === 0 && told.length === 0 ? Exit.ok : Exit.failed
     }
@@ -119,12 +121,14 @@ async function askAll(network: Network, view: View): Promise<ReadonlyMap<string,
   const { cluster, members } = view
   const asked = members.map(async (member): Promise<[string, Answer]> => {
     try {
-      const [measured, projections, reactors] = await Promise.all([
+      const [measured, projections = [], reactors = [], inboxes, wheels] = await Promise.all([
         measure(network, cluster, member),
         unlessOlder(listProjections(network, view, member)),
         unlessOlder(listReactors(network, view, member)),
+        unlessOlder(listInboxes(network, view, member)),
+        unlessOlder(listWheels(network, view, member)),
       ])
-      return [member.id, { ...measured, projections, reactors }]
+      return [member.id, { ...measured, projections, reactors, inboxes, wheels }]
     } catch (error) {
       if (error instanceof ConnectionError) {
         return [member.id, { silence: error.message, isRefused: isRefusal(error) }]
@@ -137,12 +141,12 @@ async function askAll(network: Network, view: View): Promise<ReadonlyMap<string,
   return new Map(await Promise.all(asked))
 }
 
-/** None of a node whose version does not know of the question. */
-async function unlessOlder<Each>(asked: Promise<readonly Each[]>): Promise<readonly Each[]> {
+/** Undefined of a node whose version does not know of the question: it takes it for one about something without a name. */
+async function unlessOlder<Told>(asked: Promise<Told>): Promise<Told | undefined> {
   try {
     return await asked
   } catch (error) {
-    if (error instanceof PenholdError && error.code === 'NotSupported') return []
+    if (error instanceof PenholdError && ['NotSupported', 'BadDefinition'].includes(error.code)) return undefined
     throw error
   }
 }

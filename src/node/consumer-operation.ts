@@ -5,6 +5,7 @@ import type { ProjectionCall } from '../cluster/projection-call.ts'
 import { isCount } from '../log/count.ts'
 import { LISTED_MAX, type ParkedEvent, type WaitingEvent } from '../react/consumer-operations.ts'
 import { reactorFailed, reactorState } from '../react/error.ts'
+import type { TimersCondition } from '../react/timers.ts'
 import type { Consumers, ReactorRef } from './consumers.ts'
 
 /** As messages have them. */
@@ -14,6 +15,11 @@ export type ToldParked = Omit<ParkedEvent, 'reason' | 'parkedAt'> & {
 }
 export type ToldWaiting = Omit<WaitingEvent, 'time'> & { readonly time: number }
 
+/** How the timers are of the shards that a node serves. */
+export type ToldWheels = Pick<TimersCondition, 'held' | 'waiting'> & {
+  readonly ownerless: Readonly<Record<string, number>>
+}
+
 const PREFIX = 'reactor.'
 
 /** Whether a call is none of a projection. */
@@ -21,12 +27,17 @@ export function isOfConsumers({ call }: ProjectionCall): boolean {
   return call.startsWith(PREFIX)
 }
 
-/** @throws PenholdError, whatever it is that fails */
-export async function operateConsumers(consumers: Consumers, call: ProjectionCall): Promise<unknown> {
+/** Who misspells one of `others` is told so. @throws PenholdError, whatever it is that fails */
+export async function operateConsumers(
+  consumers: Consumers,
+  call: ProjectionCall,
+  others: readonly string[],
+): Promise<unknown> {
   const name = call.call.slice(PREFIX.length)
   try {
     if (name === 'list') return await consumers.status()
-    return await done(consumers.named(call.projection), name, call)
+    if (name === 'wheels') return toldWheels(consumers.wheels)
+    return await done(consumers.named(call.projection, others), name, call)
   } catch (error) {
     throw error instanceof PenholdError ? error : reactorFailed(call.projection, name, error)
   }
@@ -39,7 +50,7 @@ async function done(ref: ReactorRef, name: string, { projection, options }: Proj
     case 'resume':
       return await ref.resume()
     case 'parked':
-      return (await ref.parked({ limit: limitOf(options) })).map((event) => plainParked(event))
+      return (await ref.parked({ limit: limitOf(options), from: fromOf(options) })).map((event) => plainParked(event))
     case 'waiting':
       return (await ref.waiting(text(options, 'stream'), { limit: limitOf(options) })).map((event) =>
         plainWaiting(event),
@@ -66,9 +77,18 @@ function plainWaiting({ time, ...event }: WaitingEvent): ToldWaiting {
   return { ...event, time: time.getTime() }
 }
 
+function toldWheels({ held, waiting, ownerless }: TimersCondition): ToldWheels {
+  return { held, waiting, ownerless: Object.fromEntries(ownerless) }
+}
+
 function limitOf({ limit }: Options): number {
   if (!isCount(limit) || limit < 1 || limit > LISTED_MAX) throw bad(`limit is no number from 1 to ${LISTED_MAX}`)
   return limit
+}
+
+function fromOf({ from = 0 }: Options): number {
+  if (!isCount(from)) throw bad('from is no position')
+  return from
 }
 
 function text(options: Options, key: string): string {

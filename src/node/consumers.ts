@@ -36,8 +36,12 @@ export interface ReactorRef {
   pause(): Promise<void>
   /** Goes on, and tries again what has halted. */
   resume(): Promise<void>
-  /** Streams with parked events, and the first of each, the oldest first; up to 1,000. */
-  parked(options?: { readonly limit?: number }): Promise<readonly ParkedEvent[]>
+  /**
+   * Streams with parked events, and the first of each, the oldest first; up to 1,000 where no limit is given. The rest is told
+   * `from` the position of the last one that has a reason, which is told again: one behind an event that was skipped stands where
+   * that stood.
+   */
+  parked(options?: { readonly limit?: number; readonly from?: number }): Promise<readonly ParkedEvent[]>
   /** All that waits of a stream, in order. @throws PenholdError `ReactorState` where nothing does */
   waiting(stream: string, options?: { readonly limit?: number }): Promise<readonly WaitingEvent[]>
   /**
@@ -136,13 +140,16 @@ export class Consumers {
     throw definitionError(`the config has no ${kind} '${name}', ${others}; add it to its ${list}`)
   }
 
-  /** Whatever kind it is of: by its name, or as `kind:name` where several have that. @throws PenholdError `BadDefinition` */
-  named(name: string): ReactorRef {
+  /**
+   * Whatever kind it is of: by its name, or as `kind:name` where several have that. `others` may be meant as well.
+   * @throws PenholdError `BadDefinition`
+   */
+  named(name: string, others: readonly string[] = []): ReactorRef {
     const found = this.#known.filter((consumer) => consumer.name === name || keyOf(consumer) === name)
     const [first, second] = found
     if (first === undefined) {
       const names = this.#known.map((consumer) => consumer.name)
-      const known = suggestion(name, names)
+      const known = suggestion(name, [...names, ...others])
       throw definitionError(`the config has nothing of the name '${name}' that reacts to events, ${known}`)
     }
     if (second !== undefined) throw definitionError(`give ${found.map(keyOf).join(' or ')}: both are called ${name}`)
@@ -222,7 +229,7 @@ export class Consumers {
       status: () => open(() => running.status()),
       pause: () => open(() => operations.pause().then(() => running.look())),
       resume: () => open(() => operations.resume().then(() => running.look())),
-      parked: ({ limit = LISTED_MAX } = {}) => open(() => operations.parked(limit)),
+      parked: ({ limit = LISTED_MAX, from } = {}) => open(() => operations.parked(limit, from)),
       waiting: (stream, { limit = LISTED_MAX } = {}) => open(() => operations.waiting(stream, limit)),
       retryParked: (stream) => open(() => operations.retry(stream)),
       skipParked: (event) => open(() => operations.skip(event)),

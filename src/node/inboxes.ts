@@ -7,10 +7,10 @@ import { suggestion } from '../aggregate/nearest.ts'
 import { every, type Cancel, type Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import { streamName } from '../log/stream.ts'
-import { afterForNew, type ShardEffects } from '../react/effects.ts'
-import { messageNotParked } from '../react/inbox-error.ts'
+import type { ShardEffects } from '../react/effects.ts'
 import type { Inbox } from '../react/inbox.ts'
-import { INBOX, keptFields, type InboxOutline, type KeptMessage, type ParkedMessage } from '../react/inbox-record.ts'
+import { InboxOperations, type RetriedMessages } from '../react/inbox-operations.ts'
+import { INBOX, type InboxOutline, type ParkedMessage } from '../react/inbox-record.ts'
 import type { ShardsHere } from '../react/running-consumer.ts'
 import { RunningInbox } from '../react/running-inbox.ts'
 
@@ -29,12 +29,19 @@ export interface InboxStatus {
   readonly trouble: string | undefined
 }
 
-/** One that runs here, as far as it is known without asking the log. */
+/** One that runs at this node, as far as it is known without asking the log. */
 export interface LocalInbox {
   readonly name: string
+  /** `waiting`: something fails, and is tried again. */
   readonly state: 'running' | 'waiting'
+  /** For so long it has waited; 0 where it does not. */
   readonly waitingMs: number
+  readonly trouble: string | undefined
+  /** The id of the last message that it is done with; undefined where that is not known yet. */
+  readonly place: string | undefined
   readonly parked: number
+  readonly lost: number
+  readonly rejected: number
 }
 
 /** An inbox of the config, wherever it runs. */
@@ -43,8 +50,12 @@ export interface InboxRef {
   status(): Promise<InboxStatus>
   /** Messages that wait for somebody, in the order in which they came. */
   parked(): Promise<readonly ParkedMessage[]>
-  /** Has a parked message tried again; where it takes effect, so is what waits behind it. @throws PenholdError `MessageNotParked` */
-  retryParked(id: string): Promise<void>
+  /**
+   * Has what is parked of a message's aggregate tried again, in order, until none is left or one fails again; resolves then. A
+   * message of which it is not known whom it is for is tried alone.
+   * @throws PenholdError `MessageNotParked`; `Timeout` where that takes more than a minute
+   */
+  retryParked(id: string): Promise<RetriedMessages>
   /** Gives up a parked message for good; what waits behind it is tried. @throws PenholdError `MessageNotParked` */
   skipParked(message: { readonly id: string; readonly reason: string }): Promise<void>
 }
@@ -60,7 +71,6 @@ export interface InboxesOptions {
 }
 
 const LOOK_MS = 250
-const ANSWER_MS = 5_000
 
 export class Inboxes {
   readonly #options: InboxesOptions
@@ -82,38 +92,39 @@ export class Inboxes {
   }
 
   /** @throws PenholdError `BadDefinition` where it is none of the config's */
-  ref({ name }: Inbox): InboxRef {
-    const { inboxes, effects, ids, clock } = this.#options
-    const inbox = inboxes.find((each) => each.name === name)
-    if (inbox === undefined) {
-      const names = inboxes.map((each) => each.name)
-      const known = suggestion(name, names)
-      throw definitionError(`the config has no inbox '${name}', ${known}; add it to its inboxes`)
-    }
-    const stream = streamName(INBOX, name)
-    const query = async <Answer>(asked: string): Promise<Answer> =>
-      (await effects.query({ stream, name: asked, timeoutMs: ANSWER_MS })) as Answer
-    const operate = async (command: string, payload: { readonly id: string }): Promise<void> => {
-      const commandId = ids.next()
-      const cause = { correlationId: commandId, causationId: commandId, after: afterForNew(clock) }
-      const { kind } = await effects.ask({ stream, name: command, payload, commandId, timeoutMs: ANSWER_MS, ...cause })
-      if (kind === 'rejected') throw messageNotParked(name, payload.id)
-    }
+  ref({ name }: Pick<Inbox, 'name'>): InboxRef {
+    const inbox = this.#named(name)
+    const operations = this.operations(name)
     return {
-      status: async () => toStatus(name, await query<InboxOutline>('outline'), this.#running.get(inbox)?.inbox),
-      parked: async () => {
-        const parked = await query<readonly KeptMessage[]>('parked')
-        return parked.map(({ after: _own, ...message }) => ({ ...message, fields: keptFields(message) }))
-      },
-      retryParked: (id) => operate('retry', { id }),
-      skipParked: (message) => operate('skip', message),
+      status: async () => toStatus(name, await operations.outline(), this.#running.get(inbox)?.inbox),
+      parked: () => operations.parked(),
+      retryParked: (id) => operations.retry(id),
+      skipParked: (message) => operations.skip(message),
     }
+  }
+
+  /** @throws PenholdError `BadDefinition` where the config has none of that name */
+  operations(name: string): InboxOperations {
+    return new InboxOperations(this.#named(name).name, this.#options)
+  }
+
+  #named(name: string): Inbox {
+    const inbox = this.#options.inboxes.find((each) => each.name === name)
+    if (inbox !== undefined) return inbox
+    throw definitionError(`the config has no inbox '${name}', ${suggestion(name, this.names)}; add it to its inboxes`)
+  }
+
+  /** Of the config's. */
+  get names(): readonly string[] {
+    return this.#options.inboxes.map(({ name }) => name)
   }
 
   get conditions(): readonly LocalInbox[] {
     return [...this.#running].map(([{ name }, { inbox }]) => {
-      const { trouble, waitingMs, parked } = inbox
-      return { name, state: trouble === undefined ? 'running' : 'waiting', waitingMs, parked }
+      const { trouble, waitingMs, outline } = inbox
+      const state = trouble === undefined ? 'running' : 'waiting'
+      const { place, parked = [], lost = 0, rejected = 0 } = outline ?? {}
+      return { name, state, waitingMs, trouble, place: place?.id, parked: parked.length, lost, rejected }
     })
   }
 

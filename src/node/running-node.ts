@@ -25,14 +25,13 @@ import { addressedBy, checkAddressed, type ClusterConfig } from './config.ts'
 import { createProcessRef, type ProcessRef } from './process-ref.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
-import { isOfConsumers, operateConsumers } from './consumer-operation.ts'
-import { operate } from './projection-operation.ts'
+import { operateNode } from './operation.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
 import { Consumers, type ReactorRef } from './consumers.ts'
 import { NodeEffects } from './effects.ts'
 import { HeldReplies, type HeldRepliesOptions } from './held-replies.ts'
-import { Inboxes, type InboxRef } from './inboxes.ts'
+import { Inboxes, type InboxRef, type LocalInbox } from './inboxes.ts'
 import type { Inbox } from '../react/inbox.ts'
 import type { Outbox } from '../react/outbox.ts'
 import { keyOf } from '../react/consumer-record.ts'
@@ -74,6 +73,8 @@ export interface NodeStatus {
   readonly outboxes: readonly ConsumerStatus[]
   /** Of what reads which timers are set, and sends what they were set for. */
   readonly timers: readonly ConsumerStatus[]
+  /** Of the inboxes that the config names: those that run here. */
+  readonly inboxes: readonly LocalInbox[]
   /** How the timers of the shards are that are served here. */
   readonly wheels: TimersCondition
   /** `host:port` where it answers probes, where it does. */
@@ -113,7 +114,7 @@ export interface Node extends AsyncDisposable {
    * An inbox of the config.
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
-  inbox(inbox: Inbox): InboxRef
+  inbox(inbox: Pick<Inbox, 'name'>): InboxRef
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -186,7 +187,7 @@ export class RunningNode implements Node, RefHost {
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
     const callProjection = (call: ProjectionCall): Promise<unknown> =>
-      isOfConsumers(call) ? operateConsumers(this.#consumers, call) : operate(this.#projections, call)
+      operateNode({ projections: this.#projections, consumers: this.#consumers, inboxes: this.#inboxes }, call)
     const openReading: OpenReading = (...asked) => this.#store.openReading(...asked)
     const parts = { clock, router: this.#router, onWarning, measure, callProjection, openReading }
     const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }
@@ -356,7 +357,7 @@ export class RunningNode implements Node, RefHost {
     return this.#consumers.outbox(outbox.name)
   }
 
-  inbox(inbox: Inbox): InboxRef {
+  inbox(inbox: Pick<Inbox, 'name'>): InboxRef {
     return this.#inboxes.ref(inbox)
   }
 
@@ -379,6 +380,7 @@ export class RunningNode implements Node, RefHost {
       processes: ofKind('process'),
       outboxes: ofKind('outbox'),
       timers: ofKind('timers'),
+      inboxes: this.#inboxes.conditions,
       wheels: this.#consumers.wheels,
     }
   }

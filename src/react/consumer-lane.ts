@@ -45,6 +45,8 @@ export interface ConsumerLaneOptions {
   /** For what lanes have in their windows, of this consumer and others. */
   readonly windows: Room
   readonly onWarning: (message: string) => void
+  /** An event is parked now, with its stream, for what its handler has thrown. */
+  readonly onParked: (event: FeedEvent, error: unknown) => void
   /** More may be known of first attempts at events of a stream, or of all. Left out where nobody waits for any. */
   readonly onTried?: (stream?: string) => void
 }
@@ -347,9 +349,7 @@ export class ConsumerLane {
     this.#doneSince += 1
     this.#recordLater()
     this.#bell.ring()
-    const what = `'${event.type}', version ${event.version} of ${event.stream}`
-    const todo = 'Mend that, and have it retried or skipped (retryParked, skipParked; penhold parked).'
-    this.#trouble.warn(`has parked ${what}, and parks what follows there: ${reasonOf(error)}. ${todo}`)
+    this.#options.onParked(event, error)
   }
 
   /** Resolves to whether it is. */

@@ -2,14 +2,15 @@
  * What is done by hand with a consumer, from whatever node: it is said to the records of its shards, and the lanes do what
  * these say, wherever they run.
  */
-import { pause, type Clock } from '../log/clock.ts'
+import type { Clock } from '../log/clock.ts'
 import type { IdSource } from '../log/identity.ts'
 import { behind } from '../read/place.ts'
 import type { FeedEvent, Feeds } from '../read/event-feed.ts'
 import type { Consumer } from './consumer.ts'
-import { CONSUMER, keyOf, type ConsumerState, type ParkedStream } from './consumer-record.ts'
-import { reactorState, retryTimedOut } from './error.ts'
+import { CONSUMER, keyOf, PAUSED, type ConsumerState, type ParkedStream } from './consumer-record.ts'
+import { reactorState, retryPaused, retryTimedOut } from './error.ts'
 import { afterForNew, type Effects, type SentOutcome } from './effects.ts'
+import { settled } from './settled.ts'
 
 /** A stream whose events wait, with the first of them. */
 export interface ParkedEvent {
@@ -52,7 +53,6 @@ export interface ConsumerOperationsOptions {
 
 /** So many records, or streams, are asked at once. */
 const ASKED_TOGETHER = 32
-const LOOK_MS = 50
 const RETRY_MS = 60_000
 export const LISTED_MAX = 1_000
 
@@ -87,14 +87,15 @@ export class ConsumerOperations {
     await this.#each((record) => this.#tell(record, 'resume'))
   }
 
-  /** What is parked, the oldest first. */
-  async parked(limit: number): Promise<readonly ParkedEvent[]> {
+  /** What is parked, the oldest first, from a position on. */
+  async parked(limit: number, from = 0): Promise<readonly ParkedEvent[]> {
     const found: ParkedEvent[] = []
     await this.#each(async (record) => {
       const { parked } = await this.#state(record)
       for (const [stream, event] of Object.entries(parked)) found.push(toParked(stream, event))
     })
-    const oldest = found.toSorted((a, b) => a.position - b.position).slice(0, limit)
+    const known = found.filter(({ position }) => position >= from)
+    const oldest = known.toSorted((a, b) => a.position - b.position).slice(0, limit)
     const waiting = await together(oldest, async (event) => (event.reason === undefined ? this.#found(event) : event))
     return waiting.filter((event) => event !== undefined)
   }
@@ -117,21 +118,20 @@ export class ConsumerOperations {
 
   /**
    * Has a stream's parked events tried again, in order, until none is left or one fails again; resolves then.
-   * @throws PenholdError `ReactorState` where nothing of it is parked; `Timeout` where it takes longer than a minute
+   * @throws PenholdError `ReactorState` where nothing of it is parked, or the consumer is paused; `Timeout` where it takes longer
+   * than a minute
    */
   async retry(stream: string): Promise<RetriedStream> {
     const { clock, consumer } = this.#options
     const outcome = await this.#tell(this.#recordOf(stream), 'retry', { stream })
-    if (outcome.kind === 'rejected') throw this.#notParked(stream)
-    const since = clock.monotonic()
-    for (;;) {
+    if (outcome.kind === 'rejected') throw outcome.code === PAUSED ? retryPaused(consumer) : this.#notParked(stream)
+    const after = await settled(clock, RETRY_MS, async () => {
       const known = await this.#parkedStream(stream)
-      if (known === undefined) return { failed: undefined }
-      const { version, type, reason } = known
-      if (!known.isAsked) return { failed: { version, type, reason } }
-      if (clock.monotonic() - since >= RETRY_MS) throw retryTimedOut(consumer.name, stream, RETRY_MS)
-      await pause(clock, LOOK_MS)
-    }
+      return known?.isAsked === true ? undefined : { known }
+    })
+    if (after === undefined) throw retryTimedOut(consumer.name, stream, RETRY_MS)
+    const { known } = after
+    return { failed: known && { version: known.version, type: known.type, reason: known.reason } }
   }
 
   /** @throws PenholdError `ReactorState` where it is not the first of its stream that waits */
@@ -178,7 +178,8 @@ export class ConsumerOperations {
   }
 
   async #parkedStream(stream: string): Promise<ParkedStream | undefined> {
-    return (await this.#state(this.#recordOf(stream))).parked[stream]
+    const question = { stream: this.#recordOf(stream), name: 'parked', argument: stream }
+    return (await this.#options.effects.query(question)) as ParkedStream | undefined
   }
 
   async #state(record: string): Promise<ConsumerState> {

@@ -116,9 +116,11 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
         if (!isAt(state, from) || state.parked[stream] === undefined) return reject(MOVED)
         return emit.Unparked({ stream, ...(until && { until }) })
       },
-      retry: ({ parked }, { stream }: { stream: string }, { emit, reject }) => {
+      /** While it is paused nothing would come of it, and whoever asks would wait. */
+      retry: ({ parked, isPaused }, { stream }: { stream: string }, { emit, reject }) => {
         const known = parked[stream]
         if (known === undefined) return reject(NOT_PARKED)
+        if (isPaused) return reject(PAUSED)
         return known.isAsked ? undefined : emit.RetryAsked({ stream })
       },
       /** Where what is known to wait from a version on begins later, `from` is the one that stands here. */
@@ -144,6 +146,7 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
 /** It stands elsewhere: somebody else runs the lane. */
 export const MOVED = 'Moved'
 export const NOT_PARKED = 'NotParked'
+export const PAUSED = 'Paused'
 
 /** What workers know beside the aggregates of the config. */
 export const INTERNAL_AGGREGATES: readonly Aggregate[] = [

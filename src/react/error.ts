@@ -46,10 +46,17 @@ export function reactorState(message: string): PenholdError {
   return new PenholdError('ReactorState', message, { outcome: 'none', retryable: false })
 }
 
+/** Nothing of it is tried, however long somebody waits. */
+export function retryPaused({ kind, name }: { readonly kind: string; readonly name: string }): PenholdError {
+  return reactorState(
+    `${kind} ${name} is paused, and tries nothing until it is resumed; resume it (resume(), penhold reactor resume ${kind}:${name}), and retry then`,
+  )
+}
+
 export function retryTimedOut(consumer: string, stream: string, timeoutMs: number): PenholdError {
   return new PenholdError(
     'Timeout',
-    `what ${consumer} has parked of ${stream} is still tried again after ${timeoutMs} ms: nobody may serve its shard at the moment. It goes on; look at what is parked later.`,
+    `what ${consumer} has parked of ${stream} is still tried again after ${timeoutMs} ms: there may be much of it, what it needs may be away, or nobody may run its shard at the moment. It goes on; look at its status, and at what is parked, later.`,
     { outcome: 'unknown', retryable: true, details: { consumer, stream, timeoutMs } },
   )
 }

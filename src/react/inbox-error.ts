@@ -34,7 +34,15 @@ export function messageTooLarge(
 export function messageNotParked(inbox: string, message: string): PenholdError {
   return new PenholdError(
     'MessageNotParked',
-    `inbox ${inbox} has no parked message ${message}; node.inbox(…).parked() lists those it has`,
+    `inbox ${inbox} has no parked message ${message}; penhold parked list inbox:${inbox}, or node.inbox(…).parked(), lists those it has`,
     { outcome: 'none', retryable: false, details: { inbox, message } },
+  )
+}
+
+export function inboxRetryTimedOut(inbox: string, message: string, timeoutMs: number): PenholdError {
+  return new PenholdError(
+    'Timeout',
+    `what inbox ${inbox} has parked with message ${message} is still tried again after ${timeoutMs} ms: what it is for may be away, or nobody may run the inbox at the moment. It goes on; look at its status, and at what is parked, later.`,
+    { outcome: 'unknown', retryable: true, details: { inbox, message, timeoutMs } },
   )
 }

@@ -141,6 +141,11 @@ export const InboxRecord: Aggregate = internal(
   }),
 )
 
+/** Whether a parked message is to be tried: somebody wants it, or what it has waited behind is done. */
+export function isDue({ isAsked, reason }: ParkedOutline): boolean {
+  return isAsked || reason === ''
+}
+
 /** A kept message's fields, as its source gave them. */
 export function keptFields({ fields }: Pick<KeptMessage, 'fields'>): InboxMessage['fields'] {
   // Without a prototype `__proto__` is a name as any other.

@@ -5,10 +5,11 @@ import type { ConsumerCondition, ConsumerStatus } from './consumer-status.ts'
 import { keyOf } from './consumer-record.ts'
 import { ConsumerLane, type ConsumerLaneOptions } from './consumer-lane.ts'
 import type { ShardEffects } from './effects.ts'
+import { ParkedWarnings } from './parked-warnings.ts'
 import { Waiting } from './waiting.ts'
-import { worstState } from '../read/lane-status.ts'
+import { worstState, type Trouble } from '../read/lane-status.ts'
 
-export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard' | 'effects'> & {
+export type RunningConsumerOptions = Omit<ConsumerLaneOptions, 'shard' | 'effects' | 'onParked'> & {
   readonly effects: ShardEffects
 }
 
@@ -33,11 +34,14 @@ export class RunningConsumer {
   /** By shard. */
   readonly #awaited = new Map<number, AttemptsAwaited>()
   readonly #waiting: Waiting
+  readonly #parkedWarnings: ParkedWarnings
   #isClosed = false
 
   constructor(options: RunningConsumerOptions) {
     this.#options = options
-    this.#waiting = new Waiting(`${options.consumer.kind} ${options.consumer.name}`, options)
+    const who = `${options.consumer.kind} ${options.consumer.name}`
+    this.#waiting = new Waiting(who, options)
+    this.#parkedWarnings = new ParkedWarnings(who, options)
   }
 
   /**
@@ -53,9 +57,13 @@ export class RunningConsumer {
       if (this.#lanes.has(shard) || this.#ending.has(shard)) continue
       const onTried = (stream?: string): void => this.#awaited.get(shard)?.look(stream)
       const effects = this.#options.effects.from(shard, epoch)
-      this.#lanes.set(shard, { lane: new ConsumerLane({ ...this.#options, effects, shard, onTried }), epoch })
+      const onParked: ConsumerLaneOptions['onParked'] = (...parked) => this.#parkedWarnings.parked(...parked)
+      const lane = new ConsumerLane({ ...this.#options, effects, shard, onTried, onParked })
+      this.#lanes.set(shard, { lane, epoch })
     }
-    this.#waiting.look(this.#troubles)
+    const troubles = this.#troubles
+    this.#waiting.look(messagesOf(troubles), eventsOf(troubles))
+    this.#parkedWarnings.look()
   }
 
   /** What has become of the first attempt at an event that is wanted: as soon as that is known, or after `ms`. */
@@ -87,6 +95,7 @@ export class RunningConsumer {
     this.#isClosed = true
     for (const [shard, { lane }] of this.#lanes) this.#end(shard, lane, ms)
     await Promise.all(this.#ending.values())
+    this.#parkedWarnings.tellRest()
   }
 
   get key(): string {
@@ -107,9 +116,9 @@ export class RunningConsumer {
   }
 
   /** By shard, of lanes that wait and go on by themselves. */
-  get #troubles(): ReadonlyMap<number, string> {
+  get #troubles(): readonly ShardTrouble[] {
     const waiting = [...this.#lanes].filter(([, { lane }]) => lane.condition === 'waiting')
-    return new Map(waiting.map(([shard, { lane }]) => [shard, lane.trouble!.message]))
+    return waiting.map(([shard, { lane }]) => [shard, lane.trouble!])
   }
 
   async status(): Promise<ConsumerStatus> {
@@ -140,6 +149,20 @@ export class RunningConsumer {
       .finally(() => this.#ending.delete(shard))
     this.#ending.set(shard, ended)
   }
+}
+
+type ShardTrouble = readonly [shard: number, trouble: Trouble]
+
+function messagesOf(troubles: readonly ShardTrouble[]): ReadonlyMap<number, string> {
+  return new Map(troubles.map(([shard, { message }]) => [shard, message]))
+}
+
+function eventsOf(troubles: readonly ShardTrouble[]): ReadonlyMap<number, string> {
+  return new Map(
+    troubles.flatMap(([shard, { event }]) =>
+      event === undefined ? [] : [[shard, `${event.stream}/${event.version}`]],
+    ),
+  )
 }
 
 function sum(numbers: readonly number[]): number {

@@ -19,6 +19,7 @@ import { addressOf, checkedCommand, type Inbox, type InboxCommand } from './inbo
 import {
   INBOX,
   INBOX_FULL,
+  isDue,
   keptFields,
   PARKED_MESSAGES_MAX,
   type InboxOutline,
@@ -83,7 +84,7 @@ export class RunningInbox {
   #attempts = 0
   #trouble: string | undefined
   readonly #waiting: Waiting
-  #parked = 0
+  #outline: InboxOutline | undefined
   #isReuseTold = false
   readonly #ended: Promise<void>
 
@@ -105,9 +106,9 @@ export class RunningInbox {
     return this.#waiting.now?.ms ?? 0
   }
 
-  /** So many messages are parked, as it was last known. */
-  get parked(): number {
-    return this.#parked
+  /** What its record has, as it was last known. */
+  get outline(): InboxOutline | undefined {
+    return this.#outline
   }
 
   /** Called now and then, it tells that it waits. */
@@ -150,7 +151,7 @@ export class RunningInbox {
     const { inbox } = this.#options
     const state = await this.#query<InboxOutline>('outline')
     const { place } = state
-    this.#parked = state.parked.length
+    this.#outline = state
     if (place === undefined) return this.#step('begin', { place: await this.#source.place(inbox.startAt) })
     this.#after ??= await this.#positionOf(state.placedAt)
     if (await this.#retry(state, place)) return
@@ -376,11 +377,6 @@ export class RunningInbox {
       // It is in the status as well.
     }
   }
-}
-
-/** Somebody wants it, or what it has waited behind is done. */
-function isDue({ isAsked, reason }: ParkedOutline): boolean {
-  return isAsked || reason === ''
 }
 
 /**

@@ -101,6 +101,7 @@ export class ReactorTimers {
     when: When,
     to: { readonly aggregate: A; readonly id: string; readonly command: K; readonly payload: PayloadOf<A, K> },
   ): Promise<void> {
+    checkName(id)
     const at = timeOf(id, when, this.#of.time)
     const command = commandFor(id, to)
     const payload = { id, at, command }
@@ -110,6 +111,7 @@ export class ReactorTimers {
 
   /** Resolves once it is durable that the timer, if there is one, does not fire. What it has sent already is not undone. */
   async cancel(id: string): Promise<void> {
+    checkName(id)
     await this.#ask(id, 'cancel', undefined)
   }
 
@@ -158,6 +160,16 @@ export function timeOf(id: string, when: When, from: Date): number {
   throw badTimer(
     id,
     `is to be due ${at === undefined ? 'in' : 'at'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
+  )
+}
+
+/** It is the first thing given, and easily left out. */
+function checkName(id: unknown): void {
+  if (typeof id === 'string') return
+  throw new PenholdError(
+    'BadTimer',
+    `a timer is named by a text, and ${describe(id)} was given; give its id first: schedule('reminder', { inMs: 60_000 }, Aggregate, 'id', 'command', payload), cancel('reminder')`,
+    { outcome: 'none', retryable: false },
   )
 }
 

@@ -26,13 +26,23 @@ export const TOLD_AFTER_MS = 5_000
 export const TOLD_AGAIN_MS = 300_000
 const NAMED_MAX = 8
 
+const NONE: ReadonlyMap<number, string> = new Map()
+
+interface Wait {
+  /** On the monotonic clock. */
+  readonly since: number
+  readonly reason: string
+  /** The event that it has waited with last; undefined where it was none's trouble so far. */
+  readonly event: string | undefined
+}
+
 export class Waiting {
   readonly #who: string
   readonly #clock: Clock
   readonly #onWarning: (message: string) => void
   readonly #isWhole: boolean
-  /** By shard, on the monotonic clock; and why. The first has waited for longest. */
-  #since = new Map<number, { readonly since: number; readonly reason: string }>()
+  /** By shard. The first has waited for longest. */
+  #since = new Map<number, Wait>()
   /** Of a wait that was told of: since when it is, and when it was told. */
   #told: { readonly since: number; at: number } | undefined
 
@@ -54,28 +64,31 @@ export class Waiting {
     }
   }
 
-  /** By shard, why it waits now. */
-  look(troubles: ReadonlyMap<number, string>): void {
+  /**
+   * By shard, why it waits now; and with which event, where it is one's trouble. Where that is another than before, the one
+   * before is over, and the wait begins anew.
+   */
+  look(troubles: ReadonlyMap<number, string>, events: ReadonlyMap<number, string> = NONE): void {
     const now = this.#clock.monotonic()
-    const before = [...this.#since.keys()].filter((shard) => troubles.has(shard))
-    const shards = new Set([...before, ...troubles.keys()])
-    this.#since = new Map(
-      [...shards].map((shard) => [
-        shard,
-        { since: this.#since.get(shard)?.since ?? now, reason: troubles.get(shard)! },
-      ]),
-    )
+    const waits = [...troubles].map(([shard, reason]): [number, Wait] => {
+      const before = this.#since.get(shard)
+      const event = events.get(shard) ?? before?.event
+      const isAnother = before?.event !== undefined && before.event !== event
+      return [shard, { since: before === undefined || isAnother ? now : before.since, reason, event }]
+    })
+    this.#since = new Map(waits.toSorted(([, a], [, b]) => a.since - b.since))
     this.#tell(now)
   }
 
   #tell(now: number): void {
     const waiting = this.now
-    if (waiting === undefined) {
+    // What was told of is over, though others may have begun to wait.
+    if (waiting === undefined || waiting.ms < TOLD_AFTER_MS) {
       if (this.#told !== undefined) this.#warn(`waits no more here, after ${seconds(now - this.#told.since)}`)
       this.#told = undefined
       return
     }
-    if (waiting.ms < TOLD_AFTER_MS || now - (this.#told?.at ?? Number.NEGATIVE_INFINITY) < TOLD_AGAIN_MS) return
+    if (now - (this.#told?.at ?? Number.NEGATIVE_INFINITY) < TOLD_AGAIN_MS) return
     this.#told ??= { since: now - waiting.ms, at: now }
     this.#told.at = now
     const { shards, ms, reason } = waiting

@@ -25,11 +25,11 @@ const view = (members: readonly Member[], held: readonly Lease[], isSettling = f
 
 function shown(of: View, answers: Readonly<Record<string, Answer>>): string {
   const byId = new Map(Object.entries(answers).map(([name, answer]) => [`${name}-id`, answer]))
-  return toText({ name: 'bank', leaseMs: 3_000, view: of, answers: byId, apart: new Set() }, false)
+  return toText({ name: 'bank', leaseMs: 3_000, view: of, answers: byId, apart: new Set(), inboxes: [] }, false)
 }
 
 const lag = { state: 'writes', journal: 1, records: 0, bytes: 0, oldestMs: 0 } as const
-const speaks: Answer = { workers: [lag], shards: [], projections: [], reactors: [] }
+const speaks: Answer = { workers: [lag], shards: [], projections: [], reactors: [], inboxes: [], wheels: undefined }
 
 test('nodes are shown in the order of their names, and numbers in those count', async () => {
   const told = view([member('node-10'), member('b'), member('node-2')], [])

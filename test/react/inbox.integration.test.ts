@@ -156,8 +156,14 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     // Later ones too.
     const later = await add('anna', 3)
     await eventually(async () => (await inbox.parked()).at(-1)?.id).toBe(later)
-    await inbox.retryParked(rejected)
-    await eventually(async () => (await inbox.parked()).find(({ id }) => id === rejected)?.isAsked).toBe(false)
+    // Whichever of them is asked for, the first goes first.
+    const failed = { id: rejected, reason: 'rejected: TooMuch' }
+    expect(await inbox.retryParked(rejected)).toEqual({ failed })
+    expect(await inbox.retryParked(later)).toEqual({ failed })
+    expect((await inbox.parked()).find(({ id }) => id === rejected)?.isAsked).toBe(false)
+    const isSo = { state: 'running', parked: 4, lost: 0, rejected: 0, trouble: undefined, waitingMs: 0 }
+    const { place } = await inbox.status()
+    await eventually(async () => (await node.status()).inboxes).toEqual([{ name: 'payments', place, ...isSo }])
     await inbox.skipParked({ id: rejected, reason: 'it was a mistake' })
     await eventually(() => amounts(node)).toEqual([1, 2, 3])
     await eventually(async () => (await inbox.parked()).map(({ id }) => id)).toEqual([noMapping])
@@ -214,8 +220,8 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     expect(parked[1]!.reason).toContain('lone surrogate')
     await inbox.skipParked({ id: half, reason: 'it is for nobody' })
     isMended = true
-    await inbox.retryParked(proto)
-    await eventually(() => amounts(node, 'ben')).toEqual([1])
+    expect(await inbox.retryParked(proto)).toEqual({ failed: undefined })
+    expect(await amounts(node, 'ben')).toEqual([1])
     await eventually(() => inbox.parked()).toEqual([])
     // As it was the first time.
     expect(seen.at(-1)).toEqual(fields)

@@ -5,6 +5,7 @@ import { IdSource } from '../../src/log/identity.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import type { Consumer, Handling, Reaction } from '../../src/react/consumer.ts'
 import { ConsumerLane } from '../../src/react/consumer-lane.ts'
+import { ParkedWarnings } from '../../src/react/parked-warnings.ts'
 import { Room } from '../../src/read/room.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -56,6 +57,8 @@ export class LaneBench {
       ...this.#settings,
       ...more,
     }
+    const onWarning = (message: string): void => void this.warnings.push(message)
+    const warnings = new ParkedWarnings('reactor mails', { clock: this.clock, onWarning })
     const lane = new ConsumerLane({
       consumer,
       shard: SHARD,
@@ -64,7 +67,8 @@ export class LaneBench {
       ids: new IdSource(this.clock, new SeededRandom(1)),
       clock: this.clock,
       windows: this.windows,
-      onWarning: (message) => this.warnings.push(message),
+      onWarning,
+      onParked: (event, error) => warnings.parked(event, error),
       onTried: (stream) => this.onTried(stream),
     })
     onTestFinished(() => this.during(lane.close(0)))

@@ -24,6 +24,21 @@ test('an event that is handled again sets the same timers, in whatever order', a
   expect(new Set(first.map(({ commandId }) => commandId)).size).toBe(3)
 })
 
+test('a timer that is given no id is told what is missing, and nothing is set', async () => {
+  const effects = new MemoryEffects()
+  const cause = { correlationId: 'c', causationId: 'e', after: 1 }
+  const of = { owner: 'o', effects, idempotencyKey: 'k', cause, time: new Date(0), onOther: () => undefined }
+  const timers = new ReactorTimers(of) as unknown as Record<
+    'schedule' | 'cancel',
+    (...given: unknown[]) => Promise<void>
+  >
+  const nameless = timers.schedule({ inMs: 5 }, { aggregate: Account, id: '1', command: 'deposit' })
+  await expect(nameless).rejects.toMatchObject({ code: 'BadTimer' })
+  await expect(nameless).rejects.toThrow('named by a text, and an object was given; give its id first')
+  await expect(timers.cancel(undefined)).rejects.toThrow('and undefined was given; give its id first')
+  expect(effects.sent).toEqual([])
+})
+
 test('what a timer was for, and has taken effect as something else, is done with, and told once', async () => {
   const warnings: string[] = []
   const { does } = timerCommandsConsumer([], (message) => warnings.push(message))

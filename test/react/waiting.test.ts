@@ -4,6 +4,8 @@ import { degradedOf, toJson, WAITING_MS, type Examination } from '../../src/node
 import { IdSource } from '../../src/log/identity.ts'
 import type { Handling } from '../../src/react/consumer.ts'
 import type { ShardEffects } from '../../src/react/effects.ts'
+import { NonRetryableError } from '../../src/react/non-retryable-error.ts'
+import { TOLD_MAX, TOLD_WITHIN_MS } from '../../src/react/parked-warnings.ts'
 import { RunningConsumer } from '../../src/react/running-consumer.ts'
 import { NO_TIMERS, Timers } from '../../src/react/timers.ts'
 import { listed, TOLD_AFTER_MS, TOLD_AGAIN_MS, Waiting } from '../../src/react/waiting.ts'
@@ -210,4 +212,75 @@ test('timers that stand still are told of, in one line for all shards, and degra
     expect.stringMatching(/^what runs timers waits in shards 0, 1, 2 since \d+ ms, and tries again/),
   ])
   expect(toJson(found({ wheels: condition }))).toMatchObject({ timers: { waiting: [0, 1, 2] } })
+})
+
+test('a busy reactor whose events each fail once, and then succeed, waits with none of them for long', async () => {
+  const bench = new LaneBench()
+  const failed = new Set<string>()
+  const { running, look } = run(bench, {
+    one: (event) => {
+      if (failed.has(event.id)) return
+      failed.add(event.id)
+      throw new Error(`${event.id} fails once`)
+    },
+  })
+  // At each moment some of them are to be tried again.
+  let added = 0
+  const add = (): void => {
+    for (let n = 0; n < 6; n += 1) bench.add(`a/${(added += 1)}`)
+    bench.clock.after(50, add)
+  }
+  add()
+  let [looks, waits, longest] = [0, 0, 0]
+  for (; looks < WAITING_MS / 250; looks += 1) {
+    await look(250)
+    const ms = running.condition.waiting?.ms
+    if (ms !== undefined) waits += 1
+    longest = Math.max(longest, ms ?? 0)
+  }
+  expect(failed.size).toBeGreaterThan(1_000)
+  expect(waits).toBeGreaterThan(looks * 0.9)
+  expect(longest).toBeLessThan(TOLD_AFTER_MS)
+  expect(bench.warnings).toEqual([])
+})
+
+test('what a consumer has parked is told of all its shards together, once it is much', async () => {
+  const bench = new LaneBench()
+  const { running, look } = run(bench, {
+    one: () => {
+      throw new NonRetryableError('it is wrong')
+    },
+  })
+  bench.add(...Array.from({ length: 100 }, (_, n) => `a/${n}`))
+  await look(5_000)
+  expect(running.condition.parkedStreams).toBe(100)
+  expect(bench.warnings).toHaveLength(TOLD_MAX)
+  await look(TOLD_WITHIN_MS)
+  expect(bench.warnings.slice(TOLD_MAX)).toEqual([
+    expect.stringMatching(/^outbox deposits has parked events of 90 more streams, .*it is wrong/),
+  ])
+})
+
+test('a wait begins anew with another event, and goes on with the same one, whatever else is said meanwhile', () => {
+  const clock = new SimulatedClock()
+  const warnings: string[] = []
+  const waiting = new Waiting('reactor mails', { clock, onWarning: (message) => void warnings.push(message) })
+  const look = (ms: number, event: string | undefined): void => {
+    const events = new Map(event === undefined ? [] : [[1, event]])
+    for (let passed = 0; passed < ms; passed += 250) {
+      waiting.look(new Map([[1, 'it fails']]), events)
+      clock.advance(250)
+    }
+  }
+  look(4_000, 'a/1')
+  look(2_000, undefined)
+  look(2_000, 'a/1')
+  expect(waiting.now?.ms).toBe(8_000)
+  expect(warnings).toEqual(['reactor mails waits in shard 1 since 5 s, and tries again: it fails'])
+  look(4_000, 'b/1')
+  expect(waiting.now?.ms).toBe(4_000)
+  // What was told of is over, and what waits now is no news yet.
+  expect(warnings.slice(1)).toEqual(['reactor mails waits no more here, after 8 s'])
+  look(2_000, undefined)
+  expect(warnings.slice(2)).toEqual(['reactor mails waits in shard 1 since 5 s, and tries again: it fails'])
 })

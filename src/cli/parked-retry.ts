@@ -1,0 +1,52 @@
+/** Tries again what is parked: many at once, and all there is, however much. */
+import type { ParkedRows, Parking, Told, Which } from './parking.ts'
+
+/** What has come of it. */
+export interface RetriedAll {
+  readonly done: number
+  /** The first of those that failed again, and how many did. */
+  readonly failed: readonly Told[]
+  readonly failures: number
+  /** What has ended it before all were tried; undefined where all were. */
+  readonly error: unknown
+}
+
+/** At nodes, which try those of one shard one after the other. */
+const TOGETHER = 16
+const FAILED_MAX = 1_000
+
+/** Each is tried once, from the oldest on. `signal` ends it before the next ones. */
+export async function retryAll(
+  parking: Parking,
+  which: Which,
+  { signal, onTried }: { readonly signal: AbortSignal; readonly onTried: (tried: number, known: number) => void },
+): Promise<RetriedAll> {
+  const tried = new Set<string>()
+  const failed: Told[] = []
+  let [done, failures] = [0, 0]
+  let error: unknown
+  const retry = async (row: string): Promise<void> => {
+    const again = await parking.retry(row)
+    if (again === undefined) done += 1
+    else failures += 1
+    if (again !== undefined && failed.length < FAILED_MAX) failed.push(again)
+  }
+  const worker = async (rows: string[]): Promise<void> => {
+    for (let row = rows.shift(); row !== undefined && error === undefined; row = rows.shift()) {
+      await retry(row).catch((thrown: unknown) => (error ??= thrown))
+      onTried(done + failures, tried.size)
+      if (signal.aborted) error ??= signal.reason
+    }
+  }
+  for (let from: number | undefined = 0; from !== undefined && error === undefined;) {
+    const { rows, next }: ParkedRows = await parking.rows(which, from).catch((thrown: unknown) => {
+      error ??= thrown
+      return { rows: [], next: undefined }
+    })
+    const untried = rows.filter((row) => !tried.has(row))
+    for (const row of untried) tried.add(row)
+    await Promise.all(Array.from({ length: TOGETHER }, () => worker(untried)))
+    from = next === from ? undefined : next
+  }
+  return { done, failed, failures, error }
+}

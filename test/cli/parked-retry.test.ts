@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import { retryAll } from '../../src/cli/parked-retry.ts'
+import type { Parking } from '../../src/cli/parking.ts'
+
+const PAGE = 100
+
+/** Rows by their numbers, in pages; those that are tried and do not fail are gone. */
+function parkingOf(count: number, more: { fails?: (row: number) => boolean; onRetry?: (row: number) => unknown } = {}) {
+  const { fails = () => false, onRetry } = more
+  const left = new Set(Array.from({ length: count }, (_, row) => row))
+  const tried: number[] = []
+  let [underWay, most] = [0, 0]
+  const none = (): never => expect.fail('nobody asks for that')
+  const parking: Parking = {
+    by: { reactor: 'mails' },
+    list: none,
+    show: none,
+    skip: none,
+    rows: async (_which, from) => {
+      const rows = [...left].filter((row) => row >= from).slice(0, PAGE)
+      return { rows: rows.map(String), next: rows.length < PAGE ? undefined : rows.at(-1) }
+    },
+    retry: async (given) => {
+      const row = Number(given)
+      tried.push(row)
+      underWay += 1
+      most = Math.max(most, underWay)
+      await new Promise(setImmediate)
+      underWay -= 1
+      await onRetry?.(row)
+      if (fails(row)) return { json: { row }, text: `${row} failed again` }
+      left.delete(row)
+      return undefined
+    },
+  }
+  return { parking, left, tried, most: () => most }
+}
+
+const all = (parking: Parking, signal = new AbortController().signal) =>
+  retryAll(parking, {}, { signal, onTried: () => undefined })
+
+test('all that is parked is tried once, however many there are and whatever fails', async () => {
+  const fails = (row: number): boolean => row < 250 || row % 100 === 0
+  const { parking, left, tried, most } = parkingOf(1_234, { fails })
+  expect(await all(parking)).toMatchObject({ done: 1_234 - 250 - 10, failures: 260, error: undefined })
+  expect(tried.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 1_234 }, (_, row) => row))
+  expect(left.size).toBe(260)
+  // Beside each other, and not all at once.
+  expect(most()).toBeGreaterThan(1)
+  expect(most()).toBeLessThan(PAGE)
+  const { failed } = await all(parkingOf(3_000, { fails: () => true }).parking)
+  expect(failed).toHaveLength(1_000)
+})
+
+test('where a node does not know of pages it ends all the same', async () => {
+  const { parking, tried } = parkingOf(PAGE * 3, { fails: () => true })
+  await all({ ...parking, rows: (which) => parking.rows(which, 0) })
+  expect(tried).toHaveLength(PAGE)
+})
+
+test('what goes wrong, and whoever interrupts, ends it before the next ones, and what was done is told', async () => {
+  const onRetry = (row: number): void => {
+    if (row === 40) throw new Error('nobody serves it')
+  }
+  const { parking, left } = parkingOf(1_000, { onRetry })
+  const { done, error } = await all(parking)
+  expect(error).toEqual(new Error('nobody serves it'))
+  expect(done).toBe(1_000 - left.size)
+  expect(done).toBeLessThan(60)
+  const stop = new AbortController()
+  const stopped = parkingOf(1_000, { onRetry: (row) => row === 40 && stop.abort(new Error('enough')) })
+  expect((await all(stopped.parking, stop.signal)).error).toBe(stop.signal.reason)
+  expect(stopped.tried.length).toBeLessThan(60)
+  const fails = { ...parking, rows: () => Promise.reject(new Error('no such reactor')) }
+  expect(await all(fails)).toMatchObject({ done: 0, error: new Error('no such reactor') })
+})
