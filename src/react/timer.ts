@@ -177,7 +177,14 @@ function timerId(owner: string, id: string): string {
   const problem = idProblem(id)
   if (problem !== undefined) throw badTimer(id, `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
   if (id.length > ID_MAX) throw badTimer(id, `has an id of ${id.length} characters; give up to ${ID_MAX}`)
-  return `${owner}:${id}`
+  const whole = `${owner}:${id}`
+  const tooLong = idProblem(whole)
+  if (tooLong !== undefined)
+    throw badTimer(
+      id,
+      `cannot be called so by ${owner}: ${tooLong.replace("an aggregate's id", 'both names together')}`,
+    )
+  return whole
 }
 
 /** The command as the timer keeps it. What is wrong with it is said now, and not when it is due. */

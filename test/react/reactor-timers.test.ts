@@ -55,6 +55,17 @@ test('what a timer was for, and has taken effect as something else, is done with
   await expect(does.one(event as unknown as FeedEvent, reaction)).rejects.toThrow('nobody serves it')
 })
 
+test('a name that is too long with its reactor is refused in words', async () => {
+  const cause = { correlationId: 'c', causationId: 'e', after: 1 }
+  const of = { effects: new MemoryEffects(), idempotencyKey: 'k', cause, time: new Date(0), onOther: () => undefined }
+  const timers = new ReactorTimers({ owner: 'o'.repeat(64), ...of })
+  await timers.cancel('\u4e00'.repeat(100))
+  await expect(timers.cancel('\u4e00'.repeat(145))).rejects.toMatchObject({
+    code: 'BadTimer',
+    message: expect.stringContaining('both names together'),
+  })
+})
+
 test('a time that is over, however long, is as good as now, and what is none is refused in words', () => {
   const event = new Date(1_000)
   const given: readonly [When, number][] = [
