@@ -17,8 +17,11 @@ import { RunningInbox } from '../react/running-inbox.ts'
 /** How an inbox is. */
 export interface InboxStatus {
   readonly name: string
-  /** `waiting`: something fails, and is tried again. `elsewhere`: another node runs it. */
-  readonly state: 'running' | 'waiting' | 'elsewhere'
+  /**
+   * `running`: there are messages behind its place. `caught up`: it is done with all that its source has, but for what is parked. `waiting`:
+   * something fails, and is tried again. `elsewhere`: another node runs it.
+   */
+  readonly state: 'running' | 'caught up' | 'waiting' | 'elsewhere'
   /** The id of the last message that it is done with; undefined where it was never begun. */
   readonly place: string | undefined
   readonly parked: number
@@ -29,7 +32,7 @@ export interface InboxStatus {
   readonly trouble: string | undefined
 }
 
-/** One that runs here, as far as it is known without asking the log. */
+/** One that runs here, as far as it is known without asking the log or its source; so it is never `caught up`. */
 export interface LocalInbox {
   readonly name: string
   readonly state: 'running' | 'waiting'
@@ -100,7 +103,7 @@ export class Inboxes {
       if (kind === 'rejected') throw messageNotParked(name, payload.id)
     }
     return {
-      status: async () => toStatus(name, await query<InboxOutline>('outline'), this.#running.get(inbox)?.inbox),
+      status: async () => await statusOf(name, await query<InboxOutline>('outline'), this.#running.get(inbox)?.inbox),
       parked: async () => {
         const parked = await query<readonly KeptMessage[]>('parked')
         return parked.map((message) => ({ ...message, fields: keptFields(message) }))
@@ -155,12 +158,19 @@ export class Inboxes {
   }
 }
 
-function toStatus(
+async function statusOf(
   name: string,
   { place, parked, lost, rejected }: InboxOutline,
   running: RunningInbox | undefined,
-): InboxStatus {
-  const trouble = running?.trouble
-  const state = running === undefined ? 'elsewhere' : trouble === undefined ? 'running' : 'waiting'
-  return { name, state, place: place?.id, parked: parked.length, lost, rejected, trouble }
+): Promise<InboxStatus> {
+  const known = { name, place: place?.id, parked: parked.length, lost, rejected }
+  if (running === undefined) return { ...known, state: 'elsewhere', trouble: undefined }
+  try {
+    const isLevel = running.trouble === undefined && place !== undefined && (await running.isLevel(place))
+    const { trouble } = running
+    return { ...known, state: trouble !== undefined ? 'waiting' : isLevel ? 'caught up' : 'running', trouble }
+  } catch (error) {
+    const trouble = running.trouble ?? `what its source has is not known: ${reasonOf(error)}`
+    return { ...known, state: 'waiting', trouble }
+  }
 }
