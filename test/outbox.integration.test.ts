@@ -41,7 +41,7 @@ function project(more = ''): string {
 }
 
 const until = `
-  const until = async (isSo) => { while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 20)) }`
+  const until = async (isSo) => { while (!(await isSo())) await setTimeout(20) }`
 
 test.skipIf(!hasRedis)(
   'docs/outbox.md: its outboxes publish, its inbox takes, and what it parks is skipped',

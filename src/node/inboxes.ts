@@ -17,8 +17,11 @@ import { RunningInbox } from '../react/running-inbox.ts'
 /** How an inbox is. */
 export interface InboxStatus {
   readonly name: string
-  /** `waiting`: something fails, and is tried again. `elsewhere`: another node runs it. */
-  readonly state: 'running' | 'waiting' | 'elsewhere'
+  /**
+   * `running`: there are messages behind its place. `caught up`: it is done with all that its source has, but for what is parked. `waiting`:
+   * something fails, and is tried again. `elsewhere`: another node runs it.
+   */
+  readonly state: 'running' | 'caught up' | 'waiting' | 'elsewhere'
   /** The id of the last message that it is done with; undefined where it was never begun. */
   readonly place: string | undefined
   readonly parked: number
@@ -29,7 +32,7 @@ export interface InboxStatus {
   readonly trouble: string | undefined
 }
 
-/** One that runs at this node, as far as it is known without asking the log. */
+/** One that runs at this node, as far as it is known without asking the log or its source; so it is never `caught up`. */
 export interface LocalInbox {
   readonly name: string
   /** `waiting`: something fails, and is tried again. */
@@ -96,7 +99,7 @@ export class Inboxes {
     const inbox = this.#named(name)
     const operations = this.operations(name)
     return {
-      status: async () => toStatus(name, await operations.outline(), this.#running.get(inbox)?.inbox),
+      status: async () => await statusOf(name, await operations.outline(), this.#running.get(inbox)?.inbox),
       parked: () => operations.parked(),
       retryParked: (id) => operations.retry(id),
       skipParked: (message) => operations.skip(message),
@@ -166,12 +169,19 @@ export class Inboxes {
   }
 }
 
-function toStatus(
+async function statusOf(
   name: string,
   { place, parked, lost, rejected }: InboxOutline,
   running: RunningInbox | undefined,
-): InboxStatus {
-  const trouble = running?.trouble
-  const state = running === undefined ? 'elsewhere' : trouble === undefined ? 'running' : 'waiting'
-  return { name, state, place: place?.id, parked: parked.length, lost, rejected, trouble }
+): Promise<InboxStatus> {
+  const known = { name, place: place?.id, parked: parked.length, lost, rejected }
+  if (running === undefined) return { ...known, state: 'elsewhere', trouble: undefined }
+  try {
+    const isLevel = running.trouble === undefined && place !== undefined && (await running.isLevel(place))
+    const { trouble } = running
+    return { ...known, state: trouble !== undefined ? 'waiting' : isLevel ? 'caught up' : 'running', trouble }
+  } catch (error) {
+    const trouble = running.trouble ?? `what its source has is not known: ${reasonOf(error)}`
+    return { ...known, state: 'waiting', trouble }
+  }
 }

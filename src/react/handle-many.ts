@@ -115,9 +115,8 @@ export class HandleMany implements Handling {
     const entries: Entry[] = []
     const isCareful = this.#waits >= CAREFUL_AFTER
     const most = isCareful ? Math.max(CAREFUL_MOST, this.#does.most) : this.#does.most
-    for (const entry of this.#options.window.waiting()) {
+    for (const entry of this.#options.window.waiting(this.#failing)) {
       const { stream } = entry.event
-      if (this.#failing.has(stream)) continue
       if (isCareful && entries.length > 0 && entries[0]!.event.stream === stream) continue
       entries.push(entry)
       if (entries.length === most) break

@@ -111,6 +111,13 @@ export class RunningInbox {
     return this.#outline
   }
 
+  /** Whether its source has nothing behind a place, asked for now. @throws what keeps it from answering */
+  async isLevel({ count }: InboxPlace): Promise<boolean> {
+    const end = await this.#source.place('now')
+    // At the end of its row an inbox has counted all that there ever was, also where the row was made anew.
+    return end.count === count
+  }
+
   /** Called now and then, it tells that it waits. */
   look(): void {
     this.#waiting.look(this.#trouble === undefined ? new Map() : new Map([[0, this.#trouble]]))

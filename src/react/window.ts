@@ -109,11 +109,11 @@ export class Window {
     this.#room.give(this.#bytes)
   }
 
-  /** Those that wait, in order. */
-  *waiting(): Generator<Entry> {
+  /** Those that wait, in order, but for streams that something holds back. */
+  *waiting(heldBack?: { has(stream: string): boolean }): Generator<Entry> {
     for (let i = this.#head; i < this.#entries.length; i += 1) {
       const entry = this.#entries[i]!
-      if (entry.state === 'waiting') yield entry
+      if (entry.state === 'waiting' && heldBack?.has(entry.event.stream) !== true) yield entry
     }
   }
 }

@@ -17,7 +17,12 @@ const named = { name: 'one', from, startAt: 'now' } as const
 /** One of each, by the list where it belongs. */
 const definitions = {
   aggregates: Account,
-  projections: defineProjection({ name: 'one', from, on: { MoneyDeposited: () => undefined }, store: memoryStore(() => ({})) }),
+  projections: defineProjection({
+    name: 'one',
+    from,
+    on: { MoneyDeposited: () => undefined },
+    store: memoryStore(() => ({})),
+  }),
   reactors: defineReactor({ ...named, on: { MoneyDeposited: () => undefined } }),
   processes: defineProcess({
     type: 'one',
@@ -50,7 +55,7 @@ const pairs = lists.flatMap((list) => lists.filter((other) => other !== list).ma
 
 test.for(pairs)('what belongs under %s is told so where it stands under %s', ([other, list]) => {
   const given = { name: 'bank', dataDir: 'x', aggregates: [Account], [list]: [definitions[other]] }
-  const define = (): unknown => defineCluster(given as never)
+  const define = (): unknown => defineCluster(given)
   const name = other === 'aggregates' ? 'account' : 'one'
   expect(define).toThrow(new RegExp(`${list}\\[0\\] is the \\w+ '${name}', which belongs under ${other}`))
   // And nothing of its insides.
