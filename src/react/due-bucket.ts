@@ -46,6 +46,12 @@ export class DueBucket implements Bucket {
     this.left = undefined
   }
 
+  /** It is not held in memory any more, and is read again when it is near. */
+  letGo(): void {
+    this.isTaken = false
+    this.readAgain()
+  }
+
   /** Something was put into it. Whether that is to be held in memory at once, where there is room. */
   wasPut(version: number): boolean {
     this.#lastPut = Math.max(this.#lastPut, version)

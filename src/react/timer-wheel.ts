@@ -41,6 +41,8 @@ const PUT_OFF_MS = 60_000
 const BEGIN_AGAIN_MS = 1_000
 /** A bucket that is over is put into for so long, so that not each timer that is overdue has one of its own. */
 const KEPT_MS = 60_000
+/** What is due so much later is not held in memory: by another clock, or by this one as it was, it may have been near. */
+const FAR_MS = 5 * 60_000
 const PUTS_AT_ONCE = 8
 const PLACED_AT_ONCE = 1_000
 /** So that one command keeps within any limit on its bytes. */
@@ -63,6 +65,8 @@ export class TimerWheel {
   #position = 0
   #version = 0
   #opened = 0
+  /** So far the clock of the day was ahead of the monotonic one, at the last step. */
+  #ahead = Number.NEGATIVE_INFINITY
   #trouble: string | undefined
 
   constructor(options: TimerWheelOptions) {
@@ -171,6 +175,7 @@ export class TimerWheel {
     const { clock } = this.#options
     const now = clock.now()
     const monotonic = clock.monotonic()
+    this.#heedClock(now, now - monotonic)
     const hasRoom = this.#room() >= this.#options.heldMax / 4
     for (const bucket of this.#buckets.inOrder()) {
       if (bucket.start === OWNERLESS.start) {
@@ -194,15 +199,38 @@ export class TimerWheel {
     return false
   }
 
+  /** Where the clock was set back, what is far off now would take the room of what comes before it. */
+  #heedClock(now: number, ahead: number): void {
+    const isSetBack = ahead < this.#ahead - FAR_MS
+    this.#ahead = ahead
+    if (!isSetBack) return
+    const cut = this.#fires.letGo(now + FAR_MS)
+    for (const bucket of this.#buckets.inOrder()) {
+      const isFar = bucket.isTaken && bucket.start > now + FAR_MS
+      if (isFar || cut.has(bucket)) bucket.letGo()
+    }
+  }
+
   /** Not all shards read at the same moment. */
   #leadMs({ level }: Bucket): number | undefined {
     return level > 0 ? undefined : 5_000 + (this.#options.shard % 64) * 500
   }
 
-  /** Reads a bucket into memory, as far as there is room. */
+  /** Reads a bucket into memory, as far as there is room; what was overdue by another clock, and is far off, is put anew. */
   async #take(bucket: DueBucket): Promise<boolean> {
     const timers = await bucket.pick((from) => this.#puts(bucket, from), this.#room())
-    this.#fires.add(bucket, timers)
+    const due = this.#options.clock.now() + FAR_MS
+    const far = timers.filter(({ at }) => at > due)
+    this.#fires.add(bucket, far.length === 0 ? timers : timers.filter(({ at }) => at <= due))
+    if (far.length === 0) return true
+    // Should the clock be set back just now, they would be put where they are.
+    this.#buckets.passOver(bucket)
+    try {
+      await this.#place(far)
+    } catch (error) {
+      bucket.readAgain()
+      throw error
+    }
     return true
   }
 
