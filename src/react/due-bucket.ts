@@ -24,6 +24,8 @@ export class DueBucket implements Bucket {
   isTaken = false
   /** Nothing is done with it before this time, by the monotonic clock. */
   restsUntil = 0
+  /** Opened in this life of the wheel, and nothing was put into it yet. */
+  isNew = false
   /** How often in a row something with it has failed, and why the last time. */
   failures = 0
   trouble: string | undefined

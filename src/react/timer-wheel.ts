@@ -363,6 +363,7 @@ export class TimerWheel {
     const now = this.#options.clock.now()
     for (const [name, bucket] of Object.entries(buckets)) {
       const known = this.#know(name, bucket)
+      known.isNew = true
       if (bucket.start === PUT_OFF.start) known.restsUntil = known.since + PUT_OFF_MS
       else if (bucket.level === 0 && isNear(bucket, now, this.#leadMs(bucket))) known.takeEmpty()
     }
@@ -373,7 +374,8 @@ export class TimerWheel {
     try {
       return await this.#putTogether({ bucket, timers })
     } catch (error) {
-      if (isPenholdError(error, 'LogCorrupt')) {
+      // Where one that is new fares no better, neither would the next.
+      if (isPenholdError(error, 'LogCorrupt') && !bucket.isNew) {
         this.#buckets.passOver(bucket)
         return timers
       }
@@ -390,6 +392,7 @@ export class TimerWheel {
     const commandId = deriveId(bucket.stream, 'put', ...timed)
     const after = Math.max(...timers.map(({ position }) => position))
     const put = await this.#ask(bucket.stream, 'put', { timers }, { commandId, after })
+    bucket.isNew = false
     if (put.kind === 'rejected') {
       // By whoever was here before or comes next. It is done with here as well, when it is near.
       this.#buckets.passOver(bucket)

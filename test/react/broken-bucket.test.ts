@@ -49,3 +49,17 @@ test('what is set for a bucket that is broken goes into another, and nothing is 
   expect(world.fired).toHaveLength(3)
   expect(world.openBuckets()).toEqual({})
 })
+
+test('where all buckets are broken no more of them are opened for that', async () => {
+  const world = new TimerWorld()
+  world.set(1, 3 * MINUTE)
+  await world.wait(1_000)
+  world.isBroken = (stream) => stream.startsWith('$due/')
+  world.set(2, 3 * MINUTE + 1)
+  await world.wait(2 * MINUTE)
+  expect(Object.keys(world.openBuckets())).toHaveLength(2)
+  world.isBroken = () => false
+  await world.wait(6 * MINUTE)
+  expect(world.fired).toHaveLength(2)
+  expect(world.openBuckets()).toEqual({})
+})
