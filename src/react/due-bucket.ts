@@ -1,4 +1,6 @@
 /** An open bucket as the wheel that takes it up knows it: how far it was read, and what of it is held in memory. */
+import { reasonOf } from '../aggregate/error.ts'
+import { backOffMs } from '../read/back-off.ts'
 import type { Bucket } from './timer-buckets.ts'
 import type { DueTimer } from './timer-records.ts'
 
@@ -20,8 +22,13 @@ export class DueBucket implements Bucket {
   readonly since: number
   /** Whether it is read into memory, and put into others no more. */
   isTaken = false
-  /** It is not taken up before this time, by the monotonic clock. */
+  /** Nothing is done with it before this time, by the monotonic clock. */
   restsUntil = 0
+  /** Opened in this life of the wheel, and nothing was put into it yet. */
+  isNew = false
+  /** How often in a row something with it has failed, and why the last time. */
+  failures = 0
+  trouble: string | undefined
   /** So many of its timers are held in memory, or are being fired. */
   held = 0
   /** What was put into it up to here was read, and taken or left for later. */
@@ -40,10 +47,29 @@ export class DueBucket implements Bucket {
     this.start = start
   }
 
+  /** What was to be done with it has failed: it rests until so long after `now`, by the monotonic clock. */
+  failed(error: unknown, now: number): void {
+    this.failures += 1
+    this.trouble = reasonOf(error)
+    this.restsUntil = now + backOffMs(this.failures)
+  }
+
+  succeeded(): void {
+    this.failures = 0
+    this.trouble = undefined
+  }
+
   /** It was just opened, so that there is nothing to read. */
   takeEmpty(): void {
     this.isTaken = true
     this.left = undefined
+  }
+
+  /** It is not held in memory any more, and is read again when it is near. */
+  letGo(): void {
+    this.succeeded()
+    this.isTaken = false
+    this.readAgain()
   }
 
   /** Something was put into it. Whether that is to be held in memory at once, where there is room. */

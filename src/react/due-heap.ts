@@ -20,6 +20,16 @@ export class DueHeap<Item extends Due> {
     this.#items = []
   }
 
+  /** Takes out what is due later than this. */
+  cut(due: number): readonly Item[] {
+    const cut = this.#items.filter((item) => item.due > due)
+    if (cut.length === 0) return cut
+    const left = this.#items.filter((item) => item.due <= due)
+    this.#items = []
+    for (const item of left) this.push(item)
+    return cut
+  }
+
   push(item: Item): void {
     const items = this.#items
     let i = items.push(item) - 1

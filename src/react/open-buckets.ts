@@ -38,6 +38,12 @@ export class OpenBuckets {
     this.passOver(bucket)
   }
 
+  /** Why something with one of them fails; undefined where nothing does. */
+  get trouble(): string | undefined {
+    for (const { trouble } of this.#buckets.values()) if (trouble !== undefined) return trouble
+    return undefined
+  }
+
   /** The earliest first. */
   inOrder(): readonly DueBucket[] {
     return [...this.#buckets.values()].toSorted((a, b) => a.start - b.start)

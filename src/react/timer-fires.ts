@@ -80,6 +80,13 @@ export class TimerFires {
     this.#look()
   }
 
+  /** Holds nothing any more that is due later than this. Returns whose that was. */
+  letGo(due: number): ReadonlySet<DueBucket> {
+    const cut = this.#heap.cut(due)
+    for (const { bucket } of cut) bucket.held -= 1
+    return new Set(cut.map(({ bucket }) => bucket))
+  }
+
   /** Fires what is due, and comes back when the next is. */
   readonly #look = (): void => {
     const { clock, slots, signal } = this.#options

@@ -36,11 +36,18 @@ export interface TimerWheelOptions {
   readonly onOwnerless: (type: string) => void
 }
 
+interface Work {
+  readonly bucket: DueBucket
+  readonly work: () => Promise<void>
+}
+
 const REST_MS = 1_000
 const PUT_OFF_MS = 60_000
 const BEGIN_AGAIN_MS = 1_000
 /** A bucket that is over is put into for so long, so that not each timer that is overdue has one of its own. */
 const KEPT_MS = 60_000
+/** What is due so much later is not held in memory: by another clock, or by this one as it was, it may have been near. */
+const FAR_MS = 5 * 60_000
 const PUTS_AT_ONCE = 8
 const PLACED_AT_ONCE = 1_000
 /** So that one command keeps within any limit on its bytes. */
@@ -63,6 +70,8 @@ export class TimerWheel {
   #position = 0
   #version = 0
   #opened = 0
+  /** So far the clock of the day was ahead of the monotonic one, at the last step. */
+  #ahead = Number.NEGATIVE_INFINITY
   #trouble: string | undefined
 
   constructor(options: TimerWheelOptions) {
@@ -80,9 +89,9 @@ export class TimerWheel {
     void this.#run()
   }
 
-  /** Why it stands still; undefined where it does not. */
+  /** Why it stands still, or a bucket of it; undefined where none does. */
   get trouble(): string | undefined {
-    return this.#trouble
+    return this.#trouble ?? this.#buckets.trouble
   }
 
   /** So many timers are held in memory. */
@@ -166,32 +175,59 @@ export class TimerWheel {
     return known
   }
 
-  /** Does what is to be done first, if there is anything. Returns whether there was. */
+  /** Does what is to be done first, if there is anything. Returns whether there was. A bucket with which it fails rests, and no other. */
   async #step(): Promise<boolean> {
+    const next = this.#next()
+    if (next === undefined) return false
+    const { bucket, work } = next
+    try {
+      await work()
+      bucket.succeeded()
+    } catch (error) {
+      bucket.failed(error, this.#options.clock.monotonic())
+    }
+    return true
+  }
+
+  #next(): Work | undefined {
     const { clock } = this.#options
     const now = clock.now()
     const monotonic = clock.monotonic()
+    this.#heedClock(now, now - monotonic)
     const hasRoom = this.#room() >= this.#options.heldMax / 4
     for (const bucket of this.#buckets.inOrder()) {
+      if (bucket.restsUntil > monotonic) continue
       if (bucket.start === OWNERLESS.start) {
         if (bucket.isTaken) continue
-        return await this.#sift(bucket)
+        return { bucket, work: () => this.#sift(bucket) }
       }
       const isDone = isOver(bucket, now) && monotonic - bucket.since >= KEPT_MS
       if (isDone) this.#buckets.passOver(bucket)
       if (!bucket.isTaken) {
-        if (bucket.restsUntil > monotonic || !isNear(bucket, now, this.#leadMs(bucket))) continue
-        if (bucket.level > 0 && !isOver(bucket, now)) return await this.#split(bucket)
+        if (!isNear(bucket, now, this.#leadMs(bucket))) continue
+        if (bucket.level > 0 && !isOver(bucket, now)) return { bucket, work: () => this.#split(bucket) }
         bucket.isTaken = true
         // What fails again goes into another: put here once more it would be known already, and closed with the rest.
         if (bucket.start === PUT_OFF.start) this.#buckets.passOver(bucket)
       }
       if (bucket.held > 0) continue
       if (bucket.left !== undefined) {
-        if (hasRoom) return await this.#take(bucket)
-      } else if (isDone) return await this.#close(bucket, bucket.puts)
+        if (hasRoom) return { bucket, work: () => this.#take(bucket) }
+      } else if (isDone) return { bucket, work: () => this.#close(bucket, bucket.puts) }
     }
-    return false
+    return undefined
+  }
+
+  /** Where the clock was set back, what is far off now would take the room of what comes before it. */
+  #heedClock(now: number, ahead: number): void {
+    const isSetBack = ahead < this.#ahead - FAR_MS
+    this.#ahead = ahead
+    if (!isSetBack) return
+    const cut = this.#fires.letGo(now + FAR_MS)
+    for (const bucket of this.#buckets.inOrder()) {
+      const isFar = bucket.isTaken && bucket.start > now + FAR_MS
+      if (isFar || cut.has(bucket)) bucket.letGo()
+    }
   }
 
   /** Not all shards read at the same moment. */
@@ -199,11 +235,21 @@ export class TimerWheel {
     return level > 0 ? undefined : 5_000 + (this.#options.shard % 64) * 500
   }
 
-  /** Reads a bucket into memory, as far as there is room. */
-  async #take(bucket: DueBucket): Promise<boolean> {
+  /** Reads a bucket into memory, as far as there is room; what was overdue by another clock, and is far off, is put anew. */
+  async #take(bucket: DueBucket): Promise<void> {
     const timers = await bucket.pick((from) => this.#puts(bucket, from), this.#room())
-    this.#fires.add(bucket, timers)
-    return true
+    const due = this.#options.clock.now() + FAR_MS
+    const far = timers.filter(({ at }) => at > due)
+    this.#fires.add(bucket, far.length === 0 ? timers : timers.filter(({ at }) => at <= due))
+    if (far.length === 0) return
+    // Should the clock be set back just now, they would be put where they are.
+    this.#buckets.passOver(bucket)
+    try {
+      await this.#place(far)
+    } catch (error) {
+      bucket.readAgain()
+      throw error
+    }
   }
 
   /** Half is for what is read; the other half for what is set while it is due soon. */
@@ -212,7 +258,7 @@ export class TimerWheel {
   }
 
   /** Puts what is in a coarse bucket into finer ones. */
-  async #split(bucket: DueBucket): Promise<boolean> {
+  async #split(bucket: DueBucket): Promise<void> {
     // Else what is in it would be put there again, should the clock be set back now, and closed with it.
     this.#buckets.passOver(bucket)
     let puts = 0
@@ -225,14 +271,14 @@ export class TimerWheel {
       timers = []
     }
     await this.#place(timers)
-    return await this.#close(bucket, puts)
+    await this.#close(bucket, puts)
   }
 
   /**
    * Looks into what waits for its owner since another life of the wheel, which may have been at a node with another config.
    * Where nobody knows any of them still, they stay where they are; else all are put anew.
    */
-  async #sift(bucket: DueBucket): Promise<boolean> {
+  async #sift(bucket: DueBucket): Promise<void> {
     const counts = new Map<string, number>()
     for await (const { timers } of this.#puts(bucket, 1)) {
       for (const timer of timers) {
@@ -243,7 +289,6 @@ export class TimerWheel {
     if (counts.size === 0) return await this.#split(bucket)
     bucket.takeEmpty()
     for (const [type, found] of counts) this.#tellOwnerless(type, found)
-    return true
   }
 
   #isKnown({ stream }: DueTimer): boolean {
@@ -263,7 +308,7 @@ export class TimerWheel {
   }
 
   /** Closes a bucket of which nothing is left (T2). Where more was put into it meanwhile, that is done first. */
-  async #close(bucket: DueBucket, puts: number): Promise<boolean> {
+  async #close(bucket: DueBucket, puts: number): Promise<void> {
     const closed = await this.#ask(
       bucket.stream,
       'close',
@@ -272,7 +317,6 @@ export class TimerWheel {
     )
     if (closed.kind === 'rejected') bucket.readAgain()
     else await this.#forget(bucket)
-    return true
   }
 
   async #forget(bucket: DueBucket): Promise<void> {
@@ -319,16 +363,22 @@ export class TimerWheel {
     const now = this.#options.clock.now()
     for (const [name, bucket] of Object.entries(buckets)) {
       const known = this.#know(name, bucket)
+      known.isNew = true
       if (bucket.start === PUT_OFF.start) known.restsUntil = known.since + PUT_OFF_MS
       else if (bucket.level === 0 && isNear(bucket, now, this.#leadMs(bucket))) known.takeEmpty()
     }
   }
 
-  /** Returns what could not be put there, as the bucket is closed. What is too much for one command is halved. */
+  /** Returns what could not be put there, as the bucket is closed or damaged. What is too much for one command is halved. */
   async #put({ bucket, timers }: Put): Promise<readonly DueTimer[]> {
     try {
       return await this.#putTogether({ bucket, timers })
     } catch (error) {
+      // Where one that is new fares no better, neither would the next.
+      if (isPenholdError(error, 'LogCorrupt') && !bucket.isNew) {
+        this.#buckets.passOver(bucket)
+        return timers
+      }
       if (!isPenholdError(error, 'TooLarge') || timers.length === 1) throw error
       const half = timers.length >> 1
       const refused = await this.#put({ bucket, timers: timers.slice(0, half) })
@@ -342,6 +392,7 @@ export class TimerWheel {
     const commandId = deriveId(bucket.stream, 'put', ...timed)
     const after = Math.max(...timers.map(({ position }) => position))
     const put = await this.#ask(bucket.stream, 'put', { timers }, { commandId, after })
+    bucket.isNew = false
     if (put.kind === 'rejected') {
       // By whoever was here before or comes next. It is done with here as well, when it is near.
       this.#buckets.passOver(bucket)

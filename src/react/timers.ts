@@ -31,7 +31,7 @@ export interface TimersOptions {
 export interface TimersCondition {
   /** So many are held in memory: those of the next minute or two. */
   readonly held: number
-  /** By shard, why its timers stand still. */
+  /** By shard, why its timers stand still, or some of them. */
   readonly troubles: ReadonlyMap<number, string>
   /** The same shards, and since when they do; undefined where all run. */
   readonly waiting: WaitingShards | undefined

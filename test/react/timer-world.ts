@@ -9,6 +9,7 @@ import { tooLarge } from '../../src/actor/error.ts'
 import type { Aggregate } from '../../src/aggregate/aggregate.ts'
 import { plainBytes } from '../../src/aggregate/plain.ts'
 import type { Cancel, Clock } from '../../src/log/clock.ts'
+import { logCorrupt } from '../../src/log/error.ts'
 import { deriveId, formatId, IdSource, parseId } from '../../src/log/identity.ts'
 import { streamType } from '../../src/log/stream.ts'
 import { Bell } from '../../src/read/bell.ts'
@@ -182,12 +183,13 @@ export class TimerWorld {
   }
 
   load(stream: string, from: number): readonly Fact[] {
+    if (this.isBroken(stream)) throw logCorrupt('000001.log', 0, `${stream} is broken`)
     return this.#streams.get(stream)?.facts.slice(from - 1, from - 1 + PAGE) ?? []
   }
 
   apply(command: SentCommand): SentOutcome {
     const { stream, commandId, payload } = command
-    if (this.isBroken(stream)) throw new Error(`${stream} is broken`)
+    if (this.isBroken(stream)) throw logCorrupt('000001.log', 0, `${stream} is broken`)
     const bytes = plainBytes(payload)
     if (bytes > this.commandBytesMax) throw tooLarge(`'${command.name}' on ${stream}`, bytes, this.commandBytesMax)
     const key = `${stream} ${commandId}`
@@ -308,6 +310,10 @@ class Life implements Effects {
 
   get held(): number {
     return this.#wheel.held
+  }
+
+  get trouble(): string | undefined {
+    return this.#wheel.trouble
   }
 
   async #lane(clock: Clock): Promise<void> {
