@@ -2,6 +2,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Aggregate, CommandContext } from '../aggregate/aggregate.ts'
 import { describe } from '../aggregate/error.ts'
+import { frozen } from '../aggregate/frozen.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { synchronous } from '../aggregate/synchronous.ts'
@@ -94,9 +95,10 @@ class Gathering {
       throw new Error(`${what}: ${SENDS_MAX} commands of the process wait for their outcome, which is the most`)
     }
     checkPayload(what, aggregate.schemas[name], payload)
+    // As it was checked: changed later, for the next command perhaps, it would be another here as well.
     this.#add({
       type: '$sent',
-      data: { n: this.#sent + 1, stream: streamName(aggregate.type, id), name, payload },
+      data: { n: this.#sent + 1, stream: streamName(aggregate.type, id), name, payload: frozen(payload) },
     })
     this.#sent += 1
     this.#pending += 1

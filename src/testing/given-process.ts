@@ -89,18 +89,28 @@ export function accepted<A extends Aggregate>(aggregate: A, id: string, name: Co
   return { kind: 'outcome', stream: streamName(aggregate.type, id), name, outcome }
 }
 
-/** A command that the process has sent is rejected (`rejected(…)`), or fails with the code of an error. */
+/** A rejection whose details are too large for its process to be told, and why. */
+export interface RejectionWithoutDetails {
+  readonly code: string
+  readonly detailsLeftOut: string
+}
+
+/** A command that the process has sent is rejected (`rejected(…)`, or without its details), or fails with the code of an error. */
 export function refused<A extends Aggregate>(
   aggregate: A,
   id: string,
   name: CommandName<A>,
-  why: ExpectedRejection | string,
+  why: ExpectedRejection | RejectionWithoutDetails | string,
 ): Happening {
-  const outcome =
-    typeof why === 'string'
-      ? { kind: 'failed', code: why, message: `it failed with ${why}` }
-      : { kind: 'rejected', code: why.code, details: why.details }
+  const outcome = outcomeFor(why)
   return { kind: 'outcome', stream: streamName(aggregate.type, id), name, outcome }
+}
+
+function outcomeFor(why: ExpectedRejection | RejectionWithoutDetails | string): object {
+  if (typeof why === 'string') return { kind: 'failed', code: why, message: `it failed with ${why}` }
+  const { code } = why
+  if ('detailsLeftOut' in why) return { kind: 'rejected', code, detailsLeftOut: why.detailsLeftOut }
+  return { kind: 'rejected', code, details: why.details }
 }
 
 /** A command to expect. */

@@ -27,6 +27,7 @@ export type {
   ExpectedDecision,
   GivenProcess,
   Happening,
+  RejectionWithoutDetails,
   ThenProcess,
   WhenProcess,
 } from './given-process.ts'

@@ -52,3 +52,13 @@ test('crashes, failing disks and power loss, again and again, change nothing', {
     { ...parameters, interruptAfterTimeLimit: 120_000 },
   )
 })
+
+/** Once its timer was never fired: a minute passed at once while that was asked for, again and again. */
+test('an order whose shard could not be read for a while is cancelled', async () => {
+  const shop = new SimulatedShop(['unpaid'], 2_147_483_628)
+  await shop.live(strikeAt(56, 'die-before'))
+  await shop.live(strikeAt(1, 'die-before'))
+  await shop.live(strikeAt(12, 'fail'))
+  expect((await shop.live()).isDone).toBe(true)
+  await shop.check()
+})

@@ -200,7 +200,9 @@ describe('a partitioned stream', () => {
     const { store } = await start(temporaryFolder(), [], { commandBytesMax: 16_384 })
     // Each record has bytes of its own, which the caller does not see.
     const events = Array.from({ length: 80 }, (_, i) => of('7', i + 1))
-    await expect(store.append('orders/all', events)).rejects.toThrow("what comes of an append to orders/all, in bytes, takes")
+    await expect(store.append('orders/all', events)).rejects.toThrow(
+      'what comes of an append to orders/all, in bytes, takes',
+    )
     await store.append('orders/all', [of('7', 1)])
   })
 

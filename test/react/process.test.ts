@@ -404,6 +404,20 @@ test('what a handler asks for after it has ended is refused', async () => {
   expect(() => late.complete()).toThrow('handlers are synchronous')
 })
 
+test('a payload is sent as it was when it was given: whoever changes it for the next one fails', async () => {
+  const { world, told, say, facts } = worldOf(
+    create((_what, { send }) => {
+      const order = { what: 'x' }
+      send(Target, 'a', 'do', order)
+      order.what = 'y'
+      send(Target, 'a', 'do', order)
+    }),
+  )
+  say('a')
+  await expect(world.run([told])).rejects.toThrow('read only')
+  expect(facts()).toEqual([])
+})
+
 test('a key that can be none fails its event', async () => {
   const { world, told, say } = worldOf(create(nothing))
   say('a', '')

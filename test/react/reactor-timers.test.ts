@@ -50,7 +50,9 @@ test('what a timer was for, and has taken effect as something else, is done with
   const reaction = { effects, signal: new AbortController().signal } as unknown as Reaction
   for (let i = 0; i < 3; i += 1) await does.one(event as unknown as FeedEvent, reaction)
   expect(effects.sent).toHaveLength(3)
-  expect(warnings).toEqual([expect.stringContaining("the timer 'a' of the reactor 'o' has asked again for 'deposit' to account/1")])
+  expect(warnings).toEqual([
+    expect.stringContaining("the timer 'a' of the reactor 'o' has asked again for 'deposit' to account/1"),
+  ])
   effects.onSent = () => Promise.reject(away())
   await expect(does.one(event as unknown as FeedEvent, reaction)).rejects.toThrow('nobody serves it')
 })

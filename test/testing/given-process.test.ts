@@ -148,3 +148,25 @@ test('handlers that fail, or are not pure, fail the test', () => {
   })
   expect(messageOf(() => givenProcess(keyless).when(placed))).toContain('correlate gives it no key')
 })
+
+test('a process may be told of a rejection without its details', () => {
+  const Careful = defineProcess({
+    type: 'careful',
+    from: [Order],
+    to: [Shipment],
+    startAt: 'now',
+    correlate: { OrderPlaced: ({ stream }) => stream.slice('order/'.length) },
+    initialState: () => 'new',
+    evolve: {
+      'shipment/book': (_state, outcome) =>
+        outcome.kind === 'rejected' ? (outcome.detailsLeftOut ?? 'with details') : outcome.kind,
+    },
+    on: { OrderPlaced: (_state, { data }, { key, send }) => send(Shipment, key, 'book', { address: data.address }) },
+  })
+  givenProcess(Careful, [placed])
+    .when(refused(Shipment, '1', 'book', { code: 'undeliverable', detailsLeftOut: 'they are too large' }))
+    .thenState('they are too large')
+  givenProcess(Careful, [placed])
+    .when(refused(Shipment, '1', 'book', rejected('undeliverable', { address: 'x' })))
+    .thenState('with details')
+})
