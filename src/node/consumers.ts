@@ -231,7 +231,8 @@ export class Consumers {
       resume: () => open(() => operations.resume().then(() => running.look())),
       parked: ({ limit = LISTED_MAX, from } = {}) => open(() => operations.parked(limit, from)),
       waiting: (stream, { limit = LISTED_MAX } = {}) => open(() => operations.waiting(stream, limit)),
-      retryParked: (stream) => open(() => operations.retry(stream)),
+      retryParked: (stream) =>
+        open(() => operations.retry(stream, () => void running.look(this.#options.shardOf(stream)))),
       skipParked: (event) => open(() => operations.skip(event)),
     }
   }
