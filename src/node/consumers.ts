@@ -46,7 +46,8 @@ export interface ReactorRef {
   waiting(stream: string, options?: { readonly limit?: number }): Promise<readonly WaitingEvent[]>
   /**
    * Has a stream's parked events tried again, in order, until none is left or one fails again; resolves then.
-   * @throws PenholdError `ReactorState` where nothing of it is parked; `Timeout` where that takes more than a minute
+   * @throws PenholdError `ReactorState` where nothing of it is parked, or the reactor is paused; `Timeout` where that takes more
+   * than a minute
    */
   retryParked(stream: string): Promise<RetriedStream>
   /**
