@@ -30,7 +30,8 @@ export class ParkedMessages implements Parking {
       return { json: { ...this.by, stream, messages }, text: tableOf(messages) }
     }
     const { fields, ...outline } = (await this.#call('message', { id: message })) as ToldMessage
-    const text = [table(fields), `\n${whyOf(outline)}`].join('\n')
+    const shown = fields.map(([name, value]) => [oneLine(name), oneLine(value)])
+    const text = [...(shown.length === 0 ? [] : [table(shown)]), whyOf(outline)].join('\n\n')
     return { json: { ...this.by, ...outline, fields: Object.fromEntries(fields) }, text }
   }
 

@@ -11,8 +11,8 @@ export interface RetriedAll {
   readonly error: unknown
 }
 
-/** At nodes, which try those of one shard one after the other. */
-const TOGETHER = 16
+/** At nodes, which try those of one shard one after the other, and may take a second to begin. */
+const TOGETHER = 64
 const FAILED_MAX = 1_000
 
 /** Each is tried once, from the oldest on. `signal` ends it before the next ones. */

@@ -22,9 +22,9 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }
 
-/** As one line. */
+/** As one line, and no command to a terminal: it may be what strangers have sent. */
 export function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, ' ')
+  return text.replaceAll(/\s+/g, ' ').replaceAll(/\p{Cc}/gu, '\u{fffd}')
 }
 
 /** `12 B`, `3.4 kB`, `1,200 MB`. */

@@ -46,7 +46,8 @@ export interface ReactorRef {
   waiting(stream: string, options?: { readonly limit?: number }): Promise<readonly WaitingEvent[]>
   /**
    * Has a stream's parked events tried again, in order, until none is left or one fails again; resolves then.
-   * @throws PenholdError `ReactorState` where nothing of it is parked; `Timeout` where that takes more than a minute
+   * @throws PenholdError `ReactorState` where nothing of it is parked, or the reactor is paused; `Timeout` where that takes more
+   * than a minute
    */
   retryParked(stream: string): Promise<RetriedStream>
   /**
@@ -231,7 +232,8 @@ export class Consumers {
       resume: () => open(() => operations.resume().then(() => running.look())),
       parked: ({ limit = LISTED_MAX, from } = {}) => open(() => operations.parked(limit, from)),
       waiting: (stream, { limit = LISTED_MAX } = {}) => open(() => operations.waiting(stream, limit)),
-      retryParked: (stream) => open(() => operations.retry(stream)),
+      retryParked: (stream) =>
+        open(() => operations.retry(stream, () => void running.look(this.#options.shardOf(stream)))),
       skipParked: (event) => open(() => operations.skip(event)),
     }
   }

@@ -120,11 +120,13 @@ export class ConsumerOperations {
    * Has a stream's parked events tried again, in order, until none is left or one fails again; resolves then.
    * @throws PenholdError `ReactorState` where nothing of it is parked, or the consumer is paused; `Timeout` where it takes longer
    * than a minute
+   * @param onAsked it is asked for: its lane finds that by itself, which takes a while where it does not read
    */
-  async retry(stream: string): Promise<RetriedStream> {
+  async retry(stream: string, onAsked: () => void = () => undefined): Promise<RetriedStream> {
     const { clock, consumer } = this.#options
     const outcome = await this.#tell(this.#recordOf(stream), 'retry', { stream })
     if (outcome.kind === 'rejected') throw outcome.code === PAUSED ? retryPaused(consumer) : this.#notParked(stream)
+    onAsked()
     const after = await settled(clock, RETRY_MS, async () => {
       const known = await this.#parkedStream(stream)
       return known?.isAsked === true ? undefined : { known }

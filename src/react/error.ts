@@ -27,7 +27,7 @@ export function consumerHalted(consumer: string, event: FeedEvent, cause: unknow
   const { stream, version, type, position } = event
   return new PenholdError(
     'ReactorHalted',
-    `${consumer} cannot handle '${type}', version ${version} of ${stream}: ${reasonOf(cause)}. Its shard stands still before this event; mend its handler and start anew, or resume it.`,
+    `${consumer} cannot handle '${type}', version ${version} of ${stream}: ${reasonOf(cause)}. Its shard stands still before this event; mend its handler and start anew, or resume it (penhold reactor resume ${consumer}).`,
     { outcome: 'none', retryable: false, details: { consumer, stream, version, type, position }, cause },
   )
 }
@@ -36,7 +36,7 @@ export function consumerHalted(consumer: string, event: FeedEvent, cause: unknow
 export function tooMuchParked(consumer: string, streams: number, cause: unknown): PenholdError {
   return new PenholdError(
     'ReactorHalted',
-    `${consumer} has parked events of ${streams} streams in one shard, and that is its limit; the last reason: ${reasonOf(cause)}. Mend its handlers, retry what is parked and resume it.`,
+    `${consumer} has parked events of ${streams} streams in one shard, and that is its limit; the last reason: ${reasonOf(cause)}. Mend its handlers, retry what is parked (penhold parked retry ${consumer}) and resume it (penhold reactor resume ${consumer}).`,
     { outcome: 'none', retryable: false, details: { consumer, streams }, cause },
   )
 }

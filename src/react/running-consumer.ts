@@ -85,9 +85,10 @@ export class RunningConsumer {
     return this.#lanes.has(shard)
   }
 
-  /** Resolves once its lanes here do what their records say. */
-  async look(): Promise<void> {
-    await Promise.all(this.#running.map((lane) => lane.look()))
+  /** Resolves once its lanes here do what their records say, or that of one shard does, if it is here. */
+  async look(shard?: number): Promise<void> {
+    const lanes = shard === undefined ? this.#running : this.#running.filter((lane) => lane.shard === shard)
+    await Promise.all(lanes.map((lane) => lane.look()))
   }
 
   /** Handlers that are under way have so long. */
