@@ -18,6 +18,7 @@ function bench() {
     reason: 'it fails',
     at: 5,
     isAsked: false,
+    after: 3,
     fields: '{"__proto__":"x"}',
   }
   const state: InboxState = { ...(InboxRecord.initialState() as InboxState), parked: [parked] }
