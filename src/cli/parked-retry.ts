@@ -44,9 +44,11 @@ export async function retryAll(
       return { rows: [], next: undefined }
     })
     const untried = rows.filter((row) => !tried.has(row))
+    // From the same place on more may come once these have gone.
+    const isEnd: boolean = next === from && untried.length === 0
     for (const row of untried) tried.add(row)
     await Promise.all(Array.from({ length: TOGETHER }, () => worker(untried)))
-    from = next === from ? undefined : next
+    from = isEnd ? undefined : next
   }
   return { done, failed, failures, error }
 }

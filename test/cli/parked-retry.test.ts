@@ -52,6 +52,18 @@ test('all that is parked is tried once, however many there are and whatever fail
   expect(failed).toHaveLength(1_000)
 })
 
+test('where a page does not say from where on there is more, it is asked for once more, for as long as that brings others', async () => {
+  const { parking, left, tried } = parkingOf(PAGE * 3 + 7, { fails: (row) => row % 50 === 0 })
+  // Those behind what was skipped stand where that stood, which nobody tells.
+  const rows: Parking['rows'] = async (which) => {
+    const page = await parking.rows(which, 0)
+    return page.next === undefined ? page : { ...page, next: 0 }
+  }
+  expect(await all({ ...parking, rows })).toMatchObject({ done: PAGE * 3 + 7 - 7, failures: 7, error: undefined })
+  expect(tried).toHaveLength(PAGE * 3 + 7)
+  expect(left.size).toBe(7)
+})
+
 test('where a node does not know of pages it ends all the same', async () => {
   const { parking, tried } = parkingOf(PAGE * 3, { fails: () => true })
   await all({ ...parking, rows: (which) => parking.rows(which, 0) })
