@@ -50,7 +50,7 @@ const pairs = lists.flatMap((list) => lists.filter((other) => other !== list).ma
 
 test.for(pairs)('what belongs under %s is told so where it stands under %s', ([other, list]) => {
   const given = { name: 'bank', dataDir: 'x', aggregates: [Account], [list]: [definitions[other]] }
-  const define = (): unknown => defineCluster(given as never)
+  const define = (): unknown => defineCluster(given)
   const name = other === 'aggregates' ? 'account' : 'one'
   expect(define).toThrow(new RegExp(`${list}\\[0\\] is the \\w+ '${name}', which belongs under ${other}`))
   // And nothing of its insides.
