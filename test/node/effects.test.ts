@@ -113,6 +113,15 @@ test('what was rejected before has had no effect, and what nobody can look for m
   }
 })
 
+test('what can have no stream was never sent, and it is said what is wrong with its id and nothing else', async () => {
+  const { effects } = await open()
+  for (const id of ['', 'x'.repeat(2_000), '\ud800']) {
+    const asked = effects.ask({ ...deposit, ...cause, stream: `account/${id}` })
+    await expect(asked).rejects.toMatchObject({ code: 'BadAddress', outcome: 'none', retryable: false })
+    await expect(asked).rejects.not.toThrow('cannot be told')
+  }
+})
+
 test('only who has looked, and says so, has said that there is nothing', async () => {
   const { host, store } = await open()
   const asking = (reply: Reply): NodeEffects => {
