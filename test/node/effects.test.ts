@@ -122,6 +122,18 @@ test('what can have no stream was never sent, and it is said what is wrong with 
   }
 })
 
+test('what is wrong with a command is told as such, whatever time its sender gives it', async () => {
+  const { effects, host, store } = await open()
+  const strict = new NodeEffects({ host, store, aggregates: [{ ...Account, schemas: { deposit: z.string() } }] })
+  const refused = { code: 'BadPayload', outcome: 'none', retryable: false }
+  for (const timeoutMs of [-1, Number.NaN, '5' as unknown as number, 2 ** 40]) {
+    const asked = effects.ask({ ...deposit, ...cause, timeoutMs })
+    await expect(asked, String(timeoutMs)).rejects.toMatchObject(refused)
+    await expect(asked).rejects.toThrow('timeoutMs is')
+  }
+  await expect(strict.ask({ ...deposit, ...cause, timeoutMs: 0 })).rejects.toMatchObject(refused)
+})
+
 test('only who has looked, and says so, has said that there is nothing', async () => {
   const { host, store } = await open()
   const asking = (reply: Reply): NodeEffects => {
