@@ -36,3 +36,31 @@ test.each([
   },
   60_000,
 )
+
+test('while an event holds the place no more than a thousand streams are known to be done beyond it, in whatever life of the lane', async () => {
+  const bench = new LaneBench({ retries: 0, handlerTimeoutMs: 2 ** 31 - 1 })
+  const [held, ...streams] = Array.from({ length: 6_000 }, (_, n) => `a/${n}`).filter(
+    (stream) => shardOf(stream) === SHARD,
+  )
+  bench.onHandle = ({ stream }) => (stream === held ? new Promise(() => undefined) : undefined)
+  bench.add(held!)
+  const parked = () => Object.keys(bench.effects.record(SHARD).parked)
+  const parkAndRetry = async (some: readonly string[]): Promise<void> => {
+    bench.add(...some)
+    for (const stream of some) bench.poison.add(bench.row.find(stream, 1).id)
+    const lane = bench.open()
+    await bench.until(() => parked().length === some.length || lane.condition === 'halted')
+    bench.poison.clear()
+    for (const stream of parked()) await bench.operate('retry', { stream })
+    await bench.until(() => parked().length === 0)
+    await bench.during(lane.close(0))
+  }
+  await parkAndRetry(streams.slice(0, 900))
+  await parkAndRetry(streams.slice(900, 1_000))
+  expect(Object.keys(bench.effects.record(SHARD).done!)).toHaveLength(1_000)
+  bench.add(streams[1_000]!)
+  bench.poison.add(bench.row.find(streams[1_000]!, 1).id)
+  const lane = bench.open()
+  await bench.until(() => lane.condition === 'halted')
+  expect(parked()).toEqual([])
+}, 60_000)
