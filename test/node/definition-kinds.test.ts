@@ -17,7 +17,12 @@ const named = { name: 'one', from, startAt: 'now' } as const
 /** One of each, by the list where it belongs. */
 const definitions = {
   aggregates: Account,
-  projections: defineProjection({ name: 'one', from, on: { MoneyDeposited: () => undefined }, store: memoryStore(() => ({})) }),
+  projections: defineProjection({
+    name: 'one',
+    from,
+    on: { MoneyDeposited: () => undefined },
+    store: memoryStore(() => ({})),
+  }),
   reactors: defineReactor({ ...named, on: { MoneyDeposited: () => undefined } }),
   processes: defineProcess({
     type: 'one',
