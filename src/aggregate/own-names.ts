@@ -41,6 +41,11 @@ export function askedInWords(name: string): string {
   return ASKED[name] ?? 'a question about its events'
 }
 
+/** What somebody who was sent it does not know. */
+export function unknownInWords({ kind, name }: { readonly kind: 'command' | 'query'; readonly name: string }): string {
+  return isOwn(name) ? `what to do with ${askedInWords(name)}` : `the ${kind} '${name}'`
+}
+
 const ASKED: Readonly<Record<string, string>> = {
   [TELL]: 'an event that it was told',
   [OUTCOME]: 'the outcome of a command of its',

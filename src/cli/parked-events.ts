@@ -10,12 +10,14 @@ import { table } from './table.ts'
 const MANY = 20
 const REASONS_MAX = 10
 
+type Asked = Pick<ProjectionCluster, 'callAny'>
+
 export class ParkedEvents implements Parking {
   readonly by: object
-  readonly #cluster: ProjectionCluster
+  readonly #cluster: Asked
   readonly #name: string
 
-  constructor(cluster: ProjectionCluster, name: string) {
+  constructor(cluster: Asked, name: string) {
     this.#cluster = cluster
     this.#name = name
     this.by = { reactor: name }
@@ -34,7 +36,8 @@ export class ParkedEvents implements Parking {
     const options = { stream, limit: LISTED_MAX }
     const events = (await this.#call('waiting', options)) as readonly ToldWaiting[]
     const isWhole = events.length < LISTED_MAX
-    const reason = (await this.#parked()).find((parked) => parked.stream === stream)?.reason ?? ''
+    // What has failed stands in the order where the first that waits does.
+    const reason = (await this.#parked(events[0]?.position)).find((parked) => parked.stream === stream)?.reason ?? ''
     const rows = events.map(({ version, type, time, id }) => [version, type, new Date(time).toISOString(), id])
     const blocks = [
       table([['VERSION', 'TYPE', 'TIME', 'EVENT'], ...rows]),
@@ -47,9 +50,10 @@ export class ParkedEvents implements Parking {
   async rows({ stream }: Which, from: number): Promise<ParkedRows> {
     if (stream !== undefined) return { rows: [stream], next: undefined }
     const parked = await this.#parked(from)
-    // One that waits behind what was skipped stands in the order where that stood.
+    // One that waits behind what was skipped stands in the order where that stood, which nobody tells.
     const last = parked.findLast(({ reason }) => reason !== '')
-    return { rows: parked.map((event) => event.stream), next: parked.length < LISTED_MAX ? undefined : last?.position }
+    const next = parked.length < LISTED_MAX ? undefined : (last?.position ?? from)
+    return { rows: parked.map((event) => event.stream), next }
   }
 
   async retry(stream: string): Promise<Told | undefined> {

@@ -16,7 +16,7 @@ export interface Told {
 /** One of those that are parked, with what waits behind it: what is tried again by itself. */
 export interface ParkedRows {
   readonly rows: readonly string[]
-  /** From where on there may be more; undefined where there is not. */
+  /** From where on there may be more, perhaps once these are gone; undefined where there is not. */
   readonly next: number | undefined
 }
 

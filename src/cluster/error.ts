@@ -1,6 +1,6 @@
 /** The callers' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
 import { PenholdError, type Outcome } from '../aggregate/error.ts'
-import { saidInWords, streamInWords } from '../aggregate/own-names.ts'
+import { saidInWords, streamInWords, unknownInWords } from '../aggregate/own-names.ts'
 
 export function badPayload(what: string, problem: string): PenholdError {
   return new PenholdError('BadPayload', `${what}: ${problem.replace(/\.$/, '')}. Nothing happened.`, {
@@ -69,16 +69,17 @@ export function handlerSuspected(stream: string, name: string, threads: number):
 
 /**
  * Whoever sends something knows it, by its config or by its version of Penhold; who serves it does not. `node` is who that is, in
- * words, `what` is what was sent, and `problem` what was said to it.
+ * words, `sent` is what was sent, and `problem` what was said to it.
  */
 export function runsOtherCode(
   { node, stream }: { readonly node: string; readonly stream: string },
-  what: string,
+  sent: { readonly kind: 'state' } | { readonly kind: 'command' | 'query'; readonly name: string },
   problem: string,
 ): PenholdError {
+  const what = sent.kind === 'state' ? 'its aggregate' : unknownInWords(sent)
   return new PenholdError(
     'NotSupported',
-    `${node} serves ${stream} and does not know ${what}: it runs other code than who asks, most likely older (it says: ${problem.replace(/\.$/, '')}). While a deployment is under way ask again later; else give all nodes the same definitions, and start that one anew.`,
+    `${node} serves ${streamInWords(stream)} and does not know ${what}: it runs other code than who asks, most likely older (it says: ${problem.replace(/\.$/, '')}). While a deployment is under way ask again later; else give all nodes the same definitions, and start that one anew.`,
     { outcome: 'none', retryable: true, details: { node, stream } },
   )
 }

@@ -70,9 +70,13 @@ export function findCommand(
   })
 }
 
-/** An id that is known with another payload may have left nothing behind. An owner of the version before does not say. */
+/**
+ * An id that is known with another payload may have left nothing behind. An owner of the version before does not say. Of a name that
+ * no stream can have there is none.
+ */
 function isAbsent({ code, details }: { readonly code: string; readonly details: unknown }): boolean {
-  return code === 'ExpectedVersion' || (code === 'CommandIdReused' && Object(details).hasTakenEffect === false)
+  if (code === 'CommandIdReused') return Object(details).hasTakenEffect === false
+  return code === 'ExpectedVersion' || code === 'BadAddress'
 }
 
 /** What is not plain was never sent: whatever is known by its id is something else. */

@@ -1,4 +1,5 @@
 /** Checks on the options that come with a request. */
+import { describe } from '../aggregate/error.ts'
 import { nearest } from '../aggregate/nearest.ts'
 import { badPayload } from './error.ts'
 import type { RequestOptions } from './router.ts'
@@ -15,6 +16,7 @@ export function checkOptions(what: string, options: RequestOptions, known: reado
   }
   const { timeoutMs, signal } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw badPayload(what, 'its signal is no AbortSignal')
-  if (timeoutMs === undefined || (timeoutMs >= 0 && timeoutMs < 2 ** 31)) return
-  throw badPayload(what, `timeoutMs is ${timeoutMs}; give milliseconds from 0 to ${2 ** 31 - 1}`)
+  if (timeoutMs === undefined) return
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs < 2 ** 31) return
+  throw badPayload(what, `timeoutMs is ${describe(timeoutMs)}; give milliseconds from 0 to ${2 ** 31 - 1}`)
 }

@@ -267,8 +267,7 @@ export class Router {
   /** Nobody sends what is not known where it is sent: whoever does not know it runs other code. */
   #otherCode({ owner }: Lane, message: OutgoingMessage, { message: problem }: Failure): Reply {
     const node = this.#options.nodeOf?.(owner) ?? 'this node'
-    const what = message.kind === 'state' ? 'its aggregate' : `the ${message.kind} '${message.name}'`
-    return failed(runsOtherCode({ node, stream: message.stream }, what, problem))
+    return failed(runsOtherCode({ node, stream: message.stream }, message, problem))
   }
 
   #take(request: number): Pending | undefined {

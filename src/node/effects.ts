@@ -79,9 +79,10 @@ export class NodeEffects implements ShardEffects {
 
   /** @throws PenholdError of outcome `unknown` where nobody can tell now */
   async #find(command: SentCommand, refusal: PenholdError): Promise<Effect | undefined> {
-    const { after: cause, timeoutMs, signal } = command
+    const { after: cause, signal } = command
     try {
-      return await findCommand(this.#options.host, command, { cause, timeoutMs, signal, sentIn: this.#sentIn })
+      // In the time that is usual: what its sender gives it may be what is wrong with it, or be too short for this.
+      return await findCommand(this.#options.host, command, { cause, signal, sentIn: this.#sentIn })
     } catch (error) {
       if (isPenholdError(error, 'CommandIdReused')) throw error
       throw inDoubt(refusal, error)

@@ -337,8 +337,10 @@ export class ConsumerLane {
     const { event } = entry
     const handling = this.#handling
     if (consumer.onFailure === 'halt') return this.#halt(consumerHalted(consumer.name, event, error))
-    if (this.#parked.kept >= PARKED_STREAMS_MAX)
-      return this.#halt(tooMuchParked(consumer.name, this.#parked.kept, error))
+    // Once the one that holds the place is parked, the place goes past what the record has as done, which is less then.
+    const done = this.#window.isFirst(entry) ? 0 : this.#parked.doneStreams
+    const most = Math.max(this.#parked.streams, done)
+    if (most >= PARKED_STREAMS_MAX) return this.#halt(tooMuchParked(consumer.name, most, error))
     const dropped = handling.drop(event.stream)
     // None of it begins any more, whatever somebody wants until it is recorded; it holds the place until then.
     for (const each of dropped) each.state = 'under way'

@@ -94,10 +94,16 @@ export class ConsumerOperations {
       const { parked } = await this.#state(record)
       for (const [stream, event] of Object.entries(parked)) found.push(toParked(stream, event))
     })
-    const known = found.filter(({ position }) => position >= from)
-    const oldest = known.toSorted((a, b) => a.position - b.position).slice(0, limit)
-    const waiting = await together(oldest, async (event) => (event.reason === undefined ? this.#found(event) : event))
-    return waiting.filter((event) => event !== undefined)
+    const known = found.filter(({ position }) => position >= from).toSorted((a, b) => a.position - b.position)
+    const listed: ParkedEvent[] = []
+    // Fewer than asked for are all that there are, though nothing may wait behind some that were skipped.
+    for (let next = 0; next < known.length && listed.length < limit;) {
+      const some = known.slice(next, next + limit - listed.length)
+      next += some.length
+      const waiting = await together(some, async (event) => (event.reason === undefined ? this.#found(event) : event))
+      listed.push(...waiting.filter((event) => event !== undefined))
+    }
+    return listed
   }
 
   /** A stream's events that wait, in order. @throws PenholdError `ReactorState` where none does */

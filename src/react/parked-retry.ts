@@ -85,9 +85,9 @@ export class ParkedRetry {
     return this.#streams.size
   }
 
-  /** So many streams the record has something of. */
-  get kept(): number {
-    return this.#streams.size + this.#done.size
+  /** So many streams more the record has something of: they are done up to beyond its place. */
+  get doneStreams(): number {
+    return this.#done.size
   }
 
   /** Whether an event that the lane comes to is not its own: it waits with its stream, or is done or was skipped before. */

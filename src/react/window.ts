@@ -54,6 +54,11 @@ export class Window {
     return this.#entries[this.#head]?.before ?? this.#read
   }
 
+  /** Whether it is what keeps the low-water mark where it is. */
+  isFirst(entry: Entry): boolean {
+    return this.#entries[this.#head] === entry
+  }
+
   /** Events behind the low-water mark. */
   get size(): number {
     return this.#entries.length - this.#head

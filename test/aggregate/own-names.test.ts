@@ -16,6 +16,7 @@ import {
 } from '../../src/aggregate/own-names.ts'
 import { APPEND, FIND, INFO, READ } from '../../src/actor/append.ts'
 import { unknownCommand } from '../../src/actor/error.ts'
+import { runsOtherCode } from '../../src/cluster/error.ts'
 import { INTERNAL_AGGREGATES } from '../../src/react/consumer-record.ts'
 
 test('what users have named is told by its name', () => {
@@ -54,6 +55,10 @@ test('no name of ours is told, whatever it is said with', () => {
       }
     }
     expect(askedInWords(name)).not.toContain('$')
+    const stream = '$consumer/process:checkout.sent~3'
+    const { message } = runsOtherCode({ node: 'first', stream }, { kind: 'command', name }, 'it has no such command')
+    expect(message).not.toContain('$')
+    expect(message).toContain('does not know what to do with')
   }
   for (const { type } of INTERNAL_AGGREGATES) {
     const stream = `${type}/process:checkout.sent~3`

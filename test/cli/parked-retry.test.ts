@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { retryAll } from '../../src/cli/parked-retry.ts'
 import type { Parking } from '../../src/cli/parking.ts'
+import { retryTimedOut } from '../../src/react/error.ts'
 
 const PAGE = 100
 
@@ -52,10 +53,39 @@ test('all that is parked is tried once, however many there are and whatever fail
   expect(failed).toHaveLength(1_000)
 })
 
+test('where a page does not say from where on there is more, it is asked for once more, for as long as that brings others', async () => {
+  const { parking, left, tried } = parkingOf(PAGE * 3 + 7, { fails: (row) => row % 50 === 0 })
+  // Those behind what was skipped stand where that stood, which nobody tells.
+  const rows: Parking['rows'] = async (which) => {
+    const page = await parking.rows(which, 0)
+    return page.next === undefined ? page : { ...page, next: 0 }
+  }
+  expect(await all({ ...parking, rows })).toMatchObject({ done: PAGE * 3 + 7 - 7, failures: 7, error: undefined })
+  expect(tried).toHaveLength(PAGE * 3 + 7)
+  expect(left.size).toBe(7)
+})
+
 test('where a node does not know of pages it ends all the same', async () => {
   const { parking, tried } = parkingOf(PAGE * 3, { fails: () => true })
   await all({ ...parking, rows: (which) => parking.rows(which, 0) })
   expect(tried).toHaveLength(PAGE)
+})
+
+test('what takes longer than its minute keeps nothing else from being tried, unless nothing is done any more', async () => {
+  const late = retryTimedOut('mails', 'a', 60_000)
+  const lateOnes = (isLate: (row: number) => boolean) =>
+    parkingOf(1_000, {
+      onRetry: (row) => {
+        if (isLate(row)) throw late
+      },
+    })
+  const some = lateOnes((row) => row % 40 === 0)
+  expect(await all(some.parking)).toMatchObject({ done: 975, failures: 0, error: late })
+  expect(some.tried).toHaveLength(1_000)
+  const most = lateOnes((row) => row >= 200)
+  expect(await all(most.parking)).toMatchObject({ done: 200, failures: 0, error: late })
+  // As many as are tried at once, each one after the other, and those that were under way then.
+  expect(most.tried.length).toBeLessThan(200 + 2 * 64)
 })
 
 test('what goes wrong, and whoever interrupts, ends it before the next ones, and what was done is told', async () => {

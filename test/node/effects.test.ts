@@ -113,6 +113,27 @@ test('what was rejected before has had no effect, and what nobody can look for m
   }
 })
 
+test('what can have no stream was never sent, and it is said what is wrong with its id and nothing else', async () => {
+  const { effects } = await open()
+  for (const id of ['', 'x'.repeat(2_000), '\ud800']) {
+    const asked = effects.ask({ ...deposit, ...cause, stream: `account/${id}` })
+    await expect(asked).rejects.toMatchObject({ code: 'BadAddress', outcome: 'none', retryable: false })
+    await expect(asked).rejects.not.toThrow('cannot be told')
+  }
+})
+
+test('what is wrong with a command is told as such, whatever time its sender gives it', async () => {
+  const { effects, host, store } = await open()
+  const strict = new NodeEffects({ host, store, aggregates: [{ ...Account, schemas: { deposit: z.string() } }] })
+  const refused = { code: 'BadPayload', outcome: 'none', retryable: false }
+  for (const timeoutMs of [-1, Number.NaN, '5' as unknown as number, 2 ** 40]) {
+    const asked = effects.ask({ ...deposit, ...cause, timeoutMs })
+    await expect(asked, String(timeoutMs)).rejects.toMatchObject(refused)
+    await expect(asked).rejects.toThrow('timeoutMs is')
+  }
+  await expect(strict.ask({ ...deposit, ...cause, timeoutMs: 0 })).rejects.toMatchObject(refused)
+})
+
 test('only who has looked, and says so, has said that there is nothing', async () => {
   const { host, store } = await open()
   const asking = (reply: Reply): NodeEffects => {

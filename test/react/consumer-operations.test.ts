@@ -93,6 +93,26 @@ test('only what is there is skipped, and it is the first that waits', async () =
   expect(memory.record(0).parked['a/0']).toMatchObject({ version: 4, reason: '' })
 })
 
+test('a list has as many as are asked for, also where nothing waits behind some that were skipped', async () => {
+  const { operations, memory, row } = bench()
+  const place = { position: 1, shard: 0 }
+  const stream = memory.inShard(0, '$consumer', 'reactor:mails')
+  const tell = (name: string, payload: unknown, commandId: string) =>
+    memory.ask({ stream, correlationId: '', causationId: '', after: 0, name, payload, commandId })
+  await tell('begin', { place }, 'begin')
+  for (let n = 0; n < 5; n += 1) {
+    const { position } = row.add('Done', `a/${n}`)
+    const event = { stream: `a/${n}`, version: 1, type: 'Done', position, reason: 'it fails', at: 0 }
+    await tell('park', { from: place, turn: n, event }, `park ${n}`)
+  }
+  // Their lane has not looked yet, as where it is paused.
+  for (const n of [0, 1, 3]) await operations.skip({ stream: `a/${n}`, version: 1, reason: 'by hand' })
+  const streams = async (limit: number) => (await operations.parked(limit)).map((event) => event.stream)
+  expect(await streams(1)).toEqual(['a/2'])
+  expect(await streams(2)).toEqual(['a/2', 'a/4'])
+  expect(await streams(3)).toEqual(['a/2', 'a/4'])
+})
+
 /** With a stream that is parked, and how its lane says that it has been tried again. */
 async function withParked() {
   const found = bench()
