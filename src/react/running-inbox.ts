@@ -47,7 +47,7 @@ const BESIDE_BYTES = 8 * 1024
 const ANSWER_MS = 5_000
 const LAST_MS = 1_000
 
-/** Somebody else runs the inbox: the record stands elsewhere. */
+/** The record says something else by now: somebody else runs the inbox, or has skipped a message. */
 const STALE: unique symbol = Symbol('stale')
 /** Its record keeps no more. */
 const FULL: unique symbol = Symbol('full')
@@ -330,7 +330,7 @@ export class RunningInbox {
     return 0
   }
 
-  /** Where its answer is lost, the next turn finds what has come of it. @throws STALE where the record stands elsewhere, FULL where it keeps no more */
+  /** Where its answer is lost, the next turn finds what has come of it. @throws STALE where the record says something else by now, FULL where it keeps no more */
   async #step(name: string, payload: unknown): Promise<void> {
     const { effects, ids } = this.#options
     const commandId = ids.next()

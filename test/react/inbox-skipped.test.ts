@@ -1,0 +1,32 @@
+/** A parked message that somebody gives up while it is tried. */
+import { expect, test } from 'vitest'
+import type { Effects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
+import { Account } from '../account.ts'
+import { openInbox, type InboxBench } from './inbox-bench.ts'
+
+const row = [
+  { id: '1', fields: { amount: '-5' } },
+  { id: '2', fields: { amount: '7' } },
+]
+
+test('what is skipped while it is tried again stays skipped, and nothing waits behind it', async () => {
+  let bench: InboxBench | undefined
+  let isAsked = false
+  const ask = async (command: SentCommand, send: Effects['ask']): Promise<SentOutcome> => {
+    if (command.name !== 'withdraw' || !isAsked) return await send(command)
+    const outcome = await send(command)
+    isAsked = false
+    await bench!.operate('skip', '1')
+    return outcome
+  }
+  bench = await openInbox({ row, ask })
+  const { node, outline, operate, warnings } = bench
+  await expect.poll(async () => (await outline()).place?.id).toBe('2')
+  expect((await outline()).parked.map(({ id }) => id)).toEqual(['1', '2'])
+  warnings.splice(0)
+  isAsked = true
+  await operate('retry', '1')
+  await expect.poll(() => node.ref(Account, 'anna').query('balance')).toBe(7)
+  expect((await outline()).parked).toEqual([])
+  expect(warnings).toEqual([])
+})
