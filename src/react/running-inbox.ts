@@ -235,7 +235,7 @@ export class RunningInbox {
       if (sent.kind === 'done') this.#rejected += sent.rejected
       else {
         const { name, onFailure } = this.#options.inbox
-        if (onFailure === 'halt') throw inboxHalted(name, message.id, sent.reason)
+        if (onFailure === 'halt') throw inboxHalted(name, message.id, whyOf(sent.reason))
         await this.#park(letter, from, sent.reason)
         held.add(stream)
       }
@@ -294,7 +294,7 @@ export class RunningInbox {
     const fields = JSON.stringify(message.fields)
     const bytes = Buffer.byteLength(fields)
     const most = Math.min(PARKED_BYTES_MAX, effects.commandBytesMax - BESIDE_BYTES)
-    const why = reason === '' ? 'it waits behind one that is parked' : reason
+    const why = whyOf(reason)
     if (bytes > most) {
       const remedy = most < PARKED_BYTES_MAX ? ' (raise limits.commandBytesMax)' : ''
       throw inboxHalted(
@@ -377,6 +377,11 @@ export class RunningInbox {
       // It is in the status as well.
     }
   }
+}
+
+/** For people: what waits has failed at nothing itself. */
+function whyOf(reason: string): string {
+  return reason === '' ? 'it waits behind one that is parked, until that is retried or skipped' : reason
 }
 
 /**

@@ -30,3 +30,15 @@ test('what is skipped while it is tried again stays skipped, and nothing waits b
   expect((await outline()).parked).toEqual([])
   expect(warnings).toEqual([])
 })
+
+test('an inbox that halts by now says of what waits behind a parked message that it does so', async () => {
+  const first = await openInbox({ row: row.slice(0, 1) })
+  await expect.poll(async () => (await first.outline()).place?.id).toBe('1')
+  await first.running.close()
+  const { running, outline, operate } = await openInbox({ row, node: first.node, definition: { onFailure: 'halt' } })
+  await expect
+    .poll(() => running.trouble)
+    .toContain('message 2, and tries it again: it waits behind one that is parked, until')
+  await operate('skip', '1')
+  await expect.poll(async () => (await outline()).place?.id).toBe('2')
+})
