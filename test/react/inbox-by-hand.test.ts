@@ -1,4 +1,4 @@
-/** A parked message that somebody gives up while it is tried. */
+/** What is done by hand with what an inbox has parked, while it works, and what it says of that. */
 import { expect, test } from 'vitest'
 import type { Effects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
 import { Account } from '../account.ts'
@@ -42,3 +42,25 @@ test('an inbox that halts by now says of what waits behind a parked message that
   await operate('skip', '1')
   await expect.poll(async () => (await outline()).place?.id).toBe('2')
 })
+
+test.for(['nobody knew', 'was somebody else'])(
+  'a retry of a message for somebody whom %s before tells of that message',
+  async (who) => {
+    const map = (isMended: boolean) => ({
+      map: ({ id }: { readonly id: string }) => {
+        const isWrong = id === '2' && !isMended
+        if (isWrong && who === 'nobody knew') throw new Error('whom it is for cannot be told')
+        const account = isWrong ? 'ben' : 'anna'
+        return { aggregate: Account, id: account, command: 'withdraw', payload: { amount: 5 } } as const
+      },
+    })
+    const come = row.slice(0, 1)
+    const first = await openInbox({ row: come, definition: map(false) })
+    await expect.poll(async () => (await first.outline()).place?.id).toBe('1')
+    come.push(row[1]!)
+    await expect.poll(async () => (await first.outline()).place?.id).toBe('2')
+    await first.running.close()
+    const { operations } = await openInbox({ row, node: first.node, definition: map(true) })
+    expect(await operations.retry('2')).toEqual({ failed: { id: '2', reason: 'rejected: insufficient-funds' } })
+  },
+)
