@@ -2,8 +2,8 @@
 import { IdSource } from '../../../src/log/identity.ts'
 import { NodeEffects } from '../../../src/node/effects.ts'
 import { CONSUMER, type ConsumerState } from '../../../src/react/consumer-record.ts'
-import { Window } from '../../../src/react/window.ts'
 import type { OpenPublisher, OutboxMessage } from '../../../src/react/publisher.ts'
+import { ShardPublishing } from '../../../src/react/shard-publishing.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { SimulatedBroker } from '../../../src/testing/simulated-broker.ts'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.ts'
@@ -69,13 +69,15 @@ export const OUTBOX_MUTANTS: readonly Mutant[] = [
     breaks: 'what has failed is tried again behind the later ones of its stream',
     install: () =>
       replace(
-        Window.prototype,
-        'waiting',
+        ShardPublishing.prototype,
+        'publish',
         (original) =>
-          function* (this: Window) {
-            const waiting = [...original.call(this)]
-            yield* waiting.filter(({ failures }) => failures === 0)
-            yield* waiting.filter(({ failures }) => failures > 0)
+          async function (this: ShardPublishing, mapped, signal) {
+            const notTaken = await original.call(this, mapped, signal)
+            if (notTaken === undefined) return undefined
+            const behind = mapped.slice(mapped.indexOf(notTaken.mapped) + 1)
+            await original.call(this, behind, signal).catch(() => undefined)
+            return notTaken
           },
       ),
   },
