@@ -22,7 +22,7 @@ export interface WebhookOptions {
   readonly secret: string | readonly string[]
   /** Sent along, as an `authorization`. */
   readonly headers?: Readonly<Record<string, string>>
-  /** So long an answer may take. Default 15,000. */
+  /** So long an answer may take; and so long a message waits for its turn among `concurrency`, then it was not asked. Default 15,000. */
   readonly timeoutMs?: number
   /** So many requests are under way at once, of one node and outbox. Default 16. */
   readonly concurrency?: number
@@ -93,12 +93,14 @@ interface Settings {
   readonly retryAfterMsMax: number
 }
 
+const BUSY = 'all requests that may be under way are, and go on for long (concurrency)'
+
 type Answer =
   | { readonly kind: 'arrived' }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'away'; readonly reason: string; readonly cause?: unknown }
   /** It was not asked. */
-  | { readonly kind: 'left alone'; readonly ms: number }
+  | { readonly kind: 'left alone'; readonly ms: number; readonly reason?: string }
 
 class WebhookPublisher implements OpenPublisher {
   readonly #outbox: string
@@ -107,7 +109,8 @@ class WebhookPublisher implements OpenPublisher {
   /** Until when the receiver wants to be left alone, on the monotonic clock. */
   #quietUntil = 0
   #underWay = 0
-  readonly #waiting: (() => void)[] = []
+  /** Those that wait for a request to end, the first first. */
+  readonly #waiting = new Set<() => void>()
 
   constructor(outbox: string, settings: Settings) {
     this.#outbox = outbox
@@ -128,7 +131,7 @@ class WebhookPublisher implements OpenPublisher {
             continue
           }
           if (answer.kind === 'refused') refusals.push(new PublishRefused(message, answer.reason))
-          else if (answer.kind === 'left alone') away ??= new LeftAlone(this.#where, answer.ms)
+          else if (answer.kind === 'left alone') away ??= new LeftAlone(this.#where, answer.ms, answer.reason)
           else away ??= publisherUnavailable(this.#where, answer.reason, answer.cause)
           break
         }
@@ -154,21 +157,41 @@ class WebhookPublisher implements OpenPublisher {
   }
 
   async #post(message: OutboxMessage, signal: AbortSignal, isInVain: () => boolean): Promise<Answer> {
-    if (this.#underWay >= this.#settings.concurrency) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    } else this.#underWay += 1
+    const { timeoutMs } = this.#settings
+    if (!(await this.#hasTurn())) return { kind: 'left alone', ms: timeoutMs, reason: BUSY }
     try {
       const quietMs = this.#quietUntil - performance.now()
       if (isInVain() || signal.aborted) return { kind: 'away', reason: 'it was given up' }
       if (quietMs > 0) return { kind: 'left alone', ms: quietMs }
       return await this.#request(message, signal)
     } catch (cause) {
-      return { kind: 'away', reason: reasonOf(cause, this.#settings.timeoutMs), cause }
+      return { kind: 'away', reason: reasonOf(cause, timeoutMs), cause }
     } finally {
-      const next = this.#waiting.shift()
+      const [next] = this.#waiting
       if (next === undefined) this.#underWay -= 1
       else next()
     }
+  }
+
+  /**
+   * Waits for one of the requests that may be under way, and for no longer than an answer may take: so a message alone comes to its end
+   * in twice that, and whoever waits for it does not take it for one that is never taken because others are many.
+   */
+  async #hasTurn(): Promise<boolean> {
+    if (this.#underWay < this.#settings.concurrency) {
+      this.#underWay += 1
+      return true
+    }
+    return await new Promise((resolve) => {
+      const end = (hasTurn: boolean): void => {
+        clearTimeout(timer)
+        this.#waiting.delete(take)
+        resolve(hasTurn)
+      }
+      const take = (): void => end(true)
+      const timer = setTimeout(() => end(false), this.#settings.timeoutMs)
+      this.#waiting.add(take)
+    })
   }
 
   async #request({ id, json }: OutboxMessage, signal: AbortSignal): Promise<Answer> {

@@ -21,7 +21,7 @@ export const CAREFUL_AFTER = 3
 const CAREFUL_MOST = 100
 /** So many that have failed are tried again at once, each alone. */
 const ALONE_MOST = 16
-/** An event that alone is away is tried again for so long at least before it is parked. */
+/** An event that alone is away has failed for so long at least before it is parked. */
 export const AWAY_MS = 150_000
 
 export class HandleMany implements Handling {
@@ -33,8 +33,8 @@ export class HandleMany implements Handling {
   readonly #due = new Set<Entry>()
   readonly #alone = new Map<Entry, Attempt>()
   readonly #givenUp = new Set<Entry>()
-  /** Since when one has failed, on the monotonic clock. */
-  readonly #since = new Map<Entry, number>()
+  /** How long one has failed: its attempts, and the pauses after them. What it had to wait with all others is none of it. */
+  readonly #failedMs = new Map<Entry, number>()
   /** How often in a row one that is tried alone has waited for what is nobody's fault. */
   readonly #waitsAlone = new Map<Entry, number>()
   readonly #troubles = new Map<Entry, Trouble>()
@@ -72,7 +72,7 @@ export class HandleMany implements Handling {
   retry(): void {
     for (const entry of this.#givenUp) {
       entry.failures = 0
-      this.#since.delete(entry)
+      this.#failedMs.delete(entry)
       this.#due.add(entry)
     }
     this.#givenUp.clear()
@@ -85,7 +85,7 @@ export class HandleMany implements Handling {
     if (first === undefined) return entries
     this.#failing.delete(stream)
     this.#givenUp.delete(first)
-    this.#since.delete(first)
+    this.#failedMs.delete(first)
     this.#troubles.delete(first)
     return [first, ...entries]
   }
@@ -142,9 +142,10 @@ export class HandleMany implements Handling {
       this.#due.delete(entry)
       const { attempt, outcome } = this.#attemptAt([entry])
       this.#alone.set(entry, attempt)
+      const begunAt = this.#options.clock.monotonic()
       void outcome.then((told) => {
         this.#alone.delete(entry)
-        this.#settleAlone(entry, told)
+        this.#settleAlone(entry, told, this.#options.clock.monotonic() - begunAt)
         this.#goOn()
       })
     }
@@ -201,12 +202,12 @@ export class HandleMany implements Handling {
   }
 
   #finish(entry: Entry): void {
-    this.#since.delete(entry)
+    this.#failedMs.delete(entry)
     this.#troubles.delete(entry)
     this.#options.onDone(entry)
   }
 
-  #settleAlone(entry: Entry, outcome: AttemptOutcome): void {
+  #settleAlone(entry: Entry, outcome: AttemptOutcome, tookMs: number): void {
     if (this.#isOver || outcome.kind === 'given up') return
     const waits = (this.#waitsAlone.get(entry) ?? 0) + 1
     this.#waitsAlone.delete(entry)
@@ -214,34 +215,34 @@ export class HandleMany implements Handling {
       this.#failing.delete(entry.event.stream)
       return this.#finish(entry)
     }
-    if (outcome.error instanceof EventFailed) return this.#failed(entry, outcome.error)
+    if (outcome.error instanceof EventFailed) return this.#failed(entry, outcome.error, tookMs)
     this.#waitsAlone.set(entry, waits)
     this.#troubles.set(entry, { ...troubleOf(entry, outcome.error), attempts: waits })
     this.#later(entry, backOffMs(waits))
   }
 
-  #failed(entry: Entry, { cause, isAway }: EventFailed): void {
+  #failed(entry: Entry, { cause, isAway }: EventFailed, tookMs = 0): void {
     const { onFailed, onGivenUp } = this.#options
     entry.failures += 1
     entry.reason = reasonOf(cause)
     this.#failing.set(entry.event.stream, entry)
     this.#troubles.set(entry, troubleOf(entry, cause))
     onFailed(entry)
-    if (this.#hasHadItsTries(entry, isAway) || cause instanceof NonRetryableError) {
+    const failedMs = (this.#failedMs.get(entry) ?? 0) + tookMs
+    if (this.#hasHadItsTries(entry, isAway, failedMs) || cause instanceof NonRetryableError) {
       this.#givenUp.add(entry)
       return onGivenUp(entry, cause)
     }
-    this.#later(entry, backOffMs(entry.failures))
+    const pauseMs = backOffMs(entry.failures)
+    this.#failedMs.set(entry, failedMs + pauseMs)
+    this.#later(entry, pauseMs)
   }
 
   /** What is away alone comes back by itself more often than not, and may halt nobody. */
-  #hasHadItsTries(entry: Entry, isAway: boolean): boolean {
-    const { consumer, clock } = this.#options
-    const now = clock.monotonic()
-    const since = this.#since.get(entry) ?? now
-    this.#since.set(entry, since)
-    if (entry.failures <= consumer.retries) return false
-    return !isAway || (consumer.onFailure === 'park' && now - since >= AWAY_MS)
+  #hasHadItsTries({ failures }: Entry, isAway: boolean, failedMs: number): boolean {
+    const { retries, onFailure } = this.#options.consumer
+    if (failures <= retries) return false
+    return !isAway || (onFailure === 'park' && failedMs >= AWAY_MS)
   }
 
   #later(entry: Entry, ms: number): void {

@@ -65,11 +65,13 @@ export class InboxOperations {
    * @throws PenholdError `MessageNotParked`; `Timeout` where it takes longer than a minute
    */
   async retry(id: string): Promise<RetriedMessages> {
-    const asked = rowOf(await this.outline(), { id })[0]
-    if (asked === undefined) throw messageNotParked(this.#inbox, id)
+    const { parked } = await this.outline()
+    const known = parked.find((message) => message.id === id)
+    if (known === undefined) throw messageNotParked(this.#inbox, id)
+    const asked = known.stream === undefined ? known : parked.find(({ stream }) => stream === known.stream)!
     await this.#tell('retry', { id: asked.id })
     const after = await settled(this.#options.clock, RETRY_MS, async () => {
-      const [first] = rowOf(await this.outline(), asked)
+      const first = (await this.outline()).parked.find((message) => isWaitingWith(message, asked))
       return first !== undefined && isDue(first) ? undefined : { first }
     })
     if (after === undefined) throw inboxRetryTimedOut(this.#inbox, asked.id, RETRY_MS)
@@ -96,14 +98,9 @@ export class InboxOperations {
   }
 }
 
-/** What waits with a message, itself among it, in order: that of its aggregate, or it alone where nobody knows whose it is. */
-function rowOf(
-  { parked }: InboxOutline,
-  { id, stream }: Pick<ParkedOutline, 'id'> & Partial<ParkedOutline>,
-): readonly ParkedOutline[] {
-  const known = parked.find((message) => message.id === id)
-  const of = known?.stream ?? stream
-  return of === undefined ? (known === undefined ? [] : [known]) : parked.filter((message) => message.stream === of)
+/** Whether it is that one, whomever that is for by now, or waits behind it. */
+function isWaitingWith({ id, stream }: ParkedOutline, first: ParkedOutline): boolean {
+  return id === first.id || (stream !== undefined && stream === first.stream)
 }
 
 function withFields({ after: _own, ...message }: KeptMessage): ParkedMessage {

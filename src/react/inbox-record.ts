@@ -62,7 +62,7 @@ export interface InboxAdvance extends Step {
 }
 
 export const INBOX = '$inbox'
-/** It stands elsewhere: somebody else runs the inbox. */
+/** It stands elsewhere, as somebody else runs the inbox, or a message was skipped meanwhile: whoever is told looks again. */
 export const INBOX_MOVED = 'Moved'
 export const MESSAGE_NOT_PARKED = 'NotParked'
 /** As many are parked as may be. */
@@ -115,7 +115,8 @@ export const InboxRecord: Aggregate = internal(
       advance: (state, { from, ...step }: InboxAdvance, { emit, reject }) =>
         isAt(state, from) ? emit.Advanced(step) : reject(INBOX_MOVED),
       park: (state, { from, message }: Step & { message: Omit<KeptMessage, 'isAsked'> }, { emit, reject }) => {
-        if (!isAt(state, from)) return reject(INBOX_MOVED)
+        // Somebody may have given it up while it was tried: it stays so.
+        if (!isAt(state, from) || state.skipped.includes(message.id)) return reject(INBOX_MOVED)
         const isFull = state.parked.length >= PARKED_MESSAGES_MAX && !isParked(state, message.id)
         return isFull ? reject(INBOX_FULL) : emit.Parked(message)
       },

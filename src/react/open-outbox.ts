@@ -18,7 +18,7 @@ export interface OpenOutbox {
   close(): Promise<void>
 }
 
-/** Each call of the publisher has its time. An attempt is a few of them, of which up to two may take all of theirs. */
+/** Each call of the publisher has its time. An attempt is a few of them, of which up to three may take all of theirs. */
 const ATTEMPT_CALLS = 4
 
 export function openOutbox(outbox: Outbox, clock: Clock): OpenOutbox {

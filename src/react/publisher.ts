@@ -95,9 +95,8 @@ export function publisherUnavailable(where: string, reason: string, cause?: unkn
  * is known against come first. The publisher itself knows when the time is over.
  */
 export class LeftAlone extends PenholdError {
-  /** `where` is for people. */
-  constructor(where: string, ms: number) {
-    const reason = `it wants to be left alone for ${Math.ceil(ms / 1000)} s`
+  /** `where` and `reason` are for people. */
+  constructor(where: string, ms: number, reason = `it wants to be left alone for ${Math.ceil(ms / 1000)} s`) {
     super('PublisherUnavailable', `${where} takes no messages: ${reason}`, {
       outcome: 'unknown',
       retryable: true,

@@ -47,7 +47,7 @@ const BESIDE_BYTES = 8 * 1024
 const ANSWER_MS = 5_000
 const LAST_MS = 1_000
 
-/** Somebody else runs the inbox: the record stands elsewhere. */
+/** The record says something else by now: somebody else runs the inbox, or has skipped a message. */
 const STALE: unique symbol = Symbol('stale')
 /** Its record keeps no more. */
 const FULL: unique symbol = Symbol('full')
@@ -242,7 +242,7 @@ export class RunningInbox {
       if (sent.kind === 'done') this.#rejected += sent.rejected
       else {
         const { name, onFailure } = this.#options.inbox
-        if (onFailure === 'halt') throw inboxHalted(name, message.id, sent.reason)
+        if (onFailure === 'halt') throw inboxHalted(name, message.id, whyOf(sent.reason))
         await this.#park(letter, from, sent.reason)
         held.add(stream)
       }
@@ -301,7 +301,7 @@ export class RunningInbox {
     const fields = JSON.stringify(message.fields)
     const bytes = Buffer.byteLength(fields)
     const most = Math.min(PARKED_BYTES_MAX, effects.commandBytesMax - BESIDE_BYTES)
-    const why = reason === '' ? 'it waits behind one that is parked' : reason
+    const why = whyOf(reason)
     if (bytes > most) {
       const remedy = most < PARKED_BYTES_MAX ? ' (raise limits.commandBytesMax)' : ''
       throw inboxHalted(
@@ -337,7 +337,7 @@ export class RunningInbox {
     return 0
   }
 
-  /** Where its answer is lost, the next turn finds what has come of it. @throws STALE where the record stands elsewhere, FULL where it keeps no more */
+  /** Where its answer is lost, the next turn finds what has come of it. @throws STALE where the record says something else by now, FULL where it keeps no more */
   async #step(name: string, payload: unknown): Promise<void> {
     const { effects, ids } = this.#options
     const commandId = ids.next()
@@ -384,6 +384,11 @@ export class RunningInbox {
       // It is in the status as well.
     }
   }
+}
+
+/** For people: what waits has failed at nothing itself. */
+function whyOf(reason: string): string {
+  return reason === '' ? 'it waits behind one that is parked, until that is retried or skipped' : reason
 }
 
 /**

@@ -216,6 +216,8 @@ export class ShardPublishing {
         break
       } catch (error) {
         if (wasTold) this.#known.taken += 1
+        // Whatever it says after that is no message's trouble. Once the attempt is over nobody hears of it.
+        if (!signal.aborted && this.#left(left).length === 0) break
         const at =
           error instanceof PublishRefused ? left.findIndex(({ message }) => message.id === error.refused.id) : -1
         if (error instanceof LeftAlone) {

@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { PublishRefused, webhookPublisher, type OutboxMessage, type WebhookOptions } from '../../src/index.ts'
+import {
+  LeftAlone,
+  PublishRefused,
+  webhookPublisher,
+  type OutboxMessage,
+  type WebhookOptions,
+} from '../../src/index.ts'
 import { webhookKey, webhookSignature } from '../../src/platform/webhook-signature.ts'
 import { messageOf } from '../react/message.ts'
 import { SECRET, startWebhookServer, type WebhookServer } from './webhook-server.ts'
@@ -148,6 +154,24 @@ test('a stream’s messages wait for the one before, other streams do not; no mo
   expect(outcomes.map(({ error }) => error)).toEqual([undefined, undefined])
   expect(server.taken).toHaveLength(messages.length)
   expect(most).toBeLessThanOrEqual(3)
+  await open.close()
+})
+
+test('what waits for others’ requests for longer than an answer may take is not asked, and nothing is known of it', async () => {
+  server.answer = () => undefined
+  const open = webhookPublisher({ url: server.url, secret: SECRET, concurrency: 2, timeoutMs: 200 }).open('payments')
+  // Each a call, as of many shards.
+  const calls = Array.from({ length: 20 }, (_, i) => attempt(open, [messageOf(`account/${i}`, 1)]))
+  const errors = (await Promise.all(calls)).map(({ error }) => error as Error)
+  expect(errors[0]).toMatchObject({ message: expect.stringContaining('no answer in 200 ms') as string })
+  expect(errors[0]).not.toBeInstanceOf(LeftAlone)
+  expect(errors.at(-1)).toBeInstanceOf(LeftAlone)
+  expect(errors.at(-1)!.message).toContain('all requests that may be under way are')
+  expect(server.requests.length).toBeLessThan(20)
+  server.answer = () => ({ status: 204 })
+  // Those that have waited in vain take nobody's turn.
+  const others = Array.from({ length: 4 }, (_, i) => attempt(open, [messageOf(`account/${i}`, 2)]))
+  expect((await Promise.all(others)).map(({ error }) => error)).toEqual([undefined, undefined, undefined, undefined])
   await open.close()
 })
 

@@ -7,6 +7,7 @@ import { NodeEffects } from '../../src/node/effects.ts'
 import type { RunningNodeStore } from '../../src/node/node-store.ts'
 import { systemClock, systemRandom } from '../../src/platform/system.ts'
 import type { Effects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
+import { InboxOperations } from '../../src/react/inbox-operations.ts'
 import type { InboxOutline } from '../../src/react/inbox-record.ts'
 import type { InboxPage, InboxPlace } from '../../src/react/inbox-source.ts'
 import { RunningInbox } from '../../src/react/running-inbox.ts'
@@ -34,6 +35,7 @@ export interface InboxBench {
   /** What it has asked for and been told, with the bytes of that. */
   readonly answers: { readonly name: string; readonly bytes: number }[]
   readonly warnings: string[]
+  readonly operations: InboxOperations
   readonly outline: () => Promise<InboxOutline>
   /** As an operator does. */
   readonly operate: (name: 'retry' | 'skip', message: string) => Promise<void>
@@ -71,13 +73,18 @@ export async function openInbox(options: InboxBenchOptions): Promise<InboxBench>
     onWarning: (message) => void warnings.push(message),
   })
   onTestFinished(() => running.close())
+  const operations = new InboxOperations('payments', {
+    effects,
+    ids: new IdSource(systemClock, systemRandom),
+    clock: systemClock,
+  })
   const stream = '$inbox/payments'
   const outline = async (): Promise<InboxOutline> => (await effects.query({ stream, name: 'outline' })) as InboxOutline
   const operate = async (name: string, id: string): Promise<void> => {
     const ids = { commandId: deriveId(name, id), correlationId: '', causationId: '', after: 0 }
     await effects.ask({ stream, name, payload: { id, reason: '' }, ...ids })
   }
-  return { node, running, said, answers, warnings, outline, operate }
+  return { node, running, said, answers, warnings, operations, outline, operate }
 }
 
 function definitionOf({ row = [], definition, read }: InboxBenchOptions): InboxDefinition<[typeof Account]> {
