@@ -25,7 +25,7 @@ export function openOutbox(outbox: Outbox, clock: Clock): OpenOutbox {
   const { name, startAt, onFailure, retries, handlerTimeoutMs, batchMax } = outbox
   const publisher = outbox.publisher.open(name)
   const shards = new Map<number, ShardPublishing>()
-  const known: Known = { taken: 0, away: 0 }
+  const known: Known = { taken: 0, away: 0, unended: 0 }
   const options: ShardPublishingOptions = { publisher, known, most: batchMax, callMs: handlerTimeoutMs, clock }
   const many = async (events: readonly FeedEvent[], reaction: BatchReaction): Promise<void> => {
     const { shard } = reaction

@@ -48,6 +48,8 @@ export interface NotTaken {
 export interface Known {
   taken: number
   away: number
+  /** So many calls were given up, and have not come to an end. */
+  unended: number
 }
 
 export interface ShardPublishingOptions {
@@ -60,13 +62,15 @@ export interface ShardPublishingOptions {
   readonly clock: Clock
 }
 
-interface Suspect extends Readonly<Known> {
+interface Suspect extends Readonly<Pick<Known, 'taken' | 'away'>> {
   /** It was its own failure the last time. */
   readonly isAlone: boolean
 }
 
 /** So many messages of a shard are known to have arrived, at most, while others before them have not. */
 const ARRIVED_MAX = 10_000
+/** Each is kept in memory, with what it was given. */
+export const UNENDED_MAX = 1_000
 /** Of a shard; while all is away each attempt has one or two more. */
 const SUSPECTS_MAX = 100
 
@@ -242,7 +246,8 @@ export class ShardPublishing {
 
   /** Has the publisher take messages within its time. What it does after that is only known where it says so by `published`. */
   async #call(messages: readonly OutboxMessage[], { signal, published }: Publishing): Promise<void> {
-    const { publisher, clock, callMs } = this.#options
+    const { publisher, known, clock, callMs } = this.#options
+    if (known.unended >= UNENDED_MAX) throw tooManyUnended()
     const call = new AbortController()
     const { promise: over, reject } = Promise.withResolvers<never>()
     const giveUp = (error: unknown): void => {
@@ -252,11 +257,24 @@ export class ShardPublishing {
     const onAbort = (): void => giveUp(signal.reason)
     const cancel = clock.after(callMs, () => giveUp(new PublisherLate(callMs)))
     signal.addEventListener('abort', onAbort, { once: true })
+    let state: 'under way' | 'ended' | 'given up' = 'under way'
+    const publish = async (): Promise<void> => {
+      try {
+        await publisher.publish(messages, { signal: call.signal, published })
+      } finally {
+        if (state === 'given up') known.unended -= 1
+        state = 'ended'
+      }
+    }
     try {
-      await Promise.race([publisher.publish(messages, { signal: call.signal, published }), over])
+      await Promise.race([publish(), over])
     } finally {
       cancel()
       signal.removeEventListener('abort', onAbort)
+      if (state === 'under way') {
+        state = 'given up'
+        known.unended += 1
+      }
     }
   }
 
@@ -321,6 +339,11 @@ export class ShardPublishing {
     const [oldest] = this.#arrived
     this.#arrived.delete(oldest!)
   }
+}
+
+function tooManyUnended(): LeftAlone {
+  const reason = `${UNENDED_MAX} of its calls have not come to an end, which is the limit; give what it does a time limit, and start this node anew`
+  return new LeftAlone('its publisher', 0, reason)
 }
 
 function streamOf({ message }: Mapped): string {

@@ -3,6 +3,9 @@ import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { defineOutbox, PublishRefused, type OutboxMessage, type Publish } from '../../src/index.ts'
 import { openOutbox } from '../../src/react/open-outbox.ts'
+import { PublisherLate, type OpenPublisher } from '../../src/react/publisher.ts'
+import { ShardPublishing, UNENDED_MAX, type Known, type Mapped } from '../../src/react/shard-publishing.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { OutboxSettings } from '../../src/react/outbox.ts'
 import { inTime } from '../in-time.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
@@ -289,3 +292,34 @@ function streamOf(id: string): string {
 function versionOf(id: string): number {
   return Number(id.slice(id.lastIndexOf('/') + 1))
 }
+
+test('calls that never end are as many as may be, and where one ends after all, one more is made', async () => {
+  const clock = new SimulatedClock()
+  const known: Known = { taken: 0, away: 0, unended: 0 }
+  const ends: (() => void)[] = []
+  const publisher: OpenPublisher = {
+    publish: () => new Promise<void>((resolve) => ends.push(resolve)),
+    close: async () => undefined,
+  }
+  const publishing = new ShardPublishing({ publisher, known, most: 1, callMs: 10, clock })
+  const signal = new AbortController().signal
+  const publish = async (): Promise<unknown> => {
+    const attempt = publishing.publish(
+      [{ event: {}, message: { id: '1', stream: 'a/1', event: {} } } as Mapped],
+      signal,
+    )
+    const told = attempt.catch((error: unknown) => error)
+    await new Promise(setImmediate)
+    clock.advance(10)
+    return await told
+  }
+  for (let i = 0; i < UNENDED_MAX; i += 1) expect(await publish()).toBeInstanceOf(PublisherLate)
+  expect(await publish()).toMatchObject({
+    message: expect.stringContaining('have not come to an end, which is the limit'),
+  })
+  expect(ends).toHaveLength(UNENDED_MAX)
+  ends[0]!()
+  await expect.poll(() => known.unended).toBe(UNENDED_MAX - 1)
+  expect(await publish()).toBeInstanceOf(PublisherLate)
+  expect(ends).toHaveLength(UNENDED_MAX + 1)
+})
