@@ -1,9 +1,10 @@
 /** A reactor as what runs it sees it: a consumer. */
+import { badAddress } from '../actor/error.ts'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { describe, Rejected } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
 import { deriveId } from '../log/identity.ts'
-import { isInternal, streamName, streamType } from '../log/stream.ts'
+import { idProblem, isInternal, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import { Asked } from './asked.ts'
 import type { Consumer, Reaction } from './consumer.ts'
@@ -119,7 +120,7 @@ class EventContext implements ReactorContext {
     options: SendOptions = {},
   ): Promise<Sent> {
     const { id: causationId, position, metadata } = this.#event
-    checkSent(aggregate, options)
+    checkSent(aggregate, id, options)
     const { key, timeoutMs } = options
     const number = this.#sent
     this.#sent += 1
@@ -169,11 +170,13 @@ class EventContext implements ReactorContext {
 
 const SEND_OPTIONS: readonly string[] = ['key', 'timeoutMs']
 
-/** An option that is misspelt would have no effect: a key by which nothing is known again. */
-function checkSent(aggregate: unknown, options: SendOptions): void {
+/** An option that is misspelt would have no effect: a key by which nothing is known again. What is no id would make a stream all the same. */
+function checkSent(aggregate: unknown, id: unknown, options: SendOptions): void {
   if (!isAggregate(aggregate)) {
     throw new TypeError(`a command is sent to ${describe(aggregate)}; give what defineAggregate returned`)
   }
+  const problem = idProblem(id)
+  if (problem !== undefined) throw badAddress(problem)
   for (const option in options) {
     if (SEND_OPTIONS.includes(option)) continue
     throw new TypeError(`a command is sent with '${option}', and there is no such option; there are key, timeoutMs`)

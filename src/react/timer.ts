@@ -2,7 +2,13 @@
  * A timer that a reactor has set: an aggregate of Penhold's own, one stream for each, whose facts are read like those of a
  * process. It keeps the command; once it has fired, its last fact has all that is needed to send it (timer-consumers.ts).
  */
-import { defineAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
+import {
+  defineAggregate,
+  isAggregate,
+  type Aggregate,
+  type CommandName,
+  type PayloadOf,
+} from '../aggregate/aggregate.ts'
 import { assert } from '../aggregate/assert.ts'
 import { describe, PenholdError } from '../aggregate/error.ts'
 import { internal } from '../aggregate/internal.ts'
@@ -212,6 +218,13 @@ export function checkAddress(
   timer: string,
   { aggregate, id, command }: { readonly aggregate: Aggregate; readonly id: string; readonly command: string },
 ): void {
+  if (!isAggregate(aggregate) || typeof command !== 'string') {
+    const given = `${describe(command)} to ${describe(aggregate)}`
+    throw badTimer(
+      timer,
+      `is to send ${given}; give an aggregate, an id of one, a command and its payload, in this order`,
+    )
+  }
   const commands = Object.keys(aggregate.commands as object)
   if (!commands.includes(command)) {
     const known = nearest(command, commands)

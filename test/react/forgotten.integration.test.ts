@@ -45,12 +45,14 @@ test('a command with an option that is none, or to nobody, is parked, and the re
     on: {
       MoneyDeposited: async ({ stream }, { ask }) => {
         if (stream === 'account/a') await ask(Account, 'b', 'deposit', { amount: 1 }, { kye: 'x' } as object)
+        if (stream === 'account/d') await ask(Account, undefined as never, 'deposit', { amount: 1 })
+        if (stream === 'account/e') await ask(Account, 7 as never, 'deposit', { amount: 1 })
         if (stream === 'account/c') await ask('account' as never, 'b', 'deposit' as never, { amount: 1 } as never)
       },
     },
   })
   await using node = await start(careless)
-  for (const id of ['a', 'c']) await node.ref(Account, id).ask('deposit', { amount: 5 })
+  for (const id of ['a', 'c', 'd', 'e']) await node.ref(Account, id).ask('deposit', { amount: 5 })
   const reasons = async () =>
     (await node.reactor(careless).parked())
       .toSorted((a, b) => (a.stream < b.stream ? -1 : 1))
@@ -60,6 +62,8 @@ test('a command with an option that is none, or to nobody, is parked, and the re
     .toEqual([
       "TypeError: a command is sent with 'kye', and there is no such option; there are key, timeoutMs",
       "TypeError: a command is sent to 'account'; give what defineAggregate returned",
+      "an aggregate's id is a string, not undefined",
+      "an aggregate's id is a string, not number",
     ])
   expect(await node.ref(Account, 'b').query('balance')).toBe(0)
 })

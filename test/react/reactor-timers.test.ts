@@ -68,6 +68,22 @@ test('a name that is too long with its reactor is refused in words', async () =>
   })
 })
 
+test('a command whose parts are forgotten, or in another order, is refused in words', async () => {
+  const cause = { correlationId: 'c', causationId: 'e', after: 1 }
+  const of = { effects: new MemoryEffects(), idempotencyKey: 'k', cause, time: new Date(0), onOther: () => undefined }
+  const timers = new ReactorTimers({ owner: 'o', ...of })
+  for (const to of [
+    { aggregate: Account, id: 'deposit', command: undefined, payload: undefined },
+    { aggregate: 'account', id: '1', command: 'deposit', payload: { amount: 1 } },
+    { aggregate: undefined, id: undefined, command: undefined, payload: undefined },
+  ]) {
+    await expect(timers.schedule('a', { inMs: 1 }, to as never)).rejects.toMatchObject({
+      code: 'BadTimer',
+      message: expect.stringMatching(/^the timer 'a' is to send .* in this order$/),
+    })
+  }
+})
+
 test('a time that is over, however long, is as good as now, and what is none is refused in words', () => {
   const event = new Date(1_000)
   const given: readonly [When, number][] = [
