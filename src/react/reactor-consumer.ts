@@ -1,5 +1,4 @@
 /** A reactor as what runs it sees it: a consumer. */
-import { badAddress } from '../actor/error.ts'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { describe, Rejected } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
@@ -176,7 +175,7 @@ function checkSent(aggregate: unknown, id: unknown, options: SendOptions): void 
     throw new TypeError(`a command is sent to ${describe(aggregate)}; give what defineAggregate returned`)
   }
   const problem = idProblem(id)
-  if (problem !== undefined) throw badAddress(problem)
+  if (problem !== undefined) throw new TypeError(`a command is sent to nobody: ${problem}`)
   for (const option in options) {
     if (SEND_OPTIONS.includes(option)) continue
     throw new TypeError(`a command is sent with '${option}', and there is no such option; there are key, timeoutMs`)

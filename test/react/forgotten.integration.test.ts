@@ -62,8 +62,8 @@ test('a command with an option that is none, or to nobody, is parked, and the re
     .toEqual([
       "TypeError: a command is sent with 'kye', and there is no such option; there are key, timeoutMs",
       "TypeError: a command is sent to 'account'; give what defineAggregate returned",
-      "an aggregate's id is a string, not undefined",
-      "an aggregate's id is a string, not number",
+      "TypeError: a command is sent to nobody: an aggregate's id is a string, not undefined",
+      "TypeError: a command is sent to nobody: an aggregate's id is a string, not number",
     ])
   expect(await node.ref(Account, 'b').query('balance')).toBe(0)
 })
