@@ -5,6 +5,8 @@ import { BadFrame } from '../../src/cluster/frame.ts'
 import { encode } from '../../src/log/codec.ts'
 
 const count = fc.nat()
+/** A name as options have them; `__proto__` is none of plain data. */
+const key = fc.string({ minLength: 1 }).filter((name) => name !== '__proto__')
 const served = fc.record({ shard: count, worker: count, epoch: count })
 const worker = fc.record({
   state: fc.constantFrom('silent' as const, 'writes' as const, 'full' as const),
@@ -52,7 +54,7 @@ const message: fc.Arbitrary<ControlMessage> = fc.oneof(
     request: count,
     call: fc.string(),
     projection: fc.string(),
-    options: fc.dictionary(fc.string({ minLength: 1 }), fc.oneof(fc.string(), count), { noNullPrototype: true }),
+    options: fc.dictionary(key, fc.oneof(fc.string(), count), { noNullPrototype: true }),
   }),
   fc.record({
     kind: fc.constant('projection-answer' as const),
