@@ -14,7 +14,7 @@ export interface ParkedWarningsOptions {
 /** So many are told one by one within so long. */
 export const TOLD_MAX = 10
 export const TOLD_WITHIN_MS = 60_000
-const TODO = 'Mend that, and have it retried or skipped (retryParked, skipParked; penhold parked).'
+const ADVICE = 'Mend that, and have it retried or skipped (retryParked, skipParked; penhold parked).'
 
 export class ParkedWarnings {
   readonly #who: string
@@ -43,7 +43,7 @@ export class ParkedWarnings {
     if (this.#told < TOLD_MAX) {
       this.#told += 1
       return this.#warn(
-        `, shard ${shard}: has parked ${what}, and parks what follows there: ${reasonOf(error)}. ${TODO}`,
+        `, shard ${shard}: has parked ${what}, and parks what follows there: ${reasonOf(error)}. ${ADVICE}`,
       )
     }
     this.#untold += 1
@@ -59,7 +59,7 @@ export class ParkedWarnings {
   tellRest(): void {
     if (this.#untold === 0) return
     const streams = this.#untold === 1 ? '1 more stream' : `${this.#untold} more streams`
-    this.#warn(` has parked events of ${streams}, the last ${this.#last}. ${TODO}`)
+    this.#warn(` has parked events of ${streams}, the last ${this.#last}. ${ADVICE}`)
     this.#untold = 0
   }
 
