@@ -283,7 +283,7 @@ test('an event counts under the name that it has today', async () => {
   })
   const node = await startNode(configOf(today, [notes]))
   onTestFinished(() => node.close())
-  const again = node.ref(today, '1').ask('write', { text: 'a' }, { commandId, timeoutMs: 2_000 })
+  const again = node.ref(today, '1').ask('write', { text: 'a' }, { commandId, timeoutMs: 10_000 })
   expect((await again).unsettled).toMatchObject([{ reactor: 'notes', state: 'pending' }])
   resolve()
 })

@@ -13,7 +13,7 @@ import { startTap, type Tap } from './tap.ts'
 const ROOT = join(import.meta.dirname, '../..')
 /** Enough that each shard has some, and that all writers share all of them. */
 const JOURNALS = Array.from({ length: 12 }, (_, i) => `j${i}`)
-const WAIT = { timeout: 30_000, interval: 20 }
+const WAIT = { timeout: 60_000, interval: 20 }
 /** As a caller has it that runs the next code. */
 const NewJournal = {
   ...Journal,
