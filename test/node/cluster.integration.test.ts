@@ -133,7 +133,8 @@ describe.skipIf(!hasRedis)('two nodes over one log', { timeout: 120_000 }, () =>
     const known = here.ref(Account, 'a0').ask('deposit', { amount: 1 }, { commandId: idOf('a0', 1) })
     await there.kill()
     await known
-    const gone = expect.stringMatching(/^the node '.*' at .* has gone without a word, with 4 shards/) as string
+    // As many as it had: the machine may have stalled, and some have moved.
+    const gone = expect.stringMatching(/^the node '.*' at .* has gone without a word, with \d+ shards?/) as string
     await vi.waitFor(() => expect(warnings).toContainEqual(gone), WAIT)
     const asked = IDS.flatMap((id) =>
       rounds.map((round) => here.ref(Account, id).ask('deposit', { amount: 1 }, { commandId: idOf(id, round) })),
