@@ -240,7 +240,8 @@ export class ParkedRetry {
     if (this.#isOver) return 'ended'
     if (this.#isHeld) return 'held'
     parked.attempts += 1
-    const tries = { attempt: parked.attempts, isOutOfRetries: event.version === parked.failed }
+    const hasFailed = event.version === parked.failed
+    const tries = { attempt: parked.attempts, isOutOfRetries: hasFailed, isBehindParked: !hasFailed }
     const { attempt, outcome } = attemptOne(event, tries, this.#options)
     this.#attempt = attempt
     const settled = await outcome

@@ -150,6 +150,7 @@ export class ProcessWorld {
       const reaction: Reaction = {
         attempt,
         isOutOfRetries: attempt > retries,
+        isBehindParked: false,
         shard: 0,
         signal: new AbortController().signal,
         idempotencyKey: deriveId('reaction', name, event.id),
