@@ -55,6 +55,8 @@ export interface Append {
   readonly events: readonly NewEvent[]
   readonly expected: ExpectedVersion
   readonly create: Creation | undefined
+  /** Whoever sends it knows the stream as an aggregate's. Who does not is to leave it alone: it would take anything. */
+  readonly isAggregates: boolean
 }
 
 /** What a stream is. */
@@ -84,11 +86,16 @@ export function isRead({ name }: QueryMessage): boolean {
 export function readAppend({ stream, payload }: CommandMessage, limits: ActorLimits): Append {
   const problem = appendProblem(payload)
   if (problem !== undefined) throw appendRefused(stream, problem)
-  const { events, expected = 'any', create } = payload as Partial<Append>
+  const { events, expected = 'any', create, isAggregates } = payload as Partial<Append>
   if (events!.length > limits.eventsPerCommandMax) {
     throw tooLarge(`an append to ${stream}, in events,`, events!.length, limits.eventsPerCommandMax)
   }
-  return { events: events!, expected, create: create && { persistence: create.persistence, metadata: create.metadata } }
+  return {
+    events: events!,
+    expected,
+    create: create && { persistence: create.persistence, metadata: create.metadata },
+    isAggregates: isAggregates === true,
+  }
 }
 
 /** @throws PenholdError `ConcurrencyError` */

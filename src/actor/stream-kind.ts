@@ -115,6 +115,7 @@ function decideAppend(message: CommandMessage, { state: given, version, limits }
   const state = given as StreamState
   const append = readAppend(message, limits)
   const { stream } = message
+  if (append.isAggregates) throw unknownAggregate(streamType(stream))
   const exists = state.exists(version)
   const expected = append.create === undefined ? append.expected : 'no-stream'
   checkExpected(stream, expected, { version, exists })

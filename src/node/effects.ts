@@ -3,12 +3,13 @@ import type { Aggregate } from '../aggregate/aggregate.ts'
 import { isPenholdError, PenholdError, reasonOf, Rejected } from '../aggregate/error.ts'
 import { unknownAggregate } from '../actor/error.ts'
 import type { SentIn } from '../actor/message.ts'
-import { findCommand, type Effect } from '../cluster/known-command.ts'
+import { findCommand } from '../cluster/known-command.ts'
 import { createRef, type RefHost } from '../cluster/ref.ts'
 import { streamType } from '../log/stream.ts'
 import { INTERNAL_AGGREGATES } from '../react/consumer-record.ts'
 import {
   isRefusal,
+  type Effect,
   type Effects,
   type LoadedEvent,
   type LoadRange,
@@ -58,7 +59,7 @@ export class NodeEffects implements ShardEffects {
     } catch (error) {
       if (!isPenholdError(error) || !isRefusal(error)) throw error
       // It may have been sent before, by code that had nothing against it, and nobody has looked for it yet.
-      const effect = await this.#find(command, error)
+      const effect = await this.#findRefused(command, error)
       if (effect === undefined) throw withoutEffect(error)
       return { kind: 'accepted', ...effect }
     }
@@ -77,12 +78,16 @@ export class NodeEffects implements ShardEffects {
     }
   }
 
-  /** @throws PenholdError of outcome `unknown` where nobody can tell now */
-  async #find(command: SentCommand, refusal: PenholdError): Promise<Effect | undefined> {
+  async find(command: SentCommand): Promise<Effect | undefined> {
     const { after: cause, signal } = command
+    // In the time that is usual: what its sender gives it may be what is wrong with it, or be too short for this.
+    return await findCommand(this.#options.host, command, { cause, signal, sentIn: this.#sentIn })
+  }
+
+  /** @throws PenholdError of outcome `unknown` where nobody can tell now */
+  async #findRefused(command: SentCommand, refusal: PenholdError): Promise<Effect | undefined> {
     try {
-      // In the time that is usual: what its sender gives it may be what is wrong with it, or be too short for this.
-      return await findCommand(this.#options.host, command, { cause, signal, sentIn: this.#sentIn })
+      return await this.find(command)
     } catch (error) {
       if (isPenholdError(error, 'CommandIdReused')) throw error
       throw inDoubt(refusal, error)

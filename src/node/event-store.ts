@@ -237,14 +237,17 @@ export class EventStore {
     if (commandId !== undefined && !(typeof commandId === 'string' && isId(commandId))) {
       throw badPayload(what, `the command id '${commandId}' is not a UUID; derive one from your key with deriveId`)
     }
-    const payloadHash = this.#hash(what, payload, metadata)
+    const aggregate = this.#aggregates.get(streamType(name))
+    // While a deployment is under way its owner may be a node that does not know the aggregate.
+    const sent = aggregate === undefined ? payload : { ...payload, isAggregates: true }
+    const payloadHash = this.#hash(what, sent, metadata)
     const message = {
       kind: 'command',
       request: 0,
       epoch: 0,
       stream: name,
       name: APPEND,
-      payload: outgoing(payload),
+      payload: outgoing(sent),
       commandId: commandId === undefined ? this.#host.ids.nextSlice() : parseId(commandId),
       payloadHash,
       isFresh: commandId === undefined,
@@ -259,7 +262,6 @@ export class EventStore {
     } as const
     const reply = await this.#send(message, options)
     if (reply.kind !== 'accepted') throw notSupported(name)
-    const aggregate = this.#aggregates.get(streamType(name))
     return acceptedReply(reply, (record) => toStoredEvent(record, aggregate))
   }
 

@@ -6,7 +6,7 @@ import { PenholdError } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { attemptOver, attemptTimedOut } from './error.ts'
-import type { Effects, LoadedEvent, LoadRange, SentCommand, SentOutcome, SentQuestion } from './effects.ts'
+import type { Effect, Effects, LoadedEvent, LoadRange, SentCommand, SentOutcome, SentQuestion } from './effects.ts'
 
 /**
  * `waits`: what it needed of the log did not answer, which is no event's fault. `given up`: its lane has ended, or is at
@@ -75,6 +75,10 @@ export class Attempt implements Effects {
 
   async ask(command: SentCommand): Promise<SentOutcome> {
     return await this.#asked((signal) => this.#options.effects.ask({ signal, ...command }))
+  }
+
+  async find(command: SentCommand): Promise<Effect | undefined> {
+    return await this.#asked((signal) => this.#options.effects.find({ signal, ...command }))
   }
 
   async query(question: SentQuestion): Promise<unknown> {

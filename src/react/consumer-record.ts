@@ -46,10 +46,12 @@ export interface ParkedStream {
   readonly isAsked: boolean
   /** So often it was parked or has failed again. */
   readonly failures: number
+  /** From this version on up to the one that waits, events were skipped since one failed last; left out where none were. */
+  readonly skippedFrom?: number
 }
 
 /** What is parked: the event that failed, and with it its stream. */
-export type NewlyParked = Omit<ParkedStream, 'isAsked' | 'failures'> & { readonly stream: string }
+export type NewlyParked = Omit<ParkedStream, 'isAsked' | 'failures' | 'skippedFrom'> & { readonly stream: string }
 
 /** Somebody gives up what it would have set in motion, and says why. */
 interface Skipped {
@@ -99,8 +101,11 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
       },
       RetryAsked: (state, { stream }: { stream: string }) =>
         withParked(state, stream, { ...state.parked[stream]!, isAsked: true }),
-      Skipped: (state, { stream, version }: Skipped) =>
-        withParked(state, stream, { ...state.parked[stream]!, version: version + 1, reason: '' }),
+      Skipped: (state, { stream, version }: Skipped) => {
+        const known = state.parked[stream]!
+        const skippedFrom = known.skippedFrom ?? known.version
+        return withParked(state, stream, { ...known, version: version + 1, reason: '', skippedFrom })
+      },
       Paused: (state) => ({ ...state, isPaused: true }),
       Resumed: (state) => ({ ...state, isPaused: false, resumed: state.resumed + 1 }),
     },

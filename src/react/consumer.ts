@@ -21,6 +21,12 @@ export interface Consumer {
   /** So many events are under way at once in a lane, each of another stream. Of no account for one that handles many at once. */
   readonly concurrency: number
   readonly does: Handling
+  /**
+   * Somebody has given up an event of a parked stream that waited: what there is to be done about that. It is told at least once, before any
+   * later event of the stream is handled, and never while the event itself is. Where it throws, that is told as a warning, and the stream goes
+   * on. Left out: there is nothing.
+   */
+  readonly givesUp?: (event: FeedEvent, reaction: Reaction) => Promise<void>
   /** Replies wait until their events were tried once. Left out: they do not. */
   readonly isSynchronous?: boolean
 }

@@ -13,6 +13,12 @@ export interface Effects {
    */
   ask(command: SentCommand): Promise<SentOutcome>
   /**
+   * What a command has come to, without sending it; undefined where it has had no effect, and no copy of it ever will that was sent
+   * before.
+   * @throws PenholdError where nobody can tell now
+   */
+  find(command: SentCommand): Promise<Effect | undefined>
+  /**
    * Asks an aggregate a query, of the config or an internal one.
    * @throws PenholdError as `ask`
    */
@@ -64,6 +70,12 @@ export interface SentCommand extends Cause {
   readonly signal?: AbortSignal
 }
 
+/** What an accepted command has come to. */
+export interface Effect {
+  readonly version: number
+  readonly position: number
+}
+
 export interface SentQuestion {
   readonly stream: string
   readonly name: string
@@ -73,7 +85,7 @@ export interface SentQuestion {
 }
 
 export type SentOutcome =
-  | { readonly kind: 'accepted'; readonly version: number; readonly position: number }
+  | ({ readonly kind: 'accepted' } & Effect)
   | { readonly kind: 'rejected'; readonly code: string; readonly details: unknown }
 
 export interface LoadRange {

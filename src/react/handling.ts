@@ -49,7 +49,7 @@ export interface HandlingOptions {
 
 export type HandleOptions = Pick<HandlingOptions, 'consumer' | 'shard' | 'effects' | 'clock'>
 
-type Tries = Pick<Reaction, 'attempt' | 'isOutOfRetries' | 'isBehindParked'>
+export type Tries = Pick<Reaction, 'attempt' | 'isOutOfRetries' | 'isBehindParked'>
 
 /** What one attempt at one event comes to, whatever its consumer. */
 export function attemptOne(

@@ -2,15 +2,16 @@
  * What of a lane's streams is parked, and trying it again when somebody asks for it: a stream's events in order, read again
  * from the log, until none is left or one fails again. Meanwhile what comes of the stream waits behind them.
  */
+import { reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import type { AllPlace } from '../read/all.ts'
 import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import type { FeedEvent, Feeds } from '../read/event-feed.ts'
 import { comparePlaces } from '../read/place.ts'
-import type { Attempt } from './attempt.ts'
+import type { Attempt, AttemptOutcome } from './attempt.ts'
 import type { ConsumerState, ParkedStream } from './consumer-record.ts'
-import { attemptOne, type HandleOptions } from './handling.ts'
+import { attemptOne, type HandleOptions, type Tries } from './handling.ts'
 import { RetryQueue, type RetryTurn } from './retry-queue.ts'
 
 export interface ParkedRetryOptions extends HandleOptions {
@@ -28,6 +29,7 @@ export interface ParkedRetryOptions extends HandleOptions {
   readonly park: (event: FeedEvent, error: unknown) => Promise<boolean>
   readonly unpark: (stream: string, until: AllPlace) => Promise<boolean>
   readonly onTrouble: (error: unknown, attempts: number) => void
+  readonly onWarning: (message: string) => void
 }
 
 /** Who is held looks so often whether it still is, at least. */
@@ -48,6 +50,9 @@ interface Parked {
   waits: number
   /** The version that has failed, and been parked for that: it has had its retries. Others wait behind it, or behind one that was skipped. */
   failed: number | undefined
+  /** From this version up to the next some may have been skipped; and up to this one their consumer was told of those. */
+  skippedFrom: number | undefined
+  told: number
 }
 
 /** What of the record it begins with. */
@@ -75,9 +80,10 @@ export class ParkedRetry {
     this.#place = place
     this.#queue = new RetryQueue(options.clock)
     this.#done = new Map(Object.entries(done))
-    for (const [stream, { version, failures, reason }] of Object.entries(parked)) {
+    for (const [stream, { version, failures, reason, skippedFrom }] of Object.entries(parked)) {
       const failed = reason === '' ? undefined : version
-      this.#streams.set(stream, { next: version, failures, passed: 0, attempts: 0, waits: 0, failed })
+      const begun = { passed: 0, attempts: 0, waits: 0, told: 0 }
+      this.#streams.set(stream, { ...begun, next: version, failures, failed, skippedFrom })
     }
   }
 
@@ -115,7 +121,8 @@ export class ParkedRetry {
 
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
-    this.#streams.set(stream, { next: version, failures: 1, passed: last, attempts: 0, waits: 0, failed: version })
+    const begun = { failures: 1, passed: last, attempts: 0, waits: 0, skippedFrom: undefined, told: 0 }
+    this.#streams.set(stream, { ...begun, next: version, failed: version })
   }
 
   /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
@@ -127,6 +134,7 @@ export class ParkedRetry {
       const known = this.#streams.get(stream)!
       known.next = version
       known.failed = reason === '' ? undefined : version
+      known.skippedFrom = event.skippedFrom
       this.#queue.add({ stream, isAsked })
     }
     this.#bell.ring()
@@ -171,6 +179,7 @@ export class ParkedRetry {
     const parked = this.#streams.get(stream)
     if (parked === undefined) return
     try {
+      if (!(await this.#tellGivenUp(stream, parked))) return
       const end = isAsked ? await this.#retry(stream, parked) : await this.#lookInto(stream, parked)
       if (end.kind === 'ended') return
       if (end.kind === 'held') return this.#queue.again(turn, 0)
@@ -181,6 +190,43 @@ export class ParkedRetry {
     }
     parked.waits += 1
     this.#queue.again(turn, backOffMs(parked.waits))
+  }
+
+  /** Tells whoever wants to know of what was skipped. Resolves to whether it goes on. */
+  async #tellGivenUp(stream: string, parked: Parked): Promise<boolean> {
+    const { consumer } = this.#options
+    const { skippedFrom, next, told } = parked
+    if (consumer.givesUp === undefined || skippedFrom === undefined || told >= next) return true
+    for await (const event of this.#events(stream, Math.max(skippedFrom, told))) {
+      if (event.version >= next) break
+      if (event.version >= skippedFrom && consumer.isWanted(event)) await this.#giveUpEvent(event, parked)
+      if (this.#isOver) return false
+    }
+    parked.told = next
+    return true
+  }
+
+  async #giveUpEvent(event: FeedEvent, parked: Parked): Promise<void> {
+    const { consumer, onWarning } = this.#options
+    const { givesUp } = consumer
+    if (givesUp === undefined || event.version < parked.told) return
+    const does = { one: givesUp }
+    const tries = { attempt: 1, isOutOfRetries: true, isBehindParked: false }
+    const settled = await this.#attemptAt(event, tries, { ...this.#options, consumer: { ...consumer, does } })
+    if (settled.kind === 'waits') throw settled.error
+    if (settled.kind === 'given up') return
+    parked.told = event.version + 1
+    if (settled.kind === 'done') return
+    const what = `${consumer.kind} ${consumer.name}, which was to be told that version ${event.version} of ${event.stream} was skipped`
+    onWarning(`${what}, could not be: ${reasonOf(settled.error)}`)
+  }
+
+  async #attemptAt(event: FeedEvent, tries: Tries, options: HandleOptions = this.#options): Promise<AttemptOutcome> {
+    const { attempt, outcome } = attemptOne(event, tries, options)
+    this.#attempt = attempt
+    const settled = await outcome
+    this.#attempt = undefined
+    return settled
   }
 
   async #unpark(stream: string, { position, shard }: AllPlace): Promise<void> {
@@ -235,17 +281,14 @@ export class ParkedRetry {
    */
   async #handle(event: FeedEvent, parked: Parked): Promise<'ended' | 'held' | undefined> {
     const { onDone, park } = this.#options
-    const before = await this.#wanted(event)
+    const before = await this.#wanted(event, parked)
     if (before !== 'wanted') return before
     if (this.#isOver) return 'ended'
     if (this.#isHeld) return 'held'
     parked.attempts += 1
     const hasFailed = event.version === parked.failed
     const tries = { attempt: parked.attempts, isOutOfRetries: hasFailed, isBehindParked: !hasFailed }
-    const { attempt, outcome } = attemptOne(event, tries, this.#options)
-    this.#attempt = attempt
-    const settled = await outcome
-    this.#attempt = undefined
+    const settled = await this.#attemptAt(event, tries)
     switch (settled.kind) {
       case 'done':
         onDone()
@@ -258,17 +301,19 @@ export class ParkedRetry {
         if (!(await park(event, settled.error))) return 'ended'
         parked.failures += 1
         parked.attempts = 0
-        const after = await this.#wanted(event)
+        const after = await this.#wanted(event, parked)
         return after === 'wanted' ? 'ended' : after
       }
     }
   }
 
   /** Whether the event is to be tried as the record has it now; nothing where it was skipped. */
-  async #wanted({ stream, version }: FeedEvent): Promise<'wanted' | 'ended' | undefined> {
-    const known = await this.#options.recorded(stream)
+  async #wanted(event: FeedEvent, parked: Parked): Promise<'wanted' | 'ended' | undefined> {
+    const known = await this.#options.recorded(event.stream)
     if (known?.isAsked !== true) return 'ended'
-    return known.version > version ? undefined : 'wanted'
+    if (known.version <= event.version) return 'wanted'
+    await this.#giveUpEvent(event, parked)
+    return undefined
   }
 }
 

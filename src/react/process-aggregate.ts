@@ -63,10 +63,10 @@ function commandsOf(process: AnyProcess, folds: Folds): Readonly<Record<string, 
       return [{ type: '$told', data: told }, ...decideOn(process, after, { name: trigger.type, trigger, context })]
     },
 
-    [OUTCOME](state, outcome: CommandOutcome, context) {
+    [OUTCOME](state, { isUnheard, ...outcome }: CommandOutcome & { readonly isUnheard?: true }, context) {
       if (!isDue(state, outcome.n)) return undefined
       const fact: Fact = { type: '$outcome', data: outcome }
-      if (state.isCompleted) return fact
+      if (state.isCompleted || isUnheard === true) return fact
       const after = folds.$outcome(state, outcome)
       return [fact, ...decideOn(process, after, { name: commandKey(outcome), trigger: frozen(outcome), context })]
     },

@@ -10,7 +10,8 @@
  * however many commands came between. What leaves nothing in the log could be decided anew: that is why a command whose
  * outcome the process knows is never sent again. A rejected one might be accepted now.
  *
- * An aggregate that is not to be had for a while is waited for; it is no failure.
+ * An aggregate that is not to be had for a while is waited for; it is no failure. A command that somebody skips by hand has an
+ * outcome, too: it would wait for one for ever.
  */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { isPenholdError } from '../aggregate/error.ts'
@@ -21,8 +22,8 @@ import { deriveId } from '../log/identity.ts'
 import { idProblem, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { Consumer, Reaction } from './consumer.ts'
-import { isRefusal, type Cause } from './effects.ts'
-import { tellOutcome, type Failed } from './process-outcome.ts'
+import { isRefusal, type Cause, type Effects, type SentCommand } from './effects.ts'
+import { tellOutcome, type Failed, type OutcomeTelling, type ToldOutcome } from './process-outcome.ts'
 import { commandKey, type Sent, type Told } from './process-facts.ts'
 import type { AnyProcess } from './process.ts'
 import { unlessKnown } from './unless-known.ts'
@@ -58,6 +59,7 @@ export function consumersOf(process: AnyProcess): readonly Consumer[] {
       startAt: 'beginning',
       isWanted: (event) => event.type === '$sent' && streamType(event.stream) === type,
       does: { one: (event, reaction) => dispatch(process, event, reaction) },
+      givesUp: (event, { effects }) => giveUp(event, effects),
     },
   ]
 }
@@ -88,16 +90,51 @@ async function tell(
 
 async function dispatch(process: AnyProcess, event: FeedEvent, reaction: Reaction): Promise<void> {
   const { effects } = reaction
-  const { payload, ...sent } = event.data as Sent
-  const { n, stream, name } = sent
-  const cause = causeOf(event)
-  if ((await effects.query({ stream: event.stream, name: DUE, argument: n })) !== true) return
-  const command = { ...cause, stream, name, payload, commandId: deriveId('sent', event.id) }
+  if (!(await isDue(event, effects))) return
+  const command = commandOf(event)
   const outcome = await effects.ask(command).catch((error: unknown) => failureOf(process, { error, event, reaction }))
+  await tellOutcome(tellingOf(event, effects, outcome), outcome)
+}
+
+/**
+ * A command that somebody has skipped. It may have had its effect all the same, as where its process could not be told: then that is what
+ * the process hears, and else that it failed. What its handler throws of it is given up as well.
+ * @throws PenholdError where nobody can tell what became of it, or its process cannot be read
+ */
+async function giveUp(event: FeedEvent, effects: Effects): Promise<void> {
+  if (!(await isDue(event, effects))) return
+  const effect = await effects.find(commandOf(event))
+  const outcome: ToldOutcome = effect === undefined ? SKIPPED : { kind: 'accepted', ...effect }
+  const telling = tellingOf(event, effects, outcome)
+  try {
+    await tellOutcome(telling, outcome)
+  } catch (error) {
+    if (!isPenholdError(error) || !isRefusal(error)) throw error
+    await tellOutcome({ ...telling, isUnheard: true }, outcome)
+  }
+}
+
+const SKIPPED: Failed = {
+  kind: 'failed',
+  code: 'Skipped',
+  message: 'it was skipped by hand where it was parked, and had no effect',
+}
+
+async function isDue({ stream, data }: FeedEvent, effects: Effects): Promise<boolean> {
+  return (await effects.query({ stream, name: DUE, argument: (data as Sent).n })) === true
+}
+
+function commandOf(event: FeedEvent): SentCommand {
+  const { stream, name, payload } = event.data as Sent
+  return { ...causeOf(event), stream, name, payload, commandId: deriveId('sent', event.id) }
+}
+
+function tellingOf(event: FeedEvent, effects: Effects, outcome: ToldOutcome): OutcomeTelling {
+  const { payload: _given, ...sent } = event.data as Sent
+  const cause = causeOf(event)
   // What the process does next comes after what its command did.
   const after = outcome.kind === 'accepted' ? Math.max(cause.after, outcome.position) : cause.after
-  const commandId = deriveId('outcome', event.id)
-  await tellOutcome({ ...cause, after, effects, stream: event.stream, commandId, sent }, outcome)
+  return { ...cause, after, effects, stream: event.stream, commandId: deriveId('outcome', event.id), sent }
 }
 
 /**

@@ -29,13 +29,16 @@ export interface OutcomeTelling extends Cause {
   /** Derived from the fact that the command was sent. */
   readonly commandId: string
   readonly sent: SentByProcess
+  /** It is recorded, and its handler not asked. */
+  readonly isUnheard?: true
 }
 
 /** @throws PenholdError as `Effects.ask`, and where it does not fit without what can be left out */
 export async function tellOutcome(telling: OutcomeTelling, outcome: ToldOutcome): Promise<void> {
-  const { effects, sent, ...command } = telling
+  const { effects, sent, isUnheard, ...command } = telling
   const tell = async (told: object): Promise<void> => {
-    await unlessKnown(effects.ask({ ...command, name: OUTCOME, payload: { ...sent, ...told } }))
+    const payload = { ...sent, ...told, ...(isUnheard && { isUnheard }) }
+    await unlessKnown(effects.ask({ ...command, name: OUTCOME, payload }))
   }
   try {
     await tell(outcome.kind === 'failed' ? { ...outcome, message: cut(outcome.message, MESSAGE_MAX) } : outcome)

@@ -71,8 +71,11 @@ interface Suspect extends Readonly<Pick<Known, 'taken' | 'away'>> {
 const ARRIVED_MAX = 10_000
 /** Each is kept in memory, with what it was given. */
 export const UNENDED_MAX = 1_000
-/** Of a shard; while all is away each attempt has one or two more. */
-const SUSPECTS_MAX = 100
+/**
+ * Of a shard. More than its lane has in its window, each of which may be one: what is pushed out before it is tried again would never be
+ * told apart. Those that were parked meanwhile go first.
+ */
+const SUSPECTS_MAX = 10_000
 
 type Outcome =
   | { readonly kind: 'arrived' }

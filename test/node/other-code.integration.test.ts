@@ -83,6 +83,16 @@ test.skipIf(!hasRedis)(
         expect(error).toMatchObject(unknown)
         expect(String(error)).toMatch(/the node 'old' \(127.0.0.1:\d+\) serves (order|parcel)\/o\d+ and does not know/)
       }
+
+      // Whoever does not know the aggregate would take any event for it.
+      const appended = IDS.flatMap((id) => [
+        caller.store.append(`parcel/${id}`, [{ type: 'NoneOfIts' }]),
+        caller.store.create(`parcel/${id}`, { persistence: 'partitioned' }),
+      ])
+      const codes = (await Promise.allSettled(appended)).map((each) =>
+        each.status === 'rejected' ? (each.reason as { code: string }).code : 'appended',
+      )
+      expect(new Set(codes)).toEqual(new Set(['NotSupported', 'BadPayload']))
     }
     // Both consumers meet the older node, and wait for it.
     const waiting = async (name: string): Promise<boolean> => {

@@ -39,6 +39,7 @@ function bench() {
         questions.push(question.name)
         return memory.query(question)
       },
+      find: () => memory.find(),
       append: () => memory.append(),
       load: () => memory.load(),
       inShard: (...args) => memory.inShard(...args),

@@ -62,6 +62,7 @@ export async function openInbox(options: InboxBenchOptions): Promise<InboxBench>
         answers.push({ name: question.name, bytes: JSON.stringify(answer ?? null).length })
         return answer
       },
+      find: (command) => effects.find(command),
       append: (...args) => effects.append(...args),
       load: (...args) => effects.load(...args),
       inShard: (...args) => effects.inShard(...args),

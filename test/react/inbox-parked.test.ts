@@ -56,6 +56,7 @@ async function run(
     effects: {
       ask,
       query: (question) => effects.query(question),
+      find: (command) => effects.find(command),
       append: (...args) => effects.append(...args),
       load: (...args) => effects.load(...args),
       inShard: (...args) => effects.inShard(...args),

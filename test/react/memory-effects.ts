@@ -46,6 +46,8 @@ export class MemoryEffects implements Effects {
     return outcome
   }
 
+  async find(): Promise<undefined> {}
+
   async query({ stream, name, argument }: SentQuestion): Promise<unknown> {
     if (this.faults.shift() !== undefined) throw away()
     const state = this.#records.get(stream) ?? ConsumerRecord.initialState()

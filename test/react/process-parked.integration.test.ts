@@ -74,3 +74,46 @@ test('a command whose failure could not be told is told of when it is tried agai
   await expect.poll(() => node.ref(Stock, '1').state()).toEqual(['failed 1', 'failed 2'])
   expect(await sent.parked()).toEqual([])
 })
+
+test('a command that is skipped has failed: its process hears of it, and what waits behind it is sent', async () => {
+  const Shopping = defineProcess({
+    type: 'shopping',
+    from: [Order],
+    to: [Stock],
+    startAt: 'beginning',
+    retries: 0,
+    correlate: { Placed: () => 'one' },
+    initialState: (): readonly string[] => [],
+    evolve: {
+      'stock/take': (heard, outcome) => [...heard, outcome.kind === 'failed' ? outcome.code : outcome.kind],
+      'stock/note': (heard, { kind }) => [...heard, kind],
+    },
+    on: {
+      Placed: (_heard, _event, { send }) => {
+        send(Stock, '1', 'take', { n: 1 })
+        send(Stock, '1', 'note', { note: 'behind it' })
+      },
+    },
+  })
+  await using node = await startNode(
+    defineCluster({
+      name: 'shop',
+      aggregates: [Order, Stock],
+      processes: [Shopping],
+      dataDir: temporaryFolder(),
+      shards: 2,
+      workers: 'inline',
+      onWarning: () => undefined,
+    }),
+  )
+  const sent = node.reactor({ name: 'shopping.sent' })
+  const shopping = node.process(Shopping, 'one')
+  await node.ref(Order, '1').ask('place')
+  await expect.poll(async () => (await sent.parked()).length).toBe(1)
+  const [parked] = await sent.parked()
+  await sent.skipParked({ stream: parked!.stream, version: parked!.version, reason: 'there is no stock' })
+  await expect.poll(async () => (await shopping.state()).state).toEqual(['Skipped'])
+  expect(await sent.retryParked('shopping/one')).toEqual({ failed: undefined })
+  await expect.poll(async () => await shopping.state()).toMatchObject({ state: ['Skipped', 'accepted'], sends: [] })
+  expect(await node.ref(Stock, '1').state()).toEqual(['behind it'])
+})

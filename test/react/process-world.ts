@@ -130,6 +130,14 @@ export class ProcessWorld {
     await this.#handle(consumer, event)
   }
 
+  /** Tells a consumer that an event of its was skipped. */
+  async giveUp({ givesUp }: Consumer, event: FeedEvent): Promise<void> {
+    const effects = this.wrap(this.#effects())
+    const signal = new AbortController().signal
+    const tries = { attempt: 1, isOutOfRetries: true, isBehindParked: false }
+    await givesUp!(event, { ...tries, shard: 0, signal, idempotencyKey: '', effects })
+  }
+
   /** Fires the timers of a process that are due, as they stand in its stream. */
   fire(stream: string, { id, token }: { readonly id: string; readonly token: string }): void {
     this.#command({
@@ -183,6 +191,11 @@ export class ProcessWorld {
     }
     return {
       ask: (command) => call(() => this.#command(command)),
+      find: ({ stream, commandId }) =>
+        call(() => {
+          const outcome = this.#known.get(`${stream} ${commandId}`)?.outcome
+          return outcome?.kind === 'accepted' ? outcome : undefined
+        }),
       query: ({ stream, name, argument }) =>
         call(() =>
           answer(this.#aggregateOf(stream), this.state(stream), {

@@ -8,6 +8,7 @@ import { ShardPublishing, UNENDED_MAX, type Known, type Mapped } from '../../src
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { OutboxSettings } from '../../src/react/outbox.ts'
 import { inTime } from '../in-time.ts'
+import { shardOf } from '../read/event-row.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
 
 const streams = ['a/0', 'a/3', 'a/6', 'a/9', 'a/10']
@@ -113,6 +114,45 @@ test('several that hang at once are told apart, each as its own', async () => {
   await bench.pass(155_000)
   expect(Object.keys(parked()).toSorted()).toEqual(bad)
 })
+
+test.each([
+  ['nobody else', false],
+  ['others all the time', true],
+])(
+  'many that hang at once, while it takes %s, push none of them out of what is known: all others arrive in order, and they are parked',
+  async (_who, isBusy) => {
+    const all = Array.from({ length: 2_000 }, (_, n) => `a/${n}`).filter((stream) => shardOf(stream) === SHARD)
+    const bad = new Set(all.slice(1, 151))
+    const good = [all[0]!, ...all.slice(151, 171)]
+    const there: string[] = []
+    const { bench, start, parked } = open(
+      () =>
+        async (messages, { signal }) => {
+          for (const message of messages) {
+            if (bad.has(message.stream)) await HANGS['ends when it is given up'](signal)
+            there.push(nameOf(message))
+          }
+        },
+      { handlerTimeoutMs: 200 },
+    )
+    // Among them, in front of others.
+    if (isBusy) bench.add(all[0]!)
+    bench.add(...bad, ...good.slice(1), ...bad, ...good.slice(1))
+    start()
+    for (let passed = 0; passed < 2_500; passed += 1) {
+      if (isBusy && passed % 10 === 0) bench.add(all[0]!)
+      await bench.pass(1_000)
+    }
+    for (const stream of good.slice(isBusy ? 0 : 1)) {
+      const versions = [...new Set(there)].filter((id) => streamOf(id) === stream).map(versionOf)
+      expect(versions, stream).toEqual(
+        Array.from({ length: bench.row.events.filter((event) => event.stream === stream).length }, (_, i) => i + 1),
+      )
+    }
+    expect(Object.keys(parked()).toSorted()).toEqual([...bad].toSorted())
+  },
+  60_000,
+)
 
 test('one that has failed is tried again also where others are under way at any time', async () => {
   const there: string[] = []

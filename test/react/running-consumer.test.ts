@@ -16,6 +16,7 @@ test('a lane sends in the epoch in which it began, and ends with that though its
       if (command.name === 'send') sent.push(`${shard}/${epoch} ${command.commandId}`)
       return memory.ask(command)
     },
+    find: () => memory.find(),
     query: (question) => memory.query(question),
     append: () => memory.append(),
     load: () => memory.load(),

@@ -384,6 +384,10 @@ class Life implements Effects {
     return await this.#step(() => this.#world.openBuckets(stream))
   }
 
+  find(): Promise<never> {
+    throw new Error('nothing is looked for')
+  }
+
   append(): Promise<never> {
     throw new Error('nothing is appended')
   }
