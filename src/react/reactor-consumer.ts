@@ -56,7 +56,8 @@ class EventContext implements ReactorContext {
   readonly #timers: ReactorTimers
   readonly #event: FeedEvent
   readonly #reaction: Reaction
-  #sent = 0
+  /** By stream, so many commands without a key. */
+  readonly #sent = new Map<string, number>()
   /** Rejected where one of them failed. */
   readonly #told: Promise<unknown>[] = []
   /** What is not known to have gone well, as it was given out, and as it is. */
@@ -121,14 +122,17 @@ class EventContext implements ReactorContext {
     const { id: causationId, position, metadata } = this.#event
     checkSent(aggregate, id, options)
     const { key, timeoutMs } = options
-    const number = this.#sent
-    this.#sent += 1
     const stream = streamName(aggregate.type, id)
     const outcome = await this.#reaction.effects.ask({
       stream,
       name,
       payload,
-      commandId: deriveId('sent', this.idempotencyKey, ...(key === undefined ? [number] : ['key', key])),
+      commandId: deriveId(
+        'sent',
+        this.idempotencyKey,
+        stream,
+        ...(key === undefined ? [this.#next(stream)] : ['key', key]),
+      ),
       correlationId: metadata.correlationId,
       causationId,
       after: position,
@@ -136,6 +140,16 @@ class EventContext implements ReactorContext {
     })
     if (outcome.kind === 'rejected') throw new Rejected(outcome.code, outcome.details, { stream, name })
     return { version: outcome.version, position: outcome.position }
+  }
+
+  /**
+   * The number of a command among those to its aggregate: in which order it is sent among others' is chance, where it waits for
+   * something before, or another thing with newer code.
+   */
+  #next(stream: string): number {
+    const number = this.#sent.get(stream) ?? 0
+    this.#sent.set(stream, number + 1)
+    return number
   }
 
   readonly tell = (
