@@ -5,6 +5,7 @@ import { isThenable } from '../aggregate/synchronous.ts'
 import { deriveId } from '../log/identity.ts'
 import { idProblem, isInternal, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import { unchanging } from '../read/feed-event.ts'
 import { Asked } from './asked.ts'
 import type { Consumer, Reaction } from './consumer.ts'
 import type { Reactor, ReactorContext, SendOptions, Sent } from './reactor.ts'
@@ -45,7 +46,7 @@ interface Handled {
 
 function react(reactor: Reactor, event: FeedEvent, handled: Handled): unknown {
   const context = new EventContext(reactor.name, event, handled)
-  const returned = reactor.on[event.type]!(event, context)
+  const returned = reactor.on[event.type]!(unchanging(event), context)
   if (!isThenable(returned)) return context.isWaitedFor ? context.told() : returned
   // What it tells, it may tell late: all that was told by its end counts, and what it has asked and does not wait for.
   return Promise.resolve(returned).then(() => context.told())
