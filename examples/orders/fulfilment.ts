@@ -37,10 +37,10 @@ export const Fulfilment = defineProcess({
   initialState: (): Fulfilment => ({ phase: 'unpaid', address: '' }),
   evolve: {
     OrderPlaced: (state, { data }) => ({ ...state, address: data.address }),
-    PaymentReceived: (state): Fulfilment => (state.phase === 'unpaid' ? { ...state, phase: 'paid' } : state),
-    'payment-due': (state): Fulfilment => ({ ...state, phase: 'cancelled' }),
-    'shipment/book': (state, { kind }): Fulfilment => (kind === 'accepted' ? state : { ...state, phase: 'cancelled' }),
-    ShipmentDispatched: (state): Fulfilment => ({ ...state, phase: 'shipped' }),
+    PaymentReceived: (state) => (state.phase === 'unpaid' ? { ...state, phase: 'paid' } : state),
+    'payment-due': (state) => ({ ...state, phase: 'cancelled' }),
+    'shipment/book': (state, { kind }) => (kind === 'accepted' ? state : { ...state, phase: 'cancelled' }),
+    ShipmentDispatched: (state) => ({ ...state, phase: 'shipped' }),
   },
   on: {
     OrderPlaced(_state, { data: { euros } }, { key, send, schedule }) {

@@ -54,7 +54,7 @@ export function defineEscalation({ hourMs }: { readonly hourMs: number }) {
     },
     initialState: (): Escalation => ({ priority: 3, wait: null }),
     evolve: {
-      IncidentOpened: (_none, event): Escalation => ({
+      IncidentOpened: (_none, event) => ({
         priority: event.data.priority,
         wait: waitIn(event.data.state, event),
       }),
