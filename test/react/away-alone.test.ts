@@ -86,6 +86,18 @@ describe.each([true, false])('a place that says one by one what has arrived: %s'
     await bench.until(() => place.first.length === 301)
   })
 
+  test('several that it never takes hold back a stream each, and no other waits until they are parked', async () => {
+    const place = new Place(tells)
+    for (const id of ['a/0/1', 'a/9/2', 'a/3/1']) place.never.add(id)
+    const { bench, start, parked } = open(place.publish)
+    bench.add('a/0', 'a/9', 'a/9', 'a/6', 'a/3', 'a/6')
+    start()
+    // Nothing else comes by which it could be told that others are taken.
+    await bench.until(() => place.first.length === 3)
+    expect(place.first.toSorted()).toEqual(['a/6/1', 'a/6/2', 'a/9/1'])
+    expect(parked()).toEqual({})
+  })
+
   test('a place that is away for long parks nothing, and is asked seldom', async () => {
     const place = new Place(tells)
     place.isAway = true
