@@ -10,7 +10,7 @@ import { temporaryFolder } from '../temporary.ts'
 const [SECRET, OTHER_SECRET] = ['a secret of thirty-two characters', 'another one of thirty-two characters']
 let clusters = 0
 
-describe.skipIf(!hasRedis)('not let in', () => {
+describe.skipIf(!hasRedis)('not let in', { timeout: 180_000 }, () => {
   let redis: RedisProcess
   beforeAll(async () => {
     redis = await startRedis()
@@ -28,6 +28,8 @@ describe.skipIf(!hasRedis)('not let in', () => {
       shards: 8,
       redis: redis.url,
       network: { secrets: [SECRET] },
+      // Who asks for a shard that nobody can serve waits until each node has tried it.
+      timeouts: { askMs: 40_000 },
       onWarning: (message) => warnings.push(message),
     })
     return Object.assign(config, { warnings })
