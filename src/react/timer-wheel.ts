@@ -237,8 +237,10 @@ export class TimerWheel {
 
   /** Reads a bucket into memory, as far as there is room; what was overdue by another clock, and is far off, is put anew. */
   async #take(bucket: DueBucket): Promise<void> {
-    const timers = await bucket.pick((from) => this.#puts(bucket, from), this.#room())
-    const due = this.#options.clock.now() + FAR_MS
+    const { clock } = this.#options
+    const read = (from: number): AsyncGenerator<ReadPut> => this.#puts(bucket, from)
+    const timers = await bucket.pick(read, { most: this.#room(), now: clock.now() })
+    const due = clock.now() + FAR_MS
     const far = timers.filter(({ at }) => at > due)
     this.#fires.add(bucket, far.length === 0 ? timers : timers.filter(({ at }) => at <= due))
     if (far.length === 0) return
@@ -315,7 +317,7 @@ export class TimerWheel {
       { puts },
       { commandId: deriveId(bucket.stream, 'close', puts) },
     )
-    if (closed.kind === 'rejected') bucket.readAgain()
+    if (closed.kind === 'rejected') bucket.readOn()
     else await this.#forget(bucket)
   }
 
@@ -403,10 +405,10 @@ export class TimerWheel {
       if (bucket.isTaken) for (const { stream } of timers) this.#tellOwnerless(streamType(stream), 1)
       return []
     }
-    if (!bucket.wasPut(put.version)) return []
+    if (!bucket.wasPut(put.version, timers)) return []
     const added = timers.filter((timer) => !bucket.isLeft(timer))
     if (this.#fires.size + added.length <= this.#options.heldMax) this.#fires.add(bucket, added)
-    else bucket.readAgain()
+    else bucket.leave(added, this.#options.clock.now())
     return []
   }
 

@@ -91,6 +91,17 @@ test('more timers of one minute than may be held in memory wait in the log, and 
   isSettled(world)
 })
 
+test('timers that are overdue and come faster than they fire are each fired once', async () => {
+  const world = new TimerWorld({ heldMax: 64 })
+  let fires = 0
+  world.onFire = () => (fires += 1)
+  for (let i = 0; i < 2_000; i += 1) world.set(i, -HOUR - ((i * 7_919) % 55_000))
+  await world.wait(5 * MINUTE)
+  expect(world.fired).toHaveLength(2_000)
+  expect(fires).toBe(2_000)
+  isSettled(world)
+})
+
 test('a clock that is set forward is noticed, and one that is set back keeps nothing from firing when it is time', async () => {
   const world = new TimerWorld()
   world.set(1, 30 * SECOND)

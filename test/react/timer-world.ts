@@ -67,6 +67,8 @@ export class TimerWorld {
   /** The life that takes this step crashes: before it, or after it and before it hears of it. */
   crashAt: { readonly step: number; readonly when: 'before' | 'after' } | undefined
   readonly warnings: string[] = []
+  /** Whoever set a timer is told that it is due. */
+  onFire: () => void = () => undefined
   /** Rings when there are more facts. */
   readonly news = new Bell()
   /** What was fired before its time, by the clock of whoever did. */
@@ -373,6 +375,7 @@ class Life implements Effects {
   async ask(command: SentCommand): Promise<SentOutcome> {
     this.asked += 1
     if (command.name === 'fire') {
+      this.#world.onFire()
       const { token } = command.payload as { readonly token: string }
       const at = this.#world.pending.get(token)
       if (at !== undefined && at > this.#world.now) this.#world.early.push(token)

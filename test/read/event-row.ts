@@ -15,6 +15,8 @@ export class EventRow {
   readonly changed = new Bell()
   /** So many events are in a page, at most. */
   pageMax = 3
+  /** What each takes in the log. */
+  eventBytes = 100
   /** The next pages fail, so many of them. */
   failures = 0
   /** The next feeds end, so many of them. */
@@ -133,7 +135,7 @@ export class EventRow {
       if (isFirst || comparePlaces(to, place) !== 0) {
         isFirst = false
         place = to
-        yield { events: events.map((event) => this.bend(event)), place, bytes: 100 * events.length }
+        yield { events: events.map((event) => this.bend(event)), place, bytes: this.eventBytes * events.length }
       } else {
         await this.changed.rung()
       }

@@ -1,0 +1,236 @@
+/** Numbers that the docs promise of reactors, processes and timers, each held against what is done. */
+import { v7 } from 'uuid'
+import { expect, test } from 'vitest'
+import { defineAggregate, defineProcess } from '../../src/index.ts'
+import { IdSource } from '../../src/log/identity.ts'
+import { ConsumerOperations } from '../../src/react/consumer-operations.ts'
+import type { Consumer } from '../../src/react/consumer.ts'
+import type { LoadedEvent, ShardEffects } from '../../src/react/effects.ts'
+import { aggregateOf } from '../../src/react/process-aggregate.ts'
+import { consumersOf } from '../../src/react/process-consumers.ts'
+import type { ProcessState } from '../../src/react/process.ts'
+import type { DueTimer } from '../../src/react/timer-records.ts'
+import { Timers } from '../../src/react/timers.ts'
+import { Bell } from '../../src/read/bell.ts'
+import { Room } from '../../src/read/room.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { EventRow, shardOf } from '../read/event-row.ts'
+import { LaneBench, SHARD } from './lane-bench.ts'
+import { MemoryEffects } from './memory-effects.ts'
+import { ProcessWorld } from './process-world.ts'
+
+const MIB = 1024 * 1024
+
+const Source = defineAggregate({
+  type: 'source',
+  initialState: () => 0,
+  events: { Said: (count, _said: { sends: number }) => count + 1 },
+  commands: { say: (_count, said: { sends: number }, { emit }) => emit.Said(said) },
+})
+const Target = defineAggregate({
+  type: 'target',
+  initialState: () => 0,
+  events: { Done: (count) => count + 1 },
+  commands: { do: (_count, _none: undefined, { emit }) => emit.Done() },
+})
+
+test('a process has a thousand commands whose outcome is not known, whenever they were sent, and one more for each that is', async () => {
+  const process = defineProcess({
+    type: 'listener',
+    from: [Source],
+    to: [Target],
+    timers: [],
+    startAt: 'beginning',
+    correlate: { Said: () => 'k' },
+    initialState: () => 0,
+    on: {
+      Said: (_state, { data }, { send }) => {
+        for (let i = 0; i < data.sends; i += 1) send(Target, 't', 'do')
+      },
+    },
+  })
+  const world = new ProcessWorld([Source, Target, aggregateOf(process)])
+  const [told, sent] = consumersOf(process)
+  const pending = () => (world.state('listener/k') as ProcessState<number>).sends.length
+  const say = async (sends: number): Promise<void> => {
+    world.ask('source/1', 'say', { sends })
+    await world.run([told!])
+  }
+  await say(600)
+  await say(400)
+  expect(pending()).toBe(1_000)
+  world.ask('source/1', 'say', { sends: 1 })
+  await expect(world.run([told!])).rejects.toThrow('1000 commands of the process wait for their outcome')
+  await world.tellAgain(
+    sent!,
+    world.of('listener/k').find(({ type }) => type === '$sent')!,
+  )
+  expect(pending()).toBe(999)
+  await world.run([told!])
+  expect(pending()).toBe(1_000)
+})
+
+test('a process has up to a hundred timers', () => {
+  const define = (count: number) => {
+    const timers = Array.from({ length: count }, (_, i) => `t${i}`)
+    return defineProcess({
+      type: 'listener',
+      from: [Source],
+      timers,
+      startAt: 'now',
+      correlate: { Said: () => 'k' },
+      initialState: () => 0,
+      evolve: { Said: (heard: number) => heard },
+      on: Object.fromEntries(timers.map((timer) => [timer, () => undefined])),
+    } as any)
+  }
+  expect(define(100).timers).toHaveLength(100)
+  expect(() => define(101)).toThrow('it has 101 timers; 100 is the most')
+})
+
+test('whoever has what is parked tried again waits for a minute', async () => {
+  const [clock, effects] = [new SimulatedClock(), new MemoryEffects()]
+  const consumer: Consumer = {
+    kind: 'reactor',
+    name: 'mails',
+    isWanted: () => true,
+    startAt: 'beginning',
+    onFailure: 'park',
+    retries: 0,
+    handlerTimeoutMs: 1_000,
+    concurrency: 1,
+    does: { one: () => undefined },
+  }
+  const ids = new IdSource(clock, new SeededRandom(1))
+  const feeds = new EventRow().feeds('shard')
+  const operations = new ConsumerOperations({ consumer, shards: 1, shardOf: () => 0, feeds, effects, ids, clock })
+  const record = {
+    stream: effects.inShard(0, '$consumer', 'reactor:mails'),
+    correlationId: '',
+    causationId: '',
+    after: 0,
+  }
+  const place = { position: 1, shard: 0 }
+  await effects.ask({ ...record, name: 'begin', payload: { place }, commandId: '1' })
+  const event = { stream: 'a/0', version: 1, type: 'Done', position: 2, reason: 'it fails', at: 0 }
+  await effects.ask({ ...record, name: 'park', payload: { from: place, turn: 0, event }, commandId: '2' })
+  let outcome = 'waits'
+  operations.retry('a/0').then(
+    () => (outcome = 'done'),
+    ({ code, message }) => (outcome = `${code}: ${message}`),
+  )
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 20) {
+      clock.advance(20)
+      await new Promise(setImmediate)
+    }
+  }
+  await pass(59_000)
+  expect(outcome).toBe('waits')
+  // It looks once a second by then.
+  await pass(2_500)
+  expect(outcome).toContain('Timeout')
+  expect(outcome).toContain('60000 ms')
+})
+
+test('the timers that a node has in memory are 300,000 at most, in whatever shards', async () => {
+  for (const shards of [64, 1_000, 4_096]) {
+    const clock = new SimulatedClock()
+    const minute = Math.floor(clock.now() / 60_000) * 60_000
+    const due = minute + 30_000
+    const memory = new MemoryEffects()
+    const timers = Array.from({ length: 16 }, (_, i): DueTimer => {
+      return {
+        at: due + i,
+        stream: '$timer/a',
+        id: `${i}`,
+        token: `${i}`,
+        position: 1,
+        causationId: '',
+        correlationId: '',
+      }
+    })
+    const load = async function* (): AsyncGenerator<LoadedEvent, void> {
+      for (let version = 1; version <= 1_000; version += 1)
+        yield { version, position: version, type: 'Put', data: { timers } }
+    }
+    let version = 1_000
+    const from = (): ShardEffects => ({
+      ask: async ({ name }) => ({ kind: 'accepted', version: name === 'put' ? (version += 1) : 1, position: 1 }),
+      find: () => memory.find(),
+      query: async () => ({ '1-1': { level: 0, start: minute } }),
+      append: () => memory.append(),
+      load,
+      inShard: (...name) => memory.inShard(...name),
+      knows: () => true,
+      commandBytesMax: MIB,
+      from,
+    })
+    const wheels = new Timers({
+      clock,
+      effects: from(),
+      shards,
+      schedules: [],
+      newId: () => v7(),
+      onWarning: () => undefined,
+    })
+    wheels.run(new Map([[0, 1]]))
+    const turns = async (): Promise<void> => {
+      for (let i = 0; i < 5_000; i += 1) await Promise.resolve()
+      await new Promise(setImmediate)
+    }
+    for (let i = 0; i < 4; i += 1) {
+      await turns()
+      clock.advance(500)
+    }
+    const share = Math.floor(300_000 / shards)
+    // Half is for what is read.
+    expect(wheels.condition.held).toBe(Math.floor(share / 2))
+    const { does } = wheels.consumers[0]!
+    if (!('many' in does)) throw new Error('it takes many')
+    const row = new EventRow()
+    for (let i = 0; i < 500; i += 1) {
+      const set = {
+        at: due - 1,
+        id: `${i}`,
+        token: `new ${i}`,
+        command: { stream: 'a/b', name: 'c', payload: undefined },
+      }
+      const events = Array.from({ length: 16 }, (_, n) =>
+        row.add('TimerSet', `$timer/x:${i}-${n}`, { ...set, token: `${i}-${n}` }),
+      )
+      await does.many(events, { shard: 0, signal: new AbortController().signal, effects: from() })
+    }
+    expect(wheels.condition.held).toBeLessThanOrEqual(share)
+    expect(wheels.condition.held).toBeGreaterThan(share * 0.9)
+    wheels.close()
+  }
+})
+
+test('a lane has about 4 MiB of events in its window, and no more than a thousand', async () => {
+  expect(shardOf('a/0')).toBe(SHARD)
+  const waitingOf = async (eventBytes: number): Promise<number> => {
+    const bench = new LaneBench()
+    bench.row.eventBytes = eventBytes
+    bench.row.pageMax = 1
+    for (let i = 0; i < 1_200; i += 1) bench.add('a/0')
+    bench.onHandle = () => new Promise(() => undefined)
+    const lane = bench.open()
+    await bench.pass(3_000)
+    return (await lane.status()).waiting
+  }
+  expect(await waitingOf(100)).toBe(1_000)
+  const large = await waitingOf(64 * 1024 - 500)
+  expect(large).toBeGreaterThanOrEqual(64)
+  // What was read ahead comes in at once.
+  expect(large).toBeLessThanOrEqual(65)
+})
+
+test('all windows of a node have 64 MiB together', () => {
+  const room = new Room()
+  room.take(64 * MIB - 1)
+  expect(room.isFor(new Bell())).toBe(true)
+  room.take(1)
+  expect(room.isFor(new Bell())).toBe(false)
+})
