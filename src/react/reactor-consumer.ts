@@ -62,7 +62,7 @@ class EventContext implements ReactorContext {
   /** Rejected where one of them failed. */
   readonly #told: Promise<unknown>[] = []
   /** What is not known to have gone well, as it was given out, and as it is. */
-  readonly #asked = new Map<Asked<Sent>, Promise<Sent>>()
+  readonly #asked = new Map<Asked<any>, Promise<unknown>>()
 
   constructor(reactor: string, event: FeedEvent, { reaction, otherwise }: Handled) {
     const { id: causationId, position: after, time, metadata } = event
@@ -102,16 +102,7 @@ class EventContext implements ReactorContext {
     name: string,
     payload?: unknown,
     options: SendOptions = {},
-  ): Promise<Sent> => {
-    const sent = this.#send(aggregate, id, name, payload, options)
-    const asked = Asked.of(sent)
-    this.#asked.set(asked, sent)
-    sent.then(
-      () => this.#asked.delete(asked),
-      () => undefined,
-    )
-    return asked
-  }
+  ): Promise<Sent> => this.#waitedFor(this.#send(aggregate, id, name, payload, options))
 
   async #send(
     aggregate: Aggregate,
@@ -170,15 +161,19 @@ class EventContext implements ReactorContext {
     id: string,
     when: When,
     ...[aggregate, aggregateId, command, payload]: [Aggregate, string, string, unknown?]
-  ): Promise<void> => this.#tracked(this.#timers.schedule(id, when, { aggregate, id: aggregateId, command, payload }))
+  ): Promise<void> => this.#waitedFor(this.#timers.schedule(id, when, { aggregate, id: aggregateId, command, payload }))
 
-  readonly cancel = (id: string): Promise<void> => this.#tracked(this.#timers.cancel(id))
+  readonly cancel = (id: string): Promise<void> => this.#waitedFor(this.#timers.cancel(id))
 
   /** The event is not done with before it, whether or not the handler waits for it. */
-  #tracked(set: Promise<void>): Promise<void> {
-    set.catch(() => undefined)
-    this.#told.push(set)
-    return set
+  #waitedFor<Answer>(work: Promise<Answer>): Promise<Answer> {
+    const asked = Asked.of(work)
+    this.#asked.set(asked, work)
+    work.then(
+      () => this.#asked.delete(asked),
+      () => undefined,
+    )
+    return asked
   }
 }
 
