@@ -6,7 +6,7 @@
  *                     │                        └ refused: refund, cancel the order
  *                     └ not paid in time: withdraw, cancel the order; what is paid for all that is refunded
  */
-import { defineProcess } from '../../src/index.ts'
+import { defineProcess, idOf } from '../../src/index.ts'
 import { Order } from './order.ts'
 import { Payment } from './payment.ts'
 import { Shipment } from './shipment.ts'
@@ -18,8 +18,6 @@ export interface Fulfilment {
 
 /** A quarter of an hour; the demo has less time. */
 export const PAYMENT_DUE_MS = Number(process.env['PAYMENT_DUE_MS'] ?? 15 * 60_000)
-
-const idOf = ({ stream }: { readonly stream: string }): string => stream.slice(stream.indexOf('/') + 1)
 
 export const Fulfilment = defineProcess({
   type: 'fulfilment',

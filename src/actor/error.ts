@@ -119,6 +119,11 @@ export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', 
   })
 }
 
+/** Whoever told it something runs other code. */
+export function unknownTold(problem: string): PenholdError {
+  return new PenholdError('UnknownCommand', problem, { outcome: 'none', retryable: false })
+}
+
 /** Of who is to serve it, or to send it something. */
 export function unknownAggregate(type: string): PenholdError {
   return new PenholdError(
