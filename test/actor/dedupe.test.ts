@@ -50,6 +50,21 @@ test('a first copy that comes late, behind one that was sent again by its id thr
   expect(await ask({ ...again, isFresh: true })).toMatchObject({ kind: 'rejected' })
 })
 
+test('what an aggregate remembers it remembers beyond a handler that has thrown', async () => {
+  const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
+  const taken = { ...deposit('account/1', 5), commandId: parseId(deriveId('taken')), isFresh: false }
+  const withdraw = { stream: 'account/1', name: 'withdraw', payload: { amount: 99 } }
+  const refused = { ...withdraw, commandId: parseId(deriveId('refused')), isFresh: false }
+  expect(await ask(taken)).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await ask(refused)).toMatchObject({ kind: 'rejected' })
+  const throws = { ...withdraw, payload: null, commandId: parseId(deriveId('throws')) }
+  expect(await ask(throws as never)).toMatchObject({ failure: { code: 'HandlerFailed' } })
+  await ask(deposit('account/1', 100))
+  expect(await ask({ ...taken, isFresh: true })).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await ask(taken)).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await ask(refused)).toMatchObject({ kind: 'rejected' })
+})
+
 test('what consumers send again after a rejection is decided anew, and takes effect once; what a router sends again is not', async () => {
   const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
   const caused = {
