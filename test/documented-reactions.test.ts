@@ -1,5 +1,7 @@
-/** What the pages on reactors, processes, outboxes and inboxes say in numbers, held against the code. What follows from each is tested where it happens. */
+/** What the pages on reactors, processes, outboxes, inboxes and reading say in numbers, held against the code. What follows from each is tested where it happens. */
 import { expect, test } from 'vitest'
+import { ENTRY_BYTES_MAX } from '../src/cluster/link.ts'
+import { LIMIT } from '../src/node/correlation.ts'
 import { HELD_BYTES_MAX, HELD_MAX } from '../src/node/held-replies.ts'
 import {
   defineAggregate,
@@ -19,6 +21,7 @@ import { TOLD_MAX, TOLD_WITHIN_MS } from '../src/react/parked-warnings.ts'
 import { PARKED_BYTES_MAX } from '../src/react/running-inbox.ts'
 import { UNENDED_MAX } from '../src/react/shard-publishing.ts'
 import { backOffMs } from '../src/read/back-off.ts'
+import { PAGE_MAX } from '../src/read/one-by-one.ts'
 import { readPage } from './documented.ts'
 
 const Counter = defineAggregate({
@@ -105,6 +108,9 @@ test.each<[string, string]>([
   ['docs/reactors.md', `With events of ${number(PARKED_STREAMS_MAX)} streams parked in one shard the shard halts`],
   ['docs/reactors.md', `The first ${words[TOLD_MAX]} that are parked within ${words[TOLD_WITHIN_MS]} are told`],
   ['docs/reactors.md', `lists the oldest ${number(LISTED_MAX)} streams`],
+  ['docs/reading.md', `of up to \`limit\` events (${number(LIMIT)}; with more, \`TooLarge\`)`],
+  ['docs/reading.md', `arrays of up to ${number(PAGE_MAX)} of the same events`],
+  ['docs/settings.md', `take up to ${mib(ENTRY_BYTES_MAX)} as they are sent`],
   ['docs/outbox.md', `So after ${words[CAREFUL_AFTER]} attempts in a row that came to nothing`],
   ['docs/outbox.md', `once it has failed so for ${words[AWAY_MS]}`],
   ['docs/outbox.md', `with ${number(UNENDED_MAX)} of them the outbox makes no more at this node`],
