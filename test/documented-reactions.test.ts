@@ -18,7 +18,7 @@ import { AWAY_MS, CAREFUL_AFTER } from '../src/react/handle-many.ts'
 import { PARKED_MESSAGES_MAX } from '../src/react/inbox-record.ts'
 import { MESSAGE_BYTES_MAX, PAGE_BYTES_MAX, WORD_BYTES } from '../src/react/inbox-source.ts'
 import { TOLD_MAX, TOLD_WITHIN_MS } from '../src/react/parked-warnings.ts'
-import { PARKED_BYTES_MAX } from '../src/react/running-inbox.ts'
+import { BESIDE_BYTES, PARKED_BYTES_MAX } from '../src/react/running-inbox.ts'
 import { UNENDED_MAX } from '../src/react/shard-publishing.ts'
 import { backOffMs } from '../src/read/back-off.ts'
 import { PAGE_MAX } from '../src/read/one-by-one.ts'
@@ -116,6 +116,7 @@ test.each<[string, string]>([
   ['docs/outbox.md', `with ${number(UNENDED_MAX)} of them the outbox makes no more at this node`],
   ['docs/outbox.md', `An inbox has room for ${number(PARKED_MESSAGES_MAX)} parked messages`],
   ['docs/outbox.md', `A parked message takes ${kib(PARKED_BYTES_MAX)} at most`],
+  ['docs/outbox.md', `is below ${kib(PARKED_BYTES_MAX + BESIDE_BYTES)}, ${kib(BESIDE_BYTES)} less than that`],
   [
     'docs/outbox.md',
     `A message has ${mib(MESSAGE_BYTES_MAX)} at most, its names and values with ${WORD_BYTES} bytes for each`,
