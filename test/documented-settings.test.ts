@@ -18,6 +18,26 @@ test('docs/settings.md lists the settings there are, with their defaults', () =>
   }
 })
 
+const KIB = 1024
+
+test.each<[string, (value: number) => object, number, number]>([
+  ['1 to 256', (workers) => ({ workers }), 1, 256],
+  ['up to 4,096', (shards) => ({ shards }), 1, 4_096],
+  ['up to 1,000', (weight) => ({ weight }), 1, 1_000],
+  ['64 KiB to 1 GiB', (segmentBytes) => ({ segmentBytes }), 64 * KIB, KIB ** 3],
+  ['16 KiB to 8 MiB', (commandBytesMax) => ({ limits: { commandBytesMax } }), 16 * KIB, 8 * KIB ** 2],
+  ['300 or more', (leaseMs) => ({ timeouts: { leaseMs } }), 300, 2 ** 31 - 1],
+])('docs/settings.md says %s, and so it is', (says, settings, least, most) => {
+  const define = (value: number) => defineCluster({ name: 'x', aggregates: [], dataDir: 'd', ...settings(value) })
+  const [name] = Object.keys(Object.values(settings(1))[0] as object).concat(Object.keys(settings(1)))
+  const row = readPage('docs/settings.md')
+    .split('\n')
+    .find((line) => line.startsWith('| `') && line.includes(`${name}\``))
+  expect(row).toContain(says)
+  for (const value of [least, most]) define(value)
+  for (const value of [least - 1, most + 1]) expect(() => define(value), `${value}`).toThrow(name)
+})
+
 test('docs/projections.md lists the options there are, with their defaults', () => {
   const [, section] = /^## Options\n(.*?)^## /ms.exec(readPage('docs/projections.md'))!
   const documented = new Map(

@@ -50,7 +50,7 @@ export interface Correlation {
 }
 
 const OPTIONS = ['after', 'until', 'limit', 'signal']
-const LIMIT = 10_000
+export const LIMIT = 10_000
 const CLOCKS_DIFFER_MS = 3_600_000
 
 /** @throws PenholdError `BadPayload` */

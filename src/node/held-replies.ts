@@ -28,7 +28,7 @@ type Accepted = Reply & { readonly kind: 'accepted' }
 
 /** More are not held at once. */
 export const HELD_MAX = 10_000
-const HELD_BYTES_MAX = 256 * 1024 * 1024
+export const HELD_BYTES_MAX: number = 256 * 1024 * 1024
 /** So long a reply has to get to its caller, at least, and such a part of what the caller waits. */
 const MARGIN_MS = 100
 const MARGIN = 0.1

@@ -43,7 +43,7 @@ export interface RunningInboxOptions {
 export const PARKED_BYTES_MAX: number = 64 * 1024
 
 /** What is recorded of a message beside its fields takes less. */
-const BESIDE_BYTES = 8 * 1024
+export const BESIDE_BYTES: number = 8 * 1024
 
 const ANSWER_MS = 5_000
 /** A source that says at once that it has nothing is asked no sooner again. */

@@ -14,7 +14,7 @@ export interface OneByOneOptions<Item, Result> {
 }
 
 /** A page that is handed out has so many at most: few enough that to decode them all at once is brief. */
-const PAGE_MAX = 1024
+export const PAGE_MAX = 1024
 
 export class OneByOne<Item, Result> implements AsyncGenerator<Result, void> {
   readonly #options: OneByOneOptions<Item, Result>

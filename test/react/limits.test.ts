@@ -3,6 +3,7 @@ import { v7 } from 'uuid'
 import { expect, test } from 'vitest'
 import { defineAggregate, defineProcess } from '../../src/index.ts'
 import { IdSource } from '../../src/log/identity.ts'
+import { Attempt } from '../../src/react/attempt.ts'
 import { ConsumerOperations } from '../../src/react/consumer-operations.ts'
 import type { Consumer } from '../../src/react/consumer.ts'
 import type { LoadedEvent, ShardEffects } from '../../src/react/effects.ts'
@@ -10,6 +11,7 @@ import { aggregateOf } from '../../src/react/process-aggregate.ts'
 import { consumersOf } from '../../src/react/process-consumers.ts'
 import type { ProcessState } from '../../src/react/process.ts'
 import type { DueTimer } from '../../src/react/timer-records.ts'
+import { ReactorTimers } from '../../src/react/timer.ts'
 import { Timers } from '../../src/react/timers.ts'
 import { Bell } from '../../src/read/bell.ts'
 import { Room } from '../../src/read/room.ts'
@@ -206,6 +208,63 @@ test('the timers that a node has in memory are 300,000 at most, in whatever shar
     expect(wheels.condition.held).toBeGreaterThan(share * 0.9)
     wheels.close()
   }
+})
+
+const Notes = defineAggregate({
+  type: 'notes',
+  initialState: () => 0,
+  events: { Noted: (count, _note: { text: string }) => count + 1 },
+  commands: { note: (_count, note: { text: string }, { emit }) => emit.Noted(note) },
+})
+
+test('a timer takes 512 bytes less than a command may, so that it fits into a bucket by itself', async () => {
+  const effects = new MemoryEffects()
+  const cause = { correlationId: 'c', causationId: 'e', after: 2 ** 52 }
+  const of = { owner: 'o', effects, idempotencyKey: 'k', cause, time: new Date(0), onOther: () => undefined }
+  const schedule = (length: number): Promise<void> =>
+    new ReactorTimers(of).schedule(
+      'a',
+      { inMs: 1 },
+      { aggregate: Notes, id: '1', command: 'note', payload: { text: 'x'.repeat(length) } },
+    )
+  const { message } = (await schedule(1_000_000).catch((error: unknown) => error)) as Error
+  const [, bytes, most] = /takes (\d+) bytes with its command, and (\d+) is the most/.exec(message)!.map(Number)
+  expect(most).toBe(effects.commandBytesMax - 512)
+  const longest = 1_000_000 - (bytes! - most!)
+  await schedule(longest)
+  await expect(schedule(longest + 1)).rejects.toMatchObject({ code: 'BadTimer' })
+  expect(effects.sent).toHaveLength(1)
+})
+
+test('what is done is recorded within about a second', async () => {
+  const bench = new LaneBench()
+  bench.add('a/0')
+  bench.open()
+  await bench.until(() => bench.done.length === 1)
+  await bench.pass(1_100)
+  // What the records say stands in the same row.
+  expect(bench.effects.record(SHARD).place!.position).toBeGreaterThanOrEqual(bench.row.find('a/0', 1).position)
+})
+
+test('a handler whose time is up waits where an answer has taken half of it, and has failed where it has taken less', async () => {
+  const outcomeAfter = async (answerMs: number): Promise<string> => {
+    const [clock, effects] = [new SimulatedClock(), new MemoryEffects()]
+    effects.onSent = () =>
+      new Promise((resolve) => clock.after(answerMs, () => resolve({ kind: 'accepted', version: 1, position: 1 })))
+    const attempt = new Attempt({ effects, clock, timeoutMs: 10_000 })
+    const command = { stream: 'a/0', name: 'n', payload: undefined, commandId: '1' }
+    const outcome = attempt.run(async () => {
+      await attempt.ask({ ...command, correlationId: '', causationId: '', after: 0 })
+      await new Promise(() => undefined)
+    })
+    for (let ms = 0; ms < 10_000; ms += 100) {
+      await new Promise(setImmediate)
+      clock.advance(100)
+    }
+    return (await outcome).kind
+  }
+  expect(await outcomeAfter(5_000)).toBe('waits')
+  expect(await outcomeAfter(4_800)).toBe('failed')
 })
 
 test('a lane has about 4 MiB of events in its window, and no more than a thousand', async () => {

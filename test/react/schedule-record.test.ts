@@ -44,13 +44,17 @@ test('when its timer fires the run is due, and the next timer is set; another to
 test('one that was stopped and comes back soon has missed what came in between, and later nothing', () => {
   const from = at('1T03')
   const stopped = [...running, { type: 'Stopped', data: { from, stoppedAt: at('1T03') } }] as const
-  const soon = { now: new Date(at('1T03') + 60_000), newIds: ['new'] }
-  given(ScheduleRecord, stopped)
-    .when('keep', mine, soon)
-    .then(events(defined, set('1T03', 'new')))
-  given(ScheduleRecord, stopped)
-    .when('keep', mine, now('1T04'))
-    .then(events(defined, set('2T03', 'new')))
+  // Ten minutes are soon.
+  for (const [afterMs, next] of [
+    [60_000, '1T03'],
+    [599_000, '1T03'],
+    [600_000, '2T03'],
+    [3_600_000, '2T03'],
+  ] as const) {
+    given(ScheduleRecord, stopped)
+      .when('keep', mine, { now: new Date(at('1T03') + afterMs), newIds: ['new'] })
+      .then(events(defined, set(next, 'new')))
+  }
   given(ScheduleRecord, stopped).when('fire', { token: 'old' }, now('1T04')).thenNothing()
   given(ScheduleRecord, stopped).when('stop', { from }, now('1T04')).thenNothing()
 })

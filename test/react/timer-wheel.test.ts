@@ -91,6 +91,20 @@ test('more timers of one minute than may be held in memory wait in the log, and 
   isSettled(world)
 })
 
+test('many timers of one moment, of which few have room in memory, are read from their bucket twice, bit by bit', async () => {
+  const world = new TimerWorld({ heldMax: 64 })
+  world.commandBytesMax = 1_500
+  for (let i = 0; i < 600; i += 1) world.set(i, 10 * MINUTE)
+  await world.wait(9 * MINUTE - SECOND)
+  const [pages, puts] = [world.pages, world.count('Put')]
+  await world.wait(5 * MINUTE)
+  expect(world.fired).toHaveLength(600)
+  isSettled(world)
+  // A page has three of them. Read wholly each time it would be some four thousand.
+  expect(puts).toBeGreaterThan(200)
+  expect(world.pages - pages).toBeLessThan(puts)
+})
+
 test('timers that are overdue and come faster than they fire are each fired once', async () => {
   const world = new TimerWorld({ heldMax: 64 })
   let fires = 0

@@ -7,7 +7,7 @@ import type { Mutant } from './mutants.ts'
 import { INBOX_TRIALS } from './inboxes/try-seed.ts'
 import { OUTBOX_TRIALS } from './outboxes/try-seed.ts'
 import { PROJECTION_TRIALS } from './projections/try-seed.ts'
-import { PROCESS_TRIALS, REACTOR_TRIALS, SYNCHRONOUS_TRIALS } from './reactors/try-seed.ts'
+import { PROCESS_TRIALS, REACTOR_TRIALS, SHIFTING_TRIALS, SYNCHRONOUS_TRIALS } from './reactors/try-seed.ts'
 import { NODE_TRIALS, type AnyPlan, type Story, type Trials } from './try-seed.ts'
 
 const HELP = `npm run sim -- [options]
@@ -18,6 +18,7 @@ Runs Penhold in simulated time, with faults, and checks from outside that it kep
   --projections several nodes that run projections meanwhile
   --reactors    several nodes that run a reactor meanwhile
   --synchronous several nodes that run a reactor and a synchronous one meanwhile
+  --shifting    several nodes that run a reactor whose timers are replaced and cancelled meanwhile
   --processes   several nodes that run a reactor and a process meanwhile
   --outboxes    several nodes, or processes beside them, that run outboxes meanwhile
   --inboxes     several nodes that run an inbox meanwhile
@@ -40,6 +41,7 @@ const TRIALS = {
   outboxes: OUTBOX_TRIALS,
   processes: PROCESS_TRIALS,
   synchronous: SYNCHRONOUS_TRIALS,
+  shifting: SHIFTING_TRIALS,
   reactors: REACTOR_TRIALS,
   projections: PROJECTION_TRIALS,
   cluster: CLUSTER_TRIALS,
@@ -63,6 +65,7 @@ function readOptions(): Options | undefined {
       projections: { type: 'boolean', default: false },
       reactors: { type: 'boolean', default: false },
       synchronous: { type: 'boolean', default: false },
+      shifting: { type: 'boolean', default: false },
       processes: { type: 'boolean', default: false },
       outboxes: { type: 'boolean', default: false },
       inboxes: { type: 'boolean', default: false },
@@ -77,7 +80,7 @@ function readOptions(): Options | undefined {
   })
   if (values.help) return undefined
   const chosen = (
-    ['inboxes', 'outboxes', 'processes', 'synchronous', 'reactors', 'projections', 'cluster'] as const
+    ['inboxes', 'outboxes', 'processes', 'shifting', 'synchronous', 'reactors', 'projections', 'cluster'] as const
   ).find((name) => values[name])
   const of = chosen ?? 'node'
   const { mutants: all } = TRIALS[of]
@@ -210,6 +213,8 @@ async function main(): Promise<number> {
       return work(REACTOR_TRIALS, options)
     case 'synchronous':
       return work(SYNCHRONOUS_TRIALS, options)
+    case 'shifting':
+      return work(SHIFTING_TRIALS, options)
     case 'processes':
       return work(PROCESS_TRIALS, options)
     case 'outboxes':

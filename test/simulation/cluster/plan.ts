@@ -51,6 +51,8 @@ export interface ClusterPlan {
   readonly gateRefusesEvery?: number
   /** Nodes run a synchronous reactor as well. */
   readonly isStamped?: boolean
+  /** Nodes run a reactor as well that replaces and cancels its timers. */
+  readonly isShifting?: boolean
   /** A place whose nodes lack an event type, and the command that emits it, until then. */
   readonly older?: { readonly place: number; readonly untilMs: number }
 }

@@ -12,6 +12,7 @@ import { createTill, type Till } from '../inboxes/till.ts'
 import { areClocksSet, Tally } from '../reactors/party.ts'
 import { Gate, guestOf, strictGate } from '../reactors/admitted.ts'
 import { auditOf, Ledger } from '../reactors/audited.ts'
+import { Shifted } from '../reactors/shifted.ts'
 import { Stamp } from '../reactors/stamped.ts'
 import { Timed } from '../reactors/timed.ts'
 import { brokenRules, findDamage, readLog } from '../ground-truth.ts'
@@ -180,6 +181,7 @@ function configOf(plan: ClusterPlan, account: Account, till: Till): ClusterConfi
       account,
       ...(plan.reacting === undefined ? [] : [Tally, Timed, Ledger]),
       ...(plan.isStamped === true ? [Stamp] : []),
+      ...(plan.isShifting === true ? [Shifted] : []),
       ...(plan.gatesTurnMs === undefined ? [] : [gateOf(plan)]),
       ...(plan.taking === undefined ? [] : [till]),
     ],

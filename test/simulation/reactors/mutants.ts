@@ -9,6 +9,7 @@ import { ConsumerPlace } from '../../../src/react/consumer-place.ts'
 import { ParkedRetry } from '../../../src/react/parked-retry.ts'
 import { KNOWN, TELL } from '../../../src/aggregate/own-names.ts'
 import { StreamQueues } from '../../../src/react/stream-queues.ts'
+import { TimerRecord } from '../../../src/react/timer.ts'
 import { TimerWheel } from '../../../src/react/timer-wheel.ts'
 import { Window } from '../../../src/react/window.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
@@ -158,6 +159,41 @@ export const SYNCHRONOUS_MUTANTS: readonly Mutant[] = [
           },
       ),
   },
+]
+
+type Decide = (...args: readonly any[]) => unknown
+
+function replaceCommand(name: 'cancel' | 'fire', decide: (original: Decide) => Decide): () => void {
+  const commands = TimerRecord.commands as unknown as Record<string, Decide>
+  const original = commands[name]!
+  commands[name] = decide(original)
+  return () => void (commands[name] = original)
+}
+
+/** Rules of timers that are replaced and cancelled. */
+export const SHIFTING_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'cancels-none-without-a-fact',
+    breaks:
+      'a cancellation that finds no timer leaves no fact, so that the same event, handled again, reaches a later one',
+    install: () =>
+      replaceCommand(
+        'cancel',
+        (original) =>
+          (state, ...more) =>
+            state.token === undefined ? undefined : original(state, ...more),
+      ),
+  },
+  {
+    name: 'timer-fires-by-its-id',
+    breaks: 'one that was replaced or cancelled fires all the same, in the name of the one that is set',
+    install: () =>
+      replaceCommand(
+        'fire',
+        (original) => (state, fired, context) => original(state, { ...fired, token: state.token }, context),
+      ),
+  },
+  ...REACTOR_MUTANTS.filter(({ name }) => name === 'timer-placed-in-passing'),
 ]
 
 /** What is noticed in plans of their own. */

@@ -16,6 +16,7 @@ import type { Found } from '../ground-truth.ts'
 import type { Reacting, ReactorDeed, ReactorPlan } from './plan.ts'
 import { areGuestsAnswered, brokenGuests, guestStreams, turnGates } from './admitted.ts'
 import { auditStreams, brokenAudits, isAudited } from './audited.ts'
+import { brokenShifts, isShifted, shiftedStreams, shiftingReactor, SHIFTS } from './shifted.ts'
 import { isStamped, STAMPS, Stamping, stampStreams } from './stamped.ts'
 import { brokenTimers, isTimedDone, timedReactor, timedStreams } from './timed.ts'
 
@@ -44,6 +45,7 @@ export class ReactorParty {
   readonly #areClocksSet: boolean
   readonly #isAudited: boolean
   readonly #hasGuests: boolean
+  readonly #isShifting: boolean
   readonly #stamping: Stamping | undefined
   /** By event, how often its handler fails yet. */
   readonly #left = new Map<string, number>()
@@ -56,6 +58,7 @@ export class ReactorParty {
     this.#areClocksSet = areClocksSet(cast)
     this.#isAudited = cast.isAudited === true
     this.#hasGuests = cast.gatesTurnMs !== undefined
+    this.#isShifting = cast.isShifting === true
     this.#stamping = cast.isStamped === true ? new Stamping(account, plan) : undefined
     this.#cluster = cluster
     this.#account = account
@@ -78,7 +81,7 @@ export class ReactorParty {
 
   /** What operators look after. */
   get #names(): readonly string[] {
-    return this.#stamping === undefined ? [NAME] : [NAME, STAMPS]
+    return [NAME, ...(this.#stamping === undefined ? [] : [STAMPS]), ...(this.#isShifting ? [SHIFTS] : [])]
   }
 
   /** A client has its outcome, now. */
@@ -100,7 +103,9 @@ export class ReactorParty {
     const settings = { onFailure, retries, concurrency, handlerTimeoutMs: HANDLER_MS }
     const notes = defineReactor({ name: NAME, from: [this.#account], startAt: 'beginning', on, ...settings })
     const timed = timedReactor(this.#account, this.#areClocksSet)
-    return { reactors: this.#stamping === undefined ? [notes, timed] : [notes, timed, this.#stamping.at(main)] }
+    const stamps = this.#stamping === undefined ? [] : [this.#stamping.at(main)]
+    const shifts = this.#isShifting ? [shiftingReactor(this.#account, this.#areClocksSet)] : []
+    return { reactors: [notes, timed, ...stamps, ...shifts] }
   }
 
   heal(): void {
@@ -120,6 +125,7 @@ export class ReactorParty {
       ...auditStreams(placement, log),
       ...(this.#hasGuests ? guestStreams(placement, log) : []),
       ...(this.#stamping === undefined ? [] : stampStreams(placement, log)),
+      ...(this.#isShifting ? shiftedStreams(placement, log) : []),
     ]
   }
 
@@ -146,6 +152,7 @@ export class ReactorParty {
     if (this.#isAudited) problems.push(...brokenAudits(log, data))
     if (this.#hasGuests) problems.push(...brokenGuests(log, others))
     if (this.#stamping !== undefined) problems.push(...this.#stamping.broken(log, data))
+    if (this.#isShifting) problems.push(...brokenShifts(log, others))
     for (const [stream, events] of log) {
       const noted = tallies.get(`tally/${stream.slice('account/'.length)}`) ?? []
       const wanted = events.map(({ version }) => version)
@@ -167,10 +174,13 @@ export class ReactorParty {
 
   async #isDone(node: SimulatedNode): Promise<boolean> {
     for (const name of this.#names) if ((await this.#isCalm(node, name)) !== true) return false
+    // What has fired last may be told of yet.
+    if (this.#isShifting && (await this.#isCalm(node, '$timer-commands')) !== true) return false
     const isDone = await this.#attempt(node, NAME, async () => {
       if (!(await isTimedDone(node, ACCOUNTS))) return false
       if (this.#isAudited && !(await isAudited(node, ACCOUNTS))) return false
       if (this.#hasGuests && !(await areGuestsAnswered(node, ACCOUNTS))) return false
+      if (this.#isShifting && !(await isShifted(node, ACCOUNTS))) return false
       return this.#stamping === undefined || (await isStamped(node, ACCOUNTS))
     })
     return isDone === true

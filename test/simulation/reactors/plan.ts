@@ -68,6 +68,9 @@ export const reactorPlans: fc.Arbitrary<ReactorPlan> = fc
 /** The same, with a synchronous reactor beside it. */
 export const synchronousPlans: fc.Arbitrary<ReactorPlan> = reactorPlans.map((plan) => ({ ...plan, isStamped: true }))
 
+/** The same, with a reactor beside it that replaces and cancels its timers. */
+export const shiftingPlans: fc.Arbitrary<ReactorPlan> = reactorPlans.map((plan) => ({ ...plan, isShifting: true }))
+
 /** The same, with two processes beside the reactor. */
 export const processPlans: fc.Arbitrary<ReactorPlan> = fc
   .tuple(reactorPlans, fc.constantFrom(40, 150, 600))

@@ -1,8 +1,23 @@
 /** Plans of a cluster whose nodes run a reactor, tried. */
 import { runCluster } from '../cluster/run.ts'
 import { Trials } from '../try-seed.ts'
-import { LATE_SENDERS, PROCESS_MUTANTS, REACTOR_MUTANTS, SYNCHRONOUS_MUTANTS, UNLOOKED } from './mutants.ts'
-import { processPlans, reactorPlans, refusedPlans, strictPlans, synchronousPlans, type ReactorPlan } from './plan.ts'
+import {
+  LATE_SENDERS,
+  PROCESS_MUTANTS,
+  REACTOR_MUTANTS,
+  SHIFTING_MUTANTS,
+  SYNCHRONOUS_MUTANTS,
+  UNLOOKED,
+} from './mutants.ts'
+import {
+  processPlans,
+  reactorPlans,
+  refusedPlans,
+  shiftingPlans,
+  strictPlans,
+  synchronousPlans,
+  type ReactorPlan,
+} from './plan.ts'
 
 export const REACTOR_TRIALS: Trials<ReactorPlan> = new Trials({
   plans: reactorPlans,
@@ -17,6 +32,14 @@ export const SYNCHRONOUS_TRIALS: Trials<ReactorPlan> = new Trials({
   run: runCluster,
   mutants: SYNCHRONOUS_MUTANTS,
   test: 'test/simulation/reactors/synchronous.test.ts',
+})
+
+/** The same, whose nodes run a reactor as well that replaces and cancels its timers. */
+export const SHIFTING_TRIALS: Trials<ReactorPlan> = new Trials({
+  plans: shiftingPlans,
+  run: runCluster,
+  mutants: SHIFTING_MUTANTS,
+  test: 'test/simulation/reactors/shifted.test.ts',
 })
 
 /** The same, whose nodes run a process as well. */
