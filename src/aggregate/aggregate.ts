@@ -4,8 +4,7 @@
  * touches a file, a thread, the clock or chance.
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { definitionError, describe } from './error.ts'
-import { nearest } from './nearest.ts'
+import { checkDefinition } from './check-definition.ts'
 
 /** An event as a handler emits it, before it is recorded. */
 export interface EmittedEvent<Type extends string = string, Data = unknown> {
@@ -178,11 +177,6 @@ export type AnyEventOf<A extends Aggregate> = {
   [K in EventName<A>]: EmittedEvent<K, EventData<A['events'], K>>
 }[EventName<A>]
 
-const REQUIRED_KEYS = ['type', 'initialState', 'events', 'commands']
-const OPTIONAL_KEYS = ['queries', 'schemas', 'upcasters', 'renamedEvents', 'stateVersion', 'snapshotEvery']
-
-const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
-
 /**
  * Defines an aggregate. The types of payloads, events, rejections, replies and queries are inferred from the handlers.
  *
@@ -197,21 +191,7 @@ export function defineAggregate<
   X extends { readonly [name: string]: StandardSchemaV1 } = {},
   U extends Upcasters<E> = {},
 >(definition: AggregateDefinition<T, S, E, C, Q, X, U>): Aggregate<T, S, E, C, Q, X> {
-  checkKeys(definition)
-  checkShape(definition)
-  checkNames(definition)
-  const snapshotEvery = definition.snapshotEvery ?? 200
-  const stateVersion = definition.stateVersion ?? 1
-  if (snapshotEvery !== false && !(Number.isInteger(snapshotEvery) && snapshotEvery > 0)) {
-    throw definitionError(
-      `${definition.type}: snapshotEvery is ${describe(snapshotEvery)}; give a whole number above 0, or false`,
-    )
-  }
-  if (!(Number.isInteger(stateVersion) && stateVersion > 0 && stateVersion < 65_536)) {
-    throw definitionError(
-      `${definition.type}: stateVersion is ${describe(stateVersion)}; give a whole number from 1 to 65535`,
-    )
-  }
+  checkDefinition(definition)
   const aggregate: Aggregate<T, S, E, C, Q, X> = {
     type: definition.type,
     initialState: definition.initialState,
@@ -222,8 +202,8 @@ export function defineAggregate<
     schemas: withoutPrototype(definition.schemas) as X,
     upcasters: withoutPrototype(definition.upcasters) as Aggregate['upcasters'],
     renamedEvents: definition.renamedEvents ?? {},
-    stateVersion,
-    snapshotEvery,
+    stateVersion: definition.stateVersion ?? 1,
+    snapshotEvery: definition.snapshotEvery ?? 200,
   }
   return Object.assign(aggregate, { [DEFINED]: true })
 }
@@ -238,81 +218,4 @@ const DEFINED = Symbol.for('penhold.aggregate')
 /** Whether a value was made by `defineAggregate`. */
 export function isAggregate(value: unknown): value is Aggregate {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, DEFINED)
-}
-
-/** A part that is misspelt would be missing, and nobody would know. */
-function checkKeys(definition: object): void {
-  const given: unknown = definition
-  if (!isObject(given)) throw definitionError(`an aggregate's definition is an object, not ${describe(given)}`)
-  const type = typeof given['type'] === 'string' ? given['type'] : describe(given['type'])
-  const known = [...REQUIRED_KEYS, ...OPTIONAL_KEYS]
-  const unknown = Object.keys(given).find((key) => !known.includes(key))
-  if (unknown !== undefined) {
-    throw definitionError(`${type}: an aggregate has no '${unknown}'; the nearest is '${nearest(unknown, known)}'`)
-  }
-  const missing = REQUIRED_KEYS.find((key) => given[key] === undefined)
-  if (missing !== undefined) throw definitionError(`${type}: an aggregate needs '${missing}'`)
-  const { initialState } = given
-  if (typeof initialState !== 'function') {
-    throw definitionError(`${type}: initialState is a ${typeof initialState}; give a function that returns it`)
-  }
-}
-
-type AnyDefinition = AggregateDefinition<string, unknown, any, any, any, any, any>
-
-/** For programs without a compiler: what is not there, or no function, would fail at the first command only. */
-function checkShape(definition: AnyDefinition): void {
-  const given: Readonly<Record<string, unknown>> = { ...definition }
-  const { type } = given
-  if (typeof type !== 'string') throw definitionError(`an aggregate's type is a text, not ${describe(type)}`)
-  for (const part of ['events', 'commands', 'queries'] as const) {
-    const handlers = part === 'queries' && given[part] === undefined ? {} : given[part]
-    if (!isObject(handlers))
-      throw definitionError(`${type}: ${part} is an object of functions, not ${describe(handlers)}`)
-    const wrong = Object.keys(handlers).find((name) => typeof handlers[name] !== 'function')
-    if (wrong !== undefined) throw definitionError(`${type}: '${wrong}' of ${part} is no function`)
-  }
-  for (const part of ['schemas', 'upcasters', 'renamedEvents'] as const) {
-    const named = given[part] === undefined ? {} : given[part]
-    if (!isObject(named)) throw definitionError(`${type}: ${part} is an object, not ${describe(named)}`)
-    const wrong = Object.keys(named).find((name) => !IS_ENTRY[part](named[name]))
-    if (wrong !== undefined) throw definitionError(`${type}: '${wrong}' of ${part} is ${describe(named[wrong])}`)
-  }
-}
-
-const IS_ENTRY: Readonly<Record<'schemas' | 'upcasters' | 'renamedEvents', (value: unknown) => boolean>> = {
-  schemas: (value) => typeof (value as Partial<StandardSchemaV1> | null)?.['~standard']?.validate === 'function',
-  upcasters: (value) => Array.isArray(value) && value.every((step) => typeof step === 'function'),
-  renamedEvents: (value) => typeof value === 'string',
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function checkNames(definition: AnyDefinition): void {
-  const { type, events, commands, queries = {}, schemas = {}, upcasters = {}, renamedEvents = {} } = definition
-  for (const name of [type, ...Object.keys({ ...events, ...commands, ...queries, ...renamedEvents })]) {
-    if (!NAME.test(name)) {
-      throw definitionError(
-        `${type}: '${name}' cannot be a name; use 1 to 64 letters, digits, '-' and '_', a letter first`,
-      )
-    }
-    // Looked up in an object of a user's, it would be found where there is none.
-    if (name in Object.prototype)
-      throw definitionError(`${type}: '${name}' means something to JavaScript; take another name`)
-  }
-  const known = (name: string, ...maps: object[]): boolean => maps.some((map) => Object.hasOwn(map, name))
-  for (const name of Object.keys(schemas)) {
-    if (!known(name, events, commands)) {
-      throw definitionError(`${type}: the schema '${name}' belongs to no command and no event`)
-    }
-  }
-  for (const name of Object.keys(upcasters)) {
-    if (!known(name, events)) throw definitionError(`${type}: the upcasters of '${name}' belong to no event`)
-  }
-  for (const [former, name] of Object.entries(renamedEvents)) {
-    if (known(former, events)) throw definitionError(`${type}: '${former}' is an event and a former name at once`)
-    if (!known(name, events)) throw definitionError(`${type}: '${former}' was renamed to '${name}', which is no event`)
-  }
 }

@@ -87,13 +87,20 @@ function textOf(thrown: unknown): string {
   return thrown instanceof PenholdError ? thrown.message : `${thrown.name}: ${thrown.message}`
 }
 
+/** For the end of a message about what was defined elsewhere: why it may be undefined. */
+export function whyUndefined(given: unknown): string {
+  return given === undefined
+    ? '. Where it is undefined, look at its import: two files that import each other see it too early.'
+    : ''
+}
+
 /** What was given in place of something else, for a message: it may be a value that cannot be made a text of. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
       return `'${value}'`
     case 'object':
-      return value === null ? 'null' : Array.isArray(value) ? 'a list' : 'an object'
+      return value === null ? 'null' : kindOf(value)
     case 'function':
     case 'symbol':
       return `a ${typeof value}`
@@ -103,4 +110,10 @@ export function describe(value: unknown): string {
     case 'undefined':
       return String(value)
   }
+}
+
+function kindOf(value: object): string {
+  if (Array.isArray(value)) return 'a list'
+  if (value instanceof Promise) return 'a promise'
+  return value instanceof Date ? 'a date' : 'an object'
 }

@@ -1,13 +1,15 @@
 const SHOWN_MAX = 12
 
-/** For the end of a message about a word that is not known: which may have been meant, or, where none is like it, which there are. */
-export function suggestion(word: string, known: readonly string[]): string {
+/** For the end of a message about a word that is not known: which may have been meant, or, where none is like it, which there are. `prefix`: of all of them. */
+export function suggestion(word: string, known: readonly string[], prefix = ''): string {
   if (known.length === 0) return 'there is none'
   const candidate = nearest(word, known)
   const isLike = distance(word.toLowerCase(), candidate.toLowerCase()) * 2 <= Math.max(word.length, candidate.length)
-  if (isLike) return `the nearest is '${candidate}'`
-  const more = known.length > SHOWN_MAX ? `, and ${known.length - SHOWN_MAX} more` : ''
-  return `there are ${known.slice(0, SHOWN_MAX).join(', ')}${more}`
+  if (isLike) return `the nearest is '${prefix}${candidate}'`
+  const all = [...new Set(known)]
+  const more = all.length > SHOWN_MAX ? `, and ${all.length - SHOWN_MAX} more` : ''
+  const shown = all.slice(0, SHOWN_MAX).map((each) => `${prefix}${each}`)
+  return `there ${all.length === 1 ? 'is' : 'are'} ${shown.join(', ')}${more}`
 }
 
 /** The known word that takes the fewest letters to be added, taken away or changed (Levenshtein's distance). */

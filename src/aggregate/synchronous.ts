@@ -13,6 +13,13 @@ export function synchronous<Value>(returned: Value): Value {
   )
 }
 
+const WAITING: readonly string[] = ['AsyncFunction', 'GeneratorFunction', 'AsyncGeneratorFunction']
+
+/** Whether a function is known never to return its value at once: one that is written as `async`, or as a generator. */
+export function isAsynchronous(run: unknown): boolean {
+  return typeof run === 'function' && WAITING.includes(Object.prototype.toString.call(run).slice(8, -1))
+}
+
 export interface Thenable {
   then(onFulfilled: () => void, onRejected: () => void): unknown
 }

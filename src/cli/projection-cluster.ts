@@ -4,13 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { definitionError, PenholdError } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { suggestion } from '../aggregate/nearest.ts'
 import type { Leases, Member } from '../cluster/leases.ts'
 import { ConnectionError, type Network } from '../cluster/network.ts'
 import type { AllPlace } from '../read/all.ts'
 import type { ProjectionCall } from '../cluster/projection-call.ts'
 import { callProjection } from '../node/ask-member.ts'
 import type { ClusterConfig } from '../node/config.ts'
+import { otherThanProjection } from '../node/other-kinds.ts'
 import { openLeases, openNetwork } from '../node/surroundings.ts'
 import { Failure, type Exit, type Values } from './command.ts'
 import { findCluster } from './config-file.ts'
@@ -73,13 +74,16 @@ export class ProjectionCluster {
     const { all, silent } = await this.look()
     const found = all.filter(({ status }) => status.name === projection)
     if (found.length > 0) return found
+    const other = otherThanProjection(this.#config, projection)
+    if (other !== undefined) throw new Failure(`'${projection}' ${other}`)
     const names = [...new Set(all.map(({ status }) => status.name))]
-    const known =
-      names.length === 0
-        ? 'has any projection'
-        : `has a projection '${projection}'; the nearest is '${nearest(projection, names)}'`
-    const others = silent.map(({ member, reason }) => `${member.name} did not say: ${reason}`)
-    const message = [`no node of '${this.name}' that answers ${known}`, ...others].join('; ')
+    const reasons = silent.map(({ member, reason }) => `${member.name}: ${reason}`)
+    if (names.length === 0 && reasons.length > 0) throw new Silence(noAnswer(this.name, reasons))
+    const known = names.length === 0 ? `start one whose config has it` : suggestion(projection, names)
+    const others = reasons.map((reason) => `no answer from ${reason}`)
+    const message = [`no node of '${this.name}' that answers has a projection '${projection}'`, known, ...others].join(
+      '; ',
+    )
     throw others.length > 0 ? new Silence(message) : new Failure(message)
   }
 
@@ -169,7 +173,7 @@ export class ProjectionCluster {
         reasons.push(`${member.name}: ${error.message}`)
       }
     }
-    throw new Failure([`no node of '${this.name}' answers`, ...reasons].join('; '))
+    throw new Failure(noAnswer(this.name, reasons))
   }
 
   /** @throws what the call throws there; ConnectionError; the signal's reason */
@@ -202,6 +206,12 @@ export async function withProjections(
   } finally {
     await leases.close()
   }
+}
+
+/** What and why, and what to do. */
+function noAnswer(cluster: string, reasons: readonly string[]): string {
+  if (reasons.length === 0) return `no node of '${cluster}' runs; start one, with penhold start`
+  return `no node of '${cluster}' answers (${reasons.join(', ')}); see that they run and are reached from here, with the secret or the certificates that they have`
 }
 
 /** Redis, for a moment. */

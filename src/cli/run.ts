@@ -1,7 +1,7 @@
 /** From words on a command line to an exit code. */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { nearest } from '../aggregate/nearest.ts'
+import { nearest, suggestion } from '../aggregate/nearest.ts'
 import { complain, complaintOf } from './complaint.ts'
 import { Exit, UsageError, type Command, type CommandGroup, type Terminal, type Values } from './command.ts'
 import { backup } from './backup.ts'
@@ -143,7 +143,7 @@ function wrongWord(error: unknown, options: readonly string[]): string {
   const { code, message } = error as NodeJS.ErrnoException
   const [, option] = /^Unknown option '(--?[^']*)'/.exec(message) ?? []
   if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' && option !== undefined) {
-    return `there is no option '${option}'; the nearest is '--${nearest(option.replace(/^-+/, ''), options)}'`
+    return `there is no option '${option}'; ${suggestion(option.replace(/^-+/, ''), options, '--')}`
   }
   return message.split(/\.\s/, 1)[0]!
 }

@@ -6,22 +6,22 @@ import fs from 'node:fs'
 import { availableParallelism, hostname } from 'node:os'
 import { basename, dirname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { inspect } from 'node:util'
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe, reasonOf, type PenholdError } from '../aggregate/error.ts'
-import { nearest } from '../aggregate/nearest.ts'
+import { suggestion } from '../aggregate/nearest.ts'
 import { DEFAULT_ACTOR_LIMITS, type ActorLimits } from '../actor/limits.ts'
 import { WEIGHT_MAX, WORKERS_MAX } from '../cluster/member-record.ts'
 import { parseAddress } from '../cluster/network.ts'
-import { isInbox, type Inbox } from '../react/inbox.ts'
-import { isOutbox, type Outbox } from '../react/outbox.ts'
+import type { Inbox } from '../react/inbox.ts'
+import type { Outbox } from '../react/outbox.ts'
 import { aggregateOf } from '../react/process-aggregate.ts'
-import { isProcess, type AnyProcess } from '../react/process.ts'
-import { isReactor, type Reactor } from '../react/reactor.ts'
-import { isSchedule, type Schedule } from '../react/schedule.ts'
-import { isProjection, type Projection } from '../read/projection.ts'
-import type { RedisSettings } from '../platform/redis-settings.ts'
+import type { AnyProcess } from '../react/process.ts'
+import type { Reactor } from '../react/reactor.ts'
+import type { Schedule } from '../react/schedule.ts'
+import type { Projection } from '../read/projection.ts'
+import { checkedRedis, type RedisSettings } from '../platform/redis-settings.ts'
 import type { TlsOptions } from '../platform/tcp-network.ts'
+import { checkLists } from './config-lists.ts'
 import { strangerIn } from './definition-kinds.ts'
 
 export const DEFAULT_SEGMENT_BYTES: number = 64 * 1024 * 1024
@@ -122,6 +122,7 @@ const ENDINGS = ['.ts', '.js', '.mjs', '.mts']
 const SHARDS_MAX = 4096
 const HEALTH_SETTINGS = ['listen']
 const NETWORK_SETTINGS = ['listen', 'advertise', 'secrets', 'tls']
+const TLS_SETTINGS = ['ca', 'cert', 'key', 'peerName'] as const
 const DEFAULT_LIMITS: Limits = { ...DEFAULT_ACTOR_LIMITS, underWayMax: 100_000 }
 /** What Penhold itself keeps in the log, such as why an event is parked, fits in so many. */
 const COMMAND_BYTES_MIN = 16 * 1024
@@ -142,14 +143,10 @@ export function defineCluster(definition: ClusterDefinition): ClusterConfig {
       `a cluster's name is ${describe(given)}; use 1 to 64 letters, digits, '-' and '_', a letter or digit first`,
     )
   }
-  if (typeof dataDir !== 'string' || dataDir === '') throw definitionError(`cluster '${name}' needs a dataDir`)
-  checkAggregates(name, aggregates)
-  checkList(name, 'projection', definition.projections ?? [], isProjection)
-  checkList(name, 'reactor', definition.reactors ?? [], isReactor)
-  checkList(name, 'outbox', definition.outboxes ?? [], isOutbox)
-  checkInboxes(name, definition)
-  checkProcesses(name, aggregates, definition.processes ?? [])
-  checkSchedules(name, definition)
+  if (typeof dataDir !== 'string' || dataDir === '') {
+    throw definitionError(`cluster '${name}': dataDir is ${describe(dataDir)}; give the path of a folder, as './data'`)
+  }
+  checkLists(definition)
   const config: ClusterConfig = {
     name,
     aggregates,
@@ -219,9 +216,7 @@ export function addressedBy({
 /** @throws PenholdError `BadDefinition` where the aggregate is none of the config's */
 export function checkAddressed(config: ClusterConfig, aggregate: Aggregate, host: 'node' | 'client'): void {
   if (!isAggregate(aggregate)) {
-    throw definitionError(
-      `${host}.ref was given ${inspect(aggregate, { depth: 0 })}; give what defineAggregate returned`,
-    )
+    throw definitionError(`${host}.ref was given ${strangerIn(aggregate, 'defineAggregate')}`)
   }
   if (config.aggregates.some(({ type }) => type === aggregate.type)) return
   throw definitionError(`the cluster '${config.name}' has no aggregate '${aggregate.type}'; add it to the config`)
@@ -263,6 +258,15 @@ function checkShape(definition: ClusterDefinition): void {
       `the cluster's ${group} is ${describe(given)}; give an object with its settings (docs/settings.md)`,
     )
   }
+  const { redis, nodeName, network } = definition
+  if (redis !== undefined) checkedRedis(redis)
+  checkTls(network?.tls)
+  // Nodes that are not called so would not take it for a member.
+  if (nodeName !== undefined && (typeof nodeName !== 'string' || !/^\P{C}{1,255}$/u.test(nodeName))) {
+    throw definitionError(
+      `the cluster's nodeName is ${describe(nodeName)}; give a text of up to 255 characters, all of them to be seen`,
+    )
+  }
   for (const callback of ['onTellFailed', 'onWarning'] as const) {
     const given = definition[callback]
     if (given === undefined || typeof given === 'function') continue
@@ -270,78 +274,16 @@ function checkShape(definition: ClusterDefinition): void {
   }
 }
 
+function checkTls(tls: unknown): void {
+  if (tls === undefined) return
+  const missing = TLS_SETTINGS.find((key) => Object(tls)[key] === undefined)
+  if (missing === undefined) return
+  const what = isObject(tls) ? `it needs '${missing}'` : `it is ${describe(tls)}`
+  throw definitionError(`network.tls: ${what}; give { ca, cert, key, peerName }, the first three as PEM`)
+}
+
 function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function checkAggregates(name: string, aggregates: readonly Aggregate[]): void {
-  if (!Array.isArray(aggregates)) throw definitionError(`cluster '${name}' needs a list of aggregates`)
-  const stranger = aggregates.findIndex((aggregate) => !isAggregate(aggregate))
-  if (stranger >= 0) {
-    throw definitionError(
-      `cluster '${name}': aggregates[${stranger}] is ${strangerIn(aggregates[stranger], 'defineAggregate')}. Where it is undefined, look at its import: two files that import each other see it too early.`,
-    )
-  }
-  const types = aggregates.map(({ type }: Aggregate) => type)
-  const twice = types.find((type, i) => types.indexOf(type) !== i)
-  if (twice !== undefined) throw definitionError(`cluster '${name}' has two aggregates of the type '${twice}'`)
-}
-
-/** What has a name of its own in the log, or in a store: a projection, a reactor. */
-function checkList(
-  name: string,
-  what: string,
-  given: readonly ({ readonly name: string } | { readonly type: string })[],
-  isOne: (value: unknown) => boolean,
-): void {
-  const plural = /[sx]$/.test(what) ? `${what}es` : `${what}s`
-  if (!Array.isArray(given)) throw definitionError(`cluster '${name}' has ${plural} that are no list`)
-  const stranger = given.findIndex((each) => !isOne(each))
-  if (stranger >= 0) {
-    const maker = `define${what[0]!.toUpperCase()}${what.slice(1)}`
-    throw definitionError(`cluster '${name}': ${plural}[${stranger}] is ${strangerIn(given[stranger], maker)}`)
-  }
-  const names = given.map((each: { readonly name?: string; readonly type?: string }) => each.name ?? each.type)
-  const twice = names.find((each, i) => names.indexOf(each) !== i)
-  if (twice !== undefined) throw definitionError(`cluster '${name}' has two ${plural} of the name '${twice}'`)
-}
-
-/** A process is an aggregate, so that its type is one among theirs. */
-function checkProcesses(name: string, aggregates: readonly Aggregate[], processes: readonly AnyProcess[]): void {
-  checkList(name, 'process', processes, isProcess)
-  for (const { type, from, to } of processes) {
-    if (aggregates.some((aggregate) => aggregate.type === type)) {
-      throw definitionError(`cluster '${name}' has an aggregate and a process of the type '${type}'`)
-    }
-    const stranger = [...(from as readonly Aggregate[]), ...(to as readonly Aggregate[])].find(
-      (named) => !aggregates.some((aggregate) => aggregate.type === named.type),
-    )
-    if (stranger === undefined) continue
-    throw definitionError(
-      `cluster '${name}': the process '${type}' names the aggregate '${stranger.type}', which is none of the cluster's; add it to aggregates`,
-    )
-  }
-}
-
-/** What it sends would be parked, one message after the other. */
-function checkInboxes(name: string, { inboxes = [], aggregates }: ClusterDefinition): void {
-  checkList(name, 'inbox', inboxes, isInbox)
-  for (const inbox of inboxes) {
-    const stranger = inbox.to.find((named) => !aggregates.some(({ type }) => type === named.type))
-    if (stranger === undefined) continue
-    throw definitionError(
-      `cluster '${name}': the inbox '${inbox.name}' is for '${stranger.type}', which is none of the cluster's aggregates; add it to them`,
-    )
-  }
-}
-
-function checkSchedules(name: string, { schedules = [], aggregates }: ClusterDefinition): void {
-  checkList(name, 'schedule', schedules, isSchedule)
-  const lost = schedules.find(({ aggregate }) => !aggregates.some(({ type }) => type === aggregate.type))
-  if (lost === undefined) return
-  throw definitionError(
-    `cluster '${name}': the schedule '${lost.name}' is for '${lost.aggregate.type}', which is none of its aggregates; add it to them`,
-  )
 }
 
 /** A setting that is misspelt would have no effect, and nobody would know. */
@@ -350,22 +292,25 @@ function checkSettings(name: string, definition: ClusterDefinition, config: Clus
     const unknown = Object.keys(given).find((key) => !known.includes(key))
     if (unknown === undefined) return
     throw definitionError(
-      `cluster '${name}': there is no setting '${prefix}${unknown}'; the nearest is '${prefix}${nearest(unknown, known)}'`,
+      `cluster '${name}': there is no setting '${prefix}${unknown}'; ${suggestion(unknown, known, prefix)}`,
     )
   }
   check('', definition, Object.keys(config))
   check('network.', definition.network ?? {}, NETWORK_SETTINGS)
+  check('network.tls.', definition.network?.tls ?? {}, TLS_SETTINGS)
   check('health.', definition.health ?? {}, HEALTH_SETTINGS)
   check('limits.', definition.limits ?? {}, Object.keys(DEFAULT_LIMITS))
   check('timeouts.', definition.timeouts ?? {}, Object.keys(DEFAULT_TIMEOUTS))
 }
 
 function checkNumbers({ name, workers, shards, segmentBytes, weight, limits, timeouts }: ClusterConfig): void {
-  const inRange = (what: string, value: number, min: number, max: number): void => {
-    if (Number.isInteger(value) && value >= min && value <= max) return
-    throw definitionError(`cluster '${name}': ${what} is ${inspect(value)}; give a whole number from ${min} to ${max}`)
+  const inRange = (what: string, value: unknown, min: number, max: number, or = ''): void => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return
+    throw definitionError(
+      `cluster '${name}': ${what} is ${describe(value)}; give a whole number from ${min} to ${max}${or}`,
+    )
   }
-  if (workers !== 'inline') inRange('workers', workers, 1, WORKERS_MAX)
+  if (workers !== 'inline') inRange('workers', workers, 1, WORKERS_MAX, `, or 'inline'`)
   inRange('shards', shards, 1, SHARDS_MAX)
   inRange('weight', weight, 1, WEIGHT_MAX)
   inRange('segmentBytes', segmentBytes, 64 * 1024, 1024 * 1024 * 1024)

@@ -27,11 +27,11 @@ export function isOfConsumers({ call }: ProjectionCall): boolean {
   return call.startsWith(PREFIX)
 }
 
-/** Who misspells one of `others` is told so. @throws PenholdError, whatever it is that fails */
+/** Who names, or misspells, one of `others` is told so. @throws PenholdError, whatever it is that fails */
 export async function operateConsumers(
   consumers: Consumers,
   call: ProjectionCall,
-  others: readonly string[],
+  others: ReadonlyMap<string, string>,
 ): Promise<unknown> {
   const name = call.call.slice(PREFIX.length)
   try {

@@ -142,16 +142,18 @@ export class Consumers {
   }
 
   /**
-   * Whatever kind it is of: by its name, or as `kind:name` where several have that. `others` may be meant as well.
+   * Whatever kind it is of: by its name, or as `kind:name` where several have that. `others`, in words, may be meant and are none.
    * @throws PenholdError `BadDefinition`
    */
-  named(name: string, others: readonly string[] = []): ReactorRef {
+  named(name: string, others: ReadonlyMap<string, string>): ReactorRef {
     const found = this.#known.filter((consumer) => consumer.name === name || keyOf(consumer) === name)
     const [first, second] = found
     if (first === undefined) {
+      const other = others.get(name.slice(name.indexOf(':') + 1))
+      if (other !== undefined) throw definitionError(`'${name}' ${other}`)
       const names = this.#known.map((consumer) => consumer.name)
-      const known = suggestion(name, [...names, ...others])
-      throw definitionError(`the config has nothing of the name '${name}' that reacts to events, ${known}`)
+      const known = suggestion(name, [...names, ...others.keys()])
+      throw definitionError(`the config has nothing of the name '${name}' that reacts to events; ${known}`)
     }
     if (second !== undefined) throw definitionError(`give ${found.map(keyOf).join(' or ')}: both are called ${name}`)
     return this.#ref(first)

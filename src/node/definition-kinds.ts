@@ -1,6 +1,6 @@
 /** What a config has lists of: so that one in another's list is told where it belongs. */
-import { inspect } from 'node:util'
 import { isAggregate } from '../aggregate/aggregate.ts'
+import { describe, whyUndefined } from '../aggregate/error.ts'
 import { isInbox } from '../react/inbox.ts'
 import { isOutbox } from '../react/outbox.ts'
 import { isProcess } from '../react/process.ts'
@@ -21,7 +21,7 @@ const KINDS = [
 /** What stands in a list where what `maker` returns is wanted, and what to do about it. */
 export function strangerIn(given: unknown, maker: string): string {
   const known = KINDS.find(({ isOne }) => isOne(given))
-  if (known === undefined) return `${inspect(given, { depth: 0 })}; give what ${maker} returned`
+  if (known === undefined) return `${describe(given)}; give what ${maker} returned${whyUndefined(given)}`
   const { name, type } = given as { readonly name?: string; readonly type?: string }
   return `the ${known.kind} '${name ?? type}', which belongs under ${known.list}`
 }

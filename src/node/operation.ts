@@ -11,10 +11,13 @@ export interface Operated {
   readonly projections: Projections
   readonly consumers: Consumers
   readonly inboxes: Inboxes
+  /** As `otherKinds` says. */
+  readonly others: ReadonlyMap<string, string>
 }
 
 /** @throws PenholdError, whatever it is that fails */
-export function operateNode({ projections, consumers, inboxes }: Operated, call: ProjectionCall): Promise<unknown> {
-  if (isOfConsumers(call)) return operateConsumers(consumers, call, inboxes.names)
+export function operateNode(operated: Operated, call: ProjectionCall): Promise<unknown> {
+  const { projections, consumers, inboxes, others } = operated
+  if (isOfConsumers(call)) return operateConsumers(consumers, call, others)
   return isOfInboxes(call) ? operateInboxes(inboxes, call) : operate(projections, call)
 }

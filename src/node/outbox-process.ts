@@ -36,7 +36,7 @@ export async function startOutbox(config: ClusterConfig, name: string): Promise<
   if (outbox === undefined) {
     const names = config.outboxes.map((each) => each.name)
     const known = suggestion(name, names)
-    throw definitionError(`the config has no outbox '${name}', ${known}`)
+    throw definitionError(`the config has no outbox '${name}', ${known}; add it to its outboxes`)
   }
   const { redis } = config
   if (redis === undefined) return await startAlone(config, outbox)

@@ -26,6 +26,7 @@ import { createProcessRef, type ProcessRef } from './process-ref.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { toMeasure, type Examination } from './health.ts'
 import { operateNode } from './operation.ts'
+import { otherKinds } from './other-kinds.ts'
 import { Projections, type ProjectionRef } from './projections.ts'
 import { Pulse } from './pulse.ts'
 import { Consumers, type ReactorRef } from './consumers.ts'
@@ -186,8 +187,7 @@ export class RunningNode implements Node, RefHost {
     })
     this.#pulse = new Pulse(clock)
     const measure = async (): Promise<NodeMeasure> => toMeasure(await this.examine())
-    const callProjection = (call: ProjectionCall): Promise<unknown> =>
-      operateNode({ projections: this.#projections, consumers: this.#consumers, inboxes: this.#inboxes }, call)
+    const callProjection = (call: ProjectionCall): Promise<unknown> => this.#operate(call)
     const openReading: OpenReading = (...asked) => this.#store.openReading(...asked)
     const parts = { clock, router: this.#router, onWarning, measure, callProjection, openReading }
     const sideOptions = { ...parts, identity: { ...identity }, workers: this.#workers }
@@ -253,6 +253,11 @@ export class RunningNode implements Node, RefHost {
       shardOf: (stream) => this.shardOf(stream),
       shardsHere: () => this.#shardsHere,
     })
+  }
+
+  #operate(call: ProjectionCall): Promise<unknown> {
+    const [projections, consumers, inboxes] = [this.#projections, this.#consumers, this.#inboxes]
+    return operateNode({ projections, consumers, inboxes, others: otherKinds(this.#config) }, call)
   }
 
   #newProjections(): Projections {

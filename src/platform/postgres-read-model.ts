@@ -4,7 +4,8 @@
  * the lane's row: of two that run a lane, one waits, and then finds it moved.
  */
 import { assert } from '../aggregate/assert.ts'
-import { definitionError } from '../aggregate/error.ts'
+import { definitionError, describe } from '../aggregate/error.ts'
+import { checkKeys } from '../read/definition-check.ts'
 import type { AllPlace } from '../read/all.ts'
 import { BEGINNING } from '../read/all.ts'
 import type { Control } from '../read/control.ts'
@@ -38,14 +39,26 @@ export interface PostgresStoreOptions {
  * database's user must be allowed to make schemas (`GRANT CREATE ON DATABASE`).
  */
 export function postgresStore(options: PostgresStoreOptions): ReadModelStore<PostgresModel> {
+  checkKeys('postgresStore', options, { required: ['connection', 'setup'], optional: ['schema', 'timeoutMs'] })
   const { connection, setup, schema = 'penhold', timeoutMs = 30_000 } = options
-  if (!/^[a-z][a-z0-9]{0,15}$/.test(schema)) {
+  if (
+    (typeof connection !== 'string' && (typeof connection !== 'object' || connection === null)) ||
+    connection === ''
+  ) {
     throw definitionError(
-      `postgresStore: schema is '${schema}'; give up to 16 small letters and digits, a letter first`,
+      `postgresStore: connection is ${describe(connection)}; give a URL, as postgres://user:password@host/database, or settings, or { pool }`,
+    )
+  }
+  if (typeof setup !== 'function') {
+    throw definitionError(`postgresStore: setup is ${describe(setup)}; give an async function that makes the tables`)
+  }
+  if (typeof schema !== 'string' || !/^[a-z][a-z0-9]{0,15}$/.test(schema)) {
+    throw definitionError(
+      `postgresStore: schema is ${describe(schema)}; give up to 16 small letters and digits, a letter first`,
     )
   }
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2 ** 31 - 1) {
-    throw definitionError(`postgresStore: timeoutMs is ${timeoutMs}; give a number of milliseconds`)
+    throw definitionError(`postgresStore: timeoutMs is ${describe(timeoutMs)}; give a number of milliseconds`)
   }
   const shared = new SharedPool(connection, timeoutMs)
   return {

@@ -8,7 +8,8 @@
  */
 import type { Redis } from 'ioredis'
 import { assert } from '../aggregate/assert.ts'
-import { definitionError } from '../aggregate/error.ts'
+import { definitionError, describe } from '../aggregate/error.ts'
+import { checkKeys } from '../read/definition-check.ts'
 import type { AllPlace } from '../read/all.ts'
 import { differenceOf, FIRST, goesLiveItself, parseControl, type Control } from '../read/control.ts'
 import {
@@ -22,7 +23,7 @@ import { LaneMoved, type Change, type ParkedEvent, type ReadModel, type ReadMode
 import { RedisCalls } from './redis-calls.ts'
 import { createReads, RedisWrites, type RedisModel } from './redis-model.ts'
 import { COMMIT_SCRIPT, CONTROL_SCRIPT, REPLACE_SCRIPT } from './redis-read-model-scripts.ts'
-import type { RedisSettings } from './redis-settings.ts'
+import { checkedRedis, type RedisSettings } from './redis-settings.ts'
 
 export type { RedisModel } from './redis-model.ts'
 
@@ -35,16 +36,15 @@ export interface RedisStoreOptions {
 }
 
 /** Model and place are changed by one script a batch. Each projection that is open has one connection. */
-export function redisStore({
-  redis,
-  prefix = 'penhold-read',
-  timeoutMs = 10_000,
-}: RedisStoreOptions): ReadModelStore<RedisModel> {
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(prefix)) {
-    throw definitionError(`redisStore: prefix is '${prefix}'; give 1 to 64 letters, digits, '-' and '_'`)
+export function redisStore(options: RedisStoreOptions): ReadModelStore<RedisModel> {
+  checkKeys('redisStore', options, { required: ['redis'], optional: ['prefix', 'timeoutMs'] })
+  const { redis, prefix = 'penhold-read', timeoutMs = 10_000 } = options
+  checkedRedis(redis)
+  if (typeof prefix !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(prefix)) {
+    throw definitionError(`redisStore: prefix is ${describe(prefix)}; give 1 to 64 letters, digits, '-' and '_'`)
   }
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1) {
-    throw definitionError(`redisStore: timeoutMs is ${timeoutMs}; give a number of milliseconds`)
+    throw definitionError(`redisStore: timeoutMs is ${describe(timeoutMs)}; give a number of milliseconds`)
   }
   return {
     async open(projection) {

@@ -190,10 +190,13 @@ export function checkedRedis(settings: unknown): Exclude<RedisSettings, string> 
 }
 
 function checkAddresses(kind: string, given: unknown): void {
-  if (!Array.isArray(given) || given.length === 0) throw definitionError(`redis: ${kind} is a list of 'host:port'`)
+  if (!Array.isArray(given) || given.length === 0)
+    throw definitionError(`redis: ${kind} is no list with something in it; give a list of 'host:port'`)
   given.forEach((address, i) => {
     if (typeof address === 'string' && /^[^\s/@]+:\d{1,5}$/.test(address)) return
-    throw definitionError(`redis: ${kind}[${i}] is no 'host:port'; user and password are settings of their own`)
+    throw definitionError(
+      `redis: ${kind}[${i}] is no 'host:port'; give that, and user and password as settings of their own`,
+    )
   })
 }
 
@@ -206,9 +209,10 @@ function hostAndPort(address: string): { host: string; port: number } & ClusterN
 function parseUrl(given: string): Options & HostAndPort {
   const url = URL.canParse(given) ? new URL(given) : undefined
   if (url === undefined || !['redis:', 'rediss:'].includes(url.protocol) || url.hostname === '') {
-    throw definitionError(
-      'redis: the url is none that can be used; give redis://[user:password@]host[:port][/database]',
-    )
+    const what = /^rediss?:\/\//.test(given)
+      ? 'the url is none that can be used'
+      : 'the url does not begin with redis://'
+    throw definitionError(`redis: ${what}; give redis://[user:password@]host[:port][/database], or rediss:// for TLS`)
   }
   const database = /^\/?(\d*)$/.exec(url.pathname)?.[1]
   if (database === undefined || url.search !== '' || url.hash !== '') {

@@ -13,8 +13,10 @@ import fs from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { assert } from '../aggregate/assert.ts'
+import { definitionError, describe } from '../aggregate/error.ts'
 import type { AllPlace } from '../read/all.ts'
 import { differenceOf, FIRST, generationOf, goesLiveItself, parseControl, type Control } from '../read/control.ts'
+import { checkKeys } from '../read/definition-check.ts'
 import { checkProjectionName, noSuchGeneration, otherFormat, readModelUnusable } from '../read/read-model-error.ts'
 import type { Change, ParkedEvent, ReadModel, ReadModelStore } from '../read/read-model.ts'
 import { createDatabase, inTransaction, openDatabase, removeDatabase, understanding } from './sqlite-file.ts'
@@ -33,7 +35,15 @@ export interface SqliteStoreOptions<Model> {
  * Model and place are in one transaction a batch. Handlers and queries are synchronous; handlers neither begin nor commit.
  * Tables whose names begin with `penhold_` are the store's.
  */
-export function sqliteStore<Model>({ path, setup }: SqliteStoreOptions<Model>): ReadModelStore<Model> {
+export function sqliteStore<Model>(options: SqliteStoreOptions<Model>): ReadModelStore<Model> {
+  checkKeys('sqliteStore', options, { required: ['path', 'setup'], optional: [] })
+  const { path, setup } = options
+  if (typeof path !== 'string' || path === '') {
+    throw definitionError(`sqliteStore: path is ${describe(path)}; give a folder, as 'read-models'`)
+  }
+  if (typeof setup !== 'function') {
+    throw definitionError(`sqliteStore: setup is ${describe(setup)}; give a function of the database`)
+  }
   return {
     async open(projection, dataDir = '.') {
       checkProjectionName(projection)

@@ -265,7 +265,9 @@ function reasonOf(error: unknown, timeoutMs: number): string {
 function checkedUrl(given: unknown): URL {
   const url = typeof given === 'string' && URL.canParse(given) ? new URL(given) : undefined
   // It is not shown: it may have a secret in it.
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) throw wrong('url is none of http or https')
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
+    throw wrong('url is none of http or https; give one as https://host/path')
+  }
   if (url.username !== '' || url.password !== '') {
     throw wrong(`the url of ${url.host} has a user or a password in it; give headers: { authorization }`)
   }

@@ -149,7 +149,8 @@ export class ConsumerOperations {
     const first = await this.#parkedStream(stream)
     // Behind one that was skipped there may be none yet: given up now, it would never be handled.
     const waits = first?.reason === '' ? await this.#firstWanted(stream, first.version) : first
-    if (first !== undefined && waits === undefined) throw reactorState(`nothing of ${stream} waits at the moment`)
+    if (first !== undefined && waits === undefined)
+      throw reactorState(`nothing of ${stream} waits at the moment; there is nothing to skip`)
     if (waits !== undefined && waits.version !== version) throw this.#notFirst(stream, version, waits)
     const from = first?.version ?? version
     const outcome = await this.#tell(this.#recordOf(stream), 'skip', { stream, version, reason, from })
@@ -174,11 +175,14 @@ export class ConsumerOperations {
   }
 
   #notFirst(stream: string, version: number, { version: first }: { readonly version: number }): Error {
-    return reactorState(`version ${version} of ${stream} is not the first that waits, which is version ${first}`)
+    return reactorState(`version ${version} of ${stream} is not the first that waits; skip version ${first} first`)
   }
 
   #notParked(stream: string): Error {
-    return reactorState(`nothing of ${stream} is parked by ${this.#options.consumer.name}`)
+    const { name } = this.#options.consumer
+    return reactorState(
+      `nothing of ${stream} is parked by ${name}; penhold parked list '${name}', or parked() of its ref, lists what is`,
+    )
   }
 
   #recordOf(stream: string): string {

@@ -4,7 +4,7 @@
  */
 import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
 import { definitionError, describe } from '../aggregate/error.ts'
-import { isThenable } from '../aggregate/synchronous.ts'
+import { isAsynchronous, isThenable } from '../aggregate/synchronous.ts'
 import { isId } from '../log/identity.ts'
 import { idProblem, streamName } from '../log/stream.ts'
 import { checkChoice, checkKeys, checkName, checkNumber, checkSource } from '../read/definition-check.ts'
@@ -92,9 +92,16 @@ export function defineInbox<
   checkNumber(who, { batchMax }, { min: 1, max: BATCH_MESSAGES_MAX })
   checkNumber(who, { concurrency }, { min: 1, max: CONCURRENCY_MAX })
   if (typeof (source as Partial<InboxSource> | null)?.open !== 'function') {
-    throw definitionError(`${who}: source is ${describe(source)}; give a source of messages`)
+    throw definitionError(
+      `${who}: source is ${describe(source)}; give a source of messages, as redisStreamSource({ … }) returns`,
+    )
   }
   if (typeof map !== 'function') throw definitionError(`${who}: map is ${describe(map)}; give a function`)
+  if (isAsynchronous(map)) {
+    throw definitionError(
+      `${who}: map is async, or a generator, and is synchronous; what needs waiting for belongs into a reactor, or the message`,
+    )
+  }
   const inbox: Inbox = { name, startAt, source, to, map, onFailure, onRejection, batchMax, concurrency }
   inboxes.add(inbox)
   return inbox

@@ -4,6 +4,7 @@
  */
 import type { Aggregate, EmittedEvent } from '../aggregate/aggregate.ts'
 import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
+import { isAsynchronous } from '../aggregate/synchronous.ts'
 import { checkChoice, checkHandlers, checkKeys, checkName, checkNumber, checkSource } from '../read/definition-check.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { SourceEvents } from '../read/projection.ts'
@@ -102,8 +103,14 @@ export function defineOutbox<const From extends OutboxSource>(definition: Outbox
     messageBytesMax = 1024 * 1024,
   } = definition
   checkStart(who, startAt)
-  if (from !== 'published') checkSource(who, from)
+  if (from !== 'published') checkSource(who, from, 'from', `, 'all' or 'published'`)
   checkHandlers(who, from === 'published' ? 'all' : from, map, 'map')
+  const waits = Object.keys(map).find((type) => isAsynchronous(map[type as keyof typeof map]))
+  if (waits !== undefined) {
+    throw definitionError(
+      `${who}: '${waits}' of map is async, or a generator, and mappers are synchronous; what needs waiting for belongs into a reactor, or the event`,
+    )
+  }
   checkChoice(who, { runs }, ['inside', 'apart'])
   checkChoice(who, { onFailure }, ['park', 'halt'])
   checkNumber(who, { retries }, { min: 0, max: RETRIES_MAX })
@@ -112,11 +119,13 @@ export function defineOutbox<const From extends OutboxSource>(definition: Outbox
   checkNumber(who, { messageBytesMax }, { min: 1_000, max: MESSAGE_BYTES_MAX })
   const wrong = (problem: string): PenholdError => definitionError(`${who}: ${problem}`)
   if (typeof source !== 'string' || !/^[^\s"<>\\^`{|}]+$/.test(source)) {
-    throw wrong(`source is ${describe(source)}; give a URI`)
+    throw wrong(`source is ${describe(source)}; give a URI, as 'urn:shop'`)
   }
   const opens = typeof publisher === 'function' ? functionPublisher(publisher) : publisher
   if (typeof (opens as Partial<Publisher> | null)?.open !== 'function') {
-    throw wrong(`publisher is ${describe(publisher)}; give a publisher, or a function`)
+    throw wrong(
+      `publisher is ${describe(publisher)}; give a publisher, as webhookPublisher({ … }) returns, or a function`,
+    )
   }
   const { timeoutMs = 0 } = opens
   if (handlerTimeoutMs < 2 * timeoutMs) {

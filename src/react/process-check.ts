@@ -1,7 +1,8 @@
 /** The checks on what a user defines of a process, for programs without a compiler, and for what a compiler does not see. */
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
+import { definitionError, describe, whyUndefined, type PenholdError } from '../aggregate/error.ts'
 import { suggestion } from '../aggregate/nearest.ts'
+import { isAsynchronous } from '../aggregate/synchronous.ts'
 import { checkKeys, checkNumber } from '../read/definition-check.ts'
 import { checkStart } from './reactor.ts'
 
@@ -12,6 +13,9 @@ const TIMERS_MAX = 100
 const RETRIES_MAX = 1_000
 const STATE_VERSION_MAX = 65_535
 const SNAPSHOT_EVERY_MAX = 1_000_000
+
+const ASYNCHRONOUS =
+  'is async, or a generator, and a process is synchronous; what needs waiting for belongs into a reactor, or into the command'
 
 type Given = Readonly<Record<string, unknown>>
 
@@ -27,7 +31,7 @@ export function checkProcess(definition: unknown): void {
   const sources = checkAggregates('from', from, wrong)
   if (sources.length === 0) throw wrong('from names no aggregate; give those whose events it is told')
   const targets = checkAggregates('to', to, wrong)
-  const names = { events: eventsOf(sources), timers: checkTimers(timers, wrong), commands: commandsOf(targets) }
+  const names = { events: eventsOf(sources), timers: checkTimers(who, timers), commands: commandsOf(targets) }
   const clash = names.timers.find((timer) => names.events.includes(timer))
   if (clash !== undefined) throw wrong(`'${clash}' is a timer and an event at once; rename the timer`)
   checkHandlers(definition, names, wrong)
@@ -43,11 +47,14 @@ function checkParts(given: Given, wrong: (problem: string) => PenholdError): voi
   if (typeof given['initialState'] !== 'function') {
     throw wrong(`initialState is ${describe(given['initialState'])}; give a function that returns it`)
   }
+  if (isAsynchronous(given['initialState'])) throw wrong(`initialState ${ASYNCHRONOUS}`)
   for (const part of ['correlate', 'evolve', 'on']) {
     const runs = given[part] ?? {}
     if (!isObject(runs)) throw wrong(`${part} is ${describe(runs)}; give an object of functions`)
     const other = Object.keys(runs).find((name) => typeof runs[name] !== 'function')
     if (other !== undefined) throw wrong(`'${other}' of ${part} is ${describe(runs[other])}; give a function`)
+    const waits = Object.keys(runs).find((name) => isAsynchronous(runs[name]))
+    if (waits !== undefined) throw wrong(`'${waits}' of ${part} ${ASYNCHRONOUS}`)
   }
 }
 
@@ -56,7 +63,9 @@ function checkAggregates(part: string, given: unknown, wrong: (problem: string) 
   const types = new Set<string>()
   for (const aggregate of given as readonly unknown[]) {
     if (!isAggregate(aggregate)) {
-      throw wrong(`${part} has ${describe(aggregate)} in it; give what defineAggregate returned`)
+      throw wrong(
+        `${part} has ${describe(aggregate)} in it; give what defineAggregate returned${whyUndefined(aggregate)}`,
+      )
     }
     if (types.has(aggregate.type)) throw wrong(`${part} names '${aggregate.type}' twice`)
     types.add(aggregate.type)
@@ -64,10 +73,11 @@ function checkAggregates(part: string, given: unknown, wrong: (problem: string) 
   return given as readonly Aggregate[]
 }
 
-function checkTimers(given: unknown, wrong: (problem: string) => PenholdError): readonly string[] {
+function checkTimers(who: string, given: unknown): readonly string[] {
+  const wrong = (problem: string): PenholdError => definitionError(`${who}: ${problem}`)
   if (!Array.isArray(given)) throw wrong(`timers is ${describe(given)}; give a list of names`)
   if (given.length > TIMERS_MAX) throw wrong(`it has ${given.length} timers; ${TIMERS_MAX} is the most`)
-  const names = given.map((name: unknown) => checkName(name, `process: a timer's name`))
+  const names = given.map((name: unknown) => checkName(name, `${who}: a timer's name`))
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined) throw wrong(`timers names '${twice}' twice`)
   return names
@@ -82,7 +92,8 @@ interface Names {
 function checkHandlers(given: Given, names: Names, wrong: (problem: string) => PenholdError): void {
   const keysOf = (part: string): readonly string[] => Object.keys(given[part] ?? {})
   const told = keysOf('correlate')
-  if (told.length === 0) throw wrong('correlate names no event, so that it would be told nothing')
+  if (told.length === 0)
+    throw wrong('correlate names no event, so that it would be told nothing; give a function for each that it is told')
   const all = [...names.events, ...names.timers, ...names.commands]
   for (const part of ['correlate', 'evolve', 'on']) {
     const known = part === 'correlate' ? names.events : all
@@ -120,7 +131,8 @@ function unknownName({
 function checkSettings(who: string, { startAt, stateVersion = 1, snapshotEvery = 1, retries = 0 }: Given): void {
   checkStart(who, startAt)
   checkNumber(who, { stateVersion }, { min: 1, max: STATE_VERSION_MAX })
-  if (snapshotEvery !== false) checkNumber(who, { snapshotEvery }, { min: 1, max: SNAPSHOT_EVERY_MAX })
+  if (snapshotEvery !== false)
+    checkNumber(who, { snapshotEvery }, { min: 1, max: SNAPSHOT_EVERY_MAX, or: ', or false' })
   checkNumber(who, { retries }, { min: 0, max: RETRIES_MAX })
 }
 

@@ -127,6 +127,11 @@ class Gathering {
   #checkTimer(timer: string): void {
     const { timers, type } = this.#process
     if (timers.includes(timer)) return
+    if (typeof (timer as unknown) !== 'string') {
+      throw new Error(
+        `a timer is named by a text, and ${describe(timer)} was given; give its name first: schedule('due', { inMs: 60_000 }), cancel('due')`,
+      )
+    }
     throw new Error(`process '${type}' has no timer ${describe(timer)}; it has ${timers.join(', ') || 'none'}`)
   }
 }

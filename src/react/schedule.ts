@@ -1,7 +1,7 @@
 /** What a user defines of a schedule: a command that is sent again and again. Pure. */
 import { isAggregate, type Aggregate, type CommandName, type PayloadOf } from '../aggregate/aggregate.ts'
 import { definitionError, describe, reasonOf } from '../aggregate/error.ts'
-import { isThenable } from '../aggregate/synchronous.ts'
+import { isAsynchronous, isThenable } from '../aggregate/synchronous.ts'
 import { checkChoice, checkKeys, checkName } from '../read/definition-check.ts'
 import { checkAddress, commandFor, type TimedCommand } from './timer.ts'
 import { timeBehind, type Timetable } from './timetable.ts'
@@ -44,6 +44,8 @@ export interface Schedule extends Timetable {
 
 const REQUIRED_KEYS = ['name', 'cron', 'missed', 'aggregate', 'id', 'command']
 const OPTIONAL_KEYS = ['timezone', 'payload']
+/** For the end of a message. */
+const WAITS = '; what needs waiting for belongs into a reactor'
 
 /**
  * Defines a schedule: from when a node of the cluster starts with it in its config, the command is sent at each time of the
@@ -62,12 +64,16 @@ export function defineSchedule<A extends Aggregate, K extends CommandName<A>>(
   if (!isAggregate(aggregate)) {
     throw definitionError(`${who}: aggregate is ${describe(aggregate)}; give what defineAggregate returned`)
   }
+  if (typeof command !== 'string') {
+    throw definitionError(`${who}: command is ${describe(command)}; give the name of one of ${aggregate.type}`)
+  }
   checkTimes(who, { cron, timezone, missed })
+  if (isAsynchronous(given)) throw definitionError(`${who}: payload is async, or a generator${WAITS}`)
   const payloadAt = typeof given === 'function' ? madeBy(name, given as (run: ScheduledRun) => unknown) : () => given
   const commandAt = (run: ScheduledRun): TimedCommand =>
-    commandFor(name, { aggregate, id, command, payload: payloadAt(run) as PayloadOf<A, K> })
+    commandFor('it', { aggregate, id, command, payload: payloadAt(run) as PayloadOf<A, K> })
   try {
-    checkAddress(name, { aggregate, id, command })
+    checkAddress('it', { aggregate, id, command })
     if (typeof given !== 'function') commandAt({ time: new Date(0) })
   } catch (error) {
     throw definitionError(`${who} cannot send its command: ${reasonOf(error)}`, error)
@@ -95,7 +101,7 @@ function madeBy(name: string, payload: (run: ScheduledRun) => unknown): (run: Sc
     }
     if (!isThenable(made)) return made
     Promise.resolve(made).catch(() => undefined)
-    throw new Error(`the payload of the schedule '${name}' is a promise; what needs waiting for belongs into a reactor`)
+    throw new Error(`the payload of the schedule '${name}' is a promise${WAITS}`)
   }
 }
 
@@ -118,7 +124,11 @@ function checkTimes(who: string, table: Timetable): void {
   try {
     first = timeBehind(table, 0)
   } catch (error) {
-    throw definitionError(`${who}: cron '${table.cron}' is not understood: ${reasonOf(error)}`, error)
+    const reason = (error instanceof Error ? error.message : reasonOf(error)).replace(/\.$/, '')
+    throw definitionError(
+      `${who}: cron '${table.cron}' is not understood (${reason}); give five fields, as '0 3 * * *', or six with seconds first, or @daily and its like`,
+      error,
+    )
   }
   if (first === undefined) throw definitionError(`${who}: '${table.cron}' never comes`)
 }

@@ -109,7 +109,7 @@ export class ReactorTimers {
   ): Promise<void> {
     checkName(id)
     const at = timeOf(id, when, this.#of.time)
-    const command = commandFor(id, to)
+    const command = commandFor(inWords(id), to)
     const payload = { id, at, command }
     this.#checkSize(id, payload)
     await this.#ask(id, 'set', payload)
@@ -128,7 +128,7 @@ export class ReactorTimers {
     const most = effects.commandBytesMax - BESIDE_BYTES
     if (bytes <= most) return
     throw badTimer(
-      id,
+      inWords(id),
       `takes ${bytes} bytes with its command, and ${most} is the most; have the command look up what is large, or raise limits.commandBytesMax`,
     )
   }
@@ -164,7 +164,7 @@ export function timeOf(id: string, when: When, from: Date): number {
   // What is over is as good as now, however long it is.
   if (Number.isFinite(time) && time <= TIME_MAX) return Math.ceil(Math.max(0, time))
   throw badTimer(
-    id,
+    inWords(id),
     `is to be due ${at === undefined ? 'in' : 'at'} ${describe(given)}; give { at: a Date } or { inMs: milliseconds }`,
   )
 }
@@ -181,62 +181,64 @@ function checkName(id: unknown): void {
 
 function timerId(owner: string, id: string): string {
   const problem = idProblem(id)
-  if (problem !== undefined) throw badTimer(id, `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
-  if (id.length > ID_MAX) throw badTimer(id, `has an id of ${id.length} characters; give up to ${ID_MAX}`)
+  if (problem !== undefined)
+    throw badTimer(inWords(id), `cannot be called so: ${problem.replace("an aggregate's id", 'it')}`)
+  if (id.length > ID_MAX) throw badTimer(inWords(id), `has an id of ${id.length} characters; give up to ${ID_MAX}`)
   const whole = `${owner}:${id}`
   const tooLong = idProblem(whole)
   if (tooLong !== undefined)
     throw badTimer(
-      id,
+      inWords(id),
       `cannot be called so by ${owner}: ${tooLong.replace("an aggregate's id", 'both names together')}`,
     )
   return whole
 }
 
-/** The command as the timer keeps it. What is wrong with it is said now, and not when it is due. */
+/** The command as the timer keeps it; `who`, in words, is to send it. What is wrong with it is said now, and not when it is due. */
 export function commandFor<A extends Aggregate, K extends CommandName<A>>(
-  timer: string,
+  who: string,
   to: { readonly aggregate: A; readonly id: string; readonly command: K; readonly payload: PayloadOf<A, K> },
 ): TimedCommand {
   const { aggregate, id, command: name } = to
-  checkAddress(timer, to)
+  checkAddress(who, to)
   const schema = aggregate.schemas[name]
   const validated = schema === undefined ? undefined : validate(schema, to.payload)
-  if (validated?.kind === 'invalid')
-    throw badTimer(timer, `has a payload that its command refuses: ${validated.problem}`)
+  if (validated?.kind === 'invalid') throw badTimer(who, `has a payload that its command refuses: ${validated.problem}`)
   // Its schema may make something else of it, which it does once it is sent.
   try {
     hashPlain(to.payload, 0)
   } catch (error) {
-    throw error instanceof NotPlain ? badTimer(timer, `has what cannot be sent: payload${error.message}`) : error
+    throw error instanceof NotPlain ? badTimer(who, `has what cannot be sent: payload${error.message}`) : error
   }
   return { stream: streamName(aggregate.type, id), name, payload: to.payload }
 }
 
 /** @throws PenholdError `BadTimer` where there is nobody, or no such command, to send to */
 export function checkAddress(
-  timer: string,
+  who: string,
   { aggregate, id, command }: { readonly aggregate: Aggregate; readonly id: string; readonly command: string },
 ): void {
   if (!isAggregate(aggregate) || typeof command !== 'string') {
     const given = `${describe(command)} to ${describe(aggregate)}`
     throw badTimer(
-      timer,
+      who,
       `is to send ${given}; give an aggregate, an id of one, a command and its payload, in this order`,
     )
   }
   const commands = Object.keys(aggregate.commands as object)
   if (!commands.includes(command)) {
     const known = nearest(command, commands)
-    throw badTimer(
-      timer,
-      `is to send '${command}', and ${aggregate.type} has no such command; the nearest is '${known}'`,
-    )
+    throw badTimer(who, `is to send '${command}', and ${aggregate.type} has no such command; the nearest is '${known}'`)
   }
   const problem = idProblem(id)
-  if (problem !== undefined) throw badTimer(timer, `is to send a command to nobody: ${problem}`)
+  if (problem !== undefined) throw badTimer(who, `is to send a command to nobody: ${problem}`)
 }
 
-function badTimer(id: string, problem: string): PenholdError {
-  return new PenholdError('BadTimer', `the timer '${id}' ${problem}`, { outcome: 'none', retryable: false })
+function inWords(id: string): string {
+  return `the timer '${id}'`
+}
+
+/** `who`: in words. */
+function badTimer(who: string, problem: string): PenholdError {
+  return new PenholdError('BadTimer', `${who} ${problem}`, { outcome: 'none', retryable: false })
 }

@@ -1,6 +1,6 @@
 /** What is wrong with the definition of what takes events, a projection or a reactor, is told while the program starts. */
 import { isAggregate, type Aggregate } from '../aggregate/aggregate.ts'
-import { definitionError, describe, type PenholdError } from '../aggregate/error.ts'
+import { definitionError, describe, whyUndefined, type PenholdError } from '../aggregate/error.ts'
 import { suggestion } from '../aggregate/nearest.ts'
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
@@ -33,12 +33,17 @@ export function checkKeys(
     throw wrong(who, `it has no '${unknown}'; ${suggestion(unknown, known)}`)
   }
   const missing = required.find((key) => given[key] === undefined)
-  if (missing !== undefined) throw wrong(who, `it needs '${missing}'`)
+  if (missing === undefined) return
+  throw wrong(who, `it needs '${missing}'${Object.hasOwn(given, missing) ? whyUndefined(undefined) : ''}`)
 }
 
-/** `key` is what the definition calls it. An inbox has nobody else's aggregates. */
-export function checkSource(who: string, from: unknown, key: 'from' | 'to' = 'from'): void {
-  const orAll = key === 'from' ? `, or 'all'` : ''
+/** `key` is what the definition calls it, and `orAll` what it may be beside a list. An inbox has nobody else's aggregates. */
+export function checkSource(
+  who: string,
+  from: unknown,
+  key: 'from' | 'to' = 'from',
+  orAll: string = key === 'from' ? `, or 'all'` : '',
+): void {
   if (from === 'all' && key === 'from') return
   if (!Array.isArray(from)) {
     throw wrong(who, `${key} is ${describe(from)}; give a list of aggregates${orAll}`)
@@ -47,7 +52,10 @@ export function checkSource(who: string, from: unknown, key: 'from' | 'to' = 'fr
   const types = new Set<string>()
   for (const aggregate of from as readonly unknown[]) {
     if (!isAggregate(aggregate)) {
-      throw wrong(who, `${key} has ${describe(aggregate)} in it; give what defineAggregate returned`)
+      throw wrong(
+        who,
+        `${key} has ${describe(aggregate)} in it; give what defineAggregate returned${whyUndefined(aggregate)}`,
+      )
     }
     if (types.has(aggregate.type)) throw wrong(who, `${key} names '${aggregate.type}' twice`)
     types.add(aggregate.type)
@@ -63,7 +71,8 @@ export function checkHandlers(
 ): void {
   if (!isObject(on)) throw wrong(who, `${key} is ${describe(on)}; give an object of functions`)
   const types = Object.keys(on)
-  if (types.length === 0) throw wrong(who, `${key} has no handler, so that nothing would ever come of it`)
+  if (types.length === 0)
+    throw wrong(who, `${key} has no handler, so that nothing would ever come of it; give a function for an event`)
   const other = types.find((type) => typeof on[type] !== 'function')
   if (other !== undefined) throw wrong(who, `'${other}' of ${key} is ${describe(on[other])}; give a function`)
   if (from === 'all') return
@@ -91,11 +100,11 @@ export function checkChoice(who: string, setting: Readonly<Record<string, unknow
 export function checkNumber(
   who: string,
   setting: Readonly<Record<string, unknown>>,
-  { min, max }: { readonly min: number; readonly max: number },
+  { min, max, or = '' }: { readonly min: number; readonly max: number; readonly or?: string },
 ): void {
   for (const [key, value] of Object.entries(setting)) {
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) continue
-    throw wrong(who, `${key} is ${describe(value)}; give a whole number from ${min} to ${max}`)
+    throw wrong(who, `${key} is ${describe(value)}; give a whole number from ${min} to ${max}${or}`)
   }
 }
 

@@ -4,7 +4,7 @@
  * meanwhile see what was committed.
  */
 import { assert } from '../aggregate/assert.ts'
-import { definitionError } from '../aggregate/error.ts'
+import { definitionError, describe } from '../aggregate/error.ts'
 import { frozen } from '../aggregate/frozen.ts'
 import type { AllPlace } from './all.ts'
 import { differenceOf, FIRST, goesLiveItself, type Control } from './control.ts'
@@ -26,6 +26,11 @@ export type MemoryModel<Model extends Maps> = {
  * @param create makes the model of a generation as it is at the beginning, such as `() => ({ balances: new Map<string, number>() })`
  */
 export function memoryStore<Model extends Maps>(create: () => Model): ReadModelStore<MemoryModel<Model>> {
+  if (typeof create !== 'function') {
+    throw definitionError(
+      `memoryStore was given ${describe(create)}; give a function that makes a model of Maps, as () => ({ balances: new Map() })`,
+    )
+  }
   const projections = new Map<string, Kept>()
   return {
     async open(projection) {

@@ -88,7 +88,9 @@ export function defineProjection<const From extends ProjectionSource, Model>(
   const { store, order = 'all', batchMax = 1_000, onFailure = 'halt', retries = 5 } = definition
   const { handlerTimeoutMs = HANDLER_MS } = definition
   if (typeof (store as Partial<ReadModelStore<Model>> | null)?.open !== 'function') {
-    throw definitionError(`${who}: store is ${describe(store)}; give a store of read models`)
+    throw definitionError(
+      `${who}: store is ${describe(store)}; give a store of read models, as sqliteStore({ … }) returns`,
+    )
   }
   checkChoice(who, { order }, ['all', 'shard'])
   checkChoice(who, { onFailure }, ['halt', 'park'])

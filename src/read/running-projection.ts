@@ -219,7 +219,10 @@ export class RunningProjection<Model> {
   async resumeRebuild(): Promise<number> {
     const control = await this.#take((known) => {
       const unfinished = unfinishedOf(known)
-      if (unfinished === undefined) throw projectionState(`no rebuild of ${this.#name} is unfinished`)
+      if (unfinished === undefined)
+        throw projectionState(
+          `no rebuild of ${this.#name} is unfinished; begin one (rebuild(); penhold projection rebuild ${this.#name})`,
+        )
       const { number, state } = unfinished
       return state === 'aside' ? withChanged(known, number, { state: 'under way' }) : known
     })
@@ -230,7 +233,10 @@ export class RunningProjection<Model> {
   async promote(): Promise<void> {
     await this.#take((control) => {
       const rebuild = rebuildOf(control)
-      if (rebuild === undefined) throw projectionState(`no rebuild of ${this.#name} is under way`)
+      if (rebuild === undefined)
+        throw projectionState(
+          `no rebuild of ${this.#name} is under way; begin one (rebuild(); penhold projection rebuild ${this.#name})`,
+        )
       return rebuild.state === 'accepted' ? control : withChanged(control, rebuild.number, { state: 'accepted' })
     })
   }
@@ -252,7 +258,10 @@ export class RunningProjection<Model> {
   async rollBack(): Promise<number> {
     const { live } = await this.#takeAlone((control) => {
       const previous = previousOf(control)
-      if (previous === undefined) throw projectionState(`${this.#name} has no generation to go back to`)
+      if (previous === undefined)
+        throw projectionState(
+          `${this.#name} has no generation to go back to; there is one once a rebuild has gone live`,
+        )
       return withPrevious(control, previous)
     })
     return live

@@ -3,9 +3,7 @@ import { defineAggregate, defineCluster, startNode, type Aggregate, type Ref } f
 import { temporaryFolder } from '../temporary.ts'
 
 // A rejection that nobody takes ends the test run, so that each of these shows that it was taken, too.
-const promise = (async () => {
-  throw new Error('nobody waits for this')
-}) as unknown as () => never
+const promise = (() => Promise.reject(new Error('nobody waits for this'))) as unknown as () => never
 const thenable = (() => ({
   // oxlint-disable-next-line unicorn/no-thenable -- this is what is tested
   then: (_: unknown, reject: (error: Error) => void) => reject(new Error('x')),

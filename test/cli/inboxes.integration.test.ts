@@ -102,6 +102,18 @@ test.skipIf(!hasRedis)('penhold reactors, status and parked, of an inbox', { tim
     await expect.poll(picture, WAIT).toMatch(/^account\/MoneyDeposited +savings.told +process +asynchronous +park$/m)
     await expect.poll(picture, WAIT).toMatch(/^savings.sent +process /m)
 
+    // What is no reactor, or no projection, is told what it is.
+    for (const [words, told] of [
+      [['reactor', 'pause', 'payments'], "'payments' is an inbox, which takes messages and cannot be paused; penhold"],
+      [['reactor', 'resume', 'inbox:payments'], 'penhold parked list inbox:payments what it has put aside'],
+      [['reactor', 'pause', 'savings'], "'savings' is a process; name 'savings.told', which tells it events"],
+      [['reactor', 'pause', 'savings.tol'], "that reacts to events; the nearest is 'savings.told'"],
+      [['projection', 'pause', 'payments'], "'payments' is an inbox; see penhold reactors"],
+      [['projection', 'pause', 'sums'], "has a projection 'sums'; start one whose config has it"],
+    ] as const) {
+      expect(await penhold(...words)).toMatchObject({ code: 1, err: expect.stringContaining(told) as string })
+    }
+
     // What is meant has to be said.
     expect(
       await penhold('parked', 'skip', 'payments', '--stream', 'account/ben', '--version', '1', '--reason', 'x'),

@@ -231,7 +231,7 @@ describe('what is wrong with the data directory or the definitions is told at th
     const define = (aggregate: unknown) => () =>
       defineCluster({ name: 'x', aggregates: [Account, wrong(aggregate)], dataDir: 'd' })
     expect(define(undefined)).toThrow("cluster 'x': aggregates[1] is undefined; give what defineAggregate returned")
-    expect(define({ type: 'mine', commands: {} })).toThrow('aggregates[1] is { type:')
+    expect(define({ type: 'mine', commands: {} })).toThrow('aggregates[1] is an object; give what')
     expect(define({ ...Troublesome, snapshotEvery: 5 })).not.toThrow()
     await expect(startNode(undefined as never)).rejects.toMatchObject({
       code: 'BadDefinition',

@@ -48,7 +48,7 @@ export const Troublesome = defineAggregate({
       else if (what === 'hang') setTimeout(hangNow, 1)
       else setTimeout(throwNow, 1)
     },
-    promise: (async () => undefined) as unknown as () => undefined,
+    promise: (() => Promise.resolve()) as unknown as () => undefined,
     forget: (_state, { what }: { what: 'event' | 'one' | 'rejection' | 'nothing' }, { emit, reject }) => {
       const added = emit.Added({ count: 1 })
       if (what === 'one') return [added, emit.Added({ count: 2 })].slice(0, 1)

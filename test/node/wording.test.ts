@@ -30,7 +30,7 @@ test('a part of an aggregate that is misspelt, missing or no function is named',
   const define = (definition: object) => () => defineAggregate(definition as never)
   expect(define({ ...base, querys: {} })).toThrow("x: an aggregate has no 'querys'; the nearest is 'queries'")
   expect(define({ ...base, initialState: undefined })).toThrow("x: an aggregate needs 'initialState'")
-  expect(define({ ...base, initialState: 0 })).toThrow('x: initialState is a number; give a function')
+  expect(define({ ...base, initialState: 0 })).toThrow('x: initialState is 0; give a function')
   expect(define({ type: 'x', initialState: () => 0, events: {} })).toThrow("x: an aggregate needs 'commands'")
 })
 

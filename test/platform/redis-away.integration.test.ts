@@ -262,8 +262,8 @@ describe('settings for Redis that cannot work are refused at once, and no secret
     ['does not say where', { password: 'secret' }],
     ['both url and nodes', { url: 'redis://host', nodes: ['host:1'] }],
     ["no setting 'passwort' beside url; the nearest is 'password'", { url: 'redis://host', passwort: 'secret' }],
-    ['none that can be used', 'host:secret'],
-    ['none that can be used', 'http://user:secret@host'],
+    ['does not begin with redis://; give redis://', 'host:secret'],
+    ['does not begin with redis://; give redis://', 'http://user:secret@host'],
     ['none that can be used', 'redis://user:secret@:6379'],
     ['behind host:1 the url has more than the number of a database', 'redis://user:secret@host:1/main'],
     ['behind host the url has more than the number of a database', 'redis://user:secret@host?db=secret'],
@@ -271,7 +271,7 @@ describe('settings for Redis that cannot work are refused at once, and no secret
     ['url is no text', { url: 7 }],
     ['password is no text', { url: 'redis://host', password: '' }],
     ['name of their group', { sentinels: ['host:1'] }],
-    ["sentinels is a list of 'host:port'", { sentinels: [], name: 'main' }],
+    ["sentinels is no list with something in it; give a list of 'host:port'", { sentinels: [], name: 'main' }],
     ["nodes[1] is no 'host:port'", { nodes: ['host:1', 'redis://user:secret@host:1'] }],
   ]
   test.each(wrong)('%s', (what, settings) => {

@@ -130,7 +130,9 @@ describe.skipIf(!hasRedis)('a publisher to Redis Streams', () => {
   })
 
   test('settings that cannot work are refused', () => {
-    expect(() => redisStreamPublisher({ redis: 'http://x', stream: 'x' })).toThrow('the url is none that can be used')
+    expect(() => redisStreamPublisher({ redis: 'http://x', stream: 'x' })).toThrow(
+      'the url does not begin with redis://',
+    )
     expect(() => redisStreamPublisher({ redis: server.url, stream: '' })).toThrow("stream is ''")
     expect(() => redisStreamPublisher({ redis: server.url, stream: 'x', maxLen: -1 })).toThrow('maxLen is -1')
     expect(() => redisStreamPublisher({ redis: server.url, stream: 'x', timeoutMs: 0 })).toThrow('timeoutMs is 0')

@@ -80,11 +80,13 @@ test('what handlers are given is inferred from the aggregates, the timers and th
     },
   })
   expectTypeOf(Plumber).toExtend<Process<'plumber', any, any, 'overdue' | 'visit', Phase>>()
-  defineProcess({
-    ...good,
-    // @ts-expect-error -- handlers are synchronous
-    on: { Opened: async () => {} },
-  })
+  const waits = () =>
+    defineProcess({
+      ...good,
+      // @ts-expect-error -- handlers are synchronous
+      on: { Opened: async () => {} },
+    })
+  expect(waits).toThrow("'Opened' of on is async")
   // Names of handlers are no timers.
   defineProcess({
     ...good,

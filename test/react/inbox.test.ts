@@ -78,5 +78,7 @@ test.for(wrong)('%s from a mapper is refused, and the reason says what it was', 
 test('an inbox for an aggregate that the cluster does not have is refused', () => {
   const cluster = { name: 'bank', dataDir: 'x', inboxes: [inbox] }
   expect(() => defineCluster({ ...cluster, aggregates: [Account] })).not.toThrow()
-  expect(() => defineCluster({ ...cluster, aggregates: [Stranger] })).toThrow("the inbox 'payments' is for 'account'")
+  expect(() => defineCluster({ ...cluster, aggregates: [Stranger] })).toThrow(
+    "the inbox 'payments' names the aggregate 'account'",
+  )
 })

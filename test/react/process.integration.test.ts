@@ -150,8 +150,8 @@ test('a cluster is told what is wrong with its processes', async () => {
     (config: object): (() => unknown) =>
     () =>
       defineCluster({ name: 'shop', dataDir: 'd', aggregates: [Order, Payment, Shipment], ...config })
-  expect(wrong({ processes: [{}] })).toThrow('processes[0] is {}; give what defineProcess returned')
-  expect(wrong({ processes: [Fulfilment, Fulfilment] })).toThrow(`two processes of the name 'fulfilment'`)
+  expect(wrong({ processes: [{}] })).toThrow('processes[0] is an object; give what defineProcess returned')
+  expect(wrong({ processes: [Fulfilment, Fulfilment] })).toThrow(`two processes of the type 'fulfilment'`)
   expect(wrong({ processes: [Fulfilment], aggregates: [Order, Payment] })).toThrow(
     `the process 'fulfilment' names the aggregate 'shipment', which is none of the cluster's`,
   )

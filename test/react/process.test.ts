@@ -361,11 +361,9 @@ test.each<[string, (context: any) => unknown, string]>([
   ['a command that there is not', ({ send }) => send(Target, 'a', 'undo'), `target has no command 'undo'; it has do`],
   ['to an id that is none', ({ send }) => send(Target, '', 'do'), `'do' to target: an aggregate's id is empty`],
   ['what cannot be sent', ({ send }) => send(Target, 'a', 'do', { at: new Date() }), 'it cannot be sent (payload.at'],
-  [
-    'a timer that there is not',
-    ({ schedule }) => schedule('now', { inMs: 0 }),
-    `has no timer 'now'; it has later, soon`,
-  ],
+  ['no timer of its own', ({ schedule }) => schedule('now', { inMs: 0 }), `no timer 'now'; it has later, soon`],
+  ['a timer without a name', ({ schedule }) => schedule({ inMs: 1 }), 'an object was given; give its name first'],
+  ['a timer without a name, cancelled', ({ cancel }) => cancel(), 'and undefined was given; give its name first'],
   ['a timer without a time', ({ schedule }) => schedule('later', {}), `the timer 'later' is given neither`],
   [
     'a timer in the past of all',

@@ -51,7 +51,9 @@ test('a cluster takes schedules of its aggregates, each of its own name', () => 
     "two schedules of the name 'nightly'",
   )
   expect(() => defineCluster({ ...cluster, schedules: [{ ...nightly }] })).toThrow('give what defineSchedule returned')
-  expect(() => defineCluster({ ...cluster, aggregates: [], schedules: [nightly] })).toThrow("is for 'report'")
+  expect(() => defineCluster({ ...cluster, aggregates: [], schedules: [nightly] })).toThrow(
+    "the schedule 'nightly' names the aggregate 'report', which is none of the cluster's; add it to aggregates",
+  )
 })
 
 test('a payload that cannot be made says of which schedule it is', () => {
@@ -63,5 +65,6 @@ test('a payload that cannot be made says of which schedule it is', () => {
     throw new Error('boom')
   }
   expect(made(boom)).toThrow("the payload of the schedule 'nightly' could not be made: Error: boom")
-  expect(made(async () => boom())).toThrow("the payload of the schedule 'nightly' is a promise")
+  expect(made(() => Promise.reject(new Error('boom')))).toThrow("the payload of the schedule 'nightly' is a promise")
+  expect(() => made(async () => boom())).toThrow("schedule 'nightly': payload is async")
 })

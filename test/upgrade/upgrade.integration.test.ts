@@ -1,5 +1,4 @@
-import { execFileSync, fork, type ChildProcess } from 'node:child_process'
-import fs from 'node:fs'
+import { fork, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { connect, defineCluster } from '../../src/index.ts'
@@ -7,10 +6,10 @@ import { freePort } from '../free-port.ts'
 import { hasRedis, startRedis } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 import config, { Journal } from './cluster.config.ts'
+import { unpackPrevious } from './previous.ts'
 import type { Ended, Start, Told } from './process.ts'
 import { startTap, type Tap } from './tap.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 /** Enough that each shard has some, and that all writers share all of them. */
 const JOURNALS = Array.from({ length: 12 }, (_, i) => `j${i}`)
 const WAIT = { timeout: 60_000, interval: 20 }
@@ -22,26 +21,6 @@ const NewJournal = {
 /** Nodes of the version before know no event store, and let nobody read from them. */
 const UNKNOWN_TO_OLD = { code: 'NotSupported', outcome: 'none' }
 type Version = 'old' | 'new'
-
-/** The folder that a process of the version runs in. */
-function unpacked(): Readonly<Record<Version, string>> {
-  const folder = temporaryFolder()
-  const modules = join(folder, 'node_modules')
-  const into = join(modules, 'penhold')
-  fs.mkdirSync(into, { recursive: true })
-  execFileSync('tar', ['-xzf', join(ROOT, 'test/fixtures/previous/penhold.tar.gz'), '-C', into])
-  const { dependencies } = JSON.parse(fs.readFileSync(join(into, 'package.json'), 'utf8')) as { dependencies: object }
-  for (const name of Object.keys(dependencies)) {
-    fs.mkdirSync(join(modules, name, '..'), { recursive: true })
-    fs.symlinkSync(join(ROOT, 'node_modules', name), join(modules, name))
-  }
-  fs.writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  for (const name of ['cluster.config.ts', 'process.ts']) {
-    const source = fs.readFileSync(join(import.meta.dirname, name), 'utf8')
-    fs.writeFileSync(join(folder, name), source.replaceAll('../../src/index.ts', 'penhold'))
-  }
-  return { old: folder, new: import.meta.dirname }
-}
 
 /** One process that writes, from its start to its end. */
 class Writer {
@@ -88,7 +67,7 @@ test.skipIf(!hasRedis)(
   async () => {
     const redis = await startRedis()
     onTestFinished(() => redis.stop())
-    const folders = unpacked()
+    const folders: Readonly<Record<Version, string>> = { old: unpackPrevious(), new: import.meta.dirname }
     const shared = { dataDir: temporaryFolder(), redis: redis.url }
     const taps: Tap[] = []
     const start = async (kind: Start['kind'], version: Version, name: string): Promise<Writer> => {
