@@ -69,6 +69,8 @@ export class TimerWorld {
   readonly warnings: string[] = []
   /** Whoever set a timer is told that it is due. */
   onFire: () => void = () => undefined
+  /** So many pages of streams were read. */
+  loads = 0
   /** Rings when there are more facts. */
   readonly news = new Bell()
   /** What was fired before its time, by the clock of whoever did. */
@@ -185,6 +187,7 @@ export class TimerWorld {
   }
 
   load(stream: string, from: number): readonly Fact[] {
+    this.loads += 1
     if (this.isBroken(stream)) throw logCorrupt('000001.log', 0, `${stream} is broken`)
     return this.#streams.get(stream)?.facts.slice(from - 1, from - 1 + PAGE) ?? []
   }
