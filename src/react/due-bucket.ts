@@ -5,6 +5,7 @@
  * is due, which comes first is of no account any more: from there on it is read once, in the order in which they were put there, each
  * time from where it was left.
  */
+import { assert } from '../aggregate/assert.ts'
 import { reasonOf } from '../aggregate/error.ts'
 import { backOffMs } from '../read/back-off.ts'
 import type { Bucket } from './timer-buckets.ts'
@@ -103,6 +104,7 @@ export class DueBucket implements Bucket {
 
   /** There is no room for these, which were just put there. */
   leave(timers: readonly DueTimer[], now: number): void {
+    assert(timers.length > 0, 'there is room for nothing')
     if (this.left === undefined && this.#lastAt <= now) {
       this.#passed = placeBefore(this.puts)
       this.left = BEFORE_ALL

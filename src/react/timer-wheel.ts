@@ -70,6 +70,8 @@ export class TimerWheel {
   #position = 0
   #version = 0
   #opened = 0
+  /** So many timers more are held once what is being read is. */
+  #picking = 0
   /** So far the clock of the day was ahead of the monotonic one, at the last step. */
   #ahead = Number.NEGATIVE_INFINITY
   #trouble: string | undefined
@@ -237,12 +239,7 @@ export class TimerWheel {
 
   /** Reads a bucket into memory, as far as there is room; what was overdue by another clock, and is far off, is put anew. */
   async #take(bucket: DueBucket): Promise<void> {
-    const { clock } = this.#options
-    const read = (from: number): AsyncGenerator<ReadPut> => this.#puts(bucket, from)
-    const timers = await bucket.pick(read, { most: this.#room(), now: clock.now() })
-    const due = clock.now() + FAR_MS
-    const far = timers.filter(({ at }) => at > due)
-    this.#fires.add(bucket, far.length === 0 ? timers : timers.filter(({ at }) => at <= due))
+    const far = await this.#hold(bucket)
     if (far.length === 0) return
     // Should the clock be set back just now, they would be put where they are.
     this.#buckets.passOver(bucket)
@@ -251,6 +248,22 @@ export class TimerWheel {
     } catch (error) {
       bucket.readAgain()
       throw error
+    }
+  }
+
+  /** Returns what is far off, and not held. */
+  async #hold(bucket: DueBucket): Promise<readonly DueTimer[]> {
+    const { clock } = this.#options
+    const read = (from: number): AsyncGenerator<ReadPut> => this.#puts(bucket, from)
+    this.#picking = this.#room()
+    try {
+      const timers = await bucket.pick(read, { most: this.#picking, now: clock.now() })
+      const due = clock.now() + FAR_MS
+      const far = timers.filter(({ at }) => at > due)
+      this.#fires.add(bucket, far.length === 0 ? timers : timers.filter(({ at }) => at <= due))
+      return far
+    } finally {
+      this.#picking = 0
     }
   }
 
@@ -407,7 +420,8 @@ export class TimerWheel {
     }
     if (!bucket.wasPut(put.version, timers)) return []
     const added = timers.filter((timer) => !bucket.isLeft(timer))
-    if (this.#fires.size + added.length <= this.#options.heldMax) this.#fires.add(bucket, added)
+    const held = this.#fires.size + this.#picking
+    if (held + added.length <= this.#options.heldMax) this.#fires.add(bucket, added)
     else bucket.leave(added, this.#options.clock.now())
     return []
   }

@@ -71,6 +71,8 @@ export class TimerWorld {
   onFire: () => void = () => undefined
   /** So many pages were read. */
   pages = 0
+  /** So many pages of streams were read. */
+  loads = 0
   /** Rings when there are more facts. */
   readonly news = new Bell()
   /** What was fired before its time, by the clock of whoever did. */
@@ -187,6 +189,7 @@ export class TimerWorld {
   }
 
   load(stream: string, from: number): readonly Fact[] {
+    this.loads += 1
     if (this.isBroken(stream)) throw logCorrupt('000001.log', 0, `${stream} is broken`)
     this.pages += 1
     return this.#streams.get(stream)?.facts.slice(from - 1, from - 1 + PAGE) ?? []
