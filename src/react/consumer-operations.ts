@@ -175,7 +175,9 @@ export class ConsumerOperations {
   }
 
   #notFirst(stream: string, version: number, { version: first }: { readonly version: number }): Error {
-    return reactorState(`version ${version} of ${stream} is not the first that waits; skip version ${first} first`)
+    return reactorState(
+      `version ${version} of ${stream} is not the first that waits, which is version ${first}; begin with that one`,
+    )
   }
 
   #notParked(stream: string): Error {
