@@ -70,58 +70,149 @@ test('before all of it is due the earliest come first, also of what is put there
   expect(taken.left).toBeUndefined()
 })
 
+interface Made {
+  readonly ats: readonly number[]
+  readonly heard: 'at once' | 'later' | 'never'
+}
+
+const made: fc.Arbitrary<readonly Made[]> = fc.array(
+  fc.record({
+    ats: fc.array(fc.nat(10), { minLength: 1, maxLength: 6 }),
+    heard: fc.constantFrom('at once', 'at once', 'later', 'never'),
+  }),
+  { maxLength: 4 },
+)
 const steps = fc.array(
   fc.oneof(
-    /** Something is put there; it is heard of then, or not. */
-    fc.record({ kind: fc.constant('put' as const), ats: fc.array(fc.nat(20), { minLength: 1, maxLength: 6 }) }),
-    fc.record({ kind: fc.constant('unheard' as const), ats: fc.array(fc.nat(20), { minLength: 1, maxLength: 6 }) }),
-    fc.record({ kind: fc.constant('pick' as const), most: fc.integer({ min: 1, max: 5 }) }),
-    fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(10) }),
-    fc.constant({ kind: 'fails' as const }),
+    fc.record({ kind: fc.constant('put' as const), made }),
+    /** Meanwhile more is put there, and it may fail. */
+    fc.record({
+      kind: fc.constant('pick' as const),
+      most: fc.integer({ min: 1, max: 5 }),
+      meanwhile: fc.array(made, { maxLength: 3 }),
+      failsAt: fc.option(fc.nat(6), { freq: 4 }),
+    }),
+    fc.record({ kind: fc.constant('clock' as const), ms: fc.integer({ min: -5, max: 10 }) }),
+    fc.constantFrom({ kind: 'fired' as const }, { kind: 'let go' as const }),
   ),
   { maxLength: 40 },
 )
 
-test('whatever is put there when, and however it is read, each is picked or held, and what is left when it is closed is none', async () => {
+/** A bucket, and those of its timers that are in memory, or were: as the wheel does it. */
+class Holder {
+  readonly puts = new Puts()
+  readonly bucket = bucket()
+  readonly seen = new Set<string>()
+  /** Of the puts that were heard of. */
+  readonly heard = new Set<string>()
+  readonly #heldMax: number
+  #held = 0
+  #picking = 0
+  #now = 0
+  #unheard: ReadPut[] = []
+
+  constructor(heldMax: number) {
+    this.#heldMax = heldMax
+  }
+
+  pass(ms: number): void {
+    this.#now += ms
+  }
+
+  fired(): void {
+    this.#held = 0
+  }
+
+  letGo(): void {
+    this.bucket.letGo()
+    this.bucket.isTaken = true
+    this.seen.clear()
+    this.#held = 0
+  }
+
+  put(all: readonly Made[]): void {
+    const heard: ReadPut[] = []
+    for (const { ats, heard: when } of all) {
+      const put = this.puts.put(ats)
+      if (when === 'at once') heard.push(put)
+      if (when === 'later') this.#unheard.unshift(put)
+    }
+    const before = this.#unheard.splice(2)
+    for (const each of [...heard, ...before]) this.#hear(each)
+  }
+
+  #hear({ version, timers }: ReadPut): void {
+    for (const { token } of timers) this.heard.add(token)
+    if (!this.bucket.wasPut(version, timers)) return
+    const added = timers.filter((timer) => !this.bucket.isLeft(timer))
+    if (this.#held + this.#picking + added.length <= this.#heldMax) this.#hold(added)
+    else this.bucket.leave(added, this.#now)
+  }
+
+  #hold(timers: readonly DueTimer[]): void {
+    this.#held += timers.length
+    for (const { token } of timers) this.seen.add(token)
+  }
+
+  /** Returns whether there was anything to be read. */
+  async pick(
+    most: number,
+    meanwhile: readonly (readonly Made[])[] = [],
+    failsAt: number | null = null,
+  ): Promise<boolean> {
+    if (this.bucket.left === undefined) return false
+    if (this.#held + most > this.#heldMax) this.fired()
+    const { puts } = this
+    const left = [...meanwhile]
+    const put = (all: readonly Made[]): void => this.put(all)
+    let read = 0
+    const from = async function* (version: number): AsyncGenerator<ReadPut> {
+      for await (const each of puts.from(version)) {
+        yield each
+        const next = left.shift()
+        if (next !== undefined) put(next)
+        if (read === failsAt) throw new Error('it is away')
+        read += 1
+      }
+      // Behind its end, and before that is known.
+      put(left.shift() ?? [])
+    }
+    this.#picking = most
+    try {
+      this.#hold(await this.bucket.pick(from, { most, now: this.#now }))
+    } catch (error) {
+      if ((error as Error).message !== 'it is away') throw error
+    } finally {
+      this.#picking = 0
+    }
+    return true
+  }
+}
+
+test('whatever is put there when, and however it is read, each is held until what is closed has no more', async () => {
   await fc.assert(
-    fc.asyncProperty(steps, fc.nat(3), async (plan, heldMax) => {
-      const puts = new Puts()
-      const taken = bucket()
-      const held = new Set<string>()
-      let now = 0
-      const hold = (timers: readonly DueTimer[]): void => timers.forEach(({ token }) => held.add(token))
-      const pick = async (most: number): Promise<void> => hold(await taken.pick(puts.from, { most, now }))
+    fc.asyncProperty(steps, fc.integer({ min: 5, max: 20 }), fc.boolean(), async (plan, heldMax, isNew) => {
+      const holder = new Holder(heldMax)
+      const { bucket: taken, puts, seen } = holder
+      if (isNew) taken.takeEmpty()
       for (const step of plan) {
-        if (step.kind === 'wait') now += step.ms
-        if (step.kind === 'unheard') puts.put(step.ats)
-        if (step.kind === 'pick' && taken.left !== undefined) await pick(step.most)
-        if (step.kind === 'fails' && taken.left !== undefined) {
-          const failing = async function* (from: number): AsyncGenerator<ReadPut> {
-            for await (const put of puts.from(from)) {
-              yield put
-              throw new Error('it is away')
-            }
-          }
-          await taken.pick(failing, { most: 2, now }).then(hold, () => undefined)
-        }
-        if (step.kind !== 'put') continue
-        const { version, timers } = puts.put(step.ats)
-        // As the wheel has it.
-        if (!taken.wasPut(version, timers)) continue
-        const added = timers.filter((timer) => !taken.isLeft(timer))
-        if (added.length <= heldMax) hold(added)
-        else taken.leave(added, now)
+        if (step.kind === 'put') holder.put(step.made)
+        if (step.kind === 'pick') await holder.pick(step.most, step.meanwhile, step.failsAt)
+        if (step.kind === 'clock') holder.pass(step.ms)
+        if (step.kind === 'fired') holder.fired()
+        if (step.kind === 'let go') holder.letGo()
+        // None waits until it is closed.
+        if (taken.left === undefined) expect([...holder.heard.difference(seen)]).toEqual([])
       }
       // It is closed with so many puts as are done with; where there are more, they are read first.
       for (;;) {
-        while (taken.left !== undefined) await pick(3)
+        while (await holder.pick(3));
         if (taken.puts === puts.puts.length) break
         taken.readOn()
       }
-      expect([...held].toSorted()).toEqual(
-        puts.puts.flatMap(({ timers }) => timers.map(({ token }) => token)).toSorted(),
-      )
+      const all = puts.puts.flatMap(({ timers }) => timers.map(({ token }) => token))
+      expect([...seen].toSorted()).toEqual(all.toSorted())
     }),
-    { numRuns: 2_000 },
+    { numRuns: 5_000 },
   )
 })
