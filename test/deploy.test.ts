@@ -177,7 +177,7 @@ test('what the image holds starts a node, which its health check finds live, and
     const code = script!.replace(/:\d+\//, `:${at}/`)
     return spawnSync(process.execPath, ['-e', code], { timeout: 30_000 }).status
   }
-  expect(check(port)).toBe(0)
+  await expect.poll(() => check(port)).toBe(0)
   const ended = once(node, 'exit')
   node.kill('SIGTERM')
   expect(await ended).toEqual([0, null])

@@ -57,7 +57,7 @@ class Bank {
        export default defineCluster({
          name: 'ops-${this.folder.split('-').at(-1)}', aggregates: [Account], dataDir: 'data', workers: 1, shards: 4,
          projections: [define('balances', 'all', 'park'), define('turnover', 'shard', 'halt')],
-         timeouts: { leaseMs: 2_000 }, redis: '${redis}',
+         timeouts: { leaseMs: 6_000 }, redis: '${redis}',
        })`,
     )
   }
@@ -126,9 +126,9 @@ async function output(child: ChildProcess): Promise<Said> {
   return { code, ...said }
 }
 
-const WAIT = { timeout: 30_000, interval: 100 }
+const WAIT = { timeout: 60_000, interval: 100 }
 
-describe.skipIf(!hasRedis)('docs/operations.md: projections', () => {
+describe.skipIf(!hasRedis)('docs/operations.md: projections', { timeout: 240_000 }, () => {
   let bank: Bank
   let client: Client
   const endings: (() => Promise<unknown>)[] = []
@@ -145,7 +145,7 @@ describe.skipIf(!hasRedis)('docs/operations.md: projections', () => {
       const lanes = (await bank.tell('turnover')).map((told) => (told['lanes'] as unknown[]).length)
       expect(lanes).toEqual([2, 2])
     }, WAIT)
-  }, 60_000)
+  }, 120_000)
   afterAll(async () => {
     for (const end of endings) await end()
   })
@@ -179,7 +179,7 @@ describe.skipIf(!hasRedis)('docs/operations.md: projections', () => {
     expect((await bank.ask(skip)).err).toContain('--reason is missing')
   })
 
-  test('its commands do what it says, one after the other', { timeout: 120_000 }, async () => {
+  test('its commands do what it says, one after the other', async () => {
     await deposit('anna', 5)
     await expect.poll(() => bank.has('state'), WAIT).toBe('caught up')
     const refused = bank.file('balances', 'refused')

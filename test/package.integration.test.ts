@@ -97,7 +97,7 @@ test('a program needs fast-check only where it imports the test kit', () => {
   expect(importers.every((path) => path.startsWith('src/testing/'))).toBe(true)
 })
 
-test("README's files type-check with its tsconfig, and run as they are and compiled", { timeout: 60_000 }, () => {
+test("README's files type-check with its tsconfig, and run as they are and compiled", () => {
   const folder = installPacked()
   const readme = fs.readFileSync(join(root, 'README.md'), 'utf8')
   for (const [, name, source] of readme.matchAll(/^```ts\n\/\/ (\S+\.ts)\n(.*?)^```/gms)) {

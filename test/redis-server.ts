@@ -5,6 +5,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from './free-port.ts'
 
 /** Whether this machine has a Redis to start. */
 export const hasRedis: boolean = spawnSync('redis-server', ['--version']).status === 0
@@ -51,7 +52,8 @@ export async function startRedis(
   const folder = fs.mkdtempSync(join(parent, 'penhold-redis-'))
   const port = await freePort()
   const host = network?.address ?? '127.0.0.1'
-  const door: Door = network === undefined ? { port, host } : { path: join(folder, 'redis.sock') }
+  const socket = join(folder, 'redis.sock')
+  const door: Door = network === undefined ? { port, host } : { path: socket }
   const configuration = join(folder, 'redis.conf')
   let server: ChildProcess
   const start = async (): Promise<void> => {
@@ -59,7 +61,8 @@ export async function startRedis(
     const lines = [
       ...ports,
       `bind ${host}`,
-      ...('path' in door ? [`unixsocket ${door.path}`, 'protected-mode no'] : []),
+      `unixsocket ${socket}`,
+      ...('path' in door ? ['protected-mode no'] : []),
       `dir ${folder}`,
       ...(kind === 'sentinel' ? [] : ['save ""']),
       ...settings,
@@ -68,7 +71,8 @@ export async function startRedis(
     const command = ['redis-server', configuration, ...(kind === 'sentinel' ? ['--sentinel'] : [])]
     const [program, ...args] = [...(network?.prefix ?? []), ...command]
     server = spawn(program!, args, { stdio: 'ignore' })
-    await listening(door, server)
+    // It opens this one once it has its port, on which anybody might answer.
+    await listening({ path: socket }, server)
   }
   const kill = async (): Promise<void> => {
     if (server.exitCode !== null || server.signalCode !== null) return
@@ -101,14 +105,6 @@ export async function startRedis(
       fs.rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** How this process reaches the server. */

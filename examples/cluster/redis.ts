@@ -9,7 +9,7 @@ export interface RedisProcess extends AsyncDisposable {
   readonly url: string
 }
 
-const TRIES = 100
+const TRIES = 600
 const PAUSE_MS = 50
 
 /** @throws DemoError where there is no redis-server on this machine */

@@ -61,11 +61,6 @@ export const Incident = defineAggregate({
   },
 })
 
-/** The incident whose event it is. */
-export function numberOf({ stream }: { readonly stream: string }): string {
-  return stream.slice(stream.indexOf('/') + 1)
-}
-
 type EmitIncident = Emit<typeof incidentEvents>
 
 /** One event for each kind of thing that a report changes; at least one. */

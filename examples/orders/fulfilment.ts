@@ -6,7 +6,7 @@
  *                     │                        └ refused: refund, cancel the order
  *                     └ not paid in time: withdraw, cancel the order; what is paid for all that is refunded
  */
-import { defineProcess } from '../../src/index.ts'
+import { defineProcess, idOf } from '../../src/index.ts'
 import { Order } from './order.ts'
 import { Payment } from './payment.ts'
 import { Shipment } from './shipment.ts'
@@ -18,8 +18,6 @@ export interface Fulfilment {
 
 /** A quarter of an hour; the demo has less time. */
 export const PAYMENT_DUE_MS = Number(process.env['PAYMENT_DUE_MS'] ?? 15 * 60_000)
-
-const idOf = ({ stream }: { readonly stream: string }): string => stream.slice(stream.indexOf('/') + 1)
 
 export const Fulfilment = defineProcess({
   type: 'fulfilment',
@@ -37,10 +35,10 @@ export const Fulfilment = defineProcess({
   initialState: (): Fulfilment => ({ phase: 'unpaid', address: '' }),
   evolve: {
     OrderPlaced: (state, { data }) => ({ ...state, address: data.address }),
-    PaymentReceived: (state): Fulfilment => (state.phase === 'unpaid' ? { ...state, phase: 'paid' } : state),
-    'payment-due': (state): Fulfilment => ({ ...state, phase: 'cancelled' }),
-    'shipment/book': (state, { kind }): Fulfilment => (kind === 'accepted' ? state : { ...state, phase: 'cancelled' }),
-    ShipmentDispatched: (state): Fulfilment => ({ ...state, phase: 'shipped' }),
+    PaymentReceived: (state) => (state.phase === 'unpaid' ? { ...state, phase: 'paid' } : state),
+    'payment-due': (state) => ({ ...state, phase: 'cancelled' }),
+    'shipment/book': (state, { kind }) => (kind === 'accepted' ? state : { ...state, phase: 'cancelled' }),
+    ShipmentDispatched: (state) => ({ ...state, phase: 'shipped' }),
   },
   on: {
     OrderPlaced(_state, { data: { euros } }, { key, send, schedule }) {

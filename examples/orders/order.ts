@@ -7,9 +7,9 @@ export const Order = defineAggregate({
   type: 'order',
   initialState: (): OrderPhase => 'none',
   events: {
-    OrderPlaced: (_phase, _data: { euros: number; address: string }): OrderPhase => 'placed',
-    OrderShipped: (): OrderPhase => 'shipped',
-    OrderCancelled: (_phase, _data: { reason: 'not-paid' | 'undeliverable' }): OrderPhase => 'cancelled',
+    OrderPlaced: (_phase, _data: { euros: number; address: string }) => 'placed',
+    OrderShipped: (_phase) => 'shipped',
+    OrderCancelled: (_phase, _data: { reason: 'not-paid' | 'undeliverable' }) => 'cancelled',
   },
   commands: {
     place: (phase, order: { euros: number; address: string }, { emit, reject }) =>

@@ -7,10 +7,10 @@ export const Payment = defineAggregate({
   type: 'payment',
   initialState: (): PaymentPhase => 'none',
   events: {
-    PaymentRequested: (_phase, _data: { euros: number }): PaymentPhase => 'requested',
-    PaymentReceived: (): PaymentPhase => 'received',
-    PaymentWithdrawn: (): PaymentPhase => 'withdrawn',
-    PaymentRefunded: (): PaymentPhase => 'refunded',
+    PaymentRequested: (_phase, _data: { euros: number }) => 'requested',
+    PaymentReceived: (_phase) => 'received',
+    PaymentWithdrawn: (_phase) => 'withdrawn',
+    PaymentRefunded: (_phase) => 'refunded',
   },
   commands: {
     request: (phase, request: { euros: number }, { emit, reject }) =>

@@ -7,8 +7,8 @@ export const Shipment = defineAggregate({
   type: 'shipment',
   initialState: (): ShipmentPhase => 'none',
   events: {
-    ShipmentBooked: (_phase, _data: { address: string }): ShipmentPhase => 'booked',
-    ShipmentDispatched: (): ShipmentPhase => 'dispatched',
+    ShipmentBooked: (_phase, _data: { address: string }) => 'booked',
+    ShipmentDispatched: (_phase) => 'dispatched',
   },
   commands: {
     book: (phase, { address }: { address: string }, { emit, reject }) => {

@@ -10,16 +10,17 @@ import {
   type Rejection,
   type StoredEventShape,
 } from '../aggregate/aggregate.ts'
+import { isPenholdError, type PenholdError } from '../aggregate/error.ts'
 import { frozen } from '../aggregate/frozen.ts'
 import { commandInWords, evolveInWords, queryInWords } from '../aggregate/own-names.ts'
 import { hashPlain, NotPlain } from '../aggregate/plain.ts'
 import { validate } from '../aggregate/schema.ts'
 import { synchronous } from '../aggregate/synchronous.ts'
-import { upcast } from '../aggregate/upcaster.ts'
+import { NoPath, upcast } from '../aggregate/upcaster.ts'
 import { formatId, type IdSource } from '../log/identity.ts'
 import type { LogRecord } from '../log/record.ts'
 import { isInternal } from '../log/stream.ts'
-import { handlerFailed, tooManyEvents, unknownCommand } from './error.ts'
+import { handlerFailed, tooManyEvents, unknownCommand, unknownTold } from './error.ts'
 import type { CommandMessage, QueryMessage } from './message.ts'
 
 type Decide = (state: unknown, payload: unknown, context: CommandContext<unknown>) => unknown
@@ -117,7 +118,7 @@ export function decide(
   try {
     returned = synchronous(handlers[message.name]!(state, message.payload, context))
   } catch (error) {
-    throw handlerFailed(commandInWords(message), error)
+    throw failureOf(commandInWords(message), error)
   }
   if (isRejection(returned)) return { kind: 'rejected', rejection: checkedRejection(message, returned) }
   const events = returned === undefined ? [] : Array.isArray(returned) ? returned : [returned]
@@ -142,7 +143,7 @@ export function evolve(aggregate: Aggregate, state: unknown, event: EmittedEvent
   try {
     return frozen(synchronous(evolves[event.type]!(state, event.data)))
   } catch (error) {
-    throw handlerFailed(`the evolve function ${evolveInWords(event)} of ${aggregate.type}`, error)
+    throw failureOf(`the evolve function ${evolveInWords(event)} of ${aggregate.type}`, error)
   }
 }
 
@@ -172,7 +173,7 @@ export function evolveStored(
   try {
     return evolve(aggregate, state, upcast(aggregate, stored, data))
   } catch (error) {
-    throw handlerFailed(`reading event ${record.version} ('${stored.type}') of ${record.stream}`, error)
+    throw failureOf(`reading event ${record.version} ('${stored.type}') of ${record.stream}`, error)
   }
 }
 
@@ -187,6 +188,12 @@ export function answer(aggregate: Aggregate, state: unknown, message: QueryMessa
   } catch (error) {
     throw handlerFailed(queryInWords(message), error)
   }
+}
+
+/** Of users' code; but what it was told by newer code, and has no way to, is no fault of its. */
+function failureOf(what: string, error: unknown): PenholdError {
+  if (error instanceof NoPath) return unknownTold(error.message)
+  return isPenholdError(error, 'UnknownCommand') ? error : handlerFailed(what, error)
 }
 
 function isRejection(returned: unknown): returned is Rejection {

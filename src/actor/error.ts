@@ -1,4 +1,5 @@
 /** The actors' operating errors. Codes, outcomes and remedies are listed in docs/errors.md. */
+import { BrokenInvariant } from '../aggregate/assert.ts'
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { PenholdError } from '../aggregate/error.ts'
 import { saidInWords, streamInWords } from '../aggregate/own-names.ts'
@@ -9,13 +10,21 @@ export function handlerFailed(what: string, cause: unknown): PenholdError {
   return new PenholdError(
     'HandlerFailed',
     `${what} failed: ${reason.replace(/\.$/, '')}. Nothing happened; mend the handler.`,
-    {
-      outcome: 'none',
-      retryable: false,
-      details: cause instanceof Error ? { stack: cause.stack?.split('\n').slice(0, 6).join('\n') } : undefined,
-      cause,
-    },
+    { outcome: 'none', retryable: false, details: stackOf(cause), cause },
   )
+}
+
+/** No handler's doing, though it is an aggregate's that it shows at. */
+function ruleBroken(cause: BrokenInvariant): PenholdError {
+  return new PenholdError(
+    'HandlerFailed',
+    `a rule of Penhold's own does not hold: ${cause.message}. Nothing happened. No handler is at fault, but Penhold, or what the log has of the aggregate: look with penhold verify, and report it with "details.stack".`,
+    { outcome: 'none', retryable: false, details: stackOf(cause), cause },
+  )
+}
+
+function stackOf(cause: unknown): { readonly stack: string | undefined } | undefined {
+  return cause instanceof Error ? { stack: cause.stack?.split('\n').slice(0, 6).join('\n') } : undefined
 }
 
 export function quarantined(stream: string, forMs: number): PenholdError {
@@ -119,6 +128,11 @@ export function unknownCommand(aggregate: Aggregate, what: 'command' | 'query', 
   })
 }
 
+/** Whoever told it something runs other code. */
+export function unknownTold(problem: string): PenholdError {
+  return new PenholdError('UnknownCommand', problem, { outcome: 'none', retryable: false })
+}
+
 /** Of who is to serve it, or to send it something. */
 export function unknownAggregate(type: string): PenholdError {
   return new PenholdError(
@@ -186,7 +200,7 @@ export function toFailure(error: unknown): Failure {
     const { code, message, outcome, retryable, details } = error
     return { code, message, outcome, retryable, details }
   }
-  return toFailure(handlerFailed('the actor', error))
+  return toFailure(error instanceof BrokenInvariant ? ruleBroken(error) : handlerFailed('the actor', error))
 }
 
 export function fromFailure({ code, message, ...options }: Failure): PenholdError {

@@ -32,10 +32,12 @@ export class Recovering {
     void this.#during(actor, () => this.#read(actor))
   }
 
-  /** A handler failed and may have changed the state it was given: the actor goes back to what the log says. */
+  /**
+   * A handler failed and may have changed the state it was given: the actor goes back to what the log says. What it remembers
+   * of commands stays: all of that is durable once it does.
+   */
   reload(actor: Actor): void {
     actor.phase = 'recovering'
-    actor.window = undefined
     void this.#during(actor, async () => {
       await this.#options.committer.written(actor)
       await this.#read(actor)
@@ -76,7 +78,11 @@ export class Recovering {
     }
     // All of the stream is at hand: it need not be read again for the window.
     const isWhole = tail.snapshot === undefined
-    if (isWhole && actor.mailbox.some(({ message }) => message.kind === 'command' && !message.isFresh)) {
+    if (
+      actor.window === undefined &&
+      isWhole &&
+      actor.mailbox.some(({ message }) => message.kind === 'command' && !message.isFresh)
+    ) {
       actor.window = await readWindow(tail.events.toReversed(), windowFor(actor.mailbox, limits))
     }
   }

@@ -301,7 +301,8 @@ export class Worker {
   /** The reply to a command; undefined where it comes later. */
   #command(actor: Actor, message: CommandMessage, sender: Sender): Reply | undefined {
     const { name: stream } = actor.stream
-    const remembered = message.isFresh ? undefined : actor.window?.find(message.commandId)
+    // One whose id was made for it, too: its caller may have sent it again by then, through another node.
+    const remembered = actor.window?.find(message.commandId)
     if (remembered !== undefined && !isDecidedAnew(message, remembered))
       return this.#answerAgain(actor, message, { sender, remembered })
     if (message.sentIn !== undefined) this.#senders.check(message.sentIn)

@@ -61,8 +61,9 @@ export interface CommandContext<E> {
 }
 
 // Declared as methods, because method parameters are compared bivariantly: a handler that annotates its payload fits,
-// and one that does not gets `unknown` and is stopped by the compiler at the first use.
-type EvolveShape<S, D> = { evolve(state: S, data: D): S }['evolve']
+// and one that does not gets `unknown` and is stopped by the compiler at the first use. The condition is always true: it has the
+// compiler put the state's type in before it looks at what a function returns, so that `phase: 'open'` stays a literal.
+type EvolveShape<S, D> = [S] extends [S] ? { evolve(state: S, data: D): S }['evolve'] : never
 type DecideShape<S, P, E> = { decide(state: S, payload: P, context: CommandContext<E>): Decision }['decide']
 /** Takes nothing away from a handler that answers at once, and everything from one that answers with a promise. */
 type Synchronous<F> = F extends (...parameters: any) => infer R

@@ -28,6 +28,11 @@ export function missingPath(aggregate: Aggregate, stored: StoredEventShape): str
   return undefined
 }
 
+/** What somebody was told has no way to the shape that this code has: it is of newer code, and no handler's fault. */
+export class NoPath extends Error {
+  override readonly name = 'NoPath'
+}
+
 /** What an event is called today that stands in the log under this name. */
 export function currentName(aggregate: Aggregate, stored: string): string {
   return pathsOf(aggregate).get(stored)?.type ?? stored

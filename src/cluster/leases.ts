@@ -90,8 +90,9 @@ export interface View {
   /** By shard. */
   readonly leases: readonly Lease[]
   /**
-   * The store found itself empty, or has heard nobody for a while: it may be the store that was away. For one ttl it
-   * grants no `want`, so that owners can tell again what they hold before others are given it.
+   * The store found itself empty, or has heard nobody for a while: it may be the store that was away, or is a copy of long
+   * ago. For one ttl it grants no `want`, so that owners can tell again what they hold before others are given it. Who is
+   * alone and holds nothing, or was the last to leave, has nobody to wait for.
    */
   readonly isSettling: boolean
 }

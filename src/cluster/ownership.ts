@@ -96,7 +96,7 @@ export class Ownership {
 
   /**
    * Takes part. After `register`, and within a lease of it. Resolves when what the store granted at first is served: nothing
-   * where it was told to drain before.
+   * where it was told to drain before. May be called again where it failed.
    * @throws PenholdError where the store refuses, or is away
    */
   async start(): Promise<void> {

@@ -125,6 +125,7 @@ class Peer {
   /** For humans. */
   readonly description: string
   readonly #met = Promise.withResolvers<void>()
+  readonly #stopMeeting: Cancel
   readonly #id: string
   readonly #options: PeersOptions
   /** The connections of the newest dial. */
@@ -157,7 +158,7 @@ class Peer {
     })
     this.#met.promise.catch(() => undefined)
     // It has taken the call, and hangs.
-    options.clock.after(MET_MS, () => this.#met.resolve())
+    this.#stopMeeting = options.clock.after(MET_MS, () => this.#met.resolve())
     void this.#dial()
   }
 
@@ -197,6 +198,9 @@ class Peer {
 
   close(): void {
     this.#isClosed = true
+    this.#stopMeeting()
+    // Whoever still waits to meet it need not.
+    this.#met.resolve()
     this.#stopTimer()
     this.#hangUp()
   }

@@ -109,14 +109,19 @@ export interface Ref<A extends Aggregate> {
   state(moment?: Moment, options?: QueryOptions): Promise<StateOf<A>>
 }
 
-/** Whether an error is the rejection of this command by this aggregate; its code and details are typed then. */
+/**
+ * Whether an error is a rejection. Given the aggregate and the command that were asked, its code and details are typed as theirs;
+ * that it is theirs, and not of another that was asked in the same `try`, it cannot see.
+ */
+export function isRejection(error: unknown): error is Rejected
 export function isRejection<A extends Aggregate, K extends CommandName<A>>(
   error: unknown,
-  _aggregate: A,
-  _command: K,
+  aggregate: A,
+  command: K,
 ): error is RejectionsOf<A, K> extends { readonly code: infer C extends string; readonly details: infer D }
   ? Rejected<C, D>
-  : never {
+  : never
+export function isRejection(error: unknown): boolean {
   return error instanceof Rejected
 }
 

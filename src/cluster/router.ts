@@ -12,6 +12,7 @@ import { askedInWords } from '../aggregate/own-names.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { formatId } from '../log/identity.ts'
 import { POSITION_MAX } from '../log/position.ts'
+import type { Slice } from '../log/slice.ts'
 import { aborted, handlerSuspected, nodeClosed, runsOtherCode, timeout, windowFull } from './error.ts'
 import type { Link } from './link.ts'
 import { Requests } from './requests.ts'
@@ -178,8 +179,7 @@ export class Router {
   fail(request: number, error: PenholdError): void {
     const pending = this.#take(request)
     if (pending === undefined) return
-    const { outcome, isSentAgain, message } = pending
-    outcome.reject(isSentAgain && message.kind === 'command' ? inDoubt(error) : error)
+    pending.outcome.reject(toldError(error, pending))
   }
 
   /**
@@ -260,7 +260,7 @@ export class Router {
       }
       this.#take(request)
       const told = isUnknown(reply) ? this.#otherCode(lane, pending.message, reply.failure) : reply
-      pending.outcome.resolve(toldAs(told, pending.isSentAgain && pending.message.kind === 'command'))
+      pending.outcome.resolve(toldReply(told, pending))
     }
   }
 
@@ -343,16 +343,27 @@ function isUnknown(reply: Reply): reply is Reply & { readonly kind: 'failed' } {
 }
 
 /** What the successor of a worker refuses, the worker itself may have done before it ended. */
-function toldAs(reply: Reply, isDoubtful: boolean): Reply {
+function toldReply(reply: Reply, { message, isSentAgain }: Pending): Reply {
   const told: Reply =
     reply.kind === 'elsewhere'
       ? { kind: 'failed', failure: toFailure(shardUnavailable(reply.shard, 'its worker does not own it')) }
       : reply
-  if (told.kind !== 'failed' || !isDoubtful) return told
-  return { kind: 'failed', failure: { ...told.failure, outcome: 'unknown' } }
+  if (told.kind !== 'failed' || message.kind !== 'command') return told
+  const { failure } = told
+  if (!isSentAgain && failure.outcome === 'none') return told
+  const details = withCommandId(failure.details, message.commandId)
+  return { kind: 'failed', failure: { ...failure, outcome: 'unknown', details } }
 }
 
-function inDoubt(error: PenholdError): PenholdError {
-  const { code, message, retryable, details } = error
-  return new PenholdError(code, message, { outcome: 'unknown', retryable, details })
+function toldError(error: PenholdError, { message, isSentAgain }: Pending): PenholdError {
+  if (message.kind !== 'command' || (!isSentAgain && error.outcome === 'none')) return error
+  const { code, message: text, retryable, cause } = error
+  const details = withCommandId(error.details, message.commandId)
+  return new PenholdError(code, text, { outcome: 'unknown', retryable, details, cause })
+}
+
+/** Whoever is to ask again needs the id, and where it has given none knows it from nowhere else. */
+function withCommandId(details: unknown, commandId: Slice): unknown {
+  const isOpen = details === undefined || (typeof details === 'object' && details !== null && !Array.isArray(details))
+  return isOpen ? { ...details, commandId: formatId(commandId) } : details
 }

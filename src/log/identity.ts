@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { parse, v7, validate, version as versionOf } from 'uuid'
+import { describe } from '../aggregate/error.ts'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
 import { sliceOf, type Slice } from './slice.ts'
@@ -85,8 +86,10 @@ export class IdSource {
  * that has forgotten that it sent them.
  *
  * @example deriveId('incident', row.number, row.line)
+ * @throws TypeError for a part that is no text and no number: NaN, and what is missing, would all be the same
  */
 export function deriveId(...parts: readonly (string | number)[]): string {
+  for (const part of parts) if (typeof part !== 'string' && !Number.isFinite(part)) throw noPart(part)
   const json = JSON.stringify(parts)
   // Reactors and outboxes pay for it with each event: bytes that are there and one call take a third of what a UUID library does.
   const bytesMax = ID_BYTES + 3 * json.length
@@ -96,6 +99,12 @@ export function deriveId(...parts: readonly (string | number)[]): string {
   id[6] = (id[6]! & 0x0f) | 0x50
   id[8] = (id[8]! & 0x3f) | 0x80
   return formatId({ bytes: id, start: 0 })
+}
+
+function noPart(part: unknown): TypeError {
+  return new TypeError(
+    `an id is derived from texts and numbers, and ${describe(part)} is neither; give what tells it from others`,
+  )
 }
 
 export function isId(text: string): boolean {

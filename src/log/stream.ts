@@ -33,6 +33,15 @@ export function streamType(name: string): string {
   return name.slice(0, name.indexOf('/'))
 }
 
+/**
+ * The id of the aggregate whose event it is: what stands in its stream's name (`type/id`) behind the type.
+ *
+ * @example correlate: { OrderPlaced: idOf }
+ */
+export function idOf({ stream }: { readonly stream: string }): string {
+  return stream.slice(stream.indexOf('/') + 1)
+}
+
 /** Whether a stream, or a category, is Penhold's own: nobody can name it, and whoever reads everything passes over it. */
 export function isInternal(name: string): boolean {
   return name.startsWith('$')

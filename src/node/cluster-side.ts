@@ -22,6 +22,7 @@ import type { Clock } from '../log/clock.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
 import { hash64 } from '../log/stream.ts'
 import type { Tail, TailSource } from '../log/tail.ts'
+import { patiently } from './patiently.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 const CONNECT_MS = 3_000
@@ -180,9 +181,10 @@ export class ClusterSide {
     await this.#reachSelf()
     // Before the others hear of it, so that nobody counts on it.
     if (this.#isDraining) await this.#ownership.drain(0)
-    await this.#ownership.register()
+    const ownership = this.#ownership
+    await patiently(clock, () => ownership.register())
     await this.#peers.meet()
-    await this.#ownership.start()
+    await patiently(clock, () => ownership.start())
   }
 
   async #reachSelf(): Promise<void> {

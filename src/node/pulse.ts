@@ -23,6 +23,8 @@ interface Question {
 
 /** Less than the second after which Kubernetes, unless told otherwise, takes a probe for failed. */
 export const ANSWER_MS = 750
+/** It is looked so often whether that is over: a process that was stopped for as long, and its workers with it, goes on waiting. */
+const LOOKS = 3
 
 export class Pulse {
   readonly #clock: Clock
@@ -34,10 +36,16 @@ export class Pulse {
     this.#clock = clock
   }
 
-  /** Resolves within ANSWER_MS. */
+  /** Resolves within ANSWER_MS, in which this process was not stopped. */
   async take(handles: readonly (WorkerHandle | undefined)[]): Promise<readonly WorkerReading[]> {
     let cancel: Cancel = () => undefined
-    const isLate = new Promise<'late'>((resolve) => (cancel = this.#clock.after(ANSWER_MS, () => resolve('late'))))
+    const isLate = new Promise<'late'>((resolve) => {
+      const look = (left: number): void => {
+        if (left === 0) resolve('late')
+        else cancel = this.#clock.after(ANSWER_MS / LOOKS, () => look(left - 1))
+      }
+      look(LOOKS)
+    })
     const readings = await Promise.all(
       handles.map(async (handle, worker) => (await this.#read(handle, isLate)) ?? this.#absent(worker)),
     )

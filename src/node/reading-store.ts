@@ -176,7 +176,7 @@ export abstract class RunningReadingStore extends EventStore {
     options: AnyOptions,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> {
-    if (!('stream' in options)) return this.#everything(options, true, signal)
+    if (typeof options !== 'object' || !('stream' in options)) return this.#everything(options, true, signal)
     checkFollowOptions(options)
     return this.follow(options, this.endedBy(signal))
   }

@@ -233,6 +233,28 @@ class Calls {
   }
 }
 
+/** Calls to a worker on this thread under way: what has broken may never say that it is done. Of others nothing is kept. */
+class InlineCalls {
+  readonly #underWay = new Set<(value: undefined) => void>()
+  #isEnded = false
+
+  /** Resolves to what becomes of it; to undefined where the worker ends before. */
+  make<Result>(call: Promise<Result>): Promise<Result | undefined> {
+    const { promise: ended, resolve: giveUp } = Promise.withResolvers<undefined>()
+    if (this.#isEnded) giveUp(undefined)
+    else this.#underWay.add(giveUp)
+    const forget = (): void => void this.#underWay.delete(giveUp)
+    call.then(forget, forget)
+    return Promise.race([call, ended])
+  }
+
+  end(): void {
+    this.#isEnded = true
+    for (const giveUp of this.#underWay) giveUp(undefined)
+    this.#underWay.clear()
+  }
+}
+
 export interface InlineOptions extends Start {
   readonly storage: Storage
   readonly clock: Clock
@@ -244,8 +266,7 @@ export interface InlineOptions extends Start {
 /** Starts a worker on this thread. There is no watchdog for it: whoever is stuck here is the watchdog too. */
 export async function startInline(options: InlineOptions, events: WorkerEvents): Promise<WorkerHandle> {
   const [near, far] = createLinkPair(options.clock)
-  let onEnd = (): void => undefined
-  const ended = new Promise<undefined>((resolve) => (onEnd = () => resolve(undefined)))
+  const calls = new InlineCalls()
   const host: WorkerHost = await hostWorker({
     ...options,
     link: far,
@@ -253,7 +274,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     onWarning: events.onWarning,
     onLost: events.onLost,
     onBroken: (error) => {
-      onEnd()
+      calls.end()
       events.onEnd(String(error), 'log')
     },
   })
@@ -262,12 +283,11 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     position: host.position,
     progress: () => undefined,
     status: () => host.status(),
-    // What has broken may never say that it is done.
-    takeOver: (shards) => Promise.race([host.takeOver(shards), ended]),
-    prepareRelease: () => Promise.race([host.prepareRelease(), ended]),
-    release: (shards, ms) => Promise.race([host.release(shards, ms), ended]),
-    nextTail: (known, ms) => Promise.race([host.nextTail(known, ms), ended]),
-    tailAbove: (position) => Promise.race([host.tailAbove(position), ended]),
+    takeOver: (shards) => calls.make(host.takeOver(shards)),
+    prepareRelease: () => calls.make(host.prepareRelease()),
+    release: (shards, ms) => calls.make(host.release(shards, ms)),
+    nextTail: (known, ms) => calls.make(host.nextTail(known, ms)),
+    tailAbove: (position) => calls.make(host.tailAbove(position)),
     connect(protocol) {
       const [nearer, farther] = createLinkPair(options.clock)
       host.connect(farther, protocol)
@@ -275,7 +295,7 @@ export async function startInline(options: InlineOptions, events: WorkerEvents):
     },
     close: () => host.close(),
     terminate: async () => {
-      onEnd()
+      calls.end()
       far.close()
       await host.abandon()
     },

@@ -113,7 +113,10 @@ if not cluster[1] then
   settlesAt = ARGV[7] == '1' and 0 or now + ttl
   redis.call('HSET', KEYS[1], 'clusterId', ARGV[5], 'shards', ARGV[6], 'settlesAt', whole(settlesAt))
 else
-  if hasOthers and not isHeard then settlesAt = now + ttl end
+  -- It was away; or it is a copy of long ago, or has lost members, who would have taken their leases along.
+  local isOwner = ARGV[9] ~= ''
+  local hasLost = not next(members) and next(redis.call('HGETALL', KEYS[3]))
+  if not isHeard and (hasOthers or isOwner or hasLost) then settlesAt = now + ttl end
   if settlesAt ~= settlesBefore then redis.call('HSET', KEYS[1], 'settlesAt', whole(settlesAt)) end
 end
 ${PRUNE}

@@ -56,6 +56,8 @@ export interface Reaction extends BatchReaction {
   readonly attempt: number
   /** Whether it has failed as often as it may be tried again: once more, and it is parked, or halts its shard. */
   readonly isOutOfRetries: boolean
+  /** Whether it has waited behind one of its stream that was parked. */
+  readonly isBehindParked: boolean
   /** The same for this event and consumer, whenever and wherever it is handled: a UUIDv5. */
   readonly idempotencyKey: string
 }

@@ -83,7 +83,7 @@ export class HandleEach implements Handling {
   #handle(entry: Entry): void {
     entry.attempts += 1
     const isOutOfRetries = entry.failures >= this.#options.consumer.retries
-    const tries = { attempt: entry.attempts, isOutOfRetries }
+    const tries = { attempt: entry.attempts, isOutOfRetries, isBehindParked: false }
     const { attempt, outcome } = attemptOne(entry.event, tries, this.#options)
     if (!isThenable(outcome)) return this.#settle(entry, outcome)
     this.#underWay.add(attempt)

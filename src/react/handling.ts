@@ -49,7 +49,7 @@ export interface HandlingOptions {
 
 export type HandleOptions = Pick<HandlingOptions, 'consumer' | 'shard' | 'effects' | 'clock'>
 
-export type Tries = Pick<Reaction, 'attempt' | 'isOutOfRetries'>
+export type Tries = Pick<Reaction, 'attempt' | 'isOutOfRetries' | 'isBehindParked'>
 
 /** What one attempt at one event comes to, whatever its consumer. */
 export function attemptOne(
@@ -82,6 +82,7 @@ export function troubleOf({ event, failures }: Pick<Entry, 'event' | 'failures'>
 class EventReaction implements Reaction {
   readonly attempt: number
   readonly isOutOfRetries: boolean
+  readonly isBehindParked: boolean
   readonly shard: number
   readonly #of: string
   readonly #event: FeedEvent
@@ -97,6 +98,7 @@ class EventReaction implements Reaction {
     this.#attempt = attempt
     this.attempt = tries.attempt
     this.isOutOfRetries = tries.isOutOfRetries
+    this.isBehindParked = tries.isBehindParked
     this.shard = shard
   }
 

@@ -51,7 +51,7 @@ export interface OpenInboxSource {
   place(where: 'now' | 'beginning'): Promise<InboxPlace>
   /**
    * What there is behind a place, of that many messages at most, and fewer where they are large, as all of a page is in memory. Where there
-   * is nothing it may wait, a second about.
+   * is nothing it may wait, a second about; one that does not is asked again twenty times a second.
    */
   read(after: InboxPlace, limit: number): Promise<InboxPage>
   /** Lets go of everything; what is under way fails. */

@@ -6,6 +6,7 @@ import { isThenable } from '../aggregate/synchronous.ts'
 import type { Clock } from '../log/clock.ts'
 import { isInternal, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import { unchanging } from '../read/feed-event.ts'
 import { toCloudEvent } from './cloud-event.ts'
 import { EventFailed, type BatchReaction, type Consumer } from './consumer.ts'
 import { PUBLISHED_KEY, type Outbox } from './outbox.ts'
@@ -89,7 +90,7 @@ function mapAll(events: readonly FeedEvent[], outbox: Outbox): { mapped: readonl
 }
 
 function toMessage(event: FeedEvent, { name, map, source, messageBytesMax }: Outbox): OutboxMessage | undefined {
-  const integration: unknown = map[event.type]?.(event)
+  const integration: unknown = map[event.type]?.(unchanging(event))
   if (integration === undefined) return undefined
   if (isThenable(integration)) {
     Promise.resolve(integration).catch(() => undefined)

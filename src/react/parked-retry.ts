@@ -211,7 +211,7 @@ export class ParkedRetry {
     const { givesUp } = consumer
     if (givesUp === undefined || event.version < parked.told) return
     const does = { one: givesUp }
-    const tries = { attempt: 1, isOutOfRetries: true }
+    const tries = { attempt: 1, isOutOfRetries: true, isBehindParked: false }
     const settled = await this.#attemptAt(event, tries, { ...this.#options, consumer: { ...consumer, does } })
     if (settled.kind === 'waits') throw settled.error
     if (settled.kind === 'given up') return
@@ -286,7 +286,8 @@ export class ParkedRetry {
     if (this.#isOver) return 'ended'
     if (this.#isHeld) return 'held'
     parked.attempts += 1
-    const tries = { attempt: parked.attempts, isOutOfRetries: event.version === parked.failed }
+    const hasFailed = event.version === parked.failed
+    const tries = { attempt: parked.attempts, isOutOfRetries: hasFailed, isBehindParked: !hasFailed }
     const settled = await this.#attemptAt(event, tries)
     switch (settled.kind) {
       case 'done':

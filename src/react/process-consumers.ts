@@ -21,6 +21,7 @@ import { eventVersion } from '../aggregate/upcaster.ts'
 import { deriveId } from '../log/identity.ts'
 import { idProblem, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import { unchanging } from '../read/feed-event.ts'
 import type { Consumer, Reaction } from './consumer.ts'
 import { isRefusal, type Cause, type Effects, type SentCommand } from './effects.ts'
 import { tellOutcome, type Failed, type OutcomeTelling, type ToldOutcome } from './process-outcome.ts'
@@ -70,7 +71,7 @@ async function tell(
   { event, reaction }: { readonly event: FeedEvent; readonly reaction: Reaction },
 ): Promise<void> {
   const { type, data, id, stream, version, position, time, metadata } = event
-  const key = synchronous(process.correlate[type]!(event))
+  const key = synchronous(process.correlate[type]!(unchanging(event)))
   if (key === undefined) return
   const problem = idProblem(key)
   if (problem !== undefined) throw new Error(`what correlate gives for '${type}' is no key: ${problem}`)

@@ -16,7 +16,7 @@
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { frozen } from '../aggregate/frozen.ts'
 import { synchronous } from '../aggregate/synchronous.ts'
-import { missingPath, upcast } from '../aggregate/upcaster.ts'
+import { missingPath, NoPath, upcast } from '../aggregate/upcaster.ts'
 import type { EventMetadata, RecordedEvent } from '../log/recorded-event.ts'
 import { streamName, streamType } from '../log/stream.ts'
 import type { TimerSet } from './timer.ts'
@@ -100,7 +100,7 @@ function without({ timers }: ProcessState, id: string): ProcessState['timers'] {
 
 /**
  * The event in today's shape, by the definition of its aggregate; as it was told where `from` has that no more.
- * @throws Error where the aggregate's definition has no way to that shape, as in code that is older than the event
+ * @throws NoPath where the aggregate's definition has no way to that shape, as in code that is older than the event
  */
 export function toldEvent({ from }: Pick<AnyProcess, 'from'>, { shape, time, ...told }: Told): RecordedEvent {
   const aggregate = (from as readonly Aggregate[]).find(({ type }) => type === streamType(told.stream))
@@ -108,6 +108,6 @@ export function toldEvent({ from }: Pick<AnyProcess, 'from'>, { shape, time, ...
   const event = { ...told, time: new Date(time) }
   if (aggregate === undefined) return frozen(event)
   const problem = missingPath(aggregate, stored)
-  if (problem !== undefined) throw new Error(problem)
+  if (problem !== undefined) throw new NoPath(problem)
   return frozen({ ...event, ...upcast(aggregate, stored, told.data) })
 }

@@ -167,7 +167,7 @@ export interface ProcessDefinition<
    * The state after an event, a timer (by its name) or the outcome of a command (by `type/command`). Pure. It is run again
    * over all that was recorded; what is not here leaves the state as it is.
    */
-  readonly evolve?: Evolves<From, To, NoInfer<Timer>, NoInfer<S>>
+  readonly evolve?: [S] extends [S] ? Evolves<From, To, NoInfer<Timer>, S> : never // as EvolveShape of aggregate.ts
   /** What is to be done, decided on the state after `evolve`. Pure, and run once: what it asks for is recorded. */
   readonly on: Handlers<From, To, NoInfer<Timer>, NoInfer<S>>
 }

@@ -5,6 +5,7 @@ import { isThenable } from '../aggregate/synchronous.ts'
 import { deriveId } from '../log/identity.ts'
 import { idProblem, isInternal, streamName, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
+import { unchanging } from '../read/feed-event.ts'
 import { Asked } from './asked.ts'
 import type { Consumer, Reaction } from './consumer.ts'
 import type { Reactor, ReactorContext, SendOptions, Sent } from './reactor.ts'
@@ -45,7 +46,7 @@ interface Handled {
 
 function react(reactor: Reactor, event: FeedEvent, handled: Handled): unknown {
   const context = new EventContext(reactor.name, event, handled)
-  const returned = reactor.on[event.type]!(event, context)
+  const returned = reactor.on[event.type]!(unchanging(event), context)
   if (!isThenable(returned)) return context.isWaitedFor ? context.told() : returned
   // What it tells, it may tell late: all that was told by its end counts, and what it has asked and does not wait for.
   return Promise.resolve(returned).then(() => context.told())
@@ -56,11 +57,12 @@ class EventContext implements ReactorContext {
   readonly #timers: ReactorTimers
   readonly #event: FeedEvent
   readonly #reaction: Reaction
-  #sent = 0
+  /** By stream, so many commands without a key. */
+  readonly #sent = new Map<string, number>()
   /** Rejected where one of them failed. */
   readonly #told: Promise<unknown>[] = []
   /** What is not known to have gone well, as it was given out, and as it is. */
-  readonly #asked = new Map<Asked<Sent>, Promise<Sent>>()
+  readonly #asked = new Map<Asked<any>, Promise<unknown>>()
 
   constructor(reactor: string, event: FeedEvent, { reaction, otherwise }: Handled) {
     const { id: causationId, position: after, time, metadata } = event
@@ -100,16 +102,7 @@ class EventContext implements ReactorContext {
     name: string,
     payload?: unknown,
     options: SendOptions = {},
-  ): Promise<Sent> => {
-    const sent = this.#send(aggregate, id, name, payload, options)
-    const asked = Asked.of(sent)
-    this.#asked.set(asked, sent)
-    sent.then(
-      () => this.#asked.delete(asked),
-      () => undefined,
-    )
-    return asked
-  }
+  ): Promise<Sent> => this.#waitedFor(this.#send(aggregate, id, name, payload, options))
 
   async #send(
     aggregate: Aggregate,
@@ -121,14 +114,17 @@ class EventContext implements ReactorContext {
     const { id: causationId, position, metadata } = this.#event
     checkSent(aggregate, id, options)
     const { key, timeoutMs } = options
-    const number = this.#sent
-    this.#sent += 1
     const stream = streamName(aggregate.type, id)
     const outcome = await this.#reaction.effects.ask({
       stream,
       name,
       payload,
-      commandId: deriveId('sent', this.idempotencyKey, ...(key === undefined ? [number] : ['key', key])),
+      commandId: deriveId(
+        'sent',
+        this.idempotencyKey,
+        stream,
+        ...(key === undefined ? [this.#next(stream)] : ['key', key]),
+      ),
       correlationId: metadata.correlationId,
       causationId,
       after: position,
@@ -136,6 +132,16 @@ class EventContext implements ReactorContext {
     })
     if (outcome.kind === 'rejected') throw new Rejected(outcome.code, outcome.details, { stream, name })
     return { version: outcome.version, position: outcome.position }
+  }
+
+  /**
+   * The number of a command among those to its aggregate: in which order it is sent among others' is chance, where it waits for
+   * something before, or another thing with newer code.
+   */
+  #next(stream: string): number {
+    const number = this.#sent.get(stream) ?? 0
+    this.#sent.set(stream, number + 1)
+    return number
   }
 
   readonly tell = (
@@ -155,15 +161,19 @@ class EventContext implements ReactorContext {
     id: string,
     when: When,
     ...[aggregate, aggregateId, command, payload]: [Aggregate, string, string, unknown?]
-  ): Promise<void> => this.#tracked(this.#timers.schedule(id, when, { aggregate, id: aggregateId, command, payload }))
+  ): Promise<void> => this.#waitedFor(this.#timers.schedule(id, when, { aggregate, id: aggregateId, command, payload }))
 
-  readonly cancel = (id: string): Promise<void> => this.#tracked(this.#timers.cancel(id))
+  readonly cancel = (id: string): Promise<void> => this.#waitedFor(this.#timers.cancel(id))
 
   /** The event is not done with before it, whether or not the handler waits for it. */
-  #tracked(set: Promise<void>): Promise<void> {
-    set.catch(() => undefined)
-    this.#told.push(set)
-    return set
+  #waitedFor<Answer>(work: Promise<Answer>): Promise<Answer> {
+    const asked = Asked.of(work)
+    this.#asked.set(asked, work)
+    work.then(
+      () => this.#asked.delete(asked),
+      () => undefined,
+    )
+    return asked
   }
 }
 

@@ -13,8 +13,8 @@ import type { When } from './timer.ts'
 
 export interface SendOptions {
   /**
-   * Names the command among those that are sent because of this event: a command of the same key is the same command. Give it
-   * where the handler does not send the same commands in the same order each time. Default: its number in that order.
+   * Names the command among those that are sent to its aggregate because of this event: one of the same key is the same command. Give
+   * it where the handler sends one aggregate several, and not in the same order each time. Default: its number in that order.
    */
   readonly key?: string
   /** How long to wait for the reply. Default: `timeouts.askMs` of the config. */

@@ -8,6 +8,7 @@
  * - It ends when it is closed, and never otherwise: what fails is tried again, and `trouble` says so.
  */
 import { PenholdError, reasonOf } from '../aggregate/error.ts'
+import { frozen } from '../aggregate/frozen.ts'
 import { within, type Clock } from '../log/clock.ts'
 import { deriveId, type IdSource } from '../log/identity.ts'
 import { streamName } from '../log/stream.ts'
@@ -45,6 +46,8 @@ export const PARKED_BYTES_MAX: number = 64 * 1024
 export const BESIDE_BYTES: number = 8 * 1024
 
 const ANSWER_MS = 5_000
+/** A source that says at once that it has nothing is asked no sooner again. */
+const IDLE_MS = 50
 const LAST_MS = 1_000
 
 /** The record says something else by now: somebody else runs the inbox, or has skipped a message. */
@@ -155,17 +158,20 @@ export class RunningInbox {
   }
 
   async #turn(): Promise<void> {
-    const { inbox } = this.#options
+    const { inbox, clock } = this.#options
     const state = await this.#query<InboxOutline>('outline')
     const { place } = state
     this.#outline = state
     if (place === undefined) return this.#step('begin', { place: await this.#source.place(inbox.startAt) })
     this.#after ??= await this.#positionOf(state.placedAt)
     if (await this.#retry(state, place)) return
+    const askedAt = clock.monotonic()
     const page = await this.#source.read(place, inbox.batchMax)
     if (this.#isClosed) return
     if (page.messages.length === 0 && page.lost === 0 && page.problem === undefined) {
       if (page.tooLarge !== undefined) throw messageTooLarge(inbox.name, page.tooLarge)
+      const restMs = IDLE_MS - (clock.monotonic() - askedAt)
+      if (restMs > 0) await this.#bell.rungWithin(clock, restMs)
       return
     }
     this.#begin(place)
@@ -254,7 +260,7 @@ export class RunningInbox {
     const { inbox } = this.#options
     let stream: string | undefined
     try {
-      const mapped = inbox.map(message)
+      const mapped = inbox.map(frozen(message))
       if (mapped === undefined) return { message, stream, command: undefined, error: undefined }
       stream = addressOf(inbox, mapped)
       return { message, stream, command: checkedCommand(mapped as object), error: undefined }

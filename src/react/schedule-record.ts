@@ -25,12 +25,20 @@ interface Runs {
   readonly to: number
 }
 
+/** What becomes of runs that were missed, and which run is the last that was due. */
+export interface LastRun {
+  readonly missed: Timetable['missed'] | undefined
+  readonly last: number | undefined
+}
+
 interface ScheduleState {
   readonly defined?: Timetable
   readonly next?: TimerSet
   readonly stop?: Stop
   /** When the timer was due that has fired last, until the next is set. */
   readonly fired?: number
+  /** The run that is the last in its stream. */
+  readonly last?: number
   /** The last runs, one after the other. */
   readonly ran?: Runs
   /** Those that were taken by a clock that was ahead. They are not repeated when their time comes. */
@@ -46,16 +54,18 @@ const SKEW_MS = 10_000
 export const ScheduleRecord: Aggregate = internal(
   defineAggregate({
     type: 'schedule',
-    stateVersion: 4,
+    stateVersion: 5,
     initialState: (): ScheduleState => ({}),
     events: {
-      Defined: (_state, { cron, timezone, missed }: Timetable): ScheduleState => ({
+      Defined: ({ last }, { cron, timezone, missed }: Timetable): ScheduleState => ({
         defined: { cron, timezone, missed },
+        ...(last !== undefined && { last }),
       }),
       /** A node has started that has it the same. */
       Confirmed: (state): ScheduleState => state,
       TimerSet: ({ defined, ...state }, next: TimerSet): ScheduleState => ({
         ...(defined && { defined }),
+        ...(state.last !== undefined && { last: state.last }),
         ...runsBefore(state, next),
         next,
       }),
@@ -66,9 +76,13 @@ export const ScheduleRecord: Aggregate = internal(
       RunDue: (state, { time }: { readonly time: number }): ScheduleState => {
         const { defined, ran, fired } = state
         const passedOverMs = defined?.missed === 'all' ? 0 : time - (fired ?? 0)
-        return { ...state, ran: { from: ran && passedOverMs <= GRACE_MS ? ran.from : time, to: time } }
+        return { ...state, last: time, ran: { from: ran && passedOverMs <= GRACE_MS ? ran.from : time, to: time } }
       },
-      Stopped: ({ defined }, stop: Stop): ScheduleState => ({ ...(defined && { defined }), stop }),
+      Stopped: ({ defined, last }, stop: Stop): ScheduleState => ({
+        ...(defined && { defined }),
+        ...(last !== undefined && { last }),
+        stop,
+      }),
     },
     commands: {
       /**
@@ -101,6 +115,10 @@ export const ScheduleRecord: Aggregate = internal(
       stop: ({ next, stop }, { from }: { readonly from: number }, { emit, now }) =>
         // Begun again meanwhile, it may be to run what comes before that.
         stop === undefined ? emit.Stopped({ from: Math.min(from, next?.at ?? from), stoppedAt: now }) : undefined,
+    },
+    queries: {
+      /** By which it is decided what becomes of runs that have waited. */
+      runs: ({ defined, last }): LastRun => ({ missed: defined?.missed, last }),
     },
   }),
 )

@@ -96,6 +96,8 @@ export class ShardPublishing {
   readonly #suspects = new Map<string, Suspect>()
   /** Attempts in a row that have ended with nothing known but that something is away. */
   #waits = 0
+  /** Calls in which any was taken. */
+  #taken = 0
   /** Whoever takes them wanted to be left alone the last time. */
   #wasLeftAlone = false
 
@@ -110,9 +112,11 @@ export class ShardPublishing {
    * @throws OthersWait where some have arrived; whatever else keeps them from arriving
    */
   async publish(mapped: readonly Mapped[], signal: AbortSignal): Promise<NotTaken | undefined> {
+    const before = this.#taken
     try {
       const notTaken = await this.#all(this.#left(mapped), signal)
-      this.#waits = 0
+      // That a message which is known to be away alone is so still says nothing of the others, which are given beside it.
+      if (notTaken?.isAway !== true || this.#taken > before) this.#waits = 0
       const done = notTaken === undefined ? mapped : mapped.slice(0, mapped.indexOf(notTaken.mapped))
       this.#forget(done)
       return notTaken
@@ -219,10 +223,10 @@ export class ShardPublishing {
       try {
         const messages = left.map(({ message }) => message)
         await this.#call(messages, { signal, published })
-        this.#known.taken += 1
+        this.#noteTaken()
         break
       } catch (error) {
-        if (wasTold) this.#known.taken += 1
+        if (wasTold) this.#noteTaken()
         // Whatever it says after that is no message's trouble. Once the attempt is over nobody hears of it.
         if (!signal.aborted && this.#left(left).length === 0) break
         const at =
@@ -310,6 +314,11 @@ export class ShardPublishing {
     if (kind === 'arrived') this.#note([other])
     // To be refused is an answer.
     return kind === 'arrived' || kind === 'refused'
+  }
+
+  #noteTaken(): void {
+    this.#known.taken += 1
+    this.#taken += 1
   }
 
   #suspect({ message: { id } }: Mapped, isAlone: boolean): void {

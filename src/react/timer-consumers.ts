@@ -3,15 +3,17 @@
  * schedule was set for is sent once it has fired.
  */
 import { timerInWords } from '../aggregate/own-names.ts'
+import type { Clock } from '../log/clock.ts'
 import { deriveId } from '../log/identity.ts'
 import { streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import type { BatchReaction, Consumer, Reaction } from './consumer.ts'
 import type { Cause } from './effects.ts'
 import type { Schedule } from './schedule.ts'
-import { ScheduleRecord } from './schedule-record.ts'
+import { ScheduleRecord, type LastRun } from './schedule-record.ts'
 import { isTimerSet, TimerRecord, type TimedCommand, type TimerSet } from './timer.ts'
 import type { DueTimer } from './timer-records.ts'
+import { isLeftOut } from './timetable.ts'
 import { SaidOtherwise, unlessKnown } from './unless-known.ts'
 
 const HANDLER_MS = 60_000
@@ -48,9 +50,15 @@ function toDueTimer({ id: causationId, stream, position, metadata, data }: FeedE
   return { at, stream, id, token, position, causationId, correlationId: metadata.correlationId }
 }
 
+export interface TimerCommandsOptions {
+  readonly schedules: readonly Schedule[]
+  readonly clock: Clock
+  readonly onWarning: (message: string) => void
+}
+
 /** Sends what timers and schedules were set for. */
-export function timerCommandsConsumer(schedules: readonly Schedule[], onWarning: (message: string) => void): Consumer {
-  const sending = { schedules, onWarning, otherwise: new SaidOtherwise(onWarning) }
+export function timerCommandsConsumer(options: TimerCommandsOptions): Consumer {
+  const sending = { ...options, otherwise: new SaidOtherwise(options.onWarning) }
   return {
     ...SETTINGS,
     name: '$timer-commands',
@@ -70,10 +78,8 @@ const WANTED: ReadonlyMap<string, string> = new Map([
   [ScheduleRecord.type, 'RunDue'],
 ])
 
-interface Sending {
-  readonly schedules: readonly Schedule[]
+interface Sending extends TimerCommandsOptions {
   readonly otherwise: SaidOtherwise
-  readonly onWarning: (message: string) => void
 }
 
 async function sendTimed(event: FeedEvent, { effects, signal }: Reaction, { otherwise }: Sending): Promise<void> {
@@ -84,11 +90,9 @@ async function sendTimed(event: FeedEvent, { effects, signal }: Reaction, { othe
     otherwise.tell(timerInWords(event.stream, ''), `'${command.name}' to ${command.stream}`)
 }
 
-async function run(
-  event: FeedEvent,
-  { effects, signal }: Reaction,
-  { schedules, otherwise, onWarning }: Sending,
-): Promise<void> {
+async function run(event: FeedEvent, reaction: Reaction, sending: Sending): Promise<void> {
+  const { effects, signal } = reaction
+  const { schedules, otherwise, onWarning } = sending
   const { stream } = event
   const { time } = event.data as { readonly time: number }
   const name = stream.slice(ScheduleRecord.type.length + 1)
@@ -102,11 +106,23 @@ async function run(
     await effects.ask({ stream, name: 'stop', payload: { from: time }, commandId, ...cause, signal })
     return
   }
+  if (reaction.isBehindParked && (await isMissed(event, reaction, sending))) return
   const command = schedule.commandAt({ time: new Date(time) })
   const asked = effects.ask({ ...command, commandId: deriveId('schedule', name, time), ...cause, signal })
   if ((await unlessKnown(asked)) === undefined) {
     otherwise.tell(`the schedule '${name}'`, `its run of ${new Date(time).toISOString()}`)
   }
+}
+
+/** Of one that has waited behind another: whether it is of what was missed, and left out for that. */
+async function isMissed(
+  { stream, data }: FeedEvent,
+  { effects, signal }: Reaction,
+  { clock }: Sending,
+): Promise<boolean> {
+  const { time } = data as { readonly time: number }
+  const { missed, last } = (await effects.query({ stream, name: 'runs', signal })) as LastRun
+  return missed !== undefined && isLeftOut(missed, { time, isLast: time === last, now: clock.now() })
 }
 
 function causeOf({ id: causationId, position: after, metadata: { correlationId } }: FeedEvent): Cause {

@@ -79,10 +79,7 @@ export class Timers {
   constructor(options: TimersOptions) {
     this.#options = options
     this.#waiting = new Waiting('what runs timers', options)
-    this.consumers = [
-      timersConsumer((...placed) => this.#place(...placed)),
-      timerCommandsConsumer(options.schedules, options.onWarning),
-    ]
+    this.consumers = [timersConsumer((...placed) => this.#place(...placed)), timerCommandsConsumer(options)]
   }
 
   /** Tells the log which schedules there are, and now and then that they still are. */

@@ -42,6 +42,14 @@ export function runsUntil(
   return { times, next }
 }
 
+/** Whether a run is left out that was due in time and could not be sent then, as of what is missed. `isLast`: no other is due behind it. */
+export function isLeftOut(
+  missed: Timetable['missed'],
+  { time, isLast, now }: { readonly time: number; readonly isLast: boolean; readonly now: number },
+): boolean {
+  return missed !== 'all' && (!isLast || (missed === 'skip' && now - time > GRACE_MS))
+}
+
 /** The last time up to now, or `first` where the clock was set back. */
 function lastTime(table: Timetable, first: number, now: number): number {
   // Times are whole seconds, and it gives those before the second that it is given.

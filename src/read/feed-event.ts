@@ -1,4 +1,5 @@
 /** Events of the log as projections get them. */
+import { frozen } from '../aggregate/frozen.ts'
 import type { LogRecord } from '../log/record.ts'
 import { toRecordedEvent, type RecordedEvent } from '../log/recorded-event.ts'
 import type { AllPlace } from './all.ts'
@@ -80,4 +81,9 @@ function unreadable(record: LogRecord, error: unknown): FeedEvent {
       throw error
     },
   })
+}
+
+/** The same event, for a handler that may be given it again, and is not to find what it has made of it. One that cannot be read stays so. */
+export function unchanging(event: FeedEvent): FeedEvent {
+  return Object.getOwnPropertyDescriptor(event, 'data')?.get === undefined ? frozen(event) : event
 }

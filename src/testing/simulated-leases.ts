@@ -156,7 +156,7 @@ export class SimulatedLeases {
   }
 
   /** Knows whose data this is about from here on, and whether the store can be sure of who has what. */
-  #register({ cluster, member, ttlMs, isNew }: Beat): void {
+  #register({ cluster, member, ttlMs, hold, isNew }: Beat): void {
     const now = this.#kernel.now
     const known = this.#cluster
     if (known !== undefined && (known.clusterId !== cluster.clusterId || known.shards !== cluster.shards)) {
@@ -166,7 +166,7 @@ export class SimulatedLeases {
     const others = [...this.#members.keys()].some((id) => id !== member.id)
     const isHeard = [...this.#members.values()].some((each) => each.untilMs - now >= each.ttlMs * HEARD_SHARE)
     if (this.#cluster === undefined) this.#settlesAtMs = isNew ? 0 : now + ttlMs
-    else if (others && !isHeard) this.#settlesAtMs = now + ttlMs
+    else if (!isHeard && (others || hold.length > 0)) this.#settlesAtMs = now + ttlMs
     this.#cluster = cluster
   }
 

@@ -7,9 +7,16 @@ import { definitionError, describe } from '../aggregate/error.ts'
 import type { Ref } from '../cluster/ref.ts'
 import { MemoryStorage } from '../log/memory-storage.ts'
 import type { ClusterConfig } from '../node/config.ts'
+import type { ReactorRef } from '../node/consumers.ts'
+import type { InboxRef } from '../node/inboxes.ts'
 import type { NodeStore } from '../node/node-store.ts'
-import { RunningNode } from '../node/running-node.ts'
+import type { ProcessRef } from '../node/process-ref.ts'
+import { RunningNode, type Node } from '../node/running-node.ts'
 import { startInline } from '../node/worker-handle.ts'
+import type { Inbox } from '../react/inbox.ts'
+import type { Outbox } from '../react/outbox.ts'
+import type { Process } from '../react/process.ts'
+import type { Reactor } from '../react/reactor.ts'
 import { SeededRandom } from './random.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
@@ -18,10 +25,9 @@ export interface VirtualNodeOptions {
   readonly now?: Date
 }
 
-export interface VirtualNode extends AsyncDisposable {
-  /** The address of an aggregate. What is asked is answered at once: no time passes meanwhile. */
-  ref<A extends Aggregate>(aggregate: A, id: string): Ref<A>
-  readonly store: NodeStore
+/** What is asked is answered at once: no time passes meanwhile. */
+export interface VirtualNode
+  extends Pick<Node, 'ref' | 'store' | 'process' | 'reactor' | 'outbox' | 'inbox'>, AsyncDisposable {
   /** What its clock shows. */
   readonly now: Date
   /** Lets time pass, with all that happens meanwhile. An hour takes a moment, a day some seconds. */
@@ -84,6 +90,22 @@ class MemoryNode implements VirtualNode {
 
   get store(): NodeStore {
     return this.#node.store
+  }
+
+  process<State>(process: Process<string, any, any, any, State>, key: string): ProcessRef<State> {
+    return this.#node.process(process, key)
+  }
+
+  reactor(reactor: Pick<Reactor, 'name'>): ReactorRef {
+    return this.#node.reactor(reactor)
+  }
+
+  outbox(outbox: Pick<Outbox, 'name'>): ReactorRef {
+    return this.#node.outbox(outbox)
+  }
+
+  inbox(inbox: Pick<Inbox, 'name'>): InboxRef {
+    return this.#node.inbox(inbox)
   }
 
   get now(): Date {

@@ -36,6 +36,35 @@ test('a repeated command id gets the first outcome, also after a restart, and af
   expect(await second.query('account/1', 'balance')).toEqual({ kind: 'answered', value: 112 })
 })
 
+test('a first copy that comes late, behind one that was sent again by its id through another node, has no effect', async () => {
+  const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
+  const commandId = parseId(deriveId('told by the error'))
+  const first = { ...deposit('account/1', 5), commandId, isFresh: true }
+  await ask(deposit('account/1', 1))
+  expect(await ask({ ...first, isFresh: false })).toMatchObject({ kind: 'accepted', version: 2 })
+  expect(await ask(first)).toMatchObject({ kind: 'accepted', version: 2 })
+  const refused = { stream: 'account/1', name: 'withdraw', payload: { amount: 99 } }
+  const again = { ...refused, commandId: parseId(deriveId('refused')), isFresh: false }
+  expect(await ask(again)).toMatchObject({ kind: 'rejected' })
+  await ask(deposit('account/1', 100))
+  expect(await ask({ ...again, isFresh: true })).toMatchObject({ kind: 'rejected' })
+})
+
+test('what an aggregate remembers it remembers beyond a handler that has thrown', async () => {
+  const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
+  const taken = { ...deposit('account/1', 5), commandId: parseId(deriveId('taken')), isFresh: false }
+  const withdraw = { stream: 'account/1', name: 'withdraw', payload: { amount: 99 } }
+  const refused = { ...withdraw, commandId: parseId(deriveId('refused')), isFresh: false }
+  expect(await ask(taken)).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await ask(refused)).toMatchObject({ kind: 'rejected' })
+  const throws = { ...withdraw, payload: null, commandId: parseId(deriveId('throws')) }
+  expect(await ask(throws as never)).toMatchObject({ failure: { code: 'HandlerFailed' } })
+  await ask(deposit('account/1', 100))
+  expect(await ask({ ...taken, isFresh: true })).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await ask(taken)).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await ask(refused)).toMatchObject({ kind: 'rejected' })
+})
+
 test('what consumers send again after a rejection is decided anew, and takes effect once; what a router sends again is not', async () => {
   const { ask } = await open(new SimulatedDisk(), new SimulatedClock())
   const caused = {

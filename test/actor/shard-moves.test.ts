@@ -174,7 +174,7 @@ test('a hand-off leaves nobody in doubt, and hot aggregates with a snapshot', as
     expect(crew.doubts).toBe(0)
     await crew.check()
   }
-}, 60_000)
+})
 
 test('snapshots are written while a shard that leaves is served: whoever asks meanwhile is answered', async () => {
   const [disk, clock] = [new SimulatedDisk(), new SimulatedClock()]

@@ -67,6 +67,28 @@ test('an event whose evolve function takes no data has none', () => {
   expectTypeOf<EventsOf<typeof Door, 'close'>['data']>().toEqualTypeOf<undefined>()
 })
 
+test('what an evolve function returns may have literals of the state without naming its type', () => {
+  const Gate = defineAggregate({
+    type: 'gate',
+    initialState: (): { phase: 'shut' | 'open'; by: string } => ({ phase: 'shut', by: '' }),
+    events: {
+      Opened: (state, { by }: { by: string }) => ({ ...state, phase: 'open', by }),
+      Shut: (_state) => ({ phase: 'shut', by: '' }),
+      Turned: (state) => (state.phase === 'open' ? { ...state, phase: 'shut' } : state),
+    },
+    commands: { open: (_state, by: string, { emit }) => emit.Opened({ by }) },
+  })
+  defineAggregate({
+    type: 'gate',
+    initialState: Gate.initialState,
+    // @ts-expect-error -- no phase of that name
+    events: { Broken: (state) => ({ ...state, phase: 'broken' }) },
+    commands: {},
+  })
+  expectTypeOf<EventsOf<typeof Gate, 'open'>['data']>().toEqualTypeOf<{ by: string }>()
+  expectTypeOf<StateOf<typeof Gate>['phase']>().toEqualTypeOf<'shut' | 'open'>()
+})
+
 test('asking an aggregate without queries is an error that says so', () => {
   const Counter = defineAggregate({
     type: 'counter',

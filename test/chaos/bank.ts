@@ -1,6 +1,6 @@
 /**
  * The bank's clients: several at once, each sending commands and reads to whichever node serves, and sending again what
- * failed, with the same id. Keeps the history of what they did and were told. Lives in the supervisor's process, where
+ * failed, with the same id. Some wait for no answer before they send the next. Keeps the history of what they did and were told. Lives in the supervisor's process, where
  * no fault reaches it.
  */
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,6 +13,11 @@ import type { Answer, Call, Request } from './message.ts'
 import type { NodeProcess } from './node.ts'
 
 const CLIENTS = 16
+/** Send one command after the other to an account, through one node, and wait for no answer before the next: for so many together. */
+const HASTY_CLIENTS = 6
+const HASTY_COMMANDS = { paced: 80, unpaced: 10 }
+/** Of all that is sent. */
+const HASTY_SHARE = 0.3
 const ACCOUNTS = 12
 const SENDINGS_MAX = 10
 const PAUSE_AFTER_FAILURE_MS = 5
@@ -66,6 +71,8 @@ export class Bank {
   #isPaused = false
   #commandsLeft = 0
   #probes = 0
+  /** How often anybody was asked anything. */
+  #asked = 0
   /** Wakes those who wait for somebody to ask. */
   #onServing: (() => void)[] = []
   readonly #givenUp = new Map<NodeProcess, PromiseWithResolvers<undefined>>()
@@ -94,7 +101,10 @@ export class Bank {
     this.#history = []
     this.#isStopped = false
     this.#commandsLeft = commands
-    this.#clients = Array.from({ length: CLIENTS }, (_, client) => this.#runClient(client))
+    this.#clients = [
+      ...Array.from({ length: CLIENTS }, (_, client) => this.#runClient(client)),
+      ...Array.from({ length: HASTY_CLIENTS }, (_, client) => this.#runHastyClient(client)),
+    ]
     return Promise.all(this.#clients)
   }
 
@@ -172,7 +182,7 @@ export class Bank {
     // Each asks its own node, so that one that does not answer keeps its own clients only.
     const home = (): NodeProcess | undefined => this.#serving[client % this.#serving.length]
     for (let count = 0; !this.#isStopped && this.#commandsLeft > 0; count += 1) {
-      if (this.rate !== Number.POSITIVE_INFINITY) await delay(random.below((2 * CLIENTS * 1_000) / this.rate))
+      await this.#pace(random, CLIENTS / (1 - HASTY_SHARE))
       const account = this.#accounts[random.below(this.#accounts.length)]!
       const kind = random.below(10)
       if (kind < 7)
@@ -184,6 +194,36 @@ export class Bank {
         })
       else await this.#read({ random, account, home }, kind)
     }
+  }
+
+  async #runHastyClient(client: number): Promise<void> {
+    const random = new SeededRandom(this.#random.next())
+    const together = this.rate === Number.POSITIVE_INFINITY ? HASTY_COMMANDS.unpaced : HASTY_COMMANDS.paced
+    for (let row = 0; !this.#isStopped && this.#commandsLeft > 0; row += 1) {
+      const account = this.#accounts[random.below(this.#accounts.length)]!
+      const node = this.#serving[random.below(Math.max(1, this.#serving.length))]
+      const answers: Promise<Answer | 'stopped' | undefined>[] = []
+      for (let i = 0; i < together && this.#commandsLeft > 0; i += 1) {
+        await this.#pace(random, HASTY_CLIENTS / HASTY_SHARE)
+        // What follows goes through another one.
+        if (this.#isStopped || this.#isPaused || node === undefined || !this.#serving.includes(node)) break
+        const commandId = deriveId('hasty', this.#seed, this.#round, client, row, i)
+        const call = hastyCall(commandId, random)
+        if (call.kind === 'command') {
+          this.#figures.commands += 1
+          this.#commandsLeft -= 1
+        }
+        answers.push(this.#send({ account, call, timeoutMs: undefined }, () => node))
+      }
+      const told = await Promise.all(answers)
+      const isWell = told.length > 0 && told.every((answer) => typeof answer === 'object' && answer.kind !== 'failed')
+      if (!isWell) await delay(PAUSE_AFTER_FAILURE_MS)
+    }
+  }
+
+  /** As if so many sent, each one after the other. */
+  async #pace(random: SeededRandom, clients: number): Promise<void> {
+    if (this.rate !== Number.POSITIVE_INFINITY) await delay(random.below((2 * clients * 1_000) / this.rate))
   }
 
   async #command({ random, account, home, commandId }: Sender & { readonly commandId: string }): Promise<void> {
@@ -222,9 +262,10 @@ export class Bank {
     }
     if (this.#isStopped) return 'stopped'
     const node = choose() ?? this.#serving[this.#random.below(this.#serving.length)]!
+    const order = (this.#asked += 1)
     const invokedAt = performance.now()
     const answering = node.ask(request)
-    const recording = answering.then((answer) => this.#record({ request, node, invokedAt, answer }))
+    const recording = answering.then((answer) => this.#record({ request, node, order, invokedAt, answer }))
     this.#underWay.add(recording)
     void recording.then(() => this.#underWay.delete(recording))
     let givenUp = this.#givenUp.get(node)
@@ -236,7 +277,7 @@ export class Bank {
     for (const wake of this.#onServing.splice(0)) wake()
   }
 
-  #record({ request, node, invokedAt, answer }: Answered): void {
+  #record({ request, node, order, invokedAt, answer }: Answered): void {
     const returnedAt = answer === undefined ? Number.POSITIVE_INFINITY : performance.now()
     if (answer?.kind === 'failed') this.#figures.failure(answer.code)
     const { account, call } = request
@@ -250,7 +291,9 @@ export class Bank {
       return
     }
     const outcome = outcomeOf(answer)
-    this.#history.push({ ...where, kind: 'command', commandId: call.commandId, events: EVENTS_OF[call.name], outcome })
+    const { commandId, name } = call
+    const sent = { via: { node: node.pid, order }, mayBeRejected: name === 'withdraw' }
+    this.#history.push({ ...where, kind: 'command', commandId, events: EVENTS_OF[name], outcome, ...sent })
     this.#count(outcome)
     if (outcome.kind === 'accepted') this.acknowledged({ stream: where.stream, ...outcome })
     if (outcome.kind !== 'accepted' || this.#lastFault === undefined || invokedAt < this.#lastFault) return
@@ -278,8 +321,15 @@ interface Sender {
 interface Answered {
   readonly request: Request
   readonly node: NodeProcess
+  readonly order: number
   readonly invokedAt: number
   readonly answer: Answer | undefined
+}
+
+/** A command that nothing rejects; or a read, which a node that was stopped is asked when others have written already. */
+function hastyCall(commandId: string, random: SeededRandom): Call {
+  const payload = { amount: random.below(100), text: '' }
+  return random.chance(0.7) ? { kind: 'command', name: 'deposit', commandId, payload } : { kind: 'query' }
 }
 
 function outcomeOf(answer: Answer | undefined): CommandOutcome {

@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Overrides } from '../../src/index.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { check, checkShards } from '../checker/check.ts'
+import { checkSenders } from '../checker/check-senders.ts'
 import type { Entry, LoggedEvent } from '../checker/history.ts'
 import type { PostgresProcess } from '../postgres-server.ts'
 import type { RedisProcess } from '../redis-server.ts'
@@ -279,7 +280,7 @@ export class Chaos {
     const ofRound = new Map([...log].filter(([stream]) => !settled.has(accountOf(stream))))
     const entries = [...history, ...shown.filter(({ stream }) => ofRound.has(stream))]
     const all = new Map([...log, ...found.others])
-    const violations = [...check(entries, ofRound), ...checkShards(all)]
+    const violations = [...check(entries, ofRound), ...checkSenders(history), ...checkShards(all)]
     const problems = [
       ...found.problems,
       ...changed(settled, log),

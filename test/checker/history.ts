@@ -24,6 +24,10 @@ export interface CommandEntry extends Timed {
   /** How many events the command makes where it takes effect. */
   readonly events: number
   readonly outcome: CommandOutcome
+  /** The node that was to send it, and its place among all that this one was given; for check-senders.ts. */
+  readonly via?: { readonly node: number; readonly order: number }
+  /** Whether it comes to nothing on some states. */
+  readonly mayBeRejected?: boolean
 }
 
 export type CommandOutcome =
@@ -83,6 +87,8 @@ export type ViolationKind =
   | 'half-a-command-seen'
   | 'stale-read'
   | 'order-broken'
+  | 'cause-order'
+  | 'sender-order'
 
 export interface Violation {
   readonly kind: ViolationKind

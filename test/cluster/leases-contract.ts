@@ -261,6 +261,25 @@ export function testLeasesContract(name: string, create: () => Promise<LeasesUnd
       expect(view).toMatchObject({ isSettling: false, leases: [{ shard: 1, member: 'a', epoch: 0 }] })
     })
 
+    test('a store that knows nobody, and is told of shards that are owned, was not asked for a while', async () => {
+      await a.beat(beatOf('a', { isNew: true }))
+      await a.leave('a')
+      const want = [{ shard: 2, worker: 0 }]
+      const view = await a.beat(beatOf('a', { hold: [{ shard: 1, worker: 0, epoch: 3 }], want }))
+      expect(view.isSettling).toBe(true)
+      expect(held(view)).toEqual(['1 a 0 3'])
+    })
+
+    test('a store that knows one alone, who has owned shards without its word, gives others time', async () => {
+      await a.beat(beatOf('a', { isNew: true, want: [1, 2].map((shard) => ({ shard, worker: 0 })) }))
+      await subject.passTime(TTL * 0.8)
+      const hold = [{ shard: 1, worker: 0, epoch: 3 }]
+      expect(await a.beat(beatOf('a', { hold }))).toMatchObject({ isSettling: true })
+      await subject.passTime(TTL * 0.3)
+      expect(held(await a.beat(beatOf('a', { hold, want: [{ shard: 2, worker: 0 }] })))).toEqual(['1 a 0 3'])
+      expect(held(await b.beat(beatOf('b', { hold: [{ shard: 2, worker: 1, epoch: 5 }] })))).toContain('2 b 1 5')
+    })
+
     test('other data is refused as long as somebody is registered, and takes nothing away', async () => {
       await begin()
       const other = { clusterId: '0198c0de-0000-7000-8000-000000000002', shards: 64 }

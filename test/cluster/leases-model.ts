@@ -55,7 +55,7 @@ export class LeasesModel {
     } else {
       const quiet = [...this.#members.values()].every(({ heard, ttl }) => this.#now - heard > (ttl * 2) / 3)
       const isAlone = [...this.#members.keys()].every((id) => id === member.id)
-      if (quiet && !isAlone) this.#settlesAt = this.#now + ttlMs
+      if (quiet && (!isAlone || hold.length > 0)) this.#settlesAt = this.#now + ttlMs
     }
     for (const id of this.#members.keys()) if (!this.#isLiving(id)) this.#members.delete(id)
     for (const shard of this.#leases.keys()) if (this.#lease(shard) === undefined) this.#leases.delete(shard)

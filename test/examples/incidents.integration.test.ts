@@ -81,14 +81,14 @@ test(
   },
 )
 
-test('a demo whose data directory is in use says so and ends with 1', { timeout: 60_000 }, async () => {
+test('a demo whose data directory is in use says so and ends with 1', async () => {
   const args = ['--incidents', '1500', '--data', join(dir, 'in-use')]
   const [one, other] = await Promise.all([demo(args), demo(args)])
   expect(new Set([one.code, other.code])).toEqual(new Set([0, 1]))
   expect(one.stderr + other.stderr).toContain('DataDirectoryInUse')
 })
 
-test('bad arguments end with 2, an unreadable file with 1, each in a line or two', { timeout: 60_000 }, async () => {
+test('bad arguments end with 2, an unreadable file with 1, each in a line or two', async () => {
   expect(await demo(['--bogus'])).toMatchObject({
     code: 2,
     stdout: '',

@@ -21,7 +21,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }))
 const startInline = (dataDir: string): Promise<Node> =>
   startNode(config, { dataDir: join(dir, dataDir), workers: 'inline', shards: 4 })
 
-describe('a run', { timeout: 60_000 }, () => {
+describe('a run', () => {
   /** What a run ends with, without its times. */
   const numbersOf = (outcome: Run) => {
     if (outcome.kind === 'stopped') throw new Error('it was stopped')

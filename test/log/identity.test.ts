@@ -20,3 +20,10 @@ test('a derived id is the UUIDv5 of its parts as JSON, however long they are and
     }),
   )
 })
+
+test('an id is derived from nothing that would be the same for all: what is missing, or no number', () => {
+  for (const part of [undefined, null, Number.NaN, Number.POSITIVE_INFINITY, true, 1n, {}, ['a']]) {
+    expect(() => deriveId('row', part as never)).toThrow('an id is derived from texts and numbers')
+  }
+  expect(deriveId()).not.toBe(deriveId(''))
+})

@@ -14,7 +14,6 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
 
 test.skipIf(!hasRedis)(
   'a node that closes while Redis is away hands over all the same, and no command fails (needs redis-server)',
-  { timeout: 60_000 },
   async () => {
     const redis = await startRedis()
     const dataDir = temporaryFolder()

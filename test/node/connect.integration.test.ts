@@ -110,7 +110,7 @@ describe.skipIf(!hasRedis)('connect', () => {
   })
 
   test('is told that a shard is unavailable once nobody is there, and goes on when somebody is', async () => {
-    const config = define({ timeouts: { askMs: 20_000, handlerMs: 5_000, stopMs: 30_000, leaseMs: 600 } })
+    const config = define({ timeouts: { askMs: 20_000, handlerMs: 5_000, stopMs: 30_000, leaseMs: 3_000 } })
     const node = await start(config)
     await using client = await connect(config)
     const account = client.ref(Account, '1')
@@ -152,7 +152,7 @@ describe.skipIf(!hasRedis)('connect', () => {
     onTestFinished(() => own.stop())
     const config = define({
       redis: own.url,
-      timeouts: { askMs: 20_000, handlerMs: 5_000, stopMs: 1_000, leaseMs: 600 },
+      timeouts: { askMs: 20_000, handlerMs: 5_000, stopMs: 1_000, leaseMs: 3_000 },
     })
     await start(config)
     const warnings: string[] = []
@@ -167,7 +167,7 @@ describe.skipIf(!hasRedis)('connect', () => {
 
   test('says what keeps it from the cluster', async () => {
     const config = define()
-    const timeouts = { askMs: 200 }
+    const timeouts = { askMs: 3_000 }
     await expect(connect(config, { timeouts })).rejects.toMatchObject({ code: 'ClusterNotFound', outcome: 'none' })
     const nowhere = 'redis://127.0.0.1:1'
     await expect(connect(config, { timeouts, redis: nowhere })).rejects.toMatchObject({ code: 'LeasesUnavailable' })

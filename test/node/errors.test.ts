@@ -77,6 +77,8 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
       outcome: 'none',
     })
     expect(isRejection(error, Account, 'withdraw') && error.details.balance).toBe(5)
+    expect(isRejection(error) && error.code).toBe('insufficient-funds')
+    expect(isRejection(new PenholdError('Timeout', 'late', { outcome: 'unknown', retryable: true }))).toBe(false)
   })
 
   test('ExpectedVersion: a command that was made for another version', async () => {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import {
   AWAITED_MS,
   degradedOf,
@@ -200,6 +200,21 @@ test('a worker that does not answer is waited for no longer than a prober waits,
   hung.say(undefined)
   expect(await next).toEqual([{ kind: 'absent', ms: 0 }])
   expect(hung.state.questions).toBe(2)
+})
+
+test('after the process was stopped, and its workers with it, these have time to answer', async () => {
+  const clock = new SimulatedClock()
+  const due: (() => void)[] = []
+  vi.spyOn(clock, 'after').mockImplementation((_ms, callback) => {
+    due.push(callback)
+    return () => undefined
+  })
+  const slow = worker()
+  const reading = new Pulse(clock).take([slow.handle])
+  // It goes on: what came due meanwhile is run.
+  for (const callback of due.splice(0)) callback()
+  slow.say(STATUS)
+  expect(await reading).toEqual([{ kind: 'answered', status: STATUS }])
 })
 
 test('timers whose owner the config does not have are told, and make nobody unready', () => {

@@ -17,6 +17,8 @@ const Box = defineAggregate({
   },
 })
 const BOXES = 8
+/** On a machine that stalls Redis may not answer in time, which has nothing to do with what is large. */
+const OF_LEASES = /^Redis at |^the lease store /
 
 describe.skipIf(!hasRedis)('what is large, between two nodes', () => {
   let redis: RedisProcess
@@ -35,7 +37,7 @@ describe.skipIf(!hasRedis)('what is large, between two nodes', () => {
       shards: 8,
       redis: redis.url,
       timeouts: { askMs: 30_000 },
-      onWarning: (warning) => void warnings.push(warning),
+      onWarning: (warning) => void (OF_LEASES.test(warning) || warnings.push(warning)),
     })
     for (let node = 0; node < nodes; node += 1) {
       const started = await startNode(config)

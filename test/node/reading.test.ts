@@ -121,6 +121,7 @@ describe('readAll', () => {
     bad({ categories: 'account' })
     bad({ aggregates: Account })
     bad({ aggregates: [{ ...Account, type: 'other' }] }, 'BadDefinition')
+    expect(() => store.subscribe('account/1' as never)).toThrow('its options are no object')
     expect(() => store.subscribe({ until: { position: 1 } } as object)).toThrow("no option 'until'")
     await expect(all(store.readAll({ until: { eventId: deriveId('x') } }))).rejects.toMatchObject({
       code: 'NoSuchEvent',

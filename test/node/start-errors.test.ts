@@ -37,7 +37,7 @@ describe('what is wrong with the data directory or the definitions is told at th
     const script = `import { makeDirectory } from '${module}'
       try { makeDirectory('/proc/penhold/below') } catch (error) { console.log(error.code) }`
     const args = ['--input-type=module', '--eval', script]
-    expect(execFileSync(process.execPath, args, { timeout: 10_000, encoding: 'utf8' })).toBe('DataDirectoryUnusable\n')
+    expect(execFileSync(process.execPath, args, { timeout: 60_000, encoding: 'utf8' })).toBe('DataDirectoryUnusable\n')
   })
 
   test('a lock of a process that has ended and was not waited for is taken over', async () => {

@@ -89,11 +89,11 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
 
   test('time is Redis’ own: whoever is silent is gone after its ttl, and leaves nothing behind', async () => {
     await redis.admin.flushall()
-    const [a, b] = [open(redis.url, 100), open(redis.url, 100)]
-    await vi.waitFor(() => a.beat(beatOf('a', { isNew: true, want, ttlMs: 400 })))
+    const [a, b] = [open(redis.url, 1_000), open(redis.url, 1_000)]
+    await vi.waitFor(() => a.beat(beatOf('a', { isNew: true, want, ttlMs: 4_000 })), { timeout: 20_000 })
     await vi.waitFor(async () => expect(await b.look()).toMatchObject({ members: [], leases: [] }), { timeout: 20_000 })
     expect(await redis.admin.hlen(KEYS[1]!)).toBe(1)
-    await vi.waitFor(() => b.beat(beatOf('b')))
+    await vi.waitFor(() => b.beat(beatOf('b')), { timeout: 20_000 })
     expect(await redis.admin.hkeys(KEYS[1]!)).toEqual(['b'])
     expect(await redis.admin.exists(KEYS[2]!)).toBe(0)
   })
@@ -158,6 +158,45 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
     await a.beat(beatOf('a'))
     await passTime(redis, TTL * 1.1)
     expect(held(await a.beat(beatOf('a', { want })))).toEqual(['1 a 0 0'])
+  })
+
+  /** As a restart from a copy that was written then. */
+  async function copyOfNow(): Promise<() => Promise<void>> {
+    const copied = await Promise.all(KEYS.map((key) => redis.admin.hgetall(key)))
+    return async () => {
+      await redis.admin.flushall()
+      for (const [i, fields] of copied.entries()) {
+        if (Object.keys(fields).length > 0) await redis.admin.hset(KEYS[i]!, fields)
+      }
+    }
+  }
+
+  test.each(['nobody', 'one node alone'])('restored from a time with %s, it gives owners time', async (who) => {
+    await redis.admin.flushall()
+    const [a, b] = [open(redis.url), open(redis.url)]
+    await a.beat(beatOf('a', { isNew: true, want: [...want, { shard: 2, worker: 0 }] }))
+    if (who === 'nobody') await a.leave('a')
+    const restore = await copyOfNow()
+    const holdOfA = [{ shard: 1, worker: 0, epoch: 3 }]
+    const holdOfB = [{ shard: 2, worker: 1, epoch: 2 }]
+    await a.beat(beatOf('a', { hold: holdOfA, release: [{ shard: 2 }] }))
+    await b.beat(beatOf('b', { hold: holdOfB }))
+    await restore()
+    await passTime(redis, TTL * 2)
+    expect(held(await a.beat(beatOf('a', { hold: holdOfA })))).toEqual(['1 a 0 3'])
+    // By what it sees, the shard is free.
+    expect(held(await a.beat(beatOf('a', { hold: holdOfA, want: [{ shard: 2, worker: 0 }] })))).toEqual(['1 a 0 3'])
+    expect(held(await b.beat(beatOf('b', { hold: holdOfB })))).toEqual(['1 a 0 3', '2 b 1 2'])
+  })
+
+  test('where its members are evicted alone, nobody is granted what they have', async () => {
+    await redis.admin.flushall()
+    const [a, b] = [open(redis.url), open(redis.url)]
+    await a.beat(beatOf('a', { isNew: true, want }))
+    await redis.admin.del(KEYS[1]!)
+    const view = await b.beat(beatOf('b', { want }))
+    expect(view).toMatchObject({ isSettling: true, leases: [] })
+    expect(held(await a.beat(beatOf('a', { hold: [{ shard: 1, worker: 0, epoch: 3 }] })))).toEqual(['1 a 0 3'])
   })
 
   test('scripts that Redis has forgotten are told again', async () => {

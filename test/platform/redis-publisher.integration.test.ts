@@ -20,7 +20,7 @@ describe.skipIf(!hasRedis)('a publisher to Redis Streams', () => {
   beforeEach(() => server.admin.flushall())
 
   const open = (more: Partial<RedisStreamOptions> = {}): OpenPublisher =>
-    redisStreamPublisher({ redis: server.url, stream: 'events', timeoutMs: 2_000, ...more }).open('payments')
+    redisStreamPublisher({ redis: server.url, stream: 'events', timeoutMs: 10_000, ...more }).open('payments')
 
   async function publish(publisher: OpenPublisher, messages: readonly OutboxMessage[]) {
     const published: string[] = []

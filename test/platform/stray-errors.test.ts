@@ -45,7 +45,7 @@ test("a thread survives its users' stray errors, and none of Penhold's own", () 
       thread.on('error', ({ name }) => console.log(name))
       thread.on('exit', (code) => console.log(code))`
     const args = ['--input-type=module', '--eval', script]
-    return execFileSync(process.execPath, args, { timeout: 20_000, encoding: 'utf8' })
+    return execFileSync(process.execPath, args, { timeout: 60_000, encoding: 'utf8' })
   }
   expect(runs(`setTimeout(() => { throw new Error('x') }); void Promise.reject(new Error('y'))`)).toBe('7\n')
   expect(runs(`setTimeout(() => assert(false, 'x'))`)).toBe('BrokenInvariant\n1\n')

@@ -120,6 +120,22 @@ test('what handlers are given is inferred where there are no timers, too', () =>
   expect(() => defineProcess({ ...told, on: { Opened: () => undefined, visit: () => undefined } })).toThrow('visit')
 })
 
+test("what functions of 'evolve' return may have literals of the state without naming its type", () => {
+  defineProcess({
+    ...good,
+    to: [Tap],
+    timers: ['visit'],
+    initialState: (): { phase: 'idle' | 'at work' } => ({ phase: 'idle' }),
+    evolve: {
+      Opened: (_state) => ({ phase: 'at work' }),
+      'tap/close': (state, outcome) => (outcome.kind === 'accepted' ? { ...state, phase: 'idle' } : state),
+      // @ts-expect-error -- no phase of that name
+      visit: () => ({ phase: 'on holiday' }),
+    },
+    on: { Opened: ({ phase }) => void expectTypeOf(phase).toEqualTypeOf<'idle' | 'at work'>() },
+  })
+})
+
 test.each<[string, object, string]>([
   ['no object', 5 as never, 'a process'],
   ['its type', { type: 'a/b' }, `a process' type is 'a/b'; use 1 to 64 letters`],

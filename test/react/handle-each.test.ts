@@ -28,7 +28,8 @@ test('events of the same id are others: whoever appends gives ids, and may give 
   const options = optionsOf((_event, { idempotencyKey }) => void keys.push(idempotencyKey))
   const first = row.add('Done', 'a/0')
   const twin: FeedEvent = { ...row.add('Done', 'b/0'), id: first.id }
-  for (const event of [first, twin, first]) attemptOne(event, { attempt: 1, isOutOfRetries: false }, options)
+  const tries = { attempt: 1, isOutOfRetries: false, isBehindParked: false }
+  for (const event of [first, twin, first]) attemptOne(event, tries, options)
   expect(new Set(keys).size).toBe(2)
   expect(keys[2]).toBe(keys[0])
 })

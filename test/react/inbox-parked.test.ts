@@ -119,7 +119,7 @@ test('no more than a hundred messages are parked, however many are under way', a
   const { outline, running } = await run(temporaryFolder(), inboxOf(row, throws))
   await expect.poll(() => running.trouble, { timeout: 20_000 }).toContain('that is the limit')
   expect((await outline()).parked.length).toBe(100)
-}, 30_000)
+})
 
 test('what was skipped stays skipped, though its page is read again', async () => {
   const dataDir = temporaryFolder()

@@ -125,59 +125,51 @@ export function testSourceContract(name: string, create: () => Promise<SourceUnd
       expect(lost).toBe(0)
     })
 
-    test(
-      'gives no more bytes at once than a page may have, and what is larger alone',
-      { timeout: 60_000 },
-      async () => {
-        const world = await start()
-        const sizes = [1, 1, 700, 800, 700, 5_000, 1, 4_000, 4_000, 4_000, 1, 1].map((kib) => kib * 1024)
-        const ids: string[] = []
-        for (const size of sizes) ids.push(await world.add({ text: 'x'.repeat(size) }))
-        // Of many that are small the names and values count, though they are short.
-        const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [i, '']))
-        for (let i = 0; i < 8; i += 1) ids.push(await world.add(many))
-        let [place, seen]: [InboxPlace, string[]] = [await world.open.place('beginning'), []]
-        const counts: number[] = []
-        while (seen.length < ids.length) {
-          const { messages, ...page } = await world.open.read(place, 100)
-          const bytes = messages.reduce((sum, { fields }) => sum + Object.values(fields).join('').length, 0)
-          const words = messages.reduce((sum, { fields }) => sum + Object.keys(fields).length, 0)
-          if (messages.length > 1) expect(bytes).toBeLessThanOrEqual(PAGE_BYTES_MAX)
-          if (messages.length > 1) expect(words).toBeLessThanOrEqual(PAGE_BYTES_MAX / 128)
-          expect(page).toMatchObject({ lost: 0, place: { count: seen.length + messages.length } })
-          counts.push(messages.length)
-          seen = [...seen, ...messages.map(({ id }) => id)]
-          place = page.place
-        }
-        expect(seen).toEqual(ids)
-        expect(counts).toEqual([5, 1, 2, 1, 3, 3, 3, 2])
-      },
-    )
+    test('gives no more bytes at once than a page may have, and what is larger alone', async () => {
+      const world = await start()
+      const sizes = [1, 1, 700, 800, 700, 5_000, 1, 4_000, 4_000, 4_000, 1, 1].map((kib) => kib * 1024)
+      const ids: string[] = []
+      for (const size of sizes) ids.push(await world.add({ text: 'x'.repeat(size) }))
+      // Of many that are small the names and values count, though they are short.
+      const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [i, '']))
+      for (let i = 0; i < 8; i += 1) ids.push(await world.add(many))
+      let [place, seen]: [InboxPlace, string[]] = [await world.open.place('beginning'), []]
+      const counts: number[] = []
+      while (seen.length < ids.length) {
+        const { messages, ...page } = await world.open.read(place, 100)
+        const bytes = messages.reduce((sum, { fields }) => sum + Object.values(fields).join('').length, 0)
+        const words = messages.reduce((sum, { fields }) => sum + Object.keys(fields).length, 0)
+        if (messages.length > 1) expect(bytes).toBeLessThanOrEqual(PAGE_BYTES_MAX)
+        if (messages.length > 1) expect(words).toBeLessThanOrEqual(PAGE_BYTES_MAX / 128)
+        expect(page).toMatchObject({ lost: 0, place: { count: seen.length + messages.length } })
+        counts.push(messages.length)
+        seen = [...seen, ...messages.map(({ id }) => id)]
+        place = page.place
+      }
+      expect(seen).toEqual(ids)
+      expect(counts).toEqual([5, 1, 2, 1, 3, 3, 3, 2])
+    })
 
-    test(
-      'names a message that is too large, without it, and goes on once it is gone',
-      { timeout: 60_000 },
-      async () => {
-        const world = await start()
-        const before = await world.add({ n: '1' })
-        const large = await world.add({ text: 'x'.repeat(MESSAGE_BYTES_MAX) })
-        const behind = await world.add({ n: '2' })
-        const first = await world.open.read(await world.open.place('beginning'), LIMIT)
-        expect(first.messages.map(({ id }) => id)).toEqual([before])
-        for (let i = 0; i < 2; i += 1) {
-          const page = await world.open.read(first.place, LIMIT)
-          expect(page).toMatchObject({ messages: [], lost: 0, place: first.place })
-          expect(page.tooLarge).toMatchObject({ id: large, bytesMax: MESSAGE_BYTES_MAX })
-          expect(page.tooLarge!.bytes).toBeGreaterThan(MESSAGE_BYTES_MAX)
-        }
-        await world.remove(large)
-        const { messages, lost, place } = await readOn(world.open, first.place, 1)
-        expect(messages.map(({ id }) => id)).toEqual([behind])
-        expect({ lost, count: place.count }).toEqual({ lost: 1, count: 3 })
-      },
-    )
+    test('names a message that is too large, without it, and goes on once it is gone', async () => {
+      const world = await start()
+      const before = await world.add({ n: '1' })
+      const large = await world.add({ text: 'x'.repeat(MESSAGE_BYTES_MAX) })
+      const behind = await world.add({ n: '2' })
+      const first = await world.open.read(await world.open.place('beginning'), LIMIT)
+      expect(first.messages.map(({ id }) => id)).toEqual([before])
+      for (let i = 0; i < 2; i += 1) {
+        const page = await world.open.read(first.place, LIMIT)
+        expect(page).toMatchObject({ messages: [], lost: 0, place: first.place })
+        expect(page.tooLarge).toMatchObject({ id: large, bytesMax: MESSAGE_BYTES_MAX })
+        expect(page.tooLarge!.bytes).toBeGreaterThan(MESSAGE_BYTES_MAX)
+      }
+      await world.remove(large)
+      const { messages, lost, place } = await readOn(world.open, first.place, 1)
+      expect(messages.map(({ id }) => id)).toEqual([behind])
+      expect({ lost, count: place.count }).toEqual({ lost: 1, count: 3 })
+    })
 
-    test('fails while it is away, and has lost nothing when it is back', { timeout: 60_000 }, async () => {
+    test('fails while it is away, and has lost nothing when it is back', async () => {
       const world = await start()
       const ids = await addAll(world, 1, 2)
       const place = await world.open.place('beginning')

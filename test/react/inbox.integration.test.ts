@@ -108,6 +108,7 @@ describe.skipIf(!hasRedis)('an inbox', () => {
     }
     const { node, inbox } = await start(define({ map }))
     await eventually(() => amounts(node)).toEqual([1])
+    await eventually(async () => (await inbox.parked()).length).toBe(2)
     const parked = await inbox.parked()
     expect(parked.map(({ id, stream }) => [id, stream])).toEqual([
       [proto, undefined],

@@ -27,7 +27,7 @@ test('the longest reason for which an event is parked fits where commands have t
   onTestFinished(() => node.close())
   const id = '漢'.repeat(148)
   await node.ref(Account, id).ask('deposit', { amount: 1 })
-  await expect.poll(() => node.reactor(grumbler).parked(), { timeout: 10_000 }).toHaveLength(1)
+  await expect.poll(() => node.reactor(grumbler).parked(), { timeout: 30_000 }).toHaveLength(1)
   const [parked] = await node.reactor(grumbler).parked()
   expect(parked).toMatchObject({ stream: `account/${id}`, reason: `Error: ${reason}`.slice(0, 1_000) })
 })

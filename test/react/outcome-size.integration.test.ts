@@ -92,7 +92,7 @@ async function open() {
     wish: async (wish: Wish, { id = '', correlationId = 'c' } = {}): Promise<ToldOutcome> => {
       const key = `${(orders += 1)}${id}`
       await node.ref(Order, key).ask('place', wish, { metadata: { correlationId } })
-      await expect.poll(() => outcomeOf(node, key), { interval: 2, timeout: 10_000 }).toBeDefined()
+      await expect.poll(() => outcomeOf(node, key), { interval: 2, timeout: 30_000 }).toBeDefined()
       return (await outcomeOf(node, key))!
     },
   }

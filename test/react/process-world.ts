@@ -134,7 +134,8 @@ export class ProcessWorld {
   async giveUp({ givesUp }: Consumer, event: FeedEvent): Promise<void> {
     const effects = this.wrap(this.#effects())
     const signal = new AbortController().signal
-    await givesUp!(event, { attempt: 1, isOutOfRetries: true, shard: 0, signal, idempotencyKey: '', effects })
+    const tries = { attempt: 1, isOutOfRetries: true, isBehindParked: false }
+    await givesUp!(event, { ...tries, shard: 0, signal, idempotencyKey: '', effects })
   }
 
   /** Fires the timers of a process that are due, as they stand in its stream. */
@@ -157,6 +158,7 @@ export class ProcessWorld {
       const reaction: Reaction = {
         attempt,
         isOutOfRetries: attempt > retries,
+        isBehindParked: false,
         shard: 0,
         signal: new AbortController().signal,
         idempotencyKey: deriveId('reaction', name, event.id),

@@ -127,6 +127,7 @@ test('what is told, or sent, again has effect once, however much came between an
       const reaction = {
         attempt: 1,
         isOutOfRetries: false,
+        isBehindParked: false,
         shard: 0,
         idempotencyKey: '',
         signal: new AbortController().signal,

@@ -68,7 +68,7 @@ test.skipIf(!hasRedis).for(['one', 'many'] as const)('a publisher to Redis keeps
       return streams[which](message)
     }
     return {
-      publisher: redisStreamPublisher({ redis: server.url, stream, timeoutMs: 1_000 }),
+      publisher: redisStreamPublisher({ redis: server.url, stream, timeoutMs: 5_000 }),
       arrived: async () => {
         const there: string[] = []
         for (const key of await server.admin.keys('*')) there.push(...(await entriesOf(server, key)))

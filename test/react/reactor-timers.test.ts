@@ -6,6 +6,7 @@ import type { SentCommand } from '../../src/react/effects.ts'
 import { timerCommandsConsumer } from '../../src/react/timer-consumers.ts'
 import { ReactorTimers, timeOf, type When } from '../../src/react/timer.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { Account } from '../account.ts'
 import { away, MemoryEffects } from './memory-effects.ts'
 
@@ -41,7 +42,11 @@ test('a timer that is given no id is told what is missing, and nothing is set', 
 
 test('what a timer was for, and has taken effect as something else, is done with, and told once', async () => {
   const warnings: string[] = []
-  const { does } = timerCommandsConsumer([], (message) => warnings.push(message))
+  const { does } = timerCommandsConsumer({
+    schedules: [],
+    clock: new SimulatedClock(),
+    onWarning: (message) => warnings.push(message),
+  })
   assert('one' in does)
   const effects = new MemoryEffects()
   effects.onSent = () => Promise.reject(commandIdReused('account/1', 'x', true))

@@ -1,4 +1,4 @@
-import { test } from 'vitest'
+import { expect, test } from 'vitest'
 import { ScheduleRecord } from '../../src/react/schedule-record.ts'
 import type { EmittedEvent } from '../../src/aggregate/aggregate.ts'
 import { given, rejected } from '../../src/testing/index.ts'
@@ -155,4 +155,28 @@ test('what a clock that was ahead has run is not repeated', () => {
       .when('fire', { token: 'new' }, { ...now('3T03'), newIds: ['last'] })
       .then(events({ type: 'TimerFired', data: { token: 'new' } }, set('4T03', 'last')))
   }
+})
+
+test('which run is the last is known whatever comes between, also where the schedule was stopped or has become another', () => {
+  const evolves = ScheduleRecord.events as unknown as Readonly<
+    Record<string, (state: unknown, data: unknown) => unknown>
+  >
+  const daily = { ...mine, cron: '0 5 * * *', missed: 'all' } as const
+  const stopped = { type: 'Stopped', data: { from: at('2T03'), stoppedAt: at('2T03') } } as const
+  const history = [
+    ...running,
+    fired,
+    due('1T03'),
+    set('2T03', 'new'),
+    stopped,
+    { type: 'Defined', data: daily } as const,
+  ]
+  const runs = history.reduce<unknown[]>(
+    ([state], { type, data }) => {
+      const next = evolves[type]!(state, data)
+      return [next, (ScheduleRecord.queries as { runs: (state: unknown) => unknown }).runs(next)]
+    },
+    [ScheduleRecord.initialState()],
+  )
+  expect(runs[1]).toEqual({ missed: 'all', last: at('1T03') })
 })

@@ -51,12 +51,12 @@ const timesOf = (node: Node): Promise<readonly string[]> => node.ref(Log, 'secon
 test('a schedule is run at each of its times once, through a restart, and stops where no config has it', async () => {
   const folder = temporaryFolder()
   const first = await start(folder, [everySecond])
-  await expect.poll(async () => (await timesOf(first)).length, { timeout: 10_000 }).toBeGreaterThan(1)
+  await expect.poll(async () => (await timesOf(first)).length, { timeout: 30_000 }).toBeGreaterThan(1)
   await first.close()
 
   const second = await start(folder, [everySecond])
   const before = (await timesOf(second)).length
-  await expect.poll(async () => (await timesOf(second)).length, { timeout: 10_000 }).toBeGreaterThan(before + 2)
+  await expect.poll(async () => (await timesOf(second)).length, { timeout: 30_000 }).toBeGreaterThan(before + 2)
   const seconds = (await timesOf(second)).map((time) => Date.parse(time) / 1_000)
   expect(seconds).toEqual(seconds.map((_, i) => seconds[0]! + i))
   await second.close()
@@ -64,6 +64,6 @@ test('a schedule is run at each of its times once, through a restart, and stops 
   const warnings: string[] = []
   await start(folder, [], warnings)
   await expect
-    .poll(() => warnings.join(), { timeout: 10_000 })
+    .poll(() => warnings.join(), { timeout: 30_000 })
     .toContain("'every-second' is not in the config of this node")
 })

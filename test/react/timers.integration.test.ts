@@ -62,22 +62,25 @@ async function start(folder: string, more: Partial<ClusterDefinition> = {}): Pro
 }
 const warnings: string[] = []
 
+/** What is cancelled before that is cancelled in time also on a machine that stalls. */
+const DUE_MS = 6_000
+
 const reminders = (node: Node, id: string): Promise<number> => node.ref(Ticket, id).query('reminders')
 
 test('what a reactor schedules is sent once; what is cancelled or replaced is not; and timers survive a restart', async () => {
   const folder = temporaryFolder()
   const first = await start(folder)
   await first.ref(Ticket, 'soon').ask('open', { remindInMs: 100 })
-  await first.ref(Ticket, 'closed').ask('open', { remindInMs: 700 })
-  await first.ref(Ticket, 'later').ask('open', { remindInMs: 700 })
+  await first.ref(Ticket, 'closed').ask('open', { remindInMs: DUE_MS })
+  await first.ref(Ticket, 'later').ask('open', { remindInMs: DUE_MS })
   await first.ref(Ticket, 'replaced').ask('open', { remindInMs: 100_000 })
   await first.ref(Ticket, 'never').ask('open', { remindInMs: 3_600_000 * 24 * 300 })
   await expect.poll(() => reminders(first, 'soon')).toBe(1)
   await first.ref(Ticket, 'closed').ask('close')
-  await first.ref(Ticket, 'replaced').ask('askAgain', { remindInMs: 700 })
+  await first.ref(Ticket, 'replaced').ask('askAgain', { remindInMs: DUE_MS })
   await sleep(200)
   await first.close()
-  await sleep(600)
+  await sleep(DUE_MS)
 
   const second = await start(folder)
   await expect.poll(() => reminders(second, 'later')).toBe(1)

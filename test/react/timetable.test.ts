@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { runsUntil, timeBehind, type Timetable } from '../../src/react/timetable.ts'
+import { isLeftOut, runsUntil, timeBehind, type Timetable } from '../../src/react/timetable.ts'
 
 const nightly: Timetable = { cron: '0 3 * * *', timezone: 'Europe/Berlin', missed: 'once' }
 const at = (text: string): number => Date.parse(text)
@@ -107,5 +107,18 @@ test('a clock that was set back runs nothing twice', () => {
   for (const missed of ['skip', 'once', 'all'] as const) {
     const runs = runsUntil({ ...nightly, missed }, first, at('2026-01-03T12:00:00Z'))
     expect(shown(runs)).toEqual({ times: ['2026-01-05T02:00:00.000Z'], next: '2026-01-06T02:00:00.000Z' })
+  }
+})
+
+test('of runs that have waited are left out those that would be where nobody had run them', () => {
+  const each: Timetable = { cron: '*/10 * * * * *', timezone: 'UTC', missed: 'all' }
+  const [first, last] = [at('2026-05-01T00:00:00Z'), at('2026-05-01T00:02:00Z')]
+  const waited = [first, ...timesBetween(each, first, last)]
+  for (const missed of ['all', 'once', 'skip'] as const) {
+    const sentAt = (now: number): readonly number[] =>
+      waited.filter((time) => !isLeftOut(missed, { time, isLast: time === last, now }))
+    expect(sentAt(last), missed).toEqual(runsUntil({ ...each, missed }, first, last).times)
+    expect(sentAt(last + 60_000), missed).toEqual(sentAt(last))
+    expect(sentAt(last + 60_001), missed).toEqual(missed === 'skip' ? [] : sentAt(last))
   }
 })

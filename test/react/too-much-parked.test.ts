@@ -34,7 +34,6 @@ test.each([
     await bench.pass(3_000)
     expect(bench.effects.record(SHARD).done).toBeUndefined()
   },
-  60_000,
 )
 
 test('while an event holds the place no more than a thousand streams are known to be done beyond it, in whatever life of the lane', async () => {
@@ -63,4 +62,4 @@ test('while an event holds the place no more than a thousand streams are known t
   const lane = bench.open()
   await bench.until(() => lane.condition === 'halted')
   expect(parked()).toEqual([])
-}, 60_000)
+})

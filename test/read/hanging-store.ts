@@ -17,7 +17,7 @@ export async function testHangingHandler<Model>({ store, set, get }: NumberStore
     from: 'all',
     store,
     retries: 0,
-    handlerTimeoutMs: 300,
+    handlerTimeoutMs: 3_000,
     on: {
       Done: ({ version }, model: Model) => {
         if (!hangs || version === 1) return set(model, `n${version}`, version)
@@ -33,7 +33,7 @@ export async function testHangingHandler<Model>({ store, set, get }: NumberStore
   row.add('Done', 'a/1')
   await running.run(['all'])
   await vi.waitFor(() => expect(running.condition.state).toBe('halted'), 20_000)
-  expect((await running.status()).trouble).toContain('its handler has not ended within 300 ms')
+  expect((await running.status()).trouble).toContain('its handler has not ended within 3000 ms')
   for (const letGo of hung) letGo()
   expect(new Set(await Promise.all(late))).toEqual(new Set(['refused']))
   hangs = false

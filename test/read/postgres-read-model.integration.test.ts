@@ -126,7 +126,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
   })
 
   test('tells a stuck lane, a deadlock and a closed connection from a handler that fails', async () => {
-    const { model, put } = await open({ timeoutMs: 300 })
+    const { model, put } = await open({ timeoutMs: 3_000 })
     const unavailable = { code: 'ReadModelUnavailable', retryable: true }
     await model.commit(1, change({}))
     const holder = new pg.Client({ connectionString: server.url })
@@ -146,7 +146,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
   })
 
   test('gives up what a stopped process holds', async () => {
-    const { model } = await open({ timeoutMs: 300 })
+    const { model } = await open({ timeoutMs: 3_000 })
     const { promise, resolve } = Promise.withResolvers<void>()
     const stuck = model.commit(1, change({ apply: () => promise }))
     const { model: other } = await open({ timeoutMs: 60_000 })
@@ -157,7 +157,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
   })
 
   test('a generation that cannot be removed now is removed when it is opened next', async () => {
-    const { model } = await open({ timeoutMs: 300 })
+    const { model } = await open({ timeoutMs: 3_000 })
     await begin(model)
     const holder = new pg.Client({ connectionString: server.url })
     await holder.connect()
@@ -173,7 +173,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
   })
 
   test('a generation is removed though a handler hangs in it', async () => {
-    const close = await abortHangingRebuild(numbers({ timeoutMs: 2_000 }))
+    const close = await abortHangingRebuild(numbers({ timeoutMs: 5_000 }))
     const left = await server.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE '${schema}\\_%'`)
     await close()
     expect(left).toEqual([{ nspname: `${schema}_hangs_1_1` }])

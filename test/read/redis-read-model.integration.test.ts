@@ -197,7 +197,7 @@ describe.skipIf(!hasRedis)('a Redis that comes and goes', () => {
   test('is asked again when it is there; emptied, it begins anew', { timeout: 120_000 }, async () => {
     const server = await startRedis()
     onTestFinished(() => server.stop())
-    const model = await open({ redis: server.url, timeoutMs: 2_000 })
+    const model = await open({ redis: server.url, timeoutMs: 5_000 })
     await model.commit(1, change({}))
     server.pause()
     const next = change({ from: { position: 1, shard: 0 }, to: { position: 2, shard: 0 } })

@@ -21,6 +21,8 @@ export interface Errands {
   readonly operations: readonly Operation[]
   /** Whether clients name their commands, and so can ask again after a silence; if not, they let it be. */
   readonly namesCommands: boolean
+  /** Those that do not name them wait for so long, and ask again by the id that they are told then. */
+  readonly impatienceMs?: number
   /** Whether they go to nodes that stand still as well. */
   readonly clings?: boolean
   /** Told of each attempt when it has its outcome. */
@@ -56,6 +58,8 @@ const STREAM_EVENTS: Readonly<Partial<Record<Operation['name'], readonly string[
 export class Clients {
   readonly attempts: Attempt[] = []
   open = 0
+  /** By command, the id that its client was told. */
+  readonly #ids = new Map<number, string>()
   readonly #town: Town
   readonly #account: Account
   readonly #errands: Errands
@@ -127,11 +131,12 @@ export class Clients {
   /** One attempt; resolves to whether it was answered. */
   async #attempt(node: SimulatedNode | undefined, at: number, nth: number): Promise<boolean> {
     const { namesCommands, operations } = this.#errands
-    const by = at + operations.length * (namesCommands ? nth : 1 + this.attempts.length)
+    const isNamed = namesCommands || this.#errands.impatienceMs !== undefined
+    const by = at + operations.length * (isNamed ? nth : 1 + this.attempts.length)
     const attempt = await this.#try(node, operations[at]!, by)
     if (attempt?.outcome.kind === 'none') return attempt.outcome.code === IN_VAIN
     if (attempt === undefined) return false
-    return attempt.outcome.kind !== 'unknown' || (!namesCommands && !attempt.isRead)
+    return attempt.outcome.kind !== 'unknown' || (!namesCommands && !attempt.isRead && !this.#ids.has(by))
   }
 
   /** Undefined where there is no node. */
@@ -173,7 +178,7 @@ export class Clients {
   async #ask(node: SimulatedNode, operation: Operation, by: number): Promise<Outcome> {
     const { account, name, amount, isDirect = false } = operation
     const ref = node.running.ref(this.#account, String(account))
-    const options = this.#errands.namesCommands ? { commandId: deriveId('command', by) } : {}
+    const options = this.#optionsOf(by)
     try {
       if (isDirect) return await this.#askStore(node.running.store, operation, { ...options, by })
       if (name === 'view') return { kind: 'read', seen: await ref.query('view') }
@@ -184,15 +189,25 @@ export class Clients {
     } catch (error) {
       if (error instanceof Rejected) return { kind: 'rejected', seen: error.details as View }
       if (!(error instanceof PenholdError)) throw error
+      const { commandId } = (error.details ?? {}) as { readonly commandId?: string }
+      if (this.#errands.impatienceMs !== undefined && commandId !== undefined) this.#ids.set(by, commandId)
       return { kind: error.outcome, code: error.code }
     }
+  }
+
+  #optionsOf(by: number): { readonly commandId?: string; readonly timeoutMs?: number } {
+    const { namesCommands, impatienceMs } = this.#errands
+    if (namesCommands) return { commandId: deriveId('command', by) }
+    const commandId = this.#ids.get(by)
+    if (commandId !== undefined) return { commandId }
+    return impatienceMs === undefined ? {} : { timeoutMs: impatienceMs }
   }
 
   /** The same by the stream's name: what is wanted is appended, and what it shows is folded here. */
   async #askStore(
     store: EventStore,
     operation: Operation,
-    { by, ...options }: { readonly by: number; readonly commandId?: string },
+    { by, ...options }: { readonly by: number; readonly commandId?: string; readonly timeoutMs?: number },
   ): Promise<Outcome> {
     const { name, amount } = operation
     const types = STREAM_EVENTS[name]

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
-test('the kit works under node:test as it does here', { timeout: 60_000 }, () => {
+test('the kit works under node:test as it does here', () => {
   const file = join(import.meta.dirname, 'runners/account.node-test.ts')
   // Without the variables by which one test runner knows that another one runs it.
   const { NODE_TEST_CONTEXT: _context, ...env } = process.env

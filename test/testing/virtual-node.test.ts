@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest'
-import { defineAggregate, defineCluster, defineReactor, defineSchedule } from '../../src/index.ts'
+import {
+  defineAggregate,
+  defineCluster,
+  defineOutbox,
+  defineProcess,
+  defineReactor,
+  defineSchedule,
+} from '../../src/index.ts'
 import { startVirtualNode } from '../../src/testing/index.ts'
 
 const HOUR = 3_600_000
@@ -105,4 +112,58 @@ test('what synchronous reactors do is done when a reply comes, and no time has p
   expect(node.now).toEqual(before)
   await node.restart()
   expect((await node.ref(Incident, '3').ask('escalate')).unsettled).toBe(undefined)
+})
+
+test('it tells of its processes, its reactors and its outboxes as any node does', async () => {
+  let isMended = false
+  const mails = defineReactor({
+    name: 'mails',
+    from: [Incident],
+    startAt: 'beginning',
+    retries: 2,
+    on: {
+      Opened: () => {
+        if (!isMended) throw new Error('no such address')
+      },
+    },
+  })
+  const care = defineProcess({
+    type: 'care',
+    from: [Incident],
+    timers: ['look'],
+    startAt: 'beginning',
+    correlate: { Opened: ({ stream }) => stream.slice('incident/'.length) },
+    initialState: () => ({ looks: 0 }),
+    evolve: { look: ({ looks }) => ({ looks: looks + 1 }) },
+    on: {
+      Opened: (_state, _event, { schedule }) => schedule('look', { inMs: HOUR }),
+      look: (_state, _timer, { complete }) => complete(),
+    },
+  })
+  const published: string[] = []
+  const outside = defineOutbox({
+    name: 'outside',
+    from: [Incident],
+    startAt: 'beginning',
+    map: { Opened: () => ({ type: 'opened' }) },
+    publisher: (messages) => {
+      published.push(...messages.map(({ stream }) => stream))
+      return Promise.resolve()
+    },
+  })
+  const whole = defineCluster({ ...config, reactors: [mails], processes: [care], outboxes: [outside] })
+  await using node = await startVirtualNode(whole)
+  await node.ref(Incident, '1').ask('open')
+  await node.pass(1_000)
+  expect(await node.reactor(mails).parked()).toMatchObject([{ stream: 'incident/1', reason: 'Error: no such address' }])
+  expect((await node.process(care, '1').state()).timers).toMatchObject([{ id: 'look' }])
+  expect(published).toEqual(['incident/1'])
+  expect((await node.outbox(outside).status()).state).toBe('caught up')
+
+  isMended = true
+  const retried = node.reactor(mails).retryParked('incident/1')
+  await node.pass(HOUR)
+  expect((await retried).failed).toBeUndefined()
+  expect(await node.reactor(mails).parked()).toEqual([])
+  expect(await node.process(care, '1').state()).toMatchObject({ state: { looks: 1 }, isCompleted: true })
 })

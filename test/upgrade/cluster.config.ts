@@ -20,6 +20,6 @@ export default defineCluster({
   dataDir: '../../.tmp/upgrade',
   shards: 8,
   workers: 2,
-  timeouts: { askMs: 30_000, leaseMs: 900 },
+  timeouts: { askMs: 30_000, leaseMs: 3_000 },
   onWarning: () => undefined,
 })

@@ -1,10 +1,9 @@
 import { execFileSync, fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { connect, defineCluster } from '../../src/index.ts'
+import { freePort } from '../free-port.ts'
 import { hasRedis, startRedis } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 import config, { Journal } from './cluster.config.ts'
@@ -14,7 +13,7 @@ import { startTap, type Tap } from './tap.ts'
 const ROOT = join(import.meta.dirname, '../..')
 /** Enough that each shard has some, and that all writers share all of them. */
 const JOURNALS = Array.from({ length: 12 }, (_, i) => `j${i}`)
-const WAIT = { timeout: 30_000, interval: 20 }
+const WAIT = { timeout: 60_000, interval: 20 }
 /** As a caller has it that runs the next code. */
 const NewJournal = {
   ...Journal,
@@ -42,15 +41,6 @@ function unpacked(): Readonly<Record<Version, string>> {
     fs.writeFileSync(join(folder, name), source.replaceAll('../../src/index.ts', 'penhold'))
   }
   return { old: folder, new: import.meta.dirname }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** One process that writes, from its start to its end. */

@@ -2,8 +2,8 @@
  * The outbox `sla-breaches`: what others may know of incidents that are late. That an SLA was missed, and that one has waited
  * for too long, goes to a Redis Stream, as CloudEvents with the incident's number as their subject.
  */
-import { defineOutbox, redisStreamPublisher, type Outbox } from '../../../src/index.ts'
-import { Incident, numberOf } from '../incident.ts'
+import { defineOutbox, idOf, redisStreamPublisher, type Outbox } from '../../../src/index.ts'
+import { Incident } from '../incident.ts'
 
 export const BREACHES = 'desk:breaches'
 export const SLA_MISSED = 'example.desk.sla-missed'
@@ -21,12 +21,12 @@ export function defineBreaches(redis: string): Outbox {
     map: {
       SlaMissed: (event) => ({
         type: SLA_MISSED,
-        subject: numberOf(event),
+        subject: idOf(event),
         data: { reportedAt: event.data.at },
       }),
       IncidentEscalated: (event) => ({
         type: WAITED_TOO_LONG,
-        subject: numberOf(event),
+        subject: idOf(event),
         data: { state: event.data.state, priority: event.data.priority },
       }),
     },

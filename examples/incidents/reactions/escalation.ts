@@ -9,8 +9,8 @@
  * its end; and where the process is new to a log, what has waited for too long by then is escalated at once. Of waits that are over the
  * incident knows, and refuses: nobody is woken up for what was years ago.
  */
-import { defineProcess, type ProcessContext } from '../../../src/index.ts'
-import { Incident, numberOf } from '../incident.ts'
+import { defineProcess, idOf, type ProcessContext } from '../../../src/index.ts'
+import { Incident } from '../incident.ts'
 import { isWaiting, type IncidentState } from '../workflow.ts'
 
 /** How long an incident may wait, by priority: 1 is critical. */
@@ -43,18 +43,18 @@ export function defineEscalation({ hourMs }: { readonly hourMs: number }) {
     timers: ['waited-too-long'],
     startAt: 'beginning',
     correlate: {
-      IncidentOpened: numberOf,
-      IncidentPrioritised: numberOf,
-      WorkStarted: numberOf,
-      WorkSuspended: numberOf,
-      IncidentResolved: numberOf,
-      ResolutionWithdrawn: numberOf,
-      IncidentReopened: numberOf,
-      IncidentClosed: numberOf,
+      IncidentOpened: idOf,
+      IncidentPrioritised: idOf,
+      WorkStarted: idOf,
+      WorkSuspended: idOf,
+      IncidentResolved: idOf,
+      ResolutionWithdrawn: idOf,
+      IncidentReopened: idOf,
+      IncidentClosed: idOf,
     },
     initialState: (): Escalation => ({ priority: 3, wait: null }),
     evolve: {
-      IncidentOpened: (_none, event): Escalation => ({
+      IncidentOpened: (_none, event) => ({
         priority: event.data.priority,
         wait: waitIn(event.data.state, event),
       }),

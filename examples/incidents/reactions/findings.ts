@@ -1,7 +1,6 @@
 /** What a run has set in motion: what is in the log, what the mail server took, and what stands in the Redis Stream. */
 import { Redis } from 'ioredis'
-import type { NodeStore } from '../../../src/index.ts'
-import { numberOf } from '../incident.ts'
+import { idOf, type NodeStore } from '../../../src/index.ts'
 import type { ReceivedMail } from '../mail/server-process.ts'
 import { BREACHES, SLA_MISSED, WAITED_TOO_LONG } from './breaches.ts'
 import { msOf, type Expected } from './expected.ts'
@@ -44,7 +43,7 @@ export async function readEscalations(store: Pick<NodeStore, 'readAll'>): Promis
   const found: string[] = []
   for await (const { type, stream, data } of store.readAll({ categories: ['incident'] })) {
     if (type !== 'IncidentEscalated') continue
-    found.push(`${numberOf({ stream })} ${(data as { readonly since: number }).since}`)
+    found.push(`${idOf({ stream })} ${(data as { readonly since: number }).since}`)
   }
   return found.toSorted()
 }

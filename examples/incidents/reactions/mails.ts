@@ -5,8 +5,8 @@
  * Each mail's id derives from event and reactor, so that a mail that is sent again, because a machine died or an answer was
  * lost, is known as the same. What was closed before there were mails is told to nobody.
  */
-import { defineReactor, type FeedEvent, type Reactor, type ReactorContext } from '../../../src/index.ts'
-import { Incident, numberOf } from '../incident.ts'
+import { defineReactor, idOf, type FeedEvent, type Reactor, type ReactorContext } from '../../../src/index.ts'
+import { Incident } from '../incident.ts'
 import { DOMAIN, type SendMail } from '../mail/mailer.ts'
 
 /** A mail server that is away is waited for, for a quarter of an hour. What it refuses for good is parked at once. */
@@ -23,7 +23,7 @@ export function defineConfirmations(send: SendMail): Reactor {
       const { updatedBy } = event.metadata
       // The desk's system closes some of its own accord.
       if (typeof updatedBy !== 'string') return
-      const number = numberOf(event)
+      const number = idOf(event)
       const text = `You have closed incident ${number}.`
       await send({ id, to: `agent-${updatedBy}@${DOMAIN}`, subject: `Closed: ${number}`, text }, signal)
     }),
@@ -36,7 +36,7 @@ export function defineClosingMails(send: SendMail): Reactor {
     ...SETTINGS,
     name: 'closing-mails',
     on: onClosing(async (event, { idempotencyKey: id, signal }) => {
-      const number = numberOf(event)
+      const number = idOf(event)
       const text = `Your incident ${number} is closed. Should it come back, answer this mail.`
       await send({ id, to: `incident-${number}@${DOMAIN}`, subject: `Your incident ${number}`, text }, signal)
     }),

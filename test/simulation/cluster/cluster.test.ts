@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { clusterPlans, latePlans, readPlans, unablePlans } from './plan.ts'
+import { clusterPlans, impatientPlans, latePlans, readPlans, unablePlans } from './plan.ts'
 import { withStreams } from '../plan.ts'
 import { CLUSTER_TRIALS } from './try-seed.ts'
 import { inTime } from '../../in-time.ts'
@@ -36,6 +36,16 @@ test('what comes late, in whichever epoch, has no effect a second time', { timeo
     }),
     // The first breaks where epochs are not compared.
     { ...parameters, ...inTime(), numRuns: 20, examples: [[fc.sample(latePlans, { seed: 336, numRuns: 1 })[0]!]] },
+  )
+})
+
+test('a first copy that comes behind what its caller has sent again through another node has no effect', async () => {
+  await fc.assert(
+    fc.asyncProperty(impatientPlans, async (plan) => {
+      expect((await CLUSTER_TRIALS.tryPlan(plan)).violations).toEqual([])
+    }),
+    // The first breaks where copies whose id was made for them are not looked for.
+    { ...parameters, ...inTime(), numRuns: 20, examples: [[fc.sample(impatientPlans, { seed: 20, numRuns: 1 })[0]!]] },
   )
 })
 

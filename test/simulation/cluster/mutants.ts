@@ -13,6 +13,7 @@ import { Routes } from '../../../src/cluster/routes.ts'
 import { Log } from '../../../src/log/log.ts'
 import { SHARDS_PATH } from '../../../src/log/path.ts'
 import { POSITION_MAX } from '../../../src/log/position.ts'
+import { sliceOf } from '../../../src/log/slice.ts'
 import { ClusterSide } from '../../../src/node/cluster-side.ts'
 import type { WorkerHandle } from '../../../src/node/worker-handle.ts'
 import { Frontiers } from '../../../src/read/frontiers.ts'
@@ -100,8 +101,15 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
         'receive',
         (original) =>
           function (this: Worker, sender, messages) {
-            const forget = (message: (typeof messages)[number]): typeof message =>
-              message.kind === 'command' && message.isAgain ? { ...message, isFresh: true } : message
+            const forget = (message: (typeof messages)[number]): typeof message => {
+              if (message.kind !== 'command' || !message.isAgain) return message
+              const { bytes, start, end } = message.commandId
+              return {
+                ...message,
+                isFresh: true,
+                commandId: sliceOf(Uint8Array.from(bytes.subarray(start, end)).reverse()),
+              }
+            }
             original.call(this, sender, messages.map(forget))
           },
       ),

@@ -29,6 +29,8 @@ export interface ClusterPlan {
   readonly namesCommands: boolean
   /** Whether clients go to nodes that stand still as well, which find it in their hands when they wake up. */
   readonly clings: boolean
+  /** Clients who do not name their commands ask again after so long, by the id that they are told then; else they let it be. */
+  readonly impatienceMs?: number
   readonly operations: readonly Errand[]
   readonly faults: readonly ClusterFault[]
   /** How many read everything meanwhile; none where it is left out. */
@@ -212,6 +214,11 @@ export const resetPlans: fc.Arbitrary<ClusterPlan> = latePlans.map(({ faults, ..
   ...plan,
   faults: faults.filter(({ kind }) => kind === 'reset-connections'),
 }))
+
+/** The same, with callers who do not wait for so long, and ask again by the id that they are told, wherever they find somebody. */
+export const impatientPlans: fc.Arbitrary<ClusterPlan> = fc
+  .record({ plan: resetPlans, impatienceMs: fc.integer({ min: 20, max: 400 }) })
+  .map(({ plan, impatienceMs }) => ({ ...plan, impatienceMs }))
 
 /** Nodes that cannot serve what they are given: no worker of theirs starts for a while, or their definitions are older. */
 export const unablePlans: fc.Arbitrary<ClusterPlan> = fc

@@ -53,11 +53,13 @@ export async function runCluster(plan: ClusterPlan, { wrapStorage }: RunOptions 
   parties = partiesOf(plan, { cluster, account, config, till, declinedPayments })
   const { kernel } = cluster
   cluster.schedule(plan.faults)
-  const { namesCommands, clings } = plan
+  const { namesCommands, impatienceMs, clings } = plan
   const onTold = (attempt: Attempt): void => {
     for (const party of parties) party.told?.(attempt)
   }
-  const clients = new Clients(cluster, account, { operations: timed(plan), namesCommands, clings, onTold })
+  const impatience = impatienceMs !== undefined && { impatienceMs }
+  const errands = { operations: timed(plan), namesCommands, ...impatience, clings, onTold }
+  const clients = new Clients(cluster, account, errands)
   clients.start()
   const readers = new Readers(cluster, plan.readers ?? 0)
   readers.start()
@@ -191,7 +193,10 @@ function configOf(plan: ClusterPlan, account: Account, till: Till): ClusterConfi
     workers: plan.workers,
     shards: plan.shards,
     // What a router sends again must be found behind any number of others; what clients repeat, within the window.
-    limits: { activeActorsMax: plan.activeActorsMax, dedupeWindow: plan.namesCommands ? 1_000 : 1 },
+    limits: {
+      activeActorsMax: plan.activeActorsMax,
+      dedupeWindow: plan.namesCommands || plan.impatienceMs !== undefined ? 1_000 : 1,
+    },
     timeouts: { askMs: 2_000, stopMs: 1_000 },
   })
   // Far smaller than a user may choose, so that a short life has many.
