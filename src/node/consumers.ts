@@ -52,7 +52,8 @@ export interface ReactorRef {
   retryParked(stream: string): Promise<RetriedStream>
   /**
    * Gives up what the first of a stream's parked events would have set in motion, for good. Those behind it stay parked
-   * until they are retried.
+   * until they are retried. Where it is a command of a process, that is told what became of it: it has failed, with the code `Skipped`, or had
+   * its effect before.
    * @throws PenholdError `ReactorState` where it is not the first
    */
   skipParked(event: { readonly stream: string; readonly version: number; readonly reason: string }): Promise<void>

@@ -3,6 +3,7 @@ import { v7 } from 'uuid'
 import { expect, test } from 'vitest'
 import { defineAggregate, defineProcess } from '../../src/index.ts'
 import { IdSource } from '../../src/log/identity.ts'
+import { Consumers } from '../../src/node/consumers.ts'
 import { Attempt } from '../../src/react/attempt.ts'
 import { ConsumerOperations } from '../../src/react/consumer-operations.ts'
 import type { Consumer } from '../../src/react/consumer.ts'
@@ -286,7 +287,67 @@ test('a lane has about 4 MiB of events in its window, and no more than a thousan
   expect(large).toBeLessThanOrEqual(65)
 })
 
-test('all windows of a node have 64 MiB together', () => {
+test('all windows of a node have 64 MiB together, whosever they are', async () => {
+  const clock = new SimulatedClock()
+  const memory = new MemoryEffects()
+  const row = new EventRow()
+  const eventBytes = MIB / 2
+  row.eventBytes = eventBytes - 500
+  row.pageMax = 1
+  for (let i = 0; i < 20; i += 1) row.add('Done', 'a/0')
+  const from = (): ShardEffects => ({
+    ask: (command) => memory.ask(command),
+    find: () => memory.find(),
+    query: (question) => memory.query(question),
+    append: () => memory.append(),
+    load: () => memory.load(),
+    inShard: (...name) => memory.inShard(...name),
+    knows: () => true,
+    commandBytesMax: MIB,
+    from,
+  })
+  const consumers = new Consumers({
+    consumers: Array.from({ length: 30 }, (_, i) => ({
+      kind: 'reactor',
+      name: `r${i}`,
+      isWanted: ({ type }) => type === 'Done',
+      startAt: 'beginning',
+      onFailure: 'park',
+      retries: 0,
+      handlerTimeoutMs: 2 ** 31 - 1,
+      concurrency: 1,
+      does: { one: () => new Promise(() => undefined) },
+    })),
+    apart: new Set(),
+    feeds: row.feeds('shard'),
+    effects: from(),
+    ids: new IdSource(clock, new SeededRandom(1)),
+    clock,
+    shards: 3,
+    shardOf,
+    shardsHere: () => new Map([[SHARD, 1]]),
+    onWarning: () => undefined,
+  })
+  await consumers.start()
+  for (let i = 0; i < 100; i += 1) {
+    clock.advance(50)
+    await new Promise(setImmediate)
+  }
+  const status = await Promise.all(Array.from({ length: 30 }, (_, i) => consumers.reactor(`r${i}`).status()))
+  const waiting = status.flatMap(({ lanes }) => lanes).reduce((sum, lane) => sum + lane.waiting, 0)
+  const room = (64 * MIB) / eventBytes
+  expect(waiting).toBeGreaterThanOrEqual(room)
+  // Each has a page at least, and one more that it had read by then.
+  expect(waiting).toBeLessThanOrEqual(room + 2 * 30)
+  const closing = consumers.close(0)
+  for (let i = 0; i < 100; i += 1) {
+    clock.advance(50)
+    await new Promise(setImmediate)
+  }
+  await closing
+})
+
+test('the room for windows is of 64 MiB', () => {
   const room = new Room()
   room.take(64 * MIB - 1)
   expect(room.isFor(new Bell())).toBe(true)

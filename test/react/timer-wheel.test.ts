@@ -100,7 +100,7 @@ test('many timers of one moment, of which few have room in memory, are read from
   await world.wait(5 * MINUTE)
   expect(world.fired).toHaveLength(600)
   isSettled(world)
-  // A page has three of them. Read wholly each time it would be some four thousand.
+  // A page has three of them. Read wholly each time that would be some two thousand.
   expect(puts).toBeGreaterThan(200)
   expect(world.pages - pages).toBeLessThan(puts)
 })
