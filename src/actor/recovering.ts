@@ -32,10 +32,9 @@ export class Recovering {
     void this.#during(actor, () => this.#read(actor))
   }
 
-  /** A handler failed and may have changed the state it was given: the actor goes back to what the log says. */
+  /** A handler failed and may have changed the state it was given: the actor goes back to what the log says. Its window is none of that. */
   reload(actor: Actor): void {
     actor.phase = 'recovering'
-    actor.window = undefined
     void this.#during(actor, async () => {
       await this.#options.committer.written(actor)
       await this.#read(actor)

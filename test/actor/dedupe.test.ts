@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { DedupeWindow, needsWindow, readWindow } from '../../src/actor/dedupe-window.ts'
 import type { CommandMessage, Reply } from '../../src/actor/message.ts'
+import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { deriveId, parseId } from '../../src/log/identity.ts'
 import { RecordKind, type LogRecord } from '../../src/log/record.ts'
 import type { Slice } from '../../src/log/slice.ts'
@@ -48,6 +49,29 @@ test('a first copy that comes late, behind one that was sent again by its id thr
   expect(await ask(again)).toMatchObject({ kind: 'rejected' })
   await ask(deposit('account/1', 100))
   expect(await ask({ ...again, isFresh: true })).toMatchObject({ kind: 'rejected' })
+})
+
+test('so it is where a handler of its aggregate has thrown meanwhile', async () => {
+  const Counter = defineAggregate({
+    type: 'counter',
+    initialState: () => 0,
+    events: { Counted: (count) => count + 1 },
+    commands: {
+      count: (_count, _none: undefined, { emit }) => emit.Counted(),
+      fail: () => {
+        throw new Error('its author is on holiday')
+      },
+    },
+    queries: { count: (count) => count },
+  })
+  const { ask, query } = await open(new SimulatedDisk(), new SimulatedClock(), { aggregates: [Counter] })
+  const first = { stream: 'counter/1', name: 'count', payload: undefined, commandId: parseId(deriveId('mine')) }
+  expect(await ask({ ...first, isFresh: false })).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await ask({ stream: 'counter/1', name: 'fail', payload: undefined })).toMatchObject({
+    failure: { code: 'HandlerFailed' },
+  })
+  expect(await ask({ ...first, isFresh: true })).toMatchObject({ kind: 'accepted', version: 1 })
+  expect(await query('counter/1', 'count')).toEqual({ kind: 'answered', value: 1 })
 })
 
 test('what consumers send again after a rejection is decided anew, and takes effect once; what a router sends again is not', async () => {
