@@ -313,7 +313,8 @@ export class ParkedRetry {
     if (known?.isAsked !== true) return 'ended'
     if (known.version <= event.version) return 'wanted'
     await this.#giveUpEvent(event, parked)
-    return undefined
+    // Its consumer may not have been told: who is next does that, for as long as the stream is parked.
+    return this.#isOver ? 'ended' : undefined
   }
 }
 

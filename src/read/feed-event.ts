@@ -83,7 +83,13 @@ function unreadable(record: LogRecord, error: unknown): FeedEvent {
   })
 }
 
-/** The same event, for a handler that may be given it again, and is not to find what it has made of it. One that cannot be read stays so. */
+/**
+ * The same event, for a handler that may be given it again, and is not to find what it has made of it. A Date cannot be frozen, so each time it has
+ * another. One that cannot be read stays so.
+ */
 export function unchanging(event: FeedEvent): FeedEvent {
-  return Object.getOwnPropertyDescriptor(event, 'data')?.get === undefined ? frozen(event) : event
+  if (Object.getOwnPropertyDescriptor(event, 'data')?.get !== undefined) return event
+  frozen(event.data)
+  frozen(event.metadata)
+  return Object.freeze({ ...event, time: new Date(event.time) })
 }

@@ -67,3 +67,36 @@ test('who is given an event once more is given it as it was, and cannot change i
     ])
   }
 })
+
+test('a time that a handler sets is its own: what it is given again and what is published have the event’s', async () => {
+  const seen: number[] = []
+  const reactor = defineReactor({
+    name: 'historian',
+    from: [Basket],
+    startAt: 'beginning',
+    retries: 1,
+    on: {
+      Filled: ({ time }) => {
+        seen.push(time.getTime())
+        time.setUTCFullYear(1999)
+        throw new Error('that was another century')
+      },
+    },
+  })
+  const published: string[] = []
+  const outbox = defineOutbox({
+    name: 'baskets',
+    from: [Basket],
+    startAt: 'beginning',
+    map: { Filled: ({ time }) => ({ type: 'filled', data: time.setUTCFullYear(1999) }) },
+    publisher: async (messages) => void published.push(...messages.map(({ event }) => event.time)),
+  })
+  const whole = { name: 'fruits', aggregates: [Basket], reactors: [reactor], outboxes: [outbox], dataDir: 'none' }
+  const now = new Date('2026-03-01T00:00:00.000Z')
+  await using node = await startVirtualNode(defineCluster(whole), { now })
+  await node.ref(Basket, '1').ask('fill', { fruits: [] })
+  await node.pass(10_000)
+  expect(seen).toHaveLength(2)
+  expect(new Set(seen).size).toBe(1)
+  expect(published).toEqual([new Date(seen[0]!).toISOString()])
+})

@@ -195,6 +195,39 @@ test('one that is skipped while it is tried again is told of once that has ended
   expect(order.at(-1)).toBe('a/0/2')
 })
 
+test('a lane that ends while it tells of the last of a stream leaves that to whoever comes next', async () => {
+  const world = openLane()
+  const { bench, told, start, skip, parked } = world
+  bench.add('a/0')
+  bench.poison.add('a/0/1')
+  const first = start()
+  await bench.until(() => parked() !== undefined)
+  bench.poison.clear()
+  const held = Promise.withResolvers<void>()
+  bench.onHandle = async () => {
+    await held.promise
+    throw new Error('it has failed once more')
+  }
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.begun.length === 2)
+  let isTelling = false
+  world.onGivenUp = () => {
+    isTelling = true
+    return new Promise(() => undefined)
+  }
+  // It is found to be skipped before the lane hears of that.
+  bench.effects.onRecorded = () => undefined
+  await skip(1)
+  held.resolve()
+  await bench.until(() => isTelling)
+  await bench.during(first.close(0))
+  world.onGivenUp = () => undefined
+  expect(parked()).toBeDefined()
+  start()
+  await bench.until(() => parked() === undefined)
+  expect(told).toEqual(['a/0/1'])
+})
+
 test('where it cannot be told of, that is a warning, and its stream goes on', async () => {
   const world = openLane()
   const { bench, order, start, skip, parked } = world
