@@ -328,8 +328,11 @@ function checkedVersion(what: string, version: number | undefined): number {
 
 const ASK_OPTIONS: readonly string[] = [...QUERY_OPTIONS, 'commandId', 'expectedVersion', 'metadata']
 
+const MOMENTS = 'give atVersion (from 0), atEvent (an event id) or atTime (a Date)'
+
 function checkedMoment(moment: Moment | undefined): StateAt {
   if (moment === undefined) return {}
+  if (typeof moment !== 'object' || moment === null) throw badPayload('the moment', MOMENTS)
   const given = Object.entries(moment).filter(([, value]) => value !== undefined)
   if (given.length > 1) {
     throw badPayload(
@@ -342,5 +345,5 @@ function checkedMoment(moment: Moment | undefined): StateAt {
   if ('atTime' in moment && moment.atTime instanceof Date && !Number.isNaN(moment.atTime.getTime())) {
     return { atTime: moment.atTime.getTime() }
   }
-  throw badPayload('the moment', 'give atVersion (from 0), atEvent (an event id) or atTime (a Date)')
+  throw badPayload('the moment', MOMENTS)
 }

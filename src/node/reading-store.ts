@@ -3,6 +3,8 @@
  * Where the records come from is what the two differ in.
  */
 import type { Aggregate, EmittedEvent } from '../aggregate/aggregate.ts'
+import { describe } from '../aggregate/error.ts'
+import { badPayload } from '../cluster/error.ts'
 import type { RefHost } from '../cluster/ref.ts'
 import type { LogRecord } from '../log/record.ts'
 import { OneByOne } from '../read/one-by-one.ts'
@@ -105,17 +107,19 @@ export abstract class RunningReadingStore extends EventStore {
   }
 
   readAll(options: ReadAllOptions & Partial<RawOption> = {}): EventReading<AnyReadEvent> {
-    return this.#everything(options, false, options.signal)
+    return this.#everything(options, false)
   }
 
   subscribe(
     options: AnyOptions = {},
     onEvent?: EventHandler<never>,
   ): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> | Subscription<LogPlace> | Subscription<number> {
-    if (onEvent === undefined) return this.#subscribe(options, options.signal)
+    if (onEvent === undefined) return this.#subscribe(options)
+    if (typeof onEvent !== 'function') {
+      throw badPayload('subscribing', `what is called with each event is ${describe(onEvent)}; give a function`)
+    }
     const stopping = new AbortController()
-    const { signal = stopping.signal } = options
-    const events = this.#subscribe(options, AbortSignal.any([signal, stopping.signal]))
+    const events = this.#subscribe(options, stopping.signal)
     const source = { events, stopping, onEvent: onEvent as EventHandler<unknown> }
     if ('stream' in options) {
       return new RunningSubscription({ ...source, after: options.after, afterOf: ({ version }) => version })
@@ -142,8 +146,9 @@ export abstract class RunningReadingStore extends EventStore {
     return this.#closing.signal.aborted
   }
 
-  protected endedBy(signal: AbortSignal | undefined): AbortSignal {
-    return signal === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, signal])
+  protected endedBy(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+    const given = signals.filter((signal) => signal !== undefined)
+    return given.length === 0 ? this.#closing.signal : AbortSignal.any([this.#closing.signal, ...given])
   }
 
   /** One by one: what is read of the records, but for those that are left out. */
@@ -172,19 +177,18 @@ export abstract class RunningReadingStore extends EventStore {
     return toStoredEvent(record, this.aggregates.get(record.category))
   }
 
-  #subscribe(
-    options: AnyOptions,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> {
-    if (typeof options !== 'object' || !('stream' in options)) return this.#everything(options, true, signal)
+  #subscribe(options: AnyOptions, stopping?: AbortSignal): AsyncGenerator<AnyReadEvent | AnyStoredEvent, void> {
+    if (typeof options !== 'object' || options === null || !('stream' in options)) {
+      return this.#everything(options, true, stopping)
+    }
     checkFollowOptions(options)
-    return this.follow(options, this.endedBy(signal))
+    return this.follow(options, this.endedBy(options.signal, stopping))
   }
 
   #everything(
     options: ReadAllOptions & Partial<RawOption>,
     isLive: boolean,
-    signal: AbortSignal | undefined,
+    stopping?: AbortSignal,
   ): EventReading<AnyReadEvent> {
     checkReadOptions(options, { aggregates: this.aggregates, isLive })
     const range = rangeOf(options)
@@ -197,7 +201,7 @@ export abstract class RunningReadingStore extends EventStore {
       const event = this.readEvent(record)
       return types?.has(event.type) === false ? undefined : event
     }
-    const ended = this.endedBy(signal)
+    const ended = this.endedBy(options.signal, stopping)
     return this.oneByOne(this.allRecords({ ...range, ...wish, isLive }, ended), ended, read)
   }
 }

@@ -115,7 +115,7 @@ if not cluster[1] then
 else
   -- It was away; or it is a copy of long ago, or has lost members, who would have taken their leases along.
   local isOwner = ARGV[9] ~= ''
-  local hasLost = not next(members) and next(redis.call('HGETALL', KEYS[3]))
+  local hasLost = not next(members) and redis.call('EXISTS', KEYS[3]) == 1
   if not isHeard and (hasOthers or isOwner or hasLost) then settlesAt = now + ttl end
   if settlesAt ~= settlesBefore then redis.call('HSET', KEYS[1], 'settlesAt', whole(settlesAt)) end
 end

@@ -167,6 +167,7 @@ export function checkedRedis(settings: unknown): Exclude<RedisSettings, string> 
   const problem = (what: string): Error =>
     definitionError(`redis: ${what}. Give a URL, or { url }, { sentinels, name } or { nodes }.`)
   if (typeof settings !== 'object' || settings === null) throw problem(`it is ${describe(settings)}`)
+  if (settings instanceof URL) throw problem('it is an object of URL, where its text is wanted: url.href')
   const kinds = (['url', 'sentinels', 'nodes'] as const).filter((kind) => Object.hasOwn(settings, kind))
   const [kind] = kinds
   if (kind === undefined || kinds.length > 1) {
@@ -177,6 +178,7 @@ export function checkedRedis(settings: unknown): Exclude<RedisSettings, string> 
     throw problem(`there is no setting '${unknown}' beside ${kind}; the nearest is '${nearest(unknown, KNOWN[kind])}'`)
   }
   const given = settings as { readonly [key: string]: unknown }
+  if (given[kind] === undefined) throw problem(`its ${kind} is undefined, as of a variable that is not set`)
   for (const key of ['url', 'name', 'username', 'password', 'sentinelUsername', 'sentinelPassword']) {
     // What was given is not shown: it may be a secret in the wrong place.
     if (given[key] !== undefined && (typeof given[key] !== 'string' || given[key] === '')) {

@@ -22,7 +22,9 @@ describe('what a caller gets wrong is told to it, and nothing happens', () => {
     await expect(account.ask('open', { owner: 'x' }, { commandId: 'mine' })).rejects.toMatchObject(none('BadPayload'))
     await expect(account.ask('open', { owner: 'x' }, { expectedVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
     await expect(account.ask('open', { owner: 'x' }, { timeoutMs: Infinity })).rejects.toMatchObject(none('BadPayload'))
-    await expect(account.state({ atVersion: -1 })).rejects.toMatchObject(none('BadPayload'))
+    for (const moment of [{ atVersion: -1 }, null, 3, 'now']) {
+      await expect(account.state(moment as never), JSON.stringify(moment)).rejects.toMatchObject(none('BadPayload'))
+    }
     await expect(account.state({ atVersion: 1, atTime: new Date() })).rejects.toMatchObject({
       ...none('BadPayload'),
       message: expect.stringContaining('atVersion, atTime') as string,

@@ -121,7 +121,17 @@ describe('readAll', () => {
     bad({ categories: 'account' })
     bad({ aggregates: Account })
     bad({ aggregates: [{ ...Account, type: 'other' }] }, 'BadDefinition')
-    expect(() => store.subscribe('account/1' as never)).toThrow('its options are no object')
+    const handler = (): void => undefined
+    for (const none of ['account/1', null, 1]) {
+      expect(() => store.readAll(none as never), String(none)).toThrow('its options are no object')
+      expect(() => store.subscribe(none as never), String(none)).toThrow('its options are no object')
+      expect(() => store.subscribe(none as never, handler), String(none)).toThrow('its options are no object')
+    }
+    expect(() => store.subscribe({ signal: 1 } as never, handler)).toThrow('its signal is no AbortSignal')
+    expect(() => store.subscribe({ stream: 'account/1', signal: 1 } as never, handler)).toThrow(
+      'its signal is no AbortSignal',
+    )
+    expect(() => store.subscribe({}, 'account/1' as never)).toThrow("what is called with each event is 'account/1'")
     expect(() => store.subscribe({ until: { position: 1 } } as object)).toThrow("no option 'until'")
     await expect(all(store.readAll({ until: { eventId: deriveId('x') } }))).rejects.toMatchObject({
       code: 'NoSuchEvent',

@@ -126,6 +126,8 @@ describe.each<readonly [string, readonly Slip[]]>([
       clusters({ workers: 'auto' }, "workers is 'auto'; give a whole number from 1 to 256, or 'inline'"),
       clusters({ redis: 'localhost:6379' }, 'the url does not begin with redis://; give redis://[user:password@]host'),
       clusters({ redis: { host: 'localhost' } }, 'it does not say where Redis is. Give a URL, or { url }'),
+      clusters({ redis: { url: undefined } }, 'redis: its url is undefined, as of a variable that is not set. Give a'),
+      clusters({ redis: new URL('redis://localhost') }, 'redis: it is an object of URL, where its text is wanted'),
       clusters({ redis: { url: 'redis://a', pasword: 'x' } }, "no setting 'pasword' beside url; the nearest is"),
       clusters({ network: { tls: true } }, 'network.tls: it is true; give { ca, cert, key, peerName }'),
       clusters({ network: { tls: { ca: 'x' } } }, "network.tls: it needs 'cert'; give { ca, cert, key, peerName }"),
