@@ -188,6 +188,6 @@ test('what runs outboxes is in the config, each by a name of its own', () => {
   const config = { name: 'x', aggregates: [Account], dataDir: 'd' }
   expect(() => defineCluster({ ...config, outboxes: [outbox, outbox] })).toThrow("two outboxes of the name 'deposits'")
   expect(() => defineCluster({ ...config, outboxes: [{}] as never })).toThrow(
-    'outboxes[0] is {}; give what defineOutbox',
+    "cluster 'x': outboxes[0] is an object; give what defineOutbox returned",
   )
 })
