@@ -209,10 +209,10 @@ function partsOf(id: string): readonly [string, number] {
 
 /** Whether a skipped event was told of, before any that stands behind it was begun. */
 function isToldInTime(id: string, order: World['order']): boolean {
-  const [stream, version] = partsOf(id)
+  const [mine, version] = partsOf(id)
   const first = order.find((each) => {
     const [of, at] = partsOf(each.id)
-    return each.kind === 'told' ? each.id === id : of === stream && at > version
+    return each.kind === 'told' ? each.id === id : of === mine && at > version
   })
   return first?.kind === 'told'
 }
