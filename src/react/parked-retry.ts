@@ -55,6 +55,9 @@ interface Parked {
   told: number
 }
 
+/** Until somebody wants something of it, which tells the rest. */
+const UNASKED = { attempts: 0, waits: 0, failed: undefined, skippedFrom: undefined, told: 0 }
+
 /** What of the record it begins with. */
 export type Known = Pick<ConsumerState, 'place' | 'parked' | 'done'>
 
@@ -80,11 +83,8 @@ export class ParkedRetry {
     this.#place = place
     this.#queue = new RetryQueue(options.clock)
     this.#done = new Map(Object.entries(done))
-    for (const [stream, { version, failures, reason, skippedFrom }] of Object.entries(parked)) {
-      const failed = reason === '' ? undefined : version
-      const begun = { passed: 0, attempts: 0, waits: 0, told: 0 }
-      this.#streams.set(stream, { ...begun, next: version, failures, failed, skippedFrom })
-    }
+    for (const [stream, { version, failures }] of Object.entries(parked))
+      this.#streams.set(stream, { ...UNASKED, next: version, failures, passed: 0 })
   }
 
   get streams(): number {
@@ -121,8 +121,7 @@ export class ParkedRetry {
 
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
-    const begun = { failures: 1, passed: last, attempts: 0, waits: 0, skippedFrom: undefined, told: 0 }
-    this.#streams.set(stream, { ...begun, next: version, failed: version })
+    this.#streams.set(stream, { ...UNASKED, next: version, failures: 1, passed: last })
   }
 
   /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
