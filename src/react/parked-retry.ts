@@ -55,6 +55,9 @@ interface Parked {
   told: number
 }
 
+/** Until somebody wants something of it, which tells the rest. */
+const UNASKED = { attempts: 0, waits: 0, failed: undefined, skippedFrom: undefined, told: 0 }
+
 /** What of the record it begins with. */
 export type Known = Pick<ConsumerState, 'place' | 'parked' | 'done'>
 
@@ -80,11 +83,8 @@ export class ParkedRetry {
     this.#place = place
     this.#queue = new RetryQueue(options.clock)
     this.#done = new Map(Object.entries(done))
-    for (const [stream, { version, failures, reason, skippedFrom }] of Object.entries(parked)) {
-      const failed = reason === '' ? undefined : version
-      const begun = { passed: 0, attempts: 0, waits: 0, told: 0 }
-      this.#streams.set(stream, { ...begun, next: version, failures, failed, skippedFrom })
-    }
+    for (const [stream, { version, failures }] of Object.entries(parked))
+      this.#streams.set(stream, { ...UNASKED, next: version, failures, passed: 0 })
   }
 
   get streams(): number {
@@ -121,8 +121,7 @@ export class ParkedRetry {
 
   /** It is parked now, with what its lane has read of its stream, up to a version, and what comes. */
   add({ stream, version }: FeedEvent, last: number): void {
-    const begun = { failures: 1, passed: last, attempts: 0, waits: 0, skippedFrom: undefined, told: 0 }
-    this.#streams.set(stream, { ...begun, next: version, failed: version })
+    this.#streams.set(stream, { ...UNASKED, next: version, failures: 1, passed: last })
   }
 
   /** Does what is asked for: a stream is tried again, or, where its first was skipped, looked into for what is left. */
@@ -179,8 +178,9 @@ export class ParkedRetry {
     const parked = this.#streams.get(stream)
     if (parked === undefined) return
     try {
-      if (!(await this.#tellGivenUp(stream, parked))) return
-      const end = isAsked ? await this.#retry(stream, parked) : await this.#lookInto(stream, parked)
+      const from = await this.#tellGivenUp(stream, parked)
+      if (from === undefined) return
+      const end = isAsked ? await this.#retry(stream, parked, from) : await this.#lookInto(stream, from)
       if (end.kind === 'ended') return
       if (end.kind === 'held') return this.#queue.again(turn, 0)
       // From here on its events are the lane's again, which come behind these.
@@ -192,18 +192,21 @@ export class ParkedRetry {
     this.#queue.again(turn, backOffMs(parked.waits))
   }
 
-  /** Tells whoever wants to know of what was skipped. Resolves to whether it goes on. */
-  async #tellGivenUp(stream: string, parked: Parked): Promise<boolean> {
+  /**
+   * Tells whoever wants to know of what was skipped. Resolves to the version from which it goes on, and to nothing where it does not: what
+   * somebody skips from there on meanwhile is told of in its turn.
+   */
+  async #tellGivenUp(stream: string, parked: Parked): Promise<number | undefined> {
     const { consumer } = this.#options
     const { skippedFrom, next, told } = parked
-    if (consumer.givesUp === undefined || skippedFrom === undefined || told >= next) return true
+    if (consumer.givesUp === undefined || skippedFrom === undefined || told >= next) return next
     for await (const event of this.#events(stream, Math.max(skippedFrom, told))) {
       if (event.version >= next) break
       if (event.version >= skippedFrom && consumer.isWanted(event)) await this.#giveUpEvent(event, parked)
-      if (this.#isOver) return false
+      if (this.#isOver) return undefined
     }
     parked.told = next
-    return true
+    return next
   }
 
   async #giveUpEvent(event: FeedEvent, parked: Parked): Promise<void> {
@@ -238,11 +241,11 @@ export class ParkedRetry {
   }
 
   /** Handles what the log has of the stream, also where the lane has not read of it yet: it comes to it as something that is done. */
-  async #retry(stream: string, parked: Parked): Promise<End> {
+  async #retry(stream: string, parked: Parked, from: number): Promise<End> {
     const { consumer } = this.#options
     let last: AllPlace | undefined
-    for await (const event of this.#events(stream, parked.next)) {
-      if (event.version >= parked.next) {
+    for await (const event of this.#events(stream, from)) {
+      if (event.version >= from) {
         const end = consumer.isWanted(event) ? await this.#handle(event, parked) : undefined
         if (end !== undefined) return { kind: end }
         // It may have been skipped with others behind it.
@@ -256,7 +259,7 @@ export class ParkedRetry {
   }
 
   /** Nothing is done here: what somebody asks for goes on from where the record says. */
-  async #lookInto(stream: string, { next: from }: Parked): Promise<End> {
+  async #lookInto(stream: string, from: number): Promise<End> {
     let [next, last]: [number, AllPlace | undefined] = [from, undefined]
     for await (const event of this.#events(stream, from)) {
       if (event.version >= from && this.#options.consumer.isWanted(event)) {

@@ -44,6 +44,11 @@ class World {
   readonly lives: number[] = [0]
   /** What was begun though the lane was paused. */
   readonly begunPaused: string[] = []
+  /** What was begun, and what was told of as skipped, in order. */
+  readonly order: { readonly kind: 'begun' | 'told'; readonly id: string }[] = []
+  /** What was told of while it was under way. */
+  readonly toldEarly: string[] = []
+  readonly #underWay = new Map<string, AbortSignal>()
   /** Events that fail when they are at their end. */
   readonly #poison = new Set<string>()
   #held: PromiseWithResolvers<void> | undefined = Promise.withResolvers()
@@ -60,16 +65,40 @@ class World {
       return { kind: 'accepted', version: 1, position: 1 }
     }
     bench.add(HELD)
-    this.#lane = bench.open()
+    this.#lane = this.#open()
   }
 
-  async #handle({ id, stream: of, position }: FeedEvent, { effects, signal }: Reaction): Promise<void> {
-    await (of === HELD ? this.#held : this.#slow)?.promise
+  #open(): ConsumerLane {
+    return this.bench.open(undefined, { givesUp: (event, reaction) => this.#givesUp(event, reaction) })
+  }
+
+  async #handle(event: FeedEvent, reaction: Reaction): Promise<void> {
+    const { id, stream: of } = event
+    this.order.push({ kind: 'begun', id })
+    this.#underWay.set(id, reaction.signal)
+    try {
+      await (of === HELD ? this.#held : this.#slow)?.promise
+      if (of !== HELD) await this.#send(event, reaction)
+      if (this.#poison.has(id)) throw new Error(`${id} is poison`)
+      // What is begun no more is done by nobody.
+      reaction.signal.throwIfAborted()
+    } finally {
+      this.#underWay.delete(id)
+    }
+  }
+
+  async #givesUp(event: FeedEvent, reaction: Reaction): Promise<void> {
+    const { id } = event
+    if (this.#underWay.get(id)?.aborted === false) this.toldEarly.push(id)
+    await this.#slow?.promise
+    await this.#send(event, reaction)
+    reaction.signal.throwIfAborted()
+    this.order.push({ kind: 'told', id })
+  }
+
+  async #send({ id, position }: FeedEvent, { effects }: Reaction): Promise<void> {
     const ids = { commandId: id, correlationId: '', causationId: id }
-    if (of !== HELD) await effects.ask({ stream: 'b/1', name: 'go', payload: undefined, ...ids, after: position })
-    if (this.#poison.has(id)) throw new Error(`${id} is poison`)
-    // What is begun no more is done by nobody.
-    signal.throwIfAborted()
+    await effects.ask({ stream: 'b/1', name: 'go', payload: undefined, ...ids, after: position })
   }
 
   async do(deed: Deed): Promise<void> {
@@ -133,7 +162,7 @@ class World {
       case 'hand over':
         await bench.during(this.#lane.close(0))
         this.lives.push(bench.begun.length)
-        this.#lane = bench.open()
+        this.#lane = this.#open()
     }
   }
 
@@ -173,23 +202,37 @@ class World {
   }
 }
 
+function partsOf(id: string): readonly [string, number] {
+  const at = id.lastIndexOf('/')
+  return [id.slice(0, at), Number(id.slice(at + 1))]
+}
+
+/** Whether a skipped event was told of, before any that stands behind it was begun. */
+function isToldInTime(id: string, order: World['order']): boolean {
+  const [mine, version] = partsOf(id)
+  const first = order.find((each) => {
+    const [of, at] = partsOf(each.id)
+    return each.kind === 'told' ? each.id === id : of === mine && at > version
+  })
+  return first?.kind === 'told'
+}
+
 /** Streams whose versions were not begun in order. */
 function outOfOrder(begun: readonly string[]): string[] {
   const last = new Map<string, number>()
   return begun.filter((id) => {
-    const at = id.lastIndexOf('/')
-    const [of, version] = [id.slice(0, at), Number(id.slice(at + 1))]
+    const [of, version] = partsOf(id)
     const isBehind = version < (last.get(of) ?? 0)
     last.set(of, version)
     return isBehind
   })
 }
 
-test('whoever runs a lane, what was skipped is not begun again, and all else is done, in order in each life', async () => {
+test('whoever runs a lane, what was skipped is told of and not begun again, and all else is done, in order in each life', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyDeed, { minLength: 5, maxLength: 60 }), async (deeds) => {
       const world = new World()
-      const { bench, skipped, lives, begunPaused } = world
+      const { bench, skipped, lives, begunPaused, order, toldEarly } = world
       for (const each of deeds) await world.do(each)
       await world.heal()
       for (const [id, begun] of skipped) expect(bench.begun.slice(begun), `skipped ${id}`).not.toContain(id)
@@ -197,6 +240,9 @@ test('whoever runs a lane, what was skipped is not begun again, and all else is 
       expect(left.map(({ id }) => id).filter((id) => !skipped.has(id))).toEqual([])
       for (const [life, from] of lives.entries())
         expect(outOfOrder(bench.begun.slice(from, lives[life + 1]))).toEqual([])
+      const givenUp = [...skipped.keys()].filter((id) => !bench.done.includes(id))
+      expect(givenUp.filter((id) => !isToldInTime(id, order))).toEqual([])
+      expect(toldEarly).toEqual([])
       expect(begunPaused).toEqual([])
       expect(bench.effects.record(SHARD).parked).toEqual({})
       expect(bench.effects.record(SHARD).done).toBeUndefined()

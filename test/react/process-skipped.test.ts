@@ -228,6 +228,40 @@ test('a lane that ends while it tells of the last of a stream leaves that to who
   expect(told).toEqual(['a/0/1'])
 })
 
+test('what is skipped while another is told of, or tried again, is told of as well', async () => {
+  const world = openLane()
+  const { bench, told, order, start, skip, parked } = world
+  bench.add('a/0', 'a/0', 'a/0', 'a/0')
+  bench.poison.add('a/0/1')
+  start()
+  await bench.until(() => parked() !== undefined)
+  const held = Promise.withResolvers<void>()
+  let isTelling = false
+  world.onGivenUp = () => {
+    isTelling = true
+    return held.promise
+  }
+  await skip(1)
+  await bench.until(() => isTelling)
+  await skip(2)
+  await bench.pass(2_000)
+  held.resolve()
+  await bench.until(() => told.length === 2)
+  const tried = Promise.withResolvers<void>()
+  bench.onHandle = async ({ id }) => {
+    order.push(id)
+    if (id === 'a/0/3') await tried.promise
+  }
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => order.includes('a/0/3'))
+  await skip(3)
+  await skip(4)
+  await bench.pass(2_000)
+  tried.resolve()
+  await bench.until(() => parked() === undefined)
+  expect(order).toEqual(['skipped a/0/1', 'skipped a/0/2', 'a/0/3', 'skipped a/0/4'])
+})
+
 test('where it cannot be told of, that is a warning, and its stream goes on', async () => {
   const world = openLane()
   const { bench, order, start, skip, parked } = world

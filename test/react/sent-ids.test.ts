@@ -75,3 +75,25 @@ test('several commands to one aggregate are told apart by their order, or by the
   expect(tallies).toEqual([[1, 2]])
   expect(reasons).toEqual([expect.stringContaining('command id')])
 })
+
+test('commands to several aggregates have ids of their own, also with the same key', async () => {
+  const reactor = defineReactor({
+    name: 'reactor',
+    from: [Alarm],
+    startAt: 'beginning',
+    on: {
+      Rung: async (_event, { ask }) => {
+        for (const options of [{}, { key: 'mine' }])
+          for (const name of ['a', 'b']) await ask(Tally, name, 'add', { by: 1 }, options)
+      },
+    },
+  })
+  const config = defineCluster({ name: 'sent', aggregates: [Tally, Alarm], reactors: [reactor], dataDir: 'none' })
+  await using node = await startVirtualNode(config)
+  await node.ref(Alarm, '1').ask('ring')
+  await node.pass(1_000)
+  const loaded = await Promise.all(['tally/a', 'tally/b'].map((stream) => Array.fromAsync(node.store.load(stream))))
+  const ids = loaded.flat().map(({ metadata }) => metadata.commandId)
+  expect(ids).toHaveLength(4)
+  expect(new Set(ids).size).toBe(4)
+})
