@@ -20,6 +20,12 @@ interface Options {
   readonly others?: readonly Member[]
   /** It is told to drain when the store has heard of it, and before it takes part. */
   readonly isToldToDrain?: boolean
+  /** Which of its first beats the store does not answer; it is started again then. */
+  readonly unanswered?: readonly number[]
+}
+
+async function atOnceOrAgain(ask: () => Promise<void>): Promise<void> {
+  await ask().catch(ask)
 }
 
 /** One node's part, with two workers, over a store that grants it whatever it holds or wants. */
@@ -36,7 +42,7 @@ async function start({ shards, release = async () => undefined, refused = [], ..
     beat: async (told): Promise<View> => {
       beats.push(told)
       await silence.ends
-      if (state.isAway) throw new Error('away')
+      if (state.isAway || more.unanswered?.includes(beats.length) === true) throw new Error('away')
       const { cluster, member } = told
       const wanted = store.isSettling ? [] : told.want.map((shard) => ({ ...shard, epoch: 0 }))
       const mine = [...told.hold, ...wanted].map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
@@ -81,9 +87,9 @@ async function start({ shards, release = async () => undefined, refused = [], ..
     ownership.setWorker(number, worker)
   }
   for (const number of [0, 1]) setWorker(number)
-  await ownership.register()
+  await atOnceOrAgain(() => ownership.register())
   if (more.isToldToDrain === true) void ownership.drain(TTL)
-  await ownership.start()
+  await atOnceOrAgain(() => ownership.start())
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const beat = async (): Promise<void> => {
     clock.advance(BEATS_MS)
@@ -344,3 +350,18 @@ test('shards that the store has given to others are not contested, nor is anythi
   }
   expect(warnings).toEqual([])
 })
+
+test.each([[[1]], [[2]], [[3]], [[1, 4]]])(
+  'one that starts again, as the store left beats %j unanswered, takes up each shard once, and beats as often as any',
+  async (unanswered) => {
+    const { ownership, taken, beats, beat, warnings } = await start({ shards: 4, unanswered })
+    expect(ownership.served).toHaveLength(4)
+    expect(taken.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3])
+    await beat()
+    const before = beats.length
+    for (let passed = 0; passed < 5; passed += 1) await beat()
+    expect(beats.length - before).toBe(5)
+    expect(beats.at(-1)).toMatchObject({ isNew: false, want: [] })
+    expect(warnings).toEqual([])
+  },
+)
