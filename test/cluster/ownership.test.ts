@@ -24,10 +24,6 @@ interface Options {
   readonly unanswered?: readonly number[]
 }
 
-async function atOnceOrAgain(ask: () => Promise<void>): Promise<void> {
-  await ask().catch(ask)
-}
-
 /** One node's part, with two workers, over a store that grants it whatever it holds or wants. */
 async function start({ shards, release = async () => undefined, refused = [], ...more }: Options) {
   const clock = new SimulatedClock()
@@ -87,6 +83,11 @@ async function start({ shards, release = async () => undefined, refused = [], ..
     ownership.setWorker(number, worker)
   }
   for (const number of [0, 1]) setWorker(number)
+  const atOnceOrAgain = (ask: () => Promise<void>): Promise<void> =>
+    ask().catch(() => {
+      clock.advance(BEATS_MS / 10)
+      return ask()
+    })
   await atOnceOrAgain(() => ownership.register())
   if (more.isToldToDrain === true) void ownership.drain(TTL)
   await atOnceOrAgain(() => ownership.start())
