@@ -355,12 +355,18 @@ test('shards that the store has given to others are not contested, nor is anythi
 test.each([[[1]], [[2]], [[3]], [[1, 4]]])(
   'one that starts again, as the store left beats %j unanswered, takes up each shard once, and beats as often as any',
   async (unanswered) => {
-    const { ownership, taken, beats, beat, warnings } = await start({ shards: 4, unanswered })
+    const { ownership, taken, beats, clock, turn, warnings } = await start({ shards: 4, unanswered })
     expect(ownership.served).toHaveLength(4)
     expect(taken.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3])
-    await beat()
+    const pass = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 50) {
+        clock.advance(50)
+        await turn()
+      }
+    }
+    await pass(BEATS_MS)
     const before = beats.length
-    for (let passed = 0; passed < 5; passed += 1) await beat()
+    await pass(5 * BEATS_MS)
     expect(beats.length - before).toBe(5)
     expect(beats.at(-1)).toMatchObject({ isNew: false, want: [] })
     expect(warnings).toEqual([])
