@@ -231,7 +231,7 @@ export class Ownership {
       this.#arrive([...this.#arriving].map(([shard, { worker }]) => ({ shard, worker })))
       return
     }
-    if (this.#away !== undefined) events.onWarning('the lease store answers again')
+    if (this.#hasStarted && this.#away !== undefined) events.onWarning('the lease store answers again')
     this.#away = undefined
     this.#heardAt = sentAt
     this.#isNew = false

@@ -1,38 +1,13 @@
 /** The lists of a config: each has what its `defineX` returned, under names of their own, and names aggregates of the config. */
-import { isAggregate } from '../aggregate/aggregate.ts'
 import { definitionError, describe } from '../aggregate/error.ts'
-import { isInbox } from '../react/inbox.ts'
-import { isOutbox } from '../react/outbox.ts'
-import { isProcess } from '../react/process.ts'
-import { isReactor } from '../react/reactor.ts'
-import { isSchedule } from '../react/schedule.ts'
-import { isProjection } from '../read/projection.ts'
 import type { ClusterDefinition } from './config.ts'
-import { strangerIn } from './definition-kinds.ts'
+import { KINDS, strangerIn } from './definition-kinds.ts'
 import { checkNamedAggregates } from './named-aggregates.ts'
-
-interface List {
-  /** In the config, and of messages. */
-  readonly list: string
-  readonly given: unknown
-  readonly maker: string
-  readonly isOne: (value: unknown) => boolean
-}
 
 /** @throws PenholdError `BadDefinition` that says what is wrong, and what to give */
 export function checkLists(cluster: ClusterDefinition): void {
-  const { name, aggregates, projections = [], reactors = [], outboxes = [], inboxes = [] } = cluster
-  const { processes = [], schedules = [] } = cluster
-  const lists: readonly List[] = [
-    { list: 'aggregates', given: aggregates, maker: 'defineAggregate', isOne: isAggregate },
-    { list: 'projections', given: projections, maker: 'defineProjection', isOne: isProjection },
-    { list: 'reactors', given: reactors, maker: 'defineReactor', isOne: isReactor },
-    { list: 'outboxes', given: outboxes, maker: 'defineOutbox', isOne: isOutbox },
-    { list: 'inboxes', given: inboxes, maker: 'defineInbox', isOne: isInbox },
-    { list: 'processes', given: processes, maker: 'defineProcess', isOne: isProcess },
-    { list: 'schedules', given: schedules, maker: 'defineSchedule', isOne: isSchedule },
-  ]
-  for (const list of lists) checkList(name, list)
+  for (const kind of KINDS) checkList(cluster, kind)
+  const { name, aggregates, processes = [] } = cluster
   // A process is an aggregate, so that its type is one among theirs.
   const both = processes.find(({ type }) => aggregates.some((aggregate) => aggregate.type === type))
   if (both !== undefined) {
@@ -43,7 +18,9 @@ export function checkLists(cluster: ClusterDefinition): void {
   checkNamedAggregates(cluster)
 }
 
-function checkList(name: string, { list, given, maker, isOne }: List): void {
+function checkList(cluster: ClusterDefinition, { list, maker, isOne }: (typeof KINDS)[number]): void {
+  const { name, [list]: given } = cluster
+  if (given === undefined && list !== 'aggregates') return
   if (!Array.isArray(given)) {
     throw definitionError(`cluster '${name}': ${list} is ${describe(given)}; give a list of what ${maker} returned`)
   }

@@ -1,4 +1,4 @@
-/** What a config has lists of: so that one in another's list is told where it belongs. */
+/** What a config has lists of, and what makes one: so that one in another's list is told where it belongs. */
 import { isAggregate } from '../aggregate/aggregate.ts'
 import { describe, whyUndefined } from '../aggregate/error.ts'
 import { isInbox } from '../react/inbox.ts'
@@ -8,14 +8,14 @@ import { isReactor } from '../react/reactor.ts'
 import { isSchedule } from '../react/schedule.ts'
 import { isProjection } from '../read/projection.ts'
 
-const KINDS = [
-  { kind: 'aggregate', list: 'aggregates', isOne: isAggregate },
-  { kind: 'projection', list: 'projections', isOne: isProjection },
-  { kind: 'reactor', list: 'reactors', isOne: isReactor },
-  { kind: 'process', list: 'processes', isOne: isProcess },
-  { kind: 'outbox', list: 'outboxes', isOne: isOutbox },
-  { kind: 'inbox', list: 'inboxes', isOne: isInbox },
-  { kind: 'schedule', list: 'schedules', isOne: isSchedule },
+export const KINDS = [
+  { kind: 'aggregate', list: 'aggregates', maker: 'defineAggregate', isOne: isAggregate },
+  { kind: 'projection', list: 'projections', maker: 'defineProjection', isOne: isProjection },
+  { kind: 'reactor', list: 'reactors', maker: 'defineReactor', isOne: isReactor },
+  { kind: 'process', list: 'processes', maker: 'defineProcess', isOne: isProcess },
+  { kind: 'outbox', list: 'outboxes', maker: 'defineOutbox', isOne: isOutbox },
+  { kind: 'inbox', list: 'inboxes', maker: 'defineInbox', isOne: isInbox },
+  { kind: 'schedule', list: 'schedules', maker: 'defineSchedule', isOne: isSchedule },
 ] as const
 
 /** What stands in a list where what `maker` returns is wanted, and what to do about it. */

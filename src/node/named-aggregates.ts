@@ -1,12 +1,7 @@
 /** What a config defines names aggregates: whose events it takes, and whom it sends commands. They have to be the config's. */
 import type { Aggregate } from '../aggregate/aggregate.ts'
 import { definitionError } from '../aggregate/error.ts'
-import type { ClusterConfig } from './config.ts'
-
-type Lists = Partial<
-  Pick<ClusterConfig, 'projections' | 'reactors' | 'outboxes' | 'inboxes' | 'processes' | 'schedules'>
-> &
-  Pick<ClusterConfig, 'name' | 'aggregates'>
+import type { ClusterDefinition } from './config.ts'
 
 interface Naming {
   /** In words. */
@@ -18,10 +13,10 @@ interface Naming {
  * Of an aggregate that is missing nothing is served, and its events are read as they are stored, without its upcasters.
  * @throws PenholdError `BadDefinition` that says which is missing
  */
-export function checkNamedAggregates(config: Lists): void {
-  const { name, aggregates } = config
+export function checkNamedAggregates(cluster: ClusterDefinition): void {
+  const { name, aggregates } = cluster
   const known = new Set(aggregates.map(({ type }) => type))
-  for (const { who, named } of namingsOf(config)) {
+  for (const { who, named } of namingsOf(cluster)) {
     if (typeof named === 'string') continue
     const missing = named.find(({ type }) => !known.has(type))
     if (missing === undefined) continue
@@ -38,7 +33,7 @@ function namingsOf({
   inboxes = [],
   processes = [],
   schedules = [],
-}: Lists): readonly Naming[] {
+}: ClusterDefinition): readonly Naming[] {
   return [
     ...projections.map(({ name, from }) => ({ who: `projection '${name}'`, named: from })),
     ...reactors.map(({ name, from }) => ({ who: `reactor '${name}'`, named: from })),

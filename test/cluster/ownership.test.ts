@@ -20,6 +20,8 @@ interface Options {
   readonly others?: readonly Member[]
   /** It is told to drain when the store has heard of it, and before it takes part. */
   readonly isToldToDrain?: boolean
+  /** Which of its first beats the store does not answer; it is started again then. */
+  readonly unanswered?: readonly number[]
 }
 
 /** One node's part, with two workers, over a store that grants it whatever it holds or wants. */
@@ -36,7 +38,7 @@ async function start({ shards, release = async () => undefined, refused = [], ..
     beat: async (told): Promise<View> => {
       beats.push(told)
       await silence.ends
-      if (state.isAway) throw new Error('away')
+      if (state.isAway || more.unanswered?.includes(beats.length) === true) throw new Error('away')
       const { cluster, member } = told
       const wanted = store.isSettling ? [] : told.want.map((shard) => ({ ...shard, epoch: 0 }))
       const mine = [...told.hold, ...wanted].map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
@@ -81,9 +83,14 @@ async function start({ shards, release = async () => undefined, refused = [], ..
     ownership.setWorker(number, worker)
   }
   for (const number of [0, 1]) setWorker(number)
-  await ownership.register()
+  const atOnceOrAgain = (ask: () => Promise<void>): Promise<void> =>
+    ask().catch(() => {
+      clock.advance(BEATS_MS / 10)
+      return ask()
+    })
+  await atOnceOrAgain(() => ownership.register())
   if (more.isToldToDrain === true) void ownership.drain(TTL)
-  await ownership.start()
+  await atOnceOrAgain(() => ownership.start())
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const beat = async (): Promise<void> => {
     clock.advance(BEATS_MS)
@@ -344,3 +351,24 @@ test('shards that the store has given to others are not contested, nor is anythi
   }
   expect(warnings).toEqual([])
 })
+
+test.each([[[1]], [[2]], [[3]], [[1, 4]]])(
+  'one that starts again, as the store left beats %j unanswered, takes up each shard once, and beats as often as any',
+  async (unanswered) => {
+    const { ownership, taken, beats, clock, turn, warnings } = await start({ shards: 4, unanswered })
+    expect(ownership.served).toHaveLength(4)
+    expect(taken.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3])
+    const pass = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 50) {
+        clock.advance(50)
+        await turn()
+      }
+    }
+    await pass(BEATS_MS)
+    const before = beats.length
+    await pass(5 * BEATS_MS)
+    expect(beats.length - before).toBe(5)
+    expect(beats.at(-1)).toMatchObject({ isNew: false, want: [] })
+    expect(warnings).toEqual([])
+  },
+)
