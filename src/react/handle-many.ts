@@ -24,6 +24,15 @@ const ALONE_MOST = 16
 /** An event that alone is away has failed for so long at least before it is parked. */
 export const AWAY_MS = 150_000
 
+interface Tries {
+  /** How long it has failed: its attempts, and the pauses after them. What it had to wait with all others is none of it. */
+  readonly ms: number
+  /** How often for what is its own fault, and not that it is away. */
+  readonly refusals: number
+}
+
+const NO_TRIES: Tries = { ms: 0, refusals: 0 }
+
 export class HandleMany implements Handling {
   readonly #options: HandlingOptions
   readonly #does: Extract<Does, { readonly many: unknown }>
@@ -33,8 +42,7 @@ export class HandleMany implements Handling {
   readonly #due = new Set<Entry>()
   readonly #alone = new Map<Entry, Attempt>()
   readonly #givenUp = new Set<Entry>()
-  /** How long one has failed: its attempts, and the pauses after them. What it had to wait with all others is none of it. */
-  readonly #failedMs = new Map<Entry, number>()
+  readonly #tries = new Map<Entry, Tries>()
   /** How often in a row one that is tried alone has waited for what is nobody's fault. */
   readonly #waitsAlone = new Map<Entry, number>()
   readonly #troubles = new Map<Entry, Trouble>()
@@ -72,7 +80,7 @@ export class HandleMany implements Handling {
   retry(): void {
     for (const entry of this.#givenUp) {
       entry.failures = 0
-      this.#failedMs.delete(entry)
+      this.#tries.delete(entry)
       this.#due.add(entry)
     }
     this.#givenUp.clear()
@@ -85,7 +93,7 @@ export class HandleMany implements Handling {
     if (first === undefined) return entries
     this.#failing.delete(stream)
     this.#givenUp.delete(first)
-    this.#failedMs.delete(first)
+    this.#tries.delete(first)
     this.#troubles.delete(first)
     return [first, ...entries]
   }
@@ -202,7 +210,7 @@ export class HandleMany implements Handling {
   }
 
   #finish(entry: Entry): void {
-    this.#failedMs.delete(entry)
+    this.#tries.delete(entry)
     this.#troubles.delete(entry)
     this.#options.onDone(entry)
   }
@@ -228,21 +236,22 @@ export class HandleMany implements Handling {
     this.#failing.set(entry.event.stream, entry)
     this.#troubles.set(entry, troubleOf(entry, cause))
     onFailed(entry)
-    const failedMs = (this.#failedMs.get(entry) ?? 0) + tookMs
-    if (this.#hasHadItsTries(entry, isAway, failedMs) || cause instanceof NonRetryableError) {
+    const { ms, refusals } = this.#tries.get(entry) ?? NO_TRIES
+    const tries = { ms: ms + tookMs, refusals: isAway ? refusals : refusals + 1 }
+    if (this.#hasHad(tries, entry, isAway) || cause instanceof NonRetryableError) {
       this.#givenUp.add(entry)
       return onGivenUp(entry, cause)
     }
     const pauseMs = backOffMs(entry.failures)
-    this.#failedMs.set(entry, failedMs + pauseMs)
+    this.#tries.set(entry, { ...tries, ms: tries.ms + pauseMs })
     this.#later(entry, pauseMs)
   }
 
-  /** What is away alone comes back by itself more often than not, and may halt nobody. */
-  #hasHadItsTries({ failures }: Entry, isAway: boolean, failedMs: number): boolean {
+  /** Whether it had its tries. What is away alone comes back by itself more often than not, and may halt nobody. */
+  #hasHad({ ms, refusals }: Tries, { failures }: Entry, isAway: boolean): boolean {
     const { retries, onFailure } = this.#options.consumer
-    if (failures <= retries) return false
-    return !isAway || (onFailure === 'park' && failedMs >= AWAY_MS)
+    if (!isAway) return refusals > retries
+    return failures > retries && onFailure === 'park' && ms >= AWAY_MS
   }
 
   #later(entry: Entry, ms: number): void {

@@ -234,6 +234,18 @@ const plans = fc.record({
 
 type Plan = typeof plans extends fc.Arbitrary<infer P> ? P : never
 
+/** It was parked when it was refused for the first time, as it had been away alone before. */
+const REFUSED_AT_LAST: Plan = {
+  events: [0, 1],
+  bad: [{ stream: 0, version: 1, first: ['hangs', 'fails', 'refuses'] }],
+  never: [],
+  away: [{ after: 2051, ms: 1451, hangs: false }],
+  heeds: false,
+  tells: false,
+  lateMs: 1,
+  batchMax: 1_000,
+}
+
 /** Takes messages one after the other, each in its way. */
 class Place {
   readonly there: string[] = []
@@ -320,7 +332,7 @@ test(
         expect(stuck.filter((stream) => parked()[stream] === undefined)).toEqual([])
         expect(Object.keys(parked()).filter((stream) => !ends.has(stream))).toEqual([])
       }),
-      { ...inTime(), numRuns: RUNS },
+      { ...inTime(), numRuns: RUNS, examples: [[REFUSED_AT_LAST]] },
     )
   },
 )
