@@ -46,7 +46,7 @@ const config = defineCluster({
       cron: '@daily',
       missed: 'skip',
       command: 'open',
-      payload: {},
+      payload: () => undefined,
     }),
   ],
 })
