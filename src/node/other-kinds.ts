@@ -29,7 +29,7 @@ export function otherKinds({
 
 /** What there is of a name where a projection is asked for, in the same words; undefined where there is nothing, or a projection. */
 export function otherThanProjection(
-  { projections, reactors, outboxes, inboxes, processes }: ClusterConfig,
+  { projections, reactors, outboxes, inboxes, processes, schedules }: ClusterConfig,
   name: string,
 ): string | undefined {
   const isOf = (all: readonly { readonly name: string }[]): boolean => all.some((each) => each.name === name)
@@ -37,7 +37,7 @@ export function otherThanProjection(
   if (isOf(reactors)) return 'is a reactor; see penhold reactor --help, and penhold parked --help'
   if (isOf(outboxes)) return 'is an outbox; see penhold reactor --help, and penhold parked --help'
   if (isOf(inboxes)) return 'is an inbox; see penhold reactors, and penhold parked --help'
-  return processes.some(({ type }) => type === name)
-    ? 'is a process; see penhold reactors, and penhold parked --help'
-    : undefined
+  if (processes.some(({ type }) => type === name))
+    return 'is a process; see penhold reactors, and penhold parked --help'
+  return isOf(schedules) ? `is a schedule; see penhold reactors, and penhold parked list '$timer-commands'` : undefined
 }

@@ -280,6 +280,33 @@ export function testLeasesContract(name: string, create: () => Promise<LeasesUnd
       expect(held(await b.beat(beatOf('b', { hold: [{ shard: 2, worker: 1, epoch: 5 }] })))).toContain('2 b 1 5')
     })
 
+    test('where one is heard it does not settle: neither a slow one alone, nor one beside another that has stopped', async () => {
+      const holdA = [{ shard: 1, worker: 0, epoch: 3 }]
+      const holdB = [{ shard: 2, worker: 1, epoch: 5 }]
+      await a.beat(beatOf('a', { isNew: true, hold: holdA }))
+      await b.beat(beatOf('b', { hold: holdB }))
+      for (let beats = 0; beats < 8; beats += 1) {
+        await subject.passTime(TTL * 0.6)
+        const want = beats === 0 ? [] : [{ shard: 2, worker: 0 }]
+        expect(await a.beat(beatOf('a', { hold: holdA, want })), `beat ${beats}`).toMatchObject({ isSettling: false })
+      }
+      expect(held((await c.look())!)).toEqual(['1 a 0 3', '2 a 0 0'])
+      // It goes on, and says what it held when it stopped.
+      expect(held(await b.beat(beatOf('b', { hold: holdB })))).toEqual(['1 a 0 3', '2 b 1 5'])
+    })
+
+    test('one alone that has died is followed by another that waits for one ttl, and no longer', async () => {
+      await a.beat(beatOf('a', { isNew: true, hold: [{ shard: 1, worker: 0, epoch: 3 }] }))
+      await subject.passTime(TTL * 5)
+      const want = [{ shard: 1, worker: 0 }]
+      expect(await b.beat(beatOf('b', { want }))).toMatchObject({ isSettling: true, leases: [] })
+      // It is slow, too, and has nothing of which the store would not know.
+      await subject.passTime(TTL * 0.8)
+      expect(await b.beat(beatOf('b', { want }))).toMatchObject({ isSettling: true })
+      await subject.passTime(TTL * 0.8)
+      expect(held(await b.beat(beatOf('b', { want })))).toEqual(['1 b 0 0'])
+    })
+
     test('other data is refused as long as somebody is registered, and takes nothing away', async () => {
       await begin()
       const other = { clusterId: '0198c0de-0000-7000-8000-000000000002', shards: 64 }
