@@ -1,7 +1,7 @@
 /** The lists of a config: each has what its `defineX` returned, under names of their own, and names aggregates of the config. */
 import { definitionError, describe } from '../aggregate/error.ts'
 import type { ClusterDefinition } from './config.ts'
-import { KINDS, strangerIn } from './definition-kinds.ts'
+import { KINDS, strangerIn, type Kind } from './definition-kinds.ts'
 import { checkNamedAggregates } from './named-aggregates.ts'
 
 /** @throws PenholdError `BadDefinition` that says what is wrong, and what to give */
@@ -18,7 +18,7 @@ export function checkLists(cluster: ClusterDefinition): void {
   checkNamedAggregates(cluster)
 }
 
-function checkList(cluster: ClusterDefinition, { list, maker, isOne }: (typeof KINDS)[number]): void {
+function checkList(cluster: ClusterDefinition, { list, maker, isOne }: Kind): void {
   const { name, [list]: given } = cluster
   if (given === undefined && list !== 'aggregates') return
   if (!Array.isArray(given)) {

@@ -8,7 +8,15 @@ import { isReactor } from '../react/reactor.ts'
 import { isSchedule } from '../react/schedule.ts'
 import { isProjection } from '../read/projection.ts'
 
-export const KINDS = [
+export interface Kind {
+  readonly kind: string
+  /** Under which name a config has its list. */
+  readonly list: 'aggregates' | 'projections' | 'reactors' | 'processes' | 'outboxes' | 'inboxes' | 'schedules'
+  readonly maker: string
+  readonly isOne: (value: unknown) => boolean
+}
+
+export const KINDS: readonly Kind[] = [
   { kind: 'aggregate', list: 'aggregates', maker: 'defineAggregate', isOne: isAggregate },
   { kind: 'projection', list: 'projections', maker: 'defineProjection', isOne: isProjection },
   { kind: 'reactor', list: 'reactors', maker: 'defineReactor', isOne: isReactor },
@@ -16,7 +24,7 @@ export const KINDS = [
   { kind: 'outbox', list: 'outboxes', maker: 'defineOutbox', isOne: isOutbox },
   { kind: 'inbox', list: 'inboxes', maker: 'defineInbox', isOne: isInbox },
   { kind: 'schedule', list: 'schedules', maker: 'defineSchedule', isOne: isSchedule },
-] as const
+]
 
 /** What stands in a list where what `maker` returns is wanted, and what to do about it. */
 export function strangerIn(given: unknown, maker: string): string {
