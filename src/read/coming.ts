@@ -6,7 +6,7 @@ import type { PenholdError } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
 import { BEGINNING, type AllPlace } from './all.ts'
 import type { Bell } from './bell.ts'
-import { projectionBehind, projectionBusy, waitsInVain } from './error.ts'
+import { projectionBehind, projectionBusy, projectionClosed, waitsInVain } from './error.ts'
 import type { Feeds } from './event-feed.ts'
 import { Goal } from './goal.ts'
 import type { Patience } from './patience.ts'
@@ -24,8 +24,10 @@ export interface ComingOptions {
   readonly clock: Clock
   /** The generation that is live at the moment. */
   readonly live: () => Projector<any>
-  /** Rings whenever a lane that runs here has come further. */
+  /** Rings whenever a lane that runs here has come further, and when it is closed. */
   readonly changes: Bell
+  /** Nothing comes any more. */
+  readonly isClosed: () => boolean
 }
 
 /** Lanes that run elsewhere are looked at so often. */
@@ -83,7 +85,7 @@ export class Coming {
   }
 
   async #come(after: number | AllPlace, wait: Wait): Promise<number> {
-    const { clock, feeds, changes, projection } = this.#options
+    const { clock, feeds, changes, projection, isClosed } = this.#options
     const { goal, patience } = wait
     await refuseLost(feeds, after)
     const checkedAt = clock.monotonic() + Math.min(patience.timeoutMs / 2, CHECKED_MS)
@@ -91,6 +93,7 @@ export class Coming {
     for (;;) {
       const live = await this.#look(wait)
       if (wait.lanes.length === 0) return live.generation
+      if (isClosed()) throw projectionClosed(projection.name)
       patience.check(() => this.#late(wait))
       const halted = goal.isExact ? live.halted(wait.lanes) : undefined
       if (halted !== undefined) throw waitsInVain(projection.name, halted)

@@ -97,6 +97,15 @@ export function queryTimedOut(projection: string, timeoutMs: number): PenholdErr
   })
 }
 
+/** Whoever waits for it here waits for what nobody does any more. */
+export function projectionClosed(projection: string): PenholdError {
+  return new PenholdError('ReadModelUnavailable', `${projection} does not run here any more. Ask another node.`, {
+    outcome: 'none',
+    retryable: true,
+    details: { projection },
+  })
+}
+
 /** Its store has not answered at all yet. */
 export function projectionUnopened(projection: string, timeoutMs: number, problem: string | undefined): PenholdError {
   const why = problem === undefined ? 'it has not answered' : problem

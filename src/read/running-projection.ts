@@ -103,7 +103,8 @@ export class RunningProjection<Model> {
     this.#readModel = readModel
     this.#control = control
     this.#live = this.#projector(control.live)
-    this.#coming = new Coming({ ...options, readModel, changes: this.#changes, live: () => this.#live })
+    const isClosed = (): boolean => this.#isClosed
+    this.#coming = new Coming({ ...options, readModel, changes: this.#changes, live: () => this.#live, isClosed })
     this.#looks = new SharedLook(() => this.#take((known) => known))
     this.#follow(control)
     this.#stopRefreshing = every(clock, REFRESH_MS, () => void this.#refresh())

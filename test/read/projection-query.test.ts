@@ -227,6 +227,20 @@ test('a query may wait for ever', async () => {
   await projection.close()
 })
 
+test('a query that waits while its projection is closed is told so at once', async () => {
+  const bench = new ProjectionBench()
+  bench.add('a/1')
+  const projection = await bench.open()
+  await bench.until(() => bench.seen().length === 1)
+  const told: unknown[] = []
+  void projection.query(({ seen }) => seen, { after: bench.row.head + 1 }).catch((error: unknown) => told.push(error))
+  await bench.pass(100)
+  await projection.close()
+  // No time passes, and whoever else would ring is closed.
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate)
+  expect(told).toMatchObject([{ code: 'ReadModelUnavailable', outcome: 'none', retryable: true }])
+})
+
 test('one that comes when too many wait is told so at once; when some have gone there is room again', async () => {
   const bench = new ProjectionBench()
   const projection = await bench.open()
