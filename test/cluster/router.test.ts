@@ -5,34 +5,11 @@ import type { PenholdError } from '../../src/aggregate/error.ts'
 import { FrameWriter } from '../../src/cluster/frame.ts'
 import { Router, type RequestOptions } from '../../src/cluster/router.ts'
 import { createLinkPair, type Link } from '../../src/cluster/link.ts'
-import { NO_EPOCH, outgoing, PROTOCOL_VERSION, readMessages, writeReply, type Unsent } from '../../src/cluster/wire.ts'
+import { NO_EPOCH, outgoing, PROTOCOL_VERSION, readMessages, writeReply } from '../../src/cluster/wire.ts'
 import { logCorrupt } from '../../src/log/error.ts'
 import { POSITION_MAX } from '../../src/log/position.ts'
-import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
-
-function command(): Unsent {
-  const identity = { commandId: sliceOf(new Uint8Array(16)), payloadHash: 0, isFresh: true, isAgain: false }
-  const what = {
-    kind: 'command',
-    request: 0,
-    epoch: 0,
-    stream: 'account/1',
-    name: 'open',
-    payload: outgoing({}),
-  } as const
-  return {
-    ...what,
-    ...identity,
-    expectedVersion: -1,
-    deadline: 0,
-    after: 0,
-    since: 0,
-    sentIn: undefined,
-    waitsForReactors: false,
-    metadata: undefined,
-  }
-}
+import { command } from './unsent.ts'
 
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 
