@@ -85,6 +85,8 @@ export interface Beat {
 /** All that the store knows: those whose time has not run out, and nobody else. */
 export interface View {
   readonly cluster: ClusterMark
+  /** When it was seen, in milliseconds since 1970, by the store's clock. */
+  readonly time: number
   /** By id. */
   readonly members: readonly Member[]
   /** By shard. */

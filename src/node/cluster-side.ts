@@ -75,6 +75,8 @@ export class ClusterSide {
   readonly #handles = new Map<number, WorkerHandle>()
   #listener: Listener | undefined
   #ownership: Ownership | undefined
+  /** What the lease store's clock is ahead of this process's monotonic one. */
+  #storeAheadMs: number | undefined
   /** It was told to take no shards. */
   #isDraining = false
 
@@ -128,6 +130,12 @@ export class ClusterSide {
   /** Undefined before it joins. */
   get condition(): OwnershipCondition | undefined {
     return this.#ownership?.condition
+  }
+
+  /** Milliseconds since 1970 by the lease store's clock, also while it is away; undefined until it was heard. */
+  get storeTime(): number | undefined {
+    const ahead = this.#storeAheadMs
+    return ahead === undefined ? undefined : Math.round(ahead + this.#options.clock.monotonic())
   }
 
   /** What a worker of this node is called among the routes. */
@@ -258,7 +266,8 @@ export class ClusterSide {
     return { id, name, address, workers: this.#options.workers, weight, protocol: PROTOCOL_VERSION, state: 'up' }
   }
 
-  #see({ members, leases, isSettling }: View): void {
+  #see({ time, members, leases, isSettling }: View): void {
+    this.#storeAheadMs = time - this.#options.clock.monotonic()
     const others = members.filter(({ id }) => id !== this.#options.ports.id)
     // A store that settles has forgotten members that have not beaten since, and serve as before.
     this.#peers.update(others, { areAll: !isSettling })

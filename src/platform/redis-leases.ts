@@ -128,6 +128,7 @@ class RedisLeases implements Leases {
     }
     return {
       cluster,
+      time: Number(now),
       members: [...members.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
       leases: [...leases.values()].filter(({ remainingMs }) => remainingMs > 0).sort((a, b) => a.shard - b.shard),
       isSettling: isSettling === 1,

@@ -6,12 +6,20 @@
  * are told so. Which one that is says the order of the starts in the log, and no clock: each node says once that it has
  * started, and only that defines a schedule. So it is defined once for each node that starts, and not to and fro.
  *
- * Clocks may be wrong: what was set by a clock that was ahead is set anew, but for the runs that were taken.
+ * Clocks may be wrong: what was set by a clock that was ahead is set anew, but for the runs that were taken. A clock that is
+ * behind sees the same, a next time that is far away. So what counts there is the later of two clocks, that of the owner and
+ * one of another machine.
  */
 import { defineAggregate, type Aggregate, type EmittedEvent } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { TimerSet } from './timer.ts'
 import { GRACE_MS, runsUntil, timeBehind, type Timetable } from './timetable.ts'
+
+/** A timetable as a node tells it. */
+export interface ToldTimetable extends Timetable {
+  /** What another machine's clock says, in milliseconds since 1970; absent where there is none. */
+  readonly otherTime?: number
+}
 
 interface Stop {
   /** The first time that was not run. */
@@ -89,15 +97,15 @@ export const ScheduleRecord: Aggregate = internal(
        * By a node whose config has it, once in its life, under one id. It leaves an event in any case, by which it is known
        * when it is sent again: decided anew it would stand behind a node that has started since.
        */
-      start: (state, given: Timetable, { emit, now, newId }) => {
-        const at = timeToSet(state, given, now)
+      start: (state, { otherTime, ...given }: ToldTimetable, { emit, now, newId }) => {
+        const at = timeToSet(state, given, later(now, otherTime))
         const set = at === undefined ? [] : [emit.TimerSet({ id: 'next', at, token: newId() })]
         return [isRunning(state, given) ? emit.Confirmed() : emit.Defined(given), ...set]
       },
       /** By the same now and then: somebody may have stopped it. Whatever its config has, what is defined goes on. */
-      keep: (state, given: Timetable, { emit, reject, now, newId }) => {
+      keep: (state, { otherTime, ...given }: ToldTimetable, { emit, reject, now, newId }) => {
         const { defined = given } = state
-        const at = timeToSet(state, defined, now)
+        const at = timeToSet(state, defined, later(now, otherTime))
         const set = at === undefined ? [] : [emit.TimerSet({ id: 'next', at, token: newId() })]
         if (!isRunning(state, defined)) return [emit.Defined(defined), ...set]
         if (set.length > 0) return set
@@ -122,6 +130,10 @@ export const ScheduleRecord: Aggregate = internal(
     },
   }),
 )
+
+function later(now: number, otherTime = now): number {
+  return Math.max(now, otherTime)
+}
 
 function isRunning({ defined, stop }: ScheduleState, table: Timetable): boolean {
   return isSame(defined, table) && stop === undefined

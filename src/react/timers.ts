@@ -8,7 +8,7 @@ import type { Consumer } from './consumer.ts'
 import { afterForNew, type ShardEffects } from './effects.ts'
 import type { ShardsHere } from './running-consumer.ts'
 import type { Schedule } from './schedule.ts'
-import { ScheduleRecord } from './schedule-record.ts'
+import { ScheduleRecord, type ToldTimetable } from './schedule-record.ts'
 import { Slots } from './slots.ts'
 import { timerCommandsConsumer, timersConsumer } from './timer-consumers.ts'
 import type { DueTimer } from './timer-records.ts'
@@ -18,6 +18,8 @@ import { Waiting, type WaitingShards } from './waiting.ts'
 
 export interface TimersOptions {
   readonly clock: Clock
+  /** What another machine's clock says, in milliseconds since 1970; undefined where there is none. */
+  readonly otherTime: () => number | undefined
   readonly effects: ShardEffects
   /** Of the cluster. */
   readonly shards: number
@@ -66,8 +68,8 @@ export class Timers {
   readonly #wheels = new Map<number, { readonly wheel: TimerWheel; readonly epoch: number }>()
   /** Of which it was told that they own timers and are not in the config. */
   readonly #told = new Set<string>()
-  /** That it has started it says by this, and with this `after`, as often as it takes. */
-  #start = { id: '', after: 0 }
+  /** That it has started it says by this, and with these times, as often as it takes. */
+  #start: { readonly id: string; readonly after: number; readonly otherTime?: number } = { id: '', after: 0 }
   /** Names of schedules of which it has said so. */
   readonly #started = new Set<string>()
   /** By name, how schedules are run that are run otherwise than the config of this node has it: as it was told. */
@@ -84,9 +86,9 @@ export class Timers {
 
   /** Tells the log which schedules there are, and now and then that they still are. */
   start(): void {
-    const { schedules, newId, clock } = this.#options
+    const { schedules, newId } = this.#options
     if (schedules.length === 0) return
-    this.#start = { id: newId(), after: afterForNew(clock) }
+    this.#start = { id: newId(), ...this.#times() }
     void this.#define(0)
     this.#seeLater()
   }
@@ -171,11 +173,11 @@ export class Timers {
 
   /** That it has started, first; from then on that it still has it. */
   async #tellOne({ name, cron, timezone, missed }: Schedule): Promise<void> {
-    const { effects, newId, clock, onWarning } = this.#options
+    const { effects, newId, onWarning } = this.#options
     const isFirst = !this.#started.has(name)
     const id = isFirst ? deriveId('start', this.#start.id, name) : newId()
-    const after = isFirst ? this.#start.after : afterForNew(clock)
-    const payload: Timetable = { cron, timezone, missed }
+    const { after, otherTime } = isFirst ? this.#start : this.#times()
+    const payload: ToldTimetable = { cron, timezone, missed, ...(otherTime !== undefined && { otherTime }) }
     const command = { stream: streamName(ScheduleRecord.type, name), name: isFirst ? 'start' : 'keep', payload }
     const outcome = await effects.ask({ ...command, commandId: id, correlationId: id, causationId: id, after })
     this.#started.add(name)
@@ -187,6 +189,12 @@ export class Timers {
     onWarning(
       `the schedule '${name}' runs as a node has it that has started later: ${how}, and not as the config of this node has it; give all nodes the same`,
     )
+  }
+
+  #times(): { readonly after: number; readonly otherTime?: number } {
+    const { clock, otherTime } = this.#options
+    const time = otherTime()
+    return { after: afterForNew(clock), ...(time !== undefined && { otherTime: time }) }
   }
 
   #wheel(shard: number, epoch: number): TimerWheel {

@@ -12,7 +12,7 @@ import { SimulatedDisk } from './simulated-disk.ts'
 import { SimulatedLeases } from './simulated-leases.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { SimulatedNode, type NodeParts } from './simulated-node.ts'
-import type { MachineClock, SimulatedThread } from './simulated-thread.ts'
+import { WALL_MS, type MachineClock, type SimulatedThread } from './simulated-thread.ts'
 import type { SimulatedFault } from './simulation.ts'
 
 export interface SimulatedClusterOptions {
@@ -81,7 +81,6 @@ const DISK_MS = 1
 const SLOW_DISK_MS = 60
 const LATENCY_MS = 0.2
 const SLOW_LATENCY_MS = 40
-const WALL_MS = Date.UTC(2026, 0, 1)
 
 export class SimulatedCluster {
   readonly kernel: Kernel

@@ -15,7 +15,7 @@ import {
   type View,
 } from '../cluster/leases.ts'
 import type { Kernel } from './kernel.ts'
-import type { SimulatedThread } from './simulated-thread.ts'
+import { WALL_MS, type SimulatedThread } from './simulated-thread.ts'
 
 interface Registration {
   readonly member: Member
@@ -225,6 +225,7 @@ export class SimulatedLeases {
     })
     return {
       cluster,
+      time: Math.floor(WALL_MS + now),
       members: members.map(({ member }) => member).sort((a, b) => (a.id < b.id ? -1 : 1)),
       leases: leases.filter(({ remainingMs }) => remainingMs > 0).sort((a, b) => a.shard - b.shard),
       isSettling: this.#isSettling,

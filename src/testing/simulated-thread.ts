@@ -6,6 +6,9 @@
 import type { Clock } from '../log/clock.ts'
 import type { Cancel, Kernel } from './kernel.ts'
 
+/** What wall clocks that are right say when the simulation begins. */
+export const WALL_MS: number = Date.UTC(2026, 0, 1)
+
 /** A machine's clock, shared by all threads of a process. */
 export interface MachineClock {
   /** What the wall clock is off by; jumps when it is set. */

@@ -12,7 +12,7 @@ import { SimulatedDisk } from './simulated-disk.ts'
 import { SimulatedLeases } from './simulated-leases.ts'
 import { SimulatedNetwork } from './simulated-network.ts'
 import { SimulatedNode, type StepFault } from './simulated-node.ts'
-import type { MachineClock } from './simulated-thread.ts'
+import { WALL_MS, type MachineClock } from './simulated-thread.ts'
 
 export interface SimulationOptions {
   readonly seed: number
@@ -65,7 +65,6 @@ const LATENCY_MS = 0.2
 const SLOW_LATENCY_MS = 40
 /** A node that was denied its lease so often goes, as one that was superseded. */
 const DENIALS_MAX = 4
-const WALL_MS = Date.UTC(2026, 0, 1)
 
 export class Simulation {
   readonly kernel: Kernel

@@ -18,6 +18,7 @@ const leases = (name: string, ...shards: number[]): Lease[] =>
   shards.map((shard) => ({ shard, member: `${name}-id`, worker: 0, epoch: 1, remainingMs: 3_000 }))
 const view = (members: readonly Member[], held: readonly Lease[], isSettling = false): View => ({
   cluster: { clusterId: 'c', shards: 4 },
+  time: 0,
   members,
   leases: held,
   isSettling,

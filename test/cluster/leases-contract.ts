@@ -77,6 +77,14 @@ export function testLeasesContract(name: string, create: () => Promise<LeasesUnd
       expect(await c.look()).toMatchObject({ members: view.members, cluster: CLUSTER, isSettling: false })
     })
 
+    test('a view says when it was, by the clock of the store, which goes on', async () => {
+      const first = await a.beat(beatOf('a', { isNew: true }))
+      expect(first.time).toBeGreaterThanOrEqual(Date.UTC(2026, 0, 1))
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      const passed = (await b.look())!.time - first.time
+      expect(passed > 0 && passed < SLACK).toBe(true)
+    })
+
     test('nobody who looks sees a cluster where there is none', async () => {
       expect(await a.look()).toBeUndefined()
       await a.leave('a')
@@ -380,7 +388,12 @@ export function testLeasesContract(name: string, create: () => Promise<LeasesUnd
 }
 
 function expectSeen(view: View, expected: Seen): void {
-  const exact = ({ leases, ...rest }: View | Seen) => ({ ...rest, leases: held({ leases }) })
+  const exact = ({ cluster, members, isSettling, ...seen }: View | Seen) => ({
+    cluster,
+    members,
+    isSettling,
+    leases: held(seen),
+  })
   expect(exact(view)).toEqual(exact(expected))
   for (const [i, { remainingMs }] of view.leases.entries()) {
     expect(Math.abs(remainingMs - expected.leases[i]!.remainingMs)).toBeLessThan(SLACK)

@@ -17,6 +17,7 @@ const lease = (shard: number, of: string, remainingMs = TTL_MS): Lease => {
 }
 const view = (members: readonly Member[], leases: readonly Lease[] = [], isSettling = false): View => ({
   cluster: { clusterId: 'x', shards: 8 },
+  time: 0,
   members,
   leases,
   isSettling,

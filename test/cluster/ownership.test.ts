@@ -43,7 +43,7 @@ async function start({ shards, release = async () => undefined, refused = [], ..
       const wanted = store.isSettling ? [] : told.want.map((shard) => ({ ...shard, epoch: 0 }))
       const mine = [...told.hold, ...wanted].map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
       const members = [member, ...store.others]
-      return { cluster, members, leases: [...mine, ...store.leases], isSettling: store.isSettling }
+      return { cluster, time: 0, members, leases: [...mine, ...store.leases], isSettling: store.isSettling }
     },
     look: async () => undefined,
     leave: async () => undefined,

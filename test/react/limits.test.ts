@@ -172,6 +172,7 @@ test('the timers that a node has in memory are 300,000 at most, in whatever shar
     })
     const wheels = new Timers({
       clock,
+      otherTime: () => undefined,
       effects: from(),
       shards,
       schedules: [],

@@ -111,6 +111,8 @@ class Cluster {
     }
     const timers = new Timers({
       clock,
+      // That of the world is right, and so is that of who decides.
+      otherTime: () => this.#world.clock.now(),
       effects: {
         ask: async (command: SentCommand) => await this.#sent(() => apply(command)),
       } as unknown as ShardEffects,

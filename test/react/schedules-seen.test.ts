@@ -29,6 +29,7 @@ test('a node tells its schedules when it starts, and each minute that it still h
   }
   const timers = new Timers({
     clock,
+    otherTime: () => undefined,
     effects: { ask } as unknown as ShardEffects,
     shards: 4,
     schedules: [nightly],
@@ -68,6 +69,7 @@ test('a schedule that cannot be told keeps none of the others from it; and a nod
   }
   const timers = new Timers({
     clock,
+    otherTime: () => undefined,
     effects: { ask } as unknown as ShardEffects,
     shards: 4,
     schedules: [nightly, other],
@@ -97,15 +99,17 @@ test('a schedule that cannot be told keeps none of the others from it; and a nod
   timers.close()
 })
 
-test('that a node has started is said again until it is heard, as the same command, looked for as far back, whatever its clock is set to', async () => {
+test('that a node has started is said again until it is heard, as the same command, with the same times, whatever its clock is set to', async () => {
   const clock = new SimulatedClock()
-  const sent: Pick<SentCommand, 'name' | 'commandId' | 'after'>[] = []
+  const sent: Pick<SentCommand, 'name' | 'commandId' | 'after' | 'payload'>[] = []
+  let otherTime = 0
   let ids = 0
   const timers = new Timers({
     clock,
+    otherTime: () => (otherTime += 1),
     effects: {
-      ask: async ({ name, commandId, after }: SentCommand): Promise<SentOutcome> => {
-        sent.push({ name, commandId, after })
+      ask: async ({ name, commandId, after, payload }: SentCommand): Promise<SentOutcome> => {
+        sent.push({ name, commandId, after, payload })
         if (sent.length <= 3) throw away()
         return { kind: 'accepted', version: 1, position: 1 }
       },
@@ -124,6 +128,7 @@ test('that a node has started is said again until it is heard, as the same comma
   }
   timers.close()
   expect(sent.slice(1, 4)).toEqual([sent[0], sent[0], sent[0]])
-  expect(sent[4]).toMatchObject({ name: 'keep' })
+  expect(sent[0]).toMatchObject({ name: 'start', payload: { otherTime: 1 } })
+  expect(sent[4]).toMatchObject({ name: 'keep', payload: { otherTime: 2 } })
   expect(sent).toHaveLength(5)
 })

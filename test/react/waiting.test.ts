@@ -193,6 +193,7 @@ test('timers that stand still are told of, in one line for all shards, and degra
   const effects = { ...inOne, from: () => inOne }
   const timers = new Timers({
     clock: bench.clock,
+    otherTime: () => undefined,
     effects: effects as unknown as ShardEffects,
     shards: SHARDS,
     schedules: [],
