@@ -15,7 +15,8 @@ export function clockTorments(chaos: Chaos, cluster: Cluster): readonly Torment[
       async run() {
         const node = cluster.anyNode()
         chaos.clocks.move(node, span())
-        await chaos.wait(500, 2_500)
+        // Who starts meanwhile asks how things stand of whom has that clock.
+        await (chaos.random.chance(0.5) ? cluster.startNode() : chaos.wait(500, 2_500))
         // Or it goes on with it.
         if (chaos.random.chance(0.5)) chaos.clocks.move(node, 0)
       },
