@@ -81,6 +81,15 @@ export const REACTION_MUTANTS: readonly Mutant[] = [
             original({ ...state, defined: { ...defined, missed: 'once' } }, ...given),
       ),
   },
+  {
+    name: 'one-clock-alone',
+    breaks: "a schedule's next time is taken back by the clock of its owner alone",
+    install: () =>
+      ask(({ payload, ...command }) => ({
+        ...command,
+        payload: command.stream.startsWith('$schedule/') ? { ...(payload as object), otherTime: 0 } : payload,
+      })),
+  },
 ]
 
 type Decide = (state: { readonly defined: object }, ...given: readonly unknown[]) => unknown
