@@ -6,6 +6,7 @@ import { isThenable } from '../aggregate/synchronous.ts'
 import type { Cancel, Clock } from '../log/clock.ts'
 import { handlerTimedOut } from './error.ts'
 import type { FeedEvent } from './event-feed.ts'
+import { unchanging } from './feed-event.ts'
 import type { handlersOf, Projection } from './projection.ts'
 
 export interface AttemptOptions<Model> extends Pick<Projection, 'handlerTimeoutMs'> {
@@ -98,7 +99,7 @@ export class Attempt<Model> {
     if (this.#givenUp !== undefined) throw this.#givenUp.reason
     const event = this.#events[index]!
     try {
-      return this.#options.handlers(event)?.(event, model)
+      return this.#options.handlers(event)?.(unchanging(event), model)
     } catch (error) {
       this.#failure = { event, error }
       throw error

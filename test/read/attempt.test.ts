@@ -56,6 +56,19 @@ test.each([
   expect(tried.failure).toBeUndefined()
 })
 
+test('what a handler makes of an event is its failure, and not what it finds when it is tried again', () => {
+  const event = new EventRow().add('Done', 'a/1', { lines: [3, 1, 2] })
+  const seen: unknown[] = []
+  const tried = attempt<object>([event], () => ({ data, time }) => {
+    seen.push(structuredClone({ data, time }))
+    time.setTime(86_400_000)
+    ;(data as { lines: number[] }).lines.sort()
+  })
+  for (const _ of [1, 2]) expect(() => tried.apply({})).toThrow('read only')
+  const as = { data: { lines: [3, 1, 2] }, time: new Date(0) }
+  expect(seen).toEqual([as, as])
+})
+
 test('each handler has its time, and one that takes longer has failed; what it does then is of no account', async () => {
   const row = events(3)
   const begun: number[] = []
