@@ -11,8 +11,8 @@ import type { Link } from '../../src/cluster/link.ts'
 import { Router, type RequestOptions } from '../../src/cluster/router.ts'
 import { outgoing, PROTOCOL_VERSION, readMessages, writeReply, type Unsent } from '../../src/cluster/wire.ts'
 import { ownershipLost } from '../../src/log/error.ts'
-import { sliceOf } from '../../src/log/slice.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { command } from './unsent.ts'
 
 export const SHARDS = 2
 export const WORKERS = ['a', 'b', 'c'] as const
@@ -356,29 +356,6 @@ function toldOf(reply: Reply): Told {
   if (reply.kind === 'answered' && reply.value !== undefined)
     return { kind: 'seen', numbers: reply.value as readonly number[] }
   return { kind: reply.kind === 'rejected' ? 'rejected' : 'done' }
-}
-
-function command(number: number): Unsent {
-  const identity = { commandId: sliceOf(new Uint8Array(16)), payloadHash: number, isFresh: true, isAgain: false }
-  const what = {
-    kind: 'command',
-    request: 0,
-    epoch: 0,
-    stream: 'account/1',
-    name: 'open',
-    payload: outgoing(number),
-  } as const
-  return {
-    ...what,
-    ...identity,
-    expectedVersion: -1,
-    deadline: 0,
-    after: 0,
-    since: 0,
-    sentIn: undefined,
-    waitsForReactors: false,
-    metadata: undefined,
-  }
 }
 
 function query(number: number): Unsent {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { defineAggregate, defineCluster, defineProcess, startNode } from '../../src/index.ts'
+import { defineAggregate, defineCluster, defineProcess, startNode, type Process } from '../../src/index.ts'
 import { temporaryFolder } from '../temporary.ts'
 
 const Order = defineAggregate({
@@ -23,6 +23,20 @@ const Stock = defineAggregate({
   },
 })
 
+function startShop(process: Process) {
+  return startNode(
+    defineCluster({
+      name: 'shop',
+      aggregates: [Order, Stock],
+      processes: [process],
+      dataDir: temporaryFolder(),
+      shards: 2,
+      workers: 'inline',
+      onWarning: () => undefined,
+    }),
+  )
+}
+
 test('a command whose failure could not be told is told of when it is tried again by hand; what waits behind it is parked in its turn', async () => {
   let isBroken = true
   const Shopping = defineProcess({
@@ -44,17 +58,7 @@ test('a command whose failure could not be told is told of when it is tried agai
       },
     },
   })
-  await using node = await startNode(
-    defineCluster({
-      name: 'shop',
-      aggregates: [Order, Stock],
-      processes: [Shopping],
-      dataDir: temporaryFolder(),
-      shards: 2,
-      workers: 'inline',
-      onWarning: () => undefined,
-    }),
-  )
+  await using node = await startShop(Shopping)
   const sent = node.reactor({ name: 'shopping.sent' })
   await node.ref(Order, '1').ask('place')
   await expect.poll(async () => (await sent.parked()).length).toBe(1)
@@ -95,17 +99,7 @@ test('a command that is skipped has failed: its process hears of it, and what wa
       },
     },
   })
-  await using node = await startNode(
-    defineCluster({
-      name: 'shop',
-      aggregates: [Order, Stock],
-      processes: [Shopping],
-      dataDir: temporaryFolder(),
-      shards: 2,
-      workers: 'inline',
-      onWarning: () => undefined,
-    }),
-  )
+  await using node = await startShop(Shopping)
   const sent = node.reactor({ name: 'shopping.sent' })
   const shopping = node.process(Shopping, 'one')
   await node.ref(Order, '1').ask('place')

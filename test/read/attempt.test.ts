@@ -62,7 +62,7 @@ test('what a handler makes of an event is its failure, and not what it finds whe
   const tried = attempt<object>([event], () => ({ data, time }) => {
     seen.push(structuredClone({ data, time }))
     time.setTime(86_400_000)
-    ;(data as { lines: number[] }).lines.sort()
+    ;(data as { lines: number[] }).lines.reverse()
   })
   for (const _ of [1, 2]) expect(() => tried.apply({})).toThrow('read only')
   const as = { data: { lines: [3, 1, 2] }, time: new Date(0) }
