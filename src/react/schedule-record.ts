@@ -15,10 +15,18 @@ import { internal } from '../aggregate/internal.ts'
 import type { TimerSet } from './timer.ts'
 import { GRACE_MS, runsUntil, timeBehind, type Timetable } from './timetable.ts'
 
-/** A timetable as a node tells it. */
-export interface ToldTimetable extends Timetable {
+interface Told {
   /** What another machine's clock says, in milliseconds since 1970; absent where there is none. */
   readonly otherTime?: number
+}
+
+/** A timetable as a node tells it. */
+export interface ToldTimetable extends Timetable, Told {}
+
+/** That a node does not have it, to which a run came. */
+export interface ToldStop extends Told {
+  /** The time of that run. */
+  readonly from: number
 }
 
 interface Stop {
@@ -120,9 +128,11 @@ export const ScheduleRecord: Aggregate = internal(
         return [...events, ...set]
       },
       /** By a node whose config does not have it, and which was to run it. */
-      stop: ({ next, stop }, { from }: { readonly from: number }, { emit, now }) =>
+      stop: ({ next, stop }, { from, otherTime }: ToldStop, { emit, now }) => {
+        if (stop !== undefined) return undefined
         // Begun again meanwhile, it may be to run what comes before that.
-        stop === undefined ? emit.Stopped({ from: Math.min(from, next?.at ?? from), stoppedAt: now }) : undefined,
+        return emit.Stopped({ from: Math.min(from, next?.at ?? from), stoppedAt: later(now, otherTime) })
+      },
     },
     queries: {
       /** By which it is decided what becomes of runs that have waited. */

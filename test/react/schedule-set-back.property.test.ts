@@ -1,11 +1,13 @@
 /**
  * The owner of a schedule whose clock is set back, and ahead again until it is right, while another clock is right: nodes
- * start, and keep it, at any time. Each run is due once, in order, none before the schedule was begun.
+ * start, and keep it, at any time, and one without it stops it for some minutes. Each run is due once, in order, none before the
+ * schedule was begun.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ScheduleRecord, type ToldTimetable } from '../../src/react/schedule-record.ts'
 import type { Timetable } from '../../src/react/timetable.ts'
+import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { ProcessWorld } from './process-world.ts'
 
 const SECOND = 1_000
@@ -24,10 +26,12 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('pass' as const), ms: passMs }),
   fc.record({ do: fc.constant('set' as const), ms: behindMs }),
   fc.record({ do: fc.constantFrom('start' as const, 'keep' as const) }),
+  fc.record({ do: fc.constant('stop' as const), ms: behindMs, comesBackInMs: fc.integer({ min: 1, max: 9 * MINUTE }) }),
 )
 
 class Owner {
   readonly #world = new ProcessWorld([ScheduleRecord])
+  readonly #unsent = new Set<string>()
   #behindMs = 0
 
   setBehind(ms: number): void {
@@ -46,14 +50,26 @@ class Owner {
     this.#fire()
   }
 
+  /** Its last run comes to a node that does not have it. */
+  stop(): boolean {
+    const last = this.#due.at(-1)
+    if (last === undefined || this.#unsent.has(last.id)) return false
+    this.#unsent.add(last.id)
+    this.#world.ask(STREAM, 'stop', { from: timeOf(last), otherTime: this.time })
+    return true
+  }
+
   /** What is so. */
   get time(): number {
     return this.#world.clock.now() + this.#behindMs
   }
 
   get runs(): readonly number[] {
-    const due = this.#world.of(STREAM).filter(({ type }) => type === 'RunDue')
-    return due.map(({ data }) => (data as { readonly time: number }).time)
+    return this.#due.filter(({ id }) => !this.#unsent.has(id)).map(timeOf)
+  }
+
+  get #due(): readonly FeedEvent[] {
+    return this.#world.of(STREAM).filter(({ type }) => type === 'RunDue')
   }
 
   #fire(): void {
@@ -63,6 +79,10 @@ class Owner {
       this.#world.ask(STREAM, 'fire', { token: next.token })
     }
   }
+}
+
+function timeOf({ data }: FeedEvent): number {
+  return (data as { readonly time: number }).time
 }
 
 test('a schedule whose owner has a clock that is behind neither repeats a run nor runs one from before it began', () => {
@@ -75,7 +95,12 @@ test('a schedule whose owner has a clock that is behind neither repeats a run no
       for (const each of steps) {
         if (each.do === 'pass') owner.pass(each.ms)
         else if (each.do === 'set') owner.setBehind(each.ms)
-        else owner.tell(each.do)
+        else if (each.do === 'stop') {
+          if (!owner.stop()) continue
+          owner.setBehind(each.ms)
+          owner.pass(each.comesBackInMs)
+          owner.tell('keep')
+        } else owner.tell(each.do)
       }
       owner.setBehind(0)
       owner.pass(EVERY_MS)
