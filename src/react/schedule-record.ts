@@ -7,18 +7,26 @@
  * started, and only that defines a schedule. So it is defined once for each node that starts, and not to and fro.
  *
  * Clocks may be wrong: what was set by a clock that was ahead is set anew, but for the runs that were taken. A clock that is
- * behind sees the same, a next time that is far away. So what counts there is the later of two clocks, that of the owner and
- * one of another machine.
+ * behind sees the same, a next time that is far away. So what counts wherever something is set anew is the later of two clocks,
+ * that of the owner and one of another machine. Whether a run is due says the owner's alone.
  */
 import { defineAggregate, type Aggregate, type EmittedEvent } from '../aggregate/aggregate.ts'
 import { internal } from '../aggregate/internal.ts'
 import type { TimerSet } from './timer.ts'
 import { GRACE_MS, runsUntil, timeBehind, type Timetable } from './timetable.ts'
 
-/** A timetable as a node tells it. */
-export interface ToldTimetable extends Timetable {
+interface Told {
   /** What another machine's clock says, in milliseconds since 1970; absent where there is none. */
   readonly otherTime?: number
+}
+
+/** A timetable as a node tells it. */
+export interface ToldTimetable extends Timetable, Told {}
+
+/** That a node does not have it, to which a run came. */
+export interface ToldStop extends Told {
+  /** The time of that run. */
+  readonly from: number
 }
 
 interface Stop {
@@ -49,12 +57,15 @@ interface ScheduleState {
   readonly last?: number
   /** The last runs, one after the other. */
   readonly ran?: Runs
-  /** Those that were taken by a clock that was ahead. They are not repeated when their time comes. */
-  readonly ahead?: Runs
+  /** Others, on which those do not follow, as of a clock that was ahead. They are not repeated when their time comes again. */
+  readonly taken?: readonly Runs[]
 }
 
 /** Of a schedule that comes back that soon nothing was missed but what is told as such: it was being deployed. */
 const COMES_BACK_MS = 600_000
+
+/** So many are remembered, the last ones: each time that a clock is set, or nobody is there for a while, may leave one. */
+const TAKEN_MAX = 32
 
 /** Clocks may differ by so much. */
 const SKEW_MS = 10_000
@@ -62,12 +73,13 @@ const SKEW_MS = 10_000
 export const ScheduleRecord: Aggregate = internal(
   defineAggregate({
     type: 'schedule',
-    stateVersion: 5,
+    stateVersion: 6,
     initialState: (): ScheduleState => ({}),
     events: {
-      Defined: ({ last }, { cron, timezone, missed }: Timetable): ScheduleState => ({
+      Defined: ({ last, ...state }, { cron, timezone, missed }: Timetable): ScheduleState => ({
         defined: { cron, timezone, missed },
         ...(last !== undefined && { last }),
+        ...(state.defined?.cron === cron && state.defined.timezone === timezone && { taken: allRuns(state) }),
       }),
       /** A node has started that has it the same. */
       Confirmed: (state): ScheduleState => state,
@@ -84,11 +96,13 @@ export const ScheduleRecord: Aggregate = internal(
       RunDue: (state, { time }: { readonly time: number }): ScheduleState => {
         const { defined, ran, fired } = state
         const passedOverMs = defined?.missed === 'all' ? 0 : time - (fired ?? 0)
-        return { ...state, last: time, ran: { from: ran && passedOverMs <= GRACE_MS ? ran.from : time, to: time } }
+        if (ran && passedOverMs <= GRACE_MS) return { ...state, last: time, ran: { from: ran.from, to: time } }
+        return { ...state, last: time, ran: { from: time, to: time }, taken: allRuns(state) }
       },
-      Stopped: ({ defined, last }, stop: Stop): ScheduleState => ({
+      Stopped: ({ defined, last, ...state }, stop: Stop): ScheduleState => ({
         ...(defined && { defined }),
         ...(last !== undefined && { last }),
+        taken: runsUpTo(allRuns(state), stop.from - 1),
         stop,
       }),
     },
@@ -111,18 +125,20 @@ export const ScheduleRecord: Aggregate = internal(
         if (set.length > 0) return set
         return isSame(defined, given) ? undefined : reject('superseded', { ...defined })
       },
-      fire: ({ defined, next, ahead }, { token }: { readonly token: string }, { emit, now, newId }) => {
+      fire: ({ defined, next, taken }, { token }: { readonly token: string }, { emit, now, newId }) => {
         if (next?.token !== token || defined === undefined) return undefined
         const runs = runsUntil(defined, next.at, now)
         const set = runs.next === undefined ? [] : [emit.TimerSet({ id: 'next', at: runs.next, token: newId() })]
-        const times = runs.times.filter((time) => !isAmong(ahead, time))
+        const times = runs.times.filter((time) => runsWith(taken, time) === undefined)
         const events: EmittedEvent[] = [emit.TimerFired({ token }), ...times.map((time) => emit.RunDue({ time }))]
         return [...events, ...set]
       },
       /** By a node whose config does not have it, and which was to run it. */
-      stop: ({ next, stop }, { from }: { readonly from: number }, { emit, now }) =>
+      stop: ({ next, stop }, { from, otherTime }: ToldStop, { emit, now }) => {
+        if (stop !== undefined) return undefined
         // Begun again meanwhile, it may be to run what comes before that.
-        stop === undefined ? emit.Stopped({ from: Math.min(from, next?.at ?? from), stoppedAt: now }) : undefined,
+        return emit.Stopped({ from: Math.min(from, next?.at ?? from), stoppedAt: later(now, otherTime) })
+      },
     },
     queries: {
       /** By which it is decided what becomes of runs that have waited. */
@@ -154,23 +170,33 @@ function goesOnFrom({ defined, next, stop }: ScheduleState, given: Timetable, no
 }
 
 /** The time to wait for where the next was set by a clock that was ahead; undefined where it was not. */
-function timeAnew({ next, ran }: ScheduleState, table: Timetable, now: number): number | undefined {
+function timeAnew(state: ScheduleState, table: Timetable, now: number): number | undefined {
+  const { next } = state
   if (next === undefined) return undefined
-  const soon = timeBehind(table, now + SKEW_MS)
-  const at = ran !== undefined && isAmong(ran, soon) ? timeBehind(table, ran.to) : soon
+  const all = allRuns(state)
+  let at = timeBehind(table, now + SKEW_MS)
+  for (let runs = runsWith(all, at); runs !== undefined; runs = runsWith(all, at)) at = timeBehind(table, runs.to)
   return at !== undefined && at < next.at ? at : undefined
 }
 
 /** Which runs are to be remembered when the next is set. */
-function runsBefore({ ran, ahead, fired }: ScheduleState, next: TimerSet): Pick<ScheduleState, 'ran' | 'ahead'> {
-  if (ran !== undefined && next.at <= ran.to) return { ahead: ran }
-  // Where nothing was run, what is run next does not follow on it.
-  const isRun = ran !== undefined && fired !== undefined && ran.to >= fired
-  return { ...(isRun && { ran }), ...(ahead && { ahead }) }
+function runsBefore(state: ScheduleState, next: TimerSet): Pick<ScheduleState, 'ran' | 'taken'> {
+  const { ran, taken = [], fired } = state
+  // Where nothing was run, or the clock was set back, what is run next does not follow on it.
+  const isFollowed = ran !== undefined && fired !== undefined && ran.to >= fired && next.at > ran.to
+  return isFollowed ? { ran, taken } : { taken: allRuns(state) }
 }
 
-function isAmong(runs: Runs | undefined, time: number | undefined): boolean {
-  return runs !== undefined && time !== undefined && time >= runs.from && time <= runs.to
+function allRuns({ ran, taken = [] }: Pick<ScheduleState, 'ran' | 'taken'>): readonly Runs[] {
+  return ran === undefined ? taken : [...taken, ran].slice(-TAKEN_MAX)
+}
+
+function runsUpTo(all: readonly Runs[], to: number): readonly Runs[] {
+  return all.filter(({ from }) => from <= to).map((runs) => ({ from: runs.from, to: Math.min(runs.to, to) }))
+}
+
+function runsWith(all: readonly Runs[] | undefined, time: number | undefined): Runs | undefined {
+  return time === undefined ? undefined : all?.find(({ from, to }) => time >= from && time <= to)
 }
 
 function isSame(a: Timetable | undefined, b: Timetable): boolean {

@@ -114,8 +114,9 @@ function checkTimes(who: string, table: Timetable): void {
       `${who}: the zone database has no timezone '${table.timezone}'; give a name of it, as 'Europe/Berlin', or leave it out for UTC`,
     )
   }
-  // What croner takes for a date is no expression.
-  if (table.cron.trim().split(/\s+/).length < 5 && !table.cron.startsWith('@')) {
+  // What croner takes for a date is no expression; nor is one with a year, which may be over.
+  const fields = table.cron.trim().split(/\s+/).length
+  if ((fields < 5 || fields > 6) && !table.cron.startsWith('@')) {
     throw definitionError(
       `${who}: cron is '${table.cron}'; give five fields, as '0 3 * * *', or six with seconds first`,
     )

@@ -10,7 +10,7 @@ import type { FeedEvent } from '../read/event-feed.ts'
 import type { BatchReaction, Consumer, Reaction } from './consumer.ts'
 import type { Cause } from './effects.ts'
 import type { Schedule } from './schedule.ts'
-import { ScheduleRecord, type LastRun } from './schedule-record.ts'
+import { ScheduleRecord, type LastRun, type ToldStop } from './schedule-record.ts'
 import { isTimerSet, TimerRecord, type TimedCommand, type TimerSet } from './timer.ts'
 import type { DueTimer } from './timer-records.ts'
 import { isLeftOut } from './timetable.ts'
@@ -53,6 +53,8 @@ function toDueTimer({ id: causationId, stream, position, metadata, data }: FeedE
 export interface TimerCommandsOptions {
   readonly schedules: readonly Schedule[]
   readonly clock: Clock
+  /** What another machine's clock says, in milliseconds since 1970; undefined where there is none. */
+  readonly otherTime: () => number | undefined
   readonly onWarning: (message: string) => void
 }
 
@@ -92,26 +94,37 @@ async function sendTimed(event: FeedEvent, { effects, signal }: Reaction, { othe
 
 async function run(event: FeedEvent, reaction: Reaction, sending: Sending): Promise<void> {
   const { effects, signal } = reaction
-  const { schedules, otherwise, onWarning } = sending
+  const { schedules, otherwise } = sending
   const { stream } = event
   const { time } = event.data as { readonly time: number }
-  const name = stream.slice(ScheduleRecord.type.length + 1)
-  const cause = causeOf(event)
+  const name = nameOf(stream)
   const schedule = schedules.find((each) => each.name === name)
-  if (schedule === undefined) {
-    onWarning(
-      `the schedule '${name}' is not in the config of this node, and is stopped until a node that has it begins it again`,
-    )
-    const commandId = deriveId('stop', event.id)
-    await effects.ask({ stream, name: 'stop', payload: { from: time }, commandId, ...cause, signal })
-    return
-  }
+  if (schedule === undefined) return await stop(event, reaction, sending)
   if (reaction.isBehindParked && (await isMissed(event, reaction, sending))) return
   const command = schedule.commandAt({ time: new Date(time) })
-  const asked = effects.ask({ ...command, commandId: deriveId('schedule', name, time), ...cause, signal })
+  const asked = effects.ask({ ...command, commandId: deriveId('schedule', name, time), ...causeOf(event), signal })
   if ((await unlessKnown(asked)) === undefined) {
     otherwise.tell(`the schedule '${name}'`, `its run of ${new Date(time).toISOString()}`)
   }
+}
+
+/** It is begun again by a node that has it. */
+async function stop(event: FeedEvent, { effects, signal }: Reaction, sending: Sending): Promise<void> {
+  const { stream, id } = event
+  sending.onWarning(
+    `the schedule '${nameOf(stream)}' is not in the config of this node, and is stopped until a node that has it begins it again`,
+  )
+  const { time: from } = event.data as { readonly time: number }
+  const otherTime = sending.otherTime()
+  const payload: ToldStop = { from, ...(otherTime !== undefined && { otherTime }) }
+  // Sent again, as after a crash, it says another time: the first one stands.
+  await unlessKnown(
+    effects.ask({ stream, name: 'stop', payload, commandId: deriveId('stop', id), ...causeOf(event), signal }),
+  )
+}
+
+function nameOf(stream: string): string {
+  return stream.slice(ScheduleRecord.type.length + 1)
 }
 
 /** Of one that has waited behind another: whether it is of what was missed, and left out for that. */

@@ -45,6 +45,7 @@ test('what a timer was for, and has taken effect as something else, is done with
   const { does } = timerCommandsConsumer({
     schedules: [],
     clock: new SimulatedClock(),
+    otherTime: () => undefined,
     onWarning: (message) => warnings.push(message),
   })
   assert('one' in does)

@@ -185,6 +185,7 @@ test("what the log says of the schedule counts, not the node's config, which oth
     const { does } = timerCommandsConsumer({
       schedules,
       clock: new VirtualClock(9 * HOUR),
+      otherTime: () => undefined,
       onWarning: () => expect.fail(),
     })
     const effects = new MemoryEffects()

@@ -157,6 +157,18 @@ test('what a clock that was ahead has run is not repeated', () => {
   }
 })
 
+test('what was run of one timetable is no run of another', () => {
+  const turns = [1, 2, 3].flatMap((day) => [
+    { type: 'TimerFired', data: { token: String(day) } } as const,
+    due(`${day}T03`),
+    set(`${day + 1}T03`, String(day + 1)),
+  ])
+  const other = { type: 'Defined', data: { ...mine, cron: '0 5 * * *' } } as const
+  given(ScheduleRecord, [defined, set('1T03', '1'), ...turns, other, set('2T05', 'old')])
+    .when('fire', { token: 'old' }, now('2T05'))
+    .then(events(fired, due('2T05'), set('3T05', 'new')))
+})
+
 test('which run is the last is known whatever comes between, also where the schedule was stopped or has become another', () => {
   const evolves = ScheduleRecord.events as unknown as Readonly<
     Record<string, (state: unknown, data: unknown) => unknown>

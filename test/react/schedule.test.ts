@@ -22,6 +22,7 @@ const good = {
 
 test.each([
   [{ ...good, cron: 'at night' }, "cron is 'at night'; give five fields"],
+  [{ ...good, cron: '0 0 3 1 1 * 2020' }, "cron is '0 0 3 1 1 * 2020'; give five fields"],
   [{ ...good, cron: '0 25 * * *' }, "cron '0 25 * * *' is not understood"],
   [{ ...good, cron: '0 0 31 2 *' }, 'never comes'],
   [{ ...good, timezone: 'Mars/Base' }, "the zone database has no timezone 'Mars/Base'"],

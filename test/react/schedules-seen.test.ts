@@ -1,11 +1,16 @@
+import assert from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { commandIdReused } from '../../src/actor/error.ts'
 import { defineSchedule, deriveId } from '../../src/index.ts'
+import type { Reaction } from '../../src/react/consumer.ts'
 import type { ShardEffects, SentCommand, SentOutcome } from '../../src/react/effects.ts'
+import { timerCommandsConsumer } from '../../src/react/timer-consumers.ts'
 import { Timers } from '../../src/react/timers.ts'
+import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { Account } from '../account.ts'
-import { away } from './memory-effects.ts'
+import { away, MemoryEffects } from './memory-effects.ts'
 
 const nightly = defineSchedule({
   name: 'nightly',
@@ -131,4 +136,30 @@ test('that a node has started is said again until it is heard, as the same comma
   expect(sent[0]).toMatchObject({ name: 'start', payload: { otherTime: 1 } })
   expect(sent[4]).toMatchObject({ name: 'keep', payload: { otherTime: 2 } })
   expect(sent).toHaveLength(5)
+})
+
+test('a run that comes to a node without its schedule stops it, by the clock of another machine too; sent again it is done with', async () => {
+  const warnings: string[] = []
+  let otherTime: number | undefined = 1_000
+  const { does } = timerCommandsConsumer({
+    schedules: [nightly],
+    clock: new SimulatedClock(),
+    otherTime: () => otherTime,
+    onWarning: (message) => warnings.push(message),
+  })
+  assert('one' in does)
+  const effects = new MemoryEffects()
+  const event = { type: 'RunDue', id: 'e', position: 7, data: { time: 500 }, metadata: { correlationId: 'c' } }
+  const reaction = { effects, signal: new AbortController().signal } as unknown as Reaction
+  const told = { ...event, stream: '$schedule/gone' } as unknown as FeedEvent
+  await does.one(told, reaction)
+  otherTime = undefined
+  effects.onSent = () => Promise.reject(commandIdReused('$schedule/gone', 'x', true))
+  await does.one(told, reaction)
+  expect(effects.sent.map(({ name, payload }) => ({ name, payload }))).toEqual([
+    { name: 'stop', payload: { from: 500, otherTime: 1_000 } },
+    { name: 'stop', payload: { from: 500 } },
+  ])
+  expect(effects.sent[1]!.commandId).toBe(effects.sent[0]!.commandId)
+  expect(warnings[0]).toContain("the schedule 'gone' is not in the config of this node")
 })
