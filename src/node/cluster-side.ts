@@ -17,6 +17,7 @@ import { ConnectionError, parseAddress, type Greeting, type Listener, type Netwo
 import type { OpenReading } from '../cluster/reading-end.ts'
 import { Reception } from '../cluster/reception.ts'
 import type { Router } from '../cluster/router.ts'
+import { StoreClock } from '../cluster/store-clock.ts'
 import { PROTOCOL_VERSION } from '../cluster/wire.ts'
 import type { Clock } from '../log/clock.ts'
 import type { ClusterIdentity } from '../log/cluster-identity.ts'
@@ -70,19 +71,19 @@ export class ClusterSide {
   readonly #options: ClusterSideOptions
   readonly #directory: Directory
   readonly #missing: MissingMembers
+  readonly #storeClock: StoreClock
   readonly #peers: Peers
   readonly #reception: Reception
   readonly #handles = new Map<number, WorkerHandle>()
   #listener: Listener | undefined
   #ownership: Ownership | undefined
-  /** What the lease store's clock is ahead of this process's monotonic one. */
-  #storeAheadMs: number | undefined
   /** It was told to take no shards. */
   #isDraining = false
 
   constructor(options: ClusterSideOptions) {
     const { ports, router, clock, onWarning, identity } = options
     this.#missing = new MissingMembers(ports.leaseMs, onWarning)
+    this.#storeClock = new StoreClock(clock, onWarning)
     this.#options = options
     this.#directory = new Directory(identity.shards, (shard, owner, epoch) => router.assign(shard, owner, epoch))
     this.#peers = new Peers({
@@ -134,8 +135,7 @@ export class ClusterSide {
 
   /** Milliseconds since 1970 by the lease store's clock, also while it is away; undefined until it was heard. */
   get storeTime(): number | undefined {
-    const ahead = this.#storeAheadMs
-    return ahead === undefined ? undefined : Math.round(ahead + this.#options.clock.monotonic())
+    return this.#storeClock.time
   }
 
   /** What a worker of this node is called among the routes. */
@@ -267,7 +267,7 @@ export class ClusterSide {
   }
 
   #see({ time, members, leases, isSettling }: View): void {
-    this.#storeAheadMs = time - this.#options.clock.monotonic()
+    this.#storeClock.hear(time)
     const others = members.filter(({ id }) => id !== this.#options.ports.id)
     // A store that settles has forgotten members that have not beaten since, and serve as before.
     this.#peers.update(others, { areAll: !isSettling })

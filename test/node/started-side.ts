@@ -18,7 +18,7 @@ export const OTHER: Member = { id: 'b', name: 'b', address: 'b:1', workers: 1, w
 /** The side of a node that serves all shards, over a store that shows it others; told to drain before it joins those given. */
 export async function startSide(refusing: readonly number[] = [], others: readonly Member[] = []) {
   const clock = new SimulatedClock()
-  const store = { others, time: 0, isSettling: false, isAway: false, answers: false }
+  const store = { others, time: undefined as number | undefined, isSettling: false, isAway: false, answers: false }
   const [beats, warnings]: [Beat[], string[]] = [[], []]
   let open = 0
   const [released, taken]: [number[], number[]] = [[], []]
@@ -39,7 +39,7 @@ export async function startSide(refusing: readonly number[] = [], others: readon
       if (store.isAway) throw leasesUnavailable('it is away', 'redis:6379')
       const mine = [...hold, ...want.map((shard) => ({ ...shard, epoch: 0 }))]
       const granted = mine.map((lease) => ({ ...lease, member: member.id, remainingMs: TTL }))
-      const { time, isSettling } = store
+      const { time = clock.now(), isSettling } = store
       return { cluster, time, members: [member, ...store.others], leases: granted, isSettling }
     },
     look: async () => undefined,
