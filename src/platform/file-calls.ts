@@ -30,8 +30,11 @@ export interface FileCalls {
 
 const dataSync = promisify(fs.fdatasync)
 const fullSync = promisify(fs.fsync)
-/** From so many bytes on, a sync leaves the thread to others. */
-const POOLED_SYNC_BYTES = 4096
+/**
+ * From so many bytes on, a sync leaves the thread to others. Some sixty small events, about as many as a worker decides before it
+ * commits: where more were waiting the rest can be decided meanwhile, and a smaller batch left nothing to do but to wait.
+ */
+const POOLED_SYNC_BYTES = 10 * 1024
 
 // Each is an async function over a synchronous call, so that a failure rejects instead of being thrown.
 export const blocking: FileCalls = {
