@@ -157,6 +157,41 @@ test('what a clock that was ahead has run is not repeated', () => {
   }
 })
 
+test('what was run from before the one that stops a schedule is not repeated when it is begun again', () => {
+  const turns = [1, 2, 3].flatMap((day) => [
+    { type: 'TimerFired', data: { token: String(day) } } as const,
+    due(`${day}T03`),
+    set(`${day + 1}T03`, String(day + 1)),
+  ])
+  const stopped = { type: 'Stopped', data: { from: at('3T03'), stoppedAt: at('1T03') } } as const
+  const again = [defined, set('1T03', '1'), ...turns, stopped, defined]
+  given(ScheduleRecord, [...again, set('2T03', 'old')])
+    .when('fire', { token: 'old' }, now('2T03'))
+    .then(events(fired, set('3T03', 'new')))
+  given(ScheduleRecord, [...again, set('3T03', 'old')])
+    .when('fire', { token: 'old' }, now('3T03'))
+    .then(events(fired, due('3T03'), set('4T03', 'new')))
+})
+
+test('the last 32 stretches of runs are known', () => {
+  const dayAt = (day: number): number => at('1T03') + day * 86_400_000
+  // Each has passed over a day.
+  const stretches = Array.from({ length: 33 }, (_, i) => [
+    timer(dayAt(2 * i), String(i)),
+    { type: 'TimerFired', data: { token: String(i) } } as const,
+    run(dayAt(2 * i + 1)),
+  ]).flat()
+  for (const [day, runs] of [
+    [1, [run(dayAt(1))]],
+    [3, []],
+    [65, []],
+  ] as const) {
+    given(ScheduleRecord, [defined, ...stretches, timer(dayAt(day), 'old')])
+      .when('fire', { token: 'old' }, { now: new Date(dayAt(day)), newIds: ['new'] })
+      .then(events(fired, ...runs, timer(dayAt(day + 1), 'new')))
+  }
+})
+
 test('what was run of one timetable is no run of another', () => {
   const turns = [1, 2, 3].flatMap((day) => [
     { type: 'TimerFired', data: { token: String(day) } } as const,
