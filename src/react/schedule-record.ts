@@ -173,9 +173,9 @@ function goesOnFrom({ defined, next, stop }: ScheduleState, given: Timetable, no
 function timeAnew(state: ScheduleState, table: Timetable, now: number): number | undefined {
   const { next } = state
   if (next === undefined) return undefined
-  const all = allRuns(state)
-  let at = timeBehind(table, now + SKEW_MS)
-  for (let runs = runsWith(all, at); runs !== undefined; runs = runsWith(all, at)) at = timeBehind(table, runs.to)
+  const soon = timeBehind(table, now + SKEW_MS)
+  const runs = runsWith(allRuns(state), soon)
+  const at = runs === undefined ? soon : timeBehind(table, runs.to)
   return at !== undefined && at < next.at ? at : undefined
 }
 

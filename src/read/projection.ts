@@ -53,7 +53,10 @@ export interface ProjectionDefinition<From extends ProjectionSource, Model> exte
   /** Names the projection in its store: 1 to 64 letters, digits, `-` and `_`; never change it. */
   readonly name: string
   readonly from: From
-  /** A handler for each event that matters. It may be run again where its change was undone: it changes the model alone. */
+  /**
+   * A handler for each event that matters. It may be run again where its change was undone: it changes the model alone, and its
+   * event is frozen.
+   */
   readonly on: ProjectionHandlers<SourceEvents<From>, NoInfer<Model>>
   readonly store: ReadModelStore<Model>
 }

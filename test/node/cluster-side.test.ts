@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { storageFull } from '../../src/log/error.ts'
-
 import { BEAT, OTHER, SHARDS, TTL, startSide } from './started-side.ts'
 
 test('a node that has just joined is given nothing before all others must have heard of it', async () => {
