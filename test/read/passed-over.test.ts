@@ -60,6 +60,27 @@ test('segments without a wanted type are not read', async () => {
   expect(new Set(reads.map((path) => Number(/(\d+)\.log$/.exec(path)![1])))).toEqual(new Set([1, 7, 21]))
 })
 
+test('nor is the last segment of an owner that closed', async () => {
+  const disk = new SimulatedDisk()
+  const before = await openLog(disk, [0])
+  await roll(before)
+  for (let event = 1; event <= 3; event += 1) await write(before, 0, 'Noted')
+  await roll(before)
+  await write(before, 0, 'Noted')
+  await before.close()
+  const heir = await openLog(disk, [1])
+  for (const inheritance of await heir.inherit([0])) {
+    heir.open(inheritance)
+    await heir.append(heir.cut())
+    await heir.serve(inheritance)
+  }
+  await write(heir, 0, 'Rare')
+  const { reads, reader } = start(disk)
+  expect(await typesIn(reader, frontierOf([heir, [0, 1]]))).toEqual(['Rare'])
+  expect(reads).not.toContain('journals/00000001/000002.log')
+  expect(reads).not.toContain('journals/00000001/000003.log')
+})
+
 test.each([
   ['everything', undefined],
   ['rare events', isWanted],
