@@ -3,6 +3,7 @@ import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { ClusterConfig } from '../node/config.ts'
 import type { ToldWheels } from '../node/consumer-operation.ts'
 import type { LocalInbox } from '../node/inboxes.ts'
+import type { ToldSchedule } from '../node/schedules.ts'
 import { complain } from './complaint.ts'
 import { Exit, type Command, type CommandGroup } from './command.ts'
 import { CONFIG_HELP, findCluster } from './config-file.ts'
@@ -10,6 +11,7 @@ import { hangingOf, hangingTable, type Hanging } from './hanging.ts'
 import { inboxNotes, inboxProblems, inboxTable, shownInboxes, type ShownInbox } from './inbox-picture.ts'
 import { withProjections, type ProjectionCluster } from './projection-cluster.ts'
 import { notesOf, outboxesApart, problemsOf, shownOf, type Shown } from './reactor-picture.ts'
+import { scheduleProblems, scheduleTable, shownSchedules } from './schedule-picture.ts'
 import { table } from './table.ts'
 import { shownWheels, wheelNotes, wheelProblems, type ShownWheels } from './wheel-picture.ts'
 
@@ -20,9 +22,9 @@ const OPTIONS_HELP = `  --config FILE     the cluster ${CONFIG_HELP}
 const OPTIONS = { config: { type: 'string' } } as const
 
 export const reactors: Command = {
-  summary: 'says what reacts to which event, and how reactors, processes, outboxes, inboxes and timers are',
+  summary: 'says what reacts to which event, and how reactors, processes, outboxes, inboxes, timers and schedules are',
   help: `Prints the table by which events are given to reactors, processes and outboxes; and, where nodes run, how each of these is,
-how each inbox is, what waits with what, and what has parked something.
+how each inbox is, when each schedule runs next, what waits with what, and what has parked something.
 
   penhold reactors [--config FILE] [--json]
 
@@ -32,6 +34,7 @@ States: running, caught up, waiting (something fails and is tried again), paused
 what its trouble says, and resumes it), nowhere (no node runs it at the moment), apart (an outbox with a process of its
 own: no node knows how it is), unknown (a node does not say). What waits is told with what it waits for. Of a process of type TYPE,
 TYPE.told tells it events, and TYPE.sent sends its commands; timers has what reads which are set, and sends what they were set for. A
+schedule is running, stopped (a node without it was to run it; one that has it begins it again within a minute), beginning or unknown. A
 node alone, whose config has no redis, is reached by no command: of it there is the table alone.
 
 Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minute, or a node does not answer, 2 usage.`,
@@ -41,8 +44,8 @@ Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minu
     const isJson = values['json'] === true
     const hanging = hangingOf(config)
     const say = (said: Said | undefined): void => {
-      const { shown, inboxes, timers } = said ?? {}
-      const json = { events: hanging, ...(said && { reactors: shown, inboxes, timers }) }
+      const { shown, inboxes, timers, schedules } = said ?? {}
+      const json = { events: hanging, ...(said && { reactors: shown, inboxes, timers, schedules }) }
       terminal.out(isJson ? JSON.stringify(json) : pictureOf(config.name, hanging, said))
     }
     // A node alone is reached by no command; its table is in its config.
@@ -52,9 +55,15 @@ Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minu
     }
     return await withProjections(values, signal, async (cluster) => {
       const { silent, ...said } = await askNodes(cluster, config)
-      const { shown, inboxes, timers } = said
+      const { shown, inboxes, timers, schedules } = said
       say(said)
-      const told = [...problemsOf(shown), ...inboxProblems(inboxes), ...wheelProblems(timers), ...silent]
+      const told = [
+        ...problemsOf(shown),
+        ...inboxProblems(inboxes),
+        ...wheelProblems(timers),
+        ...scheduleProblems(schedules),
+        ...silent,
+      ]
       if (!isJson) for (const message of told) complain(terminal, { message }, isJson)
       return told.length === 0 ? Exit.ok : Exit.failed
     })
@@ -109,6 +118,7 @@ interface Said {
   readonly shown: readonly Shown[]
   readonly inboxes: readonly ShownInbox[]
   readonly timers: ShownWheels
+  readonly schedules: readonly ToldSchedule[]
 }
 
 /** What all nodes say together; and the nodes that do not, with the reason. */
@@ -117,7 +127,8 @@ async function askNodes(
   config: ClusterConfig,
 ): Promise<Said & { readonly silent: readonly string[] }> {
   const ask = (call: string): ReturnType<ProjectionCluster['callAll']> => cluster.callAll({ call, projection: '' })
-  const [lists, inboxes, wheels] = await Promise.all(['reactor.list', 'inbox.list', 'reactor.wheels'].map(ask))
+  const calls = ['reactor.list', 'inbox.list', 'reactor.wheels', 'schedule.list']
+  const [lists, inboxes, wheels, schedules] = await Promise.all(calls.map(ask))
   const statuses = lists!.answers.flatMap(({ value }) => value as readonly ConsumerStatus[])
   const told = inboxes!.answers.map(({ member, value }) => ({
     node: member.name,
@@ -131,12 +142,13 @@ async function askNodes(
       { told, isWhole: inboxes!.silent.length === 0 },
     ),
     timers: shownWheels(wheels!.answers.map(({ value }) => value as ToldWheels)),
+    schedules: shownSchedules(schedules!.answers.map(({ value }) => value as readonly ToldSchedule[])),
     silent: lists!.silent.map(({ member, reason }) => `${member.name} does not say how its reactors are: ${reason}`),
   }
 }
 
 function pictureOf(cluster: string, hanging: readonly Hanging[], said: Said | undefined): string {
-  const { shown = [], inboxes = [], timers } = said ?? {}
+  const { shown = [], inboxes = [], timers, schedules = [] } = said ?? {}
   const notes = [...notesOf(shown), ...inboxNotes(inboxes), ...(timers === undefined ? [] : wheelNotes(timers))]
   const states = shown.map((each) => [each.name, each.kind, each.state, each.shards, each.halted, each.parkedStreams])
   const blocks = [
@@ -145,6 +157,7 @@ function pictureOf(cluster: string, hanging: readonly Hanging[], said: Said | un
       ? []
       : [table([['NAME', 'KIND', 'STATE', 'SHARDS', 'HALTED', 'PARKED STREAMS'], ...states])]),
     ...(inboxes.length === 0 ? [] : [inboxTable(inboxes)]),
+    ...(schedules.length === 0 ? [] : [scheduleTable(schedules)]),
     ...(notes.length === 0 ? [] : [notes.join('\n')]),
   ]
   return blocks.length === 0 ? `'${cluster}' has nothing that takes events or messages` : blocks.join('\n\n')

@@ -42,11 +42,14 @@ import type { Process } from '../react/process.ts'
 import type { Reactor } from '../react/reactor.ts'
 import { reactorConsumer } from '../react/reactor-consumer.ts'
 import type { ShardsHere } from '../react/running-consumer.ts'
+import type { Schedule } from '../react/schedule.ts'
+import type { ScheduleRef } from '../react/schedule-status.ts'
 import { SynchronousReactors } from '../react/synchronous-reactors.ts'
 import { Timers, type TimersCondition } from '../react/timers.ts'
 import type { ConsumerStatus } from '../react/consumer-status.ts'
 import type { Projection } from '../read/projection.ts'
 import type { ProjectionStatus } from '../read/projection-status.ts'
+import { Schedules } from './schedules.ts'
 import { Supervisor } from './supervisor.ts'
 import type { WorkerEvents, WorkerHandle } from './worker-handle.ts'
 import type { Start, WorkerStatus } from './worker-host.ts'
@@ -116,6 +119,11 @@ export interface Node extends AsyncDisposable {
    * @throws PenholdError `BadDefinition` where it is none of the config's
    */
   inbox(inbox: Pick<Inbox, 'name'>): InboxRef
+  /**
+   * A schedule of the config.
+   * @throws PenholdError `BadDefinition` where it is none of the config's
+   */
+  schedule(schedule: Pick<Schedule, 'name'>): ScheduleRef
   /** @throws PenholdError `NodeClosed` */
   status(): Promise<NodeStatus>
   /** Takes no more requests, answers those under way, and ends. */
@@ -156,6 +164,7 @@ export class RunningNode implements Node, RefHost {
   readonly #outboxes: readonly OpenOutbox[]
   readonly #consumers: Consumers
   readonly #inboxes: Inboxes
+  readonly #schedules: Schedules
   /** For a node alone: the shards of each worker. */
   readonly #shardsOfWorker: (worker: number) => readonly number[]
   #isServing = false
@@ -205,6 +214,7 @@ export class RunningNode implements Node, RefHost {
     const effects = new NodeEffects({ host: this, store: this.#store, aggregates: addressedBy(config) })
     this.#consumers = this.#newConsumers(effects)
     this.#inboxes = this.#newInboxes(effects)
+    this.#schedules = new Schedules(config.schedules, effects)
     const held = this.#newHeldReplies()
     this.#supervisor = new Supervisor({
       clock,
@@ -265,7 +275,8 @@ export class RunningNode implements Node, RefHost {
 
   #operate(call: ProjectionCall): Promise<unknown> {
     const [projections, consumers, inboxes] = [this.#projections, this.#consumers, this.#inboxes]
-    return operateNode({ projections, consumers, inboxes, others: otherKinds(this.#config) }, call)
+    const others = otherKinds(this.#config)
+    return operateNode({ projections, consumers, inboxes, schedules: this.#schedules, others }, call)
   }
 
   #newProjections(): Projections {
@@ -372,6 +383,10 @@ export class RunningNode implements Node, RefHost {
 
   inbox(inbox: Pick<Inbox, 'name'>): InboxRef {
     return this.#inboxes.ref(inbox)
+  }
+
+  schedule(schedule: Pick<Schedule, 'name'>): ScheduleRef {
+    return this.#schedules.ref(schedule)
   }
 
   async status(): Promise<NodeStatus> {

@@ -47,6 +47,16 @@ export interface LastRun {
   readonly last: number | undefined
 }
 
+/** How far it is, for whoever asks. */
+export interface SchedulePlace {
+  /** How it runs; undefined where no node has begun it. */
+  readonly defined: Timetable | undefined
+  readonly isStopped: boolean
+  /** When its next run is, and when its last was; milliseconds since 1970. */
+  readonly next: number | undefined
+  readonly last: number | undefined
+}
+
 interface ScheduleState {
   readonly defined?: Timetable
   readonly next?: TimerSet
@@ -143,6 +153,12 @@ export const ScheduleRecord: Aggregate = internal(
     queries: {
       /** By which it is decided what becomes of runs that have waited. */
       runs: ({ defined, last }): LastRun => ({ missed: defined?.missed, last }),
+      place: ({ defined, stop, next, last }): SchedulePlace => ({
+        defined,
+        isStopped: stop !== undefined,
+        next: next?.at,
+        last,
+      }),
     },
   }),
 )

@@ -17,6 +17,8 @@ import type { Inbox } from '../react/inbox.ts'
 import type { Outbox } from '../react/outbox.ts'
 import type { Process } from '../react/process.ts'
 import type { Reactor } from '../react/reactor.ts'
+import type { Schedule } from '../react/schedule.ts'
+import type { ScheduleRef } from '../react/schedule-status.ts'
 import { SeededRandom } from './random.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
@@ -27,7 +29,7 @@ export interface VirtualNodeOptions {
 
 /** What is asked is answered at once: no time passes meanwhile. */
 export interface VirtualNode
-  extends Pick<Node, 'ref' | 'store' | 'process' | 'reactor' | 'outbox' | 'inbox'>, AsyncDisposable {
+  extends Pick<Node, 'ref' | 'store' | 'process' | 'reactor' | 'outbox' | 'inbox' | 'schedule'>, AsyncDisposable {
   /** What its clock shows. */
   readonly now: Date
   /** Lets time pass, with all that happens meanwhile. An hour takes a moment, a day some seconds. */
@@ -106,6 +108,10 @@ class MemoryNode implements VirtualNode {
 
   inbox(inbox: Pick<Inbox, 'name'>): InboxRef {
     return this.#node.inbox(inbox)
+  }
+
+  schedule(schedule: Pick<Schedule, 'name'>): ScheduleRef {
+    return this.#node.schedule(schedule)
   }
 
   get now(): Date {

@@ -4,9 +4,11 @@ import { expect, test } from 'vitest'
 import { hangingOf } from '../../src/cli/hanging.ts'
 import { inboxNotes, inboxProblems, inboxTable, shownInboxes } from '../../src/cli/inbox-picture.ts'
 import { notesOf, shownOf } from '../../src/cli/reactor-picture.ts'
+import { scheduleProblems, scheduleTable, shownSchedules } from '../../src/cli/schedule-picture.ts'
 import { shownWheels, wheelNotes, wheelProblems } from '../../src/cli/wheel-picture.ts'
 import { defineOutbox, defineProcess, defineReactor } from '../../src/index.ts'
 import type { LocalInbox } from '../../src/node/inboxes.ts'
+import type { ToldSchedule } from '../../src/node/schedules.ts'
 import { Account } from '../account.ts'
 import { runCli } from '../cli-run.ts'
 import { temporaryFolder } from '../temporary.ts'
@@ -63,6 +65,26 @@ test('timers that wait are told of all nodes together: those that stand still, a
     "1 timer of 'parcel' is due, and no config has it that serves them: they wait until one does",
   ])
   expect(wheelProblems(shownWheels([{ held: 0, waiting: undefined, ownerless: {} }]))).toEqual([])
+})
+
+test('a schedule is shown once, as a node says that can ask it; where none can, that is a problem', () => {
+  const next = Date.UTC(2026, 4, 1, 3)
+  const as = { cron: '0 3 * * *', timezone: 'Europe/Berlin', missed: 'once' } as const
+  const told = (name: string, more: Partial<ToldSchedule>): ToldSchedule => {
+    return { name, ...as, state: 'running', next: undefined, last: undefined, trouble: undefined, ...more }
+  }
+  const unknown = { state: 'unknown', trouble: 'nobody\nserves it' } as const
+  const shown = shownSchedules([
+    [told('nightly', unknown), told('away', unknown)],
+    [told('nightly', { next }), told('stops', { state: 'stopped', last: next })],
+    [told('nightly', unknown), told('away', unknown)],
+  ])
+  expect(scheduleTable(shown).split('\n').slice(1)).toEqual([
+    'away      unknown  0 3 * * *  Europe/Berlin  once    -                         -',
+    'nightly   running  0 3 * * *  Europe/Berlin  once    2026-05-01T03:00:00.000Z  -',
+    'stops     stopped  0 3 * * *  Europe/Berlin  once    -                         2026-05-01T03:00:00.000Z',
+  ])
+  expect(scheduleProblems(shown)).toEqual(['schedule away does not say how it is: nobody serves it'])
 })
 
 test('what is parked is told with what lists it', () => {

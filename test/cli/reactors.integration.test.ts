@@ -21,7 +21,7 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
     fs.writeFileSync(
       config,
       `import fs from 'node:fs'
-       import { defineCluster, defineOutbox, defineReactor } from ${source('src/index.ts')}
+       import { defineCluster, defineOutbox, defineReactor, defineSchedule } from ${source('src/index.ts')}
        import { Account } from ${source('test/account.ts')}
        const mails = defineReactor({
          name: 'mails', from: [Account], startAt: 'beginning', retries: 0, mode: 'synchronous',
@@ -36,7 +36,8 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
          publisher: async () => { throw new Error('nobody takes them') }, ...more,
        })
        const outboxes = [outbox('away', {}), outbox('elsewhere', { runs: 'apart' })]
-       export default defineCluster({ name: 'mailing', aggregates: [Account], reactors: [mails], outboxes, dataDir: 'data', workers: 1, shards: 8, timeouts: { leaseMs: 10_000 } })`,
+       const yearly = defineSchedule({ name: 'yearly', cron: '@yearly', missed: 'once', aggregate: Account, id: 'ben', command: 'deposit', payload: { amount: 1 } })
+       export default defineCluster({ name: 'mailing', aggregates: [Account], reactors: [mails], schedules: [yearly], outboxes, dataDir: 'data', workers: 1, shards: 8, timeouts: { leaseMs: 10_000 } })`,
     )
     const environment = { ...process.env, PENHOLD_REDIS: redis.url }
     for (const name of ['first', 'second'])
@@ -91,6 +92,10 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
     await expect
       .poll(() => penhold('reactors'), WAIT)
       .toMatchObject({ code: 0, err: '', out: expect.stringMatching(/elsewhere +outbox +apart/) as string })
+    expect(await json('reactors')).toMatchObject({ schedules: [{ name: 'yearly', state: 'running' }] })
+    expect((await penhold('reactors')).out).toMatch(
+      /yearly +running +@yearly +UTC +once +20\d\d-01-01T00:00:00.000Z +-/,
+    )
     // Shards may have moved on a machine that stalls: who waits there is looked at now and then.
     const told = /outbox away waits in [12] shards? since \d+ s, and tries again: Error: nobody takes them/
     await expect.poll(async () => (await penhold('reactors')).out, WAIT).toMatch(told)
