@@ -254,8 +254,12 @@ function isRow(records: readonly LogRecord[], seqLast: number): boolean {
   })
 }
 
-/** Whether nothing of the shard stands within the reign: the history need not keep it. */
+/**
+ * Whether nothing of the shard stands within the reign: the history must not keep it where its opening is in doubt itself,
+ * which readers would look for and may be gone, and need not where it wrote nothing.
+ */
 function isEmpty(reign: Reign, surveys: readonly SegmentIndex[], shard: number): boolean {
+  if (reign.until !== undefined && !isBefore(reign.from, reign.until)) return true
   return !surveys.some(({ segment, extents }) => {
     const offset = extents.get(shard)?.lastRecord ?? -1
     const first: Place = reign.from

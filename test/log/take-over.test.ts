@@ -302,3 +302,20 @@ test('what power loss leaves of a last batch is no damage, though it be the batc
     }
   }
 })
+
+test('an opening that is in doubt stands in no history: what power may take nobody looks for', async () => {
+  const disk = new SimulatedDisk()
+  await writeEvent(await openLog(disk, [0]), 0)
+  // Both carry what was written, and the first one dies with the batch that says so in no place but the page cache.
+  let isDying = false
+  const dying = await openLog(disk, [1], ({ name }) => (isDying && name === 'write' ? 'die-after' : 'none'))
+  for (const inheritance of await dying.inherit([0])) dying.open(inheritance)
+  isDying = true
+  await expect(dying.append(dying.cut())).rejects.toThrow()
+  const heir = await openLog(disk, [0])
+  expect(heir.ownedShards).toMatchObject([{ shard: 0, epoch: 3, seq: 1 }])
+  expect(heir.reigns(0).map(({ epoch, journal }) => [epoch, journal])).toEqual([
+    [1, 1],
+    [3, 3],
+  ])
+})

@@ -44,6 +44,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('move' as const), shard, to: worker }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('die' as const), shard, to: worker }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('haunt' as const), worker }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('roll' as const), worker }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), worker }) },
@@ -87,6 +88,7 @@ class World {
     switch (step.do) {
       case 'write':
       case 'move':
+      case 'die':
       case 'haunt':
       case 'roll':
       case 'close':

@@ -134,6 +134,7 @@ export class ShardWorld {
         this.#harmNext = step.harm
         return await this.#writers.take({ ...step, type: 'Noted' })
       case 'move':
+      case 'die':
       case 'haunt':
       case 'roll':
       case 'close':

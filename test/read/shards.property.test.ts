@@ -25,6 +25,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: does('write'), shard, events: fc.integer({ min: 1, max: 6 }), harm: maybeHarm }),
   },
   { weight: 4, arbitrary: fc.record({ do: does('move'), shard, to: worker }) },
+  { weight: 1, arbitrary: fc.record({ do: does('die'), shard, to: worker }) },
   { weight: 1, arbitrary: fc.record({ do: does('haunt'), worker }) },
   { weight: 2, arbitrary: fc.record({ do: does('roll', 'close'), worker }) },
   { weight: 1, arbitrary: fc.record({ do: does('power-loss') }) },

@@ -3,12 +3,13 @@
  * with clocks that differ by minutes. Their events say nothing but of which type they are.
  */
 import { expect } from 'vitest'
+import { JournalBroken } from '../../src/log/error.ts'
 import { Log } from '../../src/log/log.ts'
 import type { Address } from '../../src/log/record.ts'
 import type { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { ProcessDied, SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import { addEvent } from '../log/noted.ts'
 
 export type WriterStep =
@@ -16,6 +17,8 @@ export type WriterStep =
   | { readonly do: 'write'; readonly shard: number; readonly events: number; readonly type: string }
   /** Another worker takes the shard over; the one before may not know. */
   | { readonly do: 'move'; readonly shard: number; readonly to: number }
+  /** Another worker writes that it takes the shard over, and dies before that is durable. */
+  | { readonly do: 'die'; readonly shard: number; readonly to: number }
   /** One that has lost shards and has not looked writes to its journal all the same. */
   | { readonly do: 'haunt'; readonly worker: number }
   | { readonly do: 'roll' | 'close'; readonly worker: number }
@@ -50,6 +53,8 @@ export class Writers {
   /** By worker; made when it is first needed, and again after it has ended. */
   readonly logs: (Log | undefined)[] = []
   readonly #options: WritersOptions
+  /** The worker whose next write is the last thing that it does. */
+  #dying: number | undefined
 
   constructor(options: WritersOptions) {
     this.#options = options
@@ -64,6 +69,8 @@ export class Writers {
         if (!log.owns(step.shard)) await this.#takeOver(log, step.shard)
         return
       }
+      case 'die':
+        return await this.#dieAt(step)
       case 'haunt': {
         const log = await this.#log(step.worker)
         // It does not look: whatever it believes to own it writes, and acknowledges nothing.
@@ -110,6 +117,22 @@ export class Writers {
     this.#options.onChange?.()
   }
 
+  async #dieAt({ shard, to }: WriterStep & { readonly do: 'die' }): Promise<void> {
+    const log = await this.#log(to)
+    if (log.owns(shard)) return
+    this.#options.beforeTakeOver?.()
+    try {
+      for (const inheritance of await log.inherit([shard])) log.open(inheritance)
+      this.#dying = to
+      await log.append(log.cut())
+    } catch (error) {
+      if (!(error instanceof JournalBroken && error.cause instanceof ProcessDied)) throw error
+    }
+    this.#dying = undefined
+    this.logs[to] = undefined
+    this.#options.onChange?.()
+  }
+
   async #takeOver(log: Log, shard: number): Promise<void> {
     this.#options.beforeTakeOver?.()
     for (const inheritance of await log.inherit([shard])) {
@@ -129,7 +152,9 @@ export class Writers {
     const clock = new SimulatedClock()
     // Some are alike, so that positions are.
     clock.advance(random.below(MINUTES) * 60_000)
-    const storage = new SimulatedStorage(this.disk)
+    const storage = new SimulatedStorage(this.disk, ({ name }) =>
+      name === 'write' && this.#dying === worker ? 'die-after' : 'none',
+    )
     const options = { clusterId: CLUSTER, shards, own: [], segmentBytes: 65_536, node: `worker ${worker}` }
     const log = await Log.open({ ...options, storage, clock })
     this.logs[worker] = log
