@@ -14,7 +14,7 @@ import { temporaryFolder } from '../temporary.ts'
 
 const unavailable = { code: 'LeasesUnavailable', retryable: true, outcome: 'unknown' }
 const hold = [{ shard: 1, worker: 0, epoch: 4 }]
-const WAIT = { timeout: 30_000, interval: 50 }
+const WAIT = { timeout: 60_000, interval: 50 }
 
 function open(redis: RedisSettings, timeoutMs = 5_000): Leases {
   const leases = openRedisLeases({ name: 'bank', redis, timeoutMs })
