@@ -69,8 +69,9 @@ export function describeRing(ring: Ring): string {
 }
 
 function createHolders(workers: readonly RingWorker[], shards: number): readonly Holder[] {
-  const total = workers.reduce((sum, { weight }) => sum + weight, 0)
   const sorted = workers.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  // In that order, too: fractions that are added in another one may come to another sum.
+  const total = sorted.reduce((sum, { weight }) => sum + weight, 0)
   return sorted.map(({ name, weight }) => {
     const share = (shards * weight) / total
     return { name, least: Math.floor(share), most: Math.ceil(share), score: hash64After(name, 0), shards: [] }

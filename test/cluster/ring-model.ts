@@ -8,8 +8,9 @@ export function modelRing(
   shards: number,
   current: readonly (string | undefined)[],
 ): readonly string[] {
-  const total = workers.reduce((sum, { weight }) => sum + weight, 0)
-  const names = workers.map(({ name }) => name).toSorted()
+  const sorted = workers.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  const total = sorted.reduce((sum, { weight }) => sum + weight, 0)
+  const names = sorted.map(({ name }) => name)
   const share = new Map(workers.map(({ name, weight }) => [name, (shards * weight) / total]))
   const least = (name: string): number => Math.floor(share.get(name)!)
   const most = (name: string): number => Math.ceil(share.get(name)!)

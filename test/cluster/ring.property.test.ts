@@ -93,9 +93,17 @@ test('it is the ring that the rule says, to the shard: nodes of two versions com
     fc.property(weights, owners, fc.integer({ min: 1, max: 70 }), fc.nat(), (each, current, shards, salt) => {
       const among = each.map((weight, i) => ({ name: `${salt}-${i}/0`, weight }))
       const before = current.slice(0, shards).map((owner) => (owner === undefined ? undefined : `${salt}-${owner}/0`))
-      expect(createRing(among, shards, before).owners).toEqual(modelRing(among, shards, before))
+      const { owners: computed } = createRing(among, shards, before)
+      expect(computed).toEqual(modelRing(among, shards, before))
+      expect(createRing(among.toReversed(), shards, before).owners).toEqual(computed)
     }),
   )
+})
+
+test('in whichever order workers are named, also where their weights add up to another sum in another one', () => {
+  const weights = [5, 1, 2, 1, 1, 1 / 3, 1, 2, 1]
+  const among = weights.map((weight, i) => ({ name: `0-${i}/0`, weight }))
+  expect(createRing(among.toReversed(), 43)).toEqual(createRing(among, 43))
 })
 
 test('the ring prints itself for humans', () => {

@@ -14,7 +14,7 @@ test('every order of the example comes to an end, also where it is killed again 
     const child = spawn(process.execPath, [MAIN, ORDERS, folder], { env, stdio: 'ignore' })
     const ended = new Promise((resolve) => child.once('exit', resolve))
     // Once it has begun to write.
-    await expect.poll(() => writtenBy(folder), { timeout: 30_000, interval: 5 }).toBeGreaterThan(journals * 40 * 1024)
+    await expect.poll(() => writtenBy(folder), { timeout: 60_000, interval: 5 }).toBeGreaterThan(journals * 40 * 1024)
     child.kill('SIGKILL')
     await ended
   }

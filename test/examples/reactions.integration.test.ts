@@ -71,12 +71,12 @@ test('mails about a closing go out whatever the mail server does, and what it to
   // It has them, and says that it has not: they come again.
   await server.be('takes and denies')
   await report(node, denied!)
-  await expect.poll(() => came(denied!).length, { timeout: 20_000 }).toBeGreaterThan(3)
+  await expect.poll(() => came(denied!).length, { timeout: 60_000 }).toBeGreaterThan(3)
   await server.be('refuses')
   await report(node, refused!)
   // Nothing of these is tried again, nor of those that were denied so far.
   const parked = async () => (await Promise.all(mails.map((each) => node.reactor(each).parked()))).flat()
-  await expect.poll(parked, { timeout: 20_000 }).toHaveLength(4)
+  await expect.poll(parked, { timeout: 60_000 }).toHaveLength(4)
   for (const { reason } of await parked()) expect(reason).toContain('no such mailbox')
   await server.be('well')
   for (const each of mails) {
@@ -163,7 +163,7 @@ test('where the desk has a history, only what waits still is escalated, and only
   expect(waiting.length).toBeGreaterThan(10)
   const numbers = async (): Promise<readonly string[]> =>
     (await readEscalations(node.store)).map((escalation) => escalation.split(' ')[0]!)
-  await expect.poll(numbers, { timeout: 20_000 }).toEqual(waiting.map(({ number }) => number).toSorted())
+  await expect.poll(numbers, { timeout: 60_000 }).toEqual(waiting.map(({ number }) => number).toSorted())
   await settled(node)
   expect(await numbers()).toHaveLength(waiting.length)
   expect(server.mails()).toEqual([])
@@ -199,7 +199,7 @@ test.skipIf(!hasRedis)(
       expect(escalated.length).toBeGreaterThan(5)
       return isDeepStrictEqual(told, escalated) ? undefined : { told, escalated }
     }
-    await expect.poll(difference, { timeout: 20_000 }).toBeUndefined()
+    await expect.poll(difference, { timeout: 60_000 }).toBeUndefined()
     const breaches = await readBreaches(redis.url)
     expect(findingsOf({ mails: [], escalations: [], breaches }).published).toMatchObject({ isInOrder: true })
     expect(new Set(breaches.map(({ subject }) => subject)).size).toBeLessThan(

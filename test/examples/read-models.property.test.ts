@@ -92,28 +92,35 @@ function desk(changes: readonly Change[]) {
   return { accepted, history }
 }
 
+const stories = fc.array(someChange, { minLength: 1, maxLength: 60, size: 'max' })
+
 test(`read models are what the accepted rows come to (PENHOLD_SEED=${SEED})`, { timeout: 180_000 }, async () => {
+  const property = fc.asyncProperty(stories, async (changes) => {
+    const { accepted, history } = desk(changes)
+    const rows = new ExpectedReadModels()
+    for (const row of accepted) rows.add(row)
+    const expected = rows.readModels()
+    await givenEvents(OpenIncidents, history).thenQuery(
+      (model) => [openByGroup(model), openByAssignee(model)] as const,
+      [expected.openByGroup, expected.openByAssignee],
+    )
+    await givenEvents(TimeToResolve, history).thenQuery(
+      (model) => [timeByPriority(model), timeByGroup(model)] as const,
+      [expected.timeByPriority, expected.timeByGroup],
+    )
+    await givenEvents(SlaVerdicts, history).thenQuery(slaByPriority, expected.slaByPriority)
+  })
+  await fc.assert(property, { seed: SEED, numRuns: 20, ...inTime() })
+})
+
+// Of one seed: by chance a few stories may well be without the rarest of them.
+test('such reports lead to events of every kind', () => {
   const seen: Record<string, number> = {}
-  const story = fc.asyncProperty(
-    fc.array(someChange, { minLength: 1, maxLength: 60, size: 'max' }),
-    async (changes) => {
-      const { accepted, history } = desk(changes)
-      for (const { type } of history.flatMap(([, ...events]) => events)) seen[type] = (seen[type] ?? 0) + 1
-      const rows = new ExpectedReadModels()
-      for (const row of accepted) rows.add(row)
-      const expected = rows.readModels()
-      await givenEvents(OpenIncidents, history).thenQuery(
-        (model) => [openByGroup(model), openByAssignee(model)] as const,
-        [expected.openByGroup, expected.openByAssignee],
-      )
-      await givenEvents(TimeToResolve, history).thenQuery(
-        (model) => [timeByPriority(model), timeByGroup(model)] as const,
-        [expected.timeByPriority, expected.timeByGroup],
-      )
-      await givenEvents(SlaVerdicts, history).thenQuery(slaByPriority, expected.slaByPriority)
-    },
-  )
-  await fc.assert(story, { seed: SEED, numRuns: 20, ...inTime() })
+  for (const changes of fc.sample(stories, { seed: 1, numRuns: 20 })) {
+    for (const [, ...events] of desk(changes).history) {
+      for (const { type } of events) seen[type] = (seen[type] ?? 0) + 1
+    }
+  }
   const events = [
     'IncidentReassigned',
     'IncidentPrioritised',

@@ -90,10 +90,10 @@ describe.skipIf(!hasRedis)('on a real Redis', () => {
   test('time is Redis’ own: whoever is silent is gone after its ttl, and leaves nothing behind', async () => {
     await redis.admin.flushall()
     const [a, b] = [open(redis.url, 1_000), open(redis.url, 1_000)]
-    await vi.waitFor(() => a.beat(beatOf('a', { isNew: true, want, ttlMs: 4_000 })), { timeout: 20_000 })
-    await vi.waitFor(async () => expect(await b.look()).toMatchObject({ members: [], leases: [] }), { timeout: 20_000 })
+    await vi.waitFor(() => a.beat(beatOf('a', { isNew: true, want, ttlMs: 4_000 })), { timeout: 60_000 })
+    await vi.waitFor(async () => expect(await b.look()).toMatchObject({ members: [], leases: [] }), { timeout: 60_000 })
     expect(await redis.admin.hlen(KEYS[1]!)).toBe(1)
-    await vi.waitFor(() => b.beat(beatOf('b')), { timeout: 20_000 })
+    await vi.waitFor(() => b.beat(beatOf('b')), { timeout: 60_000 })
     expect(await redis.admin.hkeys(KEYS[1]!)).toEqual(['b'])
     expect(await redis.admin.exists(KEYS[2]!)).toBe(0)
   })

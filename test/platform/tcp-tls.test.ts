@@ -53,7 +53,7 @@ describe('mutual TLS', () => {
   })
 
   test('is bounded in time, also before its own handshake', async () => {
-    const door = await new Door({ tls: ours, handshakeMs: 1500 }).open()
+    const door = await new Door({ tls: ours, handshakeMs: 4_000 }).open()
     const works = await honest(door, { tls: ours })
     const silent = await door.stranger()
     const { host, port } = parseAddress(door.listener.address)

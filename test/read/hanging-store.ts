@@ -32,7 +32,7 @@ export async function testHangingHandler<Model>({ store, set, get }: NumberStore
   row.add('Done', 'a/1')
   row.add('Done', 'a/1')
   await running.run(['all'])
-  await vi.waitFor(() => expect(running.condition.state).toBe('halted'), 20_000)
+  await vi.waitFor(() => expect(running.condition.state).toBe('halted'), 60_000)
   expect((await running.status()).trouble).toContain('its handler has not ended within 3000 ms')
   for (const letGo of hung) letGo()
   expect(new Set(await Promise.all(late))).toEqual(new Set(['refused']))
@@ -45,7 +45,7 @@ export async function testHangingHandler<Model>({ store, set, get }: NumberStore
   hangs = true
   const before = hung.length
   row.add('Done', 'a/1')
-  await vi.waitFor(() => expect(hung.length).toBeGreaterThan(before), 20_000)
+  await vi.waitFor(() => expect(hung.length).toBeGreaterThan(before), 60_000)
   await running.close(200)
 }
 
@@ -65,7 +65,7 @@ export async function abortHangingRebuild<Model>({ store }: NumberStore<Model>):
   row.add('Done', 'a/1')
   await running.run(['all'])
   await running.rebuild()
-  await vi.waitFor(() => expect(hung).toHaveLength(2), 20_000)
+  await vi.waitFor(() => expect(hung).toHaveLength(2), 60_000)
   await running.abortRebuild()
   expect(await running.status()).toMatchObject({ rebuild: undefined, unfinished: undefined })
   return () => running.close(200)

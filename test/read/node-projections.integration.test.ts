@@ -52,12 +52,12 @@ test('what a handler cannot take is parked, in order, and retried by hand', asyn
   const lines = node.projection(Lines)
   const seen = (): Promise<readonly string[]> =>
     lines.query((model) => [...model.lines.values()].filter((line) => line.startsWith('account/b')))
-  await vi.waitFor(async () => expect(await seen()).toHaveLength(9), { timeout: 30_000 })
+  await vi.waitFor(async () => expect(await seen()).toHaveLength(9), { timeout: 60_000 })
   const parked = async (): Promise<readonly string[]> =>
     (await lines.parked()).map(({ stream, version }) => `${stream}@${version}`)
   const all = [1, 2, 3].map((at) => `account/b3@${at}`)
   // The last event of all is one of them.
-  await vi.waitFor(async () => expect(await parked()).toEqual(all), { timeout: 30_000 })
+  await vi.waitFor(async () => expect(await parked()).toEqual(all), { timeout: 60_000 })
   vi.stubEnv('PENHOLD_TEST_REFUSED', '')
   await lines.retryParked('account/b3')
   const ofB3 = (await seen()).filter((line) => line.startsWith('account/b3'))

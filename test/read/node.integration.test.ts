@@ -116,12 +116,12 @@ test.runIf(hasRedis)(
     const everything = await Array.fromAsync(nodes[1]!.store.readAll(), ({ id }) => id)
     // Who asks at one node does not know what was told at another: what they ask has no order between it.
     expect(everything.toSorted()).toEqual(written.toSorted())
-    await expect.poll(() => seen.length, { timeout: 20_000 }).toBe(300)
+    await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(300)
     stop.abort()
     await subscription
     expect(seen).toEqual(everything)
     const newest = 1 + Math.floor((100 - 2) / 23) + 1 + Math.floor((200 - 2) / 23)
-    await expect.poll(() => ofOne.length, { timeout: 20_000 }).toBe(newest)
+    await expect.poll(() => ofOne.length, { timeout: 60_000 }).toBe(newest)
     expect(ofOne).toEqual(Array.from({ length: newest }, (_, i) => i + 1))
     one.stop()
     await one.closed

@@ -219,7 +219,7 @@ describe.skipIf(!hasPostgres)('on a real PostgreSQL', () => {
     const next = change({ from: { position: 1, shard: 0 }, to: { position: 2, shard: 0 }, apply: put(2) })
     await expect(model.commit(1, next)).rejects.toMatchObject({ code: 'ReadModelUnavailable', outcome: 'unknown' })
     await server.restart()
-    await vi.waitFor(() => model.commit(1, next), { timeout: 30_000 })
+    await vi.waitFor(() => model.commit(1, next), { timeout: 60_000 })
     expect(await valueOf('a')).toBe(2)
   })
 

@@ -204,11 +204,11 @@ describe.skipIf(!hasRedis)('a Redis that comes and goes', () => {
     const unavailable = { code: 'ReadModelUnavailable', outcome: 'unknown', retryable: true }
     await expect(model.commit(1, next)).rejects.toMatchObject(unavailable)
     server.resume()
-    await vi.waitFor(async () => expect((await model.places(1)).get('all')!.position).toBeGreaterThan(0), 20_000)
+    await vi.waitFor(async () => expect((await model.places(1)).get('all')!.position).toBeGreaterThan(0), 60_000)
     await server.kill()
     await expect(model.places(1)).rejects.toMatchObject(unavailable)
     await server.restart()
-    await vi.waitFor(() => expect(model.places(1)).rejects.toMatchObject({ code: 'NoSuchGeneration' }), 20_000)
+    await vi.waitFor(() => expect(model.places(1)).rejects.toMatchObject({ code: 'NoSuchGeneration' }), 60_000)
     // Also for those who have it open.
     expect(await model.control()).toEqual(FIRST)
     expect(await model.places(1)).toEqual(new Map())
@@ -222,10 +222,10 @@ describe.skipIf(!hasRedis)('a Redis that comes and goes', () => {
     await server.admin.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16383)
     await vi.waitFor(
       async () => expect(await server.admin.call('CLUSTER', 'INFO')).toContain('cluster_state:ok'),
-      20_000,
+      60_000,
     )
     const redis = { nodes: [`127.0.0.1:${server.port}`] }
-    const model = await vi.waitFor(() => open({ redis }), 20_000)
+    const model = await vi.waitFor(() => open({ redis }), 60_000)
     const second = await begin(model)
     const apply = ({ key, write }: RedisModel) => {
       for (const name of ['a', 'b', 'c']) write('set', key(name), 1)

@@ -58,7 +58,7 @@ test('after a restore, what was read of it before is refused with one code, thou
   expect(await behind('account/anna', 3)).toMatchObject({ value: { version: 4 } })
 
   const balances = node.projection(Balances)
-  await vi.waitFor(async () => expect(await balances.status()).toMatchObject({ state: 'halted' }), { timeout: 20_000 })
+  await vi.waitFor(async () => expect(await balances.status()).toMatchObject({ state: 'halted' }), { timeout: 60_000 })
   expect((await balances.status()).trouble).toMatch(
     /is ahead of the log, which was restored at .*penhold projection rebuild/,
   )

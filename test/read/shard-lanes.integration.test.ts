@@ -65,7 +65,7 @@ test.runIf(hasRedis)(
       async () => {
         for (const node of nodes) expect((await node.projection(Totals).status()).generation).toBe(generation)
       },
-      { timeout: 20_000 },
+      { timeout: 60_000 },
     )
 
     // The first leaves, and the other goes on with its lanes.
