@@ -27,6 +27,7 @@ describe.skipIf(!hasRedis)('connect', () => {
       workers: 'inline',
       shards: 16,
       redis: redis.url,
+      timeouts: { askMs: 30_000 },
       onWarning: () => undefined,
       ...overrides,
     })
