@@ -71,9 +71,12 @@ test.skipIf(!hasRedis)(
       startCliNode({ config: path, environment: { ...environment, PENHOLD_NODE_NAME: name! } }),
     )
     await Promise.all(starting)
-    const { out } = await runCli('status', '--config', path, '--json')
-    const { members } = JSON.parse(out) as { readonly members: readonly { readonly name: string }[] }
-    expect(members.map(({ name }) => name)).toEqual(['node-1', 'node-2', 'node-3'])
+    const found = async (): Promise<readonly string[]> => {
+      const { out } = await runCli('status', '--config', path, '--json')
+      const { members } = JSON.parse(out) as { readonly members: readonly { readonly name: string }[] }
+      return members.map(({ name }) => name)
+    }
+    await expect.poll(found).toEqual(['node-1', 'node-2', 'node-3'])
   },
 )
 

@@ -94,6 +94,9 @@ test('docs/outbox.md: its publisher that is asked to slow down leaves the broker
   vi.stubEnv('BROKER_URL', `http://127.0.0.1:${(broker.address() as AddressInfo).port}`)
   onTestFinished(() => void vi.unstubAllEnvs())
   const { toBroker } = (await import(join(folder, 'slow-publisher.ts'))) as { toBroker: Publish }
+  // So that none of the 60 s passes.
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
   const messages = ['{"a":1}', '{"a":2}', '{"a":3}'].map((json) => ({ json }) as OutboxMessage)
   const publishing = { signal: new AbortController().signal, published: () => void (published += 1) }
   await expect(toBroker(messages, publishing)).rejects.toThrow('the broker answered 429')

@@ -41,7 +41,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', { timeout: 180_000 }, () =>
   afterAll(() => redis.stop())
 
   /** A cluster of this test's own: its config, and the environment that its commands have. */
-  function cluster(more = ''): { readonly config: string; readonly environment: NodeJS.ProcessEnv } {
+  function cluster(more = PATIENT): { readonly config: string; readonly environment: NodeJS.ProcessEnv } {
     const folder = temporaryFolder()
     const config = join(folder, 'cluster.config.ts')
     const name = `cli-${folder.split('-').at(-1)}`
@@ -94,7 +94,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', { timeout: 180_000 }, () =>
   }
 
   test('nodes start with what the environment says, are shown, answer probes, are drained and stopped', async () => {
-    const bank = cluster(PATIENT)
+    const bank = cluster()
     const health = { PENHOLD_HEALTH: '127.0.0.1:0' }
     const [first, second] = await Promise.all([
       start(bank, { ...health, PENHOLD_NODE_NAME: 'first', PENHOLD_WORKERS: '2' }),
@@ -129,7 +129,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', { timeout: 180_000 }, () =>
 
     const url = /http:\S+/.exec(first.said)![0]
     const ready = async (): Promise<number> => (await fetch(url)).status
-    expect(await ready()).toBe(200)
+    await expect.poll(ready, WAIT).toBe(200)
     expect(spawned(bank, 'drain', 'first')).toMatchObject({ code: 0, out: 'first has no shards\n' })
     expect(await ready(), 'drained it is alive, and not ready').toBe(503)
     expect((await fetch(url.replace('ready', 'live'))).status).toBe(200)
@@ -170,7 +170,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', { timeout: 180_000 }, () =>
   })
 
   test('who lacks the secret is shown what Redis knows, and not how far the nodes are', async () => {
-    const bank = cluster(PATIENT)
+    const bank = cluster()
     const secret = { PENHOLD_SECRETS: 'a secret of thirty-two characters' }
     await start(bank, { ...secret, PENHOLD_NODE_NAME: 'closed' })
     const other = { PENHOLD_SECRETS: 'another one of thirty-two characters' }
@@ -202,7 +202,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', { timeout: 180_000 }, () =>
   })
 
   test('of two nodes of one name each is drained by its id', async () => {
-    const bank = cluster(PATIENT)
+    const bank = cluster()
     await Promise.all([start(bank, { PENHOLD_NODE_NAME: 'twin' }), start(bank, { PENHOLD_NODE_NAME: 'twin' })])
     expect(await penhold(bank, 'drain', 'twin')).toMatchObject({
       code: 1,
@@ -213,7 +213,7 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', { timeout: 180_000 }, () =>
   })
 
   test('a node serves, and stops in order, though whoever read what it tells is gone', async () => {
-    const bank = cluster(PATIENT)
+    const bank = cluster()
     const node = spawn(process.execPath, [cli, 'start', '--config', bank.config], { env: bank.environment })
     onTestFinished(() => void node.kill('SIGKILL'))
     node.stdout.destroy()
@@ -226,11 +226,11 @@ describe.skipIf(!hasRedis)('penhold, of a cluster,', { timeout: 180_000 }, () =>
 
   test('a node answers probes where the command line says, whatever config and environment say', async () => {
     const taken = `127.0.0.1:${redis.port}`
-    const bank = cluster(`health: { listen: '${taken}' }`)
+    const bank = cluster(`health: { listen: '${taken}' }, ${PATIENT}`)
     const node = await start(bank, { PENHOLD_HEALTH: taken }, '--health', '127.0.0.1:0')
     const url = /http:\S+/.exec(node.said)![0]
     expect(new URL(url).host).not.toBe(taken)
-    expect((await fetch(url)).status).toBe(200)
+    await expect.poll(async () => (await fetch(url)).status, WAIT).toBe(200)
     for (const wrong of ['8080', '']) {
       expect(await penhold(bank, 'start', '--health', wrong)).toMatchObject({
         code: 1,

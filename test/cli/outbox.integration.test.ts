@@ -109,7 +109,7 @@ test.skipIf(!hasRedis)('beside the nodes of a cluster an outbox publishes in a p
   const redis = await startRedis()
   onTestFinished(() => redis.stop())
   const publisher = `redisStreamPublisher({ redis: '${redis.url}', stream: 'deposits' })`
-  const more = `redis: '${redis.url}', workers: 1`
+  const more = `redis: '${redis.url}', workers: 1, timeouts: { askMs: 30_000 }`
   const { config } = configure(publisher, { runs: 'apart', more })
   const environment = process.env
   const nodes = await Promise.all([startCliNode({ config, environment }), startCliNode({ config, environment })])
@@ -126,13 +126,11 @@ test.skipIf(!hasRedis)('beside the nodes of a cluster an outbox publishes in a p
   onTestFinished(() => void child.kill('SIGKILL'))
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   expect(JSON.parse(String(line))).toEqual({ outbox: 'deposits', shards: 8 })
-  await expect.poll(async () => versionsOf(await arrived()), { timeout: 30_000 }).toEqual(all)
+  await expect.poll(async () => versionsOf(await arrived())).toEqual(all)
   // A node dies, and another has its shards.
   nodes[0].kill('SIGKILL')
   await client.ref(Account, 'a').ask('deposit', { amount: 4 })
-  await expect
-    .poll(async () => versionsOf(await arrived())['account/a'], { timeout: 30_000 })
-    .toEqual(['2', '3', '4', '5'])
+  await expect.poll(async () => versionsOf(await arrived())['account/a']).toEqual(['2', '3', '4', '5'])
   child.kill('SIGTERM')
   expect(await once(child, 'exit')).toEqual([0, null])
 

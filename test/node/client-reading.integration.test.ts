@@ -219,13 +219,18 @@ describe.skipIf(!hasRedis)('a client that reads', { timeout: 120_000 }, () => {
     stream.stop()
     await stream.closed
     const stop = new AbortController()
-    const rest = all(store.subscribe({ after: raw.after!, signal: stop.signal }))
+    const rest: string[] = []
+    const following = (async () => {
+      for await (const { type } of store.subscribe({ after: raw.after!, signal: stop.signal })) rest.push(type)
+    })()
     await node.store.append('log/1', [{ type: 'Last' }])
     await expect.poll(() => seen.raw.length, WAIT).toBe(expected.length + 1)
     expect(seen.stream).toHaveLength(5)
     await expect.poll(() => seen.notes.length, WAIT).toBe(5)
-    setTimeout(() => stop.abort(), 500)
-    expect((await rest).map(({ type }) => type)).toEqual(['Last'])
+    await expect.poll(() => rest, WAIT).toContain('Last')
+    stop.abort()
+    await following
+    expect(rest).toEqual(['Last'])
     const waiting = store.subscribe({ stream: 'log/none' }).next()
     await client.close()
     for (const { closed } of [byHandler, raw, notes, never]) await closed
@@ -282,14 +287,15 @@ describe.skipIf(!hasRedis)('a client that reads', { timeout: 120_000 }, () => {
   test('waits for a node where it goes on and on, and fails where it has an end to come to', async () => {
     const config = define()
     const node = await start(config)
-    const client = await connect(config, { timeouts: { askMs: 4_000 } })
-    onTestFinished(() => client.close())
+    const client = await join(config)
+    const impatient = await connect(config, { timeouts: { askMs: 4_000 } })
+    onTestFinished(() => impatient.close())
     const seen: number[] = []
     client.store.subscribe({ stream: 'log/1' }, ({ version }) => seen.push(version))
     await node.store.append('log/1', [{ type: 'Noted' }])
     await expect.poll(() => seen, WAIT).toEqual([1])
     await node.close()
-    await expect(all(client.store.readAll())).rejects.toMatchObject({ code: 'ShardUnavailable', outcome: 'none' })
+    await expect(all(impatient.store.readAll())).rejects.toMatchObject({ code: 'ShardUnavailable', outcome: 'none' })
     const next = await start(config)
     await next.store.append('log/1', [{ type: 'Noted' }])
     await expect.poll(() => seen, WAIT).toEqual([1, 2])

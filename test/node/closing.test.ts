@@ -24,7 +24,8 @@ test('a node closes though a handler of a projection never ends', async () => {
     dataDir: temporaryFolder(),
     workers: 'inline',
     shards: 4,
-    timeouts: { stopMs: 3_000 },
+    // A disk that stalls is no reason to end the worker.
+    timeouts: { stopMs: 10_000 },
     onWarning: (message) => warnings.push(message),
   })
   const node = await startNode(config)

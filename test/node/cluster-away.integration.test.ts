@@ -17,7 +17,14 @@ test.skipIf(!hasRedis)(
   async () => {
     const redis = await startRedis()
     const dataDir = temporaryFolder()
-    const definition = { name: 'bank', aggregates: [Account], dataDir, redis: redis.url, shards: 8 } as const
+    const definition = {
+      name: 'bank',
+      aggregates: [Account],
+      dataDir,
+      redis: redis.url,
+      shards: 8,
+      timeouts: { askMs: 30_000 },
+    } as const
     const config = (nodeName: string) =>
       defineCluster({ ...definition, nodeName, workers: 'inline', onWarning: () => undefined })
     const leaver = await startNode(config('leaver'))

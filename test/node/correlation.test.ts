@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { deriveId, type CorrelatedCommand, type CorrelationOptions, type ReadEvent } from '../../src/index.ts'
 import { beginningOf } from '../../src/node/correlation.ts'
 import { Counter, start } from './reading-node.ts'
@@ -79,9 +79,9 @@ describe('correlation', () => {
 
   test('is whole where a clock was so far ahead that some of it lies behind what the id says, and some before', async () => {
     const { store } = await start()
-    const { id: commandId, untilThen } = idOfClockAhead()
+    const { id: commandId, passToIt } = idOfClockAhead()
     const [placed] = (await store.append('order/1', [{ type: 'Placed' }], { commandId })).events
-    await untilThen()
+    passToIt()
     const because = { correlationId: commandId, causationId: placed!.id }
     await store.append('parcel/1', [{ type: 'Shipped' }], { metadata: because })
     expect(await store.correlation(commandId)).toMatchObject({ size: 2, after: undefined })
@@ -92,9 +92,9 @@ describe('correlation', () => {
 
   test('of a correlation id that is no command’s and no event’s is looked for in all of the log', async () => {
     const { store } = await start()
-    const { id: correlationId, untilThen } = idOfClockAhead()
+    const { id: correlationId, passToIt } = idOfClockAhead()
     await store.append('a/1', [{ type: 'A' }], { metadata: { correlationId } })
-    await untilThen()
+    passToIt()
     await store.append('b/1', [{ type: 'B' }], { metadata: { correlationId } })
     expect(await store.correlation(correlationId)).toMatchObject({ size: 2, after: undefined })
   })
@@ -152,12 +152,14 @@ describe('correlation', () => {
   })
 })
 
-/** Where it says that it begins, an hour before it was made, is not yet, but soon. */
-function idOfClockAhead(): { readonly id: string; readonly untilThen: () => Promise<void> } {
+/** It says that it begins, an hour before it was made, in half a second, to which this machine's clock is set when told to. */
+function idOfClockAhead(): { readonly id: string; readonly passToIt: () => void } {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
   const begins = Date.now() + 500
   const hex = (begins + 3_600_000).toString(16).padStart(12, '0')
   const id = `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
-  return { id, untilThen: () => expect.poll(() => Date.now()).toBeGreaterThan(begins) }
+  return { id, passToIt: () => void vi.setSystemTime(begins + 1) }
 }
 
 /** A command as its stream, its events with what they have caused, and what it has caused itself. */

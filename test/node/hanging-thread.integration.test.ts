@@ -30,15 +30,18 @@ async function startHanging() {
   return { handle, letGo }
 }
 
-/** Resolves when its thread does nothing at all any more. */
+/** For so many looks, a second apart, a thread does nothing at all that hangs: the machine lets one wait for a moment. */
+const LOOKS = 5
+
 async function hangs(handle: WorkerHandle): Promise<void> {
-  let seen = -1
+  let [seen, looks] = [-1, 0]
   const isStill = (): boolean => {
-    const before = seen
-    seen = handle.progress()!.stirs
-    return seen === before
+    const { stirs } = handle.progress()!
+    looks = stirs === seen ? looks + 1 : 0
+    seen = stirs
+    return looks === LOOKS
   }
-  await expect.poll(isStill, { interval: 1_000, timeout: 30_000 }).toBe(true)
+  await expect.poll(isStill, { interval: 1_000, timeout: 60_000 }).toBe(true)
 }
 
 test.skipIf(!hasPipes)('nobody who waits for a thread that is given up waits until it has ended', async () => {

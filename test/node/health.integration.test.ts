@@ -180,6 +180,8 @@ describe.skipIf(!hasRedis)('a node of several', { timeout: 120_000 }, () => {
   test('is not ready while it hands its shards over to leave', async () => {
     const { nodes } = await startSeveral()
     const { health } = await nodes[0]!.status()
+    // Whoever probes is connected by now: leaving takes a moment only.
+    await expect.poll(() => probe(health!, 'ready'), WAIT).toMatchObject({ status: 200 })
     nodes[0]!.ref(Account, '1').tell('deposit', { amount: 1 })
     const closed = nodes[0]!.close()
     expect(await probe(health!, 'ready')).toMatchObject({ status: 503, body: { phase: 'stopping' } })

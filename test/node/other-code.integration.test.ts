@@ -4,7 +4,8 @@ import { connect, defineAggregate, defineCluster, defineProcess, defineReactor, 
 import { hasRedis, startRedis } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
 
-const IDS = Array.from({ length: 24 }, (_, i) => `o${i}`)
+/** Where each falls is another matter in each cluster: so many that each consumer meets some that cross to the older node. */
+const IDS = Array.from({ length: 80 }, (_, i) => `o${i}`)
 const WAIT = { timeout: 60_000, interval: 20 }
 
 const order = {
@@ -45,7 +46,8 @@ const Packs = defineReactor({
   on: { Placed: ({ stream }, { ask }) => ask(Parcel, stream.replace('order/', 'reactor-'), 'pack') },
 })
 
-const settings = { name: 'deploying', shards: 8, workers: 'inline', onWarning: () => undefined } as const
+const timeouts = { askMs: 30_000 }
+const settings = { name: 'deploying', shards: 8, workers: 'inline', timeouts, onWarning: () => undefined } as const
 
 test.skipIf(!hasRedis)(
   'what an older node does not know fails with its name and can be asked again; who consumes events waits for another node',

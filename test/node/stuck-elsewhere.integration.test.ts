@@ -17,7 +17,7 @@ async function startNodes(): Promise<[Node, Node]> {
     return node
   }
   const nodes: [Node, Node] = [await start('asking'), await start('asked')]
-  await vi.waitFor(async () => expect(await shardsOf(nodes[1])).toHaveLength(2), { timeout: 30_000, interval: 20 })
+  await vi.waitFor(async () => expect(await shardsOf(nodes[1])).toHaveLength(2), { timeout: 60_000, interval: 20 })
   return nodes
 }
 

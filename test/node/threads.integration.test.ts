@@ -153,6 +153,6 @@ if (!isMainThread && fs.existsSync(new URL('wait', import.meta.url))) {
   const node = await startNode(pathToFileURL(config), { dataDir: join(folder, 'data'), workers: 1 })
   fs.writeFileSync(join(folder, 'wait'), '')
   await expect(node.ref(Troublesome, '1').ask('exit')).rejects.toMatchObject({ code: 'HandlerStuck' })
-  await expect.poll(() => fs.existsSync(join(folder, 'waits')), { timeout: 20_000 }).toBe(true)
+  await expect.poll(() => fs.existsSync(join(folder, 'waits'))).toBe(true)
   await node.close()
 })

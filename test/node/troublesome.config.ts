@@ -9,6 +9,6 @@ export default defineCluster({
   dataDir: '../../.tmp/trouble',
   shards: 4,
   workers: 2,
-  timeouts: { handlerMs: 400, askMs: 20_000 },
+  timeouts: { handlerMs: 400, askMs: 60_000 },
   onWarning: () => undefined,
 })

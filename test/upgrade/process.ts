@@ -27,7 +27,7 @@ export interface Ended {
 /** Sent at once, so that their order is the routers' to keep. */
 const ROW = 4
 /** Between two rows: a machine that is all taken starts processes slowly. */
-const PAUSE_MS = 25
+const PAUSE_MS = 50
 
 async function run({ kind, name, journals, overrides }: Start): Promise<void> {
   const url = new URL('cluster.config.ts', import.meta.url)

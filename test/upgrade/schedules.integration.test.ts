@@ -10,7 +10,7 @@ import config, { Journal } from './cluster.config.ts'
 import { unpackPrevious } from './previous.ts'
 import type { Start, Told } from './process.ts'
 
-const WAIT = { timeout: 45_000, interval: 100 }
+const WAIT = { timeout: 60_000, interval: 100 }
 /** Enough that both nodes own the records of some. */
 const NAMES = Array.from({ length: 24 }, (_, i) => `s${i}`)
 

@@ -10,8 +10,8 @@ import { unpackPrevious } from './previous.ts'
 import type { Ended, Start, Told } from './process.ts'
 import { startTap, type Tap } from './tap.ts'
 
-/** Enough that each shard has some, and that all writers share all of them. */
-const JOURNALS = Array.from({ length: 12 }, (_, i) => `j${i}`)
+/** Where each falls is another matter in each cluster: so many that no node's shards have none. All writers share all of them. */
+const JOURNALS = Array.from({ length: 24 }, (_, i) => `j${i}`)
 const WAIT = { timeout: 60_000, interval: 20 }
 /** As a caller has it that runs the next code. */
 const NewJournal = {
