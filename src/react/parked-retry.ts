@@ -183,8 +183,9 @@ export class ParkedRetry {
       const end = isAsked ? await this.#retry(stream, parked, from) : await this.#lookInto(stream, from)
       if (end.kind === 'ended') return
       if (end.kind === 'held') return this.#queue.again(turn, 0)
-      // From here on its events are the lane's again, which come behind these.
-      if (parked.passed < end.next) return await this.#unpark(stream, end.last ?? this.#options.reached())
+      // From here on its events are the lane's again, which come behind these, and behind what was skipped meanwhile.
+      if (Math.max(parked.passed + 1, parked.next) <= end.next)
+        return await this.#unpark(stream, end.last ?? this.#options.reached())
     } catch (error) {
       this.#options.onTrouble(error, parked.waits + 1)
     }
@@ -243,19 +244,20 @@ export class ParkedRetry {
   /** Handles what the log has of the stream, also where the lane has not read of it yet: it comes to it as something that is done. */
   async #retry(stream: string, parked: Parked, from: number): Promise<End> {
     const { consumer } = this.#options
-    let last: AllPlace | undefined
+    let [next, last]: [number, AllPlace | undefined] = [from, undefined]
     for await (const event of this.#events(stream, from)) {
       if (event.version >= from) {
         const end = consumer.isWanted(event) ? await this.#handle(event, parked) : undefined
         if (end !== undefined) return { kind: end }
+        next = event.version + 1
         // It may have been skipped with others behind it.
-        parked.next = Math.max(parked.next, event.version + 1)
+        parked.next = Math.max(parked.next, next)
         parked.attempts = 0
         parked.waits = 0
       }
       last = event
     }
-    return { kind: 'through', next: parked.next, last }
+    return { kind: 'through', next, last }
   }
 
   /** Nothing is done here: what somebody asks for goes on from where the record says. */

@@ -117,7 +117,7 @@ test('no more than a hundred messages are parked, however many are under way', a
     throw new Error('it cannot be mapped')
   }
   const { outline, running } = await run(temporaryFolder(), inboxOf(row, throws))
-  await expect.poll(() => running.trouble, { timeout: 20_000 }).toContain('that is the limit')
+  await expect.poll(() => running.trouble, { timeout: 60_000 }).toContain('that is the limit')
   expect((await outline()).parked.length).toBe(100)
 })
 

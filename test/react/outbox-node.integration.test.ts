@@ -16,6 +16,7 @@ import { Account } from '../account.ts'
 import { SECRET, startWebhookServer } from '../platform/webhook-server.ts'
 import { hasRedis, startRedis } from '../redis-server.ts'
 import { temporaryFolder } from '../temporary.ts'
+import { untilRecorded } from './recorded.ts'
 
 /** Once it is so: a machine may be busy. */
 const eventually = <Value>(look: () => Value) => expect.poll(look, { timeout: 30_000 })
@@ -73,6 +74,7 @@ test('a node publishes what is mapped, in order per aggregate, and goes on where
   const first = await start([outbox], folder)
   await deposit(first, ['a', 'b', 'c'], 3)
   await eventually(() => amountsOf(there)).toEqual(three)
+  await untilRecorded(first, 'outbox:deposits', ...Object.keys(three))
   await first.close()
   expect(there).toHaveLength(9)
 

@@ -5,6 +5,7 @@ import { defineAggregate, defineCluster, defineReactor, startNode, type Node, ty
 import { Account } from '../account.ts'
 import { runCli } from '../cli-run.ts'
 import { temporaryFolder } from '../temporary.ts'
+import { untilRecorded } from './recorded.ts'
 
 /** What is counted of accounts. */
 const Tally = defineAggregate({
@@ -58,6 +59,7 @@ test('a reactor gets each event in order, and what it sends takes effect once, a
     const own = seen.filter((each) => each.startsWith(`account/${id} `))
     expect(own).toEqual([2, 3, 4].map((version) => `account/${id} ${version}`))
   }
+  await untilRecorded(first, 'reactor:counts', 'account/a', 'account/b', 'account/c')
   await first.close()
 
   const second = await start([counts], folder)
@@ -132,6 +134,7 @@ test('one that starts now reacts to what comes, and to that after a restart as w
   // At once: what is acknowledged after the start is its own.
   await first.ref(Account, 'a').ask('deposit', { amount: 1 })
   await expect.poll(() => seen).toEqual(['account/a 2'])
+  await untilRecorded(first, 'reactor:late', 'account/a')
   await first.close()
   const between = await start([], folder)
   await between.ref(Account, 'b').ask('deposit', { amount: 1 })
@@ -189,6 +192,7 @@ test('where reactors stand is in a backup and no export, and what was restored i
   const first = await start([counts], folder)
   await first.ref(Account, 'a').ask('deposit', { amount: 1 })
   await expect.poll(() => seen).toEqual(['account/a 1'])
+  await untilRecorded(first, 'reactor:counts', 'account/a')
   await first.close()
   expect(await runCli('verify', '--data', folder)).toMatchObject({ code: 0 })
   const exported = join(temporaryFolder(), 'events')

@@ -49,6 +49,30 @@ test('nor is it where the lane has not read of it when the attempt fails', async
   expect(parkedOf(bench, 'a/0')).toMatchObject({ version: 2, reason: 'Error: neither', isAsked: false })
 })
 
+test('what has come and is skipped while what stands before it is tried again is told of, though that is done', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0')
+  const told: string[] = []
+  bench.open(undefined, { givesUp: async ({ id }) => void told.push(id) })
+  await bench.until(() => parkedOf(bench, 'a/0') !== undefined)
+  bench.poison.clear()
+  const first = Promise.withResolvers<void>()
+  bench.onHandle = ({ id }) => (id === 'a/0/1' ? first.promise : undefined)
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.begun.length === 2)
+  // Whoever reads the stream has found its end by now.
+  bench.add('a/0')
+  for (const version of [1, 2]) await bench.operate('skip', { stream: 'a/0', version, reason: 'by hand' })
+  await bench.pass(1_000)
+  first.resolve()
+  await bench.until(() => parkedOf(bench, 'a/0') === undefined)
+  expect(told).toContain('a/0/2')
+  bench.add('a/0')
+  await bench.until(() => bench.done.includes('a/0/3'))
+  expect(bench.begun).toEqual(['a/0/1', 'a/0/1', 'a/0/3'])
+})
+
 test('what is skipped while its next attempt is waited for is not begun', async () => {
   const bench = await parkedBench('a/0')
   bench.add('a/0')

@@ -265,21 +265,28 @@ function timesOf(cron: string, from: number, to: number): number[] {
   return times
 }
 
-test('timers fire once, at their time and no more once they have ended, and schedules run at each of their times', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.option(plan, { nil: undefined }),
-      fc.array(step, { minLength: 1, maxLength: 25 }),
-      async (first, steps) => {
-        const node = await startVirtualNode(configOf(first), { now: new Date('2026-01-01T00:00:10Z') })
-        const model = new Model(node, first)
-        for (const each of steps) {
-          await model.take(each)
-          await model.check()
-        }
-        await node.close()
-      },
-    ),
-    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 20), ...inTime() },
-  )
-})
+// Most plans take a moment, and one in some hundreds, of many days, a hundred times as long.
+const MODE = { timeout: 240_000 }
+
+test(
+  'timers fire once, at their time and no more once they have ended, and schedules run at each of their times',
+  MODE,
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.option(plan, { nil: undefined }),
+        fc.array(step, { minLength: 1, maxLength: 25 }),
+        async (first, steps) => {
+          const node = await startVirtualNode(configOf(first), { now: new Date('2026-01-01T00:00:10Z') })
+          const model = new Model(node, first)
+          for (const each of steps) {
+            await model.take(each)
+            await model.check()
+          }
+          await node.close()
+        },
+      ),
+      { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 20), ...inTime() },
+    )
+  },
+)

@@ -31,3 +31,8 @@ test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async (
   const mutation = SYNCHRONOUS_TRIALS.mutants.find(({ name }) => name === mutant)!
   expect(await SYNCHRONOUS_TRIALS.tryMutant(mutation, seed)).not.toEqual([])
 })
+
+/** Once what consumes events of a shard stood still: it looked for the opening of an owner that had ended before that was durable. */
+test('seed 910292', { timeout: 120_000 }, async () => {
+  expect((await SYNCHRONOUS_TRIALS.trySeed(910_292)).violations).toEqual([])
+})
