@@ -6,7 +6,7 @@ import type { Catalog } from '../log/catalog.ts'
 import { logCorrupt } from '../log/error.ts'
 import { segmentPath } from '../log/path.ts'
 import type { LogRecord } from '../log/record.ts'
-import { isBefore, isWithin, type Place, type Reign } from '../log/reign.ts'
+import { isWithin, type Place, type Reign } from '../log/reign.ts'
 import type { AcceptedLoss, AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
 import type { KnownTails, Owner } from './known-tails.ts'
@@ -92,15 +92,8 @@ export class ShardRow {
   async #ahead(): Promise<readonly Reign[]> {
     let first = this.#position === 0 ? 0 : this.#reigns.length - 1
     // All that an owner has not carried over has a greater position than its opening, and all before it has not.
-    while (first > 0 && !(await this.#isAllBeforeHandedOut(this.#reigns[first]!))) first -= 1
+    while (first > 0 && (await this.#openedAt(this.#reigns[first]!)) > this.#position) first -= 1
     return this.#reigns.slice(first)
-  }
-
-  /** Of a reign that ended before its opening was durable nothing is known: no such record may be there. */
-  async #isAllBeforeHandedOut(reign: Reign): Promise<boolean> {
-    const { from, until } = reign
-    if (until !== undefined && !isBefore(from, until)) return false
-    return (await this.#openedAt(reign)) <= this.#position
   }
 
   async #openedAt({ journal, from }: Reign): Promise<number> {
