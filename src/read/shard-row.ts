@@ -100,13 +100,17 @@ export class ShardRow {
     return (await this.#options.catalog.record({ journal, ...from })).position
   }
 
-  /** Where in a reign to begin, by what the indexes of closed segments say. */
+  /**
+   * Where in a reign to begin, by what the indexes of closed segments say of the shard: its events stand in the order of their
+   * positions, which those of all shards together do not, as carried ones are older.
+   */
   async #startIn({ journal, from }: Reign, end: Place): Promise<Place> {
     if (this.#position === 0) return from
-    let { segment } = end
-    for (; segment > from.segment; segment -= 1) {
-      const before = await this.#options.catalog.index(journal, segment - 1, undefined)
-      if (before.positionLast <= this.#position) return { segment, offset: 0 }
+    for (let segment = end.segment - 1; segment >= from.segment; segment -= 1) {
+      const extent = (await this.#options.catalog.index(journal, segment, undefined)).extents.get(this.#shard)
+      if (extent === undefined || extent.positionFirst === 0 || extent.positionFirst > this.#position) continue
+      if (extent.positionLast <= this.#position) return { segment: segment + 1, offset: 0 }
+      return segment > from.segment ? { segment, offset: 0 } : from
     }
     return from
   }

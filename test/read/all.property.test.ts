@@ -43,7 +43,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
       type: fc.integer({ min: 0, max: 9 }).map((number) => (number === 0 ? 'Rare' : 'Noted')),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('move' as const), shard, to: worker }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('move' as const), shard, to: worker, isAlone: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('die' as const), shard, to: worker }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('haunt' as const), worker }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('roll' as const), worker }) },

@@ -24,7 +24,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     weight: 10,
     arbitrary: fc.record({ do: does('write'), shard, events: fc.integer({ min: 1, max: 6 }), harm: maybeHarm }),
   },
-  { weight: 4, arbitrary: fc.record({ do: does('move'), shard, to: worker }) },
+  { weight: 4, arbitrary: fc.record({ do: does('move'), shard, to: worker, isAlone: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: does('die'), shard, to: worker }) },
   { weight: 1, arbitrary: fc.record({ do: does('haunt'), worker }) },
   { weight: 2, arbitrary: fc.record({ do: does('roll', 'close'), worker }) },
@@ -53,7 +53,7 @@ test.each([300, 4_000, 1_000_000])(
         for (const step of steps) await world.take(step)
         await world.end()
       }),
-      { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 40), ...inTime() },
+      { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 200), ...inTime() },
     )
   },
 )

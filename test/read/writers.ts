@@ -15,8 +15,8 @@ import { addEvent } from '../log/noted.ts'
 export type WriterStep =
   /** The owner of a shard writes so many events of it in one batch. */
   | { readonly do: 'write'; readonly shard: number; readonly events: number; readonly type: string }
-  /** Another worker takes the shard over; the one before may not know. */
-  | { readonly do: 'move'; readonly shard: number; readonly to: number }
+  /** Another worker takes the shard over, in a segment of its own where that is wanted; the one before may not know. */
+  | { readonly do: 'move'; readonly shard: number; readonly to: number; readonly isAlone?: boolean }
   /** Another worker writes that it takes the shard over, and dies before that is durable. */
   | { readonly do: 'die'; readonly shard: number; readonly to: number }
   /** One that has lost shards and has not looked writes to its journal all the same. */
@@ -66,7 +66,10 @@ export class Writers {
         return await this.#write(await this.ownerOf(step.shard), step)
       case 'move': {
         const log = await this.#log(step.to)
-        if (!log.owns(step.shard)) await this.#takeOver(log, step.shard)
+        if (log.owns(step.shard)) return
+        if (step.isAlone === true) await roll(log)
+        await this.#takeOver(log, step.shard)
+        if (step.isAlone === true) await roll(log)
         return
       }
       case 'die':
@@ -79,9 +82,7 @@ export class Writers {
         return
       }
       case 'roll': {
-        const log = await this.#log(step.worker)
-        log.rollOver()
-        await log.append(log.cut())
+        await roll(await this.#log(step.worker))
         return
       }
       case 'close':
@@ -160,6 +161,11 @@ export class Writers {
     this.logs[worker] = log
     return log
   }
+}
+
+async function roll(log: Log): Promise<void> {
+  log.rollOver()
+  await log.append(log.cut())
 }
 
 /** A worker looks whether it still owns what it believes to own. */
