@@ -11,7 +11,6 @@ export const diskFault: fc.Arbitrary<{ readonly at: number; readonly kind: Fault
 
 export const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 150),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
 }
 
 export function strikeAt(at: number, kind: Fault): (step: Step) => Fault {

@@ -14,13 +14,13 @@ import { wrongReadModels } from '../../examples/incidents/report.ts'
 import { openCsv } from '../../examples/incidents/rows.ts'
 import { run } from '../../examples/incidents/runner.ts'
 import { startNode } from '../../src/index.ts'
+import { SEED } from '../seed.ts'
 
 const MAIN = fileURLToPath(new URL('../../examples/incidents/main.ts', import.meta.url))
 const REAL = fileURLToPath(new URL('../../../shared/data/incidents/events.csv.gz', import.meta.url))
 const KILLS = 6
 /** A run takes about two seconds: kills fall everywhere from the start of the process to its end. */
 const KILLED_WITHIN_MS = 2_000
-const SEED = Number(process.env.PENHOLD_SEED ?? Date.now() % 1_000_000)
 
 let dir: string
 

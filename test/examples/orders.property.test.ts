@@ -6,7 +6,6 @@ import { SimulatedShop, STORIES } from './simulated-shop.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 10),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
 }
 
 /** To die behind a step is nearly to die before the next: so each step has one of them, but where more runs are asked for. */

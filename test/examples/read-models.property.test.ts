@@ -16,7 +16,6 @@ import { decideOnce, initialState } from '../../src/testing/decision.ts'
 import { givenEvents, type StreamEvents } from '../../src/testing/index.ts'
 import { inTime } from '../in-time.ts'
 
-const SEED = Number(process.env.PENHOLD_SEED ?? Date.now() % 1_000_000)
 const OPENED_MS = Date.UTC(2026, 2, 28, 12)
 
 /** What changes from one report of an incident to the next. */
@@ -94,7 +93,7 @@ function desk(changes: readonly Change[]) {
 
 const stories = fc.array(someChange, { minLength: 1, maxLength: 60, size: 'max' })
 
-test(`read models are what the accepted rows come to (PENHOLD_SEED=${SEED})`, { timeout: 180_000 }, async () => {
+test('read models are what the accepted rows come to', { timeout: 180_000 }, async () => {
   const property = fc.asyncProperty(stories, async (changes) => {
     const { accepted, history } = desk(changes)
     const rows = new ExpectedReadModels()
@@ -110,7 +109,7 @@ test(`read models are what the accepted rows come to (PENHOLD_SEED=${SEED})`, { 
     )
     await givenEvents(SlaVerdicts, history).thenQuery(slaByPriority, expected.slaByPriority)
   })
-  await fc.assert(property, { seed: SEED, numRuns: 20, ...inTime() })
+  await fc.assert(property, { numRuns: 20, ...inTime() })
 })
 
 // Of one seed: by chance a few stories may well be without the rarest of them.

@@ -6,7 +6,6 @@ import { temporaryFolder } from '../temporary.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 40),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
 }
 const LIMIT = 16_384
 

@@ -8,7 +8,6 @@ import { away, type Fault } from './memory-effects.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 150),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
   interruptAfterTimeLimit: 30_000,
 }
 

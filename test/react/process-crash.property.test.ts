@@ -16,7 +16,6 @@ import { Died, ProcessWorld, type Strike } from './process-world.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 100),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
 }
 
 /** What becomes of an order: it is paid or not, in time or while it is cancelled, and can be delivered or not. */

@@ -8,7 +8,6 @@ import { inTime } from '../in-time.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 300),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
 }
 
 test('every promise holds, whatever goes wrong', { timeout: 240_000 }, async () => {

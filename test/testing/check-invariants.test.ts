@@ -5,6 +5,7 @@ import { defineAggregate } from '../../src/aggregate/aggregate.ts'
 import { checkInvariants, InvariantBroken } from '../../src/testing/index.ts'
 import { ALL_FAULTS } from '../../src/testing/story.ts'
 import { Account } from '../account.ts'
+import { SEED } from '../seed.ts'
 import {
   BadgeWithOwnClock,
   DialWithSignedZero,
@@ -20,7 +21,7 @@ import {
   TheatreWithModuleState,
 } from './planted.ts'
 
-const seed = Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31)
+const seed = SEED
 
 const account = {
   open: fc.record({ owner: fc.string() }),

@@ -7,7 +7,6 @@ import { inTime } from '../../in-time.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 120),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
 }
 
 test('several nodes over one log keep every promise, whatever goes wrong', { timeout: 240_000 }, async () => {

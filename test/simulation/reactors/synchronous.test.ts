@@ -5,7 +5,6 @@ import { SYNCHRONOUS_TRIALS } from './try-seed.ts'
 
 const parameters = {
   numRuns: Number(process.env['PENHOLD_RUNS'] ?? 15),
-  seed: Number(process.env['PENHOLD_SEED'] ?? Date.now() % 2 ** 31),
   interruptAfterTimeLimit: 60_000,
 }
 
