@@ -123,6 +123,8 @@ export class Strand {
       reader.strand = this
       this.#isPart ||= other.#isPart
       reader.index = index
+      // What this one has read already it was not woken for.
+      reader.part.bell.ring()
     }
     this.#bell.ring()
   }
