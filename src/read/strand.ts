@@ -2,6 +2,9 @@
  * One reading of a journal, for all who read it at about the same place: each batch is read once, and those that have
  * something in it are woken. What was read stays for a while, up to so many bytes, for those who come a little later.
  *
+ * It goes as far as the furthest seal that somebody reads up to, behind which more may stand that is not durable: those who
+ * read on with the journal have that once its worker has told.
+ *
  * The reading waits for the slowest, but not for long: whoever does not take what is there, as one who stands still, is
  * cut off, and reads on by another strand when it goes on. What is harmed stops those alone who need it: they say so, and
  * whoever looks for it again reads it anew, by another strand.
@@ -84,6 +87,8 @@ export class Strand {
   #isAnchored = false
   /** Up to where all was read. */
   #head: Place
+  /** Up to where the journal was last told to be durable. */
+  #durable: Place = { segment: 0, offset: 0 }
   #failure: { readonly error: unknown } | undefined
   #state: 'new' | 'running' | 'ended' = 'new'
 
@@ -111,13 +116,15 @@ export class Strand {
       !isBefore(this.#head, from) || (from.segment === segment && from.offset - offset <= this.#options.keptBytes())
     if (this.#state !== 'running' || !isNear) return
     for (const reader of other.#readers) {
-      const index = other.#hasAll(reader) ? this.#indexOf({ ...reader.part, from, after: 0 }) : undefined
+      const index = other.#hasAll(reader, other.#end) ? this.#indexOf({ ...reader.part, from, after: 0 }) : undefined
       if (index === undefined) continue
       other.#readers.delete(reader)
       this.#readers.add(reader)
       reader.strand = this
       this.#isPart ||= other.#isPart
       reader.index = index
+      // What this one has read already it was not woken for.
+      reader.part.bell.ring()
     }
     this.#bell.ring()
   }
@@ -150,7 +157,7 @@ export class Strand {
     const events: LogRecord[] = []
     let bytes = 0
     let harmed: Harmed | undefined
-    const end = this.#gone + this.#pieces.length
+    const end = this.#endFor(reader)
     for (; reader.index < end && bytes < bytesMax && harmed === undefined; reader.index += 1) {
       const piece = this.#pieces[reader.index - this.#gone]!
       for (const event of piece.events.get(shard) ?? []) {
@@ -166,18 +173,30 @@ export class Strand {
 
   /** What was read up to now is not what was written: whoever comes to read it reads it anew, as it may be mended then. */
   doubt(): void {
-    this.#wanting = this.#gone + this.#pieces.length
+    this.#wanting = this.#end
   }
 
   /** Whether all up to a place was read, and taken by the reader. */
   hasCome(reader: StrandReader, to: Place): boolean {
-    return !isBefore(this.#head, to) && this.#hasAll(reader)
+    return !isBefore(this.#head, to) && this.#hasAll(reader, this.#endFor(reader))
   }
 
-  /** Whether the reader has taken all that was read for it. What has nothing for it it passes by. */
-  #hasAll(reader: StrandReader): boolean {
+  /** So many pieces were read. */
+  get #end(): number {
+    return this.#gone + this.#pieces.length
+  }
+
+  /** So many of them a reader may have: one that reads on with the journal those that are durable, as its worker has told. */
+  #endFor({ part: { until } }: StrandReader): number {
+    if (until !== undefined) return this.#end
+    const durable = this.#options.tails.end(this.#options.journal) ?? this.#durable
+    return this.#gone + this.#lastPiece(({ at }) => isBefore(at, durable)) + 1
+  }
+
+  /** Whether the reader has taken all that is for it, of so many pieces. What has nothing for it it passes by. */
+  #hasAll(reader: StrandReader, end: number): boolean {
     const { shard } = reader.part
-    const left = this.#pieces.slice(reader.index - this.#gone)
+    const left = this.#pieces.slice(reader.index - this.#gone, Math.max(0, end - this.#gone))
     const next = left.findIndex(({ events }) => events.has(shard))
     reader.index += next < 0 ? left.length : next
     return next < 0
@@ -194,6 +213,7 @@ export class Strand {
     const stopListening: Cancel = this.#options.tails.listen(() => this.#bell.ring())
     try {
       while (this.#readers.size > 0) {
+        this.#offerDurable()
         const { to, isDurable } = this.#goal()
         if (isBefore(this.#head, to)) await this.#read(to, isDurable)
         else await this.#bell.rung()
@@ -205,6 +225,15 @@ export class Strand {
     this.#state = 'ended'
     stopListening()
     this.#options.onEnd()
+  }
+
+  /** What was read before it was durable is there for all once it is. */
+  #offerDurable(): void {
+    const end = this.#options.tails.end(this.#options.journal)
+    if (end === undefined || !isBefore(this.#durable, end)) return
+    const hasMore = isBefore(this.#durable, this.#head)
+    this.#durable = end
+    if (hasMore) for (const { part } of this.#readers) part.bell.ring()
   }
 
   /** Up to where somebody wants something that is there. */

@@ -45,6 +45,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('move' as const), shard, to: worker, isAlone: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('die' as const), shard, to: worker }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('stall' as const), shard }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('haunt' as const), worker }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('roll' as const), worker }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), worker }) },
@@ -89,6 +90,7 @@ class World {
       case 'write':
       case 'move':
       case 'die':
+      case 'stall':
       case 'haunt':
       case 'roll':
       case 'close':
@@ -170,7 +172,7 @@ class World {
     const reigns = new Map<number, readonly Reign[]>()
     const ends = new Map<number, Place>()
     const owners = new Set<Log>()
-    for (let of = 0; of < SHARDS; of += 1) owners.add(await this.#writers.ownerOf(of))
+    for (let of = 0; of < SHARDS; of += 1) owners.add(await this.#writers.ownerOf(of, isAsked))
     const wanted = Math.max(...[...owners].map(({ head }) => head.position))
     let position = Number.POSITIVE_INFINITY
     for (const log of owners) {

@@ -16,22 +16,25 @@ import { openLog, writeEvent } from '../log/noted.ts'
 
 const KEPT_BYTES = 2_000
 
-/** A log with two shards, its worker's or one that is given, and the rows of both; the bytes that they read are counted. */
-export async function startRows(disk: SimulatedDisk = new SimulatedDisk(), given?: Log) {
+/**
+ * A log with two shards, its worker's or one that is given, beside others, and the rows of both; the bytes that they read
+ * are counted.
+ */
+export async function startRows(disk: SimulatedDisk = new SimulatedDisk(), given?: Log, ...others: readonly Log[]) {
   const log = given ?? (await openLog(disk, [0, 1]))
   const clock = new SimulatedClock()
   const storage = new SimulatedStorage(disk)
   const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
-  const tails = new KnownTails({ catalog, clock, workers: () => [source] })
-  const source: TailSource = {
+  const tails = new KnownTails({ catalog, clock, workers: () => sources })
+  const sources = [log, ...others].map((one): TailSource => ({
     nextTail: async (known, ms) => {
       const until = clock.monotonic() + ms
-      while (known?.end.offset === log.head.end.offset && clock.monotonic() < until) await setImmediate()
-      const { journal, end, position } = log.head
-      return { journal, end, position, ownership: log.ownership, shards: log.openedShards }
+      while (known?.end.offset === one.head.end.offset && clock.monotonic() < until) await setImmediate()
+      const { journal, end, position } = one.head
+      return { journal, end, position, ownership: one.ownership, shards: one.openedShards }
     },
     tailAbove: () => Promise.reject(new Error('not asked')),
-  }
+  }))
   let bytesRead = 0
   const { files } = catalog
   const read = files.read.bind(files)

@@ -135,6 +135,7 @@ export class ShardWorld {
         return await this.#writers.take({ ...step, type: 'Noted' })
       case 'move':
       case 'die':
+      case 'stall':
       case 'haunt':
       case 'roll':
       case 'close':
@@ -235,6 +236,7 @@ export class ShardWorld {
 
   #handle({ shard, seq, position }: FeedEvent, effects: Effects['effects']): void {
     effects.push({ shard, seq, position })
+    if (this.#writers.isInDoubt({ shard, seq })) this.#problems.push(`shard ${shard}, seq ${seq} is not durable`)
     if (this.#poisoned.has(`${shard} ${seq}`)) throw new Error(`shard ${shard}, seq ${seq} is poison`)
   }
 

@@ -26,6 +26,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ do: does('move'), shard, to: worker, isAlone: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: does('die'), shard, to: worker }) },
+  { weight: 2, arbitrary: fc.record({ do: does('stall'), shard }) },
   { weight: 1, arbitrary: fc.record({ do: does('haunt'), worker }) },
   { weight: 2, arbitrary: fc.record({ do: does('roll', 'close'), worker }) },
   { weight: 1, arbitrary: fc.record({ do: does('power-loss') }) },

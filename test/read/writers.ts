@@ -9,7 +9,7 @@ import type { Address } from '../../src/log/record.ts'
 import type { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { ProcessDied, SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { ProcessDied, SimulatedStorage, type Fault, type Step } from '../../src/testing/simulated-storage.ts'
 import { addEvent } from '../log/noted.ts'
 
 export type WriterStep =
@@ -19,6 +19,8 @@ export type WriterStep =
   | { readonly do: 'move'; readonly shard: number; readonly to: number; readonly isAlone?: boolean }
   /** Another worker writes that it takes the shard over, and dies before that is durable. */
   | { readonly do: 'die'; readonly shard: number; readonly to: number }
+  /** The owner of a shard writes an event of it, which is not synced before it is needed for something else. */
+  | { readonly do: 'stall'; readonly shard: number }
   /** One that has lost shards and has not looked writes to its journal all the same. */
   | { readonly do: 'haunt'; readonly worker: number }
   | { readonly do: 'roll' | 'close'; readonly worker: number }
@@ -53,6 +55,8 @@ export class Writers {
   /** By worker; made when it is first needed, and again after it has ended. */
   readonly logs: (Log | undefined)[] = []
   readonly #options: WritersOptions
+  /** By worker: what it does that waits for the disk. */
+  readonly #stalled = new Map<number, Stalled>()
   /** The worker whose next write is the last thing that it does. */
   #dying: number | undefined
 
@@ -60,20 +64,21 @@ export class Writers {
     this.#options = options
   }
 
+  /** Whether an event is not known to be durable: whoever tells of it tells too early. */
+  isInDoubt({ shard, seq }: Pick<Written, 'shard' | 'seq'>): boolean {
+    return [...this.#stalled.values()].some(({ written }) => written.shard === shard && written.seq === seq)
+  }
+
   async take(step: WriterStep): Promise<void> {
     switch (step.do) {
       case 'write':
         return await this.#write(await this.ownerOf(step.shard), step)
-      case 'move': {
-        const log = await this.#log(step.to)
-        if (log.owns(step.shard)) return
-        if (step.isAlone === true) await roll(log)
-        await this.#takeOver(log, step.shard)
-        if (step.isAlone === true) await roll(log)
-        return
-      }
+      case 'move':
+        return await this.#move(step)
       case 'die':
         return await this.#dieAt(step)
+      case 'stall':
+        return await this.#stall(step.shard)
       case 'haunt': {
         const log = await this.#log(step.worker)
         // It does not look: whatever it believes to own it writes, and acknowledges nothing.
@@ -86,21 +91,24 @@ export class Writers {
         return
       }
       case 'close':
+        await this.#settle(step.worker)
         await this.logs[step.worker]?.close()
         this.logs[step.worker] = undefined
         return
       case 'power-loss':
+        this.#stalled.clear()
         this.disk.losePower(this.#options.random)
         this.logs.length = 0
         return
     }
   }
 
-  /** Who serves the shard; where that is nobody, some worker takes it over. */
-  async ownerOf(shard: number): Promise<Log> {
-    for (const log of this.logs) {
+  /** Who serves the shard; where that is nobody, some worker takes it over. It has written what it was about to, where that is awaited. */
+  async ownerOf(shard: number, isSettled = true): Promise<Log> {
+    for (const [worker, log] of this.logs.entries()) {
       if (log === undefined) continue
       await look(log)
+      if (isSettled && log.owns(shard)) await this.#settle(worker)
       if (log.owns(shard)) return log
     }
     const { random, workers } = this.#options
@@ -115,6 +123,38 @@ export class Writers {
     await look(log)
     if (log.owns(shard)) this.acknowledged.push(...written)
     this.#options.onWritten?.(written)
+    this.#options.onChange?.()
+  }
+
+  async #move({ shard, to, isAlone = false }: WriterStep & { readonly do: 'move' }): Promise<void> {
+    const log = await this.#log(to)
+    if (log.owns(shard)) return
+    if (isAlone) await roll(log)
+    await this.#takeOver(log, shard)
+    if (isAlone) await roll(log)
+  }
+
+  async #stall(shard: number): Promise<void> {
+    const log = await this.ownerOf(shard)
+    const worker = this.logs.indexOf(log)
+    const [reached, synced] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const written = addNext(log, shard, 'Noted')
+    this.#stalled.set(worker, { written, reached, synced, appended: log.append(log.cut()) })
+    await reached.promise
+  }
+
+  /** The disk has done what a worker waits for. */
+  async #settle(worker: number): Promise<void> {
+    const stalled = this.#stalled.get(worker)
+    if (stalled === undefined) return
+    stalled.synced.resolve()
+    await stalled.appended
+    this.#stalled.delete(worker)
+    const log = this.logs[worker]
+    // Its process may have ended meanwhile: whoever takes over finds what it has written.
+    if (log === undefined) return
+    await look(log)
+    if (log.owns(stalled.written.shard)) this.acknowledged.push(stalled.written)
     this.#options.onChange?.()
   }
 
@@ -139,6 +179,8 @@ export class Writers {
     for (const inheritance of await log.inherit([shard])) {
       log.open(inheritance)
       await log.append(log.cut())
+      // What was in doubt it has carried over.
+      for (const [worker, { written }] of this.#stalled) if (written.shard === shard) await this.#settle(worker)
       await log.serve(inheritance)
     }
     expect([...log.refusedShards.values()]).toEqual([])
@@ -146,6 +188,7 @@ export class Writers {
   }
 
   async #log(worker: number): Promise<Log> {
+    await this.#settle(worker)
     const known = this.logs[worker]
     if (known !== undefined) return known
     const { shards, random, beforeTakeOver } = this.#options
@@ -153,14 +196,27 @@ export class Writers {
     const clock = new SimulatedClock()
     // Some are alike, so that positions are.
     clock.advance(random.below(MINUTES) * 60_000)
-    const storage = new SimulatedStorage(this.disk, ({ name }) =>
-      name === 'write' && this.#dying === worker ? 'die-after' : 'none',
-    )
+    const storage = new SimulatedStorage(this.disk, (step) => this.#faultAt(worker, step))
     const options = { clusterId: CLUSTER, shards, own: [], segmentBytes: 65_536, node: `worker ${worker}` }
     const log = await Log.open({ ...options, storage, clock })
     this.logs[worker] = log
     return log
   }
+
+  #faultAt(worker: number, { name, path }: Step): Fault | Promise<Fault> {
+    if (name === 'write' && this.#dying === worker) return 'die-after'
+    const stalled = name === 'sync' && path.endsWith('.log') ? this.#stalled.get(worker) : undefined
+    if (stalled === undefined) return 'none'
+    stalled.reached.resolve()
+    return stalled.synced.promise.then(() => 'none')
+  }
+}
+
+interface Stalled {
+  readonly written: Written
+  readonly reached: PromiseWithResolvers<void>
+  readonly synced: PromiseWithResolvers<void>
+  readonly appended: Promise<void>
 }
 
 async function roll(log: Log): Promise<void> {
