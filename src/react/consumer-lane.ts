@@ -219,6 +219,8 @@ export class ConsumerLane {
         while (this.#isFull && !this.#isClosed && !this.#isStale) await this.#lookLater()
         const taken = await intake.take(this.#windowMax - window.size)
         if (taken === undefined || this.#isStale) return
+        await this.#unparked()
+        if (this.#isClosed || this.#isStale) return
         checkContinuity(String(this.shard), window.read, taken)
         this.#takeIn(taken)
         // Commands are handled on the same thread.
@@ -227,6 +229,11 @@ export class ConsumerLane {
     } finally {
       intake.close()
     }
+  }
+
+  /** What comes of a stream while it is unparked is the lane's once that is so, or waits: which, nobody knows until it is recorded. */
+  async #unparked(): Promise<void> {
+    while (this.#parked.unparking !== undefined && !this.#isStale) await this.#parked.unparking
   }
 
   get #windowMax(): number {
@@ -317,7 +324,7 @@ export class ConsumerLane {
       onDone: () => (this.#events += 1),
       recorded: (stream) => this.#place.parked(stream),
       park: (event, error) => this.#park(event, error),
-      unpark: (...done) => this.#take(() => this.#place.unpark(this.#recorded, ...done)),
+      unpark: (unparked) => this.#take(() => this.#place.unpark(this.#recorded, unparked)),
       onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
     })
   }
@@ -385,12 +392,11 @@ export class ConsumerLane {
   }
 
   /** Takes a step of the record. Resolves to whether it was taken; where somebody else has, all begins from what is there. */
-  #take(step: () => Promise<void>): Promise<boolean> {
+  #take(step: () => Promise<boolean | void>): Promise<boolean> {
     return this.#turns.take(async () => {
       if (this.#isStale) return false
       try {
-        await step()
-        return true
+        return (await step()) !== false
       } catch (error) {
         if (error !== STALE) this.#trouble.tell(error, 1)
         this.#isStale = true

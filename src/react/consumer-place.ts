@@ -11,8 +11,15 @@ import type { EventFeed } from '../read/event-feed.ts'
 import { behind } from '../read/place.ts'
 import { isAway } from './attempt.ts'
 import type { Consumer } from './consumer.ts'
-import { CONSUMER, type ConsumerState, type NewlyParked, type ParkedStream } from './consumer-record.ts'
-import type { Effects } from './effects.ts'
+import {
+  CONSUMER,
+  MORE_SKIPPED,
+  type ConsumerState,
+  type NewlyParked,
+  type ParkedStream,
+  type Unparked,
+} from './consumer-record.ts'
+import type { Effects, SentOutcome } from './effects.ts'
 
 export interface ConsumerPlaceOptions {
   /** Of the consumer. */
@@ -81,23 +88,25 @@ export class ConsumerPlace {
     this.#turn += 1
   }
 
-  /** Of the stream all is done up to `until`, which may be further than the place. */
-  async unpark(from: AllPlace, stream: string, until: AllPlace): Promise<void> {
-    await this.#step('unpark', { from, turn: this.#turn, stream, until }, from)
+  /** Of the stream all is done up to a place that may be further than its own. Resolves to whether it is unparked: not where more was skipped. */
+  async unpark(from: AllPlace, unparked: Unparked): Promise<boolean> {
+    const { kind } = await this.#step('unpark', { from, turn: this.#turn, ...unparked }, from)
+    if (kind === 'rejected') return false
     this.#turn += 1
+    return true
   }
 
   /** @throws STALE where it stands elsewhere, or the lane is closed before there was an answer */
-  async #step(name: string, payload: unknown, { position }: AllPlace): Promise<void> {
+  async #step(name: string, payload: unknown, { position }: AllPlace): Promise<SentOutcome> {
     const { effects, ids, clock, bell, isClosed, onTrouble } = this.#options
     const commandId = ids.next()
     const cause = { correlationId: commandId, causationId: commandId, after: position }
     for (let attempts = 1; ; attempts += 1) {
       try {
         const command = { stream: this.stream, name, payload, commandId, timeoutMs: ANSWER_MS, ...cause }
-        const { kind } = await effects.ask(command)
-        if (kind === 'rejected') throw STALE
-        return
+        const outcome = await effects.ask(command)
+        if (outcome.kind === 'rejected' && outcome.code !== MORE_SKIPPED) throw STALE
+        return outcome
       } catch (error) {
         if (error === STALE || !isAway(error) || isClosed()) throw error
         onTrouble(error, attempts)

@@ -60,6 +60,13 @@ interface Skipped {
   readonly reason: string
 }
 
+/** Nothing of a stream waits any more: all before the version `next`, which is all up to a place, is done or was skipped. */
+export interface Unparked {
+  readonly stream: string
+  readonly next: number
+  readonly until: AllPlace
+}
+
 interface From {
   /** Where the sender takes it to stand. */
   readonly from: AllPlace
@@ -117,9 +124,11 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
         isAt(state, from) ? emit.Advanced({ to }) : reject(MOVED),
       park: (state, { event, ...from }: From & { event: NewlyParked }, { emit, reject }) =>
         isAt(state, from) ? emit.Parked(event) : reject(MOVED),
-      unpark: (state, { stream, until, ...from }: From & { stream: string; until?: AllPlace }, { emit, reject }) => {
-        if (!isAt(state, from) || state.parked[stream] === undefined) return reject(MOVED)
-        return emit.Unparked({ stream, ...(until && { until }) })
+      /** What was skipped behind all that its lane knows of is the lane's to pass over, and so the stream stays parked until it has. */
+      unpark: (state, { stream, next, until, ...from }: From & Unparked, { emit, reject }) => {
+        const known = state.parked[stream]
+        if (!isAt(state, from) || known === undefined) return reject(MOVED)
+        return known.version > next ? reject(MORE_SKIPPED) : emit.Unparked({ stream, until })
       },
       /** While it is paused nothing would come of it, and whoever asks would wait. */
       retry: ({ parked, isPaused }, { stream }: { stream: string }, { emit, reject }) => {
@@ -150,6 +159,8 @@ export const ConsumerRecord: Aggregate<typeof CONSUMER, ConsumerState> = interna
 
 /** It stands elsewhere: somebody else runs the lane. */
 export const MOVED = 'Moved'
+/** More was skipped than its lane knows of. */
+export const MORE_SKIPPED = 'MoreSkipped'
 export const NOT_PARKED = 'NotParked'
 export const PAUSED = 'Paused'
 

@@ -4,13 +4,13 @@
  */
 import { reasonOf } from '../aggregate/error.ts'
 import type { Clock } from '../log/clock.ts'
-import type { AllPlace } from '../read/all.ts'
+import { placeOf, type AllPlace } from '../read/all.ts'
 import { backOffMs } from '../read/back-off.ts'
 import { Bell } from '../read/bell.ts'
 import type { FeedEvent, Feeds } from '../read/event-feed.ts'
 import { comparePlaces } from '../read/place.ts'
 import type { Attempt, AttemptOutcome } from './attempt.ts'
-import type { ConsumerState, ParkedStream } from './consumer-record.ts'
+import type { ConsumerState, ParkedStream, Unparked } from './consumer-record.ts'
 import { attemptOne, type HandleOptions, type Tries } from './handling.ts'
 import { RetryQueue, type RetryTurn } from './retry-queue.ts'
 
@@ -27,7 +27,7 @@ export interface ParkedRetryOptions extends HandleOptions {
    * Resolve to whether that is so.
    */
   readonly park: (event: FeedEvent, error: unknown) => Promise<boolean>
-  readonly unpark: (stream: string, until: AllPlace) => Promise<boolean>
+  readonly unpark: (unparked: Unparked) => Promise<boolean>
   readonly onTrouble: (error: unknown, attempts: number) => void
   readonly onWarning: (message: string) => void
 }
@@ -74,6 +74,7 @@ export class ParkedRetry {
   /** By stream: the version from which it was looked into, and found to have something that waits. */
   readonly #lookedInto = new Map<string, number>()
   #attempt: Attempt | undefined
+  #unparking: Promise<boolean> | undefined
   #isRunning = false
   #isHeld = false
   #isOver = false
@@ -94,6 +95,11 @@ export class ParkedRetry {
   /** So many streams more the record has something of: they are done up to beyond its place. */
   get doneStreams(): number {
     return this.#done.size
+  }
+
+  /** Settles once a stream is unparked, or stays parked; undefined where none is under way. Until then its lane takes in nothing. */
+  get unparking(): Promise<boolean> | undefined {
+    return this.#unparking
   }
 
   /** Whether an event that the lane comes to is not its own: it waits with its stream, or is done or was skipped before. */
@@ -184,8 +190,8 @@ export class ParkedRetry {
       if (end.kind === 'ended') return
       if (end.kind === 'held') return this.#queue.again(turn, 0)
       // From here on its events are the lane's again, which come behind these, and behind what was skipped meanwhile.
-      if (Math.max(parked.passed + 1, parked.next) <= end.next)
-        return await this.#unpark(stream, end.last ?? this.#options.reached())
+      const isThrough = Math.max(parked.passed + 1, parked.next) <= end.next
+      if (isThrough && (await this.#unpark(stream, end))) return
     } catch (error) {
       this.#options.onTrouble(error, parked.waits + 1)
     }
@@ -233,12 +239,23 @@ export class ParkedRetry {
     return settled
   }
 
-  async #unpark(stream: string, { position, shard }: AllPlace): Promise<void> {
-    const until = { position, shard }
+  /** Resolves to whether nothing of it is parked any more. */
+  async #unpark(stream: string, { next, last }: Through): Promise<boolean> {
+    this.#unparking = this.#recordUnparked({ stream, next, until: placeOf(last ?? this.#options.reached()) })
+    try {
+      return await this.#unparking
+    } finally {
+      this.#unparking = undefined
+    }
+  }
+
+  async #recordUnparked(unparked: Unparked): Promise<boolean> {
+    const { stream, until } = unparked
+    if (!(await this.#options.unpark(unparked))) return false
     this.#streams.delete(stream)
     this.#lookedInto.delete(stream)
     if (this.#place === undefined || comparePlaces(until, this.#place) > 0) this.#done.set(stream, until)
-    await this.#options.unpark(stream, until)
+    return true
   }
 
   /** Handles what the log has of the stream, also where the lane has not read of it yet: it comes to it as something that is done. */
@@ -324,7 +341,10 @@ export class ParkedRetry {
 }
 
 /** `through`: nothing of it waits up to the version `next`; the event before that, if it was read, is at `last`. */
-type End =
-  | { readonly kind: 'ended' }
-  | { readonly kind: 'held' }
-  | { readonly kind: 'through'; readonly next: number; readonly last: AllPlace | undefined }
+type End = { readonly kind: 'ended' } | { readonly kind: 'held' } | Through
+
+interface Through {
+  readonly kind: 'through'
+  readonly next: number
+  readonly last: AllPlace | undefined
+}

@@ -418,7 +418,7 @@ test('who has missed that something was parked or unparked is refused, though no
   await bench.until(() => bench.begun.filter((id) => id === 'a/0/1').length === 2)
   // The former one had begun the retry as well, wakes up, and says that it has done all there was; then it is gone.
   const { place, turn } = bench.effects.record(SHARD)
-  await bench.operate('unpark', { from: place, turn, stream: 'a/0' })
+  await bench.operate('unpark', { from: place, turn, stream: 'a/0', next: 2, until: place })
   bench.add('a/0', 'a/3')
   await bench.pass(3_000)
   await bench.during(next.close(0))

@@ -22,7 +22,12 @@ type Deed = { readonly ms: number } & (
   DeedWithStream | { readonly kind: 'fault'; readonly faults: readonly Fault[] } | { readonly kind: Plain }
 )
 type Plain = (typeof PLAIN)[number]
-const PLAIN = ['hold', 'release', 'mend', 'pause', 'resume', 'slow', 'quick', 'away', 'back', 'hand over'] as const
+const PLAIN = [
+  ...(['hold', 'release', 'mend', 'pause', 'resume', 'slow', 'quick', 'away', 'back', 'hand over'] as const),
+  ...(['late', 'answered late', 'in time'] as const),
+] as const
+/** What a lane tells its record. */
+const STEPS: ReadonlySet<string> = new Set(['begin', 'advance', 'park', 'unpark'])
 
 const stream = fc.constantFrom(...STREAMS)
 /** Most come while what was before them is under way. */
@@ -52,6 +57,9 @@ class World {
   readonly #poison = new Set<string>()
   #held: PromiseWithResolvers<void> | undefined = Promise.withResolvers()
   #slow: PromiseWithResolvers<void> | undefined
+  /** Steps of the record come late, or their answers do. */
+  #late: PromiseWithResolvers<void> | undefined
+  #answers: PromiseWithResolvers<void> | undefined
   #isAway = false
   #isPaused = false
   #lane: ConsumerLane
@@ -62,6 +70,14 @@ class World {
     bench.effects.onSent = async () => {
       if (this.#isAway) throw away()
       return { kind: 'accepted', version: 1, position: 1 }
+    }
+    const ask = bench.effects.ask.bind(bench.effects)
+    bench.effects.ask = async (command) => {
+      if (!STEPS.has(command.name)) return await ask(command)
+      await this.#late?.promise
+      const outcome = await ask(command)
+      await this.#answers?.promise
+      return outcome
     }
     bench.add(HELD)
     this.#lane = this.#open()
@@ -158,11 +174,30 @@ class World {
       case 'mend':
         this.#poison.clear()
         break
+      case 'late':
+        this.#late ??= Promise.withResolvers()
+        break
+      case 'answered late':
+        this.#answers ??= Promise.withResolvers()
+        break
+      case 'in time':
+        await this.#inTime()
+        break
       case 'hand over':
+        // What a lane says when it has handed over is refused, or has whoever is next begin anew.
+        await this.#inTime()
         await bench.during(this.#lane.close(0))
         this.lives.push(bench.begun.length)
         this.#lane = this.#open()
     }
+  }
+
+  async #inTime(): Promise<void> {
+    this.#late?.resolve()
+    this.#late = undefined
+    this.#answers?.resolve()
+    this.#answers = undefined
+    await this.bench.turns()
   }
 
   async #skip(of: string): Promise<void> {
@@ -188,7 +223,7 @@ class World {
   /** All works again, and what is parked is tried again until nothing is. */
   async heal(): Promise<void> {
     this.bench.effects.faults.length = 0
-    for (const kind of ['release', 'quick', 'back', 'mend', 'resume'] as const) await this.#doPlain(kind)
+    for (const kind of ['in time', 'release', 'quick', 'back', 'mend', 'resume'] as const) await this.#doPlain(kind)
     // Who waits looks again after 10 s at the latest.
     await this.bench.pass(11_000)
     for (let round = 0; round < 20; round += 1) {

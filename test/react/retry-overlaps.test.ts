@@ -1,5 +1,6 @@
 /** What is parked is tried again while somebody does something else with it. */
 import { expect, test } from 'vitest'
+import { placeOf } from '../../src/read/all.ts'
 import type { ParkedStream } from '../../src/react/consumer-record.ts'
 import { away } from './memory-effects.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
@@ -73,6 +74,55 @@ test('what has come and is skipped while what stands before it is tried again is
   expect(bench.begun).toEqual(['a/0/1', 'a/0/1', 'a/0/3'])
 })
 
+for (const when of ['before it is recorded', 'while it is recorded'] as const)
+  test(`what comes and is skipped when all before it is done is told of and not begun, though its lane finds it ${when}`, async () => {
+    const bench = new LaneBench({ retries: 0 })
+    bench.poison.add('a/0/1')
+    bench.add('a/0', 'a/3')
+    // What is under way goes on, and is not begun again.
+    bench.onHandle = ({ stream }) => (stream === 'a/3' ? new Promise(() => undefined) : undefined)
+    const told: string[] = []
+    bench.open(undefined, { givesUp: async ({ id }) => void told.push(id) })
+    await bench.until(() => parkedOf(bench, 'a/0') !== undefined)
+    bench.poison.clear()
+    const ask = bench.effects.ask.bind(bench.effects)
+    let isFirst = true
+    bench.effects.ask = async (command) => {
+      if (command.name === 'unpark' && isFirst) {
+        isFirst = false
+        bench.add('a/0')
+        if (when === 'while it is recorded') await bench.turns()
+        for (const version of [1, 2]) await bench.operate('skip', { stream: 'a/0', version, reason: 'by hand' })
+      }
+      return await ask(command)
+    }
+    await bench.operate('retry', { stream: 'a/0' })
+    await bench.until(() => !isFirst && parkedOf(bench, 'a/0') === undefined)
+    bench.add('a/0')
+    await bench.until(() => bench.done.includes('a/0/3'))
+    expect(bench.begun).toEqual(['a/0/1', 'a/3/1', 'a/0/1', 'a/0/3'])
+    expect(told).toContain('a/0/2')
+  })
+
+test('what comes while its stream is unparked is begun once that is so, though the answer is long in coming', async () => {
+  const bench = await parkedBench('a/0')
+  const ask = bench.effects.ask.bind(bench.effects)
+  const answer = Promise.withResolvers<void>()
+  bench.effects.ask = async (command) => {
+    const outcome = await ask(command)
+    if (command.name === 'unpark') await answer.promise
+    return outcome
+  }
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => parkedOf(bench, 'a/0') === undefined)
+  bench.add('a/0', 'a/3')
+  await bench.pass(3_000)
+  expect(bench.begun).toEqual(['a/0/1'])
+  answer.resolve()
+  await bench.until(() => bench.done.length === 3)
+  expect(bench.begun).toEqual(['a/0/1', 'a/0/2', 'a/3/1'])
+})
+
 test('what is skipped while its next attempt is waited for is not begun', async () => {
   const bench = await parkedBench('a/0')
   bench.add('a/0')
@@ -126,7 +176,7 @@ test('what somebody else has unparked meanwhile is not tried: all begins from wh
   await bench.pass(1_000)
   const { place, turn } = bench.effects.record(SHARD)
   const until = bench.row.find('a/0', 1)
-  await bench.operate('unpark', { from: place, turn, stream: 'a/0', until: { position: until.position, shard: SHARD } })
+  await bench.operate('unpark', { from: place, turn, stream: 'a/0', next: 2, until: placeOf(until) })
   gate.resolve()
   bench.add('a/0')
   await bench.until(() => bench.done.length === 1)

@@ -45,3 +45,8 @@ test.for(CASES)('$mutant is noticed (seed $seed)', { timeout: 120_000 }, async (
 test('seed 441', { timeout: 120_000 }, async () => {
   expect((await OUTBOX_TRIALS.trySeed(441)).violations).toEqual([])
 })
+
+/** Once a message that failed when its stream was tried again by hand, for the first time, was taken for one that was parked too soon. */
+test('seed 1795388190395', { timeout: 120_000 }, async () => {
+  expect((await OUTBOX_TRIALS.trySeed(1_795_388_190_395)).violations).toEqual([])
+})

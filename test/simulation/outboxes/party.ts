@@ -66,6 +66,8 @@ export class OutboxParty {
   readonly #ignored = new Set<string>()
   /** Events that somebody has given up. */
   readonly #skipped = new Set<string>()
+  /** Streams that somebody wanted tried again: each event of theirs is tried once then. */
+  readonly #retried = new Set<string>()
   /** News that nobody knows yet to have been appended. */
   #unheard = 0
   #losesPowerAt: number
@@ -248,6 +250,7 @@ export class OutboxParty {
       case 'resume':
         return await ref.resume()
       case 'retry':
+        this.#retried.add(stream)
         await ref.retryParked(stream)
         return
       case 'skip': {
@@ -266,7 +269,8 @@ export class OutboxParty {
   async #look(ref: ReactorRef): Promise<void> {
     for (const { stream, version, reason } of await ref.parked()) {
       const failures = this.#failures.get(nameOf(stream, version)) ?? 0
-      if (reason === undefined || failures > this.#plan.retries) continue
+      const least = this.#retried.has(stream) ? 1 : this.#plan.retries + 1
+      if (reason === undefined || failures >= least) continue
       this.#problems.push(`${nameOf(stream, version)} is parked, and has failed ${failures} times: ${reason}`)
     }
   }
@@ -292,6 +296,7 @@ export class OutboxParty {
     await this.#look(ref)
     const parked = await ref.parked()
     for (const { stream } of parked) {
+      this.#retried.add(stream)
       const { failed } = await ref.retryParked(stream)
       if (failed !== undefined) this.#problems.push(`${nameOf(stream, failed.version)} fails: ${failed.reason}`)
     }
