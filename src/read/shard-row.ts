@@ -81,10 +81,16 @@ export class ShardRow {
   async *#follow(own: Owner, signal: AbortSignal): AsyncGenerator<ShardPage> {
     this.#reigns = await this.#options.tails.reigns(own)
     const ahead = await this.#ahead()
-    for (const [index, reign] of ahead.entries()) {
-      if (signal.aborted) return
-      const from = index === 0 ? await this.#startIn(reign, reign.until ?? own.tail.end) : reign.from
-      yield* this.#read(reign, from, { own, signal })
+    try {
+      for (const [index, reign] of ahead.entries()) {
+        if (signal.aborted) return
+        const from = index === 0 ? await this.#startIn(reign, reign.until ?? own.tail.end) : reign.from
+        yield* this.#read(reign, from, { own, signal })
+      }
+    } catch (error) {
+      // What is missing may be missed in a later reign than it stands in.
+      for (const { journal } of ahead) this.#options.journals.doubt(journal)
+      throw error
     }
   }
 
@@ -142,9 +148,6 @@ export class ShardRow {
         } else if (now !== undefined && this.#lacks(now) && reader.hasCome(now.tail.end)) await this.#acceptLack(now)
         else await this.#bell.rung()
       }
-    } catch (error) {
-      reader.doubt()
-      throw error
     } finally {
       reader.leave()
     }

@@ -32,6 +32,11 @@ export class SharedJournals {
     return strand.join(part)!
   }
 
+  /** What was read of a journal up to now may not be what was written: whoever comes to read it reads it anew, as it may be mended then. */
+  doubt(journal: number): void {
+    for (const strand of this.#strands.get(journal) ?? []) strand.doubt()
+  }
+
   #begin(journal: number, segment: number): Strand {
     const strands = this.#strands.get(journal) ?? new Set()
     this.#strands.set(journal, strands)

@@ -171,7 +171,7 @@ export class Strand {
     return { events, harmed }
   }
 
-  /** What was read up to now is not what was written: whoever comes to read it reads it anew, as it may be mended then. */
+  /** Whoever comes to read what was read up to now reads it anew, by another strand. */
   doubt(): void {
     this.#wanting = this.#end
   }
@@ -336,10 +336,6 @@ export class StrandReader {
   /** What of the shard was read and not taken: all that is there, up to so much. Some of it may stand before the part. */
   take(bytesMax: number): Taken {
     return this.cutAt !== undefined ? NOTHING : this.strand.take(this, bytesMax)
-  }
-
-  doubt(): void {
-    this.strand.doubt()
   }
 
   hasCome(to: Place): boolean {

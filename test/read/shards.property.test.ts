@@ -74,3 +74,20 @@ test('what went live elsewhere and was set aside between two looks is rebuilt no
   for (const step of steps) await world.take(step)
   await world.end()
 })
+
+test('what is missing at the end of a reign, and missed in the next, is read anew once it is mended', async () => {
+  const wait: Step = { do: 'wait', ms: 50 }
+  const steps: Step[] = [
+    { do: 'write', shard: 0, events: 1 },
+    { do: 'write', shard: 3, events: 2, harm: 'bytes' },
+    { do: 'roll', worker: 1 },
+    wait,
+    wait,
+    // Whoever takes over has it mended; another row of the journal has what was read of it before.
+    { do: 'move', shard: 3, to: 0 },
+  ]
+  const world = new ShardWorld(28, 300)
+  await world.start()
+  for (const step of steps) await world.take(step)
+  await world.end()
+})
