@@ -37,7 +37,7 @@ TYPE.told tells it events, and TYPE.sent sends its commands; timers has what rea
 schedule is running, stopped (a node without it was to run it; one that has it begins it again within a minute), beginning or unknown. A
 node alone, whose config has no redis, is reached by no command: of it there is the table alone.
 
-Exit code: 0 all is well, 1 one is halted, runs nowhere or has waited for a minute, or a node does not answer, 2 usage.`,
+Exit code: 0 all is well, 1 one is halted, runs nowhere, is unknown or has waited for a minute, or a node does not answer, 2 usage.`,
   options: OPTIONS,
   async run(values, terminal, signal) {
     const { config } = await findCluster(values['config'], process.env)

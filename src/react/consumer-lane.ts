@@ -219,7 +219,9 @@ export class ConsumerLane {
         while (this.#isFull && !this.#isClosed && !this.#isStale) await this.#lookLater()
         const taken = await intake.take(this.#windowMax - window.size)
         if (taken === undefined || this.#isStale) return
-        await this.#unparked()
+        // What comes of a stream while it is unparked is the lane's once that is so, or waits: which, nobody knows until it is
+        // recorded. Between this look and taking in nothing is awaited, so that none begins meanwhile.
+        while (this.#parked.unparking !== undefined && !this.#isStale) await this.#parked.unparking
         if (this.#isClosed || this.#isStale) return
         checkContinuity(String(this.shard), window.read, taken)
         this.#takeIn(taken)
@@ -229,11 +231,6 @@ export class ConsumerLane {
     } finally {
       intake.close()
     }
-  }
-
-  /** What comes of a stream while it is unparked is the lane's once that is so, or waits: which, nobody knows until it is recorded. */
-  async #unparked(): Promise<void> {
-    while (this.#parked.unparking !== undefined && !this.#isStale) await this.#parked.unparking
   }
 
   get #windowMax(): number {
