@@ -9,10 +9,10 @@ import type { Catalog } from '../log/catalog.ts'
 import type { PenholdError } from '../aggregate/error.ts'
 import { logCorrupt } from '../log/error.ts'
 import { segmentPath } from '../log/path.ts'
-import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
+import { RecordKind, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place, type Reign } from '../log/reign.ts'
 import { carriedBehind, recordsOf, type Stretch } from './journal-records.ts'
-import { lastBefore } from './last-before.ts'
+import { lastBefore, type Counted } from './last-before.ts'
 import { hasLossBetween } from './losses-between.ts'
 import { PassedOver } from './passed-over.ts'
 import { ShardReigns } from './shard-reigns.ts'
@@ -56,6 +56,7 @@ export interface AllReaderOptions {
 /** Its number and where it stands, in an object of its own: a record keeps in memory all that was read with it. */
 interface Last {
   seq: number
+  epoch: number
   journal: number
   segment: number
   offset: number
@@ -73,7 +74,7 @@ export class AllReader {
   /** By shard: the last event that was handed out, or what the first is to go on from. */
   readonly #last = new Map<number, Last>()
   /** By shard: the last that was read and stands up to where it has begun. */
-  readonly #passed = new Map<number, { epoch: number; seq: number; address: Address }>()
+  readonly #passed = new Map<number, Counted>()
   readonly #onLoss: (loss: AcceptedLoss) => void
   /** Where all is wanted there is none. */
   readonly #passedOver: PassedOver | undefined
@@ -112,6 +113,7 @@ export class AllReader {
         const last = this.#last.get(shard) ?? (await this.#findLast(event))
         if (last.seq + 1 !== seq && !this.#goesOn(shard, last, seq)) await this.#acceptLoss(event, last)
         last.seq = seq
+        last.epoch = event.epoch
         last.journal = event.journal
         last.segment = event.segment
         last.offset = event.offset
@@ -200,8 +202,12 @@ export class AllReader {
     const passed = this.#passed.get(shard)
     // Within a reign all is read that stands between, or known to be passed over.
     const isNear = passed?.epoch === epoch
-    const { seq, address } = isNear ? passed : await lastBefore(this.#catalog, this.#reigns.of(shard), search)
-    const last = { seq, ...address }
+    const {
+      seq,
+      epoch: ofLast,
+      address,
+    } = isNear ? passed : await lastBefore(this.#catalog, this.#reigns.of(shard), search)
+    const last = { seq, epoch: ofLast, ...address }
     this.#last.set(shard, last)
     this.#passed.delete(shard)
     return last
@@ -218,8 +224,9 @@ export class AllReader {
   }
 
   /** Events are missing before this one, which is an error where no operator has accepted that. */
-  async #acceptLoss({ shard, seq, address }: LogRecord, last: Last): Promise<void> {
-    const isAccepted = await hasLossBetween(this.#catalog, this.#reigns.of(shard), { from: last, to: address })
+  async #acceptLoss({ shard, seq, epoch, address }: LogRecord, last: Last): Promise<void> {
+    const ends = { from: { epoch: last.epoch, address: last }, to: { epoch, address } }
+    const isAccepted = await hasLossBetween(this.#catalog, this.#reigns.of(shard), ends)
     if (!isAccepted) {
       const path = segmentPath(address.journal, address.segment)
       throw logCorrupt(path, address.offset, `shard ${shard} goes from seq ${last.seq} to ${seq}`)

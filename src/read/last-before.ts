@@ -15,16 +15,16 @@ import type { ShardExtent } from '../log/segment-index.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { isBefore, isWithin, type Place, type Reign } from '../log/reign.ts'
 import { carriedBehind, recordsOf } from './journal-records.ts'
+import type { Written } from './losses-between.ts'
 import { inOrder, type OrderedPlace } from './source.ts'
 
 /** An event, or the opening of a shard that has as many events before it. */
-export interface Counted {
+export interface Counted extends Written {
   readonly seq: number
-  readonly address: Address
 }
 
 /** An event, or what stands where one would. */
-export type Next = Counted & Pick<LogRecord, 'shard' | 'epoch'>
+export type Next = Counted & Pick<LogRecord, 'shard'>
 
 export interface FirstEvent {
   readonly place: OrderedPlace
@@ -71,8 +71,8 @@ export async function lastBefore(
       return (await lastInSegment(search, search.end.segment)) ?? closed ?? opening
     }
   }
-  const [oldest] = reigns
-  return { seq: 0, address: { journal: oldest!.journal, ...oldest!.from } }
+  const { epoch: oldest, journal, from } = reigns[0]!
+  return { seq: 0, epoch: oldest, address: { journal, ...from } }
 }
 
 /** In the segments before the last; undefined where they have none. */
@@ -82,7 +82,11 @@ async function lastInClosed(search: Search): Promise<Counted | undefined> {
     const extent = (await catalog.index(reign.journal, segment, undefined)).extents.get(shard)
     if (extent === undefined || extent.positionFirst === 0 || extent.positionFirst > place.position) continue
     const last = isAllUpTo(extent, search, segment)
-      ? { seq: extent.seqLast, address: { journal: reign.journal, segment, offset: extent.lastRecord } }
+      ? {
+          seq: extent.seqLast,
+          epoch: reign.epoch,
+          address: { journal: reign.journal, segment, offset: extent.lastRecord },
+        }
       : await lastInSegment(search, segment)
     if (last !== undefined) return last
   }

@@ -45,7 +45,7 @@ export class ShardRow {
   /** The last event that was handed out, or what comes in its place. */
   #last: Counted | undefined
   /** The last that was read and stands up to where it has begun. */
-  #passed: (Counted & { readonly epoch: number }) | undefined
+  #passed: Counted | undefined
   #reigns: readonly Reign[] = []
 
   constructor(shard: number, after: AllPlace, options: ShardRowOptions) {
@@ -161,7 +161,7 @@ export class ShardRow {
   async *#handOut(reign: Reign, { events, harmed }: Taken): AsyncGenerator<ShardPage> {
     const counted = events.filter((event) => isWithin(reign, event.epoch, event))
     const passed = counted.findLast(({ position }) => position <= this.#after.position)
-    if (passed !== undefined) this.#passed = { ...countedOf(passed), epoch: passed.epoch }
+    if (passed !== undefined) this.#passed = countedOf(passed)
     const ahead = counted.filter(({ position }) => position > this.#position)
     const ready: LogRecord[] = []
     for (const event of ahead) {
@@ -202,7 +202,7 @@ export class ShardRow {
     this.#last ??= await this.#lastBefore(next)
     if (this.#last.seq < seq) {
       await this.#acceptLoss(this.#last, next)
-      this.#last = { seq, address }
+      this.#last = { seq, epoch, address }
     }
     this.#position = position
     yield { events: [], place: { position, shard } }
@@ -216,8 +216,8 @@ export class ShardRow {
   /** All was read that the owner has, and its last event was not there: also where none follows that would show it. */
   async #acceptLack({ epoch, opening, position, tail: { journal, end } }: Owner): Promise<void> {
     const { catalog } = this.#options
-    const from = this.#last?.address ?? { journal, ...opening }
-    if (!(await hasLossBetween(catalog, this.#reigns, { from, to: { journal, ...end } }))) {
+    const from = this.#last ?? { epoch, address: { journal, ...opening } }
+    if (!(await hasLossBetween(catalog, this.#reigns, { from, to: { epoch, address: { journal, ...end } } }))) {
       const problem = `the event of shard ${this.#shard} at position ${position}, in epoch ${epoch}, is not there`
       throw logCorrupt(segmentPath(journal, end.segment), end.offset, problem)
     }
@@ -228,7 +228,7 @@ export class ShardRow {
   async #acceptLoss(last: Counted, next: Counted): Promise<void> {
     const { catalog, onLoss } = this.#options
     const { address, seq } = next
-    if (!(await hasLossBetween(catalog, this.#reigns, { from: last.address, to: address }))) {
+    if (!(await hasLossBetween(catalog, this.#reigns, { from: last, to: next }))) {
       const path = segmentPath(address.journal, address.segment)
       throw logCorrupt(path, address.offset, `shard ${this.#shard} goes from seq ${last.seq} to ${seq}`)
     }
@@ -237,6 +237,6 @@ export class ShardRow {
 }
 
 /** Without the record, which keeps all that was read with it. */
-function countedOf({ seq, address }: LogRecord): Counted {
-  return { seq, address }
+function countedOf({ seq, epoch, address }: LogRecord): Counted {
+  return { seq, epoch, address }
 }
