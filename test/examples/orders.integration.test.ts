@@ -20,10 +20,11 @@ test('every order of the example comes to an end, also where it is killed again 
   }
   const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ORDERS, folder], { env })
   const [shipped, withdrawn, refunded] = stdout.split('\n').map((line) => Number.parseInt(line, 10))
-  expect(withdrawn, 'not paid').toBe(6)
-  // Whoever could not pay in time, as nobody was there, has the money back.
-  expect(refunded, 'not delivered, or paid late').toBeGreaterThanOrEqual(6)
-  expect(shipped! + refunded!).toBe(54)
+  // Of 60 orders 6 are not paid, and 6 go to where nobody delivers. What else could not be paid in time, as nobody was
+  // there, is withdrawn as well, or its money is given back.
+  expect(withdrawn).toBeGreaterThanOrEqual(6)
+  expect(shipped).toBeLessThanOrEqual(48)
+  expect(shipped! + withdrawn! + refunded!).toBe(60)
 })
 
 /** Bytes of the log that are not the zeroes that segments are filled with. */
