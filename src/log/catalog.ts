@@ -41,6 +41,8 @@ export interface CatalogOptions {
 const OPENED_AT_ONCE = 16
 /** Indexes up to a seal, which are needed where an owner has gone on behind it; what is not kept is read again. */
 const SEALED_MAX = 16
+/** For so long a segment that ends before a seal is not read again for that: a power loss took what stood there. */
+const SHORT_MS = 60_000
 
 export class Catalog {
   readonly files: FilePool
@@ -54,6 +56,8 @@ export class Catalog {
   readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
   /** Those that have all of their segment, though it has no batch that says so. */
   readonly #whole = new WeakSet<SegmentIndex>()
+  /** Those whose segment ends before a seal, which one that was, and when they were made. */
+  readonly #short = new WeakMap<SegmentIndex, { readonly seal: number; readonly at: number }>()
   readonly #tornTails = new Map<string, number>()
   /** Indexes that are being written down, which nobody waits for. */
   readonly #writing = new Set<Promise<void>>()
@@ -272,6 +276,7 @@ export class Catalog {
     const read = await this.read(journal, segment)
     const index = read.isSound ? ((await this.#write(read)) ?? read) : read
     if (end === undefined) this.#whole.add(index)
+    else if (index.end < end && read.isSound) this.#short.set(index, { seal: end, at: this.#clock.monotonic() })
     return index
   }
 
@@ -298,7 +303,11 @@ export class Catalog {
 
   /** An index that was made while its segment was still written to may end too early. */
   #reaches(index: SegmentIndex, end: number | undefined): boolean {
-    return end === undefined ? index.isLast || this.#whole.has(index) : index.end >= end
+    if (end === undefined) return index.isLast || this.#whole.has(index)
+    const short = this.#short.get(index)
+    return (
+      index.end >= end || (short !== undefined && short.seal >= end && this.#clock.monotonic() < short.at + SHORT_MS)
+    )
   }
 
   /** Makes sure that the last index but one goes on in the last: a segment that does not has lost its end. */

@@ -69,6 +69,25 @@ test('an index of a batch that was in the page cache alone, and is gone, keeps n
   expect(records.map(({ version }) => version)).toEqual([1])
 })
 
+test('a segment that ends before a seal, as a power loss took what stood there, is read once in a minute and not for each shard', async () => {
+  const disk = new SimulatedDisk()
+  const log = await openLog(disk, [0])
+  await writeEvent(log, 0)
+  const { offset } = log.head.end
+  const clock = new SimulatedClock()
+  const storage = new SimulatedStorage(disk)
+  const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
+  for (let shard = 0; shard < 8; shard += 1) expect((await catalog.index(1, 1, offset + 80)).end).toBe(offset)
+  expect(catalog.indexesRebuilt).toBe(1)
+  // What was only not to be seen yet is found.
+  await writeEvent(log, 0)
+  clock.advance(60_000)
+  expect((await catalog.index(1, 1, offset + 80)).end).toBe(log.head.end.offset)
+  // A seal further on is another question.
+  expect((await catalog.index(1, 1, log.head.end.offset + 80)).end).toBe(log.head.end.offset)
+  expect(catalog.indexesRebuilt).toBe(3)
+})
+
 test('a batch that was on the disk, as the index of its writer tells, and is gone, is damage', async () => {
   const disk = new SimulatedDisk()
   const { offset } = await endSegment(disk)
