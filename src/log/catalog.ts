@@ -52,6 +52,8 @@ export class Catalog {
   readonly #indexes = new Map<string, Promise<SegmentIndex>>()
   /** Of segments whose index knows of records past a seal, by segment and seal. */
   readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
+  /** Where what keeps shards closed was found. */
+  readonly #harmed = new Set<string>()
   /** Those that have all of their segment, though it has no batch that says so. */
   readonly #whole = new WeakSet<SegmentIndex>()
   readonly #tornTails = new Map<string, number>()
@@ -147,6 +149,12 @@ export class Catalog {
     return shards
   }
 
+  /** What was found harmed may have been mended since, or accepted as lost: whoever needs its index next reads it anew. */
+  forgetHarmed(): void {
+    for (const key of this.#harmed) this.#indexes.delete(key)
+    this.#harmed.clear()
+  }
+
   /** What keeps a shard closed that has this sealed reign in its history. Opens, or makes again, all its indexes. */
   async flawOfReign(shard: number, { journal, from, until = from }: Reign): Promise<Flaw | undefined> {
     const indexes: SegmentIndex[] = []
@@ -189,6 +197,7 @@ export class Catalog {
       await this.#add(index, isMended ? { kind: 'batch', batch: piece.flipped.written } : piece)
       await visit?.(piece, index)
     }
+    if (isHarmed(index)) this.#harmed.add(indexPath(journal, segment))
     return index
   }
 
@@ -449,6 +458,11 @@ function isFollowed(before: Neighbour, next: Neighbour): boolean {
 /** Whether what an index has is still in its segment: it was on the disk, or has just been read. */
 function isStillTrue(index: SegmentIndex): boolean {
   return index.isDurable || index instanceof OpenIndex
+}
+
+/** Whether it has what keeps a shard closed. */
+function isHarmed({ harmed, gaps }: OpenIndex): boolean {
+  return harmed.size > 0 || gaps.some(({ isAccepted: isKnown }) => !isKnown)
 }
 
 function beginningOf(piece: SegmentPiece): number {

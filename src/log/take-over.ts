@@ -48,6 +48,8 @@ export class Heir {
   constructor(storage: Storage, catalog: Catalog) {
     this.#storage = storage
     this.#catalog = catalog
+    // What kept a shard closed the last time may be mended.
+    catalog.forgetHarmed()
   }
 
   /**
