@@ -4,7 +4,7 @@
  */
 import { recordAt, readBatch, type Batch, type SegmentIdentity } from './batch.ts'
 import type { Clock } from './clock.ts'
-import { flawOf, type Flaw, type Gap } from './damage.ts'
+import { corruptAt, flawOf, type Flaw, type Gap } from './damage.ts'
 import { logCorrupt } from './error.ts'
 import { FilePool } from './file-pool.ts'
 import { findFlippedBit } from './flipped-bit.ts'
@@ -13,12 +13,12 @@ import { isAccepted, readLosses, type Losses } from './losses.ts'
 import { findMisplaced } from './misplaced.ts'
 import { indexPath, journalPath, numbersOf, segmentPath } from './path.ts'
 import { Block, RECORD_HEADER_BYTES, lengthAt, type Address, type LogRecord } from './record.ts'
-import type { Place, Reign } from './reign.ts'
+import { isBefore, type Place, type Reign } from './reign.ts'
 import { readRestorations, type Restoration } from './restoration.ts'
 import { readSegment, salvage, type SegmentPiece } from './scan.ts'
 import { OpenIndex } from './segment-index.ts'
 import type { Storage } from './storage.ts'
-import type { StreamHash } from './stream.ts'
+import type { Stream, StreamHash } from './stream.ts'
 
 /** What a segment that its writer has left holds. */
 export type SegmentIndex = IndexFile | OpenIndex
@@ -54,6 +54,8 @@ export class Catalog {
   readonly #indexes = new Map<string, Promise<SegmentIndex>>()
   /** Of segments whose index knows of records past a seal, by segment and seal. */
   readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
+  /** Where what keeps shards closed was found. */
+  readonly #harmed = new Set<string>()
   /** Those that have all of their segment, though it has no batch that says so. */
   readonly #whole = new WeakSet<SegmentIndex>()
   /** Those whose segment ends before a seal, which one that was, and when they were made. */
@@ -151,6 +153,12 @@ export class Catalog {
     return shards
   }
 
+  /** What was found harmed may have been mended since, or accepted as lost: whoever needs its index next reads it anew. */
+  forgetHarmed(): void {
+    for (const key of this.#harmed) this.#indexes.delete(key)
+    this.#harmed.clear()
+  }
+
   /** What keeps a shard closed that has this sealed reign in its history. Opens, or makes again, all its indexes. */
   async flawOfReign(shard: number, { journal, from, until = from }: Reign): Promise<Flaw | undefined> {
     const indexes: SegmentIndex[] = []
@@ -193,12 +201,13 @@ export class Catalog {
       await this.#add(index, isMended ? { kind: 'batch', batch: piece.flipped.written } : piece)
       await visit?.(piece, index)
     }
+    if (isHarmed(index)) this.#harmed.add(indexPath(journal, segment))
     return index
   }
 
   /**
    * The index of what stands in a segment before a seal, and of nothing behind it.
-   * @throws PenholdError `LogCorrupt` where that is not there unharmed
+   * @throws PenholdError `LogCorrupt` where that is not there, or it cannot be told whose records are harmed
    */
   indexBefore(journal: number, seal: Place): Promise<OpenIndex> {
     const key = `${indexPath(journal, seal.segment)} before ${seal.offset}`
@@ -207,7 +216,8 @@ export class Catalog {
     this.#sealedIndexes.delete(key)
     this.#sealedIndexes.set(key, known)
     if (this.#sealedIndexes.size > SEALED_MAX) this.#sealedIndexes.delete(this.#sealedIndexes.keys().next().value!)
-    known.catch(() => this.#sealedIndexes.delete(key))
+    const forget = (): void => void this.#sealedIndexes.delete(key)
+    known.then((index) => isHarmed(index) && forget(), forget)
     return known
   }
 
@@ -222,16 +232,30 @@ export class Catalog {
     this.#indexes.set(key, Promise.resolve(written))
   }
 
-  /** The offset of the stream's newest record in a segment, from an index that `index` gave. */
-  async find(index: SegmentIndex, shard: number, hash: StreamHash): Promise<number | undefined> {
-    if (index instanceof OpenIndex) return index.find(hash)
+  /**
+   * The offset of the stream's newest record in a segment, from an index that `index` or `indexBefore` gave; behind the seal, if
+   * there is one, too.
+   * @throws PenholdError `LogCorrupt` where something of the shard is harmed before the seal: that may be newer than what is found
+   */
+  async find(
+    index: SegmentIndex,
+    { shard, hash }: Pick<Stream, 'shard' | 'hash'>,
+    until?: Place,
+  ): Promise<number | undefined> {
+    const { journal, segment } = index
+    if (index instanceof OpenIndex) {
+      const harm = index.harmed.get(shard)
+      if (harm !== undefined && (until === undefined || isBefore(harm, until))) throw corruptAt(journal, harm)
+      return index.find(hash)
+    }
     const found = await index.find(shard, hash)
     if (found !== 'damaged' && found !== 'replaced') return found
-    const { journal, segment } = index
     const again = found === 'replaced' ? await this.#reopen(index) : await this.#scan(journal, segment)
-    const flaw = flawOf(shard, [again])
-    if (flaw !== undefined) throw logCorrupt(segmentPath(journal, segment), flaw.offset, flaw.problem)
-    return this.find(again, shard, hash)
+    const flaw = flawOf(shard, [again], until)
+    if (flaw === undefined) return this.find(again, { shard, hash }, until)
+    // Whoever asks next is told the same.
+    if (again instanceof OpenIndex) again.harm(shard, flaw.offset, flaw.problem)
+    throw corruptAt(journal, flaw)
   }
 
   /** Reads one record. @throws PenholdError `LogCorrupt` where none stands there unharmed. */
@@ -458,6 +482,11 @@ function isFollowed(before: Neighbour, next: Neighbour): boolean {
 /** Whether what an index has is still in its segment: it was on the disk, or has just been read. */
 function isStillTrue(index: SegmentIndex): boolean {
   return index.isDurable || index instanceof OpenIndex
+}
+
+/** Whether it has what keeps a shard closed. */
+function isHarmed({ harmed, gaps }: OpenIndex): boolean {
+  return harmed.size > 0 || gaps.some(({ isAccepted: isKnown }) => !isKnown)
 }
 
 function beginningOf(piece: SegmentPiece): number {

@@ -6,6 +6,9 @@
  * refused where its `seq` jumps, or where nothing of it follows that could show that it does not; all others are served.
  * A loss that was accepted (losses.ts) is no longer asked about.
  */
+import type { PenholdError } from '../aggregate/error.ts'
+import { logCorrupt } from './error.ts'
+import { segmentPath } from './path.ts'
 import type { Place } from './reign.ts'
 import type { ShardExtent } from './segment-index.ts'
 
@@ -78,6 +81,11 @@ export function isExcused(gaps: readonly Gap[]): boolean {
 /** Where the last record of the shard begins in its segment. */
 export function lastOf({ lastRecord, opened }: ShardExtent): number {
   return Math.max(lastRecord, opened.at(-1)?.[1] ?? -1)
+}
+
+/** As whoever wants something of the shard is told. */
+export function corruptAt(journal: number, { segment, offset, problem }: Flaw): PenholdError {
+  return logCorrupt(segmentPath(journal, segment), offset, problem)
 }
 
 function toFlaw({ segment, from }: Gap, problem: string): Flaw {

@@ -154,11 +154,13 @@ export class History {
   /** The offset of the stream's newest record in a segment of the reign. */
   async #newestWithin(reign: Reign, index: IndexFile | OpenIndex, stream: Stream): Promise<number | undefined> {
     const { segment } = index
-    const offset = await this.#catalog.find(index, stream.shard, stream.hash)
     const { from, until } = reign
+    const offset = await this.#catalog.find(index, stream, until)
     const isPastSeal = offset !== undefined && until !== undefined && !isBefore({ segment, offset }, until)
     // What an owner wrote past its seal was perhaps never durable, and may be gone although the index has seen it.
-    const counted = isPastSeal ? (await this.#catalog.indexBefore(index.journal, until)).find(stream.hash) : offset
+    const counted = isPastSeal
+      ? await this.#catalog.find(await this.#catalog.indexBefore(index.journal, until), stream, until)
+      : offset
     // A shard may come back to a journal: what its writer wrote in an earlier reign is that reign's.
     return counted === undefined || isBefore({ segment, offset: counted }, from) ? undefined : counted
   }

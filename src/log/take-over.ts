@@ -18,8 +18,7 @@ import type { BatchBuilder } from './batch.ts'
 import type { Catalog, SegmentIndex } from './catalog.ts'
 import { sliceOf } from './slice.ts'
 import { isNewestClaim, lostEpoch, newestEpoch, raiseFence, readClaim, type Claim } from './claim.ts'
-import type { PenholdError } from '../aggregate/error.ts'
-import { flawOf, type Flaw } from './damage.ts'
+import { corruptAt, flawOf, type Flaw } from './damage.ts'
 import { failureAt, logCorrupt } from './error.ts'
 import { claimPath, journalPath, JOURNALS_PATH, numbersOf, segmentPath, shardPath } from './path.ts'
 import { NOWHERE, RecordKind, type Address, type LogRecord, type RecordParts, type RecordStream } from './record.ts'
@@ -48,6 +47,8 @@ export class Heir {
   constructor(storage: Storage, catalog: Catalog) {
     this.#storage = storage
     this.#catalog = catalog
+    // What kept a shard closed the last time may be mended.
+    catalog.forgetHarmed()
   }
 
   /**
@@ -75,7 +76,7 @@ export class Heir {
       const surveys = await this.#survey(former.journal)
       const opened = findOpening(surveys, former)
       const flaw = opened === undefined ? firstFlaw(surveys, former) : flawOf(former.shard, surveys)
-      if (flaw !== undefined) throw corrupt(former.journal, flaw)
+      if (flaw !== undefined) throw corruptAt(former.journal, flaw)
       if (opened !== undefined) return this.#inheritFrom(claim, former, surveys, opened)
       // The former owner died before its opening was written: it has served nothing, and its epoch is empty.
     }
@@ -152,7 +153,7 @@ export class Heir {
   async #checkReigns(shard: number, reigns: readonly Reign[]): Promise<void> {
     for (const reign of reigns) {
       const flaw = await this.#catalog.flawOfReign(shard, reign)
-      if (flaw !== undefined) throw corrupt(reign.journal, flaw)
+      if (flaw !== undefined) throw corruptAt(reign.journal, flaw)
     }
   }
 }
@@ -221,10 +222,6 @@ function partsOf(record: LogRecord): RecordParts {
 /** Whether a record is what its journal's writer wrote of this shard in this epoch. */
 function isOf({ shard, epoch, isOfJournal }: LogRecord, claim: Claim): boolean {
   return shard === claim.shard && epoch === claim.epoch && !isOfJournal
-}
-
-function corrupt(journal: number, { segment, offset, problem }: Flaw): PenholdError {
-  return logCorrupt(segmentPath(journal, segment), offset, problem)
 }
 
 /** What may hide the opening of a shard: without it the owner would seem never to have served. */

@@ -56,7 +56,7 @@ export const index: Target = target('index', harms, async (harm) => {
   for (const stream of STREAMS.map((name) => new StreamPlacement(CLUSTER, 2).stream(name))) {
     for (const shard of [0, 1, 7]) {
       await opened?.find(shard, stream.hash)
-      const offset = await catalog.find(found, shard, stream.hash)
+      const offset = await catalog.find(found, { ...stream, shard })
       if (offset !== undefined) expect(offset).toBeLessThan(2 ** 32)
     }
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Log } from '../../src/log/log.ts'
+import type { LogRecord } from '../../src/log/record.ts'
 import { indexPath, segmentPath } from '../../src/log/path.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
@@ -44,6 +45,21 @@ test('damage before the seal is not taken for the end of what stands there', asy
   disk.files.get(segmentPath(1, 1))!.flip(130, 1)
   const heir = await openLog(disk, [0, 1])
   await expect(versionsOf(heir, 0)).rejects.toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+})
+
+test('nor is one flipped bit there, which hides nothing of other shards', async () => {
+  const disk = await diskWithGhost()
+  const heir = await openLog(disk, [0, 1])
+  const segment = disk.files.get(segmentPath(1, 1))!
+  const [{ address }] = (await Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, 0))))) as [LogRecord]
+  const other = await openLog(disk, [0, 1])
+  segment.flip(address.offset + 20, 1)
+  for (let times = 0; times < 2; times += 1) {
+    await expect(versionsOf(other, 0)).rejects.toMatchObject({ details: { path: segmentPath(1, 1) } })
+  }
+  expect(await versionsOf(other, 1)).toEqual([2, 1])
+  segment.flip(address.offset + 20, 1)
+  expect(await versionsOf(other, 0)).toEqual([1])
 })
 
 /** A batch that says nothing: the one before it is no longer the last, which an heir would carry into its own journal. */

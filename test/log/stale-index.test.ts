@@ -117,7 +117,7 @@ test('an index that is replaced while somebody has it open hides nothing, and it
   const index = await catalog.index(log.journal, 1, end.offset)
   expect(index).toBeInstanceOf(IndexFile)
   const wanted = streams.filter(({ shard }) => shard === 1)
-  const find = (): Promise<unknown> => Promise.all(wanted.map(({ hash }) => catalog.find(index, 1, hash)))
+  const find = (): Promise<unknown> => Promise.all(wanted.map((stream) => catalog.find(index, stream)))
   const found = await find()
   await write(0)
   log.rollOver()
@@ -148,4 +148,21 @@ test('an index that somebody who has read less puts in the place of a newer one 
   }
   const catalog = new Catalog({ ...options, storage: new SimulatedStorage(disk, meanwhile) })
   expect(await catalog.index(1, 1, log.head.end.offset)).toMatchObject({ end: log.head.end.offset })
+})
+
+test('what is harmed in a segment whose index is gone as well is told as often as it is asked for', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0])
+  const { offset } = await writeEvent(former, 0)
+  former.rollOver()
+  await former.append(former.cut())
+  await former.indexed()
+  const heir = await openLog(disk, [0])
+  const index = disk.files.get(indexPath(1, 1))!
+  index.live.fill(0xaa, index.live.length - 16)
+  disk.files.get(segmentPath(1, 1))!.flip(offset + 20, 1)
+  const read = (): Promise<unknown> => Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, 0))))
+  for (let times = 0; times < 2; times += 1) {
+    await expect(read()).rejects.toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+  }
 })

@@ -134,6 +134,21 @@ test('a shard that was refused is taken over as soon as what kept it closed is m
   expect(await heir.inherit([0])).toMatchObject([{ seq: 3 }])
 })
 
+test('so it is where it had another owner since, whose history leads to what was harmed', async () => {
+  const disk = await diskWithoutIndexes(3)
+  const former = await openLog(disk, [0])
+  await writeEvent(former, 0, { nth: 1 })
+  await former.close()
+  for (const path of disk.files.keys()) if (path.endsWith('.idx')) disk.files.delete(path)
+  const segment = disk.files.get(segmentPath(1, 2))!
+  segment.flip(60, 3)
+  const heir = await openLog(disk, [0])
+  expect(heir.refusedShards.get(0)).toMatchObject({ details: { path: segmentPath(1, 2) } })
+  expect(await heir.inherit([0])).toEqual([])
+  segment.flip(60, 3)
+  expect(await heir.inherit([0])).toMatchObject([{ seq: 4 }])
+})
+
 test('whoever takes over one shard after the other reads the indexes of their journal once', async () => {
   const disk = new SimulatedDisk()
   const former = await openLog(disk, [0, 1])

@@ -64,16 +64,18 @@ export class Operators {
     return `${this.#waiting} wait for a rebuild to end; ${(await Promise.all(texts)).join('; ')}`
   }
 
-  /** Whether all nodes that run it are done; those that are not go on. */
+  /** Whether all nodes that run it are done; each that is not goes on. */
   async #isAtEnd(charge: Charge): Promise<boolean> {
     let lanes = 0
+    let areDone = true
+    // Also of those behind one that is not: it may wait for what has halted at another.
     for (const node of this.#cluster.nodes) {
       const status = await this.#status(node, charge)
-      if (status === undefined) return false
-      lanes += status.lanes.length
-      if (status.lanes.length > 0 && !(await this.#isDone(node, charge, status))) return false
+      const runs = status?.lanes.length ?? 0
+      lanes += runs
+      if (status === undefined || (runs > 0 && !(await this.#isDone(node, charge, status)))) areDone = false
     }
-    return lanes > 0
+    return areDone && lanes > 0
   }
 
   async #isDone(node: SimulatedNode, charge: Charge, status: ProjectionStatus): Promise<boolean> {
