@@ -8,9 +8,10 @@ import { encodeChecked } from './checked-json.ts'
 import { decodeClaim } from './claim.ts'
 import type { Clock } from './clock.ts'
 import type { ClusterIdentity } from './cluster-identity.ts'
+import { FilePool } from './file-pool.ts'
 import { acceptLoss } from './losses.ts'
 import { mendClaim, mendIdentity } from './mend.ts'
-import { claimPath, CLUSTER_PATH, REPAIRED_PATH, segmentPath } from './path.ts'
+import { claimPath, CLUSTER_PATH, journalPath, numbersOf, REPAIRED_PATH, segmentPath } from './path.ts'
 import { readSegment } from './scan.ts'
 import { readWhole, type Storage } from './storage.ts'
 import { hash64 } from './stream.ts'
@@ -87,10 +88,11 @@ export async function mendFile(options: RepairOptions, file: string): Promise<Re
 export async function acceptLosses({ storage, survey }: RepairOptions, file: string): Promise<Repair[]> {
   const place = parsePath(file)
   if (place.kind !== 'segment') return []
-  const gaps = (survey.harmedJournals.get(place.journal) ?? []).flatMap((view) => view.gaps)
+  const views = survey.harmedJournals.get(place.journal) ?? []
+  const gaps = views.flatMap((view) => view.gaps).filter((gap) => gap.segment === place.segment && !gap.isAccepted)
+  if (gaps.length > 0) await makeDurable(storage, place)
   const repairs: Repair[] = []
-  for (const { segment, from, to, isAccepted } of gaps) {
-    if (segment !== place.segment || isAccepted) continue
+  for (const { from, to } of gaps) {
     await acceptLoss(storage, place, to === Number.POSITIVE_INFINITY ? { from } : { from, to })
     const end = to === Number.POSITIVE_INFINITY ? 'to its end' : `to byte ${to}`
     repairs.push({
@@ -99,6 +101,21 @@ export async function acceptLosses({ storage, survey }: RepairOptions, file: str
     })
   }
   return repairs
+}
+
+/**
+ * What stands behind a loss shows that there was something: were it in the page cache alone, a power loss would make the
+ * loss the torn end of the journal, and hide what is whole in there.
+ */
+async function makeDurable(
+  storage: Storage,
+  { journal, segment }: { journal: number; segment: number },
+): Promise<void> {
+  const files = new FilePool(storage)
+  for (const number of numbersOf(await storage.list(journalPath(journal)), '.log')) {
+    if (number >= segment) await files.sync(segmentPath(journal, number))
+  }
+  await files.close()
 }
 
 type Place =

@@ -13,7 +13,7 @@ import { RecordKind, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place, type Reign } from '../log/reign.ts'
 import { carriedBehind, recordsOf, type Stretch } from './journal-records.ts'
 import { lastBefore, type Counted } from './last-before.ts'
-import { hasLossBetween } from './losses-between.ts'
+import { isLossAccepted } from './losses-between.ts'
 import { PassedOver } from './passed-over.ts'
 import { ShardReigns } from './shard-reigns.ts'
 import { inOrder, merge, Source } from './source.ts'
@@ -226,8 +226,7 @@ export class AllReader {
   /** Events are missing before this one, which is an error where no operator has accepted that. */
   async #acceptLoss({ shard, seq, epoch, address }: LogRecord, last: Last): Promise<void> {
     const ends = { from: { epoch: last.epoch, address: last }, to: { epoch, address } }
-    const isAccepted = await hasLossBetween(this.#catalog, this.#reigns.of(shard), ends)
-    if (!isAccepted) {
+    if (!(await isLossAccepted(this.#catalog, this.#reigns.of(shard), ends))) {
       const path = segmentPath(address.journal, address.segment)
       throw logCorrupt(path, address.offset, `shard ${shard} goes from seq ${last.seq} to ${seq}`)
     }

@@ -11,7 +11,7 @@ import type { AcceptedLoss, AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
 import type { KnownTails, Owner } from './known-tails.ts'
 import { lastBefore, type Counted, type Next } from './last-before.ts'
-import { hasLossBetween } from './losses-between.ts'
+import { isLossAccepted } from './losses-between.ts'
 import type { SharedJournals } from './shared-journals.ts'
 import type { Part, Taken } from './strand.ts'
 
@@ -217,7 +217,7 @@ export class ShardRow {
   async #acceptLack({ epoch, opening, position, tail: { journal, end } }: Owner): Promise<void> {
     const { catalog } = this.#options
     const from = this.#last ?? { epoch, address: { journal, ...opening } }
-    if (!(await hasLossBetween(catalog, this.#reigns, { from, to: { epoch, address: { journal, ...end } } }))) {
+    if (!(await isLossAccepted(catalog, this.#reigns, { from, to: { epoch, address: { journal, ...end } } }))) {
       const problem = `the event of shard ${this.#shard} at position ${position}, in epoch ${epoch}, is not there`
       throw logCorrupt(segmentPath(journal, end.segment), end.offset, problem)
     }
@@ -228,7 +228,7 @@ export class ShardRow {
   async #acceptLoss(last: Counted, next: Counted): Promise<void> {
     const { catalog, onLoss } = this.#options
     const { address, seq } = next
-    if (!(await hasLossBetween(catalog, this.#reigns, { from: last, to: next }))) {
+    if (!(await isLossAccepted(catalog, this.#reigns, { from: last, to: next }))) {
       const path = segmentPath(address.journal, address.segment)
       throw logCorrupt(path, address.offset, `shard ${this.#shard} goes from seq ${last.seq} to ${seq}`)
     }

@@ -2,12 +2,14 @@ import { describe, expect, test } from 'vitest'
 import { claimPath, indexPath, lossPath, segmentPath } from '../../src/log/path.ts'
 import { acceptLosses, mendFile, remakeIndexes } from '../../src/log/repair.ts'
 import { verify, type Verification } from '../../src/log/verify/verify.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import type { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 import { deposit } from '../actor/harness.ts'
 import { A, B, pieces, recordsOf, smash, threeSegments, written, X, Y } from './damaged-log.ts'
-import { copyOfDisk, openPurses, writeSmallLog } from './small-log.ts'
+import { addEvent, openLog, writeEvent } from './noted.ts'
+import { copyOfDisk, emptyDisk, openPurses, writeSmallLog } from './small-log.ts'
 
 const clock = new SimulatedClock()
 
@@ -57,6 +59,26 @@ describe('a loss that was accepted', () => {
       if (life !== 2) await harness.worker.close()
     }
     await expectClean(disk)
+  })
+
+  test('keeps what survives also where what stood behind it was in the page cache alone, and power is lost', async () => {
+    for (let seed = 0; seed < 5; seed += 1) {
+      const disk = emptyDisk()
+      let dies = false
+      const log = await openLog(disk, [0, 1], ({ name }) => (dies && name === 'sync' ? 'die-before' : 'none'))
+      const lost = addEvent(log, 0, log.positions.next())
+      addEvent(log, 0, log.positions.next())
+      await log.append(log.cut())
+      dies = true
+      await writeEvent(log, 1).catch(() => undefined)
+      const file = disk.files.get(segmentPath(1, 1))!
+      for (const bit of [0, 2, 5]) for (let at = 40; at < 60; at += 1) file.flip(lost.offset + at, bit)
+      await acceptLoss(disk, segmentPath(1, 1))
+      disk.losePower(new SeededRandom(seed))
+      const heir = await openLog(disk, [0, 1])
+      expect(heir.refusedShards.size).toBe(0)
+      expect(heir.ownedShards.find(({ shard }) => shard === 0)).toMatchObject({ seq: 2 })
+    }
   })
 
   test('leaves a stream alone that has a snapshot behind the hole', async () => {

@@ -104,6 +104,27 @@ test('what is missing stops the shard that it is of, and once it is accepted as 
   await Promise.all([other, accepted])
 })
 
+test('what is accepted as lost excuses nothing that is missing beside it', async () => {
+  const { disk, log, follow, seen, losses, until, stop } = await startRows()
+  const written = await writeRounds(log, 6)
+  const accept = async ({ offset, ...segment }: Address): Promise<void> => {
+    await acceptLoss(new SimulatedStorage(disk), segment, { from: offset - 48, to: offset + 400 })
+  }
+  for (const nth of [2, 3]) smash(disk, written[nth]!.at.offset)
+  for (const nth of [2, 3]) {
+    await expect(follow(0)).rejects.toMatchObject(corrupt)
+    await expect(follow(0, written[1]!.position)).rejects.toMatchObject(corrupt)
+    expect(seen[0]!.splice(0)).toEqual([1, 2])
+    await accept(written[nth]!.at)
+  }
+  const accepted = follow(0)
+  await until(() => seen[0]!.at(-1) === 6)
+  expect(seen[0]).toEqual([1, 2, 5, 6])
+  expect(losses).toEqual([{ shard: 0, firstSeq: 3, lastSeq: 4 }])
+  stop.abort()
+  await accepted
+})
+
 test('a missing event is noticed also where none of its shard follows', async () => {
   const { disk, log, follow, seen, losses, until, stop } = await startRows()
   const written = await writeRounds(log, 3)

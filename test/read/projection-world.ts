@@ -110,11 +110,12 @@ export class ProjectionWorld {
     await this.#whileTimePasses(last!.resume())
     const { lanes } = this.row.feeds(this.#projection.order)
     await this.#run(0, lanes)
-    // An attempt that was under way in a lane may still fail, and halt it after all.
+    // An attempt that was under way in a lane, of what is live or is being rebuilt, may still fail, and halt it after all.
     let halts = 0
     await this.#until(async () => {
       const status = await last!.status()
-      if (status.state === 'halted' && halts < lanes.length) {
+      const isHalted = status.state === 'halted' || status.rebuild?.state === 'halted'
+      if (isHalted && halts < 2 * lanes.length) {
         halts += 1
         await last!.resume()
       }

@@ -62,3 +62,28 @@ test.each([
     { numRuns: Number(globalThis.process.env['PENHOLD_RUNS'] ?? 150), ...inTime() },
   )
 })
+
+test('an attempt of a rebuild that was under way while its projection was resumed halts it, until that is resumed again', async () => {
+  const wait = (ms: number): Step => ({ do: 'wait', ms })
+  const steps: Step[] = [
+    { do: 'add', stream: 0, trouble: { kind: 'for-now' }, isBeside: false },
+    { do: 'faults', faults: ['lost'] },
+    wait(51),
+    wait(1_951),
+    { do: 'rebuild', process: 0 },
+    wait(50),
+    { do: 'pause', process: 1 },
+    wait(50),
+    { do: 'faults', faults: ['lost', 'lost', 'lost', 'slow'] },
+    { do: 'resume', process: 0 },
+    { do: 'retry', process: 0, stream: 0, isRebuild: false },
+    { do: 'faults', faults: ['lost'] },
+    wait(50),
+    { do: 'restart', process: 1, isForced: false },
+    { do: 'rebuild', process: 0 },
+  ]
+  const world = new ProjectionWorld({ order: 'all', onFailure: 'halt' })
+  await world.start()
+  for (const step of steps) await world.take(step)
+  await world.end()
+})

@@ -6,12 +6,17 @@
 import { setImmediate } from 'node:timers/promises'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import { Catalog } from '../../src/log/catalog.ts'
+import { encodeIdentity } from '../../src/log/cluster-identity.ts'
 import type { Log } from '../../src/log/log.ts'
-import { segmentPath } from '../../src/log/path.ts'
+import { CLUSTER_PATH, segmentPath } from '../../src/log/path.ts'
 import { toRecordedEvent } from '../../src/log/recorded-event.ts'
 import { isBefore } from '../../src/log/reign.ts'
+import type { Address } from '../../src/log/record.ts'
+import { acceptLosses } from '../../src/log/repair.ts'
 import { hash64 } from '../../src/log/stream.ts'
 import type { KnownTail, Tail, TailSource } from '../../src/log/tail.ts'
+import { verify } from '../../src/log/verify/verify.ts'
+import type { AcceptedLoss } from '../../src/read/all.ts'
 import { Bell } from '../../src/read/bell.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { Frontiers } from '../../src/read/frontiers.ts'
@@ -23,6 +28,7 @@ import { ShardFeeds } from '../../src/read/shard-feeds.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { putFile } from '../log/small-log.ts'
 import { ConnectionLost, FaultyStore, type Fault } from './faulty-store.ts'
 import { CLUSTER, look, Writers, type WriterStep, type Written } from './writers.ts'
 
@@ -47,13 +53,17 @@ export type Step =
   /** One of the acknowledged events, counted from the first, is harmed. Take-overs have it mended. */
   | { readonly do: 'harm'; readonly event: number; readonly harm: Harm }
   | { readonly do: 'mend-log' }
+  /** All nodes are stopped, one of the acknowledged events cannot be read any more, is accepted as lost, and all start again. */
+  | { readonly do: 'lose'; readonly event: number }
   | { readonly do: 'rebuild' | 'abort-rebuild' | 'roll-back' | 'resume-rebuild'; readonly node: number }
 
 /** A flipped bit, or more than one. */
 export type Harm = 'bit' | 'bytes'
 
+type Effect = Pick<Written, 'shard' | 'seq' | 'position'>
+
 interface Effects {
-  readonly effects: { readonly shard: number; readonly seq: number; readonly position: number }[]
+  readonly effects: Effect[]
 }
 
 export class ShardWorld {
@@ -74,6 +84,8 @@ export class ShardWorld {
   #harmNext: Harm | undefined
   /** What is to be put back. */
   #harmed: { readonly path: string; readonly at: number; readonly bytes: Uint8Array }[] = []
+  /** Of what was acknowledged: those that were accepted as lost. Whoever had seen them has. */
+  readonly #lost = new Set<Written>()
   readonly #keptBytes: number
   #power = 0
 
@@ -88,6 +100,8 @@ export class ShardWorld {
       },
       beforeTakeOver: () => this.#mendLog(),
     })
+    const identity = encodeIdentity({ format: 1, clusterId: CLUSTER, name: 'test', shards: SHARDS })
+    putFile(this.#writers.disk, CLUSTER_PATH, identity)
     this.#keptBytes = keptBytes
   }
 
@@ -110,13 +124,13 @@ export class ShardWorld {
     for (const zombie of this.#zombies) await this.#whileTimePasses(zombie.close())
     for (let shard = 0; shard < SHARDS; shard += 1) await this.#writers.ownerOf(shard)
     for (const node of this.#nodes) await this.#whileTimePasses(node!.resume())
-    const last = Math.max(0, ...this.#writers.acknowledged.map(({ position }) => position))
+    const last = Math.max(0, ...this.#kept.map(({ position }) => position))
     const seen = this.#nodes.map(async (node) => {
       return await node!.query(({ effects }) => effects, { after: last, timeoutMs: 60_000 })
     })
     for (const effects of await this.#whileTimePasses(Promise.all(seen))) {
-      const had = new Set(effects.map(({ shard, seq }) => `${shard} ${seq}`))
-      const missing = this.#writers.acknowledged.filter(({ shard, seq }) => !had.has(`${shard} ${seq}`))
+      const had = new Set(effects.map(keyOf))
+      const missing = this.#kept.filter((written) => !had.has(keyOf(written)))
       if (missing.length > 0) throw new Error(`not seen: ${JSON.stringify(missing)}`)
     }
     // What is being rebuilt is swapped in, though nobody says anything more.
@@ -141,10 +155,10 @@ export class ShardWorld {
       case 'close':
         return await this.#writers.take(step)
       case 'power-loss':
-        this.#power += 1
         await this.#writers.take(step)
-        for (let node = 0; node < NODES; node += 1) await this.#crash(node)
-        return
+        return await this.#startAgain()
+      case 'lose':
+        return await this.#lose(step.event)
       case 'crash':
         return await this.#crash(step.node)
       case 'wait':
@@ -207,6 +221,49 @@ export class ShardWorld {
     }
   }
 
+  async #startAgain(): Promise<void> {
+    this.#power += 1
+    for (let node = 0; node < NODES; node += 1) await this.#crash(node)
+  }
+
+  async #lose(event: number): Promise<void> {
+    this.#writers.stop()
+    this.#mendLog()
+    // What its journal has behind it says up to which position there was something.
+    const isBehind = (a: Written, b: Written): boolean =>
+      a.address.journal === b.address.journal && a.position < b.position
+    const kept = this.#kept
+    const known = kept.filter((each) => kept.some((other) => isBehind(each, other)))
+    for (let i = 0; i < known.length; i += 1) {
+      const written = known[(event + i) % known.length]!
+      if (!(await this.#acceptLoss(written.address))) continue
+      this.#lost.add(written)
+      break
+    }
+    await this.#startAgain()
+  }
+
+  /** False where nobody would know that something is missing: what stands in a journal's last batch may never have been there. */
+  async #acceptLoss({ journal, segment, offset }: Address): Promise<boolean> {
+    const { disk } = this.#writers
+    const path = segmentPath(journal, segment)
+    const smash = (): void => {
+      for (let at = offset + 40; at < offset + 80; at += 1)
+        for (const bit of [0, 2, 5]) disk.files.get(path)!.flip(at, bit)
+    }
+    smash()
+    const ports = { storage: new SimulatedStorage(disk), clock: new SimulatedClock() }
+    const repairs = await acceptLosses({ ...ports, ...(await verify(ports)) }, path)
+    // The same bits once more.
+    if (repairs.length === 0) smash()
+    return repairs.length > 0
+  }
+
+  /** What was acknowledged and is there. */
+  get #kept(): readonly Written[] {
+    return this.#writers.acknowledged.filter((written) => !this.#lost.has(written))
+  }
+
   async #crash(node: number): Promise<void> {
     for (const worker of workersOf(node)) this.#writers.logs[worker] = undefined
     this.#zombies.push(this.#nodes[node]!)
@@ -261,14 +318,21 @@ export class ShardWorld {
       frontiers: new Frontiers({ catalog, clock, shards: SHARDS, workers: () => workers(all), onWarning }),
       tails: new KnownTails({ catalog, clock, workers: () => workers(workersOf(node)) }),
       decode: (record) => toRecordedEvent(record, record.type, record.data),
-      onLoss: (loss) => {
-        throw new Error(`nothing was lost, and yet ${JSON.stringify(loss)}`)
-      },
+      onLoss: (loss) => this.#noteLoss(loss),
       keptBytes: this.#keptBytes,
       load: () => {
         throw new Error('nothing is parked here')
       },
     })
+  }
+
+  /** Whoever goes past a loss tells which events it has not seen. */
+  #noteLoss(loss: AcceptedLoss): void {
+    const { shard, firstSeq, lastSeq } = loss
+    const lost = [...this.#lost].filter((each) => each.shard === shard).map(({ seq }) => seq)
+    const told = Array.from({ length: lastSeq - firstSeq + 1 }, (_, i) => firstSeq + i)
+    if (told.length > 0 && told.every((seq) => lost.includes(seq))) return
+    this.#problems.push(`lost are ${lost.join()}, and yet ${JSON.stringify(loss)}`)
   }
 
   #source(log: Log): TailSource {
@@ -312,22 +376,33 @@ export class ShardWorld {
   /** Of each shard the events up to some seq have taken effect once, in order, and its place says the same. */
   #check(): void {
     if (this.#problems.length > 0) throw new Error(this.#problems.join('\n'))
+    const kept = this.#kept
     for (const [number, { model, places }] of this.store.generations) {
-      const seqs = new Map<number, number>()
-      for (const { shard, seq, position } of model.effects) {
-        const before = seqs.get(shard) ?? 0
-        if (seq !== before + 1)
-          throw new Error(`generation ${number}: shard ${shard} goes from seq ${before} to ${seq}`)
-        seqs.set(shard, seq)
-        if (position > (places.get(String(shard))?.position ?? 0)) {
+      const placeOf = (shard: number): number => places.get(String(shard))?.position ?? 0
+      const last = new Map<number, Effect>()
+      for (const effect of model.effects) {
+        const { shard, seq, position } = effect
+        const before = last.get(shard) ?? { shard, seq: 0, position: 0 }
+        if (seq !== before.seq + 1 && !this.#isLossBetween(before, effect))
+          throw new Error(`generation ${number}: shard ${shard} goes from seq ${before.seq} to ${seq}`)
+        last.set(shard, effect)
+        if (position > placeOf(shard))
           throw new Error(`generation ${number}: shard ${shard} stands before its seq ${seq}`)
-        }
       }
-      for (const { shard, seq, position } of this.#writers.acknowledged) {
-        if (position > (places.get(String(shard))?.position ?? 0) || seq <= (seqs.get(shard) ?? 0)) continue
+      const had = new Set(model.effects.map(keyOf))
+      for (const written of kept) {
+        const { shard, seq, position } = written
+        if (position > placeOf(shard) || had.has(keyOf(written))) continue
         throw new Error(`generation ${number}: shard ${shard} has gone past its seq ${seq}`)
       }
     }
+  }
+
+  /** Heirs count on from the last event that there is: one that was lost behind that may have taken effect. */
+  #isLossBetween(before: Effect, after: Effect): boolean {
+    return [...this.#lost].some(({ shard, position }) => {
+      return shard === after.shard && before.position <= position && position < after.position
+    })
   }
 
   async #whileTimePasses<T>(work: Promise<T>): Promise<T> {
@@ -358,6 +433,11 @@ export class ShardWorld {
   async #turns(times: number): Promise<void> {
     for (let turn = 0; turn < times; turn += 1) await setImmediate()
   }
+}
+
+/** The same where an heir has carried it elsewhere. */
+function keyOf({ shard, seq, position }: Effect): string {
+  return `${shard} ${seq} ${position}`
 }
 
 function workersOf(node: number): readonly number[] {

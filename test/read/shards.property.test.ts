@@ -37,6 +37,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: does('mend') }) },
   { weight: 2, arbitrary: fc.record({ do: does('harm'), event: fc.nat(100), harm }) },
   { weight: 1, arbitrary: fc.record({ do: does('mend-log') }) },
+  { weight: 1, arbitrary: fc.record({ do: does('lose'), event: fc.nat(100) }) },
   {
     weight: 3,
     arbitrary: fc.record({ do: does('rebuild', 'rebuild', 'abort-rebuild', 'roll-back', 'resume-rebuild'), node }),

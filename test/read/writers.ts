@@ -96,11 +96,16 @@ export class Writers {
         this.logs[step.worker] = undefined
         return
       case 'power-loss':
-        this.#stalled.clear()
+        this.stop()
         this.disk.losePower(this.#options.random)
-        this.logs.length = 0
         return
     }
+  }
+
+  /** All processes end by force. */
+  stop(): void {
+    this.#stalled.clear()
+    this.logs.length = 0
   }
 
   /** Who serves the shard; where that is nobody, some worker takes it over. It has written what it was about to, where that is awaited. */
