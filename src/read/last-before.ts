@@ -59,17 +59,20 @@ export async function lastBefore(
     const reign = reigns[i]!
     const opened: Address = { journal: reign.journal, ...reign.from }
     const opening = await catalog.record(opened)
-    if (inOrder(opening, place) > 0) {
-      const carried = await carriedBehind(catalog, opened)
-      const last = carried.findLast((event) => isUpTo(event, reign, place))
-      if (last !== undefined) return last
-    } else {
+    const isOpenedUpTo = inOrder(opening, place) <= 0
+    if (isOpenedUpTo) {
       const search = { catalog, reign, shard, place, end: i === first ? address : (reign.until ?? address) }
       const closed = await lastInClosed(search)
       // Where that is all, what may still be written to need not be read.
-      if (closed?.seq === next.seq - 1 || (isSegmentRead && i === first)) return closed ?? opening
-      return (await lastInSegment(search, search.end.segment)) ?? closed ?? opening
+      const isAll = closed?.seq === next.seq - 1 || (isSegmentRead && i === first)
+      const last = (isAll ? undefined : await lastInSegment(search, search.end.segment)) ?? closed
+      if (last !== undefined) return last
     }
+    // They may have been read before anybody told that they count.
+    const carried = await carriedBehind(catalog, opened)
+    const last = carried.findLast((event) => isUpTo(event, reign, place))
+    if (last !== undefined) return last
+    if (isOpenedUpTo) return opening
   }
   const { epoch: oldest, journal, from } = reigns[0]!
   return { seq: 0, epoch: oldest, address: { journal, ...from } }
