@@ -10,7 +10,7 @@
  * shard go on with a greater `seq` than the last that can be read, and whether the reader once had those between is not
  * known. Then it stops as well, until they are mended or accepted as lost.
  */
-import type { Catalog } from '../log/catalog.ts'
+import type { Catalog, SegmentIndex } from '../log/catalog.ts'
 import type { ShardExtent } from '../log/segment-index.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { isBefore, isWithin, type Place, type Reign } from '../log/reign.ts'
@@ -82,9 +82,10 @@ export async function lastBefore(
 async function lastInClosed(search: Search): Promise<Counted | undefined> {
   const { catalog, reign, shard, place, end } = search
   for (let segment = end.segment - 1; segment >= reign.from.segment; segment -= 1) {
-    const extent = (await catalog.index(reign.journal, segment, undefined)).extents.get(shard)
+    const index = await catalog.index(reign.journal, segment, undefined)
+    const extent = index.extents.get(shard)
     if (extent === undefined || extent.positionFirst === 0 || extent.positionFirst > place.position) continue
-    const last = isAllUpTo(extent, search, segment)
+    const last = isAllUpTo(index, extent, search)
       ? {
           seq: extent.seqLast,
           epoch: reign.epoch,
@@ -96,8 +97,16 @@ async function lastInClosed(search: Search): Promise<Counted | undefined> {
   return undefined
 }
 
-/** Whether all that the segment has of the shard is of this reign, and up to the place. */
-function isAllUpTo({ opened, positionLast }: ShardExtent, { reign, shard, place }: Search, segment: number): boolean {
+/**
+ * Whether all that the segment has of the shard is of this reign, and up to the place. Where something is harmed nobody knows:
+ * its last event may be missing, while a snapshot behind that has its `seq`.
+ */
+function isAllUpTo(
+  { segment, gaps, harmed }: SegmentIndex,
+  { opened, positionLast }: ShardExtent,
+  { reign, shard, place }: Search,
+): boolean {
+  if (gaps.length > 0 || harmed.size > 0) return false
   const isOfReign = segment > reign.from.segment && opened.length === 0
   return isOfReign && inOrder({ position: positionLast, shard }, place) <= 0
 }
