@@ -20,11 +20,14 @@ export interface Place {
   readonly offset: number
 }
 
-/** What a shard's owner writes down when it opens the shard: the reigns before its own, oldest first. */
+/** What a shard's owner writes down when it opens the shard. */
 export interface Opening {
   readonly shard: number
   readonly epoch: number
+  /** Those before its own, oldest first. */
   readonly reigns: readonly Reign[]
+  /** So many events follow that it has carried over. 0 also where they were not counted yet. */
+  readonly carried: number
 }
 
 export function isBefore(a: Place, b: Place): boolean {
@@ -46,15 +49,15 @@ export function encodeOpening(opening: Opening): Uint8Array {
     const end = until ?? from
     return [epoch, journal, from.segment, from.offset, end.segment, end.offset]
   })
-  return encode({ shard: opening.shard, epoch: opening.epoch, reigns })
+  return encode({ shard: opening.shard, epoch: opening.epoch, reigns, carried: opening.carried })
 }
 
 /** Undefined where that is no opening. */
 export function decodeOpening(data: unknown): Opening | undefined {
-  const { shard, epoch, reigns } = (data ?? {}) as { shard?: unknown; epoch?: unknown; reigns?: unknown }
-  if (!isCount(shard) || !isCount(epoch) || !Array.isArray(reigns)) return undefined
+  const { shard, epoch, reigns, carried = 0 } = (data ?? {}) as { readonly [part: string]: unknown }
+  if (!isCount(shard) || !isCount(epoch) || !isCount(carried) || !Array.isArray(reigns)) return undefined
   const decoded = reigns.map(decodeReign)
-  return decoded.includes(undefined) ? undefined : { shard, epoch, reigns: decoded as Reign[] }
+  return decoded.includes(undefined) ? undefined : { shard, epoch, reigns: decoded as Reign[], carried }
 }
 
 function decodeReign(numbers: unknown): Reign | undefined {

@@ -170,7 +170,7 @@ export function addOpening(batch: BatchBuilder, inheritance: Inheritance, time: 
       // The carried events follow it, with the seq they have.
       seq: seq - events,
       position,
-      data: sliceOf(encodeOpening({ shard: claim.shard, epoch: claim.epoch, reigns })),
+      data: sliceOf(encodeOpening({ shard: claim.shard, epoch: claim.epoch, reigns, carried: events })),
     },
   )
   const moved = new Map<number, Address>()

@@ -12,7 +12,7 @@ import { segmentPath } from '../log/path.ts'
 import { RecordKind, type LogRecord } from '../log/record.ts'
 import { isBefore, type Place, type Reign } from '../log/reign.ts'
 import { carriedBehind, recordsOf, type Stretch } from './journal-records.ts'
-import { lastBefore, type Counted } from './last-before.ts'
+import { lastBefore, type Counted, type Next } from './last-before.ts'
 import { isLossAccepted } from './losses-between.ts'
 import { PassedOver } from './passed-over.ts'
 import { ShardReigns } from './shard-reigns.ts'
@@ -75,6 +75,8 @@ export class AllReader {
   readonly #last = new Map<number, Last>()
   /** By shard: the last that was read and stands up to where it has begun. */
   readonly #passed = new Map<number, Counted>()
+  /** By journal that ends before the last of its seals: where. */
+  #ended = new Map<number, Place>()
   readonly #onLoss: (loss: AcceptedLoss) => void
   /** Where all is wanted there is none. */
   readonly #passedOver: PassedOver | undefined
@@ -121,6 +123,7 @@ export class AllReader {
       this.#after = placeOf(events.at(-1)!)
       yield events
     }
+    await this.#checkEnds(position)
   }
 
   /** Takes in who has owned a shard. */
@@ -162,6 +165,7 @@ export class AllReader {
     let missing: PenholdError | undefined
     for await (const { at, records, ...run } of recordsOf(this.#catalog, stretch, passesOver)) {
       if (run.harmed !== undefined) throw run.harmed.error
+      if (run.isEnd === true) this.#ended.set(journal, at)
       const events: LogRecord[] = []
       let isAbove = false
       for (const record of records) {
@@ -196,7 +200,7 @@ export class AllReader {
   }
 
   /** What a shard's first event is to go on from. */
-  async #findLast(next: LogRecord): Promise<Last> {
+  async #findLast(next: Next): Promise<Last> {
     const { shard, epoch } = next
     const search = { place: this.#begin, next, isSegmentRead: true }
     const passed = this.#passed.get(shard)
@@ -223,8 +227,33 @@ export class AllReader {
     return false
   }
 
+  /**
+   * Of a journal that ends before a seal nothing may be missing but what was in doubt: whoever came next has the number of the
+   * last event before.
+   */
+  async #checkEnds(until: number): Promise<void> {
+    const ended = this.#ended
+    this.#ended = new Map()
+    for (const [journal, end] of ended) {
+      for (const { shard, heir } of this.#reigns.heirsBehind(journal, end)) {
+        const opening = await this.#catalog.record({ journal: heir.journal, ...heir.from })
+        // Not all before it was read yet.
+        if (opening.position > until) this.#ended.set(journal, end)
+        else if (opening.position > this.#begin.position) await this.#checkOpening(shard, opening)
+      }
+    }
+  }
+
+  async #checkOpening(shard: number, { seq, epoch, address }: LogRecord): Promise<void> {
+    const next = { shard, epoch, seq: seq + 1, address }
+    const last = this.#last.get(shard) ?? (await this.#findLast(next))
+    if (last.seq >= seq || this.#goesOn(shard, last, next.seq)) return
+    await this.#acceptLoss(next, last)
+    Object.assign(last, { seq, epoch, ...address })
+  }
+
   /** Events are missing before this one, which is an error where no operator has accepted that. */
-  async #acceptLoss({ shard, seq, epoch, address }: LogRecord, last: Last): Promise<void> {
+  async #acceptLoss({ shard, seq, epoch, address }: Next, last: Last): Promise<void> {
     const ends = { from: { epoch: last.epoch, address: last }, to: { epoch, address } }
     if (!(await isLossAccepted(this.#catalog, this.#reigns.of(shard), ends))) {
       const path = segmentPath(address.journal, address.segment)

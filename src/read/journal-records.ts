@@ -31,6 +31,14 @@ export interface Run {
   readonly isPart?: boolean
   /** The same, where it is not accepted as lost. */
   readonly missing?: PenholdError | undefined
+  /** The journal ends there, before the last of its seals: a batch that was in doubt is gone, or more. */
+  readonly isEnd?: boolean
+}
+
+/** What cannot be read of a segment; Infinity where that reaches to its end. */
+interface Gone {
+  readonly from: number
+  readonly to: number
 }
 
 /** A record as it was written, of which one bit is flipped now. */
@@ -58,15 +66,22 @@ export async function* recordsOf(
       to: segment === to.segment ? to.offset : Number.POSITIVE_INFINITY,
     }
     const identity = catalog.identity(journal, segment)
+    // Where reading begins behind its last batch, that one has said so.
+    let isEnded = isBegun
     for await (const piece of readSegment(catalog.files, identity, part)) {
       if (piece.kind === 'damage') {
         const records = await Array.fromAsync(salvage(catalog.files, identity, piece))
         const missing = await missingIn(catalog, identity, piece)
         yield { at: { segment, offset: piece.from }, records, isPart: true, missing }
       } else if (piece.kind !== 'end') {
+        isEnded = (piece.kind === 'batch' ? piece.batch : piece.flipped.batch).isLast
         yield runOf(piece, segmentPath(journal, segment))
-      } else if (segment === to.segment && isDurable) {
+      } else if (segment < to.segment) {
+        if (!isEnded) yield await lostEnd(catalog, identity, piece.from)
+      } else if (isDurable) {
         throw logCorrupt(segmentPath(journal, segment), piece.from, `what was durable up to byte ${to.offset} is gone`)
+      } else {
+        yield { at: { segment, offset: piece.from }, records: [], isEnd: true }
       }
     }
   }
@@ -75,10 +90,17 @@ export async function* recordsOf(
 async function missingIn(
   catalog: Catalog,
   { journal, segment }: SegmentIdentity,
-  { from, to }: SegmentPiece & { readonly kind: 'damage' },
+  { from, to }: Gone,
 ): Promise<PenholdError | undefined> {
   if (isAccepted(await catalog.losses(journal), { segment, from, to })) return undefined
-  return logCorrupt(segmentPath(journal, segment), from, `what stands there up to byte ${to} is not what was written`)
+  const what = Number.isFinite(to) ? `what stands there up to byte ${to} is not what was written` : 'the rest is gone'
+  return logCorrupt(segmentPath(journal, segment), from, what)
+}
+
+/** A segment goes on in the next, and its last batch, which says so, is not there. */
+async function lostEnd(catalog: Catalog, identity: SegmentIdentity, from: number): Promise<Run> {
+  const missing = await missingIn(catalog, identity, { from, to: Number.POSITIVE_INFINITY })
+  return { at: { segment: identity.segment, offset: from }, records: [], isPart: true, missing }
 }
 
 function runOf(piece: SegmentPiece & { readonly kind: 'batch' | 'flipped' }, path: string): Run {

@@ -10,7 +10,7 @@
  * shard go on with a greater `seq` than the last that can be read, and whether the reader once had those between is not
  * known. Then it stops as well, until they are mended or accepted as lost.
  */
-import type { Catalog } from '../log/catalog.ts'
+import type { Catalog, SegmentIndex } from '../log/catalog.ts'
 import type { ShardExtent } from '../log/segment-index.ts'
 import { RecordKind, type Address, type LogRecord } from '../log/record.ts'
 import { isBefore, isWithin, type Place, type Reign } from '../log/reign.ts'
@@ -59,17 +59,20 @@ export async function lastBefore(
     const reign = reigns[i]!
     const opened: Address = { journal: reign.journal, ...reign.from }
     const opening = await catalog.record(opened)
-    if (inOrder(opening, place) > 0) {
-      const carried = await carriedBehind(catalog, opened)
-      const last = carried.findLast((event) => isUpTo(event, reign, place))
-      if (last !== undefined) return last
-    } else {
+    const isOpenedUpTo = inOrder(opening, place) <= 0
+    if (isOpenedUpTo) {
       const search = { catalog, reign, shard, place, end: i === first ? address : (reign.until ?? address) }
       const closed = await lastInClosed(search)
       // Where that is all, what may still be written to need not be read.
-      if (closed?.seq === next.seq - 1 || (isSegmentRead && i === first)) return closed ?? opening
-      return (await lastInSegment(search, search.end.segment)) ?? closed ?? opening
+      const isAll = closed?.seq === next.seq - 1 || (isSegmentRead && i === first)
+      const last = (isAll ? undefined : await lastInSegment(search, search.end.segment)) ?? closed
+      if (last !== undefined) return last
     }
+    // They may have been read before anybody told that they count.
+    const carried = await carriedBehind(catalog, opened)
+    const last = carried.findLast((event) => isUpTo(event, reign, place))
+    if (last !== undefined) return last
+    if (isOpenedUpTo) return opening
   }
   const { epoch: oldest, journal, from } = reigns[0]!
   return { seq: 0, epoch: oldest, address: { journal, ...from } }
@@ -79,9 +82,10 @@ export async function lastBefore(
 async function lastInClosed(search: Search): Promise<Counted | undefined> {
   const { catalog, reign, shard, place, end } = search
   for (let segment = end.segment - 1; segment >= reign.from.segment; segment -= 1) {
-    const extent = (await catalog.index(reign.journal, segment, undefined)).extents.get(shard)
+    const index = await catalog.index(reign.journal, segment, undefined)
+    const extent = index.extents.get(shard)
     if (extent === undefined || extent.positionFirst === 0 || extent.positionFirst > place.position) continue
-    const last = isAllUpTo(extent, search, segment)
+    const last = isAllUpTo(index, extent, search)
       ? {
           seq: extent.seqLast,
           epoch: reign.epoch,
@@ -93,8 +97,16 @@ async function lastInClosed(search: Search): Promise<Counted | undefined> {
   return undefined
 }
 
-/** Whether all that the segment has of the shard is of this reign, and up to the place. */
-function isAllUpTo({ opened, positionLast }: ShardExtent, { reign, shard, place }: Search, segment: number): boolean {
+/**
+ * Whether all that the segment has of the shard is of this reign, and up to the place. Where something is harmed nobody knows:
+ * its last event may be missing, while a snapshot behind that has its `seq`.
+ */
+function isAllUpTo(
+  { segment, gaps, harmed }: SegmentIndex,
+  { opened, positionLast }: ShardExtent,
+  { reign, shard, place }: Search,
+): boolean {
+  if (gaps.length > 0 || harmed.size > 0) return false
   const isOfReign = segment > reign.from.segment && opened.length === 0
   return isOfReign && inOrder({ position: positionLast, shard }, place) <= 0
 }

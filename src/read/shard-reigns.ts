@@ -32,6 +32,15 @@ export class ShardReigns {
     return false
   }
 
+  /** The reigns that a journal lost to others behind a place, by who came next. */
+  *heirsBehind(journal: number, end: Place): Generator<{ readonly shard: number; readonly heir: Reign }> {
+    for (const [shard, reigns] of this.#byShard) {
+      for (const [index, { journal: of, until }] of reigns.entries()) {
+        if (of === journal && until !== undefined && isBefore(end, until)) yield { shard, heir: reigns[index + 1]! }
+      }
+    }
+  }
+
   /**
    * For each journal the stretch outside of which nothing counts. Where a reign is not sealed it ends where its journal
    * does, as far as `ends` says; one that is not named there is left out.

@@ -6,7 +6,7 @@ import type { Catalog } from '../log/catalog.ts'
 import { logCorrupt } from '../log/error.ts'
 import { segmentPath } from '../log/path.ts'
 import type { LogRecord } from '../log/record.ts'
-import { isWithin, type Place, type Reign } from '../log/reign.ts'
+import { decodeOpening, isWithin, type Place, type Reign } from '../log/reign.ts'
 import type { AcceptedLoss, AllPlace } from './all.ts'
 import { Bell } from './bell.ts'
 import type { KnownTails, Owner } from './known-tails.ts'
@@ -195,9 +195,11 @@ export class ShardRow {
   /** What comes behind what an owner has carried over has a greater position than its opening. */
   async *#passOpening({ journal, from }: Reign): AsyncGenerator<ShardPage> {
     const opening = await this.#options.catalog.record({ journal, ...from })
-    const { shard, epoch, seq, position, address } = opening
+    const { shard, epoch, position, address } = opening
     if (position <= this.#position) return
-    // It counts the events before it: the last of them may be missing, and nothing behind it would say so any more.
+    // It counts the events before it, and those it has carried over: the last of them may be missing, and nothing behind it
+    // would say so any more.
+    const seq = opening.seq + (decodeOpening(opening.data)?.carried ?? 0)
     const next = { shard, epoch, seq: seq + 1, address }
     this.#last ??= await this.#lastBefore(next)
     if (this.#last.seq < seq) {

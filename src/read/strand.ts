@@ -254,7 +254,10 @@ export class Strand {
     for await (const run of recordsOf(catalog, { journal, from: this.#head, to, isDurable })) {
       this.#add(run)
       while (this.#bytes > this.#options.keptBytes() && this.#pieces.length > 1) await this.#letGo()
-      if (this.#readers.size === 0) return
+      if (this.#readers.size > 0) continue
+      // At once: the head stands before what was read last, which whoever came now would get twice.
+      this.#state = 'ended'
+      return
     }
     this.#head = to
     for (const { awaits, part } of this.#readers) if (awaits !== undefined || this.#isPart) part.bell.ring()

@@ -61,11 +61,11 @@ export const batch: Target = target(
 /** What an owner wrote down is read as that, or as nothing. */
 export const opening: Target = target(
   'opening',
-  fc.record({ part: wrong, place: fc.nat({ max: 100 }), reigns: fc.nat({ max: 3 }) }),
-  ({ part, place: at, reigns }) => {
+  fc.record({ part: wrong, place: fc.nat({ max: 100 }), reigns: fc.nat({ max: 3 }), carried: fc.nat() }),
+  ({ part, place: at, reigns, carried }) => {
     const numbers = { epoch: 1, journal: 2, from: { segment: 1, offset: 0 }, until: { segment: 1, offset: 4096 } }
-    const valid = { shard: 1, epoch: 3, reigns: Array.from({ length: reigns }, () => numbers) }
-    const encoded = { shard: 1, epoch: 3, reigns: valid.reigns.map(() => [1, 2, 1, 0, 1, 4096]) }
+    const valid = { shard: 1, epoch: 3, reigns: Array.from({ length: reigns }, () => numbers), carried }
+    const encoded = { shard: 1, epoch: 3, reigns: valid.reigns.map(() => [1, 2, 1, 0, 1, 4096]), carried }
     expect(decodeOpening(encoded)).toEqual(valid)
     const decoded = decodeOpening(withWrong(encoded, at, part))
     if (decoded !== undefined) encodeOpening(decoded)

@@ -23,6 +23,8 @@ interface Chained {
   readonly version?: number
   readonly previous?: Address
   readonly type?: string
+  /** A snapshot is not counted. Default: an event. */
+  readonly kind?: RecordKind
   /** Which of the shard's streams; the first. */
   readonly nth?: number
 }
@@ -39,10 +41,10 @@ export function addEvent(
   log: Log,
   shard: number,
   position: number,
-  { version = 1, previous = NOWHERE, type = 'Noted', nth }: Chained = {},
+  { version = 1, previous = NOWHERE, type = 'Noted', kind = RecordKind.event, nth }: Chained = {},
 ): Address {
   return log.add(log.placement.stream(streamOf(log, shard, nth)), {
-    kind: RecordKind.event,
+    kind,
     epoch: 0,
     seq: 0,
     version,

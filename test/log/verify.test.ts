@@ -68,7 +68,7 @@ test.each<[string, (first: Address, position: number) => Partial<RecordParts>, R
   ['an opening that says nothing', () => ({ kind: RecordKind.opened, data: sliceOf(encode({})) }), /is no opening/],
   [
     'an opening of another epoch',
-    () => ({ kind: RecordKind.opened, data: sliceOf(encodeOpening({ shard: 0, epoch: 7, reigns: [] })) }),
+    () => ({ kind: RecordKind.opened, data: sliceOf(encodeOpening({ shard: 0, epoch: 7, reigns: [], carried: 0 })) }),
     /is no opening/,
   ],
   ['a kind that does not exist', () => ({ kind: 9 as never }), /is not what was written/],

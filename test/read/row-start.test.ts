@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
 import type { Log } from '../../src/log/log.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { openLog, writeEvent } from '../log/noted.ts'
+import { indexPath, segmentPath } from '../../src/log/path.ts'
+import { RecordKind } from '../../src/log/record.ts'
+import { smash } from '../log/damaged-log.ts'
+import { addEvent, openLog, writeEvent } from '../log/noted.ts'
 import { startRows, writeEvents } from './followed-rows.ts'
 
 async function roll(log: Log): Promise<void> {
@@ -35,4 +38,25 @@ test('a row begins behind its place, also where an older event of another shard 
   expect(positions.at(-1)).toBeLessThan(position)
   stop.abort()
   await Promise.all([row, other])
+})
+
+test('a row misses the event behind its place also where a snapshot that was made of it is all that is left', async () => {
+  const disk = new SimulatedDisk()
+  const log = await openLog(disk, [0, 1])
+  await roll(log)
+  await writeEvents(log, 0, 2)
+  const { position } = log.head
+  const lost = await writeEvent(log, 0)
+  addEvent(log, 0, log.positions.last, { kind: RecordKind.snapshot })
+  await roll(log)
+  await log.indexed()
+  await writeEvents(log, 0, 1)
+  disk.files.delete(indexPath(lost.journal, lost.segment))
+  smash(disk, lost.offset, segmentPath(lost.journal, lost.segment))
+  const { follow, seen, until } = await startRows(disk, log)
+  let problem: unknown
+  void follow(0, position).catch((error: unknown) => (problem = error))
+  await until(() => problem !== undefined || seen[0]!.length > 0)
+  expect(seen[0]).toEqual([])
+  expect(problem).toMatchObject({ code: 'LogCorrupt' })
 })
