@@ -320,8 +320,8 @@ export class ConsumerLane {
       reached: () => window.read,
       onDone: () => (this.#events += 1),
       recorded: (stream) => this.#place.parked(stream),
-      park: (event, error) => this.#park(event, error),
-      unpark: (unparked) => this.#take(() => this.#place.unpark(this.#recorded, unparked)),
+      park: (event, error) => this.#park(event, error, window),
+      unpark: (unparked) => this.#take(() => this.#place.unpark(this.#recorded, unparked), window),
       onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
     })
   }
@@ -359,10 +359,10 @@ export class ConsumerLane {
   }
 
   /** Resolves to whether it is. */
-  #park({ stream, version, type, position }: FeedEvent, error: unknown): Promise<boolean> {
+  #park({ stream, version, type, position }: FeedEvent, error: unknown, window = this.#window): Promise<boolean> {
     const at = this.#options.clock.now()
     const event = { stream, version, type, position, reason: reasonOf(error), at }
-    return this.#take(() => this.#place.park(this.#recorded, event))
+    return this.#take(() => this.#place.park(this.#recorded, event), window)
   }
 
   #recordLater(): void {
@@ -388,10 +388,13 @@ export class ConsumerLane {
     if (!this.#isClosed && this.#window.size > 0) this.#recordLater()
   }
 
-  /** Takes a step of the record. Resolves to whether it was taken; where somebody else has, all begins from what is there. */
-  #take(step: () => Promise<boolean | void>): Promise<boolean> {
+  /**
+   * Takes a step of the record. Resolves to whether it was taken; where somebody else has, all begins from what is there. Then there is
+   * another window, and no step is taken that belongs to the one before: what has begun anew would not know of it.
+   */
+  #take(step: () => Promise<boolean | void>, window = this.#window): Promise<boolean> {
     return this.#turns.take(async () => {
-      if (this.#isStale) return false
+      if (this.#isStale || window !== this.#window) return false
       try {
         return (await step()) !== false
       } catch (error) {
