@@ -77,6 +77,8 @@ export class ConsumerLane {
   #isClosed = false
   /** It is not known what the record says. */
   #isStale = true
+  /** And what was read of it meanwhile may be what it said before. */
+  #isMissed = false
   /** Where the record stands. */
   #recorded: AllPlace = BEGINNING
   #recordedAt: number
@@ -277,11 +279,15 @@ export class ConsumerLane {
   }
 
   async #load(): Promise<void> {
-    let state = await this.#place.state()
-    if (state.place === undefined) {
-      await this.#place.begin(await startOf(this.#options.consumer, this.#feed))
+    let state: ConsumerState
+    do {
+      this.#isMissed = false
       state = await this.#place.state()
-    }
+      if (state.place === undefined) {
+        await this.#place.begin(await startOf(this.#options.consumer, this.#feed))
+        this.#isMissed = true
+      }
+    } while (this.#isMissed)
     if (this.#isClosed) throw STALE
     this.#handling.giveUp()
     this.#parked.giveUp()
@@ -422,8 +428,12 @@ export class ConsumerLane {
 
   async #lookNow(): Promise<void> {
     try {
+      const window = this.#window
       const state = await this.#place.state()
+      this.#isMissed ||= this.#isStale
       if (this.#isClosed || this.#isStale) return
+      // It has begun anew, perhaps with what stands there by now.
+      if (window !== this.#window) return await this.#lookNow()
       this.#trouble.over()
       this.#obey(state)
     } catch (error) {

@@ -1,6 +1,7 @@
 /** What somebody wants of a lane while something else is under way there. */
 import { expect, test } from 'vitest'
 import { PenholdError } from '../../src/aggregate/error.ts'
+import { BEGINNING } from '../../src/read/all.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
 
 async function parked(bench: LaneBench): Promise<void> {
@@ -41,6 +42,65 @@ test('a pause holds what is tried again, too, until it is resumed', async () => 
   expect(bench.begun).toHaveLength(2)
   await bench.operate('resume')
   await bench.until(() => bench.done.length === 2)
+})
+
+test('a pause that comes while a lane begins is obeyed once it is told so, though it has read what stood there before', async () => {
+  const bench = new LaneBench()
+  bench.add('a/0')
+  await bench.operate('begin', { place: BEGINNING })
+  const query = bench.effects.query.bind(bench.effects)
+  const gate = Promise.withResolvers<void>()
+  let isFirst = true
+  bench.effects.query = async (question) => {
+    const answer = await query(question)
+    if (isFirst) {
+      isFirst = false
+      await gate.promise
+    }
+    return answer
+  }
+  const lane = bench.open()
+  await bench.turns()
+  expect(isFirst).toBe(false)
+  await bench.operate('pause')
+  await bench.during(lane.look())
+  gate.resolve()
+  await bench.pass(1_000)
+  expect(bench.begun).toEqual([])
+  await bench.operate('resume')
+  await bench.until(() => bench.done.length === 1)
+})
+
+test('nor is it undone by who has asked before and hears of that once the lane has begun anew', async () => {
+  const bench = new LaneBench()
+  bench.add('a/0')
+  const lane = bench.open()
+  await bench.until(() => bench.done.length === 1)
+  await bench.pass(3_000)
+  const query = bench.effects.query.bind(bench.effects)
+  const gate = Promise.withResolvers<void>()
+  let isFirst = true
+  bench.effects.query = async (question) => {
+    const answer = await query(question)
+    if (isFirst) {
+      isFirst = false
+      await gate.promise
+    }
+    return answer
+  }
+  const looked = lane.look()
+  await bench.turns()
+  await bench.operate('pause')
+  // Somebody else runs the lane for a moment.
+  const { place, turn } = bench.effects.record(SHARD)
+  const event = { stream: 'a/6', version: 1, type: 'Done', position: 1, reason: 'no', at: 0 }
+  await bench.operate('park', { from: place, turn, event })
+  bench.add('a/3')
+  await bench.until(() => lane.condition === 'paused')
+  gate.resolve()
+  await bench.during(looked)
+  await bench.pass(1_000)
+  expect(bench.begun).toEqual(['a/0/1', 'a/3/1'])
 })
 
 test('a lane that is closed while it loads begins nothing', async () => {
