@@ -131,7 +131,7 @@ export class ConsumerLane {
     this.#handling.hold()
     this.#parked.hold()
     this.#bell.ring()
-    if (ms > 0) await within(clock, ms, this.#handling.idle())
+    if (ms > 0) await within(clock, ms, Promise.all([this.#handling.idle(), this.#parked.idle()]))
     this.#handling.giveUp()
     this.#parked.giveUp()
     this.#checkpointing?.()

@@ -127,6 +127,27 @@ test('a lane that is closed while it loads begins nothing', async () => {
   expect(bench.begun).toHaveLength(begun)
 })
 
+test('what is tried again when its lane is closed has its time as all that is under way, and is recorded', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0')
+  const one = bench.open()
+  await parked(bench)
+  bench.poison.clear()
+  const first = Promise.withResolvers<void>()
+  bench.onHandle = () => first.promise
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.begun.length === 2)
+  const closed = one.close(1_000)
+  await bench.pass(500)
+  first.resolve()
+  await bench.during(closed)
+  bench.open()
+  await bench.pass(3_000)
+  expect(bench.effects.record(SHARD).parked['a/0']).toBeUndefined()
+  expect(bench.begun).toEqual(['a/0/1', 'a/0/1'])
+})
+
 test('what is resumed while an event is being parked does not begin that event', async () => {
   const bench = new LaneBench({ retries: 0 })
   bench.add('a/3')
