@@ -77,6 +77,8 @@ export class ConsumerLane {
   #isClosed = false
   /** It is not known what the record says. */
   #isStale = true
+  /** And what was read of it meanwhile may be what it said before. */
+  #isMissed = false
   /** Where the record stands. */
   #recorded: AllPlace = BEGINNING
   #recordedAt: number
@@ -129,7 +131,7 @@ export class ConsumerLane {
     this.#handling.hold()
     this.#parked.hold()
     this.#bell.ring()
-    if (ms > 0) await within(clock, ms, this.#handling.idle())
+    if (ms > 0) await within(clock, ms, Promise.all([this.#handling.idle(), this.#parked.idle()]))
     this.#handling.giveUp()
     this.#parked.giveUp()
     this.#checkpointing?.()
@@ -277,11 +279,15 @@ export class ConsumerLane {
   }
 
   async #load(): Promise<void> {
-    let state = await this.#place.state()
-    if (state.place === undefined) {
-      await this.#place.begin(await startOf(this.#options.consumer, this.#feed))
+    let state: ConsumerState
+    do {
+      this.#isMissed = false
       state = await this.#place.state()
-    }
+      if (state.place === undefined) {
+        await this.#place.begin(await startOf(this.#options.consumer, this.#feed))
+        this.#isMissed = true
+      }
+    } while (this.#isMissed)
     if (this.#isClosed) throw STALE
     this.#handling.giveUp()
     this.#parked.giveUp()
@@ -320,8 +326,8 @@ export class ConsumerLane {
       reached: () => window.read,
       onDone: () => (this.#events += 1),
       recorded: (stream) => this.#place.parked(stream),
-      park: (event, error) => this.#park(event, error),
-      unpark: (unparked) => this.#take(() => this.#place.unpark(this.#recorded, unparked)),
+      park: (event, error) => this.#park(event, error, window),
+      unpark: (unparked) => this.#take(() => this.#place.unpark(this.#recorded, unparked), window),
       onTrouble: (error, attempts) => this.#trouble.tell(error, attempts),
     })
   }
@@ -359,10 +365,10 @@ export class ConsumerLane {
   }
 
   /** Resolves to whether it is. */
-  #park({ stream, version, type, position }: FeedEvent, error: unknown): Promise<boolean> {
+  #park({ stream, version, type, position }: FeedEvent, error: unknown, window = this.#window): Promise<boolean> {
     const at = this.#options.clock.now()
     const event = { stream, version, type, position, reason: reasonOf(error), at }
-    return this.#take(() => this.#place.park(this.#recorded, event))
+    return this.#take(() => this.#place.park(this.#recorded, event), window)
   }
 
   #recordLater(): void {
@@ -388,10 +394,13 @@ export class ConsumerLane {
     if (!this.#isClosed && this.#window.size > 0) this.#recordLater()
   }
 
-  /** Takes a step of the record. Resolves to whether it was taken; where somebody else has, all begins from what is there. */
-  #take(step: () => Promise<boolean | void>): Promise<boolean> {
+  /**
+   * Takes a step of the record. Resolves to whether it was taken; where somebody else has, all begins from what is there. Then there is
+   * another window, and no step is taken that belongs to the one before: what has begun anew would not know of it.
+   */
+  #take(step: () => Promise<boolean | void>, window = this.#window): Promise<boolean> {
     return this.#turns.take(async () => {
-      if (this.#isStale) return false
+      if (this.#isStale || window !== this.#window) return false
       try {
         return (await step()) !== false
       } catch (error) {
@@ -419,8 +428,12 @@ export class ConsumerLane {
 
   async #lookNow(): Promise<void> {
     try {
+      const window = this.#window
       const state = await this.#place.state()
+      this.#isMissed ||= this.#isStale
       if (this.#isClosed || this.#isStale) return
+      // It has begun anew, perhaps with what stands there by now.
+      if (window !== this.#window) return await this.#lookNow()
       this.#trouble.over()
       this.#obey(state)
     } catch (error) {

@@ -3,7 +3,7 @@
  * stand is kept by what runs consumers; what has arrived of events that are not done with, by shard-publishing.ts.
  */
 import { isThenable } from '../aggregate/synchronous.ts'
-import type { Clock } from '../log/clock.ts'
+import { within, type Clock } from '../log/clock.ts'
 import { isInternal, streamType } from '../log/stream.ts'
 import type { FeedEvent } from '../read/event-feed.ts'
 import { unchanging } from '../read/feed-event.ts'
@@ -21,6 +21,8 @@ export interface OpenOutbox {
 
 /** Each call of the publisher has its time. An attempt is a few of them, of which up to three may take all of theirs. */
 const ATTEMPT_CALLS = 4
+/** So long closing waits for a publisher, which is somebody else's code. */
+const CLOSE_MS = 1_000
 
 export function openOutbox(outbox: Outbox, clock: Clock): OpenOutbox {
   const { name, startAt, onFailure, retries, handlerTimeoutMs, batchMax } = outbox
@@ -46,7 +48,7 @@ export function openOutbox(outbox: Outbox, clock: Clock): OpenOutbox {
       concurrency: 1,
       does: { many, most: batchMax },
     },
-    close: () => publisher.close(),
+    close: () => within(clock, CLOSE_MS, publisher.close()),
   }
 }
 

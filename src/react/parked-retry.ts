@@ -74,6 +74,8 @@ export class ParkedRetry {
   /** By stream: the version from which it was looked into, and found to have something that waits. */
   readonly #lookedInto = new Map<string, number>()
   #attempt: Attempt | undefined
+  /** The turn that is taken, or was last. */
+  #turn: Promise<void> = Promise.resolve()
   #unparking: Promise<boolean> | undefined
   #isRunning = false
   #isHeld = false
@@ -156,6 +158,11 @@ export class ParkedRetry {
     this.#bell.ring()
   }
 
+  /** Resolves when what was under way is done with, or has to wait. */
+  async idle(): Promise<void> {
+    await this.#turn
+  }
+
   giveUp(): void {
     this.#isOver = true
     this.#attempt?.giveUp()
@@ -168,7 +175,10 @@ export class ParkedRetry {
     while (!this.#isOver && !this.#queue.isEmpty) {
       const turn = this.#queue.take(this.#isHeld)
       if (turn === undefined) await this.#bell.rungWithin(clock, this.#queue.msToNext(HELD_MS))
-      else await this.#take(turn)
+      else {
+        this.#turn = this.#take(turn)
+        await this.#turn
+      }
     }
     this.#isRunning = false
   }

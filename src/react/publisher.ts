@@ -42,7 +42,7 @@ export interface Publisher {
 export interface OpenPublisher {
   /** Called for many shards at once; of a shard also for messages that were not taken, each alone, beside the others. */
   readonly publish: Publish
-  /** Lets go of everything; what is under way fails. */
+  /** Lets go of everything; what is under way fails. It is waited for for a second. */
   close(): Promise<void>
 }
 

@@ -126,14 +126,15 @@ export class RunningInbox {
     this.#waiting.look(this.#trouble === undefined ? new Map() : new Map([[0, this.#trouble]]))
   }
 
-  /** Nothing is begun any more; what is under way is not waited for longer than a moment. */
+  /** Nothing is begun any more; what is under way is not waited for longer than a moment, nor is the source, which is somebody else's code. */
   async close(): Promise<void> {
+    const { clock } = this.#options
     this.#closing.abort()
     this.#bell.ring()
     try {
-      await this.#source.close()
+      await within(clock, LAST_MS, this.#source.close())
     } finally {
-      await within(this.#options.clock, LAST_MS, this.#ended)
+      await within(clock, LAST_MS, this.#ended)
     }
   }
 

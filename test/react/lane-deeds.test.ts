@@ -1,6 +1,7 @@
 /** What somebody wants of a lane while something else is under way there. */
 import { expect, test } from 'vitest'
 import { PenholdError } from '../../src/aggregate/error.ts'
+import { BEGINNING } from '../../src/read/all.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
 
 async function parked(bench: LaneBench): Promise<void> {
@@ -43,6 +44,65 @@ test('a pause holds what is tried again, too, until it is resumed', async () => 
   await bench.until(() => bench.done.length === 2)
 })
 
+test('a pause that comes while a lane begins is obeyed once it is told so, though it has read what stood there before', async () => {
+  const bench = new LaneBench()
+  bench.add('a/0')
+  await bench.operate('begin', { place: BEGINNING })
+  const query = bench.effects.query.bind(bench.effects)
+  const gate = Promise.withResolvers<void>()
+  let isFirst = true
+  bench.effects.query = async (question) => {
+    const answer = await query(question)
+    if (isFirst) {
+      isFirst = false
+      await gate.promise
+    }
+    return answer
+  }
+  const lane = bench.open()
+  await bench.turns()
+  expect(isFirst).toBe(false)
+  await bench.operate('pause')
+  await bench.during(lane.look())
+  gate.resolve()
+  await bench.pass(1_000)
+  expect(bench.begun).toEqual([])
+  await bench.operate('resume')
+  await bench.until(() => bench.done.length === 1)
+})
+
+test('nor is it undone by who has asked before and hears of that once the lane has begun anew', async () => {
+  const bench = new LaneBench()
+  bench.add('a/0')
+  const lane = bench.open()
+  await bench.until(() => bench.done.length === 1)
+  await bench.pass(3_000)
+  const query = bench.effects.query.bind(bench.effects)
+  const gate = Promise.withResolvers<void>()
+  let isFirst = true
+  bench.effects.query = async (question) => {
+    const answer = await query(question)
+    if (isFirst) {
+      isFirst = false
+      await gate.promise
+    }
+    return answer
+  }
+  const looked = lane.look()
+  await bench.turns()
+  await bench.operate('pause')
+  // Somebody else runs the lane for a moment.
+  const { place, turn } = bench.effects.record(SHARD)
+  const event = { stream: 'a/6', version: 1, type: 'Done', position: 1, reason: 'no', at: 0 }
+  await bench.operate('park', { from: place, turn, event })
+  bench.add('a/3')
+  await bench.until(() => lane.condition === 'paused')
+  gate.resolve()
+  await bench.during(looked)
+  await bench.pass(1_000)
+  expect(bench.begun).toEqual(['a/0/1', 'a/3/1'])
+})
+
 test('a lane that is closed while it loads begins nothing', async () => {
   const bench = new LaneBench({ retries: 0 })
   bench.poison.add('a/0/1')
@@ -65,6 +125,27 @@ test('a lane that is closed while it loads begins nothing', async () => {
   gate.resolve()
   await bench.pass(3_000)
   expect(bench.begun).toHaveLength(begun)
+})
+
+test('what is tried again when its lane is closed has its time as all that is under way, and is recorded', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0')
+  const one = bench.open()
+  await parked(bench)
+  bench.poison.clear()
+  const first = Promise.withResolvers<void>()
+  bench.onHandle = () => first.promise
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.begun.length === 2)
+  const closed = one.close(1_000)
+  await bench.pass(500)
+  first.resolve()
+  await bench.during(closed)
+  bench.open()
+  await bench.pass(3_000)
+  expect(bench.effects.record(SHARD).parked['a/0']).toBeUndefined()
+  expect(bench.begun).toEqual(['a/0/1', 'a/0/1'])
 })
 
 test('what is resumed while an event is being parked does not begin that event', async () => {

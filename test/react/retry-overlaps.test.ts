@@ -182,3 +182,67 @@ test('what somebody else has unparked meanwhile is not tried: all begins from wh
   await bench.until(() => bench.done.length === 1)
   expect(bench.begun).toEqual(['a/0/2'])
 })
+
+for (const [what, isDone] of [
+  ['is unparked there, too, once it is done', true],
+  ['and that was unparked by somebody else is not parked once it fails', false],
+] as const)
+  test(`what is tried again while its lane begins anew ${what}`, async () => {
+    const bench = await parkedBench('a/0')
+    const first = Promise.withResolvers<void>()
+    bench.onHandle = ({ id }) => (id === 'a/0/1' ? first.promise : undefined)
+    await bench.operate('retry', { stream: 'a/0' })
+    await bench.until(() => bench.begun.length === 1)
+    const query = bench.effects.query.bind(bench.effects)
+    const gate = Promise.withResolvers<void>()
+    let isLoading = false
+    bench.effects.query = async (question) => {
+      const answer = await query(question)
+      if (question.name !== 'state') return answer
+      isLoading = true
+      await gate.promise
+      return answer
+    }
+    // Somebody else runs the lane for a moment.
+    const { place, turn } = bench.effects.record(SHARD)
+    const event = { stream: 'a/6', version: 1, type: 'Done', position: 1, reason: 'no', at: 0 }
+    await bench.operate('park', { from: place, turn, event })
+    const until = placeOf(bench.row.find('a/0', 1))
+    if (!isDone) await bench.operate('unpark', { from: place, turn: turn + 1, stream: 'a/0', next: 2, until })
+    bench.add('a/3')
+    await bench.until(() => isLoading)
+    if (isDone) first.resolve()
+    else first.reject(new Error('no'))
+    await bench.turns()
+    gate.resolve()
+    await bench.pass(3_000)
+    bench.add('a/0')
+    await bench.until(() => bench.done.includes('a/0/2'))
+    expect(parkedOf(bench, 'a/0')).toBeUndefined()
+  })
+
+test('nor does whoever still reads its stream then unpark it for whoever has begun anew', async () => {
+  const bench = await parkedBench('a/0')
+  bench.row.add('Other', 'a/0')
+  bench.row.pageMax = 1
+  const readers: (() => void)[] = []
+  await bench.operate('retry', { stream: 'a/0' })
+  bench.onHandle = ({ id }) => {
+    if (id === 'a/0/1') bench.row.onReadAgain = () => new Promise((resolve) => readers.push(resolve))
+  }
+  await bench.until(() => readers.length === 1)
+  // Somebody else runs the lane for a moment.
+  const { place, turn } = bench.effects.record(SHARD)
+  const event = { stream: 'a/6', version: 1, type: 'Done', position: 1, reason: 'no', at: 0 }
+  await bench.operate('park', { from: place, turn, event })
+  bench.add('a/3')
+  await bench.until(() => readers.length === 2)
+  readers[0]!()
+  await bench.turns()
+  bench.onHandle = () => undefined
+  bench.row.onReadAgain = () => Promise.resolve()
+  readers[1]!()
+  await bench.pass(3_000)
+  bench.add('a/0')
+  await bench.until(() => bench.done.includes('a/0/3'))
+})
