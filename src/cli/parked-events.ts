@@ -66,7 +66,9 @@ export class ParkedEvents implements Parking {
 
   async skip({ stream }: Which, version: number, reason: string): Promise<Told> {
     await this.#call('skip', { stream, version, reason })
-    return { json: { ...this.by, stream, version }, text: `version ${version} of ${stream} is skipped` }
+    const next = `penhold parked retry ${this.#name} --stream ${stream}`
+    const text = `version ${version} of ${stream} is skipped; what waits behind it goes on with: ${next}`
+    return { json: { ...this.by, stream, version }, text }
   }
 
   async #parked(from = 0): Promise<readonly ToldParked[]> {

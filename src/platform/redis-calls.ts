@@ -53,6 +53,8 @@ export class RedisCalls {
   reasonOf(error: unknown): string {
     // An error of ioredis has the command in it, and so is shown by its message alone.
     if (!(error instanceof Error)) return this.#redact(String(error))
+    // It speaks of a setting of ioredis that nobody can change here.
+    if (error.name === 'MaxRetriesPerRequestError') return 'the connection was lost'
     const code = 'code' in error ? String(error.code) : error.name
     return this.#redact(error.message === '' ? code : error.message)
   }

@@ -14,7 +14,8 @@ export interface ParkedWarningsOptions {
 /** So many are told one by one within so long. */
 export const TOLD_MAX = 10
 export const TOLD_WITHIN_MS = 60_000
-const ADVICE = 'Mend that, and have it retried or skipped (retryParked, skipParked; penhold parked).'
+/** What those who have parked something are told to do. */
+export const ADVICE = 'Mend that, and have it retried or skipped (retryParked, skipParked; penhold parked).'
 
 export class ParkedWarnings {
   readonly #who: string

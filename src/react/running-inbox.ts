@@ -27,6 +27,7 @@ import {
   type KeptMessage,
   type ParkedOutline,
 } from './inbox-record.ts'
+import { ADVICE } from './parked-warnings.ts'
 import { Waiting } from './waiting.ts'
 import type { InboxMessage, InboxPage, InboxPlace, OpenInboxSource } from './inbox-source.ts'
 import { tookEffectOtherwise } from './unless-known.ts'
@@ -327,7 +328,7 @@ export class RunningInbox {
       if (!(error instanceof PenholdError) || error.retryable) throw error
       throw inboxHalted(inbox.name, id, `it cannot be parked: ${reasonOf(error)}; ${why}`)
     }
-    if (reason !== '') this.#warn(`has parked message ${id}: ${reason}`)
+    if (reason !== '') this.#warn(`has parked message ${id}: ${reason}. ${ADVICE}`)
   }
 
   /** @throws PenholdError where that is not known within a while */

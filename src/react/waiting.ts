@@ -108,7 +108,10 @@ export class Waiting {
 
 /** As it is told to people: the first few, and how many more. */
 export function listed(shards: readonly number[]): string {
-  const named = shards.slice(0, NAMED_MAX).join(', ')
+  const named = shards
+    .toSorted((a, b) => a - b)
+    .slice(0, NAMED_MAX)
+    .join(', ')
   const more = shards.length - NAMED_MAX
   return `${shards.length === 1 ? 'shard' : 'shards'} ${named}${more > 0 ? ` and ${more} more` : ''}`
 }

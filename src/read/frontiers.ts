@@ -27,8 +27,8 @@ export class Frontiers {
   readonly #options: FrontiersOptions
   /** What the workers have told. */
   readonly tails: KnownTails
-  /** Since when some shard has had no owner, on the monotonic clock, and whether that was told. */
-  #awaitedSince: number | undefined
+  /** By shard that readers wait for: since when it has had no owner, and when that was looked at last, on the monotonic clock. */
+  #awaited = new Map<number, { readonly since: number; readonly lookedAt: number }>()
   #isTold = false
 
   constructor(options: FrontiersOptions) {
@@ -89,16 +89,25 @@ export class Frontiers {
 
   #noteAwaited(owners: ReadonlyMap<number, Owner>): void {
     const { shards, clock, onWarning } = this.#options
+    if (owners.size === shards && this.#awaited.size === 0) return
     const now = clock.monotonic()
-    if (owners.size === shards) {
-      this.#awaitedSince = undefined
+    const missing = Array.from({ length: shards }, (_, shard) => shard).filter((shard) => !owners.has(shard))
+    const before = this.#awaited
+    this.#awaited = new Map(
+      missing.map((shard) => {
+        const known = before.get(shard)
+        // While nobody waits nobody looks, and it may have had one.
+        const goesOn = known !== undefined && now - known.lookedAt < AWAITED_MS / 2
+        return [shard, { since: goesOn ? known.since : now, lookedAt: now }]
+      }),
+    )
+    if (missing.length === 0 && this.#isTold) {
       this.#isTold = false
-      return
+      onWarning('every shard is served again: whoever reads everything goes on')
     }
-    this.#awaitedSince ??= now
-    if (this.#isTold || now - this.#awaitedSince < AWAITED_MS) return
+    const awaited = missing.filter((shard) => now - this.#awaited.get(shard)!.since >= AWAITED_MS)
+    if (this.#isTold || awaited.length === 0) return
     this.#isTold = true
-    const awaited = Array.from({ length: shards }, (_, shard) => shard).filter((shard) => !owners.has(shard))
     const some = `${awaited.slice(0, 10).join(', ')}${awaited.length > 10 ? ' …' : ''}`
     onWarning(
       `whoever reads everything, and each projection, waits for ${awaited.length} of ${shards} shards, which nobody serves: ${some}. 'penhold status' and 'penhold verify' say why.`,

@@ -49,6 +49,17 @@ test('of much that is parked it is told how many there are of each reason, and t
   expect(many.text).toContain('and 40 more reasons')
 })
 
+test('who skips an event is told how what waits behind it goes on', async () => {
+  const parking = new ParkedEvents(
+    clusterOf(() => undefined),
+    'outbox:mails',
+  )
+  const { text } = await parking.skip({ stream: 'a/1' }, 4, 'entered twice')
+  expect(text).toBe(
+    'version 4 of a/1 is skipped; what waits behind it goes on with: penhold parked retry outbox:mails --stream a/1',
+  )
+})
+
 test('what is tried again is asked for page by page, from the last one on that stands where it says', async () => {
   const events = parked(LISTED_MAX, (n) => (n < 990 ? 'it fails' : ''))
   const asked: unknown[] = []

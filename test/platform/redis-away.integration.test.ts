@@ -113,6 +113,18 @@ describe.skipIf(!hasRedis)('a Redis that is not there', () => {
     expect(await asserted(a)).toEqual(['1 a 0 4'])
   })
 
+  test('and was killed in the middle of an answer has lost the connection, which is all that is said of it', async () => {
+    const redis = await start()
+    const a = open(redis.url)
+    await asserted(a)
+    redis.pause()
+    const looking = a.look().catch((error: unknown) => error)
+    await redis.kill()
+    const { message } = (await looking) as Error
+    expect(message).toContain('does not answer: the connection was lost. See that it runs')
+    await redis.restart()
+  })
+
   test('is given up by closing, and closing waits for nothing', async () => {
     const redis = await start()
     const a = openRedisLeases({ name: 'bank', redis: redis.url, timeoutMs: 60_000 })

@@ -64,4 +64,33 @@ test('for shards that nobody serves readers wait, an operator is told, once, and
   stop.abort()
   clock.advance(500)
   expect(await Promise.all([head, beyond])).toEqual([undefined, undefined])
+  workers.list = sources
+  await frontiers.head(new AbortController().signal)
+  expect(warnings[1]).toMatch(/every shard is served again/)
+  expect(warnings).toHaveLength(2)
+})
+
+test('shards that change hands one after the other, each for a moment, are nothing to tell', async () => {
+  const { frontiers, sources, workers, clock, warnings } = await start()
+  const { signal } = new AbortController()
+  const all = workers.list
+  // Whoever waits for one shard alone does not see when the other is back.
+  for (const away of [1, 0]) {
+    workers.list = all
+    await frontiers.head(signal)
+    workers.list = sources.filter((_, worker) => worker !== away)
+    await frontiers.newest([1 - away], signal)
+    clock.advance(30_000)
+  }
+  workers.list = sources.slice(0, 1)
+  const waiting = frontiers.head(signal)
+  for (let ms = 0; ms < 30_000; ms += 500) {
+    // They leave in turn, for 5 s each.
+    workers.list = [sources[Math.floor(ms / 5_000) % 2]!]
+    clock.advance(500)
+    for (let i = 0; i < 5; i += 1) await turn()
+  }
+  expect(warnings).toEqual([])
+  workers.list = sources
+  await waiting
 })
