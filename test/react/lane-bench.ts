@@ -30,6 +30,7 @@ export class LaneBench {
   /** More may be known of first attempts. */
   onTried: (stream?: string) => void = () => undefined
   readonly #settings: Partial<Consumer>
+  #lanes = 0
 
   constructor(settings: Partial<Consumer> = {}, windows: Room = new Room()) {
     this.#settings = settings
@@ -64,7 +65,8 @@ export class LaneBench {
       shard: SHARD,
       feeds: this.row.feeds('shard'),
       effects: this.effects,
-      ids: new IdSource(this.clock, new SeededRandom(1)),
+      // Two that run at once give their steps ids of their own.
+      ids: new IdSource(this.clock, new SeededRandom((this.#lanes += 1))),
       clock: this.clock,
       windows: this.windows,
       onWarning,
