@@ -67,6 +67,9 @@ export async function* recordsOf(
         yield runOf(piece, segmentPath(journal, segment))
       } else if (segment === to.segment && isDurable) {
         throw logCorrupt(segmentPath(journal, segment), piece.from, `what was durable up to byte ${to.offset} is gone`)
+      } else if (segment < to.segment && piece.isTorn) {
+        const missing = await missingBehind(catalog, identity, piece.from)
+        if (missing !== undefined) yield { at: { segment, offset: piece.from }, records: [], isPart: true, missing }
       }
     }
   }
@@ -79,6 +82,22 @@ async function missingIn(
 ): Promise<PenholdError | undefined> {
   if (isAccepted(await catalog.losses(journal), { segment, from, to })) return undefined
   return logCorrupt(segmentPath(journal, segment), from, `what stands there up to byte ${to} is not what was written`)
+}
+
+/** What its writer has left was written to its end: where that is torn now, it may be that nothing follows that would show it. */
+async function missingBehind(
+  catalog: Catalog,
+  { journal, segment }: SegmentIdentity,
+  from: number,
+): Promise<PenholdError | undefined> {
+  const index = await catalog.index(journal, segment, undefined)
+  // Where the index was lost as well, the next segment tells.
+  const next = await catalog.index(journal, segment + 1, 0)
+  const isWhole =
+    index.end <= from && (next.firstBatchNumber === 0 || next.firstBatchNumber === index.lastBatchNumber + 1)
+  if (isWhole || isAccepted(await catalog.losses(journal), { segment, from, to: Number.POSITIVE_INFINITY }))
+    return undefined
+  return logCorrupt(segmentPath(journal, segment), from, 'what stands there up to its end is not what was written')
 }
 
 function runOf(piece: SegmentPiece & { readonly kind: 'batch' | 'flipped' }, path: string): Run {
