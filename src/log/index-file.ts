@@ -6,7 +6,8 @@
  *     sorted by hash
  *
  * Opening reads the head alone; a shard's section is checked against its CRC when it is first needed, and from then on
- * its filter stays in memory and its entries on disk. There another file may take its place at any time: that of a segment
+ * its filter stays in memory and its entries on disk. What is read of these later is checked as well, against CRCs of blocks
+ * that were made then: an entry that is wrong, or missing, would hide what was acknowledged. There another file may take its place at any time: that of a segment
  * that was written on, by its writer or by whoever has read more of it. So the head is looked at again whenever the file
  * was opened anew.
  */
@@ -23,12 +24,20 @@ import type { StreamHash } from './stream.ts'
 
 const MAGIC = 0x31585850 // 'PXX1'
 const PREFIX_BYTES = 16
-/** So many entries are read around the place where a hash is expected. */
-const WINDOW_ENTRIES = 128
+/** So many entries are checked together. Two such blocks are read, so that half of one at least is on each side of where a hash is expected. */
+const BLOCK_ENTRIES = 128
+const BLOCK_BYTES: number = BLOCK_ENTRIES * ENTRY_BYTES
 const HEAD_BYTES_MAX = 64 * 1024 * 1024
 
 interface Entry extends StreamHash {
   readonly offset: number
+}
+
+/** What is kept in memory of a section that was checked. */
+interface Checked {
+  readonly filter: Uint8Array
+  /** Of each block of its entries. */
+  readonly crcs: readonly number[]
 }
 
 /** Writes an index down. Yields between shards, because sorting a full segment's streams takes a tenth of a second. */
@@ -104,7 +113,8 @@ export class IndexFile {
   readonly #sectionsAt: number
   /** The file as it was opened when its first bytes were looked at last. */
   #seen: ReadFile | undefined
-  readonly #filters = new Map<number, Uint8Array>()
+  /** By shard. */
+  readonly #checked = new Map<number, Checked>()
 
   private constructor(files: FilePool, head: Head, { prefix, sectionsAt }: { prefix: Uint8Array; sectionsAt: number }) {
     this.#files = files
@@ -148,36 +158,42 @@ export class IndexFile {
   }
 
   /**
-   * The offset of the stream's newest record in the segment. `'damaged'` where the section does not match its CRC;
+   * The offset of the stream's newest record in the segment. `'damaged'` where what was read does not match its CRC;
    * `'replaced'` where the file is not the one that was opened, or is gone.
    */
   async find(shard: number, hash: StreamHash): Promise<number | undefined | 'damaged' | 'replaced'> {
     const section = this.extents.get(shard)
     if (section === undefined || section.entries === 0) return undefined
-    const filter = this.#filters.get(shard) ?? (await this.#loadFilter(section))
-    if (typeof filter === 'string') return filter
-    return mayContain(filter, hash.high, hash.low) ? this.#search(section, hash) : undefined
+    const checked = this.#checked.get(shard) ?? (await this.#check(section))
+    if (typeof checked === 'string') return checked
+    return mayContain(checked.filter, hash.high, hash.low) ? this.#search(section, checked, hash) : undefined
   }
 
-  async #loadFilter(section: Section): Promise<Uint8Array | 'damaged' | 'replaced'> {
-    const length = section.filterBytes + section.entries * ENTRY_BYTES
+  async #check(section: Section): Promise<Checked | 'damaged' | 'replaced'> {
+    const { shard, filterBytes, entries } = section
+    const length = filterBytes + entries * ENTRY_BYTES
     const body = await this.#read(this.#sectionsAt + section.offset, length)
     if (body === undefined) return 'replaced'
     if (body.length !== length || crc32(body) !== section.crc) return 'damaged'
-    const filter = body.slice(0, section.filterBytes)
-    this.#filters.set(section.shard, filter)
-    return filter
+    const checked = { filter: body.slice(0, filterBytes), crcs: crcsOf(body.subarray(filterBytes)) }
+    this.#checked.set(shard, checked)
+    return checked
   }
 
   /** Interpolation search: hashes are spread evenly, so that the first window nearly always has the entry. */
-  async #search(section: Section, hash: StreamHash): Promise<number | undefined | 'damaged' | 'replaced'> {
+  async #search(
+    section: Section,
+    { crcs }: Checked,
+    hash: StreamHash,
+  ): Promise<number | undefined | 'damaged' | 'replaced'> {
     let low = 0
     let high = section.entries
     let guess = Math.floor((hash.high / 2 ** 32) * section.entries)
     while (low < high) {
-      const first = Math.max(low, Math.min(guess - WINDOW_ENTRIES / 2, high - WINDOW_ENTRIES))
-      const count = Math.min(WINDOW_ENTRIES, high - first)
-      const window = await this.#entries(section, first, count)
+      const block = Math.max(0, Math.round(guess / BLOCK_ENTRIES) - 1)
+      const first = block * BLOCK_ENTRIES
+      const count = Math.min(2 * BLOCK_ENTRIES, section.entries - first)
+      const window = await this.#entries(section, { first, count, crcs: crcs.slice(block, block + 2) })
       if (typeof window === 'string') return window
       const found = searchWindow(window, hash)
       if (found.kind === 'found') return found.offset
@@ -189,11 +205,15 @@ export class IndexFile {
     return undefined
   }
 
-  async #entries(section: Section, first: number, count: number): Promise<DataView | 'damaged' | 'replaced'> {
+  async #entries(
+    section: Section,
+    { first, count, crcs }: { readonly first: number; readonly count: number; readonly crcs: readonly number[] },
+  ): Promise<DataView | 'damaged' | 'replaced'> {
     const offset = this.#sectionsAt + section.offset + section.filterBytes + first * ENTRY_BYTES
     const bytes = await this.#read(offset, count * ENTRY_BYTES)
     if (bytes === undefined) return 'replaced'
-    return bytes.length === count * ENTRY_BYTES ? new DataView(bytes.buffer, bytes.byteOffset, bytes.length) : 'damaged'
+    const isWhole = bytes.length === count * ENTRY_BYTES && crcsOf(bytes).every((crc, i) => crc === crcs[i])
+    return isWhole ? new DataView(bytes.buffer, bytes.byteOffset, bytes.length) : 'damaged'
   }
 
   /** Undefined where the file is not the one that was opened. */
@@ -210,6 +230,12 @@ export class IndexFile {
   get #path(): string {
     return indexPath(this.journal, this.segment)
   }
+}
+
+function crcsOf(entries: Uint8Array): number[] {
+  return Array.from({ length: Math.ceil(entries.length / BLOCK_BYTES) }, (_, i) =>
+    crc32(entries.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES)),
+  )
 }
 
 type WindowResult =

@@ -166,3 +166,26 @@ test('what is harmed in a segment whose index is gone as well is told as often a
     await expect(read()).rejects.toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
   }
 })
+
+test.each<[string, (entry: DataView, older: Address) => void]>([
+  ['has another hash', (entry) => entry.setUint8(0, entry.getUint8(0) ^ 1)],
+  ['leads to an older record', (entry, { offset }) => entry.setUint32(8, offset, true)],
+])('an entry of an index that %s since it was read first hides nothing', async (_, harm) => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0])
+  const first = await writeEvent(former, 0)
+  await writeEvent(former, 0, { version: 2, previous: first })
+  former.rollOver()
+  await former.append(former.cut())
+  await former.indexed()
+  const heir = await openLog(disk, [0])
+  const versions = async (): Promise<number[]> => {
+    const records = await Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, 0))))
+    return records.map(({ version }) => version)
+  }
+  expect(await versions()).toEqual([2, 1])
+  // It has one, at the end.
+  const { buffer, byteLength } = disk.files.get(indexPath(1, 1))!.live
+  harm(new DataView(buffer, byteLength - 12), first)
+  expect(await versions()).toEqual([2, 1])
+})

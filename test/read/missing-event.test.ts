@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Catalog } from '../../src/log/catalog.ts'
 import { acceptLoss } from '../../src/log/losses.ts'
+import { indexPath, segmentPath } from '../../src/log/path.ts'
 import { hash64 } from '../../src/log/stream.ts'
 import { toStoredEvent } from '../../src/node/stored-event.ts'
 import { allPages } from '../../src/read/all-feed.ts'
@@ -82,6 +83,33 @@ test('a reader of everything misses the first event of a shard', async () => {
   expect(events).toEqual(whole.events.filter((event) => event !== `${A}@1`))
   expect(losses).toEqual([{ shard: 0, firstSeq: 1, lastSeq: 1 }])
 })
+
+test.each([true, false])(
+  'a reader misses the end of a segment where nothing of its shard follows (index: %s)',
+  async (hasIndex) => {
+    const disk = emptyDisk()
+    const harness = await openPurses(disk)
+    let [next, last] = [A, X]
+    while (!disk.files.has(segmentPath(1, 2))) {
+      await write(harness, [[next]])
+      ;[next, last] = [last, next]
+    }
+    // What stands at the first one's end is the last of its shard.
+    await write(harness, [[next], [next], [next]])
+    const whole = await readAll(disk, harness)
+    const lost = whole.events.findLastIndex((event) => event.startsWith(`${last}@`))
+    expect(lost).toBe(whole.events.length - 4)
+    await harness.log.indexed()
+    const { files } = disk
+    const { offset } = await lose(disk, last, Number(whole.events[lost]!.split('@')[1]))
+    if (!hasIndex) files.delete(indexPath(1, 1))
+    for (const after of [BEGINNING, ...whole.places.slice(0, lost)]) {
+      await expect(readAll(disk, harness, after)).rejects.toMatchObject({ code: 'LogCorrupt' })
+    }
+    await acceptLoss(new SimulatedStorage(disk), { journal: 1, segment: 1 }, { from: offset - 200 })
+    expect((await readAll(disk, harness)).events).toEqual(whole.events.toSpliced(lost, 1))
+  },
+)
 
 test('a reader behind any place before it misses an event, and one behind a later place does not', async () => {
   const disk = emptyDisk()

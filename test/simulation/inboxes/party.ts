@@ -20,8 +20,8 @@ const ROW = 'paid'
 /** Once all works again everything is entered within this time. */
 const END_MS = 90_000
 const LOOK_MS = 250
-/** A look at the end of the row, and the record of what was found there, take no longer. */
-const SETTLE_MS = 3_000
+/** The longest wait after a try in vain, a look at the end of the row, and the record of what was found there take no longer. */
+const SETTLE_MS = 15_000
 
 /** What a message asks for. */
 interface Payment {
