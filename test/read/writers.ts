@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import { encodeIdentity } from '../../src/log/cluster-identity.ts'
 import { JournalBroken } from '../../src/log/error.ts'
 import { Log } from '../../src/log/log.ts'
+import { isAccepted, readLosses } from '../../src/log/losses.ts'
 import { CLUSTER_PATH, segmentPath } from '../../src/log/path.ts'
 import type { Address } from '../../src/log/record.ts'
 import { acceptLosses } from '../../src/log/repair.ts'
@@ -134,6 +135,12 @@ export class Writers {
       this.lost.add(written)
       return
     }
+  }
+
+  /** Whether the event stands, or stood, in a stretch that was accepted as lost. */
+  async isWithinLoss({ address: { journal, segment, offset } }: Written): Promise<boolean> {
+    const losses = await readLosses(new SimulatedStorage(this.disk), journal)
+    return isAccepted(losses, { segment, from: offset, to: offset })
   }
 
   /** False where nobody would know that something is missing: what stands in a journal's last batch may never have been there. */
