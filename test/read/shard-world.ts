@@ -6,16 +6,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import { Catalog } from '../../src/log/catalog.ts'
-import { encodeIdentity } from '../../src/log/cluster-identity.ts'
 import type { Log } from '../../src/log/log.ts'
-import { CLUSTER_PATH, segmentPath } from '../../src/log/path.ts'
+import { segmentPath } from '../../src/log/path.ts'
 import { toRecordedEvent } from '../../src/log/recorded-event.ts'
 import { isBefore } from '../../src/log/reign.ts'
-import type { Address } from '../../src/log/record.ts'
-import { acceptLosses } from '../../src/log/repair.ts'
 import { hash64 } from '../../src/log/stream.ts'
 import type { KnownTail, Tail, TailSource } from '../../src/log/tail.ts'
-import { verify } from '../../src/log/verify/verify.ts'
 import type { AcceptedLoss } from '../../src/read/all.ts'
 import { Bell } from '../../src/read/bell.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
@@ -28,7 +24,6 @@ import { ShardFeeds } from '../../src/read/shard-feeds.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
-import { putFile } from '../log/small-log.ts'
 import { ConnectionLost, FaultyStore, type Fault } from './faulty-store.ts'
 import { CLUSTER, look, Writers, type WriterStep, type Written } from './writers.ts'
 
@@ -84,8 +79,6 @@ export class ShardWorld {
   #harmNext: Harm | undefined
   /** What is to be put back. */
   #harmed: { readonly path: string; readonly at: number; readonly bytes: Uint8Array }[] = []
-  /** Of what was acknowledged: those that were accepted as lost. Whoever had seen them has. */
-  readonly #lost = new Set<Written>()
   readonly #keptBytes: number
   #power = 0
 
@@ -100,8 +93,6 @@ export class ShardWorld {
       },
       beforeTakeOver: () => this.#mendLog(),
     })
-    const identity = encodeIdentity({ format: 1, clusterId: CLUSTER, name: 'test', shards: SHARDS })
-    putFile(this.#writers.disk, CLUSTER_PATH, identity)
     this.#keptBytes = keptBytes
   }
 
@@ -124,13 +115,13 @@ export class ShardWorld {
     for (const zombie of this.#zombies) await this.#whileTimePasses(zombie.close())
     for (let shard = 0; shard < SHARDS; shard += 1) await this.#writers.ownerOf(shard)
     for (const node of this.#nodes) await this.#whileTimePasses(node!.resume())
-    const last = Math.max(0, ...this.#kept.map(({ position }) => position))
+    const last = Math.max(0, ...this.#writers.kept.map(({ position }) => position))
     const seen = this.#nodes.map(async (node) => {
       return await node!.query(({ effects }) => effects, { after: last, timeoutMs: 60_000 })
     })
     for (const effects of await this.#whileTimePasses(Promise.all(seen))) {
       const had = new Set(effects.map(keyOf))
-      const missing = this.#kept.filter((written) => !had.has(keyOf(written)))
+      const missing = this.#writers.kept.filter((written) => !had.has(keyOf(written)))
       if (missing.length > 0) throw new Error(`not seen: ${JSON.stringify(missing)}`)
     }
     // What is being rebuilt is swapped in, though nobody says anything more.
@@ -175,8 +166,13 @@ export class ShardWorld {
         this.#poisoned.clear()
         for (const node of this.#nodes) await this.#byHand('resume', node!)
         return
-      case 'harm':
-        return this.#harm(this.#writers.acknowledged[step.event % this.#writers.acknowledged.length], step.harm)
+      case 'harm': {
+        const { acknowledged } = this.#writers
+        const written = acknowledged[step.event % acknowledged.length]
+        // What was accepted as lost there, and what is missing since, nobody can tell apart.
+        if (written !== undefined && !(await this.#writers.isWithinLoss(written))) this.#harm(written, step.harm)
+        return
+      }
       case 'mend-log':
         return this.#mendLog()
       case 'rebuild':
@@ -227,41 +223,9 @@ export class ShardWorld {
   }
 
   async #lose(event: number): Promise<void> {
-    this.#writers.stop()
     this.#mendLog()
-    // What its journal has behind it says up to which position there was something.
-    const isBehind = (a: Written, b: Written): boolean =>
-      a.address.journal === b.address.journal && a.position < b.position
-    const kept = this.#kept
-    const known = kept.filter((each) => kept.some((other) => isBehind(each, other)))
-    for (let i = 0; i < known.length; i += 1) {
-      const written = known[(event + i) % known.length]!
-      if (!(await this.#acceptLoss(written.address))) continue
-      this.#lost.add(written)
-      break
-    }
+    await this.#writers.lose(event)
     await this.#startAgain()
-  }
-
-  /** False where nobody would know that something is missing: what stands in a journal's last batch may never have been there. */
-  async #acceptLoss({ journal, segment, offset }: Address): Promise<boolean> {
-    const { disk } = this.#writers
-    const path = segmentPath(journal, segment)
-    const smash = (): void => {
-      for (let at = offset + 40; at < offset + 80; at += 1)
-        for (const bit of [0, 2, 5]) disk.files.get(path)!.flip(at, bit)
-    }
-    smash()
-    const ports = { storage: new SimulatedStorage(disk), clock: new SimulatedClock() }
-    const repairs = await acceptLosses({ ...ports, ...(await verify(ports)) }, path)
-    // The same bits once more.
-    if (repairs.length === 0) smash()
-    return repairs.length > 0
-  }
-
-  /** What was acknowledged and is there. */
-  get #kept(): readonly Written[] {
-    return this.#writers.acknowledged.filter((written) => !this.#lost.has(written))
   }
 
   async #crash(node: number): Promise<void> {
@@ -329,7 +293,7 @@ export class ShardWorld {
   /** Whoever goes past a loss tells which events it has not seen. */
   #noteLoss(loss: AcceptedLoss): void {
     const { shard, firstSeq, lastSeq } = loss
-    const lost = [...this.#lost].filter((each) => each.shard === shard).map(({ seq }) => seq)
+    const lost = [...this.#writers.lost].filter((each) => each.shard === shard).map(({ seq }) => seq)
     const told = Array.from({ length: lastSeq - firstSeq + 1 }, (_, i) => firstSeq + i)
     if (told.length > 0 && told.every((seq) => lost.includes(seq))) return
     this.#problems.push(`lost are ${lost.join()}, and yet ${JSON.stringify(loss)}`)
@@ -376,7 +340,7 @@ export class ShardWorld {
   /** Of each shard the events up to some seq have taken effect once, in order, and its place says the same. */
   #check(): void {
     if (this.#problems.length > 0) throw new Error(this.#problems.join('\n'))
-    const kept = this.#kept
+    const { kept } = this.#writers
     for (const [number, { model, places }] of this.store.generations) {
       const placeOf = (shard: number): number => places.get(String(shard))?.position ?? 0
       const last = new Map<number, Effect>()
@@ -400,7 +364,7 @@ export class ShardWorld {
 
   /** Heirs count on from the last event that there is: one that was lost behind that may have taken effect. */
   #isLossBetween(before: Effect, after: Effect): boolean {
-    return [...this.#lost].some(({ shard, position }) => {
+    return [...this.#writers.lost].some(({ shard, position }) => {
       return shard === after.shard && before.position <= position && position < after.position
     })
   }

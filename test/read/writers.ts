@@ -3,14 +3,20 @@
  * with clocks that differ by minutes. Their events say nothing but of which type they are.
  */
 import { expect } from 'vitest'
+import { encodeIdentity } from '../../src/log/cluster-identity.ts'
 import { JournalBroken } from '../../src/log/error.ts'
 import { Log } from '../../src/log/log.ts'
+import { isAccepted, readLosses } from '../../src/log/losses.ts'
+import { CLUSTER_PATH, segmentPath } from '../../src/log/path.ts'
 import type { Address } from '../../src/log/record.ts'
+import { acceptLosses } from '../../src/log/repair.ts'
+import { verify } from '../../src/log/verify/verify.ts'
 import type { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { ProcessDied, SimulatedStorage, type Fault, type Step } from '../../src/testing/simulated-storage.ts'
 import { addEvent } from '../log/noted.ts'
+import { putFile } from '../log/small-log.ts'
 
 export type WriterStep =
   /** The owner of a shard writes so many events of it in one batch. */
@@ -52,6 +58,8 @@ const MINUTES = 3
 export class Writers {
   readonly disk = new SimulatedDisk()
   readonly acknowledged: Written[] = []
+  /** Of these: what was accepted as lost. Whoever had seen it has. */
+  readonly lost: Set<Written> = new Set()
   /** By worker; made when it is first needed, and again after it has ended. */
   readonly logs: (Log | undefined)[] = []
   readonly #options: WritersOptions
@@ -106,6 +114,50 @@ export class Writers {
   stop(): void {
     this.#stalled.clear()
     this.logs.length = 0
+  }
+
+  /** What was acknowledged and is there. */
+  get kept(): readonly Written[] {
+    return this.acknowledged.filter((written) => !this.lost.has(written))
+  }
+
+  /** All processes end, one of the acknowledged events, counted from the first, cannot be read any more, and is accepted as lost. */
+  async lose(event: number): Promise<void> {
+    this.stop()
+    // What its journal has behind it says up to which position there was something.
+    const isBehind = (a: Written, b: Written): boolean =>
+      a.address.journal === b.address.journal && a.position < b.position
+    const { kept } = this
+    const known = kept.filter((each) => kept.some((other) => isBehind(each, other)))
+    for (let i = 0; i < known.length; i += 1) {
+      const written = known[(event + i) % known.length]!
+      if (!(await this.#acceptLoss(written.address))) continue
+      this.lost.add(written)
+      return
+    }
+  }
+
+  /** Whether the event stands, or stood, in a stretch that was accepted as lost. */
+  async isWithinLoss({ address: { journal, segment, offset } }: Written): Promise<boolean> {
+    const losses = await readLosses(new SimulatedStorage(this.disk), journal)
+    return isAccepted(losses, { segment, from: offset, to: offset })
+  }
+
+  /** False where nobody would know that something is missing: what stands in a journal's last batch may never have been there. */
+  async #acceptLoss({ journal, segment, offset }: Address): Promise<boolean> {
+    const path = segmentPath(journal, segment)
+    const file = this.disk.files.get(path)!
+    const smash = (): void => {
+      for (let at = offset + 40; at < offset + 80; at += 1) for (const bit of [0, 2, 5]) file.flip(at, bit)
+    }
+    const identity = encodeIdentity({ format: 1, clusterId: CLUSTER, name: 'test', shards: this.#options.shards })
+    putFile(this.disk, CLUSTER_PATH, identity)
+    smash()
+    const ports = { storage: new SimulatedStorage(this.disk), clock: new SimulatedClock() }
+    const repairs = await acceptLosses({ ...ports, ...(await verify(ports)) }, path)
+    // The same bits once more.
+    if (repairs.length === 0) smash()
+    return repairs.length > 0
   }
 
   /** Who serves the shard; where that is nobody, some worker takes it over. It has written what it was about to, where that is awaited. */
