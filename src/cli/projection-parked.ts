@@ -155,10 +155,9 @@ Exit code: 0 it is skipped, 1 that could not be done, 2 usage.`,
       const [first] = await listParked(asked, { stream, limit: 1 })
       const { member } = await cluster.runner(name, first?.place)
       await cluster.call(member, { call: 'skipParked', projection: name, options })
-      const isJson = values['json'] === true
-      terminal.out(
-        isJson ? JSON.stringify({ projection: name, stream, version }) : `version ${version} of ${stream} is skipped`,
-      )
+      const next = `penhold projection parked retry ${name} --stream ${stream}${values['rebuild'] === true ? ' --rebuild' : ''}`
+      const text = `version ${version} of ${stream} is skipped; what waits behind it goes on with: ${next}`
+      terminal.out(values['json'] === true ? JSON.stringify({ projection: name, stream, version }) : text)
       return Exit.ok
     })
   },

@@ -11,7 +11,7 @@ import { hangingOf, hangingTable, type Hanging } from './hanging.ts'
 import { inboxNotes, inboxProblems, inboxTable, shownInboxes, type ShownInbox } from './inbox-picture.ts'
 import { withProjections, type ProjectionCluster } from './projection-cluster.ts'
 import { notesOf, outboxesApart, problemsOf, shownOf, type Shown } from './reactor-picture.ts'
-import { scheduleProblems, scheduleTable, shownSchedules } from './schedule-picture.ts'
+import { scheduleProblems, scheduleTable, shownSchedules, type ShownSchedule } from './schedule-picture.ts'
 import { table } from './table.ts'
 import { shownWheels, wheelNotes, wheelProblems, type ShownWheels } from './wheel-picture.ts'
 
@@ -34,8 +34,8 @@ States: running, caught up, waiting (something fails and is tried again), paused
 what its trouble says, and resumes it), nowhere (no node runs it at the moment), apart (an outbox with a process of its
 own: no node knows how it is), unknown (a node does not say). What waits is told with what it waits for. Of a process of type TYPE,
 TYPE.told tells it events, and TYPE.sent sends its commands; timers has what reads which are set, and sends what they were set for. A
-schedule is running, stopped (a node without it was to run it; one that has it begins it again within a minute), beginning or unknown. A
-node alone, whose config has no redis, is reached by no command: of it there is the table alone.
+schedule is running, stopped (a node without it was to run it; one that has it begins it again within a minute), beginning, nowhere or
+unknown. A node alone, whose config has no redis, is reached by no command: of it there is the table alone.
 
 Exit code: 0 all is well, 1 one is halted, runs nowhere, is unknown or has waited for a minute, or a node does not answer, 2 usage.`,
   options: OPTIONS,
@@ -118,7 +118,7 @@ interface Said {
   readonly shown: readonly Shown[]
   readonly inboxes: readonly ShownInbox[]
   readonly timers: ShownWheels
-  readonly schedules: readonly ToldSchedule[]
+  readonly schedules: readonly ShownSchedule[]
 }
 
 /** What all nodes say together; and the nodes that do not, with the reason. */
@@ -142,7 +142,10 @@ async function askNodes(
       { told, isWhole: inboxes!.silent.length === 0 },
     ),
     timers: shownWheels(wheels!.answers.map(({ value }) => value as ToldWheels)),
-    schedules: shownSchedules(schedules!.answers.map(({ value }) => value as readonly ToldSchedule[])),
+    schedules: shownSchedules(config.schedules, {
+      told: schedules!.answers.map(({ value }) => value as readonly ToldSchedule[]),
+      isWhole: schedules!.silent.length === 0,
+    }),
     silent: lists!.silent.map(({ member, reason }) => `${member.name} does not say how its reactors are: ${reason}`),
   }
 }

@@ -74,17 +74,27 @@ test('a schedule is shown once, as a node says that can ask it; where none can, 
     return { name, ...as, state: 'running', next: undefined, last: undefined, trouble: undefined, ...more }
   }
   const unknown = { state: 'unknown', trouble: 'nobody\nserves it' } as const
-  const shown = shownSchedules([
+  const answers = [
     [told('nightly', unknown), told('away', unknown)],
     [told('nightly', { next }), told('stops', { state: 'stopped', last: next })],
     [told('nightly', unknown), told('away', unknown)],
-  ])
+  ]
+  const ofConfig = ['nightly', 'new'].map((name) => ({ ...as, name }))
+  const shown = shownSchedules(ofConfig, { told: answers, isWhole: false })
   expect(scheduleTable(shown).split('\n').slice(1)).toEqual([
     'away      unknown  0 3 * * *  Europe/Berlin  once    -                         -',
     'nightly   running  0 3 * * *  Europe/Berlin  once    2026-05-01T03:00:00.000Z  -',
     'stops     stopped  0 3 * * *  Europe/Berlin  once    -                         2026-05-01T03:00:00.000Z',
   ])
   expect(scheduleProblems(shown)).toEqual(['schedule away does not say how it is: nobody serves it'])
+  const whole = shownSchedules(ofConfig, { told: answers, isWhole: true })
+  expect(whole.map(({ name, state }) => [name, state])).toEqual([
+    ['away', 'unknown'],
+    ['new', 'nowhere'],
+    ['nightly', 'running'],
+    ['stops', 'stopped'],
+  ])
+  expect(scheduleProblems(whole)).toContain('no node has schedule new; start them anew with this config')
 })
 
 test('what is parked is told with what lists it', () => {

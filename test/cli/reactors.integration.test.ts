@@ -72,7 +72,12 @@ test.skipIf(!hasRedis)('penhold reactors and parked, of a cluster of two', { tim
       '--version',
     ] as const
     expect(await penhold(...skip, '2')).toMatchObject({ code: 1, err: expect.stringContaining('version 1') as string })
-    expect(await penhold(...skip, '1')).toMatchObject({ code: 0, out: 'version 1 of account/ben is skipped\n' })
+    expect(await penhold(...skip, '1')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(
+        /^version 1 of account\/ben is skipped; what waits behind it goes on with: /,
+      ) as string,
+    })
     fs.rmSync(refused)
     expect(await json('parked', 'retry', 'mails', '--stream', 'account/ben')).toMatchObject({ streams: 1, failed: [] })
     expect(fs.readFileSync(join(folder, 'sent'), 'utf8')).toBe('2 3 ')
