@@ -10,6 +10,7 @@ import { recordsOf } from '../../src/read/journal-records.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+import { smash } from '../log/damaged-log.ts'
 import { addEvent, openLog, writeEvent } from '../log/noted.ts'
 
 /** Everything that there is, by shard and `seq`, as the owner of both shards has it. */
@@ -100,6 +101,27 @@ test('what was taken over from before the place where somebody begins is nothing
   const after = { position: heir.head.position, shard: 1 }
   await writeEvent(heir, 0)
   expect((await readAll(disk, heir, { after, upTo: [after.position] })).seen).toEqual(['0/5'])
+})
+
+test('what was accepted as lost before the last event that was read excuses nothing behind it', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  await writeEvent(former, 0)
+  const second = await writeEvent(former, 0)
+  const third = await writeEvent(former, 0)
+  await writeEvent(former, 1)
+  const path = segmentPath(former.journal, 1)
+  smash(disk, second.offset, path)
+  await accept(disk, second, { from: second.offset - 200, to: third.offset + 10_000 })
+  const heir = await openLog(disk, [0, 1])
+  await writeEvent(heir, 0)
+  const lost = await writeEvent(heir, 0)
+  await writeEvent(heir, 1)
+  const owner = await openLog(disk, [0, 1])
+  const losses = [{ shard: 0, firstSeq: 2, lastSeq: 2 }]
+  expect(await readAll(disk, owner)).toMatchObject({ losses })
+  cutAt(disk, lost)
+  await expect(readAll(disk, owner)).rejects.toMatchObject({ code: 'LogCorrupt' })
 })
 
 test('nothing is missed by who goes on at the end of a segment', async () => {
