@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { Catalog } from '../../src/log/catalog.ts'
+import { acceptLoss } from '../../src/log/losses.ts'
+import type { Reign } from '../../src/log/reign.ts'
+import { hash64 } from '../../src/log/stream.ts'
+import { hasLossBetween, type Written } from '../../src/read/losses-between.ts'
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
+import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
+import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
+
+/** Three owners, of whom each has written from byte 0 to byte 1000 of a journal of its own. */
+const REIGNS: readonly Reign[] = [1, 2, 3].map((epoch) => ({
+  epoch,
+  journal: epoch,
+  from: { segment: 1, offset: 0 },
+  until: epoch === 3 ? undefined : { segment: 1, offset: 1000 },
+}))
+
+function at(epoch: number, offset: number): Written {
+  return { epoch, address: { journal: epoch, segment: 1, offset } }
+}
+
+test.each([
+  ['in the same reign', at(2, 100), at(2, 900), true],
+  ['before both', at(2, 600), at(2, 900), false],
+  ['behind both', at(2, 100), at(2, 300), false],
+  ['in a reign between', at(1, 100), at(3, 900), true],
+  ['in an earlier reign', at(3, 100), at(3, 900), false],
+  ['in a later reign', at(1, 100), at(1, 900), false],
+])('what is accepted as lost %s', async (_, from, to, isBetween) => {
+  const [storage, clock] = [new SimulatedStorage(new SimulatedDisk()), new SimulatedClock()]
+  await acceptLoss(storage, { journal: 2, segment: 1 }, { from: 400, to: 500 })
+  const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
+  expect(await hasLossBetween(catalog, REIGNS, { from, to })).toBe(isBetween)
+})
