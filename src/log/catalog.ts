@@ -54,7 +54,7 @@ export class Catalog {
   readonly #indexes = new Map<string, Promise<SegmentIndex>>()
   /** Of segments whose index knows of records past a seal, by segment and seal. */
   readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
-  /** Where what keeps shards closed was found. */
+  /** Where what keeps shards closed, or readers waiting, was found. */
   readonly #harmed = new Set<string>()
   /** Those that have all of their segment, though it has no batch that says so. */
   readonly #whole = new WeakSet<SegmentIndex>()
@@ -153,7 +153,7 @@ export class Catalog {
     return shards
   }
 
-  /** What was found harmed may have been mended since, or accepted as lost: whoever needs its index next reads it anew. */
+  /** What was found harmed may be mended by now, or accepted as lost: whoever needs its index next reads it anew. */
   forgetHarmed(): void {
     for (const key of this.#harmed) this.#indexes.delete(key)
     this.#harmed.clear()
@@ -299,8 +299,13 @@ export class Catalog {
     this.#indexesRebuilt += 1
     const read = await this.read(journal, segment)
     const index = read.isSound ? ((await this.#write(read)) ?? read) : read
-    if (end === undefined) this.#whole.add(index)
-    else if (index.end < end && read.isSound) this.#short.set(index, { seal: end, at: this.#clock.monotonic() })
+    if (end === undefined) {
+      this.#whole.add(index)
+      // Its end is gone.
+      if (!index.isLast) this.#harmed.add(indexPath(journal, segment))
+    } else if (index.end < end && read.isSound) {
+      this.#short.set(index, { seal: end, at: this.#clock.monotonic() })
+    }
     return index
   }
 

@@ -86,6 +86,8 @@ export class AllReader {
 
   constructor(catalog: Catalog, { after = BEGINNING, onLoss = () => undefined, isWanted }: AllReaderOptions = {}) {
     this.#catalog = catalog
+    // What stopped a reader before this one may be mended.
+    catalog.forgetHarmed()
     this.#begin = after
     this.#after = after
     this.#onLoss = onLoss

@@ -35,6 +35,7 @@ export class SharedJournals {
   /** What was read of a journal up to now may not be what was written: whoever comes to read it reads it anew, as it may be mended then. */
   doubt(journal: number): void {
     for (const strand of this.#strands.get(journal) ?? []) strand.doubt()
+    this.#options.catalog.forgetHarmed()
   }
 
   #begin(journal: number, segment: number): Strand {

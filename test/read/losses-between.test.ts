@@ -1,14 +1,15 @@
 import { expect, test } from 'vitest'
 import { Catalog } from '../../src/log/catalog.ts'
 import { acceptLoss } from '../../src/log/losses.ts'
+import { segmentPath } from '../../src/log/path.ts'
 import type { Reign } from '../../src/log/reign.ts'
 import { hash64 } from '../../src/log/stream.ts'
-import { hasLossBetween, type Written } from '../../src/read/losses-between.ts'
+import { isLossAccepted, type Written } from '../../src/read/losses-between.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage } from '../../src/testing/simulated-storage.ts'
 
-/** Three owners, of whom each has written from byte 0 to byte 1000 of a journal of its own. */
+/** Three owners, of whom each has had bytes 0 to 1000 of a journal of its own. */
 const REIGNS: readonly Reign[] = [1, 2, 3].map((epoch) => ({
   epoch,
   journal: epoch,
@@ -29,7 +30,8 @@ test.each([
   ['in a later reign', at(1, 100), at(1, 900), false],
 ])('what is accepted as lost %s', async (_, from, to, isBetween) => {
   const [storage, clock] = [new SimulatedStorage(new SimulatedDisk()), new SimulatedClock()]
+  for (const { journal } of REIGNS) await storage.createLog(segmentPath(journal, 1))
   await acceptLoss(storage, { journal: 2, segment: 1 }, { from: 400, to: 500 })
   const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
-  expect(await hasLossBetween(catalog, REIGNS, { from, to })).toBe(isBetween)
+  expect(await isLossAccepted(catalog, REIGNS, { from, to })).toBe(isBetween)
 })
