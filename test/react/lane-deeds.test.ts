@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import { BEGINNING } from '../../src/read/all.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
+import { away } from './memory-effects.ts'
 
 async function parked(bench: LaneBench): Promise<void> {
   await bench.until(() => bench.effects.record(SHARD).parked['a/0'] !== undefined)
@@ -292,4 +293,22 @@ test('a lane takes no step once it is closed, though what it has asked of the lo
   answer.resolve()
   await bench.pass(1_000)
   expect(bench.effects.steps).toEqual(steps)
+})
+
+test('who closes a lane does not wait for what is to be tried again later, as what it needs is away', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0')
+  const lane = bench.open()
+  await parked(bench)
+  bench.poison.clear()
+  const ids = { commandId: '1', correlationId: '', causationId: '' }
+  bench.onHandle = async (_event, { effects }) =>
+    await effects.ask({ stream: 'b/1', name: 'go', payload: undefined, ...ids, after: 0 })
+  bench.effects.onSent = async () => await Promise.reject(away())
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.pass(30_000)
+  const since = bench.clock.monotonic()
+  await bench.during(lane.close(20_000))
+  expect(bench.clock.monotonic() - since).toBeLessThan(1_000)
 })
