@@ -465,11 +465,12 @@ export class RunningNode implements Node, RefHost {
   }
 
   async #close(): Promise<void> {
-    const { stopMs } = this.#config.timeouts
+    const { onWarning, timeouts } = this.#config
+    const { stopMs } = timeouts
     try {
       // What they do goes through the router; so they are first, and leave the rest of the time to what is asked.
       await Promise.all([this.#consumers.close(stopMs / 2), this.#inboxes.close()])
-      await Promise.all(this.#outboxes.map((outbox) => outbox.close()))
+      await Promise.all(this.#outboxes.map((outbox) => outbox.close(onWarning)))
       await Promise.all([this.#router.drain(stopMs), this.#projections.close(stopMs)])
       await this.#store.close()
     } finally {

@@ -40,6 +40,7 @@ export interface OutboxSetting {
 
 export class RunningOutbox {
   readonly #stopMs: number
+  readonly #onWarning: (message: string) => void
   readonly #outbox: Outbox
   readonly #client: RunningClient
   readonly #store: RunningNodeStore
@@ -51,6 +52,7 @@ export class RunningOutbox {
     const { clock, storage } = ports
     const { shards } = identity
     this.#stopMs = timeouts.stopMs
+    this.#onWarning = onWarning
     this.#outbox = outbox
     this.#client = new RunningClient(config, view, { ...ports, role: 'node' })
     const client = this.#client
@@ -86,7 +88,7 @@ export class RunningOutbox {
   /** What is under way is published first, within `timeouts.stopMs`. */
   async close(): Promise<void> {
     await this.#consumers.close(this.#stopMs)
-    await this.#opened.close()
+    await this.#opened.close(this.#onWarning)
     await this.#store.close()
     await this.#client.close()
   }

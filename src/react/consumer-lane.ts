@@ -407,6 +407,7 @@ export class ConsumerLane {
         if (error !== STALE) this.#trouble.tell(error, 1)
         this.#isStale = true
         this.#handling.giveUp()
+        this.#parked.giveUp()
         this.#intake?.close()
         this.#bell.ring()
         return false

@@ -54,6 +54,6 @@ export interface OpenInboxSource {
    * is nothing it may wait, a second about; one that does not is asked again twenty times a second.
    */
   read(after: InboxPlace, limit: number): Promise<InboxPage>
-  /** Lets go of everything; what is under way fails. It is waited for for a second. */
+  /** Lets go of everything; what is under way fails. It is waited for for a second; where it fails, a warning says so. */
   close(): Promise<void>
 }

@@ -2,6 +2,7 @@
  * An outbox at work, as a consumer: maps the events of a shard in their order and publishes what comes of them. Where they
  * stand is kept by what runs consumers; what has arrived of events that are not done with, by shard-publishing.ts.
  */
+import { reasonOf } from '../aggregate/error.ts'
 import { isThenable } from '../aggregate/synchronous.ts'
 import { within, type Clock } from '../log/clock.ts'
 import { isInternal, streamType } from '../log/stream.ts'
@@ -15,8 +16,8 @@ import { ShardPublishing, type Known, type Mapped, type ShardPublishingOptions }
 
 export interface OpenOutbox {
   readonly consumer: Consumer
-  /** Once it is run no more. */
-  close(): Promise<void>
+  /** Once it is run no more. Its publisher is somebody else's code: where it fails, that is told, and all else is closed. */
+  close(onWarning: (message: string) => void): Promise<void>
 }
 
 /** Each call of the publisher has its time. An attempt is a few of them, of which up to three may take all of theirs. */
@@ -48,7 +49,13 @@ export function openOutbox(outbox: Outbox, clock: Clock): OpenOutbox {
       concurrency: 1,
       does: { many, most: batchMax },
     },
-    close: () => within(clock, CLOSE_MS, publisher.close()),
+    async close(onWarning) {
+      try {
+        await within(clock, CLOSE_MS, publisher.close())
+      } catch (error) {
+        onWarning(`outbox ${name} could not close its publisher: ${reasonOf(error)}`)
+      }
+    },
   }
 }
 

@@ -197,7 +197,7 @@ export class ParkedRetry {
       const from = await this.#tellGivenUp(stream, parked)
       if (from === undefined) return
       const end = isAsked ? await this.#retry(stream, parked, from) : await this.#lookInto(stream, from)
-      if (end.kind === 'ended') return
+      if (this.#isOver || end.kind === 'ended') return
       if (end.kind === 'held') return this.#queue.again(turn, 0)
       // From here on its events are the lane's again, which come behind these, and behind what was skipped meanwhile.
       const isThrough = Math.max(parked.passed + 1, parked.next) <= end.next

@@ -42,7 +42,7 @@ export interface Publisher {
 export interface OpenPublisher {
   /** Called for many shards at once; of a shard also for messages that were not taken, each alone, beside the others. */
   readonly publish: Publish
-  /** Lets go of everything; what is under way fails. It is waited for for a second. */
+  /** Lets go of everything; what is under way fails. It is waited for for a second; where it fails, a warning says so. */
   close(): Promise<void>
 }
 

@@ -25,7 +25,7 @@ function open(publisher: Publish | Publisher, settings: OutboxSettings = {}) {
   })
   const bench = new LaneBench()
   const opened = openOutbox(outbox, bench.clock)
-  onTestFinished(() => opened.close())
+  onTestFinished(() => opened.close(() => undefined))
   const { does, retries, onFailure, handlerTimeoutMs } = opened.consumer
   const start = () => bench.open(does, { retries, onFailure, handlerTimeoutMs })
   return { bench, start, parked: () => bench.effects.record(SHARD).parked }

@@ -23,7 +23,7 @@ function open() {
     },
   })
   const opened = openOutbox(outbox, bench.clock)
-  onTestFinished(() => opened.close())
+  onTestFinished(() => opened.close(() => undefined))
   const { does, retries, onFailure, handlerTimeoutMs } = opened.consumer
   bench.add(...streams)
   bench.open(does, { retries, onFailure, handlerTimeoutMs })

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { PenholdError } from '../../src/aggregate/error.ts'
 import { BEGINNING } from '../../src/read/all.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
+import { away } from './memory-effects.ts'
 
 async function parked(bench: LaneBench): Promise<void> {
   await bench.until(() => bench.effects.record(SHARD).parked['a/0'] !== undefined)
@@ -245,3 +246,69 @@ test.for([
     expect(lane.condition).toBe('running')
   },
 )
+
+test('once somebody else has taken a step of its record, nothing more of what is tried again begins before it begins anew', async () => {
+  const bench = new LaneBench({ retries: 0, handlerTimeoutMs: 1e9 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0', 'a/0')
+  bench.open()
+  await parked(bench)
+  await bench.pass(2_000)
+  bench.poison.clear()
+  const [first, late] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  bench.onHandle = ({ id }) => (id === 'a/0/1' ? first.promise : undefined)
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.until(() => bench.begun.length === 2)
+  const query = bench.effects.query.bind(bench.effects)
+  bench.effects.query = async (question) => {
+    const answer = await query(question)
+    if (question.name === 'state') await late.promise
+    return answer
+  }
+  const { place, turn } = bench.effects.record(SHARD)
+  const event = { stream: 'a/9', version: 1, type: 'Done', position: 1, reason: 'no', at: 0 }
+  await bench.operate('park', { from: place, turn, event })
+  // Its next step is refused.
+  bench.add('a/3')
+  await bench.pass(2_000)
+  first.resolve()
+  await bench.pass(500)
+  expect(bench.begun).toEqual(['a/0/1', 'a/0/1', 'a/3/1'])
+  late.resolve()
+  await bench.until(() => bench.done.includes('a/0/2'))
+})
+
+test('a lane takes no step once it is closed, though what it has asked of the log is answered then', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0')
+  const lane = bench.open()
+  await parked(bench)
+  const answer = Promise.withResolvers<void>()
+  bench.row.onReadAgain = () => answer.promise
+  await bench.operate('skip', { stream: 'a/0', version: 1, reason: 'by hand' })
+  await bench.until(() => bench.row.readings === 1)
+  await bench.during(lane.close(300))
+  const steps = [...bench.effects.steps]
+  answer.resolve()
+  await bench.pass(1_000)
+  expect(bench.effects.steps).toEqual(steps)
+})
+
+test('who closes a lane does not wait for what is to be tried again later, as what it needs is away', async () => {
+  const bench = new LaneBench({ retries: 0 })
+  bench.poison.add('a/0/1')
+  bench.add('a/0')
+  const lane = bench.open()
+  await parked(bench)
+  bench.poison.clear()
+  const ids = { commandId: '1', correlationId: '', causationId: '' }
+  bench.onHandle = async (_event, { effects }) =>
+    await effects.ask({ stream: 'b/1', name: 'go', payload: undefined, ...ids, after: 0 })
+  bench.effects.onSent = async () => await Promise.reject(away())
+  await bench.operate('retry', { stream: 'a/0' })
+  await bench.pass(30_000)
+  const since = bench.clock.monotonic()
+  await bench.during(lane.close(20_000))
+  expect(bench.clock.monotonic() - since).toBeLessThan(1_000)
+})

@@ -5,7 +5,7 @@
 import { deriveId } from '../../src/log/identity.ts'
 import { EventFailed, OthersWait, type Consumer } from '../../src/react/consumer.ts'
 import type { Effects } from '../../src/react/effects.ts'
-import { openOutbox } from '../../src/react/open-outbox.ts'
+import { openOutbox, type OpenOutbox } from '../../src/react/open-outbox.ts'
 import type { Outbox } from '../../src/react/outbox.ts'
 import type { FeedEvent } from '../../src/read/event-feed.ts'
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
@@ -37,7 +37,7 @@ const NONE = new Proxy({} as Effects, {
 export class OutboxWorld {
   readonly events: FeedEvent[]
   readonly #outbox: Outbox
-  #life: { readonly consumer: Consumer; readonly close: () => Promise<void> }
+  #life: OpenOutbox
   /** How many of the events are done with, as the log has it. */
   checkpoint = 0
   readonly parked: FeedEvent[] = []
@@ -94,7 +94,7 @@ export class OutboxWorld {
 
   /** The process dies, and another goes on from the checkpoint. */
   async crash(): Promise<void> {
-    await this.#life.close()
+    await this.#life.close(() => undefined)
     this.#done.clear()
     this.#life = openOutbox(this.#outbox, new SimulatedClock())
   }

@@ -5,6 +5,7 @@ import type { ConsumerLane } from '../../src/react/consumer-lane.ts'
 import { BEGINNING } from '../../src/read/all.ts'
 import { inTime } from '../in-time.ts'
 import { LaneBench, SHARD } from './lane-bench.ts'
+import type { Fault } from './memory-effects.ts'
 
 const numRuns = Number(process.env['PENHOLD_RUNS'] ?? 600)
 const SLOW = 'a/0'
@@ -13,16 +14,23 @@ const STREAMS = [SLOW, 'a/3', 'a/6'] as const
 type Deed = { readonly ms: number } & (
   | { readonly kind: 'add'; readonly stream: string; readonly isPoison: boolean }
   | { readonly kind: 'skip' | 'retry'; readonly stream: string }
-  | { readonly kind: (typeof PLAIN)[number] }
+  | { readonly kind: 'fault'; readonly faults: readonly Fault[] }
+  | { readonly kind: Plain }
 )
-const PLAIN = ['slow', 'quick', 'late', 'in time', 'two', 'one', 'the other', 'elsewhere'] as const
+type Plain = (typeof PLAIN)[number]
+const PLAIN = [
+  ...(['slow', 'quick', 'late', 'in time', 'two', 'one', 'the other', 'elsewhere'] as const),
+  ...(['pause', 'resume'] as const),
+] as const
 
 const stream = fc.constantFrom(SLOW, ...STREAMS)
 const ms = fc.constantFrom(0, 0, 50, 300, 1_200)
+const faults = fc.array(fc.constantFrom<Fault>('before', 'after'), { minLength: 1, maxLength: 4 })
 const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('add'), stream, isPoison: fc.boolean(), ms }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('skip', 'retry', 'retry'), stream, ms }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom(...PLAIN), ms }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('fault'), faults, ms }) },
 )
 
 class World {
@@ -53,16 +61,17 @@ class World {
 
   async do(deed: Deed): Promise<void> {
     const { bench } = this
-    if (!('stream' in deed)) await this.#doPlain(deed.kind)
+    if ('faults' in deed) bench.effects.faults.push(...deed.faults)
+    else if (!('stream' in deed)) await this.#doPlain(deed.kind, deed.ms)
     else if (deed.kind === 'add') {
       bench.add(deed.stream)
       if (deed.isPoison) this.#poison.add(bench.row.events.findLast((event) => event.stream === deed.stream)!.id)
-    } else if (deed.kind === 'retry') await bench.operate('retry', { stream: deed.stream })
+    } else if (deed.kind === 'retry') await this.#operate('retry', { stream: deed.stream })
     else await this.#skip(deed.stream)
     await bench.pass(deed.ms)
   }
 
-  async #doPlain(kind: (typeof PLAIN)[number]): Promise<void> {
+  async #doPlain(kind: Plain, closeMs = 0): Promise<void> {
     const { bench } = this
     switch (kind) {
       case 'slow':
@@ -82,13 +91,16 @@ class World {
       case 'two':
         if (this.#lanes.length < 2) this.#lanes.push(bench.open())
         return
+      case 'pause':
+      case 'resume':
+        return await this.#operate(kind)
       case 'elsewhere':
         return await this.#elsewhere()
       case 'one':
       case 'the other':
         if (this.#lanes.length < 2) return
         await this.#doPlain('in time')
-        await bench.during((kind === 'one' ? this.#lanes.shift() : this.#lanes.pop())!.close(0))
+        await bench.during((kind === 'one' ? this.#lanes.shift() : this.#lanes.pop())!.close(closeMs))
     }
   }
 
@@ -97,24 +109,33 @@ class World {
     const { bench } = this
     const { place = BEGINNING, turn } = bench.effects.record(SHARD)
     const event = { stream: 'a/9', version: 1, type: 'Done', position: 1, reason: 'no', at: 0 }
-    await bench.operate('park', { from: place, turn, event })
-    await bench.operate('unpark', { from: place, turn: turn + 1, stream: 'a/9', next: 2, until: BEGINNING })
+    await this.#operate('park', { from: place, turn, event })
+    await this.#operate('unpark', { from: place, turn: turn + 1, stream: 'a/9', next: 2, until: BEGINNING })
     await this.#doPlain('late')
     bench.add('a/6')
     await bench.pass(1_200)
+  }
+
+  /** Whoever operates is not the one who meets faults. */
+  async #operate(name: string, payload?: object): Promise<void> {
+    const { effects } = this.bench
+    const kept = effects.faults.splice(0)
+    await this.bench.operate(name, payload)
+    effects.faults.unshift(...kept)
   }
 
   async #skip(of: string): Promise<void> {
     const { version } = this.bench.effects.record(SHARD).parked[of] ?? {}
     if (version === undefined || !this.bench.row.events.some((each) => each.stream === of && each.version === version))
       return
-    await this.bench.operate('skip', { stream: of, version, reason: 'by hand' })
+    await this.#operate('skip', { stream: of, version, reason: 'by hand' })
     this.skipped.add(`${of}/${version}`)
   }
 
   /** All works again with one lane, and what is parked is tried again until nothing is. */
   async heal(): Promise<void> {
-    for (const kind of ['in time', 'quick', 'one'] as const) await this.#doPlain(kind)
+    this.bench.effects.faults.length = 0
+    for (const kind of ['in time', 'quick', 'one', 'resume'] as const) await this.#doPlain(kind)
     this.#poison.clear()
     await this.bench.pass(11_000)
     for (let round = 0; round < 20; round += 1) {
