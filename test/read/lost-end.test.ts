@@ -211,3 +211,56 @@ test('but for the end of an owner that closed, as power takes it', async () => {
   expect(await readAll(disk, heir, { isWanted })).toMatchObject({ losses: [] })
   expect(await readAll(disk, heir)).toEqual({ seen: ['0/1', '1/1'], losses: [] })
 })
+
+const HARMS = [
+  ['what cannot be read', smash],
+  [
+    'one flipped bit',
+    (disk: SimulatedDisk, offset: number, path: string) => disk.files.get(path)!.flip(offset + 40, 0),
+  ],
+] as const
+
+test.each(HARMS)('%s of a journal long before the place where somebody begins stops nobody', async (_, harm) => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  await writeEvent(former, 0)
+  const harmed = await writeEvent(former, 0)
+  former.mark(former.positions.next())
+  await former.append(former.cut())
+  await former.close()
+  const heir = await openLog(disk, [0, 1])
+  await writeEvent(heir, 0)
+  const after = { position: heir.head.position, shard: 0 }
+  await writeEvent(heir, 0)
+  harm(disk, harmed.offset, segmentPath(former.journal, 1))
+  for (const isIndexGone of [false, true]) {
+    if (isIndexGone) disk.files.delete(indexPath(former.journal, 1))
+    expect((await readAll(disk, heir, { after })).seen).toEqual(['0/4'])
+  }
+  await expect(readAll(disk, heir)).rejects.toMatchObject({ code: 'LogCorrupt' })
+})
+
+/** The second event of a shard, behind which its owner has written nothing but a mark, and where somebody begins before it. */
+async function lastEvent() {
+  const disk = new SimulatedDisk()
+  const log = await openLog(disk, [0, 1])
+  await writeEvent(log, 0)
+  const after = { position: log.head.position, shard: 0 }
+  const last = await writeEvent(log, 0)
+  log.mark(log.positions.next())
+  await log.append(log.cut())
+  return { disk, log, last, after }
+}
+
+test.each(HARMS)('but for %s of a journal that is still written', async (_, harm) => {
+  const { disk, log, last, after } = await lastEvent()
+  harm(disk, last.offset, segmentPath(log.journal, 1))
+  await expect(readAll(disk, log, { after })).rejects.toMatchObject({ code: 'LogCorrupt' })
+})
+
+test('and for what cannot be read of one that somebody took over from behind that place', async () => {
+  const { disk, log, last, after } = await lastEvent()
+  const heir = await openLog(disk, [0, 1])
+  smash(disk, last.offset, segmentPath(log.journal, 1))
+  await expect(readAll(disk, heir, { after })).rejects.toMatchObject({ code: 'LogCorrupt' })
+})
