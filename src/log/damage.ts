@@ -50,7 +50,9 @@ export function flawOf(shard: number, views: readonly SegmentView[], until?: Pla
     if (harmed !== undefined && counts(harmed)) return harmed
     const gaps = view.gaps.filter(({ segment, from }) => counts({ segment, offset: from }))
     const extent = view.extents.get(shard)
-    if (extent === undefined) {
+    // Where something behind the seal cannot be read, its first record may stand behind that.
+    const isHarmedBehind = harmed !== undefined || gaps.length < view.gaps.length
+    if (extent === undefined || (isHarmedBehind && !counts({ segment: view.segment, offset: lastOf(extent) }))) {
       open.push(...gaps)
       continue
     }

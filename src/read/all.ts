@@ -166,7 +166,7 @@ export class AllReader {
     /** Something is missing since the last event: behind the place where reading begins, if what follows is. */
     let missing: PenholdError | undefined
     for await (const { at, records, ...run } of recordsOf(this.#catalog, stretch, passesOver)) {
-      if (run.harmed !== undefined) throw run.harmed.error
+      if (run.harmed !== undefined && !isUpTo(run.harmed.record, begin)) throw run.harmed.error
       if (run.isEnd === true) this.#ended.set(journal, at)
       const events: LogRecord[] = []
       let isAbove = false
@@ -190,8 +190,18 @@ export class AllReader {
       }
       missing = run.missing ?? missing
     }
-    if (missing !== undefined) throw missing
+    if (missing !== undefined && !(await this.#hasBegunBehind(journal))) throw missing
     this.#done.set(journal, to)
+  }
+
+  /** Whether all that counts in a journal stands up to where it has begun: before that come the openings of all who came next. */
+  async #hasBegunBehind(journal: number): Promise<boolean> {
+    for (const heir of this.#reigns.heirsOf(journal)) {
+      if (heir === undefined) return false
+      const opening = await this.#catalog.record({ journal: heir.journal, ...heir.from })
+      if (opening.position >= this.#begin.position) return false
+    }
+    return true
   }
 
   #pass(record: LogRecord): void {
@@ -273,6 +283,10 @@ export function placeOf({ position, shard }: AllPlace): AllPlace {
 /** Of an event's place; by its numbers, because an object for each event takes its time. */
 function isBehind(position: number, shard: number, place: AllPlace): boolean {
   return position > place.position || (position === place.position && shard > place.shard)
+}
+
+function isUpTo(record: LogRecord, place: AllPlace): boolean {
+  return record.kind === RecordKind.event && inOrder(record, place) <= 0
 }
 
 async function* ofOne(events: readonly LogRecord[]): AsyncGenerator<readonly LogRecord[]> {

@@ -27,7 +27,11 @@ export async function isLossAccepted(
   { from, to }: { readonly from: Written; readonly to: Written },
 ): Promise<boolean> {
   // An owner that wrote nothing but what its heir has carried over stands in no history.
-  const between = reigns.filter(({ epoch }) => epoch >= from.epoch && epoch <= to.epoch)
+  const between = reigns.filter(({ epoch, until }) => {
+    // What was handed out while it was in doubt may stand behind the seal: nothing of that reign follows it.
+    if (epoch === from.epoch && until !== undefined && !isBefore(from.address, until)) return false
+    return epoch >= from.epoch && epoch <= to.epoch
+  })
   const parts = between.map(({ epoch, journal, ...reign }) => ({
     journal,
     begin: epoch === from.epoch ? from.address : reign.from,

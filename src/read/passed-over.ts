@@ -43,6 +43,8 @@ export class PassedOver {
     // Of what is still being written there is no index.
     if (isLast && stretch.isDurable) return false
     const index = await catalog.index(stretch.journal, segment, isLast ? stretch.to.offset : undefined)
+    // Where its end is gone, it may have had what is wanted.
+    if (isLast ? index.end < stretch.to.offset : !index.isLast) return false
     if (index.positionLast > until || index.gaps.length > 0 || index.harmed.size > 0) return false
     if ([...index.eventTypes].some(isWanted)) return false
     const runs: [shard: number, run: Run][] = []

@@ -32,6 +32,13 @@ export class ShardReigns {
     return false
   }
 
+  /** Of each reign in a journal who came next; undefined where nobody has. */
+  *heirsOf(journal: number): Generator<Reign | undefined> {
+    for (const reigns of this.#byShard.values()) {
+      for (const [index, { journal: of }] of reigns.entries()) if (of === journal) yield reigns[index + 1]
+    }
+  }
+
   /** The reigns that a journal lost to others behind a place, by who came next. */
   *heirsBehind(journal: number, end: Place): Generator<{ readonly shard: number; readonly heir: Reign }> {
     for (const [shard, reigns] of this.#byShard) {

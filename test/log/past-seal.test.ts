@@ -4,7 +4,8 @@ import type { LogRecord } from '../../src/log/record.ts'
 import { indexPath, segmentPath } from '../../src/log/path.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
-import { openLog, streamOf, writeEvent } from './noted.ts'
+import { smash } from './damaged-log.ts'
+import { addEvent, openLog, streamOf, writeEvent } from './noted.ts'
 
 /** Shard 0 has an event in journal 1, and another one past its seal there that only an index knows of. */
 async function diskWithGhost(): Promise<SimulatedDisk> {
@@ -95,4 +96,31 @@ test('what an owner wrote past its seal hides nothing, where the shard had come 
   expect(first.reigns(0).map(({ epoch }) => epoch)).toEqual([1, 3, 5])
   const heir = await openLog(disk, [0])
   expect(await versionsOf(heir, 0)).toEqual([1])
+})
+
+test.each([
+  ['that cannot be read', smash],
+  [
+    'with one wrong bit',
+    (disk: SimulatedDisk, offset: number, path: string) => disk.files.get(path)!.flip(offset + 40, 0),
+  ],
+])('a record %s behind the seal keeps no shard closed, though others follow that can be read', async (_, harm) => {
+  const disk = new SimulatedDisk()
+  const first = await openLog(disk, [0, 1])
+  await writeEvent(first, 0)
+  first.rollOver()
+  await first.append(first.cut())
+  const [harmed] = [1, 2].map((nth) => addEvent(first, 0, first.positions.next(), { nth }))
+  await first.append(first.cut())
+  // It carries both over. The one before, which has another shard still, writes on.
+  const second = await openLog(disk, [0])
+  await writeMark(second)
+  await writeEvent(first, 1)
+  harm(disk, harmed!.offset, segmentPath(1, 2))
+  disk.files.delete(indexPath(1, 2))
+  const third = await openLog(disk, [0])
+  expect([...third.refusedShards.values()]).toEqual([])
+  const names = [0, 1, 2].map((nth) => streamOf(third, 0, nth))
+  const records = await Promise.all(names.map((name) => Array.fromAsync(third.back(third.placement.stream(name)))))
+  expect(records.flat().map(({ seq }) => seq)).toEqual([1, 2, 3])
 })

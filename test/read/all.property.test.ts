@@ -66,7 +66,7 @@ test('whoever reads everything reads the same', { timeout: 120_000 }, async () =
       await world.end()
       passedOver += world.passedOver
     }),
-    { numRuns: 300, ...inTime() },
+    { numRuns: Number(process.env['PENHOLD_RUNS'] ?? 300), ...inTime() },
   )
   // Of these plans 330, give or take 45.
   expect(passedOver, 'events that nobody wanted were left out').toBeGreaterThan(100)

@@ -35,3 +35,13 @@ test.each([
   const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
   expect(await isLossAccepted(catalog, REIGNS, { from, to })).toBe(isBetween)
 })
+
+test('what is accepted as lost up to a seal and behind it excuses nothing behind an event that was read there', async () => {
+  const [storage, clock] = [new SimulatedStorage(new SimulatedDisk()), new SimulatedClock()]
+  for (const { journal } of REIGNS) await storage.createLog(segmentPath(journal, 1))
+  await acceptLoss(storage, { journal: 1, segment: 1 }, { from: 900, to: 1200 })
+  const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
+  const to = at(2, 900)
+  expect(await isLossAccepted(catalog, REIGNS, { from: at(1, 1100), to })).toBe(false)
+  expect(await isLossAccepted(catalog, REIGNS, { from: at(1, 800), to })).toBe(true)
+})

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Catalog } from '../../src/log/catalog.ts'
 import type { Log } from '../../src/log/log.ts'
 import { acceptLoss, type Loss } from '../../src/log/losses.ts'
-import { segmentPath } from '../../src/log/path.ts'
+import { indexPath, segmentPath } from '../../src/log/path.ts'
 import type { Address } from '../../src/log/record.ts'
 import { hash64 } from '../../src/log/stream.ts'
 import { AllReader, BEGINNING, type AcceptedLoss } from '../../src/read/all.ts'
@@ -14,7 +14,15 @@ import { smash } from '../log/damaged-log.ts'
 import { addEvent, openLog, writeEvent } from '../log/noted.ts'
 
 /** Everything that there is, by shard and `seq`, as the owner of both shards has it. */
-async function readAll(disk: SimulatedDisk, owner: Log, { after = BEGINNING, upTo = [] as readonly number[] } = {}) {
+async function readAll(
+  disk: SimulatedDisk,
+  owner: Log,
+  {
+    after = BEGINNING,
+    upTo = [] as readonly number[],
+    isWanted = undefined as ((type: string) => boolean) | undefined,
+  } = {},
+) {
   const seen: string[] = []
   const losses: AcceptedLoss[] = []
   const { head } = owner
@@ -22,7 +30,7 @@ async function readAll(disk: SimulatedDisk, owner: Log, { after = BEGINNING, upT
   const ends = new Map([[head.journal, head.end]])
   const [storage, clock] = [new SimulatedStorage(disk), new SimulatedClock()]
   const catalog = new Catalog({ storage, clock, cluster: hash64('test', 0), shards: 2 })
-  const reader = new AllReader(catalog, { after, onLoss: (loss) => losses.push(loss) })
+  const reader = new AllReader(catalog, { after, onLoss: (loss) => losses.push(loss), isWanted })
   for (const position of [...upTo, head.position]) {
     const pages = await Array.fromAsync(reader.advance({ reigns, ends, position }))
     seen.push(...pages.flat().map(({ shard, seq }) => `${shard}/${seq}`))
@@ -84,6 +92,16 @@ test('and that of a journal which was taken over from', async () => {
   expect(await readAll(disk, heir)).toEqual({ seen: ['0/1', '0/2', '1/1'], losses })
 })
 
+test.each(['Noted', 'Rare'])('but for a last batch that was in doubt, by whoever wants %s alone', async (wanted) => {
+  for (const more of [0, 1]) {
+    const { disk, heir, inDoubt, upTo } = await takenOver(more)
+    const isWanted = (type: string): boolean => type === `a/${wanted}@1`
+    cutAt(disk, inDoubt)
+    await readAll(disk, heir, { isWanted })
+    await readAll(disk, heir, { isWanted, upTo })
+  }
+})
+
 test('but for a last batch that was in doubt, as power takes it', async () => {
   const { disk, heir, inDoubt, upTo } = await takenOver(0)
   cutAt(disk, inDoubt)
@@ -140,4 +158,109 @@ test('nothing is missed by who goes on at the end of a segment', async () => {
     Array.fromAsync(recordsOf(catalog, { journal, from: { segment: 1, offset: from }, to, isDurable: true }))
   expect((await runsFrom(offset)).map(({ isPart }) => isPart)).toEqual([undefined, undefined])
   expect((await runsFrom(size)).map(({ isPart }) => isPart)).toEqual([undefined])
+})
+
+test('whoever wants few types misses it as well, where such a one may have stood there', async () => {
+  const disk = new SimulatedDisk()
+  const log = await openLog(disk, [0, 1])
+  await writeEvent(log, 0)
+  const { offset } = log.head.end
+  const lost = addEvent(log, 0, log.positions.next(), { type: 'Rare' })
+  log.rollOver()
+  await log.append(log.cut())
+  await writeEvent(log, 1)
+  await log.indexed()
+  const isWanted = (type: string): boolean => type === 'a/Rare@1'
+  expect((await readAll(disk, log, { isWanted })).seen).toContain('0/2')
+  cutAt(disk, lost)
+  disk.files.delete(indexPath(log.head.journal, 1))
+  await expect(readAll(disk, log, { isWanted })).rejects.toMatchObject({ code: 'LogCorrupt' })
+  await accept(disk, lost, { from: offset })
+  await readAll(disk, log, { isWanted })
+})
+
+test('and where it stood in the last segment of an owner that closed', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  await writeEvent(former, 0)
+  const { journal, end } = former.head
+  const lost = await writeEvent(former, 0, { type: 'Rare' })
+  await former.close()
+  const heir = await openLog(disk, [0, 1])
+  await writeEvent(heir, 1)
+  const isWanted = (type: string): boolean => type === 'a/Rare@1'
+  expect((await readAll(disk, heir, { isWanted })).seen).toContain('0/2')
+  cutAt(disk, lost)
+  disk.files.delete(indexPath(journal, 1))
+  await expect(readAll(disk, heir, { isWanted })).rejects.toMatchObject({ code: 'LogCorrupt' })
+  await accept(disk, lost, { from: end.offset })
+  expect((await readAll(disk, heir, { isWanted })).losses).toEqual([{ shard: 0, firstSeq: 2, lastSeq: 2 }])
+})
+
+test('but for the end of an owner that closed, as power takes it', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  await writeEvent(former, 0)
+  const { journal, segment, offset } = { journal: former.head.journal, ...former.head.end }
+  await former.close()
+  const heir = await openLog(disk, [0, 1])
+  await writeEvent(heir, 1)
+  cutAt(disk, { journal, segment, offset })
+  disk.files.delete(indexPath(journal, 1))
+  const isWanted = (type: string): boolean => type === 'a/Rare@1'
+  expect(await readAll(disk, heir, { isWanted })).toMatchObject({ losses: [] })
+  expect(await readAll(disk, heir)).toEqual({ seen: ['0/1', '1/1'], losses: [] })
+})
+
+const HARMS = [
+  ['what cannot be read', smash],
+  [
+    'one flipped bit',
+    (disk: SimulatedDisk, offset: number, path: string) => disk.files.get(path)!.flip(offset + 40, 0),
+  ],
+] as const
+
+test.each(HARMS)('%s of a journal long before the place where somebody begins stops nobody', async (_, harm) => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  await writeEvent(former, 0)
+  const harmed = await writeEvent(former, 0)
+  former.mark(former.positions.next())
+  await former.append(former.cut())
+  await former.close()
+  const heir = await openLog(disk, [0, 1])
+  await writeEvent(heir, 0)
+  const after = { position: heir.head.position, shard: 0 }
+  await writeEvent(heir, 0)
+  harm(disk, harmed.offset, segmentPath(former.journal, 1))
+  for (const isIndexGone of [false, true]) {
+    if (isIndexGone) disk.files.delete(indexPath(former.journal, 1))
+    expect((await readAll(disk, heir, { after })).seen).toEqual(['0/4'])
+  }
+  await expect(readAll(disk, heir)).rejects.toMatchObject({ code: 'LogCorrupt' })
+})
+
+/** The second event of a shard, behind which its owner has written nothing but a mark, and where somebody begins before it. */
+async function lastEvent() {
+  const disk = new SimulatedDisk()
+  const log = await openLog(disk, [0, 1])
+  await writeEvent(log, 0)
+  const after = { position: log.head.position, shard: 0 }
+  const last = await writeEvent(log, 0)
+  log.mark(log.positions.next())
+  await log.append(log.cut())
+  return { disk, log, last, after }
+}
+
+test.each(HARMS)('but for %s of a journal that is still written', async (_, harm) => {
+  const { disk, log, last, after } = await lastEvent()
+  harm(disk, last.offset, segmentPath(log.journal, 1))
+  await expect(readAll(disk, log, { after })).rejects.toMatchObject({ code: 'LogCorrupt' })
+})
+
+test('and for what cannot be read of one that somebody took over from behind that place', async () => {
+  const { disk, log, last, after } = await lastEvent()
+  const heir = await openLog(disk, [0, 1])
+  smash(disk, last.offset, segmentPath(log.journal, 1))
+  await expect(readAll(disk, heir, { after })).rejects.toMatchObject({ code: 'LogCorrupt' })
 })
