@@ -112,10 +112,13 @@ async function makeDurable(
   { journal, segment }: { journal: number; segment: number },
 ): Promise<void> {
   const files = new FilePool(storage)
-  for (const number of numbersOf(await storage.list(journalPath(journal)), '.log')) {
-    if (number >= segment) await files.sync(segmentPath(journal, number))
+  try {
+    for (const number of numbersOf(await storage.list(journalPath(journal)), '.log')) {
+      if (number >= segment) await files.sync(segmentPath(journal, number))
+    }
+  } finally {
+    await files.close()
   }
-  await files.close()
 }
 
 type Place =

@@ -45,27 +45,33 @@ test('a pause holds what is tried again, too, until it is resumed', async () => 
   await bench.until(() => bench.done.length === 2)
 })
 
-test('a pause that comes while a lane begins is obeyed once it is told so, though it has read what stood there before', async () => {
-  const bench = new LaneBench()
-  bench.add('a/0')
-  await bench.operate('begin', { place: BEGINNING })
-  const query = bench.effects.query.bind(bench.effects)
+/** The first answer to a question from here on is on its way until it is released. */
+function holdFirstAnswer({ effects }: LaneBench) {
+  const query = effects.query.bind(effects)
   const gate = Promise.withResolvers<void>()
-  let isFirst = true
-  bench.effects.query = async (question) => {
+  let isHeld = false
+  effects.query = async (question) => {
     const answer = await query(question)
-    if (isFirst) {
-      isFirst = false
+    if (!isHeld) {
+      isHeld = true
       await gate.promise
     }
     return answer
   }
+  return { isHeld: () => isHeld, release: () => gate.resolve() }
+}
+
+test('a pause that comes while a lane begins is obeyed once it is told so, though it has read what stood there before', async () => {
+  const bench = new LaneBench()
+  bench.add('a/0')
+  await bench.operate('begin', { place: BEGINNING })
+  const first = holdFirstAnswer(bench)
   const lane = bench.open()
   await bench.turns()
-  expect(isFirst).toBe(false)
+  expect(first.isHeld()).toBe(true)
   await bench.operate('pause')
   await bench.during(lane.look())
-  gate.resolve()
+  first.release()
   await bench.pass(1_000)
   expect(bench.begun).toEqual([])
   await bench.operate('resume')
@@ -78,17 +84,7 @@ test('nor is it undone by who has asked before and hears of that once the lane h
   const lane = bench.open()
   await bench.until(() => bench.done.length === 1)
   await bench.pass(3_000)
-  const query = bench.effects.query.bind(bench.effects)
-  const gate = Promise.withResolvers<void>()
-  let isFirst = true
-  bench.effects.query = async (question) => {
-    const answer = await query(question)
-    if (isFirst) {
-      isFirst = false
-      await gate.promise
-    }
-    return answer
-  }
+  const first = holdFirstAnswer(bench)
   const looked = lane.look()
   await bench.turns()
   await bench.operate('pause')
@@ -98,7 +94,7 @@ test('nor is it undone by who has asked before and hears of that once the lane h
   await bench.operate('park', { from: place, turn, event })
   bench.add('a/3')
   await bench.until(() => lane.condition === 'paused')
-  gate.resolve()
+  first.release()
   await bench.during(looked)
   await bench.pass(1_000)
   expect(bench.begun).toEqual(['a/0/1', 'a/3/1'])
