@@ -19,6 +19,8 @@ export interface ClusterOptions {
   readonly warmUpSeconds: number
   /** How long Redis is gone. */
   readonly goneSeconds: number
+  /** Of N1, N3 and Ngone. */
+  readonly only: ReadonlySet<string>
 }
 
 const ACCOUNTS = 1_000
@@ -30,6 +32,10 @@ const MEMORY = '/dev/shm'
 const SETTLED_MS = 30_000
 /** Each process compiles its own code, and they share the processors. */
 const WARM_UPS = 5
+/** In each round, of what is compared: short ones, one right after the other, as the host is not equally busy for long. */
+const TURNS = 6
+const WHERES = ['here', 'elsewhere'] as const
+const WHICH = ['alone', 'together'] as const
 
 class NodeProcess {
   readonly #child = fork(fileURLToPath(new URL('cluster-node.ts', import.meta.url)), {
@@ -76,9 +82,9 @@ export async function measureCluster(options: ClusterOptions): Promise<Row[]> {
   const redis = await startRedis()
   try {
     return [
-      ...(await remoteRows(options, redis.url)),
-      await threeNodesRow(options, redis.url),
-      await goneRow(options, redis),
+      ...(options.only.has('N1') ? await remoteRows(options, redis.url) : []),
+      ...(options.only.has('N3') ? [await threeNodesRow(options, redis.url)] : []),
+      ...(options.only.has('Ngone') ? [await goneRow(options, redis)] : []),
     ]
   } finally {
     await redis.stop()
@@ -95,25 +101,25 @@ async function remoteRows({ rounds, seconds, warmUpSeconds }: ClusterOptions, re
   process.once('exit', remove)
   const nodes = await startNodes(2, { dataDir: join(dir, 'remote'), redis })
   const [asking] = nodes
-  const measured: { readonly here: Figures; readonly elsewhere: Figures }[] = []
+  const measured = { here: [] as Figures[], elsewhere: [] as Figures[] }
   const run = (where: Where, howLong: number): Promise<Figures> =>
     asking!.ask({ kind: 'drive', inFlight: 1, seconds: howLong, where })
   await asking!.ask({ kind: 'open' })
   await run('here', warmUpSeconds)
   await run('elsewhere', warmUpSeconds)
-  for (let number = 1; number <= rounds; number += 1) {
-    say(`N1: round ${number} of ${rounds}`)
-    measured.push({ here: await run('here', seconds), elsewhere: await run('elsewhere', seconds) })
+  for (const turn of turns('N1', rounds)) {
+    const both = turn % 2 === 0 ? WHERES : WHERES.toReversed()
+    for (const where of both) measured[where].push(await run(where, seconds / 2))
   }
   for (const node of nodes) await node.close()
   remove()
   process.off('exit', remove)
-  const ratio = median(measured.map(({ here, elsewhere }) => elsewhere.p50Ms / here.p50Ms))
+  const ratio = median(measured.elsewhere.map(({ p50Ms }, i) => p50Ms / measured.here[i]!.p50Ms))
   const target = atMost(ratio, 2.5, `2.50 × N1 here: ${ratio.toFixed(2)}`)
   const latency = (where: 'here' | 'elsewhere'): Row['figure'] => ({
     kind: 'latency',
-    p50Ms: median(measured.map((round) => round[where].p50Ms)),
-    p99Ms: median(measured.map((round) => round[where].p99Ms)),
+    p50Ms: median(measured[where].map(({ p50Ms }) => p50Ms)),
+    p99Ms: median(measured[where].map(({ p99Ms }) => p99Ms)),
   })
   return [
     { id: 'N1 here', what: '1 in flight, the shard on this node, in memory', figure: latency('here') },
@@ -121,17 +127,23 @@ async function remoteRows({ rounds, seconds, warmUpSeconds }: ClusterOptions, re
   ]
 }
 
+/** Both are there all the time. */
 async function threeNodesRow({ dir, rounds, seconds, warmUpSeconds }: ClusterOptions, redis: string): Promise<Row> {
-  const rates: { readonly alone: number; readonly together: number }[] = []
-  for (let number = 1; number <= rounds; number += 1) {
-    say(`N3: round ${number} of ${rounds}`)
-    const alone = await rateOf(1, { dataDir: join(dir, 'alone'), seconds, warmUpSeconds })
-    const together = await rateOf(NODES, { dataDir: join(dir, 'together'), redis, seconds, warmUpSeconds })
-    rates.push({ alone, together })
+  const places = { alone: { dataDir: join(dir, 'alone') }, together: { dataDir: join(dir, 'together'), redis } }
+  const nodes = { alone: await startNodes(1, places.alone), together: await startNodes(NODES, places.together) }
+  for (const each of Object.values(nodes)) {
+    await each[0]!.ask({ kind: 'open' })
+    await driveAll(each, WARM_UPS * warmUpSeconds)
   }
-  const ratio = median(rates.map(({ alone, together }) => together / alone))
-  const perSecond = median(rates.map(({ together }) => together))
-  const alone = median(rates.map((rate) => rate.alone))
+  const rates = { alone: [] as number[], together: [] as number[] }
+  for (const turn of turns('N3', rounds)) {
+    const both = turn % 2 === 0 ? WHICH : WHICH.toReversed()
+    for (const which of both) rates[which].push(sumOf(await driveAll(nodes[which], seconds / 2)))
+  }
+  for (const which of WHICH) await closeAndVerify(nodes[which], places[which])
+  const ratio = median(rates.together.map((rate, i) => rate / rates.alone[i]!))
+  const perSecond = median(rates.together)
+  const alone = median(rates.alone)
   return {
     id: 'N3',
     what: `${NODES} nodes, each asking all of ${ACCOUNTS.toLocaleString('en')} accounts, ${IN_FLIGHT} in flight in all`,
@@ -141,7 +153,7 @@ async function threeNodesRow({ dir, rounds, seconds, warmUpSeconds }: ClusterOpt
       0.6,
       `0.60 × one node with ${Math.round(alone).toLocaleString('en')} /s: ${ratio.toFixed(2)}`,
     ),
-    details: { ratio, alone, rounds: rates.map(({ together }) => together) },
+    details: { ratio, alone, rounds: rates.together, roundsAlone: rates.alone },
   }
 }
 
@@ -177,17 +189,11 @@ interface Place {
   readonly redis?: string
 }
 
-/** Commands a second of so many nodes together, and a look whether all that was acknowledged is there. */
-async function rateOf(
-  count: number,
-  { seconds, warmUpSeconds, ...place }: Place & Pick<ClusterOptions, 'seconds' | 'warmUpSeconds'>,
-): Promise<number> {
-  const nodes = await startNodes(count, place)
-  await nodes[0]!.ask({ kind: 'open' })
-  await driveAll(nodes, WARM_UPS * warmUpSeconds)
-  const figures = await driveAll(nodes, seconds)
-  await closeAndVerify(nodes, place)
-  return sumOf(figures)
+function* turns(row: string, rounds: number): Generator<number> {
+  for (let turn = 0; turn < rounds * TURNS; turn += 1) {
+    if (turn % TURNS === 0) say(`${row}: round ${turn / TURNS + 1} of ${rounds}`)
+    yield turn
+  }
 }
 
 function sumOf(figures: readonly Figures[]): number {

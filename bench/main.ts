@@ -17,12 +17,12 @@ import { measureRounds } from './rounds.ts'
 import { measureStarts } from './startup.ts'
 import { measureTimers } from './timers.ts'
 
-const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'E', 'O', 'T', 'N'] as const
+const ROWS = ['raw', 'W1', 'W2', 'W3', 'R', 'L', 'S', 'C', 'A', 'P', 'E', 'O', 'T', 'N1', 'N3', 'Ngone'] as const
 type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
 
-  --only W1,W2,…  some rows: ${ROWS.join(', ')}. Raw is measured with any of W1 to W3
+  --only W1,W2,…  some rows: ${ROWS.join(', ')}; N is all that begins so. Raw is measured with any of W1 to W3
   --quick         small sizes and short phases: shows that all of it runs, and no figure to rely on
   --json          one JSON object instead of the table
   --data DIR      where the logs are made: on the disk to be measured, with 4 GB free. The big log stays there for the
@@ -83,7 +83,7 @@ function readOptions(): Options | undefined {
     throw new Error('--compare needs the packages of the peers: run `npm ci --prefix bench/compare` first.')
   }
   return {
-    only: new Set(values.only === undefined ? ROWS : values.only.split(',').map(rowId)),
+    only: new Set(values.only === undefined ? ROWS : values.only.split(',').flatMap(rowIds)),
     sizes: values.quick ? QUICK : FULL,
     isJson: values.json,
     dataDir: values.data,
@@ -91,10 +91,11 @@ function readOptions(): Options | undefined {
   }
 }
 
-function rowId(text: string): RowId {
-  const row = ROWS.find((known) => known === text)
-  if (row === undefined) throw new Error(`--only knows no row '${text}'. It knows: ${ROWS.join(', ')}.`)
-  return row
+/** The row of this name, or all that begin with it. */
+function rowIds(text: string): readonly RowId[] {
+  const rows = ROWS.filter((known) => text !== '' && known.startsWith(text))
+  if (rows.length === 0) throw new Error(`--only knows no row '${text}'. It knows: ${ROWS.join(', ')}.`)
+  return rows
 }
 
 async function measure(dir: string, { only, sizes, dataDir, compares }: Options): Promise<Row[]> {
@@ -107,7 +108,9 @@ async function measure(dir: string, { only, sizes, dataDir, compares }: Options)
     const { measurePeers } = await import('./peers.ts')
     rows.push(...(await measurePeers(dir, sizes.seconds, rows)))
   }
-  if (only.has('N')) rows.push(...(await measureCluster({ dir, ...sizes })))
+  if (['N1', 'N3', 'Ngone'].some((id) => only.has(id as RowId))) {
+    rows.push(...(await measureCluster({ dir, ...sizes, only })))
+  }
   if (only.has('E')) rows.push(...(await measureReactor(dir)))
   if (only.has('T')) rows.push(...(await measureTimers({ dir, ...sizes })))
   if (!['R', 'L', 'S', 'C', 'A', 'P', 'O'].some((id) => only.has(id as RowId))) return rows

@@ -21,6 +21,8 @@ import type { StreamHash } from './stream.ts'
 
 /** Zeroes are written so many bytes at a time. */
 const ALLOCATION_BYTES = 1024 * 1024
+/** Of nearly every allocation: memory that is asked for anew each time has the whole heap looked through sooner. */
+const ZEROES = new Uint8Array(ALLOCATION_BYTES)
 /** Offsets are 32 bits in the log. */
 const SEGMENT_BYTES_LIMIT = 2 ** 31
 
@@ -214,7 +216,7 @@ export class Journal {
       const unit = Math.min(ALLOCATION_BYTES, this.#segmentBytes)
       const length = Math.ceil((end - from) / unit) * unit
       try {
-        await segment.file.write(from, new Uint8Array(length))
+        await segment.file.write(from, length <= ZEROES.length ? ZEROES.subarray(0, length) : new Uint8Array(length))
       } catch (error) {
         // Zeroes past the end are nobody's: the journal is whole, and the next batch tries again.
         if (isStorageFull(error)) throw storageFull(error)
