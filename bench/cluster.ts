@@ -36,6 +36,7 @@ const WARM_UPS = 5
 const TURNS = 6
 const WHERES = ['here', 'elsewhere'] as const
 const WHICH = ['alone', 'together'] as const
+type Which = (typeof WHICH)[number]
 
 class NodeProcess {
   readonly #child = fork(fileURLToPath(new URL('cluster-node.ts', import.meta.url)), {
@@ -107,9 +108,9 @@ async function remoteRows({ rounds, seconds, warmUpSeconds }: ClusterOptions, re
   await asking!.ask({ kind: 'open' })
   await run('here', warmUpSeconds)
   await run('elsewhere', warmUpSeconds)
-  for (const turn of turns('N1', rounds)) {
-    const both = turn % 2 === 0 ? WHERES : WHERES.toReversed()
-    for (const where of both) measured[where].push(await run(where, seconds / 2))
+  for (let number = 1; number <= rounds; number += 1) {
+    say(`N1: round ${number} of ${rounds}`)
+    for (const where of inTurns(WHERES)) measured[where].push(await run(where, seconds / 2))
   }
   for (const node of nodes) await node.close()
   remove()
@@ -127,20 +128,13 @@ async function remoteRows({ rounds, seconds, warmUpSeconds }: ClusterOptions, re
   ]
 }
 
-/** Both are there all the time. */
-async function threeNodesRow({ dir, rounds, seconds, warmUpSeconds }: ClusterOptions, redis: string): Promise<Row> {
-  const places = { alone: { dataDir: join(dir, 'alone') }, together: { dataDir: join(dir, 'together'), redis } }
-  const nodes = { alone: await startNodes(1, places.alone), together: await startNodes(NODES, places.together) }
-  for (const each of Object.values(nodes)) {
-    await each[0]!.ask({ kind: 'open' })
-    await driveAll(each, WARM_UPS * warmUpSeconds)
+async function threeNodesRow(options: ClusterOptions, redis: string): Promise<Row> {
+  const rates: Record<Which, number[]> = { alone: [], together: [] }
+  for (let number = 1; number <= options.rounds; number += 1) {
+    say(`N3: round ${number} of ${options.rounds}`)
+    const round = await measureNodes(options, redis)
+    for (const which of WHICH) rates[which].push(...round[which])
   }
-  const rates = { alone: [] as number[], together: [] as number[] }
-  for (const turn of turns('N3', rounds)) {
-    const both = turn % 2 === 0 ? WHICH : WHICH.toReversed()
-    for (const which of both) rates[which].push(sumOf(await driveAll(nodes[which], seconds / 2)))
-  }
-  for (const which of WHICH) await closeAndVerify(nodes[which], places[which])
   const ratio = median(rates.together.map((rate, i) => rate / rates.alone[i]!))
   const perSecond = median(rates.together)
   const alone = median(rates.alone)
@@ -155,6 +149,23 @@ async function threeNodesRow({ dir, rounds, seconds, warmUpSeconds }: ClusterOpt
     ),
     details: { ratio, alone, rounds: rates.together, roundsAlone: rates.alone },
   }
+}
+
+/** Commands a second, of one node and of several by turns: both are there all the time, and made anew for each round. */
+async function measureNodes(
+  { dir, seconds, warmUpSeconds }: ClusterOptions,
+  redis: string,
+): Promise<Record<Which, number[]>> {
+  const places = { alone: { dataDir: join(dir, 'alone') }, together: { dataDir: join(dir, 'together'), redis } }
+  const nodes = { alone: await startNodes(1, places.alone), together: await startNodes(NODES, places.together) }
+  for (const which of WHICH) {
+    await nodes[which][0]!.ask({ kind: 'open' })
+    await driveAll(nodes[which], WARM_UPS * warmUpSeconds)
+  }
+  const rates: Record<Which, number[]> = { alone: [], together: [] }
+  for (const which of inTurns(WHICH)) rates[which].push(sumOf(await driveAll(nodes[which], seconds / 2)))
+  for (const which of WHICH) await closeAndVerify(nodes[which], places[which])
+  return rates
 }
 
 /** A command that fails ends the run. */
@@ -189,11 +200,9 @@ interface Place {
   readonly redis?: string
 }
 
-function* turns(row: string, rounds: number): Generator<number> {
-  for (let turn = 0; turn < rounds * TURNS; turn += 1) {
-    if (turn % TURNS === 0) say(`${row}: round ${turn / TURNS + 1} of ${rounds}`)
-    yield turn
-  }
+/** Each as often, one right after the other, and first in every other turn. */
+function* inTurns<Each>(all: readonly Each[]): Generator<Each> {
+  for (let turn = 0; turn < TURNS; turn += 1) yield* turn % 2 === 0 ? all : all.toReversed()
 }
 
 function sumOf(figures: readonly Figures[]): number {
