@@ -4,7 +4,7 @@
  */
 import { recordAt, readBatch, type Batch, type SegmentIdentity } from './batch.ts'
 import type { Clock } from './clock.ts'
-import { corruptAt, flawOf, type Flaw, type Gap } from './damage.ts'
+import { corruptAt, flawOf, lastOf, type Flaw, type Gap } from './damage.ts'
 import { logCorrupt } from './error.ts'
 import { FilePool } from './file-pool.ts'
 import { findFlippedBit } from './flipped-bit.ts'
@@ -56,6 +56,8 @@ export class Catalog {
   readonly #sealedIndexes = new Map<string, Promise<OpenIndex>>()
   /** Where what keeps shards closed, or readers waiting, was found. */
   readonly #harmed = new Set<string>()
+  /** By segment, the index that it had before that was found to be harmed, or gone. */
+  readonly #former = new Map<string, IndexFile>()
   /** Those that have all of their segment, though it has no batch that says so. */
   readonly #whole = new WeakSet<SegmentIndex>()
   /** Those whose segment ends before a seal, which one that was, and when they were made. */
@@ -201,6 +203,8 @@ export class Catalog {
       await this.#add(index, isMended ? { kind: 'batch', batch: piece.flipped.written } : piece)
       await visit?.(piece, index)
     }
+    const former = this.#former.get(indexPath(journal, segment))
+    if (former !== undefined) await this.#missSince(former, index)
     if (isHarmed(index)) this.#harmed.add(indexPath(journal, segment))
     return index
   }
@@ -250,6 +254,7 @@ export class Catalog {
     }
     const found = await index.find(shard, hash)
     if (found !== 'damaged' && found !== 'replaced') return found
+    this.#former.set(indexPath(journal, segment), index)
     const again = found === 'replaced' ? await this.#reopen(index) : await this.#scan(journal, segment)
     const flaw = flawOf(shard, [again], until)
     if (flaw === undefined) return this.find(again, { shard, hash }, until)
@@ -433,6 +438,21 @@ export class Catalog {
     const owner = await findMisplaced(this.files, this.#cluster, { journal, segment, offset })
     if (owner === undefined) this.#tornTails.set(segmentPath(journal, segment), offset)
     else await this.#addGap(index, { from: offset, to: Number.POSITIVE_INFINITY }, `what stands there is of ${owner}`)
+  }
+
+  /** What its index had and the segment has no more, by an end that is gone or a stretch that hides it, is harm for its shards. */
+  async #missSince(former: IndexFile, index: OpenIndex): Promise<void> {
+    const { journal, segment, end } = index
+    const rest = { segment, from: end, to: Number.POSITIVE_INFINITY }
+    const isEndAccepted = isAccepted(await this.losses(journal), rest)
+    for (const [shard, extent] of former.extents) {
+      const last = lastOf(extent)
+      const left = index.extents.get(shard)
+      if (left !== undefined && lastOf(left) >= last) continue
+      const gap = index.gaps.find(({ from, to }) => from <= last && last < to)
+      if (gap?.isAccepted ?? isEndAccepted) continue
+      index.harm(shard, gap?.from ?? end, `the last that its index had of shard ${shard}, at byte ${last}, is gone`)
+    }
   }
 
   async #addGap(index: OpenIndex, { from, to }: { from: number; to: number }, problem: string): Promise<void> {

@@ -137,6 +137,19 @@ describe('a loss that was accepted', () => {
     await expectClean(disk)
   })
 
+  test('of a header alone loses nothing, and verify knows what the openings behind it began', async () => {
+    const disk = await written([A], [X])
+    const [first] = await recordsOf(disk, 0)
+    disk.files.get(segmentPath(1, 1))!.live.fill(0xaa, first! - 48, first! - 46)
+    await acceptLoss(disk, segmentPath(1, 1))
+    const { findings, events } = await check(disk)
+    expect(findings.kept.map(({ problem }) => problem)).toEqual([expect.stringContaining('was accepted as lost')])
+    expect(events).toBe(2)
+    const harness = await openPurses(disk)
+    expect(await harness.query(A, 'balance')).toMatchObject({ value: 1 })
+    expect(await harness.query(X, 'balance')).toMatchObject({ value: 1 })
+  })
+
   test('is not one that comes later', async () => {
     const disk = await written([A], [B], [X], [A], [B], [Y], [A], [B], [X], [A])
     smash(disk, (await recordsOf(disk, 4))[0]!)

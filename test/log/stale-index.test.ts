@@ -9,7 +9,7 @@ import { SimulatedClock } from '../../src/testing/simulated-clock.ts'
 import { SimulatedDisk } from '../../src/testing/simulated-disk.ts'
 import { SimulatedStorage, type Plan } from '../../src/testing/simulated-storage.ts'
 import { deposit, open, type Harness } from '../actor/harness.ts'
-import { openLog, streamOf, writeEvent } from './noted.ts'
+import { addEvent, openLog, streamOf, writeEvent } from './noted.ts'
 import { emptyDisk, openPurses } from './small-log.ts'
 
 test('an index that was made of a living journal does not hide what its writer wrote behind it', async () => {
@@ -164,6 +164,47 @@ test('what is harmed in a segment whose index is gone as well is told as often a
   const read = (): Promise<unknown> => Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, 0))))
   for (let times = 0; times < 2; times += 1) {
     await expect(read()).rejects.toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+  }
+})
+
+test('the end that a segment has lost since its index was read is missed where the index is harmed as well', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0])
+  const first = await writeEvent(former, 0)
+  const second = await writeEvent(former, 0, { version: 2, previous: first })
+  former.rollOver()
+  await former.append(former.cut())
+  await former.indexed()
+  const heir = await openLog(disk, [0])
+  const index = disk.files.get(indexPath(1, 1))!
+  index.live.fill(0xaa, index.live.length - 16)
+  disk.files.get(segmentPath(1, 1))!.truncate(second.offset)
+  const read = (): Promise<unknown> => Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, 0))))
+  for (let times = 0; times < 2; times += 1) {
+    await expect(read()).rejects.toMatchObject({ code: 'LogCorrupt', details: { path: segmentPath(1, 1) } })
+  }
+})
+
+test('what is smashed in a segment whose index is harmed as well is missed by each shard that had its newest there', async () => {
+  const disk = new SimulatedDisk()
+  const former = await openLog(disk, [0, 1])
+  const older = [await writeEvent(former, 0), await writeEvent(former, 1)]
+  const newest = older.map((previous, shard) =>
+    addEvent(former, shard, former.positions.next(), { version: 2, previous }),
+  )
+  await former.append(former.cut())
+  former.rollOver()
+  await former.append(former.cut())
+  await former.indexed()
+  const heir = await openLog(disk, [0, 1])
+  const index = disk.files.get(indexPath(1, 1))!
+  index.live.fill(0xaa, index.live.length - 16)
+  const { live } = disk.files.get(segmentPath(1, 1))!
+  for (const { offset } of newest) live.fill(0xaa, offset + 20, offset + 60)
+  // Shard 1 is the last in the index.
+  for (const shard of [1, 0, 1, 0]) {
+    const read = Array.fromAsync(heir.back(heir.placement.stream(streamOf(heir, shard))))
+    await expect(read, `shard ${shard}`).rejects.toMatchObject({ code: 'LogCorrupt' })
   }
 })
 

@@ -10,7 +10,7 @@ import { readLosses } from '../losses.ts'
 import { CLUSTER_PATH, indexPath, journalPath, lossPath, numbersOf, segmentPath } from '../path.ts'
 import { isRecord, RecordKind, type LogRecord } from '../record.ts'
 import { decodeOpening } from '../reign.ts'
-import type { SegmentPiece } from '../scan.ts'
+import { salvage, type SegmentPiece } from '../scan.ts'
 import { OpenIndex } from '../segment-index.ts'
 import { readWhole, type Storage } from '../storage.ts'
 import { acceptCommand, REPAIR, type Finding, type Findings } from './finding.ts'
@@ -113,6 +113,7 @@ export class FileCheck {
   }
 
   async #piece(place: { journal: number; segment: number }, piece: SegmentPiece): Promise<void> {
+    const { catalog } = this.#options
     const file = segmentPath(place.journal, place.segment)
     if (piece.kind !== 'end') this.#tellFlipped()
     switch (piece.kind) {
@@ -135,7 +136,10 @@ export class FileCheck {
         }
         break
       case 'damage':
-        // Told once it is known which shards it means.
+        // Told once it is known which shards it means. What is whole in there counts.
+        for await (const record of salvage(catalog.files, catalog.identity(place.journal, place.segment), piece)) {
+          this.#record(file, record)
+        }
         break
     }
   }
