@@ -76,3 +76,6 @@ process.on('message', ({ number, job }: { readonly number: number; readonly job:
     (error: unknown) => process.send!({ number, error: String(error) }),
   )
 })
+
+// Whoever measures is gone, however it ended.
+process.once('disconnect', () => process.exit())

@@ -22,7 +22,7 @@ type RowId = (typeof ROWS)[number]
 
 const HELP = `Usage: npm run bench -- [options]
 
-  --only W1,W2,…  some rows: ${ROWS.join(', ')}; N is all that begins so. Raw is measured with any of W1 to W3
+  --only W1,W2,…  some rows: ${ROWS.join(', ')}; N is all that begin so, as W is. Raw is measured with any of W1 to W3
   --quick         small sizes and short phases: shows that all of it runs, and no figure to rely on
   --json          one JSON object instead of the table
   --data DIR      where the logs are made: on the disk to be measured, with 4 GB free. The big log stays there for the

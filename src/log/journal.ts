@@ -21,7 +21,7 @@ import type { StreamHash } from './stream.ts'
 
 /** Zeroes are written so many bytes at a time. */
 const ALLOCATION_BYTES = 1024 * 1024
-/** Of nearly every allocation: memory that is asked for anew each time has the whole heap looked through sooner. */
+/** Of nearly every allocation, so that a journal that grows by megabytes a second leaves none of them as garbage. */
 const ZEROES = new Uint8Array(ALLOCATION_BYTES)
 /** Offsets are 32 bits in the log. */
 const SEGMENT_BYTES_LIMIT = 2 ** 31

@@ -35,7 +35,7 @@ export interface Storage {
 
 /** A file with one writer for its whole life. */
 export interface LogFile {
-  /** Writes at a place; durable only after the next `sync`. The bytes may be reused once it has resolved. */
+  /** Writes at a place; durable only after the next `sync`. The bytes are left as they are, and may be reused once it has resolved. */
   write(offset: number, bytes: Uint8Array): Promise<void>
   /** After a failure the fate of everything since the last sync is unknown, and a second sync may succeed and lie. */
   sync(): Promise<void>

@@ -77,10 +77,11 @@ export function testStorageContract(name: string, create: () => StorageUnderTest
       await log.close()
     })
 
-    test('bytes given to write may be reused once it has resolved', async () => {
+    test('bytes given to write are left as they are, and may be reused once it has resolved', async () => {
       const log = await storage.createLog('l')
       const bytes = Buffer.from('abc')
       await log.write(0, bytes)
+      expect(bytes.toString()).toBe('abc')
       bytes.fill(0)
       await log.sync()
       expect(Buffer.from((await readWhole(storage, 'l'))!).toString()).toBe('abc')
