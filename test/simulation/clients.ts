@@ -25,6 +25,8 @@ export interface Errands {
   readonly impatienceMs?: number
   /** Whether they go to nodes that stand still as well. */
   readonly clings?: boolean
+  /** Where the numbers of their commands begin. Default 0. */
+  readonly idsFrom?: number
   /** Told of each attempt when it has its outcome. */
   readonly onTold?: (attempt: Attempt) => void
 }
@@ -130,9 +132,9 @@ export class Clients {
 
   /** One attempt; resolves to whether it was answered. */
   async #attempt(node: SimulatedNode | undefined, at: number, nth: number): Promise<boolean> {
-    const { namesCommands, operations } = this.#errands
+    const { namesCommands, operations, idsFrom = 0 } = this.#errands
     const isNamed = namesCommands || this.#errands.impatienceMs !== undefined
-    const by = at + operations.length * (isNamed ? nth : 1 + this.attempts.length)
+    const by = idsFrom + at + operations.length * (isNamed ? nth : 1 + this.attempts.length)
     const attempt = await this.#try(node, operations[at]!, by)
     if (attempt?.outcome.kind === 'none') return attempt.outcome.code === IN_VAIN
     if (attempt === undefined) return false

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { findMutant, type MutantFinding } from './find-mutant.ts'
 import { CLUSTER_TRIALS } from './cluster/try-seed.ts'
+import { DAMAGE_TRIALS } from './damage/try-seed.ts'
 import type { Mutant } from './mutants.ts'
 import { INBOX_TRIALS } from './inboxes/try-seed.ts'
 import { OUTBOX_TRIALS } from './outboxes/try-seed.ts'
@@ -15,6 +16,7 @@ const HELP = `npm run sim -- [options]
 Runs Penhold in simulated time, with faults, and checks from outside that it kept its promises.
 
   --cluster     several nodes over one log, instead of one at a time
+  --damage      one node at a time over files that are harmed and mended
   --projections several nodes that run projections meanwhile
   --reactors    several nodes that run a reactor meanwhile
   --synchronous several nodes that run a reactor and a synchronous one meanwhile
@@ -45,6 +47,7 @@ const TRIALS = {
   reactors: REACTOR_TRIALS,
   projections: PROJECTION_TRIALS,
   cluster: CLUSTER_TRIALS,
+  damage: DAMAGE_TRIALS,
   node: NODE_TRIALS,
 }
 
@@ -62,6 +65,7 @@ function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
       cluster: { type: 'boolean', default: false },
+      damage: { type: 'boolean', default: false },
       projections: { type: 'boolean', default: false },
       reactors: { type: 'boolean', default: false },
       synchronous: { type: 'boolean', default: false },
@@ -80,7 +84,17 @@ function readOptions(): Options | undefined {
   })
   if (values.help) return undefined
   const chosen = (
-    ['inboxes', 'outboxes', 'processes', 'shifting', 'synchronous', 'reactors', 'projections', 'cluster'] as const
+    [
+      'inboxes',
+      'outboxes',
+      'processes',
+      'shifting',
+      'synchronous',
+      'reactors',
+      'projections',
+      'cluster',
+      'damage',
+    ] as const
   ).find((name) => values[name])
   const of = chosen ?? 'node'
   const { mutants: all } = TRIALS[of]
@@ -207,6 +221,8 @@ async function main(): Promise<number> {
       return work(NODE_TRIALS, options)
     case 'cluster':
       return work(CLUSTER_TRIALS, options)
+    case 'damage':
+      return work(DAMAGE_TRIALS, options)
     case 'projections':
       return work(PROJECTION_TRIALS, options)
     case 'reactors':
