@@ -65,7 +65,9 @@ export async function run(plan: Plan, { wrapStorage }: RunOptions = {}): Promise
   return { ...result, violations: [...damage, ...broken, ...brokenCauses(attempts), ...rules] }
 }
 
-function configOf(plan: Plan, account: Account): ClusterConfig {
+type Setting = Pick<Plan, 'workers' | 'activeActorsMax' | 'namesCommands' | 'segmentBytes'>
+
+export function configOf(plan: Setting, account: Account): ClusterConfig {
   const config = defineCluster({
     name: 'simulated',
     aggregates: [account],

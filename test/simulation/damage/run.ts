@@ -1,5 +1,4 @@
 /** Runs a plan in which a log is harmed, turn by turn, and looks at it after each. */
-import { defineCluster, type ClusterConfig } from '../../../src/index.ts'
 import { encodeIdentity } from '../../../src/log/cluster-identity.ts'
 import { CLUSTER_PATH } from '../../../src/log/path.ts'
 import type { LogRecord } from '../../../src/log/record.ts'
@@ -10,7 +9,7 @@ import { Clients, type Town } from '../clients.ts'
 import { brokenRules } from '../ground-truth.ts'
 import type { Attempt } from '../history.ts'
 import { streamOf } from '../plan.ts'
-import type { Result, RunOptions } from '../run.ts'
+import { configOf, type Result, type RunOptions } from '../run.ts'
 import { Harms } from './harms.ts'
 import { House } from './house.ts'
 import { Ledger } from './ledger.ts'
@@ -20,6 +19,7 @@ import type { DamagePlan, Turn } from './plan.ts'
 import { Reader } from './reader.ts'
 import { acceptedOf, readWritten } from './written.ts'
 
+/** Fewer than in other plans, so that what is harmed is more often of the same one. */
 const SHARDS = 3
 /** Without harm everything is answered within this time. */
 const ANSWER_MS = 60_000
@@ -61,7 +61,7 @@ class DamagedRun {
   constructor(plan: DamagePlan, wrapStorage: NonNullable<RunOptions['wrapStorage']>) {
     this.#plan = plan
     this.#account = createAccount(plan.snapshotEvery)
-    const config = configOf(plan, this.#account)
+    const config = { ...configOf(plan, this.#account), shards: SHARDS }
     this.house = new House({ seed: plan.seed, config, wrapStorage })
     const { name, shards } = config
     putFile(this.house.disk, CLUSTER_PATH, encodeIdentity({ format: 1, clusterId: 'simulated', name, shards }))
@@ -232,19 +232,4 @@ class DamagedRun {
     for (const reader of era.readers) void reader.live()
     return era
   }
-}
-
-function configOf(plan: DamagePlan, account: Account): ClusterConfig {
-  const config = defineCluster({
-    name: 'simulated',
-    aggregates: [account],
-    dataDir: 'none',
-    workers: plan.workers,
-    shards: SHARDS,
-    // What a router sends again must be found behind any number of others; what clients repeat, within the window.
-    limits: { activeActorsMax: plan.activeActorsMax, dedupeWindow: plan.namesCommands ? 1_000 : 1 },
-    timeouts: { askMs: 2_000, stopMs: 1_000 },
-  })
-  // Far smaller than a user may choose, so that a short life has many.
-  return { ...config, segmentBytes: plan.segmentBytes }
 }
